@@ -1,0 +1,60 @@
+/**
+ * Errors that a person or the top of the program acts upon. Each says what happened, to what, and what to do; the top of
+ * the program alone turns them into an exit code.
+ */
+
+/** What the top of the program does with an error: the list is the manual of exit codes and of the `code` in log lines. */
+export const errorCodes = {
+  /** A wrong flag, variable or configuration key. Exit code 2. */
+  USAGE: 2,
+  /** Kafka or Elasticsearch did not answer at the start, or refused us. Exit code 1. */
+  UNREACHABLE: 1,
+  /** A topic that was named does not exist. Exit code 1. */
+  NO_SUCH_TOPIC: 1,
+  /** The archive directory cannot be used: no permission, another file system inside it, a file in its place. Exit code 1. */
+  ARCHIVE_UNUSABLE: 1,
+  /** The archive belongs to another cluster or group, or has a format that this version does not know. Exit code 1. */
+  ARCHIVE_MISMATCH: 1,
+  /** A manifest cannot be read, or the chain of manifests has a hole. Exit code 1. */
+  MANIFEST_INVALID: 1,
+  /** Another worker committed the range that this worker had staged. Handled inside the program: the partition is opened anew. */
+  FENCED: 1,
+  /** Records that Kafka no longer has, or an archive that is ahead of the log's end. Stops that partition. Exit code 1 with --until-end. */
+  GAP: 1,
+  /** A message, a batch or an answer that breaks an assumption this program relies on. Exit code 1. */
+  INTERNAL: 1,
+} as const
+
+export type ErrorCode = keyof typeof errorCodes
+
+/** The one error class of this program. `message` is a sentence for a person; `context` names the things that it is about. */
+export class ArchiverError extends Error {
+  readonly code: ErrorCode
+  readonly context: Readonly<Record<string, unknown>>
+
+  constructor(code: ErrorCode, message: string, context: Record<string, unknown> = {}, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = 'ArchiverError'
+    this.code = code
+    this.context = context
+  }
+
+  get exitCode(): number {
+    return errorCodes[this.code]
+  }
+}
+
+/** The message of anything that was thrown, with the messages of its causes. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const own = error.message || error.name
+  if (error instanceof ArchiverError || error.cause === undefined) return own
+  const cause = messageOf(error.cause)
+  return own.includes(cause) ? own : `${own}: ${cause}`
+}
+
+/** The `code` of a system error (`ENOSPC`), or undefined. */
+export function systemCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}

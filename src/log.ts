@@ -1,0 +1,37 @@
+import { type Logger, pino, stdSerializers } from 'pino'
+import pretty from 'pino-pretty'
+
+export type { Logger }
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+/** Where log lines go; `isTTY` decides between JSON and lines that a person reads. */
+export interface LogStream {
+  readonly isTTY?: boolean | undefined
+  write(line: string): unknown
+}
+
+/**
+ * One JSON object a line where the stream is piped or a file, a readable line where it is a terminal. Written at once, so
+ * that nothing is lost when the process ends.
+ */
+export function createLogger(options: { level: LogLevel; stream: LogStream }): Logger {
+  const settings = {
+    level: options.level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+    serializers: { err: stdSerializers.errWithCause },
+  }
+  if (options.stream.isTTY !== true) return pino(settings, { write: (line) => void options.stream.write(line) })
+  const stream = pretty({
+    colorize: true,
+    sync: true,
+    translateTime: 'SYS:HH:MM:ss',
+    ignore: 'pid,hostname',
+    singleLine: true,
+    destination: { write: (line: string) => options.stream.write(line) } as never,
+  })
+  return pino(settings, stream)
+}

@@ -1,0 +1,367 @@
+import { readFileSync } from 'node:fs'
+import { parse as parseYaml } from 'yaml'
+import { ArchiverError, messageOf } from './errors.ts'
+
+/**
+ * One declaration for an option: what it is called, what it means, its default and what is allowed. Flags, environment
+ * variables, keys of the YAML file, help text, the configuration reference and the TypeScript type all come from it.
+ *
+ * The key `flushInterval` is the flag `--flush-interval`, the variable `ARCHIVER_FLUSH_INTERVAL` and the YAML key
+ * `flush-interval`; a flag wins over a variable, a variable over the file.
+ */
+export interface Option<T> {
+  readonly explanation: string
+  /** What stands for the value in the help text, e.g. `<host:port,…>`; empty for a switch. */
+  readonly placeholder: string
+  /** The default as a person would type it; undefined where there is none. */
+  readonly defaultText: string | undefined
+  readonly defaultValue: T
+  /** Throws an Error whose message says what is allowed. */
+  readonly parse: (text: string) => T
+  /** What `--no-<flag>` sets; absent where there is no such flag. */
+  readonly negated?: { readonly value: T }
+  readonly isSwitch: boolean
+}
+
+export type Options = Readonly<Record<string, Option<unknown>>>
+/** The type of the values that `readOptions` returns for a set of declarations. */
+export type Values<O extends Options> = { readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never }
+
+interface Declaration<T> {
+  explanation: string
+  placeholder: string
+  default: string | undefined
+  parse: (text: string) => T
+}
+
+/** An option with a default; the default is written as a person would type it and goes through the same validation. */
+function withDefault<T>(declaration: Declaration<T> & { default: string }): Option<T> {
+  return {
+    explanation: declaration.explanation,
+    placeholder: declaration.placeholder,
+    defaultText: declaration.default,
+    defaultValue: declaration.parse(declaration.default),
+    parse: declaration.parse,
+    isSwitch: false,
+  }
+}
+
+function withoutDefault<T>(declaration: Declaration<T>): Option<T | undefined> {
+  return {
+    explanation: declaration.explanation,
+    placeholder: declaration.placeholder,
+    defaultText: undefined,
+    defaultValue: undefined,
+    parse: declaration.parse,
+    isSwitch: false,
+  }
+}
+
+type Described = { explanation: string; placeholder?: string }
+
+function make<T>(
+  described: Described,
+  fallbackPlaceholder: string,
+  defaultText: string | undefined,
+  parse: (text: string) => T,
+): Option<T | undefined> {
+  const declaration = {
+    explanation: described.explanation,
+    placeholder: described.placeholder ?? fallbackPlaceholder,
+    parse,
+  }
+  return defaultText === undefined
+    ? withoutDefault({ ...declaration, default: undefined })
+    : withDefault({ ...declaration, default: defaultText })
+}
+
+/** A kind of option is called with a default (the value is always there) or without (it may be undefined). */
+interface Kind<T, Extra> {
+  (described: Described & Extra & { default: string }): Option<T>
+  (described: Described & Extra): Option<T | undefined>
+}
+
+function kind<T, Extra = unknown>(
+  placeholder: (described: Described & Extra) => string,
+  parser: (described: Described & Extra) => (text: string) => T,
+): Kind<T, Extra> {
+  return ((described: Described & Extra & { default?: string }) =>
+    make(described, placeholder(described), described.default, parser(described))) as Kind<T, Extra>
+}
+
+export const text = kind<string>(
+  () => '<text>',
+  () => (value) => {
+    if (value === '') throw new Error('a text that is not empty')
+    return value
+  },
+)
+
+export const list = kind<readonly string[]>(
+  () => '<a,b,…>',
+  () => (value) => {
+    const items = value
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '')
+    if (items.length === 0) throw new Error('one or more, separated by commas')
+    return items
+  },
+)
+
+export const integer = kind<number, { min: number; max?: number; unit?: string }>(
+  ({ unit }) => (unit === undefined ? '<n>' : `<${unit}>`),
+  ({ min, max, unit }) =>
+    (value) => {
+      const number = Number(value)
+      const allowed = `a whole number ${max === undefined ? `of ${min} or more` : `from ${min} to ${max}`}${unit === undefined ? '' : ` (${unit})`}`
+      if (!/^-?\d+$/.test(value) || !Number.isSafeInteger(number)) throw new Error(allowed)
+      if (number < min || (max !== undefined && number > max)) throw new Error(allowed)
+      return number
+    },
+)
+
+export const decimal = kind<number, { min: number; max?: number; unit?: string }>(
+  ({ unit }) => (unit === undefined ? '<n>' : `<${unit}>`),
+  ({ min, max, unit }) =>
+    (value) => {
+      const number = Number(value)
+      const allowed = `a number ${max === undefined ? `of ${min} or more` : `from ${min} to ${max}`}${unit === undefined ? '' : ` (${unit})`}`
+      if (value.trim() === '' || !Number.isFinite(number)) throw new Error(allowed)
+      if (number < min || (max !== undefined && number > max)) throw new Error(allowed)
+      return number
+    },
+)
+
+const byteUnits: Readonly<Record<string, number>> = {
+  '': 1,
+  B: 1,
+  kB: 1e3,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+}
+
+/** A number of bytes: `256MiB`, `5MB`, `1048576`. */
+export const bytes = kind<number, { min: number }>(
+  () => '<bytes>',
+  ({ min }) =>
+    (value) => {
+      const match = /^(\d+(?:\.\d+)?)\s*([a-zA-Z]*)$/.exec(value)
+      const unit = match === null ? undefined : byteUnits[match[2]!]
+      if (match === null || unit === undefined) throw new Error('a number of bytes such as 5MB, 256MiB or 1048576')
+      const number = Math.round(Number(match[1]) * unit)
+      if (number < min) throw new Error(`${min} bytes or more`)
+      return number
+    },
+)
+
+export const pattern = kind<RegExp>(
+  () => '<regex>',
+  () => (value) => {
+    try {
+      return new RegExp(value)
+    } catch (error) {
+      throw new Error(`a JavaScript regular expression (${messageOf(error)})`)
+    }
+  },
+)
+
+/** One of a few words. */
+export function oneOf<const W extends string>(
+  words: readonly W[],
+  described: { explanation: string; default: NoInfer<W> },
+): Option<W> {
+  return withDefault({
+    explanation: described.explanation,
+    placeholder: words.join('|'),
+    default: described.default,
+    parse: (value) => {
+      const word = words.find((candidate) => candidate === value)
+      if (word === undefined) throw new Error(`one of ${words.join(', ')}`)
+      return word
+    },
+  })
+}
+
+/** A switch: `--until-end`, or `--no-files` for one that is on by default; `true` or `false` as a variable or in the file. */
+export function flag(described: { explanation: string; default: boolean }): Option<boolean> {
+  return {
+    explanation: described.explanation,
+    placeholder: '',
+    defaultText: described.default ? 'on' : 'off',
+    defaultValue: described.default,
+    negated: { value: false },
+    isSwitch: true,
+    parse: (value) => {
+      if (value === 'true' || value === '1' || value === 'on') return true
+      if (value === 'false' || value === '0' || value === 'off') return false
+      throw new Error('true or false')
+    },
+  }
+}
+
+/** The same option with a `--no-<flag>` that leaves it undefined. */
+export function negatable<T>(option: Option<T>): Option<T | undefined> {
+  return { ...option, negated: { value: undefined } }
+}
+
+/** `flushInterval` → `flush-interval`. */
+export function flagName(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+}
+
+/** `flushInterval` → `ARCHIVER_FLUSH_INTERVAL`. */
+export function variableName(key: string): string {
+  return `ARCHIVER_${flagName(key).replaceAll('-', '_').toUpperCase()}`
+}
+
+function usage(message: string): ArchiverError {
+  return new ArchiverError('USAGE', message)
+}
+
+function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const distance = (a: string, b: string): number => {
+    let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+    for (let i = 1; i <= a.length; i++) {
+      const next = [i]
+      for (let j = 1; j <= b.length; j++) {
+        next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
+      }
+      row = next
+    }
+    return row[b.length]!
+  }
+  const [best] = candidates
+    .map((candidate) => ({ candidate, far: distance(word, candidate) }))
+    .sort((a, b) => a.far - b.far)
+  return best !== undefined && best.far <= Math.max(2, word.length / 3) ? best.candidate : undefined
+}
+
+/** Where the options may come from; `argv` without the program's and the command's name. */
+export interface OptionSources {
+  readonly argv: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+/**
+ * Reads every declared option from flags, environment and the YAML file that `--config` names, in that order.
+ *
+ * @throws ArchiverError `USAGE`: one line that names the option, the value and what is allowed.
+ */
+export function readOptions<O extends Options>(declared: O, sources: OptionSources): Values<O> {
+  const byFlag = new Map(Object.keys(declared).map((key) => [flagName(key), key]))
+  const given = new Map<string, { value: unknown; from: string }>()
+
+  const put = (key: string, shown: string, raw: string) => {
+    try {
+      given.set(key, { value: declared[key]!.parse(raw), from: shown })
+    } catch (error) {
+      throw usage(`${shown}: "${raw}" is not allowed; expected ${messageOf(error)}`)
+    }
+  }
+
+  const flags = [...sources.argv]
+  while (flags.length > 0) {
+    const word = flags.shift()!
+    if (!word.startsWith('--')) throw usage(`"${word}" is not an option; options begin with -- (see --help)`)
+    const equals = word.indexOf('=')
+    const name = equals === -1 ? word.slice(2) : word.slice(2, equals)
+    const inline = equals === -1 ? undefined : word.slice(equals + 1)
+    const key = byFlag.get(name)
+    const negatedKey = name.startsWith('no-') ? byFlag.get(name.slice(3)) : undefined
+    if (key === undefined && negatedKey !== undefined && declared[negatedKey]!.negated !== undefined) {
+      if (inline !== undefined) throw usage(`--${name} takes no value`)
+      given.set(negatedKey, { value: declared[negatedKey]!.negated.value, from: `--${name}` })
+      continue
+    }
+    if (key === undefined) {
+      const meant = nearest(name, [...byFlag.keys()])
+      throw usage(`--${name} is not an option${meant === undefined ? '' : `; did you mean --${meant}?`} (see --help)`)
+    }
+    if (given.has(key)) throw usage(`--${name} is given twice`)
+    if (declared[key]!.isSwitch && inline === undefined) {
+      given.set(key, { value: true, from: `--${name}` })
+      continue
+    }
+    const value = inline ?? flags.shift()
+    if (value === undefined) throw usage(`--${name} needs a value: ${declared[key]!.placeholder}`)
+    put(key, `--${name}`, value)
+  }
+
+  for (const key of Object.keys(declared)) {
+    const variable = variableName(key)
+    const value = sources.env[variable]
+    if (given.has(key)) continue
+    if (value !== undefined && value !== '') put(key, variable, value)
+    const noVariable = variable.replace('ARCHIVER_', 'ARCHIVER_NO_')
+    if (declared[key]!.negated !== undefined && /^(true|1|on)$/.test(sources.env[noVariable] ?? '')) {
+      given.set(key, { value: declared[key]!.negated.value, from: noVariable })
+    }
+  }
+
+  const file = given.get('config')?.value
+  if (typeof file === 'string') {
+    for (const [name, value] of Object.entries(readYaml(file))) {
+      const key = byFlag.get(name)
+      // A key that another command knows may stand in the file that all commands share.
+      if (key === undefined || given.has(key)) continue
+      const shown = `${file}: ${name}`
+      if (value === false && declared[key]!.negated !== undefined) {
+        given.set(key, { value: declared[key]!.negated.value, from: shown })
+      } else if (Array.isArray(value)) put(key, shown, value.map(String).join(','))
+      else if (value === null || typeof value === 'object') {
+        throw usage(`${shown}: expected ${declared[key]!.placeholder || 'true or false'}`)
+      } else put(key, shown, String(value))
+    }
+  }
+
+  return Object.fromEntries(
+    Object.entries(declared).map(([key, option]) => [
+      key,
+      given.has(key) ? given.get(key)?.value : option.defaultValue,
+    ]),
+  ) as Values<O>
+}
+
+function readYaml(path: string): Record<string, unknown> {
+  let parsed: unknown
+  try {
+    parsed = parseYaml(readFileSync(path, 'utf8'))
+  } catch (error) {
+    throw usage(`--config ${path}: cannot be read as YAML: ${messageOf(error)}`)
+  }
+  if (parsed === null || parsed === undefined) return {}
+  if (typeof parsed !== 'object' || Array.isArray(parsed)) {
+    throw usage(`--config ${path}: expected a mapping of option names to values`)
+  }
+  return parsed as Record<string, unknown>
+}
+
+/** The options part of a help text, one option a paragraph. */
+export function describeOptions(declared: Options): string {
+  const lines: string[] = []
+  for (const [key, option] of Object.entries(declared)) {
+    const name = flagName(key)
+    const onByDefault = option.isSwitch && option.defaultValue === true
+    const head = onByDefault ? `--no-${name}` : `--${name}${option.placeholder === '' ? '' : ` ${option.placeholder}`}`
+    const also = option.negated !== undefined && !option.isSwitch ? `, --no-${name}` : ''
+    const standard = option.isSwitch || option.defaultText === undefined ? '' : ` [${option.defaultText}]`
+    lines.push(`  ${head}${also}${standard}`)
+    for (const line of wrap(option.explanation, 94)) lines.push(`      ${line}`)
+  }
+  return lines.join('\n')
+}
+
+function wrap(sentence: string, width: number): string[] {
+  const lines = ['']
+  for (const word of sentence.split(' ')) {
+    const current = lines[lines.length - 1]!
+    if (current !== '' && current.length + 1 + word.length > width) lines.push(word)
+    else lines[lines.length - 1] = current === '' ? word : `${current} ${word}`
+  }
+  return lines
+}
