@@ -1,0 +1,172 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { ArchiverError, messageOf } from '../src/errors.ts'
+import { bytes, describeOptions, flag, integer, oneOf, readOptions, text, type Values } from '../src/options.ts'
+import type { Progress } from './fetch.ts'
+import { elasticsearchVersions, mebibyte, type PartName, partNames, pointsElsewhere } from './settings.ts'
+import { openStack, type Stack } from './stack-control.ts'
+import { StackError } from './stack-error.ts'
+
+const port = { min: 1024, max: 65_535 }
+
+const options = {
+  dir: text({
+    explanation: 'Folder of data, logs and pid files. Default: .stack in this repository.',
+    placeholder: '<folder>',
+  }),
+  kafkaPort: integer({ ...port, explanation: 'Port of Kafka. Default: what this folder used last, else 9092.' }),
+  controllerPort: integer({ ...port, explanation: "Port of Kafka's controller. Default: one above Kafka's." }),
+  elasticsearchPort: integer({
+    ...port,
+    explanation: 'HTTP port of Elasticsearch. Default: what this folder used last, else 9200.',
+  }),
+  transportPort: integer({
+    ...port,
+    explanation: 'Transport port of Elasticsearch. Default: a hundred above its HTTP port.',
+  }),
+  elasticsearchVersion: oneOf(['auto', ...elasticsearchVersions], {
+    explanation: 'auto: what this folder used last, else 9.5.3 where a Java 21 or newer is found, else 8.19.21.',
+    default: 'auto',
+  }),
+  kafkaHeap: bytes({ min: 128 * mebibyte, explanation: 'Java heap of Kafka. Default: 512MiB.' }),
+  elasticsearchHeap: bytes({ min: 256 * mebibyte, explanation: 'Java heap of Elasticsearch. Default: 1GiB.' }),
+  security: flag({
+    explanation: 'Elasticsearch with TLS and basic authentication (user elastic); remembered until wipe.',
+    default: false,
+  }),
+  password: text({ explanation: 'Password of the user elastic, set at the first start. Default: changeme.' }),
+  only: oneOf(['both', ...partNames], { explanation: 'For up and down: one part alone.', default: 'both' }),
+  lines: integer({ min: 1, explanation: 'For logs: how many lines from the end.', default: '50' }),
+  follow: flag({ explanation: 'For logs: keep printing what comes.', default: false }),
+  downloads: flag({ explanation: 'For wipe: the downloads too.', default: false }),
+}
+
+const commands = ['up', 'down', 'status', 'logs', 'wipe'] as const
+type CommandName = (typeof commands)[number]
+
+const usage = `Usage: npm run stack -- <command> [options]
+
+A real Kafka and a real Elasticsearch on this machine, fetched from Maven Central once. Needs Java and Maven.
+
+Commands
+  up       starts what does not run, and waits until both answer
+  down     stops both; the data stays
+  status   what runs and where; exit code 1 unless both answer
+  logs     the end of the logs: logs [kafka|elasticsearch]
+  wipe     stops both and deletes their data
+
+Options (each is also a variable: --kafka-port is ARCHIVER_KAFKA_PORT)
+${describeOptions(options)}
+`
+
+/** On a terminal the present state is one line that is replaced. */
+function progressOn(stream: NodeJS.WriteStream): Progress {
+  const clear = stream.isTTY ? '\r\x1b[K' : ''
+  return {
+    update: (line) => {
+      if (stream.isTTY) stream.write(`${clear}${line}`)
+    },
+    say: (line) => void stream.write(`${clear}${line}\n`),
+  }
+}
+
+const progress = progressOn(process.stderr)
+const print = (line: string) => void process.stdout.write(`${line}\n`)
+
+function open(values: Values<typeof options>): Stack {
+  const { elasticsearchVersion, security, ...rest } = values
+  return openStack(
+    {
+      ...rest,
+      elasticsearchVersion: elasticsearchVersion === 'auto' ? undefined : elasticsearchVersion,
+      security: security || undefined,
+    },
+    progress,
+  )
+}
+
+async function up(stack: Stack, names: readonly PartName[]): Promise<void> {
+  if (pointsElsewhere(process.env, stack.settings)) {
+    print('Not needed: ARCHIVER_BROKERS and ARCHIVER_ELASTICSEARCH point at other servers')
+    return
+  }
+  await stack.start(...names)
+  await status(stack)
+}
+
+async function status(stack: Stack): Promise<boolean> {
+  const parts = await stack.status()
+  for (const { title, address, pid, answers, logFile } of parts) {
+    const state = pid === undefined ? 'does not run' : answers ? 'answers' : 'does not answer'
+    print(
+      `${title.padEnd(22)} ${state.padEnd(16)} ${address}${pid === undefined ? '' : `  pid ${pid}  log ${logFile}`}`,
+    )
+  }
+  if (stack.settings.security && parts.some((part) => part.name === 'elasticsearch' && part.pid !== undefined)) {
+    print(`Elasticsearch: user elastic, password ${stack.settings.password}, CA file ${stack.certificateFile}`)
+  }
+  return parts.every((part) => part.answers)
+}
+
+async function down(stack: Stack, names: readonly PartName[]): Promise<void> {
+  const stopped = await stack.stop(...names)
+  progress.say(stopped.length === 0 ? 'Nothing ran' : `Stopped ${stopped.join(' and ')}`)
+}
+
+function logs(stack: Stack, names: readonly PartName[], values: Values<typeof options>): void {
+  const files = names.map((name) => stack[name].definition.logFile).filter((file) => existsSync(file))
+  if (files.length === 0) throw new StackError('There is no log yet; start with "npm run stack -- up"')
+  spawnSync('tail', ['-n', String(values.lines), ...(values.follow ? ['-F'] : []), ...files], { stdio: 'inherit' })
+}
+
+async function wipe(stack: Stack, downloads: boolean): Promise<void> {
+  await stack.wipe({ downloads })
+  progress.say(`Wiped ${stack.settings.dir}${downloads ? ' and the downloads' : ' (the downloads stay)'}`)
+}
+
+/** @returns the exit code. */
+async function main(argv: readonly string[]): Promise<number> {
+  const [command, ...rest] = argv
+  if (command === undefined || argv.includes('--help') || argv.includes('-h') || command === 'help') {
+    process.stdout.write(usage)
+    return command === undefined ? 2 : 0
+  }
+  if (!isOneOf(commands, command)) {
+    throw new ArchiverError(
+      'USAGE',
+      `"${command}" is not a command; expected one of ${commands.join(', ')} (see --help)`,
+    )
+  }
+  const named = command === 'logs' && isOneOf(partNames, rest[0]) ? rest[0] : undefined
+  const values = readOptions(options, { argv: named === undefined ? rest : rest.slice(1), env: process.env })
+  const only = named ?? (values.only === 'both' ? undefined : values.only)
+  const names = only === undefined ? partNames : [only]
+  const stack = open(values)
+  return await run(command, stack, names, values)
+}
+
+async function run(
+  command: CommandName,
+  stack: Stack,
+  names: readonly PartName[],
+  values: Values<typeof options>,
+): Promise<number> {
+  if (command === 'up') await up(stack, names)
+  else if (command === 'down') await down(stack, names)
+  else if (command === 'logs') logs(stack, names, values)
+  else if (command === 'wipe') await wipe(stack, values.downloads)
+  else return (await status(stack)) ? 0 : 1
+  return 0
+}
+
+function isOneOf<const W extends string>(words: readonly W[], word: string | undefined): word is W {
+  return words.some((candidate) => candidate === word)
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  if (!(error instanceof StackError) && !(error instanceof ArchiverError)) throw error
+  progress.say(messageOf(error instanceof StackError ? error.message : error))
+  process.exitCode = error instanceof ArchiverError ? error.exitCode : 1
+}
