@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import type { Consumer, EachBatchPayload, KafkaMessage } from 'kafkajs'
+import { ArchiverError, messageOf } from '../errors.ts'
+import { createKafka } from '../kafka/client.ts'
+import { withAdmin } from '../kafka/topics.ts'
+import { createLogger } from '../log.ts'
+import { describeOptions, flag, integer, list, pattern, readOptions, text, type Values } from '../options.ts'
+import { runProgram, sharedOptions, signalled } from './program.ts'
+import { readableBytes, readableTimestamp, utf8OrUndefined } from './readable.ts'
+
+const options = {
+  brokers: sharedOptions.brokers,
+  topics: list({
+    explanation: 'Topics to read; events where neither this nor --topics-regex is given.',
+    placeholder: '<a,b,…>',
+  }),
+  topicsRegex: pattern({ explanation: 'Read every topic whose name matches, as far as it is there at the start.' }),
+  group: text({
+    explanation:
+      'The consumer group, which then remembers what was read; a new one that leaves nothing behind where it is not given.',
+    placeholder: '<name>',
+  }),
+  fromBeginning: flag({
+    explanation: 'Begin with the oldest record, not with the next, wherever the group has no position.',
+    default: false,
+  }),
+  count: integer({ explanation: 'Stop after so many records.', min: 1 }),
+  json: flag({ explanation: 'One JSON object a line, for jq.', default: false }),
+  config: sharedOptions.config,
+  logLevel: sharedOptions.logLevel,
+}
+
+const help = `Prints what it reads from Kafka: time, topic/partition@offset, key and value of each record on a line.
+
+  npm run echo-consumer -- [options]
+
+${describeOptions(options)}`
+
+async function main(argv: readonly string[]): Promise<void> {
+  const values = readOptions(options, { argv, env: process.env })
+  const stop = signalled()
+  const log = createLogger({ level: values.logLevel, stream: process.stderr })
+  const kafka = createKafka({ brokers: values.brokers, clientId: 'echo-consumer', log, retry: { retries: 4 } })
+  const topics = await withAdmin(kafka, values.brokers, async (admin) => chooseTopics(values, await admin.listTopics()))
+  const consumer = kafka.consumer({
+    groupId: values.group ?? `echo-${randomUUID()}`,
+    allowAutoTopicCreation: false,
+    maxWaitTimeInMs: 500,
+  })
+  try {
+    await consumer.connect()
+    await consumer.subscribe({ topics, fromBeginning: values.fromBeginning })
+    await echo(consumer, values, stop)
+  } finally {
+    await consumer.disconnect()
+  }
+}
+
+/** @throws ArchiverError `NO_SUCH_TOPIC`, `USAGE` */
+function chooseTopics({ topics, topicsRegex }: Values<typeof options>, existing: readonly string[]): string[] {
+  if (topics !== undefined && topicsRegex !== undefined) {
+    throw new ArchiverError('USAGE', '--topics-regex: not together with --topics')
+  }
+  if (topicsRegex !== undefined) {
+    const matching = existing.filter((topic) => !topic.startsWith('__') && topicsRegex.test(topic))
+    if (matching.length === 0) throw new ArchiverError('NO_SUCH_TOPIC', `no topic matches ${topicsRegex.source}`)
+    return matching
+  }
+  const named = topics ?? ['events']
+  const missing = named.filter((topic) => !existing.includes(topic))
+  if (missing.length > 0) throw new ArchiverError('NO_SUCH_TOPIC', `there is no topic ${missing.join(', ')}`)
+  return [...named]
+}
+
+/** Prints records until `stop` is aborted, the count is reached, or kafkajs gives up. */
+async function echo(consumer: Consumer, values: Values<typeof options>, stop: AbortSignal): Promise<void> {
+  const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>()
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    if (payload.restart) return
+    const what = `reading from Kafka failed: ${messageOf(payload.error)}`
+    fail(new ArchiverError('UNREACHABLE', what, {}, payload.error))
+  })
+  stop.addEventListener('abort', () => end(), { once: true })
+  if (stop.aborted) return
+
+  let left = values.count ?? Number.POSITIVE_INFINITY
+  const format = values.json ? jsonLine : textLine
+  const eachBatch = async ({ batch, resolveOffset, heartbeat }: EachBatchPayload): Promise<void> => {
+    for (let at = 0; at < batch.messages.length && left > 0 && !stop.aborted; ) {
+      const some = batch.messages.slice(at, at + Math.min(left, 500))
+      at += some.length
+      left -= some.length
+      const lines = some.map((message) => format(batch.topic, batch.partition, message))
+      if (!process.stdout.write(`${lines.join('\n')}\n`)) await drained(stop)
+      resolveOffset(some.at(-1)!.offset)
+      await heartbeat()
+    }
+    if (left <= 0) end()
+  }
+  await consumer.run({ autoCommit: values.group !== undefined, eachBatchAutoResolve: false, eachBatch })
+  await ended
+}
+
+/** Waits until whoever reads our output has caught up, or until there is no use in waiting. */
+async function drained(stop: AbortSignal): Promise<void> {
+  await once(process.stdout, 'drain', { signal: stop }).catch((error: unknown) => {
+    if (!stop.aborted) throw error
+  })
+}
+
+function textLine(topic: string, partition: number, { offset, timestamp, key, value }: KafkaMessage): string {
+  const where = `${topic}/${partition}@${offset}`
+  return `${readableTimestamp(timestamp)}  ${where}  key=${readableBytes(key)}  ${readableBytes(value)}`
+}
+
+function jsonLine(topic: string, partition: number, { offset, timestamp, key, value, headers }: KafkaMessage): string {
+  const listed = Object.entries(headers ?? {}).flatMap(([name, content]) =>
+    (Array.isArray(content) ? content : [content]).map((one) => ({
+      key: name,
+      ...(one === undefined ? {} : jsonBytes('value', typeof one === 'string' ? Buffer.from(one) : one)),
+    })),
+  )
+  return JSON.stringify({
+    topic,
+    partition,
+    offset: Number(offset),
+    timestamp: readableTimestamp(timestamp),
+    ...jsonBytes('key', key),
+    ...(listed.length === 0 ? {} : { headers: listed }),
+    ...jsonBytes('value', value),
+  })
+}
+
+/** `{ key: text }`, or `{ key_base64: … }` for bytes that are not UTF-8. */
+function jsonBytes(name: string, bytes: Buffer | null): Record<string, string | null> {
+  if (bytes === null) return { [name]: null }
+  const text = utf8OrUndefined(bytes)
+  return text === undefined ? { [`${name}_base64`]: bytes.toString('base64') } : { [name]: text }
+}
+
+await runProgram({ help, main })

@@ -1,0 +1,119 @@
+import type { IHeaders } from 'kafkajs'
+import { activity, DayCurve, isIncident } from './day.ts'
+import { type Malformation, malformations } from './malformed.ts'
+import { hashText, Random } from './random.ts'
+import { type Moment, valueMakers } from './values.ts'
+
+export interface RecordMakerOptions {
+  readonly seed: number
+  /** Names of the message types; the first gets orders, the second requests, the third sensor readings, and so on round. */
+  readonly types: readonly string[]
+  /** The topics with their number of partitions. Record `i` goes to topic `i % topics.length`. */
+  readonly topics: readonly { readonly name: string; readonly partitions: number }[]
+  /** The share of records, 0 to 1, that are no JSON message with a type. */
+  readonly malformed: number
+  /** How many records are spread over which time (ms since 1970); undefined where the caller gives each its timestamp. */
+  readonly history: { readonly count: number; readonly from: number; readonly to: number } | undefined
+}
+
+/** A record to be sent. */
+export interface MadeRecord {
+  readonly topic: string
+  readonly partition: number
+  /** Milliseconds since 1970. */
+  readonly timestamp: number
+  readonly key: string | null
+  readonly value: string | Buffer | null
+  readonly headers: IHeaders | undefined
+  /** The type it has, or would have had were it not spoilt. */
+  readonly type: string
+  readonly malformation: Malformation | undefined
+}
+
+const typeShares = [0.45, 0.35, 0.2]
+const services = ['checkout', 'catalogue', 'gateway', 'warehouse']
+
+/**
+ * The data of the generator, without Kafka: record `i` depends on the options and on `i` alone, so any part of a run can
+ * be made again to compare it with what was archived.
+ */
+export class RecordMaker {
+  readonly #options: RecordMakerOptions
+  readonly #types: readonly { readonly name: string; readonly quoted: string }[]
+  readonly #curve: DayCurve | undefined
+  readonly #random = new Random()
+  /** What depends on the minute alone, for the minute that was asked last: records come almost in order. */
+  #minute = { number: Number.NaN, mood: { activity: 0, incident: false } }
+
+  constructor(options: RecordMakerOptions) {
+    this.#options = options
+    this.#types = options.types.map((name) => ({ name, quoted: JSON.stringify(name) }))
+    const { history } = options
+    this.#curve = history === undefined ? undefined : new DayCurve(history.from, history.to)
+  }
+
+  /** @param now the timestamp (ms since 1970) of a record that is not history */
+  make(index: number, now = Date.now()): MadeRecord {
+    const { seed, topics, malformed } = this.#options
+    const random = this.#random
+    random.reset(seed, index)
+    const timestamp = this.#timestamp(index, now)
+    const moment: Moment = { random, timestamp, ...this.#mood(timestamp) }
+    const typeIndex = this.#typeIndex()
+    const { name, quoted } = this.#types[typeIndex]!
+    const { key, json } = valueMakers[typeIndex % valueMakers.length]!(moment, quoted)
+    const malformation = random.chance(malformed) ? random.pick(malformations) : undefined
+    const { name: topic, partitions } = topics[index % topics.length]!
+    return {
+      topic,
+      // As with every keyed topic, what has the same key stays in order.
+      partition: key === null ? random.below(partitions) : hashText(key) % partitions,
+      timestamp,
+      key,
+      value: malformation === undefined ? json : malformation.spoil(json, quoted),
+      headers: makeHeaders(random),
+      type: name,
+      malformation,
+    }
+  }
+
+  #mood(timestamp: number): { readonly activity: number; readonly incident: boolean } {
+    const number = Math.floor(timestamp / 60_000)
+    if (number !== this.#minute.number) {
+      const begin = number * 60_000
+      const mood = { activity: activity(begin), incident: isIncident(this.#options.seed, begin) }
+      this.#minute = { number, mood }
+    }
+    return this.#minute.mood
+  }
+
+  /** Three shapes have their shares; of more types, those of one shape divide its share. */
+  #typeIndex(): number {
+    const count = this.#types.length
+    let roll =
+      this.#random.unit() * (count >= 3 ? 1 : typeShares.slice(0, count).reduce((sum, share) => sum + share, 0))
+    let shape = 0
+    while (shape < Math.min(count, 3) - 1 && roll >= typeShares[shape]!) roll -= typeShares[shape++]!
+    return count <= 3 ? shape : shape + 3 * this.#random.below(Math.ceil((count - shape) / 3))
+  }
+
+  /** Ascending as in a log, most a little late, a few very late; always within the range. */
+  #timestamp(index: number, now: number): number {
+    const { history } = this.#options
+    if (history === undefined || this.#curve === undefined) return now
+    const roll = this.#random.unit()
+    const late = roll < 0.9 ? roll * 900 : roll < 0.999 ? this.#random.unit() * 20_000 : this.#random.unit() * 900_000
+    const ideal = this.#curve.at((index + 0.5) / history.count)
+    return Math.max(history.from, Math.min(history.to, Math.floor(ideal - late)))
+  }
+}
+
+/** None on most records; sometimes one twice, sometimes a binary one. */
+function makeHeaders(random: Random): IHeaders | undefined {
+  const roll = random.unit()
+  if (roll >= 0.25) return undefined
+  const trace = random.uint32().toString(16).padStart(8, '0')
+  if (roll < 0.005) return { trace, signature: Buffer.from([0xff, 0x00, roll * 25_000, 0xc3]) }
+  if (roll < 0.02) return { trace, hop: ['edge', random.pick(services)] }
+  return { trace, service: random.pick(services) }
+}

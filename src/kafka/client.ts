@@ -1,0 +1,87 @@
+import kafkajs, { type Kafka, type KafkaConfig, type LogEntry, type RetryOptions } from 'kafkajs'
+import type { Logger } from '../log.ts'
+import { registerCodecs } from './codecs.ts'
+import { repairRequestQueue } from './request-queue.ts'
+
+export interface KafkaOptions {
+  readonly brokers: readonly string[]
+  /** What the broker's logs and quotas call us. */
+  readonly clientId: string
+  readonly log: Logger
+  /** Overrides of how often and how long kafkajs tries again. */
+  readonly retry?: RetryOptions
+  readonly ssl?: KafkaConfig['ssl']
+  readonly sasl?: KafkaConfig['sasl']
+}
+
+const { logLevel: level } = kafkajs
+
+/**
+ * A kafkajs client with all codecs, our log and the repairs that kafkajs needs. Nothing is connected yet.
+ *
+ * By default a request is tried for about half a minute: 300 ms, doubling, at most 8 s apart.
+ */
+export function createKafka({ brokers, clientId, log, retry, ssl, sasl }: KafkaOptions): Kafka {
+  registerCodecs()
+  repairRequestQueue()
+  return new kafkajs.Kafka({
+    brokers: [...brokers],
+    clientId,
+    connectionTimeout: 5_000,
+    requestTimeout: 30_000,
+    retry: { initialRetryTime: 300, multiplier: 2, maxRetryTime: 8_000, retries: 8, ...retry },
+    // kafkajs builds the object of a line before its log creator sees it: let it not build what is dropped.
+    logLevel: log.isLevelEnabled('trace') ? level.DEBUG : log.isLevelEnabled('debug') ? level.INFO : level.WARN,
+    logCreator: () => kafkaLogger(log),
+    ...(ssl === undefined ? {} : { ssl }),
+    ...(sasl === undefined ? {} : { sasl }),
+  })
+}
+
+/** kafkajs tells at INFO what we call debug. */
+const levels: Readonly<Record<number, 'error' | 'warn' | 'debug' | 'trace'>> = {
+  [level.ERROR]: 'error',
+  [level.WARN]: 'warn',
+  [level.INFO]: 'debug',
+  [level.DEBUG]: 'trace',
+}
+
+/** What these say is tried again by kafkajs; who called hears of the failure that remains. */
+const connecting = new Set(['Connection', 'ConnectionPool', 'BrokerPool', 'Broker', 'Cluster'])
+const trouble = { patienceMs: 10_000, silenceMs: 30_000 }
+
+/**
+ * kafkajs's log lines as ours; the namespace is the field `kafkajs`. A broker that is away brings the same lines several times
+ * a second, so a warning or error that is repeated is told every 30 s and goes to debug between; that of a connection is a
+ * warning, and only once it has gone on for 10 s: most heal, and a command that cannot begin says so itself.
+ *
+ * @param now milliseconds of a clock that never goes back
+ */
+export function kafkaLogger(log: Logger, now: () => number = () => performance.now()): (entry: LogEntry) => void {
+  /** When a message was first and last seen without a long silence between, and last told. */
+  const known = new Map<string, { first: number; seen: number; told: number }>()
+
+  const isWorthTelling = (key: string, patienceMs: number): boolean => {
+    const time = now()
+    for (const [old, { seen }] of known) if (time - seen >= trouble.silenceMs) known.delete(old)
+    const state = known.get(key) ?? { first: time, seen: time, told: Number.NEGATIVE_INFINITY }
+    known.set(key, state)
+    state.seen = time
+    if (time - state.first < patienceMs || time - state.told < trouble.silenceMs) return false
+    state.told = time
+    return true
+  }
+
+  return ({ namespace, level: kafkaLevel, log: { timestamp, logger, message, stack, ...fields } }) => {
+    let told = levels[kafkaLevel] ?? 'debug'
+    if (told === 'error' || told === 'warn') {
+      const isConnecting = connecting.has(namespace)
+      if (isConnecting) told = 'warn'
+      const key = `${namespace} ${String(fields.broker ?? '')} ${message}`
+      if (!isWorthTelling(key, isConnecting ? trouble.patienceMs : 0)) told = 'debug'
+    }
+    if (!log.isLevelEnabled(told)) return
+    const shown = stack !== undefined && log.isLevelEnabled('debug') ? { stack } : {}
+    log[told]({ kafkajs: namespace, ...fields, ...shown }, message)
+  }
+}

@@ -1,0 +1,125 @@
+import kafkajs from 'kafkajs'
+import { ArchiverError, messageOf } from '../errors.ts'
+
+/** How kafkajs compresses and decompresses the records of a batch. */
+export interface Codec {
+  compress(encoder: { readonly buffer: Buffer }): Promise<Buffer>
+  decompress(buffer: Buffer): Promise<Buffer>
+}
+
+interface Compressor {
+  compress(bytes: Buffer): Promise<Buffer> | Buffer
+  decompress(bytes: Buffer): Promise<Buffer> | Buffer
+}
+
+/**
+ * What Java's snappy stream (xerial) begins with: a magic, its version and the oldest version that reads it. Blocks
+ * follow, each a 32-bit big-endian length and raw snappy. Kafka's Java clients read and write this and not plain snappy.
+ */
+const xerialHeader = Buffer.from('82534e4150505900' + '00000001' + '00000001', 'hex')
+const xerialMagicLength = 8
+const snappyBlockBytes = 64 * 1024
+
+async function loadSnappy(): Promise<Compressor> {
+  const { compressSync, uncompressSync } = await import('snappy')
+  const uncompress = (bytes: Buffer): Buffer => uncompressSync(bytes, { asBuffer: true }) as Buffer
+  return {
+    compress: (bytes) => {
+      const parts: Buffer[] = [xerialHeader]
+      for (let at = 0; at < bytes.length; at += snappyBlockBytes) {
+        const block = compressSync(bytes.subarray(at, at + snappyBlockBytes))
+        const length = Buffer.allocUnsafe(4)
+        length.writeInt32BE(block.length)
+        parts.push(length, block)
+      }
+      return Buffer.concat(parts)
+    },
+    decompress: (bytes) => {
+      if (!bytes.subarray(0, xerialMagicLength).equals(xerialHeader.subarray(0, xerialMagicLength))) {
+        return uncompress(bytes)
+      }
+      const blocks: Buffer[] = []
+      for (let at = xerialHeader.length; at < bytes.length; ) {
+        const length = bytes.readInt32BE(at)
+        const end = at + 4 + length
+        if (length < 0 || end > bytes.length) throw new Error(`block of ${length} bytes at ${at} of ${bytes.length}`)
+        blocks.push(uncompress(bytes.subarray(at + 4, end)))
+        at = end
+      }
+      return blocks.length === 1 ? blocks[0]! : Buffer.concat(blocks)
+    },
+  }
+}
+
+async function loadLz4(): Promise<Compressor> {
+  const { compressFrame, decompressFrame } = await import('lz4-napi')
+  return { compress: (bytes) => compressFrame(bytes), decompress: (bytes) => decompressFrame(bytes) }
+}
+
+async function loadZstd(): Promise<Compressor> {
+  const { compress, decompress } = await import('@mongodb-js/zstd')
+  return { compress: (bytes) => compress(bytes), decompress: (bytes) => decompress(bytes) }
+}
+
+/** kafkajs gives up at once on an error that says `retriable: false`; neither of ours goes away by fetching again. */
+function codecError(message: string, cause: unknown): ArchiverError {
+  return Object.assign(new ArchiverError('INTERNAL', `${message}: ${messageOf(cause)}`, {}, cause), {
+    retriable: false,
+  })
+}
+
+/**
+ * A codec whose native module is loaded when its first batch is met, so that a platform without the module reads
+ * every other topic.
+ *
+ * Both ways throw ArchiverError `INTERNAL`, which kafkajs does not retry.
+ */
+export function lazyCodec(name: string, module: string, load: () => Promise<Compressor>): Codec {
+  let loading: Promise<Compressor> | undefined
+  const loaded = async (): Promise<Compressor> => {
+    loading ??= load()
+    try {
+      return await loading
+    } catch (error) {
+      throw codecError(
+        `a batch is compressed with ${name} and the module "${module}" cannot be loaded here (npm install on this machine may mend it)`,
+        error,
+      )
+    }
+  }
+  return {
+    compress: async ({ buffer }) => {
+      const compressor = await loaded()
+      try {
+        return await compressor.compress(buffer)
+      } catch (error) {
+        throw codecError(`a batch cannot be compressed with ${name}`, error)
+      }
+    },
+    decompress: async (buffer) => {
+      const compressor = await loaded()
+      try {
+        return await compressor.decompress(buffer)
+      } catch (error) {
+        throw codecError(`a ${name} batch of ${buffer.length} bytes cannot be decompressed`, error)
+      }
+    },
+  }
+}
+
+export const snappyCodec = lazyCodec('snappy', 'snappy', loadSnappy)
+export const lz4Codec = lazyCodec('lz4', 'lz4-napi', loadLz4)
+export const zstdCodec = lazyCodec('zstd', '@mongodb-js/zstd', loadZstd)
+
+/** The `--compression` names and what kafkajs calls them. */
+export const compressionTypes = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 } as const
+export type Compression = keyof typeof compressionTypes
+
+/** Gives kafkajs, which brings only gzip, the other three codecs, for consuming and producing. Harmless when repeated. */
+export function registerCodecs(): void {
+  // kafkajs declares the type for gzip alone.
+  const codecs: Record<number, () => unknown> = kafkajs.CompressionCodecs
+  codecs[compressionTypes.snappy] = () => snappyCodec
+  codecs[compressionTypes.lz4] = () => lz4Codec
+  codecs[compressionTypes.zstd] = () => zstdCodec
+}

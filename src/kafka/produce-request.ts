@@ -1,0 +1,256 @@
+import { createRequire } from 'node:module'
+import kafkajs, { type IHeaders, type Message } from 'kafkajs'
+import { ArchiverError } from '../errors.ts'
+import { crc32c } from './crc32c.ts'
+
+/** kafkajs's own, reached by deep import: the package is pinned exactly. */
+const require = createRequire(import.meta.url)
+const requestPath = require.resolve('kafkajs/src/protocol/requests/produce/v7/request')
+const Encoder = require('kafkajs/src/protocol/encoder') as new (size: number) => KafkaEncoder
+
+interface KafkaEncoder {
+  buf: Buffer
+  offset: number
+  readonly buffer: Buffer
+}
+
+interface PartitionData {
+  readonly partition: number
+  readonly messages: readonly Message[]
+  readonly firstSequence?: number
+}
+
+/** The arguments of kafkajs's produce request. */
+export interface ProduceArguments {
+  readonly acks: number
+  readonly timeout: number
+  readonly transactionalId?: string | null
+  readonly producerId?: unknown
+  readonly producerEpoch?: number
+  readonly compression?: number
+  readonly topicData: readonly { readonly topic: string; readonly partitions: readonly PartitionData[] }[]
+}
+
+interface ProduceRequest {
+  encode(): Promise<KafkaEncoder>
+}
+export type RequestFactory = (args: ProduceArguments) => ProduceRequest
+
+/**
+ * Makes kafkajs's producers encode their requests several times faster: kafkajs allocates 512 bytes for every record and
+ * every header and counts with BigInt (9 to 15 µs a record of 300 bytes), this writes into one buffer (about 2 µs).
+ * The bytes are the same, which a property test holds. Requests of idempotent and transactional producers stay kafkajs's.
+ *
+ * @throws ArchiverError `INTERNAL` where kafkajs is not built as the version this was written for.
+ */
+export function speedUpProduceRequests(): void {
+  const original: unknown = require(requestPath)
+  if (typeof original !== 'function') {
+    throw new ArchiverError('INTERNAL', 'kafkajs has no produce request of version 7; 2.2.4 is expected')
+  }
+  if ('isFast' in original) return
+  require.cache[requestPath]!.exports = Object.assign(fastRequests(original as RequestFactory), { isFast: true })
+}
+
+/** kafkajs's request with an `encode` of our own, for whatever needs nothing but plain batches. */
+export function fastRequests(original: RequestFactory): RequestFactory {
+  return (args) => {
+    const request = original(args)
+    return isPlain(args) ? { ...request, encode: () => encodeRequest(args) } : request
+  }
+}
+
+function isPlain({ transactionalId, producerId, topicData }: ProduceArguments): boolean {
+  if (transactionalId != null) return false
+  if (producerId !== undefined && String((producerId as { value?: unknown }).value ?? producerId) !== '-1') return false
+  return topicData.every(({ partitions }) => partitions.every(({ messages }) => messages.every(hasPlainTimestamp)))
+}
+
+function hasPlainTimestamp({ timestamp }: Message): boolean {
+  return timestamp === undefined || (timestamp.length <= 15 && Number(timestamp) >= 0)
+}
+
+/** Produce request v3 to v7 of the Kafka protocol. */
+async function encodeRequest({ acks, timeout, compression = 0, producerEpoch, topicData }: ProduceArguments) {
+  const bytes = new Bytes(1 << 16)
+  bytes.int16(-1)
+  bytes.int16(acks)
+  bytes.int32(timeout)
+  bytes.int32(topicData.length)
+  for (const { topic, partitions } of topicData) {
+    bytes.int16(Buffer.byteLength(topic))
+    bytes.utf8(topic)
+    bytes.int32(partitions.length)
+    for (const { partition, messages, firstSequence } of partitions) {
+      bytes.int32(partition)
+      const sizeAt = bytes.int32(0)
+      await writeBatch(bytes, messages, { compression, epoch: producerEpoch ?? 0, sequence: firstSequence ?? 0 })
+      bytes.setInt32(sizeAt, bytes.length - sizeAt - 4)
+    }
+  }
+  return Object.assign(new Encoder(1), { buf: bytes.buffer, offset: bytes.length })
+}
+
+/** A record batch, format version 2 (https://kafka.apache.org/documentation/#recordbatch). */
+async function writeBatch(
+  bytes: Bytes,
+  messages: readonly Message[],
+  { compression, epoch, sequence }: { compression: number; epoch: number; sequence: number },
+): Promise<void> {
+  const now = Date.now()
+  const timestamps = messages.map(({ timestamp }) => (timestamp === undefined ? now : Number(timestamp)))
+  let earliest = timestamps[0] ?? now
+  let latest = earliest
+  for (const timestamp of timestamps) {
+    if (timestamp < earliest) earliest = timestamp
+    if (timestamp > latest) latest = timestamp
+  }
+  bytes.int64(0)
+  const lengthAt = bytes.int32(0)
+  bytes.int32(0)
+  bytes.int8(2)
+  const crcAt = bytes.int32(0)
+  bytes.int16(compression)
+  bytes.int32(messages.length - 1)
+  bytes.int64(earliest)
+  bytes.int64(latest)
+  bytes.int64(-1)
+  bytes.int16(epoch)
+  bytes.int32(sequence)
+  bytes.int32(messages.length)
+  if (compression === 0) writeRecords(bytes, messages, timestamps, earliest)
+  else {
+    const plain = new Bytes(1 << 16)
+    writeRecords(plain, messages, timestamps, earliest)
+    const codecs: Record<number, () => { compress(encoder: { buffer: Buffer }): Promise<Buffer> }> =
+      kafkajs.CompressionCodecs
+    bytes.copy(await codecs[compression]!().compress({ buffer: plain.buffer.subarray(0, plain.length) }))
+  }
+  bytes.setInt32(lengthAt, bytes.length - lengthAt - 4)
+  bytes.setInt32(crcAt, crc32c(bytes.buffer, crcAt + 4, bytes.length))
+}
+
+function writeRecords(
+  bytes: Bytes,
+  messages: readonly Message[],
+  timestamps: readonly number[],
+  earliest: number,
+): void {
+  for (let i = 0; i < messages.length; i++) {
+    const { key = null, value, headers } = messages[i]!
+    const delta = timestamps[i]! - earliest
+    const flat = headers === undefined ? [] : flatten(headers)
+    let size = 1 + varIntSize(delta) + varIntSize(i) + nullableSize(key) + nullableSize(value) + varIntSize(flat.length)
+    for (const [name, content] of flat) size += nullableSize(name) + nullableSize(content)
+    bytes.varInt(size)
+    bytes.int8(0)
+    bytes.varInt(delta)
+    bytes.varInt(i)
+    bytes.nullable(key)
+    bytes.nullable(value)
+    bytes.varInt(flat.length)
+    for (const [name, content] of flat) {
+      bytes.nullable(name)
+      bytes.nullable(content)
+    }
+  }
+}
+
+/** kafkajs's headers as Kafka has them: a list, in which an array stands for a repeated name. */
+function flatten(headers: IHeaders): [string, string | Buffer | null][] {
+  return Object.entries(headers).flatMap(([name, content]) =>
+    Array.isArray(content)
+      ? content.map((one): [string, string | Buffer] => [name, one])
+      : [[name, content ?? null] as [string, string | Buffer | null]],
+  )
+}
+
+const zigzag = (value: number): number => (value < 0 ? -value * 2 - 1 : value * 2)
+
+/** Bytes of a zigzag variable-length integer; exact to 2^52. */
+function varIntSize(value: number): number {
+  let size = 1
+  for (let rest = zigzag(value); rest >= 0x80; rest = Math.floor(rest / 0x80)) size++
+  return size
+}
+
+function nullableSize(content: string | Buffer | null): number {
+  if (content === null) return 1
+  const length = typeof content === 'string' ? Buffer.byteLength(content) : content.length
+  return varIntSize(length) + length
+}
+
+/** A buffer that grows; numbers are big-endian. */
+class Bytes {
+  buffer: Buffer
+  length = 0
+
+  constructor(capacity: number) {
+    this.buffer = Buffer.allocUnsafe(capacity)
+  }
+
+  #room(needed: number): void {
+    if (this.length + needed <= this.buffer.length) return
+    const larger = Buffer.allocUnsafe(Math.max(this.length + needed, this.buffer.length * 2))
+    this.buffer.copy(larger, 0, 0, this.length)
+    this.buffer = larger
+  }
+
+  int8(value: number): void {
+    this.#room(1)
+    this.buffer[this.length++] = value & 0xff
+  }
+
+  int16(value: number): void {
+    this.#room(2)
+    this.length = this.buffer.writeInt16BE(value, this.length)
+  }
+
+  /** Returns where it was written, for a length that is known later. */
+  int32(value: number): number {
+    this.#room(4)
+    const at = this.length
+    this.length = this.buffer.writeInt32BE(value, at)
+    return at
+  }
+
+  setInt32(at: number, value: number): void {
+    this.buffer.writeInt32BE(value, at)
+  }
+
+  int64(value: number): void {
+    this.#room(8)
+    this.length = this.buffer.writeBigInt64BE(BigInt(value), this.length)
+  }
+
+  varInt(value: number): void {
+    this.#room(10)
+    let rest = zigzag(value)
+    while (rest >= 0x80) {
+      this.buffer[this.length++] = (rest % 0x80) | 0x80
+      rest = Math.floor(rest / 0x80)
+    }
+    this.buffer[this.length++] = rest
+  }
+
+  utf8(value: string): void {
+    this.#room(value.length * 3)
+    this.length += this.buffer.write(value, this.length)
+  }
+
+  copy(value: Buffer): void {
+    this.#room(value.length)
+    this.length += value.copy(this.buffer, this.length)
+  }
+
+  nullable(content: string | Buffer | null): void {
+    if (content === null) this.varInt(-1)
+    else if (typeof content === 'string') {
+      this.varInt(Buffer.byteLength(content))
+      this.utf8(content)
+    } else {
+      this.varInt(content.length)
+      this.copy(content)
+    }
+  }
+}

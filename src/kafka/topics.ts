@@ -1,0 +1,62 @@
+import type { Admin, Kafka } from 'kafkajs'
+import { ArchiverError, messageOf } from '../errors.ts'
+
+/**
+ * Connects, does something with the admin client, and disconnects whatever happens.
+ *
+ * @throws ArchiverError `UNREACHABLE` where no broker answers.
+ */
+export async function withAdmin<T>(
+  kafka: Kafka,
+  brokers: readonly string[],
+  use: (admin: Admin) => Promise<T>,
+): Promise<T> {
+  const admin = kafka.admin()
+  try {
+    await admin.connect().catch((error: unknown) => {
+      throw new ArchiverError(
+        'UNREACHABLE',
+        `Kafka at ${brokers.join(',')} does not answer: ${messageOf(error)}`,
+        {},
+        error,
+      )
+    })
+    return await use(admin)
+  } finally {
+    await admin.disconnect()
+  }
+}
+
+/** The partitions of each topic; a topic that does not exist is made with `partitions` of them and the broker's replication. */
+export async function createTopics(
+  admin: Admin,
+  topics: readonly string[],
+  partitions: number,
+): Promise<readonly { readonly name: string; readonly partitions: number }[]> {
+  const existing = new Set(await admin.listTopics())
+  const missing = topics.filter((topic) => !existing.has(topic))
+  if (missing.length > 0) {
+    try {
+      await admin.createTopics({
+        topics: missing.map((topic) => ({ topic, numPartitions: partitions, replicationFactor: -1 })),
+        waitForLeaders: true,
+      })
+    } catch (error) {
+      throw new ArchiverError(
+        'UNREACHABLE',
+        `topics ${missing.join(', ')} cannot be created: ${reasonOf(error)}`,
+        {},
+        error,
+      )
+    }
+  }
+  const metadata = await admin.fetchTopicMetadata({ topics: [...topics] })
+  const counts = new Map(metadata.topics.map(({ name, partitions }) => [name, partitions.length]))
+  return topics.map((name) => ({ name, partitions: counts.get(name)! }))
+}
+
+/** kafkajs keeps the reason of each topic in a list of errors. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error) || !('errors' in error) || !Array.isArray(error.errors)) return messageOf(error)
+  return error.errors.map(messageOf).join('; ')
+}

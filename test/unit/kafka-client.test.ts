@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import { test } from 'node:test'
+import kafkajs, { type LogEntry } from 'kafkajs'
+import { kafkaLogger } from '../../src/kafka/client.ts'
+import { repairRequestQueue } from '../../src/kafka/request-queue.ts'
+import { createLogger, type LogLevel } from '../../src/log.ts'
+
+const { logLevel } = kafkajs
+
+function capture(level: LogLevel) {
+  const lines: Record<string, unknown>[] = []
+  let time = 0
+  const log = createLogger({ level, stream: { write: (line) => lines.push(JSON.parse(line)) } })
+  const write = kafkaLogger(log, () => time)
+  const say = (namespace: string, kafkaLevel: number, message: string, fields: Record<string, unknown> = {}) =>
+    write({
+      namespace,
+      level: kafkaLevel,
+      label: '',
+      log: { timestamp: '2026-11-23T00:00:00.000Z', logger: 'kafkajs', message, ...fields },
+    } as LogEntry)
+  return { lines, say, advance: (ms: number) => (time += ms), told: () => lines.map(({ level }) => level) }
+}
+
+test('levels are ours, INFO is debug, the namespace is one field', () => {
+  const { lines, say } = capture('trace')
+  say('Consumer', logLevel.ERROR, 'a')
+  say('Consumer', logLevel.WARN, 'b')
+  say('Consumer', logLevel.INFO, 'c', { groupId: 'g' })
+  say('Consumer', logLevel.DEBUG, 'd')
+  assert.deepEqual(
+    lines.map(({ level }) => level),
+    ['error', 'warn', 'debug', 'trace'],
+  )
+  const { time, ...rest } = lines[2]!
+  assert.deepEqual(rest, { level: 'debug', kafkajs: 'Consumer', groupId: 'g', msg: 'c' })
+})
+
+test('an error that is repeated is told once in 30 s', () => {
+  const { say, advance, told } = capture('warn')
+  for (let second = 0; second < 65; second++, advance(1000)) say('Runner', logLevel.ERROR, 'same')
+  assert.deepEqual(told(), ['error', 'error', 'error'])
+  say('Runner', logLevel.ERROR, 'another')
+  assert.equal(told().length, 4)
+})
+
+test('trouble of a connection is a warning once it has lasted, and nothing where it heals', () => {
+  const { say, advance, told } = capture('warn')
+  say('Connection', logLevel.ERROR, 'refused', { broker: 'a:1' })
+  advance(40_000)
+  say('Connection', logLevel.ERROR, 'refused', { broker: 'a:1' })
+  assert.deepEqual(told(), [])
+  for (let second = 0; second < 60; second++, advance(1000))
+    say('Connection', logLevel.ERROR, 'refused', { broker: 'a:1' })
+  assert.deepEqual(told(), ['warn', 'warn'])
+})
+
+test('a request queue of kafkajs without pending requests sets no timer; with one it does', (t) => {
+  interface Queue {
+    pending: unknown[]
+    throttleCheckTimeoutId: NodeJS.Timeout | null
+    scheduleCheckPendingRequests(): void
+    destroy(): void
+  }
+  repairRequestQueue()
+  repairRequestQueue()
+  const RequestQueue = createRequire(import.meta.url)('kafkajs/src/network/requestQueue') as new (
+    options: object,
+  ) => Queue
+  const queue = new RequestQueue({})
+  t.after(() => queue.destroy())
+  queue.scheduleCheckPendingRequests()
+  assert.equal(queue.throttleCheckTimeoutId, null)
+  queue.pending.push({})
+  queue.scheduleCheckPendingRequests()
+  assert.notEqual(queue.throttleCheckTimeoutId, null)
+})

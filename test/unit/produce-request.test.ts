@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { compressionTypes, registerCodecs } from '../../src/kafka/codecs.ts'
+import { fastRequests, type RequestFactory } from '../../src/kafka/produce-request.ts'
+
+const original = createRequire(import.meta.url)('kafkajs/src/protocol/requests/produce/v3/request') as RequestFactory
+
+const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array))
+const content = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 200 }), bytes)
+const message = fc.record({
+  key: fc.option(content),
+  value: fc.option(content),
+  // kafkajs sorts timestamps as text: of one length, as those of this century are.
+  timestamp: fc.integer({ min: 1_000_000_000_000, max: 9_999_999_999_999 }).map(String),
+  headers: fc.dictionary(
+    fc.string({ minLength: 1, maxLength: 20 }),
+    fc.oneof(content, fc.array(fc.oneof(fc.string(), bytes), { maxLength: 3 })),
+    { maxKeys: 3, noNullPrototype: true },
+  ),
+})
+const topicData = fc.array(
+  fc.record({
+    topic: fc.string({ minLength: 1, maxLength: 40 }),
+    partitions: fc.array(
+      fc.record({ partition: fc.nat(), messages: fc.array(message, { minLength: 1, maxLength: 20 }) }),
+      { maxLength: 3 },
+    ),
+  }),
+  { maxLength: 3 },
+)
+
+test('a request has the bytes that kafkajs itself gives it, with every codec', async () => {
+  registerCodecs()
+  const codecs = fc.constantFrom(...Object.values(compressionTypes))
+  await fc.assert(
+    fc.asyncProperty(topicData, codecs, fc.constantFrom(-1, 0, 1), async (data, compression, acks) => {
+      const args = { acks, timeout: 30_000, compression, topicData: data }
+      const theirs = await original(args).encode()
+      const ours = await fastRequests(original)(args).encode()
+      assert.ok(ours.buffer.equals(theirs.buffer))
+    }),
+    { numRuns: 200 },
+  )
+})
+
+test('a request of an idempotent or transactional producer is left to kafkajs', () => {
+  const theirs = { encode: () => Promise.reject(new Error('not called')) }
+  const request = fastRequests(() => theirs)
+  const args = { acks: -1, timeout: 1, topicData: [] }
+  assert.equal(request({ ...args, producerId: 7 }), theirs)
+  assert.equal(request({ ...args, producerId: { value: 7n } }), theirs)
+  assert.equal(request({ ...args, transactionalId: 'id' }), theirs)
+  assert.notEqual(request({ ...args, producerId: { value: -1n } }), theirs)
+})
