@@ -22,7 +22,7 @@ import { fetchElasticsearch } from './fetch.ts'
 import { chooseJava, type Java } from './java.ts'
 import type { PartDefinition } from './part.ts'
 import { type ElasticsearchVersion, mebibyte, type StackSettings } from './settings.ts'
-import { StackError } from './stack-error.ts'
+import { otherWay, StackError } from './stack-error.ts'
 
 /** The oldest Java that a version of Elasticsearch starts with. */
 export function javaNeeded(version: ElasticsearchVersion): number {
@@ -155,8 +155,8 @@ export function elasticsearchPart(settings: StackSettings, javas: () => readonly
     ask: (signal) => askHealth(settings, signal),
     prepare: async (progress) => {
       const user = unprivilegedUser()
-      const usable = user === undefined ? javas() : javas().filter((java) => isOpenToAll(java.home))
-      const java = chooseJava(usable, javaNeeded(version), title)
+      const java =
+        user === undefined ? chooseJava(javas(), javaNeeded(version), title) : chooseOpenJava(javas(), version)
       const fetched = await fetchElasticsearch(settings.cacheDir, version, java.home, progress)
       const home = user === undefined || isOpenToAll(fetched) ? fetched : copyHome(fetched, dir)
       for (const folder of [config, join(config, 'jvm.options.d'), folders.data, folders.logs, tmp]) {
@@ -175,7 +175,7 @@ export function elasticsearchPart(settings: StackSettings, javas: () => readonly
         env: { ...environment, ES_JAVA_HOME: java.home, ES_PATH_CONF: config, ES_TMPDIR: tmp },
         ...user,
       }
-      if (settings.security) await secure(home, config, settings.password, command)
+      if (settings.security) await secure(home, config, settings.elasticPassword, command)
       return {
         ...command,
         program: join(home, 'bin', 'elasticsearch'),
@@ -193,6 +193,16 @@ export function jvmOptions(distribution: string): string {
     .filter((line) => line !== '' && !line.startsWith('#') && !/-Xlog:gc|HeapDump|ErrorFile/.test(line))
     .concat('')
     .join('\n')
+}
+
+/** Root's Elasticsearch runs as somebody who must be able to start that Java. */
+function chooseOpenJava(javas: readonly Java[], version: ElasticsearchVersion): Java {
+  const chosen = chooseJava(javas, javaNeeded(version), `Elasticsearch ${version}`)
+  const open = javas.find((java) => java.version >= javaNeeded(version) && isOpenToAll(java.home))
+  if (open !== undefined) return open
+  throw new StackError(
+    `Elasticsearch refuses to run as root, and the user nobody may not enter ${chosen.home}, the Java it needs. Install a JDK for everybody (below /usr/lib/jvm or /opt), ${otherWay}`,
+  )
 }
 
 function copyHome(fetched: string, dir: string): string {
@@ -243,7 +253,7 @@ async function askHealth(settings: StackSettings, signal: AbortSignal): Promise<
     const request = settings.security
       ? httpsRequest({
           ...options,
-          auth: `elastic:${settings.password}`,
+          auth: `elastic:${settings.elasticPassword}`,
           ca: readFileSync(certificateFile(settings.dir)),
         })
       : httpRequest(options)

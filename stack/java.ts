@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
@@ -22,7 +22,8 @@ export function versionIn(printed: string): string | undefined {
   return /(?:JAVA_VERSION=|version )"([^"]+)"/.exec(printed)?.[1]
 }
 
-function javaAt(home: string): Java | undefined {
+/** The Java in a folder, or undefined where there is none. */
+export function javaAt(home: string): Java | undefined {
   const program = join(home, 'bin', 'java')
   if (!existsSync(program)) return undefined
   const release = join(home, 'release')
@@ -32,12 +33,10 @@ function javaAt(home: string): Java | undefined {
   return feature === undefined ? undefined : { home, version: feature }
 }
 
+/** What the program says of itself; a stub that only offers to install a Java says nothing of use. */
 function askVersion(program: string): string {
-  try {
-    return execFileSync(program, ['-XshowSettings:properties', '-version'], { encoding: 'utf8', stdio: 'pipe' })
-  } catch {
-    return '' // A program that cannot say its version is no Java to use.
-  }
+  const { stdout, stderr } = spawnSync(program, ['-version'], { encoding: 'utf8' })
+  return `${stdout ?? ''}${stderr ?? ''}`
 }
 
 function entries(folder: string, below = ''): string[] {
@@ -65,14 +64,8 @@ export function findJavas(): readonly Java[] {
     ...entries('/opt/homebrew/opt', 'libexec/openjdk.jdk/Contents/Home'),
     ...entries(join(homedir(), '.sdkman', 'candidates', 'java')),
   ]
-  const known = new Map<string, Java>()
-  for (const home of homes) {
-    const java = javaAt(home)
-    if (java === undefined) continue
-    const real = realpathSync(home)
-    if (!known.has(real)) known.set(real, java)
-  }
-  return [...known.values()]
+  const real = new Set(homes.filter((home) => existsSync(home)).map((home) => realpathSync(home)))
+  return [...real].map(javaAt).filter((java) => java !== undefined)
 }
 
 /**

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { messageOf } from '../src/errors.ts'
 import { fetchKafka, kafkaVersion } from './fetch.ts'
 import { chooseJava, type Java } from './java.ts'
-import { meaningfulLine, type PartDefinition } from './part.ts'
+import { errorLine, type PartDefinition } from './part.ts'
 import { mebibyte, type StackSettings } from './settings.ts'
 import { StackError } from './stack-error.ts'
 
@@ -39,6 +39,9 @@ export function kafkaProperties(settings: Pick<StackSettings, 'kafkaPort' | 'con
     'share.coordinator.state.topic.replication.factor': 1,
     'share.coordinator.state.topic.min.isr': 1,
     'share.coordinator.state.topic.num.partitions': 4,
+    // After a crash the node must wait this long for its former self to be given up.
+    'broker.session.timeout.ms': 5000,
+    'broker.heartbeat.interval.ms': 1000,
     'group.initial.rebalance.delay.ms': 0,
     'group.min.session.timeout.ms': 1000,
     'message.max.bytes': 10 * mebibyte,
@@ -137,7 +140,10 @@ async function format(java: string, jars: string, configuration: string): Promis
       configuration,
     ])
   } catch (error) {
-    throw new StackError(`Kafka's data folder cannot be made: ${meaningfulLine(messageOf(error))}`, error)
+    throw new StackError(
+      `Kafka's data folder cannot be made: ${errorLine(messageOf(error)) ?? messageOf(error)}`,
+      error,
+    )
   }
 }
 

@@ -145,7 +145,7 @@ export class Part {
     while (this.pid === undefined || !(await this.#answers())) {
       const reason = failure()
       if (reason !== undefined) {
-        const line = lastMeaningfulLine(outputFile) ?? lastMeaningfulLine(logFile) ?? reason
+        const line = reasonIn([outputFile, logFile]) ?? reason
         throw new StackError(`${title} did not start: ${line} (log: ${logFile}). Mend that and try again, ${otherWay}`)
       }
       const elapsed = Date.now() - started
@@ -231,16 +231,27 @@ export function portTaken(title: string, { port, flag }: Port): string {
   return `Port ${port}, which ${title} needs, is taken by another program. Stop that, choose another with ${flag}, ${otherWay}`
 }
 
-/** The last line of a log that says what went wrong: an error rather than the stack trace below it. */
-export function meaningfulLine(log: string): string | undefined {
-  const lines = log
+/** Lines that announce an error without saying which. */
+const announcements =
+  /Could not create the Java Virtual Machine|A fatal exception has occurred|Exiting Kafka due to|fatal exception while booting|^\s*(at |\.\.\. \d+ more)/
+
+/** The line of a log that says what went wrong: the last error, which in a stack trace is the root cause. */
+export function errorLine(log: string): string | undefined {
+  return log
     .split('\n')
-    .map((line) => line.trimEnd())
-    .filter((line) => line.trim() !== '' && !/^\s*(at |\.\.\. \d+ more)/.test(line))
-  const error = lines.findLast((line) => /\b(ERROR|FATAL|Exception|error:|Error)\b|Exception:/.test(line))
-  return (error ?? lines.at(-1))?.trim()
+    .findLast((line) => /\b(ERROR|FATAL|Error:)|Exception\b/.test(line) && !announcements.test(line))
+    ?.trim()
 }
 
-function lastMeaningfulLine(path: string): string | undefined {
-  return existsSync(path) ? meaningfulLine(readFileSync(path, 'utf8')) : undefined
+/** What the first of some files says about a failure; where none does, the last line that stands in one. */
+function reasonIn(paths: readonly string[]): string | undefined {
+  const logs = paths.filter((path) => existsSync(path)).map((path) => readFileSync(path, 'utf8').trim())
+  const error = logs.map(errorLine).find((line) => line !== undefined)
+  return (
+    error ??
+    logs
+      .find((log) => log !== '')
+      ?.split('\n')
+      .at(-1)
+  )
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { systemCode } from '../src/errors.ts'
+import { messageOf, systemCode } from '../src/errors.ts'
 import { StackError } from './stack-error.ts'
 
 export const elasticsearchVersions = ['9.5.3', '8.19.21'] as const
@@ -27,7 +27,7 @@ export interface StackOptions {
   readonly elasticsearchHeap?: number | undefined
   /** TLS and basic authentication (user `elastic`) on Elasticsearch. */
   readonly security?: boolean | undefined
-  readonly password?: string | undefined
+  readonly elasticPassword?: string | undefined
 }
 
 export interface StackSettings {
@@ -43,7 +43,7 @@ export interface StackSettings {
   readonly kafkaHeap: number
   readonly elasticsearchHeap: number
   readonly security: boolean
-  readonly password: string
+  readonly elasticPassword: string
 }
 
 /** The settings that are remembered in the folder of the stack, so that `status` and `down` need no options. */
@@ -61,8 +61,8 @@ export function readSavedSettings(dir: string): SavedSettings {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as SavedSettings
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return {}
-    throw new StackError(`${path} cannot be read; delete it and try again`, error)
+    if (/^(ENOENT|ENOTDIR)$/.test(systemCode(error) ?? '')) return {}
+    throw new StackError(`${path} cannot be read (${messageOf(error)}); delete it and try again`, error)
   }
 }
 
@@ -92,7 +92,7 @@ export function resolveSettings(
     kafkaHeap: options.kafkaHeap ?? saved.kafkaHeap ?? 512 * mebibyte,
     elasticsearchHeap: options.elasticsearchHeap ?? saved.elasticsearchHeap ?? 1024 * mebibyte,
     security: options.security ?? saved.security ?? false,
-    password: options.password ?? saved.password ?? 'changeme',
+    elasticPassword: options.elasticPassword ?? saved.elasticPassword ?? 'changeme',
   }
 }
 

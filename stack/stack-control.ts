@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmdirSync,
   rmSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -14,7 +15,8 @@ import { freemem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { systemCode } from '../src/errors.ts'
+import { messageOf, systemCode } from '../src/errors.ts'
+import { flagName } from '../src/options.ts'
 import { certificateFile, elasticsearchDir, elasticsearchPart, newestElasticsearch } from './elasticsearch-part.ts'
 import type { Progress } from './fetch.ts'
 import { findJavas, type Java } from './java.ts'
@@ -80,14 +82,13 @@ export class Stack {
    */
   async start(...names: readonly PartName[]): Promise<void> {
     const parts = this.#parts(names.length === 0 ? partNames : names)
-    mkdirSync(this.settings.dir, { recursive: true })
+    makeFolder(this.settings.dir)
     await using _ = await lock(this.settings.dir, this.#progress)
     this.#refuseOtherSettings()
     const missing = parts.filter((part) => part.pid === undefined)
     checkMemory(missing, availableMemory())
     for (const part of missing) await part.checkPorts()
     this.#save()
-    // One after the other where something has to be fetched would be slow; at once, both still report on their own.
     const results = await Promise.allSettled(parts.map((part) => part.start(this.#progress)))
     const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
     if (failures.length > 0) throw failures[0]
@@ -123,9 +124,11 @@ export class Stack {
     if (this.kafka.pid === undefined && this.elasticsearch.pid === undefined) return
     for (const [key, value] of Object.entries(saved)) {
       const asked = this.settings[key as keyof StackSettings]
-      if (asked === value) continue
+      if (asked === value || asked === undefined) continue
+      const name = `--${flagName(key)}`
+      const difference = key === 'elasticPassword' ? `another ${name}` : `${name} ${value}, not ${asked}`
       throw new StackError(
-        `The stack in ${this.settings.dir} runs with ${key} ${value}, not ${asked}; stop it first with "npm run stack -- down --dir ${this.settings.dir}"`,
+        `The stack in ${this.settings.dir} runs with ${difference}; stop it first with "npm run stack -- down --dir ${this.settings.dir}"`,
       )
     }
   }
@@ -162,11 +165,24 @@ export function checkMemory(parts: readonly Pick<Part, 'definition'>[], availabl
   if (needed <= available) return
   const inMebibytes = (bytes: number) => `${Math.floor(bytes / mebibyte)} MiB`
   throw new StackError(
-    `Too little memory: ${parts.map((part) => part.definition.title).join(' and ')} need about ${inMebibytes(needed)}, ${inMebibytes(available)} are available. Close something, choose a smaller --kafka-heap or --elasticsearch-heap, or point ARCHIVER_BROKERS and ARCHIVER_ELASTICSEARCH at servers elsewhere`,
+    `Too little memory: ${parts.map((part) => part.definition.title).join(' and ')} need about ${inMebibytes(needed)}, ${inMebibytes(available)} are available. Close something, choose a smaller --kafka-heap or --elasticsearch-heap, ${otherWay}`,
   )
 }
 
-/** Holds the folder for one `start` at a time; a lock whose holder is dead is taken over. */
+function makeFolder(dir: string): void {
+  try {
+    mkdirSync(dir, { recursive: true })
+  } catch (error) {
+    throw new StackError(
+      `${dir} cannot be made (${messageOf(error)}). Choose another folder with --dir, ${otherWay}`,
+      error,
+    )
+  }
+}
+
+const lockExpiryMs = 300_000
+
+/** Holds the folder for one `start` at a time; a lock whose holder is dead, or that is older than any start, is taken over. */
 async function lock(dir: string, progress: Progress): Promise<AsyncDisposable> {
   const path = join(dir, 'lock')
   for (;;) {
@@ -182,9 +198,19 @@ async function lock(dir: string, progress: Progress): Promise<AsyncDisposable> {
         throw new StackError(`${dir} cannot be written. Choose another folder with --dir, ${otherWay}`, error)
       }
     }
-    const holder = existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0
-    if (holder > 0 && readCommandLine(holder) === '') rmSync(path, { force: true })
+    if (isAbandoned(path)) rmSync(path, { force: true })
     progress.update('Waiting for another start of this stack')
     await sleep(200)
+  }
+}
+
+function isAbandoned(path: string): boolean {
+  try {
+    const holder = Number(readFileSync(path, 'utf8'))
+    const dead = holder > 0 && readCommandLine(holder) === ''
+    return dead || Date.now() - statSync(path).mtimeMs > lockExpiryMs
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false // Its holder has just let go.
+    throw error
   }
 }

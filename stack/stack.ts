@@ -30,11 +30,17 @@ const options = {
   }),
   kafkaHeap: bytes({ min: 128 * mebibyte, explanation: 'Java heap of Kafka. Default: 512MiB.' }),
   elasticsearchHeap: bytes({ min: 256 * mebibyte, explanation: 'Java heap of Elasticsearch. Default: 1GiB.' }),
-  security: flag({
-    explanation: 'Elasticsearch with TLS and basic authentication (user elastic); remembered until wipe.',
-    default: false,
+  security: {
+    ...flag({
+      explanation: 'Elasticsearch with TLS and basic authentication. Default: what this folder used last, else off.',
+      default: false,
+    }),
+    defaultValue: undefined,
+  },
+  elasticPassword: text({
+    explanation: 'With --security: the password of the user elastic. Default: changeme.',
+    placeholder: '<password>',
   }),
-  password: text({ explanation: 'Password of the user elastic, set at the first start. Default: changeme.' }),
   only: oneOf(['both', ...partNames], { explanation: 'For up and down: one part alone.', default: 'both' }),
   lines: integer({ min: 1, explanation: 'For logs: how many lines from the end.', default: '50' }),
   follow: flag({ explanation: 'For logs: keep printing what comes.', default: false }),
@@ -74,15 +80,8 @@ const progress = progressOn(process.stderr)
 const print = (line: string) => void process.stdout.write(`${line}\n`)
 
 function open(values: Values<typeof options>): Stack {
-  const { elasticsearchVersion, security, ...rest } = values
-  return openStack(
-    {
-      ...rest,
-      elasticsearchVersion: elasticsearchVersion === 'auto' ? undefined : elasticsearchVersion,
-      security: security || undefined,
-    },
-    progress,
-  )
+  const { elasticsearchVersion: version, ...rest } = values
+  return openStack({ ...rest, elasticsearchVersion: version === 'auto' ? undefined : version }, progress)
 }
 
 async function up(stack: Stack, names: readonly PartName[]): Promise<void> {
@@ -103,7 +102,7 @@ async function status(stack: Stack): Promise<boolean> {
     )
   }
   if (stack.settings.security && parts.some((part) => part.name === 'elasticsearch' && part.pid !== undefined)) {
-    print(`Elasticsearch: user elastic, password ${stack.settings.password}, CA file ${stack.certificateFile}`)
+    print(`Elasticsearch: user elastic, password ${stack.settings.elasticPassword}, CA file ${stack.certificateFile}`)
   }
   return parts.every((part) => part.answers)
 }
