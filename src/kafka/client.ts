@@ -1,6 +1,7 @@
-import kafkajs, { type Kafka, type KafkaConfig, type LogEntry, type RetryOptions } from 'kafkajs'
+import type { Kafka, KafkaConfig, LogEntry, RetryOptions } from 'kafkajs'
 import type { Logger } from '../log.ts'
 import { registerCodecs } from './codecs.ts'
+import { kafkajs } from './kafkajs.ts'
 import { repairRequestQueue } from './request-queue.ts'
 
 export interface KafkaOptions {

@@ -1,5 +1,5 @@
-import kafkajs from 'kafkajs'
 import { ArchiverError, messageOf } from '../errors.ts'
+import { kafkajs } from './kafkajs.ts'
 
 /** How kafkajs compresses and decompresses the records of a batch. */
 export interface Codec {

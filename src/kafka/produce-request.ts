@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module'
-import kafkajs, { type IHeaders, type Message } from 'kafkajs'
+import type { IHeaders, Message } from 'kafkajs'
 import { ArchiverError } from '../errors.ts'
 import { crc32c } from './crc32c.ts'
+import { kafkajs } from './kafkajs.ts'
 
 /** kafkajs's own, reached by deep import: the package is pinned exactly. */
 const require = createRequire(import.meta.url)

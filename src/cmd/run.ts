@@ -1,0 +1,167 @@
+import { resolve } from 'node:path'
+import { checkRunOptions, type RunOptions, typeSource, workerName } from '../config.ts'
+import { ElasticsearchSink } from '../elasticsearch/sink.ts'
+import { FilesSink } from '../files/sink.ts'
+import { createKafka } from '../kafka/client.ts'
+import { KafkaSource } from '../kafka/source.ts'
+import { LineEncoder } from '../line.ts'
+import { createLogger, type Logger } from '../log.ts'
+import { Coordinator } from '../offsets/coordinator.ts'
+import type { Sink } from '../sink.ts'
+import { Worker } from '../worker.ts'
+import { elasticsearchClient } from './elasticsearch-client.ts'
+import { signalled } from './program.ts'
+import { accountOf, StatusReporter } from './status-line.ts'
+import { createTerminal, type Terminal } from './terminal.ts'
+
+const connectTimeoutMs = 15_000
+const mib = 2 ** 20
+/** Of the memory budget; the rest is for what is being fetched, compressed and sent. */
+const filesShare = 0.5
+const elasticsearchShare = 0.25
+
+/**
+ * The worker, from its options to its account.
+ * @throws ArchiverError for what makes a start impossible, and for what ended the run.
+ */
+export async function run(options: RunOptions): Promise<void> {
+  checkRunOptions(options)
+  const signal = signalled()
+  const terminal = createTerminal(process.stdout)
+  const log = createLogger({ level: options.logLevel, stream: terminal })
+  const worker = workerName()
+  const kafka = createKafka({ brokers: options.brokers, clientId: `archiver-${worker}`, log })
+  const source = new KafkaSource(
+    {
+      kafka,
+      brokers: options.brokers,
+      group: options.group,
+      topics: options.topicsRegex ?? options.topics!,
+      sessionTimeoutMs: options.sessionTimeout,
+      topicsRefreshMs: options.topicsRefresh * 1000,
+      connectTimeoutMs,
+    },
+    log,
+  )
+  await source.connect()
+  let sinks: readonly Sink[] = []
+  try {
+    const coordinator = new Coordinator(sinkNames(options))
+    sinks = createSinks(options, worker, source.clusterId, coordinator, log)
+    const archiver = new Worker({
+      source,
+      sinks,
+      encoder: new LineEncoder(typeSource(options)),
+      coordinator,
+      log,
+      options: {
+        untilEnd: options.untilEnd,
+        onGap: options.onGap,
+        commitIntervalMs: options.commitInterval,
+        drainTimeoutMs: Math.min(15_000, Math.floor(options.sessionTimeout / 3)),
+        shutdownTimeoutMs: options.shutdownTimeout * 1000,
+      },
+    })
+    for (const sink of sinks) await sink.start(() => archiver.relieved())
+    log.info(describeStart(options, worker, source.topics()))
+    await work(archiver, sinks, terminal, log, options, signal)
+  } finally {
+    terminal.close()
+    for (const sink of sinks) await sink.stop()
+    await source.stop()
+  }
+}
+
+async function work(
+  archiver: Worker,
+  sinks: readonly Sink[],
+  terminal: Terminal,
+  log: Logger,
+  options: RunOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const reporter = new StatusReporter({
+    worker: archiver,
+    sinks,
+    terminal,
+    log,
+    intervalMs: options.statusInterval * 1000,
+  })
+  const startedAt = performance.now()
+  const onStop = () => log.info(`${String(signal.reason)}: flushing, committing and leaving the group`)
+  signal.addEventListener('abort', onStop)
+  try {
+    await archiver.run(signal)
+  } finally {
+    signal.removeEventListener('abort', onStop)
+    reporter.stop()
+    const seconds = (performance.now() - startedAt) / 1000
+    const { message, details } = accountOf(archiver, seconds)
+    log.info(details, message)
+  }
+}
+
+function sinkNames({ files, elasticsearch }: RunOptions): string[] {
+  return [...(files ? ['files'] : []), ...(elasticsearch === undefined ? [] : ['elasticsearch'])]
+}
+
+function createSinks(
+  options: RunOptions,
+  worker: string,
+  clusterId: string,
+  coordinator: Coordinator,
+  log: Logger,
+): readonly Sink[] {
+  const sinks: Sink[] = []
+  if (options.files) {
+    sinks.push(
+      new FilesSink(
+        {
+          archiveDir: options.archiveDir,
+          clusterId,
+          group: options.group,
+          worker,
+          gzipLevel: options.gzipLevel,
+          flushIntervalMs: options.flushInterval * 1000,
+          flushBytes: options.flushBytes,
+          memoryLimit: options.memoryBudget * filesShare,
+          committedOffset: (tp) => coordinator.committedOffset(tp),
+        },
+        log,
+      ),
+    )
+  }
+  if (options.elasticsearch !== undefined) {
+    sinks.push(
+      new ElasticsearchSink(
+        elasticsearchClient(options.elasticsearch, options),
+        {
+          indexPrefix: options.indexPrefix,
+          bulkBytes: options.bulkBytes,
+          bulkConcurrency: options.bulkConcurrency,
+          bulkLingerMs: options.bulkLinger,
+          memoryLimit: options.memoryBudget * elasticsearchShare,
+          installTemplates: options.templates,
+        },
+        log,
+      ),
+    )
+  }
+  return sinks
+}
+
+function describeStart(options: RunOptions, worker: string, topics: readonly string[]): string {
+  const into: string[] = []
+  if (options.files) into.push(`files in ${resolve(options.archiveDir)}`)
+  if (options.elasticsearch !== undefined) {
+    into.push(
+      `Elasticsearch at ${options.elasticsearchCloudId === undefined ? options.elasticsearch.join(', ') : 'the cloud id'} (${options.indexPrefix}*)`,
+    )
+  }
+  const from =
+    options.topicsRegex === undefined
+      ? `topics ${topics.join(', ')}`
+      : `topics that match ${String(options.topicsRegex)} (now ${topics.join(', ') || 'none'})`
+  const end = options.untilEnd ? ', until the end as it is now' : ''
+  return `archiving ${from} of ${options.brokers.join(', ')} as group ${options.group} into ${into.join(' and ')}${end}; memory for records ${Math.round(options.memoryBudget / mib)} MiB; worker ${worker}`
+}

@@ -1,0 +1,220 @@
+import { hostname } from 'node:os'
+import { checkIndexPrefix } from './elasticsearch/index-name.ts'
+import { ArchiverError } from './errors.ts'
+import { parseTypePath, type TypeSource } from './line.ts'
+import { logLevels } from './log.ts'
+import { bytes, decimal, flag, integer, list, negatable, oneOf, pattern, text, type Values } from './options.ts'
+
+/**
+ * Every option of the archiver, once. Flags, variables, YAML keys, help and reference come from here; a room below gets plain
+ * values and never reads the environment.
+ */
+
+export const logOptions = {
+  config: text({
+    placeholder: '<file>',
+    explanation: 'A YAML file with any of these options; flags and variables win over it.',
+  }),
+  logLevel: oneOf(logLevels, { default: 'info', explanation: 'The least important log lines to write.' }),
+}
+
+export const kafkaOptions = {
+  brokers: list({
+    default: '127.0.0.1:9092',
+    placeholder: '<host:port,…>',
+    explanation: 'Brokers to ask for the rest of the Kafka cluster.',
+  }),
+  group: text({
+    default: 'archiver',
+    explanation: 'Consumer group: the workers of one group share the partitions. An archive belongs to one group.',
+  }),
+}
+
+export const topicsOptions = {
+  topics: list({ placeholder: '<a,b,…>', explanation: 'Topics to archive, by name.' }),
+  topicsRegex: pattern({
+    explanation: 'Topics to archive: all whose name this JavaScript regular expression matches, also those made later.',
+  }),
+  topicsRefresh: integer({ default: '30', min: 1, unit: 's', explanation: 'How often new topics are looked for.' }),
+}
+
+export const filesOptions = {
+  files: flag({ default: true, explanation: 'Keep no files.' }),
+  archiveDir: text({
+    default: './archive',
+    placeholder: '<directory>',
+    explanation: 'Root of the gzip JSONL archive. Workers that share partitions share this directory.',
+  }),
+  gzipLevel: integer({ default: '6', min: 1, max: 9, explanation: 'Compression of files: 1 is fast, 9 is small.' }),
+  flushInterval: decimal({
+    default: '60',
+    min: 0.1,
+    max: 86_400,
+    unit: 's',
+    explanation: 'Records are in committed files, and their offsets can be committed, at the latest after this time.',
+  }),
+  flushBytes: bytes({
+    default: '256MiB',
+    min: 1024,
+    explanation: 'Records of a partition are flushed earlier when their lines are this large.',
+  }),
+}
+
+export const elasticsearchOptions = {
+  elasticsearch: negatable(
+    list({
+      default: 'http://127.0.0.1:9200',
+      placeholder: '<url,…>',
+      explanation: 'Elasticsearch nodes. --no-elasticsearch: keep nothing there.',
+    }),
+  ),
+  elasticsearchCloudId: text({ explanation: 'Cloud id of an Elastic Cloud deployment, instead of nodes.' }),
+  elasticsearchUser: text({ explanation: 'User for basic authentication.' }),
+  elasticsearchPassword: text({ explanation: 'Password for basic authentication; better given as a variable.' }),
+  elasticsearchApiKey: text({
+    explanation: 'API key, encoded in base64 as Kibana shows it; better given as a variable.',
+  }),
+  elasticsearchCa: text({ placeholder: '<file>', explanation: 'Certificate authority of the nodes, as a PEM file.' }),
+  elasticsearchFingerprint: text({ explanation: 'SHA-256 fingerprint of the certificate authority of the nodes.' }),
+  elasticsearchTimeout: integer({ default: '60', min: 1, unit: 's', explanation: 'How long an answer may take.' }),
+  elasticsearchGzip: flag({ default: false, explanation: 'Compress requests: worth it where the network is slow.' }),
+  indexPrefix: text({ default: 'archive-', explanation: 'What the name of every index begins with.' }),
+  templates: flag({ default: true, explanation: 'Do not install index templates at the start.' }),
+  bulkBytes: bytes({ default: '5MB', min: 1024, explanation: 'Size of a bulk request.' }),
+  bulkConcurrency: integer({
+    default: '4',
+    min: 1,
+    max: 64,
+    explanation: 'Most bulk requests in flight; it adapts below that.',
+  }),
+  bulkLinger: integer({
+    default: '200',
+    min: 0,
+    max: 60_000,
+    unit: 'ms',
+    explanation: 'How long a document may wait for others to fill a bulk request.',
+  }),
+}
+
+export const typeOptions = {
+  typeFrom: oneOf(['value', 'header', 'topic'], {
+    default: 'value',
+    explanation: 'Where the type of a message stands: in its JSON value, in a header, or the topic is the type.',
+  }),
+  typePath: text({
+    default: 'type',
+    explanation: 'Path of the type in the value: keys separated by dots (a dot inside a key is written \\.).',
+  }),
+  typeHeader: text({ default: 'type', explanation: 'Name of the header that holds the type.' }),
+}
+
+export const workerOptions = {
+  untilEnd: flag({
+    default: false,
+    explanation: 'Stop at the end offsets seen at the start: flush, commit, exit.',
+  }),
+  onGap: oneOf(['stop', 'continue'], {
+    default: 'stop',
+    explanation:
+      'What becomes of a partition whose records were lost before they were read: it stops, or goes on behind them.',
+  }),
+  sessionTimeout: integer({
+    default: '30000',
+    min: 6000,
+    max: 1_800_000,
+    unit: 'ms',
+    explanation: 'How long Kafka waits for a silent worker before its partitions go to others.',
+  }),
+  memoryBudget: bytes({
+    default: '256MiB',
+    min: 32 * 2 ** 20,
+    explanation: 'Memory for records on their way, above what the process needs by itself. Full, it pauses partitions.',
+  }),
+  commitInterval: integer({
+    default: '1000',
+    min: 50,
+    max: 60_000,
+    unit: 'ms',
+    explanation: 'How often offsets that all sinks hold are committed.',
+  }),
+  shutdownTimeout: integer({
+    default: '60',
+    min: 1,
+    unit: 's',
+    explanation: 'How long the last flush may take after a signal.',
+  }),
+  statusInterval: integer({
+    default: '30',
+    min: 1,
+    unit: 's',
+    explanation: 'How often a log line says what is going on, where no terminal shows it.',
+  }),
+}
+
+export const runOptions = {
+  ...kafkaOptions,
+  ...topicsOptions,
+  ...typeOptions,
+  ...filesOptions,
+  ...elasticsearchOptions,
+  ...workerOptions,
+  ...logOptions,
+}
+
+export type RunOptions = Values<typeof runOptions>
+
+/** What no single option can check. Throws ArchiverError `USAGE`. */
+export function checkRunOptions(options: RunOptions): void {
+  if (options.topics === undefined && options.topicsRegex === undefined) {
+    throw usage('--topics or --topics-regex is needed: which topics are to be archived?')
+  }
+  if (options.topics !== undefined && options.topicsRegex !== undefined) {
+    throw usage('--topics and --topics-regex exclude each other')
+  }
+  if (!options.files && options.elasticsearch === undefined) {
+    throw usage('--no-files with --no-elasticsearch leaves nothing to keep records in')
+  }
+  checkElasticsearchOptions(options)
+  typeSource(options)
+}
+
+/** The same for the options of Elasticsearch alone. */
+export function checkElasticsearchOptions(options: Values<typeof elasticsearchOptions>): void {
+  for (const node of options.elasticsearch ?? []) {
+    if (!URL.canParse(node) || !/^https?:$/.test(new URL(node).protocol)) {
+      throw usage(`--elasticsearch: "${node}" is not allowed; expected http://host:port or https://host:port`)
+    }
+  }
+  try {
+    checkIndexPrefix(options.indexPrefix)
+  } catch (error) {
+    throw usage(`--index-prefix: "${options.indexPrefix}" is not allowed; expected ${(error as Error).message}`)
+  }
+}
+
+/** Where the type of a message stands. Throws ArchiverError `USAGE`. */
+export function typeSource(options: Values<typeof typeOptions>): TypeSource {
+  switch (options.typeFrom) {
+    case 'topic':
+      return { from: 'topic' }
+    case 'header':
+      return { from: 'header', header: options.typeHeader }
+    case 'value':
+      try {
+        return { from: 'value', path: parseTypePath(options.typePath) }
+      } catch (error) {
+        throw usage(`--type-path: "${options.typePath}" is not allowed; expected ${(error as Error).message}`)
+      }
+  }
+}
+
+/** A name for this process among the workers, for manifests and staging directories. */
+export function workerName(): string {
+  return `${hostname()
+    .replace(/[^A-Za-z0-9-]/g, '-')
+    .slice(0, 40)}-${process.pid}-${Date.now().toString(36)}`
+}
+
+function usage(message: string): ArchiverError {
+  return new ArchiverError('USAGE', message)
+}

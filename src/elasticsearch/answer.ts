@@ -1,0 +1,124 @@
+/**
+ * What Elasticsearch's answers mean. An answer is judged in three scopes, by `error.type` and reason and not by status alone:
+ * a status of 400 can be one bad document, or a closed index that will be opened again.
+ *
+ * - request: nothing is wrong with the documents; the same again later, with less in flight.
+ * - index: nothing is wrong with the documents; their index takes none now. It is held, tried again, and an alarm raised.
+ * - document: this document will never be taken as it is. It is kept as a reject.
+ */
+export type Scope = 'stored' | 'exists' | 'request' | 'index' | 'document'
+
+export interface ItemError {
+  readonly type: string
+  readonly reason: string
+  readonly caused_by?: ItemError
+}
+
+/** One item of a bulk answer, as `filter_path` leaves it. */
+export interface BulkItem {
+  readonly status: number
+  readonly error?: ItemError
+  /** `used` or `failed` where a failure store took the document instead of its index. */
+  readonly failure_store?: string
+}
+
+/** Temporary for one item: the queue of a node, a circuit breaker, a shard that moves. */
+const requestTypes = new Set([
+  'es_rejected_execution_exception',
+  'circuit_breaking_exception',
+  'unavailable_shards_exception',
+  'process_cluster_event_timeout_exception',
+  'no_shard_available_action_exception',
+  'node_closed_exception',
+  'node_not_connected_exception',
+  'node_disconnected_exception',
+  'receive_timeout_transport_exception',
+  'timeout_exception',
+  'cluster_manager_not_discovered_exception',
+  'master_not_discovered_exception',
+  'shard_not_found_exception',
+  'alias_unavailable_exception',
+])
+
+/** Something about the index, the cluster's limits or our rights: good documents wait for somebody to mend it. */
+const indexTypes = new Set([
+  'cluster_block_exception',
+  'index_closed_exception',
+  'index_not_found_exception',
+  'invalid_index_name_exception',
+  'invalid_alias_name_exception',
+  'security_exception',
+  'validation_exception',
+  'index_create_block_exception',
+  'invalid_index_template_exception',
+  'resource_not_found_exception',
+  'retention_lease_not_found_exception',
+])
+
+/** The shard limit comes as `illegal_argument_exception` when a bulk request would create the index. */
+const indexReasons = [
+  /maximum (normal|frozen)? ?shards open/,
+  /this action would add \[\d+\] shards/,
+  /no such index/,
+  /is closed/,
+]
+
+const documentTypes = new Set([
+  'document_parsing_exception',
+  'mapper_parsing_exception',
+  'strict_dynamic_mapping_exception',
+  'parsing_exception',
+  'parse_exception',
+  'x_content_parse_exception',
+  'json_parse_exception',
+  'stream_constraints_exception',
+  'illegal_argument_exception',
+  'mapper_exception',
+  'action_request_validation_exception',
+  'number_format_exception',
+  'max_bytes_length_exceeded_exception',
+  'array_index_out_of_bounds_exception',
+])
+
+/** Judges one item of a bulk answer to a `create`. */
+export function judgeItem(item: BulkItem): Scope {
+  const { status, error } = item
+  if (item.failure_store === 'used') return 'document'
+  if (error === undefined) return status >= 200 && status < 300 ? 'stored' : scopeOfStatus(status)
+  if (status === 409 || error.type === 'version_conflict_engine_exception') return 'exists'
+  if (indexTypes.has(error.type)) return 'index'
+  if (requestTypes.has(error.type)) return 'request'
+  if (indexReasons.some((reason) => reason.test(reasonOf(error)))) return 'index'
+  if (status === 429 || status >= 500) return 'request'
+  if (documentTypes.has(error.type)) return 'document'
+  // A type that nobody has met: never lost, and never rejected by the thousand. The index waits and a person looks.
+  return 'index'
+}
+
+function scopeOfStatus(status: number): Scope {
+  return status === 429 || status >= 500 ? 'request' : 'index'
+}
+
+/** The reason with that of its causes: Elasticsearch says "failed to parse" and hides why in `caused_by`. */
+export function reasonOf(error: ItemError): string {
+  const cause = error.caused_by
+  if (cause === undefined) return error.reason ?? ''
+  const inner = reasonOf(cause)
+  return error.reason?.includes(inner) ? error.reason : `${error.reason ?? ''}: ${inner}`
+}
+
+/** What the answer to a whole bulk request tells the sink to do. */
+export type RequestScope =
+  /** The same again later. */
+  | 'again'
+  /** The body is larger than the server takes: the same in two halves. */
+  | 'halve'
+  /** Nothing of this sink gets through until somebody mends it: credentials, rights, a proxy. */
+  | 'refused'
+
+/** Judges the status of a request that has no items to judge; undefined stands for no answer at all. */
+export function judgeRequest(status: number | undefined): RequestScope {
+  if (status === 413) return 'halve'
+  if (status === undefined || status === 408 || status === 429 || status >= 500) return 'again'
+  return 'refused'
+}

@@ -1,0 +1,220 @@
+import { lineStart, type RecordBatch, type TopicPartition } from '../record.ts'
+import { type IndexNames, sameDay } from './index-name.ts'
+
+/** A batch on its way into Elasticsearch. */
+export interface PendingBatch {
+  readonly batch: RecordBatch
+  /** Documents that are not stored yet. */
+  remaining: number
+  /** The partition was given up: what is left needs not be sent. */
+  closed: boolean
+  /** Settles when every document is stored. */
+  readonly stored: () => void
+  /** Settles when every document is stored or the partition was given up. */
+  readonly done: Promise<void>
+}
+
+/** A document other than a record's own line: what is kept of a record that Elasticsearch refused. */
+export interface Replacement {
+  readonly index: string
+  readonly source: Buffer
+}
+
+/** Records `[start, end)` of a batch, which go the same way. */
+export interface Part {
+  readonly pending: PendingBatch
+  readonly start: number
+  readonly end: number
+  readonly replacement?: Replacement
+  /** Sent to find out whether a held index takes documents again. */
+  readonly probe?: boolean
+}
+
+/** The body of one bulk request, and whose documents it holds, in order. */
+export interface BulkRequest {
+  readonly body: Buffer
+  readonly parts: readonly Part[]
+  readonly documents: number
+}
+
+/** The `_id` of a record: the same wherever and whenever it is sent. */
+export function documentId({ topic, partition }: TopicPartition, offset: number): string {
+  return `${topic}+${partition}+${offset}`
+}
+
+/**
+ * The parts that wait, first in, first out, and the bodies made of them. Lines are copied once, into the body; nothing is parsed.
+ */
+export class BulkQueue {
+  readonly #names: IndexNames
+  readonly #mostBytes: number
+  #parts: Part[] = []
+  #first = 0
+  #bytes = 0
+
+  /** A body is at most `mostBytes`, except where a single document is larger. */
+  constructor(names: IndexNames, mostBytes: number) {
+    this.#names = names
+    this.#mostBytes = mostBytes
+  }
+
+  /** Bytes of the lines that wait. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get isEmpty(): boolean {
+    return this.#first === this.#parts.length
+  }
+
+  push(part: Part): void {
+    this.#parts.push(part)
+    this.#bytes += partBytes(part)
+  }
+
+  /** Puts parts before all that wait: they were tried and are older. */
+  pushFirst(parts: readonly Part[]): void {
+    this.#parts = [...parts, ...this.#parts.slice(this.#first)]
+    this.#first = 0
+    for (const part of parts) this.#bytes += partBytes(part)
+  }
+
+  /**
+   * The next body of at most `limit` documents; undefined where nothing is left to send. `isHeld` says of which indices nothing is to
+   * be sent; their documents go to `hold`.
+   */
+  take(
+    isHeld: ((index: string) => boolean) | undefined,
+    hold: (index: string, part: Part) => void,
+    limit: number = Number.POSITIVE_INFINITY,
+  ): BulkRequest | undefined {
+    // Action lines are shorter than most lines; where they are not, the rest goes with the next body.
+    const body = new BulkBody(Math.min(this.#mostBytes, this.#bytes * 2 + 4096))
+    const parts: Part[] = []
+    let documents = 0
+    while (this.#first < this.#parts.length && documents < limit && !body.full) {
+      const part = this.#parts[this.#first]!
+      this.#bytes -= partBytes(part)
+      if (part.pending.closed) {
+        this.#next()
+        continue
+      }
+      let begin = part.start
+      let i = part.start
+      const actions = new ActionLines(this.#names, part)
+      for (; i < part.end && documents < limit; i++) {
+        if (isHeld !== undefined && part.probe !== true && isHeld(actions.index(i))) {
+          if (i > begin) parts.push({ ...part, start: begin, end: i })
+          hold(actions.index(i), { ...part, start: i, end: i + 1 })
+          begin = i + 1
+          continue
+        }
+        if (!body.append(actions.line(i), part, i)) break
+        documents++
+      }
+      if (i > begin) parts.push(begin === part.start && i === part.end ? part : { ...part, start: begin, end: i })
+      if (i < part.end) {
+        const rest = { ...part, start: i }
+        this.#parts[this.#first] = rest
+        this.#bytes += partBytes(rest)
+        break
+      }
+      this.#next()
+    }
+    return documents === 0 ? undefined : { body: body.take(), parts, documents }
+  }
+
+  #next(): void {
+    this.#first++
+    if (this.#first > 1024 && this.#first * 2 > this.#parts.length) {
+      this.#parts = this.#parts.slice(this.#first)
+      this.#first = 0
+    }
+  }
+}
+
+/** The index of record `i` of a part. */
+export function indexOf(names: IndexNames, { pending: { batch }, replacement }: Part, i: number): string {
+  return replacement?.index ?? names.of(batch.types[batch.typeIndexes[i]!]!, batch.hours[i]!)
+}
+
+function partBytes({ pending: { batch }, start, end, replacement }: Part): number {
+  if (replacement !== undefined) return replacement.source.length
+  return end === start ? 0 : batch.ends[end - 1]! - lineStart(batch, start)
+}
+
+/** Writes action lines; remembers the index of each type of the batch for the day seen last. */
+class ActionLines {
+  readonly #names: IndexNames
+  readonly #part: Part
+  readonly #idStart: string
+  readonly #indexOfType: string[] = []
+  readonly #headOfType: string[] = []
+  readonly #hourOfType: number[] = []
+
+  constructor(names: IndexNames, part: Part) {
+    this.#names = names
+    this.#part = part
+    this.#idStart = `","_id":"${documentId(part.pending.batch, 0).slice(0, -1)}`
+  }
+
+  index(i: number): string {
+    const typeIndex = this.#know(i)
+    return this.#indexOfType[typeIndex]!
+  }
+
+  line(i: number): string {
+    const typeIndex = this.#know(i)
+    return `${this.#headOfType[typeIndex]}${this.#part.pending.batch.offsets[i]}"}}\n`
+  }
+
+  #know(i: number): number {
+    const { batch } = this.#part.pending
+    const typeIndex = batch.typeIndexes[i]!
+    const hour = batch.hours[i]!
+    const known = this.#hourOfType[typeIndex]
+    if (known === hour) return typeIndex
+    if (known === undefined || !sameDay(known, hour)) {
+      const index = indexOf(this.#names, this.#part, i)
+      this.#indexOfType[typeIndex] = index
+      this.#headOfType[typeIndex] = `{"create":{"_index":"${index}${this.#idStart}`
+    }
+    this.#hourOfType[typeIndex] = hour
+    return typeIndex
+  }
+}
+
+/** A body in the making. */
+class BulkBody {
+  #buffer: Buffer
+  #used = 0
+  #full = false
+
+  constructor(capacity: number) {
+    this.#buffer = Buffer.allocUnsafeSlow(capacity)
+  }
+
+  get full(): boolean {
+    return this.#full
+  }
+
+  /** Appends a document; false where it has no room and must wait for the next body. */
+  append(action: string, { pending: { batch }, replacement }: Part, i: number): boolean {
+    const start = replacement === undefined ? lineStart(batch, i) : 0
+    const source = replacement?.source ?? batch.lines
+    const end = replacement === undefined ? batch.ends[i]! : source.length
+    const needed = action.length + end - start
+    if (this.#used + needed > this.#buffer.length) {
+      this.#full = true
+      if (this.#used > 0) return false
+      this.#buffer = Buffer.allocUnsafeSlow(needed)
+    }
+    this.#used += this.#buffer.write(action, this.#used, 'latin1')
+    this.#used += source.copy(this.#buffer, this.#used, start, end)
+    return true
+  }
+
+  take(): Buffer {
+    return this.#buffer.subarray(0, this.#used)
+  }
+}

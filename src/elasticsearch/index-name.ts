@@ -1,0 +1,69 @@
+import { type RecordType, unknownHour } from '../record.ts'
+import { encodeSegmentNotBeginning, type SegmentRules } from '../segment.ts'
+
+/**
+ * Names of indices. Elasticsearch allows lower case only, at most 255 bytes, and none of `\ / * ? " < > | , # :` and space
+ * (Elasticsearch reference, create index API, path parameters).
+ */
+
+const hoursPerDay = 24
+const msPerHour = 3_600_000
+const longestName = 255
+/** `-2019.08.01`, `-unknown`: the longer of the two. */
+const dayBytes = 11
+
+/** Prefixes that make every name valid; the same characters that types keep. */
+export function checkIndexPrefix(prefix: string): string {
+  if (!/^[a-z0-9][a-z0-9._-]{0,40}$/.test(prefix)) {
+    throw new Error('up to 41 of a-z 0-9 . _ - that begin with a letter or a digit, such as archive-')
+  }
+  return prefix
+}
+
+/** `2019.08.01`, or `unknown`. */
+export function indexDay(hour: number): string {
+  if (hour === unknownHour) return 'unknown'
+  return new Date(hour * msPerHour).toISOString().slice(0, 10).replaceAll('-', '.')
+}
+
+/** Names for one prefix, remembered while records of the same type and day come. */
+export class IndexNames {
+  readonly #prefix: string
+  readonly #segments = new Map<string, string>()
+
+  constructor(prefix: string) {
+    this.#prefix = prefix
+  }
+
+  /** `archive-object.one-2019.08.01`. */
+  of(type: RecordType, hour: number): string {
+    return `${this.#prefix}${this.#segment(type)}-${indexDay(hour)}`
+  }
+
+  /** The index of documents that Elasticsearch refused: of the record's own day. */
+  rejected(hour: number): string {
+    return `${this.#prefix}_rejected-${indexDay(hour)}`
+  }
+
+  #segment(type: RecordType): string {
+    if (type.reserved) return type.name
+    const known = this.#segments.get(type.name)
+    if (known !== undefined) return known
+    const segment = typeIndexSegment(type.name, longestName - this.#prefix.length - dayBytes)
+    if (this.#segments.size >= 10_000) this.#segments.clear()
+    this.#segments.set(type.name, segment)
+    return segment
+  }
+}
+
+/** A type in lower case; a leading `_` is encoded, because names that begin with it are the program's own. */
+export function typeIndexSegment(type: string, maxBytes: number): string {
+  const rules: SegmentRules = { allowed: /[a-z0-9._-]/, maxBytes, hexDigits: 'lower' }
+  return encodeSegmentNotBeginning(type.toLowerCase(), '_', rules)
+}
+
+/** True where two hours fall on the same day, and so into the same index. */
+export function sameDay(hour: number, other: number): boolean {
+  if (hour === unknownHour || other === unknownHour) return hour === other
+  return Math.floor(hour / hoursPerDay) === Math.floor(other / hoursPerDay)
+}

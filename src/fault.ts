@@ -1,0 +1,39 @@
+/**
+ * Places where the chaos tests break the program on purpose. Without `ARCHIVER_FAULT` they do nothing.
+ *
+ * `ARCHIVER_FAULT=files.linked:3` kills the process, as kill -9 does, the third time it comes by that place.
+ */
+export const faultPoints = [
+  'files.written',
+  'files.synced',
+  'files.manifest-written',
+  'files.linked',
+  'files.renamed-one',
+  'files.renamed',
+  'files.directories-synced',
+  'worker.acknowledged',
+  'worker.committed',
+] as const
+
+export type FaultPoint = (typeof faultPoints)[number]
+
+interface ArmedFault {
+  readonly point: string
+  remaining: number
+}
+
+function armed(text: string | undefined): ArmedFault | undefined {
+  if (text === undefined || text === '') return undefined
+  const [point, times] = text.split(':')
+  if (!faultPoints.some((known) => known === point)) throw new Error(`ARCHIVER_FAULT: no such place: ${point}`)
+  return { point: point!, remaining: times === undefined ? 1 : Number(times) }
+}
+
+const fault = armed(process.env.ARCHIVER_FAULT)
+
+/** Dies here if the tests said so. */
+export function faultPoint(point: FaultPoint): void {
+  if (fault === undefined || fault.point !== point) return
+  fault.remaining--
+  if (fault.remaining <= 0) process.kill(process.pid, 'SIGKILL')
+}

@@ -1,0 +1,89 @@
+import { randomBytes } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ArchiverError, messageOf, systemCode } from '../errors.ts'
+import { archiveTrouble, linkExclusively, makeDirectory, removeIfThere, writeDurably } from './durable.ts'
+import { archiveMarker, manifestsDirectory, stagingDirectory } from './path.ts'
+
+export const archiveFormat = 1
+
+/** Whose archive a directory is: `_archive.json`. */
+export interface ArchiveIdentity {
+  readonly format: number
+  readonly cluster_id: string
+  readonly group: string
+  readonly created: string
+}
+
+/** Reads `_archive.json`; undefined where there is none. */
+export async function readIdentity(root: string): Promise<ArchiveIdentity | undefined> {
+  const path = join(root, archiveMarker)
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as ArchiveIdentity
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw new ArchiverError('ARCHIVE_MISMATCH', `${path} cannot be read: ${messageOf(error)}`, { path }, error)
+  }
+}
+
+/**
+ * Makes the root an archive of this cluster and group, or checks that it is. Also finds out, before anything is read from Kafka,
+ * whether files can be written, linked and fsynced there.
+ *
+ * @throws ArchiverError `ARCHIVE_MISMATCH` where it belongs to others or is not an archive, `ARCHIVE_UNUSABLE` where it cannot be
+ * written.
+ */
+export async function claimArchive(root: string, clusterId: string, group: string): Promise<void> {
+  try {
+    const present = await readIdentity(root)
+    if (present === undefined) await createIdentity(root, clusterId, group)
+    check(root, present ?? (await readIdentity(root)), clusterId, group)
+    await makeDirectory(root, stagingDirectory)
+    await makeDirectory(root, manifestsDirectory)
+    const probe = join(root, stagingDirectory, `probe-${randomBytes(6).toString('hex')}`)
+    await writeDurably(probe, 'can be written\n')
+    await removeIfThere(probe)
+  } catch (error) {
+    throw await archiveTrouble(root, error)
+  }
+}
+
+async function createIdentity(root: string, clusterId: string, group: string): Promise<void> {
+  await makeDirectory('/', root.slice(1))
+  const names = await readdir(root)
+  if (names.length > 0 && !names.every((name) => name === 'lost+found' || name.startsWith(`${archiveMarker}.`))) {
+    throw new ArchiverError(
+      'ARCHIVE_MISMATCH',
+      `${root} is not empty and has no ${archiveMarker}: name an empty directory with --archive-dir, or the root of an archive`,
+      { root },
+    )
+  }
+  const identity: ArchiveIdentity = {
+    format: archiveFormat,
+    cluster_id: clusterId,
+    group,
+    created: new Date().toISOString(),
+  }
+  const beside = join(root, `${archiveMarker}.${randomBytes(6).toString('hex')}`)
+  await writeDurably(beside, `${JSON.stringify(identity, undefined, 1)}\n`)
+  await linkExclusively(beside, join(root, archiveMarker))
+  await removeIfThere(beside)
+}
+
+function check(root: string, identity: ArchiveIdentity | undefined, clusterId: string, group: string): void {
+  const refuse = (why: string) => new ArchiverError('ARCHIVE_MISMATCH', `${root} ${why}`, { root })
+  if (identity === undefined) throw refuse(`has no ${archiveMarker}`)
+  if (identity.format !== archiveFormat) {
+    throw refuse(`has format ${identity.format}; this version knows ${archiveFormat}`)
+  }
+  if (identity.cluster_id !== clusterId) {
+    throw refuse(
+      `is the archive of Kafka cluster ${identity.cluster_id}, this is ${clusterId}: use another --archive-dir`,
+    )
+  }
+  if (identity.group !== group) {
+    throw refuse(
+      `is the archive of group ${identity.group}, this is ${group}: use another --archive-dir or that --group`,
+    )
+  }
+}

@@ -1,0 +1,413 @@
+import { randomBytes } from 'node:crypto'
+import { readdir, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { ArchiverError, messageOf, systemCode } from '../errors.ts'
+import { faultPoint } from '../fault.ts'
+import type { Logger } from '../log.ts'
+import { type Gap, partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
+import { Bucket, type BucketContext } from './bucket.ts'
+import {
+  archiveTrouble,
+  linkExclusively,
+  makeDirectory,
+  removeIfThere,
+  renameOnce,
+  syncPath,
+  writeDurably,
+} from './durable.ts'
+import {
+  type Manifest,
+  type ManifestFile,
+  manifestFormat,
+  type Origin,
+  printManifest,
+  readLastManifest,
+  readOrigin,
+} from './manifest.ts'
+import { hourDirectory, manifestDirectory, manifestName, originName, stagingOf } from './path.ts'
+
+/** A manifest lists no more gaps than this: in a much compacted topic they would be larger than the data. */
+const mostGaps = 1000
+
+/** What the writers of a sink share. */
+export interface WriterContext extends BucketContext {
+  readonly worker: string
+  readonly log: Logger
+  /** What the group has committed for a partition, as far as this worker knows. */
+  readonly committedOffset: (tp: TopicPartition) => number | undefined
+  /** Milliseconds that only move forward. */
+  readonly now: () => number
+}
+
+interface Waiter {
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** A range `[from, next)` whose records lie in staged files, and those who wait for it to be committed. */
+interface StagedRange {
+  readonly from: number
+  next: number
+  readonly since: number
+  lineBytes: number
+  records: number
+  readonly buckets: Map<string, Bucket>
+  readonly gaps: Gap[]
+  readonly waiters: Waiter[]
+}
+
+/** Where the commit log of a partition stands. */
+export interface LogPosition {
+  readonly next: number
+  readonly origin: number
+  readonly committed: number | undefined
+}
+
+/**
+ * The one writer of a topic-partition in this worker: stages records, and commits them range by range.
+ *
+ * A flush is four steps, and a crash between any two of them leaves every record exactly once:
+ *
+ * 1. The staged files are complete and fsynced.
+ * 2. The manifest of the range is written beside them, fsynced, and linked to `<from>.json`. That is the commit point, and the
+ *    compare-and-swap: of two workers at the same position, one gets the name.
+ * 3. The staged files are renamed to where readers look. Whoever takes over repeats this step for the last manifest.
+ * 4. The range is acknowledged.
+ *
+ * **Invariant**: a manifest is linked only when the files of the one before it are all in place. So only the last manifest of a
+ * log can name files that are still staged.
+ */
+export class PartitionWriter {
+  readonly #context: WriterContext
+  readonly #tp: TopicPartition
+  readonly #staging: string
+  readonly #opened: number
+  #position: number
+  #current: StagedRange | undefined
+  #flushing: Promise<void> = Promise.resolve()
+  #failure: ArchiverError | undefined
+  #closed = false
+  #committedOnce = false
+
+  private constructor(context: WriterContext, tp: TopicPartition, position: number) {
+    this.#context = context
+    this.#tp = tp
+    this.#opened = position
+    this.#position = position
+    // Never the same name twice, so that a range staged again does not meet what a failed try left.
+    this.#staging = `${stagingOf(tp)}/${context.worker}-${randomBytes(3).toString('hex')}`
+  }
+
+  /**
+   * Takes the partition over: completes the last flush of whoever had it before, and finds or makes its origin.
+   *
+   * @param fallback the origin, where archiving of this partition has not begun.
+   * @throws ArchiverError `MANIFEST_INVALID`, `ARCHIVE_UNUSABLE`.
+   */
+  static async open(
+    context: WriterContext,
+    tp: TopicPartition,
+    fallback: number,
+  ): Promise<{ writer: PartitionWriter; position: LogPosition }> {
+    try {
+      await makeDirectory(context.root, manifestDirectory(tp))
+      const last = await readLastManifest(context.root, tp)
+      if (last !== undefined) await publish(context, tp, last)
+      const origin = await readOrCreateOrigin(context, tp, fallback)
+      const next = last?.next ?? origin.offset
+      const writer = new PartitionWriter(context, tp, next)
+      await makeDirectory(context.root, writer.#staging)
+      return { writer, position: { next, origin: origin.offset, committed: last?.committed } }
+    } catch (error) {
+      throw await archiveTrouble(context.root, error)
+    }
+  }
+
+  /** Settles when the records are committed. The batch may begin before where the partition was taken over. */
+  write(batch: RecordBatch): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    // Below where the partition was taken over everything is committed; after that, batches come in order.
+    if (batch.next <= this.#opened) return Promise.resolve()
+    if (batch.from > this.#position || batch.next <= this.#position) {
+      return Promise.reject(
+        new ArchiverError(
+          'INTERNAL',
+          `${partitionKey(this.#tp)}: files stand at ${this.#position} and were given [${batch.from}, ${batch.next})`,
+        ),
+      )
+    }
+    this.#current ??= {
+      from: this.#position,
+      next: this.#position,
+      since: this.#context.now(),
+      lineBytes: 0,
+      records: 0,
+      buckets: new Map(),
+      gaps: [],
+      waiters: [],
+    }
+    const range = this.#current
+    this.#stage(range, batch)
+    range.next = batch.next
+    const committed = new Promise<void>((resolve, reject) => range.waiters.push({ resolve, reject }))
+    this.#position = batch.next
+    return committed
+  }
+
+  #stage(range: StagedRange, batch: RecordBatch): void {
+    for (const gap of batch.gaps) {
+      if (gap.next > range.next) range.gaps.push({ ...gap, from: Math.max(gap.from, range.next) })
+    }
+    // The bucket of each type of the batch for the hour seen last: most records follow one of the same hour.
+    const hourOfType = new Int32Array(batch.types.length).fill(-2)
+    const bucketOfType = new Array<Bucket>(batch.types.length)
+    for (let i = 0; i < batch.count; i++) {
+      if (batch.offsets[i]! < range.next) continue
+      const typeIndex = batch.typeIndexes[i]!
+      const hour = batch.hours[i]!
+      if (hourOfType[typeIndex] !== hour) {
+        hourOfType[typeIndex] = hour
+        bucketOfType[typeIndex] = this.#bucket(range, batch, i)
+      }
+      bucketOfType[typeIndex]!.append(batch, i)
+      range.records++
+    }
+    range.lineBytes += batch.lines.length
+  }
+
+  #bucket(range: StagedRange, batch: RecordBatch, i: number): Bucket {
+    const type = batch.types[batch.typeIndexes[i]!]!
+    const directory = hourDirectory(type, batch.hours[i]!)
+    let bucket = range.buckets.get(directory)
+    if (bucket === undefined) {
+      bucket = new Bucket(this.#context, this.#staging, type, batch.offsets[i]!)
+      range.buckets.set(directory, bucket)
+    }
+    return bucket
+  }
+
+  /** The buckets that hold lines in memory, for whoever has to make room. */
+  *bufferedBuckets(): Iterable<Bucket> {
+    for (const bucket of this.#current?.buckets.values() ?? []) if (bucket.bufferBytes > 0) yield bucket
+  }
+
+  /** When the oldest record that is not being flushed was staged, in ms of `now`; undefined where there is none. */
+  get stagedSince(): number | undefined {
+    return this.#current?.since
+  }
+
+  /** Bytes of the lines that are staged and not being flushed. */
+  get stagedBytes(): number {
+    return this.#current?.lineBytes ?? 0
+  }
+
+  get openBuckets(): number {
+    return this.#current?.buckets.size ?? 0
+  }
+
+  /** Commits all that is staged. Settles when that is done or failed; a failure reaches those who wrote. */
+  flush(): Promise<void> {
+    const range = this.#current
+    if (range === undefined || this.#failure !== undefined) return this.#flushing
+    this.#current = undefined
+    this.#flushing = this.#flushing.then(() => this.#commitOrFail(range))
+    return this.#flushing
+  }
+
+  async #commitOrFail(range: StagedRange): Promise<void> {
+    if (this.#failure === undefined && !this.#closed) {
+      try {
+        await this.#commit(range)
+        for (const { resolve } of range.waiters) resolve()
+        return
+      } catch (error) {
+        // The chain is broken here: nothing that was staged after this range can be committed either.
+        this.#failure = await archiveTrouble(this.#context.root, error)
+      }
+    }
+    await this.#discard(range)
+  }
+
+  async #discard(range: StagedRange): Promise<void> {
+    await Promise.all([...range.buckets.values()].map((bucket) => bucket.drop()))
+    if (this.#failure !== undefined && !this.#closed) for (const { reject } of range.waiters) reject(this.#failure)
+    if (this.#current !== undefined) {
+      const later = this.#current
+      this.#current = undefined
+      await this.#discard(later)
+    }
+  }
+
+  async #commit(range: StagedRange): Promise<void> {
+    const { root, worker, onFile, log } = this.#context
+    const tp = this.#tp
+    await Promise.all([...range.buckets.values()].map((bucket) => bucket.complete()))
+    faultPoint('files.written')
+    await Promise.all([...range.buckets.values()].map((bucket) => bucket.sync()))
+    const files: ManifestFile[] = [...range.buckets].map(([directory, bucket]) => bucket.manifestFile(tp, directory))
+    await Promise.all([...range.buckets.keys()].map((directory) => onFile(() => makeDirectory(root, directory))))
+    await syncPath(join(root, this.#staging))
+    faultPoint('files.synced')
+
+    const committed = this.#context.committedOffset(tp)
+    const manifest: Manifest = {
+      format: manifestFormat,
+      topic: tp.topic,
+      partition: tp.partition,
+      from: range.from,
+      next: range.next,
+      worker,
+      written: new Date().toISOString(),
+      records: range.records,
+      files,
+      ...describeGaps(range.gaps),
+      ...(committed === undefined ? {} : { committed }),
+    }
+    const beside = join(root, this.#staging, manifestName(range.from))
+    await writeDurably(beside, printManifest(manifest))
+    faultPoint('files.manifest-written')
+    const path = join(root, manifestDirectory(tp), manifestName(range.from))
+    if (!(await linkExclusively(beside, path))) {
+      throw new ArchiverError(
+        'FENCED',
+        `${partitionKey(tp)}: another worker committed at offset ${range.from} first; what was staged here is dropped`,
+        { topic: tp.topic, partition: tp.partition, offset: range.from },
+      )
+    }
+    faultPoint('files.linked')
+    await publish(this.#context, tp, manifest)
+    await removeIfThere(beside)
+    log.debug(
+      {
+        topic: tp.topic,
+        partition: tp.partition,
+        from: range.from,
+        next: range.next,
+        records: range.records,
+        files: files.length,
+      },
+      'flushed',
+    )
+    if (!this.#committedOnce) {
+      this.#committedOnce = true
+      await this.#removeForeignStaging()
+    }
+  }
+
+  /**
+   * Removes what other workers staged for this partition. Only after this worker's first own manifest: until then a worker that
+   * was merely frozen could still commit what it staged. From then on the name that it would need is taken.
+   */
+  async #removeForeignStaging(): Promise<void> {
+    const directory = join(this.#context.root, stagingOf(this.#tp))
+    for (const name of await readdir(directory)) {
+      const path = join(directory, name)
+      if (path !== join(this.#context.root, this.#staging)) await rm(path, { recursive: true, force: true })
+    }
+  }
+
+  /** Gives the partition up: waits for a flush that is under way, forgets the rest. Those who wait for it wait for ever. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#flushing
+    const range = this.#current
+    this.#current = undefined
+    if (range !== undefined) await this.#discard(range)
+    try {
+      await rm(join(this.#context.root, this.#staging), { recursive: true, force: true })
+    } catch (error) {
+      this.#context.log.debug(`staging of ${partitionKey(this.#tp)} stays behind: ${messageOf(error)}`)
+    }
+  }
+}
+
+/** Step 3 of a flush, and of taking over: every file of the manifest under its final name, durably. Idempotent. */
+async function publish(context: WriterContext, tp: TopicPartition, manifest: Manifest): Promise<void> {
+  const { root, onFile, log } = context
+  let first = true
+  await Promise.all(
+    manifest.files.map((file) =>
+      onFile(async () => {
+        const target = join(root, file.path)
+        try {
+          await renameOnce(join(root, file.staged), target, isThere)
+        } catch (error) {
+          if (systemCode(error) !== 'ENOENT') throw error
+          if (!(await isThere(join(root, file.staged)))) {
+            log.error(
+              { topic: tp.topic, partition: tp.partition, path: file.path },
+              `${file.path} is committed and is not there: somebody removed it; restore it from a copy of the archive`,
+            )
+            return
+          }
+          await makeDirectory(root, dirname(file.path))
+          await renameOnce(join(root, file.staged), target, isThere)
+        }
+        if (first) {
+          first = false
+          faultPoint('files.renamed-one')
+        }
+      }),
+    ),
+  )
+  faultPoint('files.renamed')
+  const directories = new Set(manifest.files.map(({ path }) => dirname(path)))
+  await Promise.all(
+    [...directories].map((directory) =>
+      onFile(async () => {
+        const path = join(root, directory)
+        if (await isThere(path)) await syncPath(path)
+      }),
+    ),
+  )
+  faultPoint('files.directories-synced')
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+/** The origin is created exclusively, before the first record is read; who loses takes the winner's. */
+async function readOrCreateOrigin(context: WriterContext, tp: TopicPartition, offset: number): Promise<Origin> {
+  const present = await readOrigin(context.root, tp)
+  if (present !== undefined) return present
+  const origin: Origin = {
+    format: manifestFormat,
+    topic: tp.topic,
+    partition: tp.partition,
+    offset,
+    worker: context.worker,
+    written: new Date().toISOString(),
+  }
+  const directory = join(context.root, manifestDirectory(tp))
+  const beside = join(directory, `${originName}.${context.worker}.new`)
+  await writeDurably(beside, printManifest(origin))
+  const won = await linkExclusively(beside, join(directory, originName))
+  await removeIfThere(beside)
+  if (won) return origin
+  const winner = await readOrigin(context.root, tp)
+  if (winner === undefined) {
+    throw new ArchiverError('ARCHIVE_UNUSABLE', `${partitionKey(tp)}: ${originName} exists and cannot be read`)
+  }
+  return winner
+}
+
+/** Gaps in order, neighbours with the same reason joined. Beyond `mostGaps` only those that are a loss are listed. */
+function describeGaps(gaps: readonly Gap[]): { gaps: readonly Gap[]; omitted_gaps?: number } {
+  const joined: Gap[] = []
+  for (const gap of gaps) {
+    const last = joined.at(-1)
+    const touches = last !== undefined && last.next === gap.from && last.reason === gap.reason
+    if (touches) joined[joined.length - 1] = { ...last, next: gap.next }
+    else joined.push(gap)
+  }
+  if (joined.length <= mostGaps) return { gaps: joined }
+  const losses = joined.filter(({ reason }) => reason !== 'not-delivered')
+  return { gaps: losses, omitted_gaps: joined.length - losses.length }
+}

@@ -1,0 +1,283 @@
+/**
+ * A strict RFC 8259 check over bytes that builds nothing: it says whether the bytes are one JSON text, whether line breaks
+ * stand in its white space, and where the string at one path of object keys is. It agrees with `JSON.parse` on what is
+ * valid and on which of several equal keys counts (the last); `test/unit/json-scan.test.ts` holds that. UTF-8 is checked by
+ * the caller.
+ */
+export interface JsonScan {
+  /** Undefined where the bytes are one JSON text, else what is wrong, with the position in bytes. */
+  error: string | undefined
+  /** LF or CR stand between tokens. Inside strings RFC 8259 forbids them raw. */
+  lineBreaks: boolean
+  /** Bytes of the string at the path, without its quotes; -1 where there is none or it is not a string. */
+  foundStart: number
+  foundEnd: number
+  /** The found string has escapes and must be read by JSON.parse. */
+  foundEscaped: boolean
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const COMMA = 0x2c
+const COLON = 0x3a
+const OPEN_OBJECT = 0x7b
+const CLOSE_OBJECT = 0x7d
+const OPEN_ARRAY = 0x5b
+const CLOSE_ARRAY = 0x5d
+
+const PLAIN = 0
+const SPACE = 1
+const BREAK = 2
+/** What a byte outside strings means; everything that is not white space is PLAIN. */
+const spaceKind = new Uint8Array(256)
+spaceKind[0x20] = SPACE
+spaceKind[0x09] = SPACE
+spaceKind[0x0a] = BREAK
+spaceKind[0x0d] = BREAK
+
+/** 1 for bytes that simply continue a string. */
+const inString = new Uint8Array(256).fill(1)
+inString.fill(0, 0, 0x20)
+inString[QUOTE] = 0
+inString[BACKSLASH] = 0
+
+const isHex = new Uint8Array(256)
+for (const digit of '0123456789abcdefABCDEF') isHex[digit.charCodeAt(0)] = 1
+const isSimpleEscape = new Uint8Array(256)
+for (const letter of '"\\/bfnrt') isSimpleEscape[letter.charCodeAt(0)] = 1
+
+const literals = new Map<number, Buffer>([
+  [0x74, Buffer.from('true')],
+  [0x66, Buffer.from('false')],
+  [0x6e, Buffer.from('null')],
+])
+
+/** A key of the path, as the bytes that an unescaped key has, and as text for keys with escapes. */
+interface PathKey {
+  readonly bytes: Buffer
+  readonly text: string
+}
+
+export class JsonScanner {
+  readonly #path: readonly PathKey[]
+  readonly #result: JsonScan = {
+    error: undefined,
+    lineBreaks: false,
+    foundStart: -1,
+    foundEnd: -1,
+    foundEscaped: false,
+  }
+  /** 1 for an object, 0 for an array, per level of nesting; grows, so that depth has no limit but memory. */
+  #containers = new Uint8Array(64)
+
+  /** `path`: the keys that lead to the wanted string; empty where nothing is wanted. */
+  constructor(path: readonly string[]) {
+    this.#path = path.map((text) => ({ text, bytes: Buffer.from(text) }))
+  }
+
+  /** The result is valid until the next call. */
+  scan(bytes: Buffer): JsonScan {
+    const result = this.#result
+    result.error = undefined
+    result.lineBreaks = false
+    result.foundStart = -1
+    result.foundEnd = -1
+    result.foundEscaped = false
+
+    const path = this.#path
+    const wanted = path.length
+    const end = bytes.length
+    let containers = this.#containers
+    let depth = 0
+    /** How many leading keys of the path the keys around this position match; never more than `depth`. */
+    let matched = 0
+    let breaks = false
+    let i = 0
+
+    for (;;) {
+      // One round reads one value, with the key before it where an object is open.
+      let byte = bytes[i]!
+      while (i < end && spaceKind[byte] !== PLAIN) {
+        if (spaceKind[byte] === BREAK) breaks = true
+        byte = bytes[++i]!
+      }
+      if (i >= end) return this.#fail(i === 0 ? 'the value is empty' : 'unexpected end', i)
+
+      let completed = true
+      if (byte === QUOTE) {
+        const start = ++i
+        let escaped = false
+        for (;;) {
+          while (i < end && inString[bytes[i]!] === 1) i++
+          if (i >= end) return this.#fail('unterminated string', i)
+          if (bytes[i] === QUOTE) break
+          if (bytes[i] !== BACKSLASH) return this.#fail('raw control character in a string', i)
+          escaped = true
+          i = afterEscape(bytes, i, end)
+          if (i === -1) return this.#fail('bad escape in a string', start)
+        }
+        if (depth === wanted && matched === wanted && depth > 0 && containers[depth - 1] === 1) {
+          result.foundStart = start
+          result.foundEnd = i
+          result.foundEscaped = escaped
+        }
+        i++
+      } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
+        if (depth === containers.length) {
+          const larger = new Uint8Array(depth * 2)
+          larger.set(containers)
+          this.#containers = containers = larger
+        }
+        containers[depth++] = byte === OPEN_OBJECT ? 1 : 0
+        i++
+        byte = bytes[i]!
+        while (i < end && spaceKind[byte] !== PLAIN) {
+          if (spaceKind[byte] === BREAK) breaks = true
+          byte = bytes[++i]!
+        }
+        if (i < end && byte === (containers[depth - 1] === 1 ? CLOSE_OBJECT : CLOSE_ARRAY)) {
+          i++
+          depth--
+          if (matched > depth) matched = depth
+        } else completed = false
+      } else if (byte === 0x2d || (byte >= 0x30 && byte <= 0x39)) {
+        const start = i
+        i = afterNumber(bytes, i, end)
+        if (i === -1) return this.#fail('bad number', start)
+      } else {
+        const literal = literals.get(byte)
+        if (literal === undefined) return this.#fail(describeByte(bytes, i), i)
+        for (let k = 1; k < literal.length; k++) {
+          if (bytes[i + k] !== literal[k]) return this.#fail(describeByte(bytes, i), i)
+        }
+        i += literal.length
+      }
+
+      // Close what ends here, up to the comma that begins the next value.
+      while (completed) {
+        byte = bytes[i]!
+        while (i < end && spaceKind[byte] !== PLAIN) {
+          if (spaceKind[byte] === BREAK) breaks = true
+          byte = bytes[++i]!
+        }
+        if (depth === 0) {
+          if (i < end) return this.#fail('something follows the value', i)
+          result.lineBreaks = breaks
+          return result
+        }
+        if (i >= end) return this.#fail('unexpected end', i)
+        if (byte === COMMA) {
+          i++
+          break
+        }
+        if (byte !== (containers[depth - 1] === 1 ? CLOSE_OBJECT : CLOSE_ARRAY)) {
+          return this.#fail(`expected a comma or a closing bracket`, i)
+        }
+        i++
+        depth--
+        if (matched > depth) matched = depth
+      }
+
+      // A key, where the open container is an object.
+      if (containers[depth - 1] === 1) {
+        byte = bytes[i]!
+        while (i < end && spaceKind[byte] !== PLAIN) {
+          if (spaceKind[byte] === BREAK) breaks = true
+          byte = bytes[++i]!
+        }
+        if (i >= end) return this.#fail('unexpected end', i)
+        if (byte !== QUOTE) return this.#fail('expected a key', i)
+        const start = ++i
+        let escaped = false
+        for (;;) {
+          while (i < end && inString[bytes[i]!] === 1) i++
+          if (i >= end) return this.#fail('unterminated string', i)
+          if (bytes[i] === QUOTE) break
+          if (bytes[i] !== BACKSLASH) return this.#fail('raw control character in a string', i)
+          escaped = true
+          i = afterEscape(bytes, i, end)
+          if (i === -1) return this.#fail('bad escape in a string', start)
+        }
+        if (depth <= wanted && matched >= depth - 1) {
+          if (isKey(bytes, start, i, escaped, path[depth - 1]!)) {
+            // Of duplicate keys the last counts, whatever its value is.
+            matched = depth
+            result.foundStart = -1
+            result.foundEnd = -1
+          } else matched = depth - 1
+        }
+        i++
+        byte = bytes[i]!
+        while (i < end && spaceKind[byte] !== PLAIN) {
+          if (spaceKind[byte] === BREAK) breaks = true
+          byte = bytes[++i]!
+        }
+        if (i >= end) return this.#fail('unexpected end', i)
+        if (byte !== COLON) return this.#fail('expected a colon', i)
+        i++
+      }
+    }
+  }
+
+  #fail(what: string, position: number): JsonScan {
+    const result = this.#result
+    result.error = `${what} at byte ${position}`
+    result.foundStart = -1
+    result.foundEnd = -1
+    return result
+  }
+}
+
+/** The position after the escape that begins at `i`, or -1 where it is none. */
+function afterEscape(bytes: Buffer, i: number, end: number): number {
+  const letter = bytes[i + 1]!
+  if (i + 1 >= end) return -1
+  if (isSimpleEscape[letter] === 1) return i + 2
+  if (letter !== 0x75 || i + 5 >= end) return -1
+  for (let k = i + 2; k < i + 6; k++) if (isHex[bytes[k]!] !== 1) return -1
+  return i + 6
+}
+
+/** The position after the number that begins at `i`, or -1 where it is none. */
+function afterNumber(bytes: Buffer, i: number, end: number): number {
+  if (bytes[i] === 0x2d) i++
+  if (i >= end) return -1
+  if (bytes[i] === 0x30) i++
+  else {
+    const digits = afterDigits(bytes, i, end)
+    if (digits === i) return -1
+    i = digits
+  }
+  if (i < end && bytes[i] === 0x2e) {
+    const digits = afterDigits(bytes, i + 1, end)
+    if (digits === i + 1) return -1
+    i = digits
+  }
+  if (i < end && (bytes[i]! | 0x20) === 0x65) {
+    i++
+    if (i < end && (bytes[i] === 0x2b || bytes[i] === 0x2d)) i++
+    const digits = afterDigits(bytes, i, end)
+    if (digits === i) return -1
+    i = digits
+  }
+  return i
+}
+
+function afterDigits(bytes: Buffer, i: number, end: number): number {
+  while (i < end && bytes[i]! >= 0x30 && bytes[i]! <= 0x39) i++
+  return i
+}
+
+function isKey(bytes: Buffer, start: number, end: number, escaped: boolean, key: PathKey): boolean {
+  if (escaped) return JSON.parse(bytes.toString('utf8', start - 1, end + 1)) === key.text
+  if (end - start !== key.bytes.length) return false
+  for (let k = 0; k < key.bytes.length; k++) if (bytes[start + k] !== key.bytes[k]) return false
+  return true
+}
+
+function describeByte(bytes: Buffer, i: number): string {
+  const byte = bytes[i]!
+  if (i === 0 && byte === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) return 'a byte order mark'
+  if (byte > 0x20 && byte < 0x7f) return `unexpected ${String.fromCharCode(byte)}`
+  return `unexpected byte 0x${byte.toString(16).padStart(2, '0')}`
+}

@@ -1,0 +1,120 @@
+import { createRequire } from 'node:module'
+import type { Kafka as KafkaClass } from 'kafkajs'
+import { ArchiverError } from '../errors.ts'
+import {
+  type AbortedTransaction,
+  type FetchedMessage,
+  isRecordBatch,
+  readRecordSet,
+  withoutAborted,
+} from './record-set.ts'
+
+/**
+ * The only door to kafkajs. It puts four repairs in place before kafkajs is loaded; kafkajs 2.2.4 has been the last version
+ * since 2023 and is pinned exactly. Each repair replaces one module or method by its name, and fails loudly where that is not
+ * what it was written for. Nothing that guards the data relies on them: the worker checks positions itself.
+ */
+
+const require = createRequire(import.meta.url)
+
+interface Decoder {
+  readInt32(): number
+  canReadBytes(length: number): boolean
+  readBytes(length: number): Buffer
+}
+
+type DecodeMessages = (decoder: Decoder) => Promise<readonly unknown[]>
+
+/** Replaces what a module of kafkajs exports, before anything has loaded it. */
+function replaceModule<T>(name: string, replace: (original: T) => T): void {
+  const path = require.resolve(`kafkajs/src/${name}`)
+  if (path in require.cache) throw unexpected(`${name} was loaded before it could be repaired`)
+  const original = require(path) as T
+  const loaded = require.cache[path]
+  if (typeof original !== 'function' || loaded === undefined) throw unexpected(`${name} is not a function`)
+  loaded.exports = replace(original)
+}
+
+function unexpected(what: string): ArchiverError {
+  return new ArchiverError('INTERNAL', `kafkajs is not as expected (2.2.4): ${what}`)
+}
+
+/** Headers in order, offsets as numbers, any number of records, batches that compaction emptied: see `record-set.ts`. */
+function repairRecordReader(): void {
+  const { lookupCodecByAttributes } = require('kafkajs/src/protocol/message/compression') as {
+    lookupCodecByAttributes: (attributes: number) => { decompress(bytes: Buffer): Promise<Buffer> } | null
+  }
+  replaceModule<DecodeMessages>('protocol/requests/fetch/v4/decodeMessages', (original) => async (decoder) => {
+    const decoderBefore = decoder as Decoder & { offset: number }
+    const start = decoderBefore.offset
+    const length = decoder.readInt32()
+    if (length <= 0 || !decoder.canReadBytes(length)) return []
+    const bytes = decoder.readBytes(length)
+    if (isRecordBatch(bytes)) return readRecordSet(bytes, lookupCodecByAttributes)
+    decoderBefore.offset = start
+    return original(decoder)
+  })
+}
+
+/** Transactions: see `withoutAborted`. */
+function repairAbortedFilter(): void {
+  replaceModule<
+    (options: {
+      messages: readonly FetchedMessage[]
+      abortedTransactions?: readonly AbortedTransaction[] | null
+    }) => readonly FetchedMessage[]
+  >('consumer/filterAbortedMessages', () => withoutAborted)
+}
+
+interface BatchPrototype {
+  isEmpty?: (this: { readonly rawMessages: readonly unknown[] }) => boolean
+  isEmptyDueToFiltering?: () => boolean
+}
+
+/**
+ * kafkajs keeps batches of only transaction markers, or only aborted records, to itself. Here they reach `eachBatch`, without
+ * messages, so that the position moves past them like past all others.
+ */
+function repairEmptyBatches(): void {
+  const { prototype } = require('kafkajs/src/consumer/batch') as { prototype: BatchPrototype }
+  if (typeof prototype.isEmptyDueToFiltering !== 'function' || typeof prototype.isEmpty !== 'function') {
+    throw unexpected('Batch has no isEmptyDueToFiltering')
+  }
+  prototype.isEmptyDueToFiltering = () => false
+  prototype.isEmpty = function () {
+    return this.rawMessages.length === 0
+  }
+}
+
+/** An assigner that carries this is told before its consumer joins, or joins again. */
+export const beforeJoin = Symbol('beforeJoin')
+
+interface ConsumerGroupPrototype {
+  joinAndSync?: (this: {
+    readonly assigners: readonly { readonly [beforeJoin]?: () => Promise<void> }[]
+  }) => Promise<void>
+}
+
+/**
+ * kafkajs has no callback before partitions are taken away, and one of its ways to join again has no event either. This one
+ * stands before all of them: a consumer may make durable and commit what it can before it gives partitions up.
+ */
+function repairJoin(): void {
+  const { prototype } = require('kafkajs/src/consumer/consumerGroup') as { prototype: ConsumerGroupPrototype }
+  const join = prototype.joinAndSync
+  if (typeof join !== 'function') throw unexpected('ConsumerGroup has no joinAndSync')
+  prototype.joinAndSync = async function () {
+    for (const assigner of this.assigners) await assigner[beforeJoin]?.()
+    return join.call(this)
+  }
+}
+
+repairAbortedFilter()
+repairRecordReader()
+repairEmptyBatches()
+repairJoin()
+
+/** kafkajs, repaired. */
+export const kafkajs = require('kafkajs') as {
+  readonly Kafka: typeof KafkaClass
+} & typeof import('kafkajs')

@@ -1,0 +1,359 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Admin, Batch, Consumer, EachBatchPayload, Kafka, PartitionAssigner } from 'kafkajs'
+import { ArchiverError, messageOf } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { partitionKey, type TopicPartition } from '../record.ts'
+import { Backoff, sleep } from '../retry.ts'
+import type { LogBounds, Source, SourceEvents } from '../source.ts'
+import { beforeJoin, kafkajs } from './kafkajs.ts'
+import type { FetchedMessage } from './record-set.ts'
+
+export interface KafkaSourceOptions {
+  readonly kafka: Kafka
+  readonly brokers: readonly string[]
+  readonly group: string
+  /** Topics by name, or all that a regular expression matches, now and later. */
+  readonly topics: readonly string[] | RegExp
+  readonly sessionTimeoutMs: number
+  /** How often topics are looked for that match by now, in ms. */
+  readonly topicsRefreshMs: number
+  /** How long the first connection may take, in ms. */
+  readonly connectTimeoutMs: number
+  readonly rackId?: string
+}
+
+/** A heartbeat is due three times in a session, and every 3 s at the least often (KIP-62). */
+const mostHeartbeatMs = 3000
+/** How long the broker may hold a fetch for which there is nothing; also how soon a resumed partition is fetched at the latest. */
+const maxWaitMs = 250
+const maxBytesPerPartition = 2 ** 20
+const metadataMaxAgeMs = 30_000
+
+/** kafkajs's batch: its messages are those of `record-set.ts`, and it has the offset that was asked for. */
+type RepairedBatch = Omit<Batch, 'messages'> & {
+  readonly fetchedOffset: string | number
+  readonly messages: readonly FetchedMessage[]
+}
+
+/**
+ * Kafka as the worker sees it. kafkajs fetches, keeps the membership and commits; this decides when a consumer begins anew, and
+ * hides that it does.
+ *
+ * One slow partition must not stall the others: kafkajs awaits all batches of a broker before it fetches again, so `batch` only
+ * takes them over and returns, and pausing is what holds a partition back.
+ */
+export class KafkaSource implements Source {
+  readonly #options: KafkaSourceOptions
+  readonly #log: Logger
+  readonly #admin: Admin
+  readonly #stopping = new AbortController()
+  #clusterId = ''
+  #topics: readonly string[] = []
+  #consumer: Consumer | undefined
+  #events: SourceEvents | undefined
+  #memberId: string | undefined
+  #assigned: readonly TopicPartition[] = []
+  #restarting: Promise<void> | undefined
+  #refresh: Promise<void> | undefined
+  readonly #backoff = new Backoff({ firstMs: 500, mostMs: 15_000 })
+
+  constructor(options: KafkaSourceOptions, log: Logger) {
+    this.#options = options
+    this.#log = log
+    this.#admin = options.kafka.admin()
+  }
+
+  get clusterId(): string {
+    return this.#clusterId
+  }
+
+  topics(): readonly string[] {
+    return this.#topics
+  }
+
+  async connect(): Promise<void> {
+    const { brokers, connectTimeoutMs, topics } = this.#options
+    const where = brokers.join(', ')
+    try {
+      await withTimeout(this.#admin.connect(), connectTimeoutMs)
+      this.#clusterId = (await withTimeout(this.#admin.describeCluster(), connectTimeoutMs)).clusterId
+    } catch (error) {
+      // Not awaited: kafkajs would wait for the connection that does not come.
+      this.#admin.disconnect().catch((later: unknown) => this.#log.debug(`disconnecting: ${messageOf(later)}`))
+      throw new ArchiverError(
+        'UNREACHABLE',
+        `Kafka at ${where} does not answer: ${messageOf(error)}; is it running, and is --brokers right?`,
+        { brokers },
+        error,
+      )
+    }
+    const existing = new Set(await this.#admin.listTopics())
+    if (!(topics instanceof RegExp)) {
+      const missing = topics.filter((topic) => !existing.has(topic))
+      if (missing.length > 0) {
+        await this.#admin.disconnect()
+        throw new ArchiverError(
+          'NO_SUCH_TOPIC',
+          `Kafka at ${where} has no topic ${missing.join(', ')}; create it first, or name others with --topics`,
+          { topics: missing },
+        )
+      }
+    }
+    this.#topics = this.#wanted([...existing])
+    if (this.#topics.length === 0) this.#log.warn(`no topic matches ${String(topics)} yet; waiting for one`)
+  }
+
+  /** Internal topics (`__consumer_offsets`) are archived only when they are named. */
+  #wanted(existing: readonly string[]): readonly string[] {
+    const { topics } = this.#options
+    const wanted =
+      topics instanceof RegExp
+        ? existing.filter((topic) => !topic.startsWith('__') && topics.test(topic))
+        : existing.filter((topic) => topics.includes(topic))
+    return wanted.sort()
+  }
+
+  async run(events: SourceEvents): Promise<void> {
+    this.#events = events
+    this.#refresh = this.#lookForTopics()
+    this.#refresh.catch((error: unknown) => events.failed(error))
+    if (this.#topics.length > 0) await this.#begin()
+  }
+
+  /** A consumer cannot change what it consumes, nor be used again after a crash: each beginning has a new one. */
+  async #begin(): Promise<void> {
+    const { kafka, group, sessionTimeoutMs, rackId } = this.#options
+    const consumer = kafka.consumer({
+      groupId: group,
+      sessionTimeout: sessionTimeoutMs,
+      rebalanceTimeout: Math.max(60_000, sessionTimeoutMs),
+      heartbeatInterval: Math.min(mostHeartbeatMs, Math.floor(sessionTimeoutMs / 3)),
+      maxWaitTimeInMs: maxWaitMs,
+      maxBytesPerPartition,
+      metadataMaxAge: metadataMaxAgeMs,
+      // Or consuming a topic that was deleted would make it again.
+      allowAutoTopicCreation: false,
+      partitionAssigners: [this.#assigner()],
+      retry: { restartOnFailure: async () => false },
+      ...(rackId === undefined ? {} : { rackId }),
+    })
+    this.#consumer = consumer
+    const { GROUP_JOIN, CRASH } = consumer.events
+    consumer.on(GROUP_JOIN, ({ payload }) => {
+      if (consumer === this.#consumer) this.#joined(payload.memberId, payload.memberAssignment)
+    })
+    consumer.on(CRASH, ({ payload }) => {
+      if (consumer === this.#consumer) this.#crashed(payload.error)
+    })
+    try {
+      await consumer.connect()
+      await consumer.subscribe({ topics: [...this.#topics], fromBeginning: true })
+      await consumer.run({
+        autoCommit: false,
+        eachBatchAutoResolve: false,
+        eachBatch: (payload) => this.#eachBatch(payload),
+      })
+    } catch (error) {
+      if (consumer === this.#consumer) this.#crashed(error)
+    }
+  }
+
+  #assigner(): PartitionAssigner {
+    return (config) => {
+      const assigner = kafkajs.PartitionAssigners.roundRobin(config)
+      return Object.assign(assigner, {
+        [beforeJoin]: async () => {
+          if (this.#assigned.length > 0) await this.#events?.beforeJoin()
+        },
+      })
+    }
+  }
+
+  /** Called before the first fetch after a join, so what is paused here is not fetched. */
+  #joined(memberId: string, assignment: Readonly<Record<string, readonly number[]>>): void {
+    const all = Object.entries(assignment).flatMap(([topic, partitions]) =>
+      partitions.map((partition) => ({ topic, partition: Number(partition) })),
+    )
+    // A member that missed a rebalance gets a new id. With the same one, nobody else had what it keeps.
+    const before = new Set(memberId === this.#memberId ? this.#assigned.map(partitionKey) : [])
+    this.#memberId = memberId
+    this.#assigned = all
+    this.#backoff.reset()
+    for (const tp of all) this.pause(tp)
+    this.#log.info(
+      { member: memberId, partitions: all.map(partitionKey) },
+      `joined the group with ${all.length} partitions`,
+    )
+    this.#events?.assigned({ all, kept: all.filter((tp) => before.has(partitionKey(tp))) })
+  }
+
+  async #eachBatch({ batch, resolveOffset }: EachBatchPayload): Promise<void> {
+    const { topic, partition, messages, fetchedOffset, highWatermark } = batch as unknown as RepairedBatch
+    const next = Number(batch.lastOffset()) + 1
+    const taken = this.#events?.batch({
+      topic,
+      partition,
+      from: Number(fetchedOffset),
+      next,
+      records: messages,
+      highWatermark: Number(highWatermark),
+    })
+    if (taken === true) resolveOffset(batch.lastOffset())
+  }
+
+  /** A consumer ended. What may pass is waited for; what cannot pass is told to the worker. */
+  #crashed(error: unknown): void {
+    const cause = rootCause(error)
+    const isBug = cause instanceof ArchiverError || cause instanceof TypeError || cause instanceof RangeError
+    if (isBug || (cause instanceof Error && cause.name === 'KafkaJSNotImplemented')) {
+      this.#events?.failed(cause)
+      return
+    }
+    this.#restart(`the consumer stopped: ${messageOf(error)}`, this.#backoff.next())
+  }
+
+  /** Begins anew after a delay, once; further reasons meanwhile change nothing. */
+  #restart(why: string, delayMs: number): void {
+    if (this.#restarting !== undefined || this.#stopping.signal.aborted) return
+    this.#log.warn({ retry_ms: delayMs }, `${why}; consuming begins again`)
+    this.#restarting = (async () => {
+      await this.#end()
+      if (!(await sleep(delayMs, this.#stopping.signal))) return
+      this.#restarting = undefined
+      await this.#begin()
+    })()
+    this.#restarting.catch((error: unknown) => this.#events?.failed(error))
+  }
+
+  async #end(): Promise<void> {
+    const consumer = this.#consumer
+    this.#consumer = undefined
+    this.#memberId = undefined
+    try {
+      await consumer?.disconnect()
+    } catch (error) {
+      this.#log.debug(`disconnecting the consumer: ${messageOf(error)}`)
+    }
+  }
+
+  /** Topics that appear, and topics that vanish and would keep a consumer from beginning. */
+  async #lookForTopics(): Promise<void> {
+    const { topicsRefreshMs } = this.#options
+    while (await sleep(topicsRefreshMs, this.#stopping.signal)) {
+      let topics: readonly string[]
+      try {
+        topics = this.#wanted(await this.#admin.listTopics())
+      } catch (error) {
+        this.#log.debug(`looking for topics: ${messageOf(error)}`)
+        continue
+      }
+      const appeared = topics.filter((topic) => !this.#topics.includes(topic))
+      const vanished = this.#topics.filter((topic) => !topics.includes(topic))
+      if (appeared.length === 0 && vanished.length === 0) continue
+      if (vanished.length > 0) {
+        this.#log.error({ topics: vanished }, `Kafka has no topic ${vanished.join(', ')} any more; the others go on`)
+      }
+      this.#topics = topics
+      if (this.#assigned.length > 0) await this.#events?.beforeJoin()
+      if (topics.length === 0) {
+        await this.#end()
+        this.#assigned = []
+        this.#events?.assigned({ all: [], kept: [] })
+        continue
+      }
+      if (appeared.length > 0) this.#log.info({ topics: appeared }, `new topic ${appeared.join(', ')}`)
+      this.#restart('the topics changed', 0)
+    }
+  }
+
+  seek({ topic, partition }: TopicPartition, offset: number): void {
+    this.#whileRunning((consumer) => consumer.seek({ topic, partition, offset: String(offset) }))
+  }
+
+  pause({ topic, partition }: TopicPartition): void {
+    this.#whileRunning((consumer) => consumer.pause([{ topic, partitions: [partition] }]))
+  }
+
+  resume({ topic, partition }: TopicPartition): void {
+    this.#whileRunning((consumer) => consumer.resume([{ topic, partitions: [partition] }]))
+  }
+
+  /** A consumer that has stopped has no positions to set; the next one begins with an assignment of its own. */
+  #whileRunning(act: (consumer: Consumer) => void): void {
+    if (this.#consumer === undefined) return
+    try {
+      act(this.#consumer)
+    } catch (error) {
+      this.#log.debug(`the consumer has stopped: ${messageOf(error)}`)
+    }
+  }
+
+  async committed(tps: readonly TopicPartition[]): Promise<Map<string, number>> {
+    const topics = [...new Set(tps.map(({ topic }) => topic))]
+    const committed = new Map<string, number>()
+    const answer = await this.#admin.fetchOffsets({ groupId: this.#options.group, topics })
+    for (const { topic, partitions } of answer) {
+      for (const { partition, offset } of partitions) {
+        // -1 is none; kafkajs itself commits -2 ("earliest") where it reset an offset.
+        if (Number(offset) >= 0) committed.set(partitionKey({ topic, partition }), Number(offset))
+      }
+    }
+    return committed
+  }
+
+  async bounds(topics: readonly string[]): Promise<Map<string, LogBounds>> {
+    const bounds = new Map<string, LogBounds>()
+    for (const topic of topics) {
+      for (const { partition, low, high } of await this.#admin.fetchTopicOffsets(topic)) {
+        bounds.set(partitionKey({ topic, partition }), { start: Number(low), end: Number(high) })
+      }
+    }
+    return bounds
+  }
+
+  async commit(offsets: readonly (TopicPartition & { readonly offset: number })[]): Promise<void> {
+    const consumer = this.#consumer
+    if (consumer === undefined) throw new Error('no consumer is running')
+    // kafkajs says nothing where it does not commit because it is stopping; the event says that it did.
+    let confirmed = false
+    const remove = consumer.on(consumer.events.COMMIT_OFFSETS, () => {
+      confirmed = true
+    })
+    try {
+      await consumer.commitOffsets(
+        offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset: String(offset) })),
+      )
+    } finally {
+      remove()
+    }
+    if (!confirmed) throw new Error('the consumer was stopping and did not commit')
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#restarting
+    await this.#refresh
+    await this.#end()
+    await this.#admin.disconnect()
+  }
+}
+
+function rootCause(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? rootCause(error.cause) : error
+}
+
+/** The result, or an error once the time is over; what is still under way goes on unheard. */
+async function withTimeout<T>(task: Promise<T>, ms: number): Promise<T> {
+  const timer = new AbortController()
+  task.catch(() => {})
+  try {
+    return await Promise.race([
+      task,
+      wait(ms, undefined, { signal: timer.signal }).then(() =>
+        Promise.reject(new Error(`no answer within ${ms / 1000} s`)),
+      ),
+    ])
+  } finally {
+    timer.abort()
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * The vocabulary of the data: what every room of this program means by a topic-partition, a range, a type, a batch.
+ * An offset is a `number`; the source refuses one above 2^53 - 1, so that everybody else may count on it.
+ */
+
+/** One log of Kafka. "Partition" alone always means Kafka's. */
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+/** `topic/partition`: a key for maps, and what log lines say. */
+export function partitionKey({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`
+}
+
+/** Offsets from `from` up to, and without, `next`: half-open, so that ranges tile and `+ 1` stands in one place only. */
+export interface OffsetRange {
+  readonly from: number
+  readonly next: number
+}
+
+export interface Header {
+  readonly key: string
+  readonly value: Buffer | null
+}
+
+/** One record as Kafka delivered it. */
+export interface SourceRecord {
+  readonly offset: number
+  /** Kafka's int64, in ms; a bigint where a number would not be exact. */
+  readonly timestamp: number | bigint
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  /** In the producer's order, duplicates kept. */
+  readonly headers: readonly Header[]
+}
+
+/**
+ * What one fetch brought of one partition. It covers `[from, next)` whole: an offset in it without a record is one that
+ * Kafka has no record for (compaction, transaction markers, aborted transactions).
+ */
+export interface SourceBatch extends TopicPartition, OffsetRange {
+  readonly records: readonly SourceRecord[]
+}
+
+/** The type of a message, or one of the program's own types for a message that has none. */
+export interface RecordType {
+  readonly name: string
+  /** True for `_malformed` and `_untyped` as given by this program; a message that calls itself so is an ordinary type. */
+  readonly reserved: boolean
+}
+
+export const malformedType: RecordType = { name: '_malformed', reserved: true }
+export const untypedType: RecordType = { name: '_untyped', reserved: true }
+
+export type GapReason =
+  /** Kafka delivered past these offsets: removed by compaction, transaction markers, or aborted transactions. */
+  | 'not-delivered'
+  /** Retention removed records before they were read. They are lost to the archive. */
+  | 'retention'
+  /** The log ended before these offsets when it was read again (truncated, or the topic was made anew). */
+  | 'truncated'
+
+/** Offsets inside a range that have no record in the archive, and why. */
+export interface Gap extends OffsetRange {
+  readonly reason: GapReason
+}
+
+/**
+ * Records of one partition, encoded once: `lines` holds one line of JSON a record, each ended by LF, in offset order.
+ * Every sink takes its bytes from here. Line `i` is `lines[start(i), ends[i])`, its offset `offsets[i]`.
+ */
+export interface RecordBatch extends TopicPartition, OffsetRange {
+  readonly count: number
+  readonly lines: Buffer
+  readonly ends: Uint32Array
+  readonly offsets: Float64Array
+  /** Kafka's timestamps in ms; approximate beyond 2^53. */
+  readonly timestamps: Float64Array
+  /** Hours since 1970 (UTC) of the timestamps; `unknownHour` outside the years 1970 to 9999. */
+  readonly hours: Int32Array
+  /** Index into `types` per record. */
+  readonly typeIndexes: Uint32Array
+  readonly types: readonly RecordType[]
+  readonly gaps: readonly Gap[]
+}
+
+export const unknownHour = -1
+
+/** Where line `i` begins. */
+export function lineStart(batch: RecordBatch, i: number): number {
+  return i === 0 ? 0 : batch.ends[i - 1]!
+}
+
+/** A batch without records: it only carries a position, and gaps, forward. */
+export function emptyBatch(tp: TopicPartition, range: OffsetRange, gaps: readonly Gap[]): RecordBatch {
+  return {
+    topic: tp.topic,
+    partition: tp.partition,
+    from: range.from,
+    next: range.next,
+    count: 0,
+    lines: Buffer.alloc(0),
+    ends: new Uint32Array(0),
+    offsets: new Float64Array(0),
+    timestamps: new Float64Array(0),
+    hours: new Int32Array(0),
+    typeIndexes: new Uint32Array(0),
+    types: [],
+    gaps,
+  }
+}

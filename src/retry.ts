@@ -1,0 +1,45 @@
+import { setTimeout as wait } from 'node:timers/promises'
+
+/**
+ * Delays that grow from one failure to the next, with jitter so that many workers do not come back at the same moment
+ * ("full jitter" of the AWS Architecture Blog, "Exponential Backoff And Jitter", with half of the delay kept).
+ */
+export class Backoff {
+  readonly #firstMs: number
+  readonly #mostMs: number
+  readonly #random: () => number
+  #failures = 0
+
+  constructor(options: { firstMs: number; mostMs: number; random?: () => number }) {
+    this.#firstMs = options.firstMs
+    this.#mostMs = options.mostMs
+    this.#random = options.random ?? Math.random
+  }
+
+  /** How many failures came since the last success. */
+  get failures(): number {
+    return this.#failures
+  }
+
+  /** The delay before the next try, in ms. */
+  next(): number {
+    const full = Math.min(this.#mostMs, this.#firstMs * 2 ** Math.min(this.#failures, 30))
+    this.#failures++
+    return Math.round(full / 2 + (full / 2) * this.#random())
+  }
+
+  reset(): void {
+    this.#failures = 0
+  }
+}
+
+/** Sleeps; returns false as soon as the signal is aborted, true when the time is over. */
+export async function sleep(ms: number, signal?: AbortSignal): Promise<boolean> {
+  if (signal === undefined) return wait(ms, true)
+  try {
+    return await wait(ms, true, { signal })
+  } catch (error) {
+    if (signal.aborted) return false
+    throw error
+  }
+}

@@ -1,0 +1,54 @@
+import type { SourceBatch, TopicPartition } from './record.ts'
+
+/** First offset that Kafka still has, and the one after the last. */
+export interface LogBounds {
+  readonly start: number
+  readonly end: number
+}
+
+/** What the source tells the worker. All are called on the consumer's own path and must not block it. */
+export interface SourceEvents {
+  /**
+   * The group gave this worker these partitions, all that it has from now on. `kept` are those that nobody else can have owned
+   * in between. Nothing is fetched of a partition before `seek` and `resume`.
+   */
+  assigned(assignment: { readonly all: readonly TopicPartition[]; readonly kept: readonly TopicPartition[] }): void
+  /** The worker is about to join the group again and may lose partitions: it makes durable and commits what it can, in time. */
+  beforeJoin(): Promise<void>
+  /** What one fetch brought. Returns false where it is not wanted; then the position does not move. */
+  batch(batch: FetchedBatch): boolean
+  /** The source cannot go on at all. */
+  failed(error: unknown): void
+}
+
+/** A batch with what the worker needs to check that nothing was skipped. */
+export interface FetchedBatch extends SourceBatch {
+  /** The offset after the last one that consumers may read now. */
+  readonly highWatermark: number
+}
+
+/** The contract between Kafka's client and the worker. */
+export interface Source {
+  /**
+   * Connects and finds the topics.
+   * @throws ArchiverError `UNREACHABLE`, `NO_SUCH_TOPIC`.
+   */
+  connect(): Promise<void>
+  readonly clusterId: string
+  /** Joins the group and begins to call the events. */
+  run(events: SourceEvents): Promise<void>
+  /** Sets the position of the next fetch. */
+  seek(tp: TopicPartition, offset: number): void
+  pause(tp: TopicPartition): void
+  resume(tp: TopicPartition): void
+  /** The group's committed offsets; partitions without one are absent. */
+  committed(tps: readonly TopicPartition[]): Promise<Map<string, number>>
+  /** By `partitionKey`. Topics that do not exist are absent. */
+  bounds(topics: readonly string[]): Promise<Map<string, LogBounds>>
+  /** The topics that are consumed now. */
+  topics(): readonly string[]
+  /** Commits; throws where the broker refused or could not be asked. */
+  commit(offsets: readonly (TopicPartition & { readonly offset: number })[]): Promise<void>
+  /** Leaves the group and disconnects. */
+  stop(): Promise<void>
+}

@@ -1,0 +1,505 @@
+import { ArchiverError, messageOf } from './errors.ts'
+import { faultPoint } from './fault.ts'
+import type { LineEncoder } from './line.ts'
+import type { Logger } from './log.ts'
+import type { Coordinator } from './offsets/coordinator.ts'
+import type { Tracker } from './offsets/tracker.ts'
+import { emptyBatch, type Gap, type GapReason, partitionKey, type RecordBatch, type TopicPartition } from './record.ts'
+import { Backoff, sleep } from './retry.ts'
+import type { Sink, SinkPosition } from './sink.ts'
+import type { FetchedBatch, LogBounds, Source } from './source.ts'
+
+export interface WorkerOptions {
+  /** Stop at the end offsets seen at the start. */
+  readonly untilEnd: boolean
+  /** What becomes of a partition when records are lost before they were read. */
+  readonly onGap: 'stop' | 'continue'
+  readonly commitIntervalMs: number
+  /** How long a flush before a rebalance may hold the group up, in ms: less than half of the session timeout. */
+  readonly drainTimeoutMs: number
+  /** How long the last flush may take after a signal, in ms. */
+  readonly shutdownTimeoutMs: number
+}
+
+/** One assignment of a partition to this worker. */
+interface Partition {
+  readonly tp: TopicPartition
+  readonly backoff: Backoff
+  /** Aborted when the partition is given up or opened anew. */
+  readonly closing: AbortController
+  /** `opening`: nothing is fetched. `open`: records flow. `stopped`: records were lost and a person must decide. */
+  state: 'opening' | 'open' | 'stopped'
+  tracker: Tracker | undefined
+  paused: boolean
+  highWatermark: number | undefined
+  /** Why it does not get on, for people. */
+  waiting: string | undefined
+}
+
+/** What a worker did since its start. */
+export interface WorkerCounts {
+  records: number
+  bytes: number
+  /** Records that each sink acknowledged. */
+  readonly acknowledged: Map<string, number>
+  lostOffsets: number
+  rebalances: number
+  fenced: number
+}
+
+/** The state of one partition, for status lines. */
+export interface PartitionStatus extends TopicPartition {
+  readonly state: Partition['state']
+  readonly position: number | undefined
+  readonly committed: number | undefined
+  readonly lag: number | undefined
+  readonly waiting: string | undefined
+}
+
+/** Below this pressure a paused partition is resumed: well below 1, so that it does not flap. */
+const resumeBelow = 0.75
+const firstRetryMs = 500
+const mostRetryMs = 30_000
+const endCheckMs = 100
+
+/**
+ * The straight line: a batch of Kafka is encoded, every sink gets it, each acknowledges it, the coordinator moves, the group is
+ * told. Back-pressure is the same line backwards: a sink that is full pauses the partition.
+ *
+ * Every trouble of a partition has one way back: it is opened again, exactly as after a crash. Opening asks every sink where it
+ * stands, begins at the lowest of that, and reads on; sinks pass over what they hold.
+ */
+export class Worker {
+  readonly counts: WorkerCounts
+  readonly #source: Source
+  readonly #sinks: readonly Sink[]
+  readonly #encoder: LineEncoder
+  readonly #coordinator: Coordinator
+  readonly #options: WorkerOptions
+  readonly #log: Logger
+  readonly #partitions = new Map<string, Partition>()
+  /** What is under way for a partition; the next step of its life waits for it. */
+  readonly #lives = new Map<string, Promise<void>>()
+  readonly #ended = new AbortController()
+  #committing: Promise<void> = Promise.resolve()
+  #joined = false
+  #draining = false
+  #failure: unknown
+
+  constructor(parts: {
+    source: Source
+    sinks: readonly Sink[]
+    encoder: LineEncoder
+    coordinator: Coordinator
+    options: WorkerOptions
+    log: Logger
+  }) {
+    this.#source = parts.source
+    this.#sinks = parts.sinks
+    this.#encoder = parts.encoder
+    this.#coordinator = parts.coordinator
+    this.#options = parts.options
+    this.#log = parts.log
+    this.counts = {
+      records: 0,
+      bytes: 0,
+      acknowledged: new Map(parts.sinks.map(({ name }) => [name, 0])),
+      lostOffsets: 0,
+      rebalances: 0,
+      fenced: 0,
+    }
+  }
+
+  /**
+   * Works until the signal, the end (`untilEnd`) or a failure that cannot pass; then flushes, commits and leaves the group.
+   * The source is connected and the sinks are started.
+   *
+   * @throws what ended it, or ArchiverError `GAP` where `untilEnd` cannot be reached because records are lost.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const ends = this.#options.untilEnd ? await this.#source.bounds(this.#source.topics()) : undefined
+    const stop = () => this.#ended.abort()
+    signal.addEventListener('abort', stop)
+    if (signal.aborted) stop()
+    const timer = setInterval(() => void this.#commit(), this.#options.commitIntervalMs)
+    try {
+      await this.#source.run({
+        assigned: ({ all, kept }) => this.#assigned(all, kept),
+        beforeJoin: () => this.#beforeJoin(),
+        batch: (batch) => this.#batch(batch),
+        failed: (error) => this.#fail(error),
+      })
+      await this.#untilEnded(ends)
+      await this.#drain()
+    } finally {
+      clearInterval(timer)
+      signal.removeEventListener('abort', stop)
+      await this.#closeAll()
+      await this.#source.stop()
+    }
+    if (this.#failure !== undefined) throw this.#failure
+    const stopped = [...this.#partitions.values()].filter(({ state }) => state === 'stopped')
+    if (ends !== undefined && !signal.aborted && stopped.length > 0) {
+      throw new ArchiverError('GAP', stopped.map(({ waiting }) => waiting).join('; '))
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error
+    this.#ended.abort()
+  }
+
+  async #untilEnded(ends: ReadonlyMap<string, LogBounds> | undefined): Promise<void> {
+    let flushed = false
+    while (await sleep(endCheckMs, this.#ended.signal)) {
+      if (ends === undefined || !this.#hasReached(ends, ({ tracker }) => tracker?.position)) {
+        flushed = false
+        continue
+      }
+      if (!flushed) {
+        flushed = true
+        void this.#flush()
+      }
+      if (this.#hasReached(ends, ({ tp }) => this.#coordinator.tracker(tp)?.committable)) return
+    }
+  }
+
+  #hasReached(ends: ReadonlyMap<string, LogBounds>, reached: (partition: Partition) => number | undefined): boolean {
+    if (!this.#joined && ends.size > 0) return false
+    for (const partition of this.#partitions.values()) {
+      const end = ends.get(partitionKey(partition.tp))?.end
+      if (partition.state === 'stopped' || end === undefined) continue
+      const offset = partition.state === 'open' ? reached(partition) : undefined
+      if (offset === undefined || offset < end) return false
+    }
+    return true
+  }
+
+  // The life of a partition: assigned, opened, perhaps opened again, given up.
+
+  #assigned(all: readonly TopicPartition[], kept: readonly TopicPartition[]): void {
+    if (this.#joined) this.counts.rebalances++
+    this.#joined = true
+    const keptKeys = new Set(kept.map(partitionKey))
+    for (const [key, partition] of this.#partitions) if (!keptKeys.has(key)) this.#giveUp(partition)
+    const fresh = all.filter((tp) => !this.#partitions.has(partitionKey(tp)))
+    for (const tp of kept) {
+      const partition = this.#partitions.get(partitionKey(tp))
+      if (partition?.state !== 'open') continue
+      this.#source.seek(tp, partition.tracker!.position)
+      partition.paused = true
+      this.#resumeIfRelieved(partition)
+    }
+    for (const tp of fresh) this.#open(tp, new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs }))
+  }
+
+  #giveUp(partition: Partition): void {
+    const { tp } = partition
+    partition.closing.abort()
+    this.#partitions.delete(partitionKey(tp))
+    this.#coordinator.close(tp)
+    this.#next(tp, async () => {
+      for (const sink of this.#sinks) await sink.close(tp)
+    })
+  }
+
+  /** Runs the next step of a partition's life after the one before. */
+  #next(tp: TopicPartition, step: () => Promise<void>): void {
+    const key = partitionKey(tp)
+    const life = (this.#lives.get(key) ?? Promise.resolve()).then(step)
+    this.#lives.set(key, life)
+    life.catch((error: unknown) => this.#fail(error))
+  }
+
+  #open(tp: TopicPartition, backoff: Backoff, delayMs = 0): void {
+    const partition: Partition = {
+      tp,
+      backoff,
+      closing: new AbortController(),
+      state: 'opening',
+      tracker: undefined,
+      paused: true,
+      highWatermark: undefined,
+      waiting: undefined,
+    }
+    this.#partitions.set(partitionKey(tp), partition)
+    this.#next(tp, async () => {
+      let delay = delayMs
+      while (await sleep(delay, partition.closing.signal)) {
+        try {
+          await this.#tryToOpen(partition)
+          return
+        } catch (error) {
+          delay = backoff.next()
+          partition.waiting = messageOf(error)
+          this.#log[backoff.failures > 1 ? 'debug' : 'warn'](
+            { topic: tp.topic, partition: tp.partition, retry_ms: delay },
+            `${partitionKey(tp)} cannot be opened: ${messageOf(error)}; trying again until it can`,
+          )
+        }
+      }
+    })
+  }
+
+  async #tryToOpen(partition: Partition): Promise<void> {
+    const { tp, closing } = partition
+    const key = partitionKey(tp)
+    const committed = (await this.#source.committed([tp])).get(key)
+    const bounds = (await this.#source.bounds([tp.topic])).get(key)
+    if (bounds === undefined) throw new Error('Kafka does not know it')
+    const positions: SinkPosition[] = []
+    for (const sink of this.#sinks) positions.push(await sink.open(tp, committed ?? bounds.start))
+    if (closing.signal.aborted) return
+
+    const start = startOffset(positions, committed, bounds)
+    if (start > bounds.end) {
+      this.#lost(partition, { from: bounds.end, next: start, reason: 'truncated' }, bounds)
+      return
+    }
+    const gap: Gap | undefined =
+      start < bounds.start ? { from: start, next: bounds.start, reason: 'retention' } : undefined
+    if (gap !== undefined && !this.#lost(partition, gap, bounds)) return
+
+    const tracker = this.#coordinator.open(tp, start, committed)
+    partition.tracker = tracker
+    partition.state = 'open'
+    partition.waiting = undefined
+    this.#log.debug({ topic: tp.topic, partition: tp.partition, offset: start, committed }, `${key} opened at ${start}`)
+    if (gap !== undefined) this.#deliver(partition, emptyBatch(tp, gap, [gap]))
+    this.#source.seek(tp, tracker.position)
+    this.#resumeIfRelieved(partition)
+  }
+
+  /**
+   * Records are lost before they were read: says so, counts, and decides. Returns true where the partition goes on past them.
+   * A log that ends before the archive does cannot be gone on with: its new records would have offsets that are taken.
+   */
+  #lost(partition: Partition, gap: Gap, bounds: LogBounds): boolean {
+    const { tp } = partition
+    const goOn = gap.reason === 'retention' && this.#options.onGap === 'continue'
+    const message = `${partitionKey(tp)}: ${describeLoss(gap, bounds)}`
+    const advice = goOn ? 'going on behind them (--on-gap continue)' : `this partition stops. ${adviceFor(gap.reason)}`
+    this.counts.lostOffsets += gap.next - gap.from
+    this.#log.error(
+      { topic: tp.topic, partition: tp.partition, from: gap.from, next: gap.next, reason: gap.reason },
+      `${message}; ${advice}`,
+    )
+    if (goOn) return true
+    partition.state = 'stopped'
+    partition.waiting = message
+    return false
+  }
+
+  /** The way back from every trouble of a partition. What sinks have taken and not acknowledged is read again. */
+  #reopen(partition: Partition, why: unknown): void {
+    const { tp, backoff } = partition
+    if (this.#partitions.get(partitionKey(tp)) !== partition || partition.closing.signal.aborted) return
+    this.#source.pause(tp)
+    const isFenced = why instanceof ArchiverError && why.code === 'FENCED'
+    if (isFenced) this.counts.fenced++
+    // Losing a race is no failure of anything; the winner's position is there already.
+    const delay = isFenced ? 0 : backoff.next()
+    this.#log[backoff.failures > 1 ? 'debug' : 'warn'](
+      { topic: tp.topic, partition: tp.partition, retry_ms: delay },
+      `${messageOf(why)}; ${partitionKey(tp)} is read again from where all sinks stand`,
+    )
+    partition.closing.abort()
+    this.#coordinator.close(tp)
+    this.#next(tp, async () => {
+      for (const sink of this.#sinks) await sink.close(tp)
+    })
+    this.#open(tp, backoff, delay)
+    if (!isFenced) this.#partitions.get(partitionKey(tp))!.waiting = messageOf(why)
+  }
+
+  // Records.
+
+  #batch(batch: FetchedBatch): boolean {
+    const partition = this.#partitions.get(partitionKey(batch))
+    if (this.#draining || partition?.state !== 'open') {
+      this.#source.pause(batch)
+      return false
+    }
+    partition.highWatermark = batch.highWatermark
+    if (batch.from !== partition.tracker!.position) {
+      this.#findPosition(partition, batch.from)
+      return false
+    }
+    this.#deliver(partition, this.#encoder.encode(batch))
+    if (this.#sinks.some((sink) => sink.pressure(partition.tp) >= 1)) {
+      partition.paused = true
+      this.#source.pause(partition.tp)
+    }
+    return true
+  }
+
+  #deliver(partition: Partition, batch: RecordBatch): void {
+    const tracker = partition.tracker!
+    tracker.delivered(batch)
+    this.counts.records += batch.count
+    this.counts.bytes += batch.lines.length
+    for (const sink of this.#sinks) {
+      sink.write(batch).then(
+        () => this.#acknowledged(partition, sink, batch),
+        (error: unknown) => this.#reopen(partition, error),
+      )
+    }
+  }
+
+  #acknowledged({ tracker, backoff }: Partition, sink: Sink, batch: RecordBatch): void {
+    if (tracker!.closed) return
+    tracker!.acknowledge(sink.name, batch)
+    backoff.reset()
+    this.counts.acknowledged.set(sink.name, this.counts.acknowledged.get(sink.name)! + batch.count)
+    faultPoint('worker.acknowledged')
+  }
+
+  /**
+   * Kafka's client stands elsewhere than this worker: it was late with a position, or it reset one by itself because the offset is
+   * gone (tulios/kafkajs#1119). Which of the two, the log's bounds tell.
+   */
+  #findPosition(partition: Partition, fetched: number): void {
+    const { tp, tracker, closing } = partition
+    const position = tracker!.position
+    partition.paused = true
+    this.#source.pause(tp)
+    this.#log.debug(
+      { topic: tp.topic, partition: tp.partition, fetched, position },
+      'fetched from elsewhere than expected',
+    )
+    void (async () => {
+      try {
+        const bounds = (await this.#source.bounds([tp.topic])).get(partitionKey(tp))
+        if (closing.signal.aborted) return
+        if (bounds !== undefined && bounds.start <= position && position <= bounds.end) {
+          this.#source.seek(tp, position)
+          this.#resumeIfRelieved(partition)
+          return
+        }
+        // What was read is durable before the position is looked for: it may be gone from Kafka.
+        await Promise.race([this.#flush([tp]), sleep(this.#options.drainTimeoutMs, closing.signal)])
+        this.#reopen(
+          partition,
+          new ArchiverError('GAP', `${partitionKey(tp)}: Kafka has no offset ${position} any more`),
+        )
+      } catch (error) {
+        this.#reopen(partition, error)
+      }
+    })()
+  }
+
+  /** To be called whenever a sink has more room. */
+  relieved(): void {
+    for (const partition of this.#partitions.values()) {
+      if (partition.paused && partition.state === 'open') this.#resumeIfRelieved(partition)
+    }
+  }
+
+  #resumeIfRelieved(partition: Partition): void {
+    if (this.#draining || this.#sinks.some((sink) => sink.pressure(partition.tp) >= resumeBelow)) return
+    partition.paused = false
+    this.#source.resume(partition.tp)
+  }
+
+  // Offsets.
+
+  /** Tells the group what every sink holds. One at a time; what fails is tried again with the next. */
+  #commit(): Promise<void> {
+    this.#committing = this.#committing.then(async () => {
+      const offsets = this.#coordinator.committable()
+      if (offsets.length === 0) return
+      try {
+        await this.#source.commit(offsets)
+        this.#coordinator.committed(offsets)
+        faultPoint('worker.committed')
+      } catch (error) {
+        this.#log.debug(`offsets were not committed: ${messageOf(error)}; trying again`)
+      }
+    })
+    return this.#committing
+  }
+
+  async #flush(tps?: readonly TopicPartition[]): Promise<void> {
+    const open = tps ?? [...this.#partitions.values()].filter(({ state }) => state === 'open').map(({ tp }) => tp)
+    await Promise.all(this.#sinks.map((sink) => sink.flush(open)))
+  }
+
+  /** Drain first, then give up: what can be durable and committed in time is, before the group may move partitions. */
+  async #beforeJoin(): Promise<void> {
+    const timer = new AbortController()
+    await Promise.race([this.#flush().then(() => this.#commit()), sleep(this.#options.drainTimeoutMs, timer.signal)])
+    timer.abort()
+  }
+
+  async #drain(): Promise<void> {
+    this.#draining = true
+    for (const { tp } of this.#partitions.values()) this.#source.pause(tp)
+    const timer = new AbortController()
+    const inTime = await Promise.race([
+      this.#flush()
+        .then(() => this.#commit())
+        .then(() => true),
+      sleep(this.#options.shutdownTimeoutMs, timer.signal).then(() => false),
+    ])
+    timer.abort()
+    if (inTime) return
+    const waiting = this.#sinks.flatMap(({ name, waiting }) => (waiting === undefined ? [] : `${name}: ${waiting}`))
+    this.#log.warn(
+      `stopping without having flushed everything within ${this.#options.shutdownTimeoutMs / 1000} s${waiting.length === 0 ? '' : ` (${waiting.join('; ')})`}; it is read again at the next start`,
+    )
+    await Promise.race([this.#commit(), sleep(this.#options.drainTimeoutMs)])
+  }
+
+  async #closeAll(): Promise<void> {
+    for (const { closing, tp } of this.#partitions.values()) {
+      closing.abort()
+      this.#coordinator.close(tp)
+    }
+    await Promise.all(this.#lives.values())
+  }
+
+  // For people.
+
+  status(): PartitionStatus[] {
+    return [...this.#partitions.values()].map(({ tp, state, tracker, highWatermark, waiting, paused }) => ({
+      ...tp,
+      state,
+      position: tracker?.position,
+      committed: this.#coordinator.committedOffset(tp),
+      lag:
+        highWatermark === undefined || tracker === undefined
+          ? undefined
+          : Math.max(0, highWatermark - tracker.position),
+      waiting: waiting ?? (state === 'open' && paused ? 'paused until the sinks have room' : undefined),
+    }))
+  }
+}
+
+/**
+ * Where to begin: the lowest of where the sinks stand. A sink that does not know relies on the group's committed offset, or,
+ * where that is gone, on what another sink wrote down of it, at the last on where archiving began.
+ */
+export function startOffset(
+  positions: readonly SinkPosition[],
+  committed: number | undefined,
+  bounds: LogBounds,
+): number {
+  const known = (pick: (position: SinkPosition) => number | undefined) =>
+    positions.map(pick).find((offset) => offset !== undefined)
+  const relied =
+    committed ?? known((position) => position.committed) ?? known((position) => position.origin) ?? bounds.start
+  return Math.min(...positions.map(({ next }) => next ?? relied), committed ?? Number.POSITIVE_INFINITY)
+}
+
+function describeLoss({ from, next, reason }: Gap, bounds: LogBounds): string {
+  if (reason === 'truncated') {
+    return `the archive holds records up to offset ${next}, but Kafka's log ends at ${bounds.end}: the topic was deleted and made again, or its log was truncated`
+  }
+  return `offsets ${from} to ${next - 1} are gone from Kafka before they were archived (retention); its log begins at ${bounds.start}`
+}
+
+function adviceFor(reason: GapReason): string {
+  return reason === 'truncated'
+    ? 'Archive the new topic under another --archive-dir, --group and --index-prefix, or give the topic another name'
+    : 'Start with --on-gap continue to go on behind them'
+}
