@@ -59,6 +59,7 @@ export interface PartStatus {
 
 const startDeadlineMs = 120_000
 const stopDeadlineMs = 30_000
+const releaseDeadlineMs = 5000
 
 /** One server of the stack: a process of its own that outlives the command that started it. */
 export class Part {
@@ -105,6 +106,7 @@ export class Part {
 
   /** @throws StackError that names the port, the option that moves it and the other way. */
   async checkPorts(): Promise<void> {
+    if (existsSync(this.definition.pidFile)) await this.#portsAreReleased()
     for (const port of this.definition.ports) {
       if (await portIsTaken(port.port)) throw new StackError(portTaken(this.definition.title, port))
     }
@@ -211,7 +213,16 @@ export class Part {
       if (Date.now() > deadline) return false
       await sleep(50)
     }
+    await this.#portsAreReleased()
     return true
+  }
+
+  /** A killed process loses its command line first and its sockets a moment later; somebody else's we do not wait for. */
+  async #portsAreReleased(): Promise<void> {
+    const deadline = Date.now() + releaseDeadlineMs
+    for (const { port } of this.definition.ports) {
+      while ((await portIsTaken(port)) && Date.now() < deadline) await sleep(50)
+    }
   }
 }
 
