@@ -1,0 +1,152 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import type { Admin, IHeaders, Kafka, Producer } from 'kafkajs'
+import { createKafka } from '../../src/kafka/client.ts'
+import { createLogger } from '../../src/log.ts'
+
+/** The servers that integration tests use: those of the environment, else the development stack. `npm test` starts its own. */
+export const brokers: readonly string[] = (process.env.ARCHIVER_BROKERS ?? '127.0.0.1:9092').split(',')
+export const elasticsearchUrl: string = process.env.ARCHIVER_ELASTICSEARCH ?? 'http://127.0.0.1:9200'
+
+const quiet = createLogger({ level: 'silent', stream: process.stderr })
+
+/** A kafkajs client of the tests. */
+export function testKafka(): Kafka {
+  return createKafka({ brokers, clientId: 'archiver-test', log: quiet })
+}
+
+/** A name that no other test and no earlier run has: `<stem>-3f9c21a0`. */
+export function uniqueName(stem: string): string {
+  return `${stem}-${randomBytes(4).toString('hex')}`
+}
+
+/** An admin client for the time of a test. */
+export async function withAdmin(t: TestContext): Promise<Admin> {
+  const admin = testKafka().admin()
+  await admin.connect()
+  t.after(() => admin.disconnect())
+  return admin
+}
+
+/** A topic that is there for the time of a test. */
+export async function createTopic(
+  t: TestContext,
+  options: { stem?: string; partitions?: number; config?: Record<string, string> } = {},
+): Promise<string> {
+  const topic = uniqueName(options.stem ?? 'test')
+  const admin = testKafka().admin()
+  await admin.connect()
+  await admin.createTopics({
+    waitForLeaders: true,
+    topics: [
+      {
+        topic,
+        numPartitions: options.partitions ?? 1,
+        replicationFactor: 1,
+        configEntries: Object.entries(options.config ?? {}).map(([name, value]) => ({ name, value })),
+      },
+    ],
+  })
+  t.after(async () => {
+    await admin.deleteTopics({ topics: [topic] }).catch(() => {})
+    await admin.disconnect()
+  })
+  return topic
+}
+
+/** A message as tests write it. */
+export interface TestMessage {
+  readonly key?: string | Buffer | null
+  readonly value: string | Buffer | null
+  readonly timestamp?: number | string
+  readonly headers?: IHeaders
+  readonly partition?: number
+}
+
+/** A producer for the time of a test. */
+export async function createProducer(
+  t: TestContext,
+  options: Parameters<Kafka['producer']>[0] = {},
+): Promise<Producer> {
+  const producer = testKafka().producer({ allowAutoTopicCreation: false, ...options })
+  await producer.connect()
+  t.after(() => producer.disconnect())
+  return producer
+}
+
+/** Sends messages to a topic, all to partition 0 where they name none, and waits for the acknowledgement. */
+export async function produce(t: TestContext, topic: string, messages: readonly TestMessage[]): Promise<void> {
+  const producer = await createProducer(t)
+  for (let start = 0; start < messages.length; start += 5000) {
+    await producer.send({
+      topic,
+      messages: messages.slice(start, start + 5000).map(({ key, value, timestamp, headers, partition }) => ({
+        key: key ?? null,
+        value,
+        partition: partition ?? 0,
+        ...(timestamp === undefined ? {} : { timestamp: String(timestamp) }),
+        ...(headers === undefined ? {} : { headers }),
+      })),
+    })
+  }
+}
+
+/** A directory that is there for the time of a test. */
+export async function temporaryDirectory(t: TestContext): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'archiver-test-'))
+  t.after(() => rm(directory, { recursive: true, force: true }))
+  return directory
+}
+
+/** One request to Elasticsearch; throws for a status of 400 and above unless `allow` has it. */
+export async function elasticsearch<T = Record<string, unknown>>(
+  method: string,
+  path: string,
+  body?: unknown,
+  allow: readonly number[] = [],
+): Promise<T> {
+  const response = await fetch(`${elasticsearchUrl}${path}`, {
+    method,
+    ...(body === undefined
+      ? {}
+      : {
+          headers: { 'content-type': typeof body === 'string' ? 'application/x-ndjson' : 'application/json' },
+          body: typeof body === 'string' ? body : JSON.stringify(body),
+        }),
+  })
+  const text = await response.text()
+  if (response.status >= 400 && !allow.includes(response.status))
+    throw new Error(`${method} ${path}: ${response.status} ${text}`)
+  return (text === '' ? {} : JSON.parse(text)) as T
+}
+
+/** An index prefix for the time of a test; its indices and templates go with it. */
+export function indexPrefix(t: TestContext): string {
+  const prefix = `${uniqueName('t')}-`
+  t.after(async () => {
+    await elasticsearch('DELETE', `/${prefix}*?expand_wildcards=all`, undefined, [404]).catch(() => {})
+    const { index_templates: templates } = await elasticsearch<{ index_templates: { name: string }[] }>(
+      'GET',
+      '/_index_template',
+    )
+    for (const { name } of templates)
+      if (name.startsWith(prefix)) await elasticsearch('DELETE', `/_index_template/${name}`)
+  })
+  return prefix
+}
+
+/** Polls until the condition holds; throws with what was waited for when the deadline is over. */
+export async function until(
+  what: string,
+  condition: () => Promise<boolean> | boolean,
+  deadlineMs = 30_000,
+): Promise<void> {
+  const deadline = performance.now() + deadlineMs
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`waited ${deadlineMs / 1000} s for: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
