@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Producer, TopicMessages } from 'kafkajs'
 import { ArchiverError, messageOf } from '../errors.ts'
-import { createProducer, kafkaMessage } from '../generator/producer.ts'
+import { BatchSender, createProducer } from '../generator/producer.ts'
 import { RecordMaker, type RecordMakerOptions } from '../generator/record-maker.ts'
 import { createKafka } from '../kafka/client.ts'
 import { type Compression, compressionTypes } from '../kafka/codecs.ts'
@@ -87,9 +87,8 @@ users, rare errors and one bad half-hour a day.
 
 ${describeOptions(options)}`
 
-/** One partition's part stays below the megabyte that a broker takes; kafkajs's grouping by partition takes the square of it. */
-const batchRecords = 800
-const batchesInFlight = 6
+/** How often a signal is looked for and, with a rate, the clock: ten times a second, so that the rate is steady. */
+const recordsPerTurn = 2_000
 const progressMs = 5_000
 const statusMs = 200
 
@@ -117,7 +116,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const report = startReport({ terminal, log, sent, count: values.count })
   try {
     await producer.connect()
-    await send({ producer, maker, sent, stop, values })
+    await send({ producer, maker, topics, sent, stop, values })
   } catch (error) {
     if (stop.aborted) throw error
     throw new ArchiverError(
@@ -156,56 +155,39 @@ function parseTime(name: string, given: string): number {
 interface Sending {
   readonly producer: Producer
   readonly maker: RecordMaker
+  readonly topics: RecordMakerOptions['topics']
   readonly sent: Account
   readonly stop: AbortSignal
   readonly values: Values<typeof options>
 }
 
-/** Makes and sends batches until all are acknowledged or `stop` is aborted; what is under way is waited for either way. */
-async function send({ producer, maker, sent, stop, values }: Sending): Promise<void> {
+/** Makes and sends records until all are acknowledged or `stop` is aborted; what is under way is waited for either way. */
+async function send({ producer, maker, topics, sent, stop, values }: Sending): Promise<void> {
   const { count = Number.POSITIVE_INFINITY, rate } = values
-  // With a rate, about ten batches a second, so that it is steady.
-  const size = rate === undefined ? batchRecords : Math.max(1, Math.min(batchRecords, Math.round(rate / 10)))
-  const inFlight = new Set<Promise<void>>()
-  const failed = new AbortController()
+  const sender = new BatchSender(topics, async (batch) => {
+    await producer.sendBatch({
+      topicMessages: [...batch],
+      compression: compressionTypes[values.compression],
+      acks: acknowledgements[values.acks],
+    })
+    sent.add(batch)
+  })
   const begin = performance.now()
-  for (let next = 0; next < count && !stop.aborted && !failed.signal.aborted; ) {
+  const turn = rate === undefined ? recordsPerTurn : Math.max(1, Math.min(recordsPerTurn, Math.round(rate / 10)))
+  for (let next = 0; next < count && !stop.aborted; ) {
     if (rate !== undefined) {
       const ahead = (next / rate) * 1000 - (performance.now() - begin)
       if (ahead > 0) await delay(ahead, undefined, { signal: stop }).catch(() => undefined)
       if (stop.aborted) break
     }
-    const last = Math.min(next + size, count)
-    const batch = makeBatch(maker, next, last)
-    next = last
-    const sending = producer
-      .sendBatch({
-        topicMessages: batch,
-        compression: compressionTypes[values.compression],
-        acks: acknowledgements[values.acks],
-      })
-      .then(() => sent.add(batch))
-      .catch((error: unknown) => failed.abort(error))
-      .finally(() => inFlight.delete(sending))
-    inFlight.add(sending)
-    if (inFlight.size >= batchesInFlight) await Promise.race(inFlight)
-  }
-  await Promise.all(inFlight)
-  if (failed.signal.aborted) throw failed.signal.reason
-}
-
-function makeBatch(maker: RecordMaker, from: number, next: number): TopicMessages[] {
-  const topics = new Map<string, TopicMessages>()
-  for (let i = from; i < next; i++) {
-    const record = maker.make(i)
-    let messages = topics.get(record.topic)
-    if (messages === undefined) {
-      messages = { topic: record.topic, messages: [] }
-      topics.set(record.topic, messages)
+    for (const end = Math.min(next + turn, count); next < end; next++) {
+      const full = sender.add(maker.make(next))
+      if (full !== undefined) await full
     }
-    messages.messages.push(kafkaMessage(record))
+    if (rate !== undefined) await sender.flush()
   }
-  return [...topics.values()]
+  await sender.flush()
+  await sender.settle()
 }
 
 /** What Kafka has acknowledged. */
