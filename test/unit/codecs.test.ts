@@ -3,7 +3,6 @@ import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
 import fc from 'fast-check'
-import kafkajs from 'kafkajs'
 import { compressSync } from 'snappy'
 import { ArchiverError } from '../../src/errors.ts'
 import {
@@ -15,6 +14,7 @@ import {
   snappyCodec,
   zstdCodec,
 } from '../../src/kafka/codecs.ts'
+import { kafkajs } from '../../src/kafka/kafkajs.ts'
 
 const codecs: Readonly<Record<string, Codec>> = { snappy: snappyCodec, lz4: lz4Codec, zstd: zstdCodec }
 

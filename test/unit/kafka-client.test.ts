@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
-import kafkajs, { type LogEntry } from 'kafkajs'
+import type { LogEntry } from 'kafkajs'
 import { kafkaLogger } from '../../src/kafka/client.ts'
+import { kafkajs } from '../../src/kafka/kafkajs.ts'
 import { repairRequestQueue } from '../../src/kafka/request-queue.ts'
 import { createLogger, type LogLevel } from '../../src/log.ts'
 
