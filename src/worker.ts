@@ -4,7 +4,15 @@ import type { LineEncoder } from './line.ts'
 import type { Logger } from './log.ts'
 import type { Coordinator } from './offsets/coordinator.ts'
 import type { Tracker } from './offsets/tracker.ts'
-import { emptyBatch, type Gap, type GapReason, partitionKey, type RecordBatch, type TopicPartition } from './record.ts'
+import {
+  emptyBatch,
+  type Gap,
+  type GapReason,
+  type OffsetRange,
+  partitionKey,
+  type RecordBatch,
+  type TopicPartition,
+} from './record.ts'
 import { Backoff, sleep } from './retry.ts'
 import type { Sink, SinkPosition } from './sink.ts'
 import type { FetchedBatch, LogBounds, Source } from './source.ts'
@@ -338,19 +346,21 @@ export class Worker {
     tracker.delivered(batch)
     this.counts.records += batch.count
     this.counts.bytes += batch.lines.length
+    // Files acknowledge only at their flush: what waits for that keeps the range, and not the lines.
+    const range = { from: batch.from, next: batch.next, count: batch.count }
     for (const sink of this.#sinks) {
       sink.write(batch).then(
-        () => this.#acknowledged(partition, sink, batch),
+        () => this.#acknowledged(partition, sink, range),
         (error: unknown) => this.#reopen(partition, error),
       )
     }
   }
 
-  #acknowledged({ tracker, backoff }: Partition, sink: Sink, batch: RecordBatch): void {
+  #acknowledged({ tracker, backoff }: Partition, sink: Sink, range: OffsetRange & { readonly count: number }): void {
     if (tracker!.closed) return
-    tracker!.acknowledge(sink.name, batch)
+    tracker!.acknowledge(sink.name, range)
     backoff.reset()
-    this.counts.acknowledged.set(sink.name, this.counts.acknowledged.get(sink.name)! + batch.count)
+    this.counts.acknowledged.set(sink.name, this.counts.acknowledged.get(sink.name)! + range.count)
     faultPoint('worker.acknowledged')
   }
 
