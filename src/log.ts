@@ -1,5 +1,5 @@
 import { type Logger, pino, stdSerializers } from 'pino'
-import pretty from 'pino-pretty'
+import { prettyFactory } from 'pino-pretty'
 
 export type { Logger }
 
@@ -25,13 +25,11 @@ export function createLogger(options: { level: LogLevel; stream: LogStream }): L
     serializers: { err: stdSerializers.errWithCause },
   }
   if (options.stream.isTTY !== true) return pino(settings, { write: (line) => void options.stream.write(line) })
-  const stream = pretty({
+  const prettify = prettyFactory({
     colorize: true,
-    sync: true,
     translateTime: 'SYS:HH:MM:ss',
     ignore: 'pid,hostname',
     singleLine: true,
-    destination: { write: (line: string) => options.stream.write(line) } as never,
   })
-  return pino(settings, stream)
+  return pino(settings, { write: (line) => void options.stream.write(prettify(line)) })
 }

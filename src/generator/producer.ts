@@ -20,7 +20,7 @@ export function kafkaMessage({ partition, key, value, headers, timestamp }: Made
 export type SendBatch = (batch: readonly TopicMessages[]) => Promise<void>
 
 /** kafkajs groups a batch by partition in time that grows with the square of it, and a broker takes a megabyte for each. */
-const batchRecords = 300
+const batchRecords = 1000
 const mostLanes = 6
 
 interface Lane {

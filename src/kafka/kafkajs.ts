@@ -10,7 +10,7 @@ import {
 } from './record-set.ts'
 
 /**
- * The only door to kafkajs. It puts four repairs in place before kafkajs is loaded; kafkajs 2.2.4 has been the last version
+ * The only door to kafkajs. It puts repairs in place before kafkajs is loaded; kafkajs 2.2.4 has been the last version
  * since 2023 and is pinned exactly. Each repair replaces one module or method by its name, and fails loudly where that is not
  * what it was written for. Nothing that guards the data relies on them: the worker checks positions itself.
  */
@@ -109,6 +109,32 @@ function repairJoin(): void {
   }
 }
 
+interface Grouping<M> {
+  readonly topic: string
+  readonly partitionMetadata: readonly unknown[]
+  readonly messages: readonly M[]
+  readonly partitioner: (about: { topic: string; partitionMetadata: readonly unknown[]; message: M }) => number
+}
+
+/** kafkajs copies the list of a partition for every message that it adds to it: its time grows with the square of a batch. */
+function repairGrouping(): void {
+  replaceModule<(grouping: Grouping<object>) => Record<number, object[]>>(
+    'producer/groupMessagesPerPartition',
+    () =>
+      ({ topic, partitionMetadata, messages, partitioner }) => {
+        const grouped: Record<number, object[]> = {}
+        if (partitionMetadata.length === 0) return grouped
+        for (const message of messages) {
+          const partition = partitioner({ topic, partitionMetadata, message })
+          grouped[partition] ??= []
+          grouped[partition].push(message)
+        }
+        return grouped
+      },
+  )
+}
+
+repairGrouping()
 repairAbortedFilter()
 repairRecordReader()
 repairEmptyBatches()
