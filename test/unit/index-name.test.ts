@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { checkIndexPrefix, IndexNames, indexDay, sameDay } from '../../src/elasticsearch/index-name.ts'
+import { malformedType, unknownHour } from '../../src/record.ts'
+
+const own = (name: string) => ({ name, reserved: false })
+const hour = fc.oneof(fc.integer({ min: 0, max: 70_389_527 }), fc.constant(unknownHour))
+const type = fc.oneof(
+  fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }),
+  fc.string({ unit: 'binary', minLength: 1, maxLength: 400, size: 'max' }),
+  fc
+    .array(fc.constantFrom('.', '..', '/', '*', '?', '"', '<', '|', ',', '#', ':', ' ', '_', '-', '+', 'A', 'İ', 'ß'), {
+      minLength: 1,
+      maxLength: 8,
+    })
+    .map((parts) => parts.join('')),
+)
+const prefix = fc.constantFrom('archive-', 'a', `${'p'.repeat(41)}`)
+
+test('any type has a name that Elasticsearch takes', () => {
+  const valid = fc.property(prefix, type, hour, (start, name, at) => {
+    const index = new IndexNames(start).of(own(name), at)
+    assert.ok(Buffer.byteLength(index) <= 255)
+    assert.match(index, /^[a-z0-9][a-z0-9._%-]*$/)
+    assert.ok(index.startsWith(start))
+    assert.ok(index.endsWith(`-${indexDay(at)}`))
+    // Names that begin with _ behind the prefix are the program's own.
+    assert.notEqual(index[start.length], '_')
+  })
+  fc.assert(valid, { numRuns: 1500 })
+})
+
+test('types that differ in more than case have different indices', () => {
+  const distinct = fc.property(
+    fc.uniqueArray(
+      type.filter((name) => name.isWellFormed()),
+      { minLength: 2, maxLength: 20, selector: (name) => name.toLowerCase() },
+    ),
+    (names) => {
+      const indices = new IndexNames('archive-')
+      assert.equal(new Set(names.map((name) => indices.of(own(name), 0))).size, names.length)
+    },
+  )
+  fc.assert(distinct, { numRuns: 300 })
+})
+
+test('names as people see them', () => {
+  const names = new IndexNames('archive-')
+  const at = Date.UTC(2019, 7, 1, 3) / 3_600_000
+  assert.equal(names.of(own('object.one'), at), 'archive-object.one-2019.08.01')
+  assert.equal(names.of(own('Object.One'), at), 'archive-object.one-2019.08.01')
+  assert.equal(names.of(own('a b/é'), unknownHour), 'archive-a%20b%2f%c3%a9-unknown')
+  assert.equal(names.of(malformedType, at), 'archive-_malformed-2019.08.01')
+  assert.equal(names.of(own('_rejected'), at), 'archive-%5frejected-2019.08.01')
+  assert.equal(names.rejected(at), 'archive-_rejected-2019.08.01')
+})
+
+test('days are those of UTC', () => {
+  const sameAsText = fc.property(hour, hour, (a, b) => assert.equal(sameDay(a, b), indexDay(a) === indexDay(b)))
+  fc.assert(sameAsText, { numRuns: 500 })
+  assert.ok(sameDay(0, 23))
+  assert.ok(!sameDay(23, 24))
+})
+
+test('prefixes that would make an invalid or a hidden index are refused', () => {
+  for (const bad of ['', '-a', '_a', '.a', 'A', 'a b', 'a*', 'é', 'x'.repeat(42)]) {
+    assert.throws(() => checkIndexPrefix(bad), /such as archive-/, bad)
+  }
+  assert.equal(checkIndexPrefix('my.logs_1-'), 'my.logs_1-')
+})
