@@ -40,6 +40,13 @@ const requestTypes = new Set([
   'alias_unavailable_exception',
 ])
 
+/** Of those, the ones that are about one index's shards: the other indices need not wait. */
+const shardTypes = new Set([
+  'unavailable_shards_exception',
+  'no_shard_available_action_exception',
+  'shard_not_found_exception',
+])
+
 /** Something about the index, the cluster's limits or our rights: good documents wait for somebody to mend it. */
 const indexTypes = new Set([
   'cluster_block_exception',
@@ -55,12 +62,15 @@ const indexTypes = new Set([
   'retention_lease_not_found_exception',
 ])
 
-/** The shard limit comes as `illegal_argument_exception` when a bulk request would create the index. */
+/**
+ * The shard limit comes as `illegal_argument_exception` when a bulk request would create the index. Anchored, and looked for under
+ * no other type: reasons quote field names and values, and a message must not hold its index by what it says.
+ */
 const indexReasons = [
-  /maximum (normal|frozen)? ?shards open/,
-  /this action would add \[\d+\] shards/,
-  /no such index/,
-  /is closed/,
+  /^(Validation Failed: \d+: )?this action would add \[\d+\] (total )?shards/,
+  /maximum (normal |frozen )?shards open;?$/,
+  /^no such index \[/,
+  /^index \[[^\]]*\] is closed/,
 ]
 
 const documentTypes = new Set([
@@ -78,6 +88,22 @@ const documentTypes = new Set([
   'number_format_exception',
   'max_bytes_length_exceeded_exception',
   'array_index_out_of_bounds_exception',
+  'null_pointer_exception',
+  'class_cast_exception',
+  'ingest_processor_exception',
+  'fail_processor_exception',
+  'script_exception',
+  'document_size_exceeded_exception',
+])
+
+/** Faults that a single document provokes although they come with a status of 500. */
+const documentTypesOf500 = new Set([
+  'array_index_out_of_bounds_exception',
+  'null_pointer_exception',
+  'class_cast_exception',
+  'number_format_exception',
+  'ingest_processor_exception',
+  'fail_processor_exception',
 ])
 
 /** Judges one item of a bulk answer to a `create`. */
@@ -88,11 +114,33 @@ export function judgeItem(item: BulkItem): Scope {
   if (status === 409 || error.type === 'version_conflict_engine_exception') return 'exists'
   if (indexTypes.has(error.type)) return 'index'
   if (requestTypes.has(error.type)) return 'request'
-  if (indexReasons.some((reason) => reason.test(reasonOf(error)))) return 'index'
+  if (status >= 500 && documentTypesOf500.has(error.type)) return 'document'
   if (status === 429 || status >= 500) return 'request'
+  if (error.type === 'illegal_argument_exception' && isAboutTheIndex(error)) return 'index'
   if (documentTypes.has(error.type)) return 'document'
   // A type that nobody has met: never lost, and never rejected by the thousand. The index waits and a person looks.
   return 'index'
+}
+
+/** True where nobody has met such an error: it holds the index for a while only, then it is taken for the document's own. */
+export function isUnknown({ status, error }: BulkItem): boolean {
+  return (
+    error !== undefined &&
+    judgeItem({ status, error }) === 'index' &&
+    !indexTypes.has(error.type) &&
+    !indexReasons.some((reason) => reason.test(reasonOf(error)))
+  )
+}
+
+/** True for what is temporary, and about the shards of one index alone. */
+export function isAboutShards(error: ItemError | undefined): boolean {
+  return error !== undefined && shardTypes.has(error.type)
+}
+
+/** True where the error itself, or what caused it, is one of the index. */
+function isAboutTheIndex({ reason, caused_by: cause }: ItemError): boolean {
+  if (indexReasons.some((pattern) => pattern.test(reason ?? ''))) return true
+  return cause !== undefined && isAboutTheIndex(cause)
 }
 
 function scopeOfStatus(status: number): Scope {
@@ -107,18 +155,47 @@ export function reasonOf(error: ItemError): string {
   return error.reason?.includes(inner) ? error.reason : `${error.reason ?? ''}: ${inner}`
 }
 
+/**
+ * What documents that are refused for the same thing have in common: `error.type` and the reason without the values, positions and
+ * ids in it.
+ */
+export function kindOf(error: ItemError): string {
+  const words = (error.reason ?? '')
+    .replace(/ in document with id .*$/s, '')
+    .replace(/'[^']*'/g, '…')
+    .replace(/\s+at \[Source.*$/s, '')
+    .replace(/\d+/g, 'N')
+    .slice(0, 160)
+  return `${error.type}: ${words}`
+}
+
 /** What the answer to a whole bulk request tells the sink to do. */
 export type RequestScope =
   /** The same again later. */
   | 'again'
   /** The body is larger than the server takes: the same in two halves. */
   | 'halve'
+  /** One of its documents breaks the request: the same in two halves, until that one is alone. */
+  | 'bisect'
   /** Nothing of this sink gets through until somebody mends it: credentials, rights, a proxy. */
   | 'refused'
 
-/** Judges the status of a request that has no items to judge; undefined stands for no answer at all. */
-export function judgeRequest(status: number | undefined): RequestScope {
+/** One document can make Elasticsearch refuse a whole request for these. */
+const bisectTypes = new Set([
+  'illegal_argument_exception',
+  'action_request_validation_exception',
+  'parse_exception',
+  'parsing_exception',
+  'x_content_parse_exception',
+  'json_parse_exception',
+  'json_e_o_f_exception',
+  'stream_constraints_exception',
+])
+
+/** Judges a request that has no items to judge, by its status (undefined stands for no answer at all) and `error.type`. */
+export function judgeRequest(status: number | undefined, type?: string): RequestScope {
   if (status === 413) return 'halve'
   if (status === undefined || status === 408 || status === 429 || status >= 500) return 'again'
+  if (status === 400 && type !== undefined && bisectTypes.has(type)) return 'bisect'
   return 'refused'
 }
