@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { posix } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+/**
+ * Which part of the program may import which. A room is a folder of `src`; what lies in `src` itself is the core. The rules hold the
+ * straight line: the rooms of technologies know the contracts and never each other, the core knows no technology, and only commands
+ * put them together.
+ */
+
+const root = fileURLToPath(new URL('../../src/', import.meta.url))
+
+interface SourceFile {
+  /** Relative to `src`, with `/`. */
+  readonly path: string
+  readonly text: string
+  readonly imports: readonly Import[]
+}
+
+interface Import {
+  /** A path relative to `src`, or the name of a package as it is written. */
+  readonly target: string
+  readonly isLocal: boolean
+  /** `import type`: nothing of it is left at run time. */
+  readonly isType: boolean
+}
+
+const statement = /^(?:import|export)\s+(type\s)?(?:[^'"`;]*?\sfrom\s+)?'([^']+)'/gm
+const call = /\b(?:import|require|require\.resolve)\(\s*['"`]([^'"`]+)['"`]/g
+
+function importsOf(path: string, text: string): Import[] {
+  const found = [...text.matchAll(statement)].map(([, type, target]) => ({
+    target: target!,
+    isType: type !== undefined,
+  }))
+  const called = [...text.matchAll(call)].map(([, target]) => ({ target: target!, isType: false }))
+  return [...found, ...called].map(({ target, isType }) => {
+    const isLocal = target.startsWith('.')
+    return { isType, isLocal, target: isLocal ? posix.join(posix.dirname(path), target) : target }
+  })
+}
+
+const files: readonly SourceFile[] = readdirSync(root, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+  .map((entry) => posix.join(posix.relative(root, entry.parentPath), entry.name))
+  .sort()
+  .map((path) => {
+    const text = readFileSync(root + path, 'utf8')
+    return { path, text, imports: importsOf(path, text) }
+  })
+
+const roomOf = (path: string): string => (path.includes('/') ? path.slice(0, path.indexOf('/')) : 'core')
+const technologies = ['kafka', 'files', 'elasticsearch', 'mysql']
+
+/** Violations of a rule as `file imports target`, so that a failure names them. */
+function violations(isWrong: (file: SourceFile, imported: Import) => boolean): string[] {
+  return files.flatMap((file) =>
+    file.imports.filter((imported) => isWrong(file, imported)).map(({ target }) => `${file.path} imports ${target}`),
+  )
+}
+
+test('the statements that are checked are found', () => {
+  const text = `import a from './a.ts'\nimport type { B } from 'b'\nimport {\n  type C,\n  D,\n} from '../c.ts'\nimport 'side'\nexport type { E } from './e.ts'\nconst f = await import('f')\n`
+  assert.deepEqual(importsOf('room/x.ts', text), [
+    { target: 'room/a.ts', isLocal: true, isType: false },
+    { target: 'b', isLocal: false, isType: true },
+    { target: 'c.ts', isLocal: true, isType: false },
+    { target: 'side', isLocal: false, isType: false },
+    { target: 'room/e.ts', isLocal: true, isType: true },
+    { target: 'f', isLocal: false, isType: false },
+  ])
+  assert.ok(files.length > 30, `${files.length} files`)
+  assert.ok(files.flatMap(({ imports }) => imports).length > 100)
+})
+
+test('every local import names a file that is there, with its extension', () => {
+  const known = new Set(files.map(({ path }) => path))
+  const outside = /^\.\.\//
+  assert.deepEqual(
+    violations((_, { isLocal, target }) => isLocal && !known.has(target) && !outside.test(target)),
+    [],
+  )
+})
+
+test('nothing imports a command but commands', () => {
+  assert.deepEqual(
+    violations(({ path }, { target, isLocal }) => isLocal && roomOf(target) === 'cmd' && roomOf(path) !== 'cmd'),
+    [],
+  )
+})
+
+test('technologies know the core and never each other', () => {
+  const wrong = violations(({ path }, { target, isLocal }) => {
+    const room = roomOf(path)
+    if (!isLocal || !technologies.includes(room)) return false
+    return ![room, 'core'].includes(roomOf(target)) || target === 'worker.ts' || target === 'config.ts'
+  })
+  assert.deepEqual(wrong, [])
+})
+
+test('the core knows no technology, the worker only the contracts and the coordinator', () => {
+  // How indices are named decides what --index-prefix allows: a pure file without the technology behind it.
+  const allowed = new Set([
+    'config.ts imports elasticsearch/index-name.ts',
+    ...['coordinator', 'tracker'].map((name) => `worker.ts imports offsets/${name}.ts`),
+  ])
+  const wrong = violations(
+    ({ path }, { target, isLocal }) => roomOf(path) === 'core' && isLocal && roomOf(target) !== 'core',
+  )
+  assert.deepEqual(
+    wrong.filter((violation) => !allowed.has(violation)),
+    [],
+  )
+})
+
+test('offsets are pure: the record and the errors, no clock, no network, no disk', () => {
+  const allowed = ['record.ts', 'errors.ts']
+  assert.deepEqual(
+    violations(
+      ({ path }, { target, isLocal }) =>
+        roomOf(path) === 'offsets' && !(isLocal && (roomOf(target) === 'offsets' || allowed.includes(target))),
+    ),
+    [],
+  )
+  for (const { path, text } of files.filter(({ path }) => roomOf(path) === 'offsets')) {
+    assert.doesNotMatch(text, /\bDate\b|performance|setTimeout|setInterval|process\./, path)
+  }
+})
+
+test('the data of the generator comes from nothing but the generator', () => {
+  assert.deepEqual(
+    violations(
+      ({ path }, { target, isType, isLocal }) =>
+        roomOf(path) === 'generator' && !isType && isLocal && roomOf(target) !== 'generator',
+    ),
+    [],
+  )
+})
+
+/** The files that may load a package at run time; types are free. */
+const homes: readonly { readonly name: RegExp; readonly home: (path: string) => boolean }[] = [
+  { name: /^kafkajs$/, home: (path) => path === 'kafka/kafkajs.ts' },
+  { name: /^kafkajs\//, home: (path) => roomOf(path) === 'kafka' },
+  { name: /^(snappy|lz4-napi|@mongodb-js\/zstd)$/, home: (path) => path === 'kafka/codecs.ts' },
+  { name: /^@elastic\//, home: (path) => path === 'elasticsearch/client.ts' },
+  { name: /^(node:)?zlib$/, home: (path) => roomOf(path) === 'files' },
+  { name: /^pino(-pretty)?$/, home: (path) => path === 'log.ts' },
+  { name: /^yaml$/, home: (path) => path === 'options.ts' },
+  { name: /^mysql2?(\/|$)/, home: (path) => roomOf(path) === 'mysql' },
+]
+
+test('a package has one home', () => {
+  assert.deepEqual(
+    violations(({ path }, { target, isLocal, isType }) => {
+      if (isLocal || isType) return false
+      return homes.some(({ name, home }) => name.test(target) && !home(path))
+    }),
+    [],
+  )
+  for (const { name } of homes.filter((_, i) => i < 7)) {
+    const isUsed = files.some(({ imports }) => imports.some(({ target, isType }) => !isType && name.test(target)))
+    assert.ok(isUsed, `no file loads ${String(name)}: is this rule still true?`)
+  }
+})
+
+test('only commands read the environment and end the process; faults are switched on by tests', () => {
+  const readers = files.filter(({ text }) => /\bprocess\.env\b/.test(text)).map(({ path }) => path)
+  assert.deepEqual(
+    readers.filter((path) => roomOf(path) !== 'cmd' && path !== 'fault.ts'),
+    [],
+  )
+  const enders = files.filter(({ text }) => /\bprocess\.(exit|exitCode|abort)\b/.test(text)).map(({ path }) => path)
+  assert.deepEqual(
+    enders.filter((path) => roomOf(path) !== 'cmd'),
+    [],
+  )
+})
