@@ -60,7 +60,8 @@ export const filesOptions = {
   }),
 }
 
-export const elasticsearchOptions = {
+/** How to reach Elasticsearch and what the archive's indices are called there: for every command that reads or writes it. */
+export const elasticsearchConnectionOptions = {
   elasticsearch: negatable(
     list({
       default: 'http://127.0.0.1:9200',
@@ -79,6 +80,9 @@ export const elasticsearchOptions = {
   elasticsearchTimeout: integer({ default: '60', min: 1, unit: 's', explanation: 'How long an answer may take.' }),
   elasticsearchGzip: flag({ default: false, explanation: 'Compress requests: worth it where the network is slow.' }),
   indexPrefix: text({ default: 'archive-', explanation: 'What the name of every index begins with.' }),
+}
+
+export const bulkOptions = {
   templates: flag({ default: true, explanation: 'Do not install index templates at the start.' }),
   bulkBytes: bytes({ default: '5MB', min: 1024, explanation: 'Size of a bulk request.' }),
   bulkConcurrency: integer({
@@ -95,6 +99,8 @@ export const elasticsearchOptions = {
     explanation: 'How long a document may wait for others to fill a bulk request.',
   }),
 }
+
+export const elasticsearchOptions = { ...elasticsearchConnectionOptions, ...bulkOptions }
 
 export const typeOptions = {
   typeFrom: oneOf(['value', 'header', 'topic'], {
@@ -179,7 +185,7 @@ export function checkRunOptions(options: RunOptions): void {
 }
 
 /** The same for the options of Elasticsearch alone. */
-export function checkElasticsearchOptions(options: Values<typeof elasticsearchOptions>): void {
+export function checkElasticsearchOptions(options: Values<typeof elasticsearchConnectionOptions>): void {
   for (const node of options.elasticsearch ?? []) {
     if (!URL.canParse(node) || !/^https?:$/.test(new URL(node).protocol)) {
       throw usage(`--elasticsearch: "${node}" is not allowed; expected http://host:port or https://host:port`)

@@ -17,6 +17,8 @@ export const errorCodes = {
   ARCHIVE_MISMATCH: 1,
   /** A manifest cannot be read, or the chain of manifests has a hole. Exit code 1. */
   MANIFEST_INVALID: 1,
+  /** A data file cannot be read or does not hold what its manifest says, or a proof failed. Exit code 1. */
+  DAMAGED: 1,
   /** Another worker committed the range that this worker had staged. Handled inside the program: the partition is opened anew. */
   FENCED: 1,
   /** Records that Kafka no longer has, or an archive that is ahead of the log's end. Stops that partition. Exit code 1 with --until-end. */

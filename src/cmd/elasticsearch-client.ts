@@ -1,11 +1,11 @@
-import type { elasticsearchOptions } from '../config.ts'
+import type { elasticsearchConnectionOptions } from '../config.ts'
 import { Elasticsearch } from '../elasticsearch/client.ts'
 import type { Values } from '../options.ts'
 
 /** The client that the options describe; `nodes` are those of `--elasticsearch`. */
 export function elasticsearchClient(
   nodes: readonly string[],
-  options: Values<typeof elasticsearchOptions>,
+  options: Values<typeof elasticsearchConnectionOptions>,
 ): Elasticsearch {
   return new Elasticsearch({
     nodes,
