@@ -332,7 +332,9 @@ function readYaml(path: string): Record<string, unknown> {
   try {
     parsed = parseYaml(readFileSync(path, 'utf8'))
   } catch (error) {
-    throw usage(`--config ${path}: cannot be read as YAML: ${messageOf(error)}`)
+    // Behind its first line the parser draws the place.
+    const [what] = messageOf(error).split(/:?\n/)
+    throw usage(`--config ${path}: cannot be read as YAML: ${what}`)
   }
   if (parsed === null || parsed === undefined) return {}
   if (typeof parsed !== 'object' || Array.isArray(parsed)) {

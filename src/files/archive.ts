@@ -22,6 +22,7 @@ export async function readIdentity(root: string): Promise<ArchiveIdentity | unde
     return JSON.parse(await readFile(path, 'utf8')) as ArchiveIdentity
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined
+    if (!(error instanceof SyntaxError)) throw await archiveTrouble(root, error)
     throw new ArchiverError('ARCHIVE_MISMATCH', `${path} cannot be read: ${messageOf(error)}`, { path }, error)
   }
 }
@@ -46,6 +47,15 @@ export async function claimArchive(root: string, clusterId: string, group: strin
   } catch (error) {
     throw await archiveTrouble(root, error)
   }
+}
+
+/**
+ * A root without its marker is the empty directory below a file system that is not mounted: nothing is to be written there.
+ * @throws ArchiverError `ARCHIVE_UNUSABLE`.
+ */
+export async function checkMarker(root: string): Promise<void> {
+  if ((await readIdentity(root)) !== undefined) return
+  throw new ArchiverError('ARCHIVE_UNUSABLE', `${root} has no ${archiveMarker} any more: is it mounted?`, { root })
 }
 
 async function createIdentity(root: string, clusterId: string, group: string): Promise<void> {
