@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
+import { checkRunOptions, elasticsearchOptions, runOptions, typeSource } from '../../src/config.ts'
+import { ArchiverError } from '../../src/errors.ts'
+import { describeOptions, flagName, readOptions, variableName } from '../../src/options.ts'
+import { temporaryDirectory } from '../helpers/servers.ts'
+
+const read = (argv: readonly string[], env: Readonly<Record<string, string>> = {}) =>
+  readOptions(runOptions, { argv, env })
+
+/** One line of code `USAGE` that has every one of the texts. */
+function isUsage(...texts: readonly string[]): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof ArchiverError, String(error))
+    assert.equal(error.code, 'USAGE')
+    assert.equal(error.exitCode, 2)
+    assert.ok(!error.message.includes('\n'), error.message)
+    for (const text of texts) assert.ok(error.message.includes(text), `${error.message}: has no "${text}"`)
+    return true
+  }
+}
+
+test('a flag wins over a variable, a variable over the file, the file over the default', async (t) => {
+  const file = join(await temporaryDirectory(t), 'archiver.yaml')
+  writeFileSync(
+    file,
+    'group: of-the-file\nflush-interval: 7\ntopics: [a, b]\nfiles: false\nunknown-to-this-command: 1\n',
+  )
+  const withFile = ['--config', file]
+  assert.equal(read([]).group, 'archiver')
+  assert.equal(read(withFile).group, 'of-the-file')
+  const env = { ARCHIVER_GROUP: 'of-the-variable', ARCHIVER_CONFIG: file }
+  assert.equal(read([], env).group, 'of-the-variable')
+  assert.equal(read(['--group', 'of-the-flag'], env).group, 'of-the-flag')
+  assert.equal(read(['--group=of-the-flag'], env).group, 'of-the-flag')
+  const values = read([], env)
+  assert.equal(values.flushInterval, 7)
+  assert.deepEqual(values.topics, ['a', 'b'])
+  assert.equal(values.files, false)
+  assert.equal(read(withFile.concat('--files')).files, true)
+})
+
+test('every option has its flag, its variable and a default that its own validation takes', () => {
+  for (const [key, option] of Object.entries(runOptions)) {
+    assert.match(flagName(key), /^[a-z][a-z-]*$/)
+    assert.match(variableName(key), /^ARCHIVER_[A-Z_]+$/)
+    assert.ok(option.explanation.endsWith('.') || option.explanation.endsWith(').'), `${key}: ${option.explanation}`)
+    if (option.defaultText !== undefined) assert.deepEqual(option.parse(option.defaultText), option.defaultValue)
+  }
+})
+
+test('switches and their opposites', () => {
+  assert.equal(read(['--until-end']).untilEnd, true)
+  assert.equal(read(['--until-end=false']).untilEnd, false)
+  assert.equal(read(['--no-files']).files, false)
+  assert.equal(read([], { ARCHIVER_NO_FILES: '1' }).files, false)
+  assert.equal(read([], { ARCHIVER_FILES: 'false' }).files, false)
+  assert.equal(read(['--no-elasticsearch'], { ARCHIVER_ELASTICSEARCH: 'http://a:1' }).elasticsearch, undefined)
+  assert.equal(read([], { ARCHIVER_NO_ELASTICSEARCH: 'true' }).elasticsearch, undefined)
+  assert.deepEqual(read([], { ARCHIVER_GROUP: '' }).group, 'archiver')
+})
+
+test('values in the units of people', () => {
+  assert.equal(read(['--memory-budget', '256MiB']).memoryBudget, 2 ** 28)
+  assert.equal(read(['--bulk-bytes', '5MB']).bulkBytes, 5_000_000)
+  assert.equal(read(['--bulk-bytes', '1048576']).bulkBytes, 2 ** 20)
+  assert.equal(read(['--flush-interval', '0.5']).flushInterval, 0.5)
+  assert.deepEqual(read(['--brokers', 'a:1, b:2,']).brokers, ['a:1', 'b:2'])
+  assert.ok(read(['--topics-regex', '^events\\.']).topicsRegex?.test('events.x'))
+})
+
+test('a mistake is one line that names the option, the value and what is allowed', async (t) => {
+  const wrong: readonly (readonly [readonly string[], readonly string[]])[] = [
+    [
+      ['--gzip-level', '12'],
+      ['--gzip-level', '"12"', '1 to 9'],
+    ],
+    [
+      ['--gzip-level', '6.5'],
+      ['--gzip-level', '"6.5"', 'whole number'],
+    ],
+    [
+      ['--flush-interval', 'soon'],
+      ['--flush-interval', '"soon"', 'a number'],
+    ],
+    [
+      ['--memory-budget', '1MiB'],
+      ['--memory-budget', '"1MiB"', 'bytes or more'],
+    ],
+    [
+      ['--bulk-bytes', '5XB'],
+      ['--bulk-bytes', '"5XB"', '5MB'],
+    ],
+    [
+      ['--log-level', 'loud'],
+      ['--log-level', '"loud"', 'info'],
+    ],
+    [
+      ['--topics-regex', '('],
+      ['--topics-regex', '"("', 'regular expression'],
+    ],
+    [
+      ['--topics', ','],
+      ['--topics', 'one or more'],
+    ],
+    [['--until-end=maybe'], ['--until-end', '"maybe"', 'true or false']],
+    [
+      ['--on-gap', 'ignore'],
+      ['--on-gap', '"ignore"', 'stop, continue'],
+    ],
+    [
+      ['--group', ''],
+      ['--group', 'not empty'],
+    ],
+    [
+      ['--broker', 'a:1'],
+      ['--broker is not an option', 'did you mean --brokers?'],
+    ],
+    [['--xyzzy'], ['--xyzzy is not an option', '--help']],
+    [['topic'], ['"topic" is not an option']],
+    [['--group'], ['--group needs a value']],
+    [['--group', 'a', '--group', 'b'], ['--group is given twice']],
+    [['--no-files=1'], ['--no-files takes no value']],
+    [
+      ['--config', '/does/not/exist'],
+      ['--config /does/not/exist', 'ENOENT'],
+    ],
+  ]
+  for (const [argv, texts] of wrong) assert.throws(() => read(argv), isUsage(...texts), argv.join(' '))
+  assert.throws(() => read([], { ARCHIVER_GZIP_LEVEL: 'x' }), isUsage('ARCHIVER_GZIP_LEVEL', '"x"', '1 to 9'))
+
+  const file = join(await temporaryDirectory(t), 'archiver.yaml')
+  const wrongFiles: Readonly<Record<string, readonly string[]>> = {
+    'gzip-level: 12': ['gzip-level', '"12"', '1 to 9'],
+    'group: {a: 1}': ['group', '<text>'],
+    '- a': ['mapping of option names'],
+    'a: [': ['cannot be read as YAML'],
+  }
+  for (const [content, texts] of Object.entries(wrongFiles)) {
+    writeFileSync(file, content)
+    assert.throws(() => read(['--config', file]), isUsage(file, ...texts), content)
+  }
+})
+
+test('no text at all makes anything but values or a clear line', () => {
+  const word = fc.oneof(
+    fc.constantFrom(...Object.keys(runOptions).map((key) => `--${flagName(key)}`), '--no-files', '--', '--=', '-x'),
+    fc.string(),
+  )
+  const clear = fc.property(fc.array(word, { maxLength: 4 }), (argv) => {
+    try {
+      read(argv.filter((one) => !one.startsWith('--config')))
+    } catch (error) {
+      isUsage()(error)
+    }
+  })
+  fc.assert(clear, { numRuns: 500 })
+})
+
+test('what no single option can check', () => {
+  const check = (...argv: readonly string[]) => checkRunOptions(read(argv))
+  check('--topics', 'a')
+  assert.throws(() => check(), isUsage('--topics or --topics-regex'))
+  assert.throws(() => check('--topics', 'a', '--topics-regex', 'b'), isUsage('exclude each other'))
+  assert.throws(() => check('--topics', 'a', '--no-files', '--no-elasticsearch'), isUsage('--no-files'))
+  assert.throws(
+    () => check('--topics', 'a', '--elasticsearch', 'localhost'),
+    isUsage('--elasticsearch', '"localhost"', 'http://'),
+  )
+  assert.throws(
+    () => check('--topics', 'a', '--index-prefix', 'Archive-'),
+    isUsage('--index-prefix', '"Archive-"', 'archive-'),
+  )
+  assert.throws(() => check('--topics', 'a', '--type-path', 'a..b'), isUsage('--type-path', '"a..b"', 'meta.type'))
+})
+
+test('where types come from', () => {
+  assert.deepEqual(typeSource(read(['--type-path', 'a.b'])), { from: 'value', path: ['a', 'b'] })
+  assert.deepEqual(typeSource(read(['--type-from', 'header', '--type-header', 'k'])), { from: 'header', header: 'k' })
+  assert.deepEqual(typeSource(read(['--type-from', 'topic'])), { from: 'topic' })
+})
+
+/** The help is kept beside this file, so that a changed option is seen in review. Run with UPDATE_SNAPSHOTS=1 to accept a change. */
+test('the options of run, as --help tells them', () => {
+  const path = fileURLToPath(new URL('run-options.txt', import.meta.url))
+  const help = `${describeOptions(runOptions)}\n`
+  if (process.env.UPDATE_SNAPSHOTS === '1') writeFileSync(path, help)
+  assert.equal(help, readFileSync(path, 'utf8'), 'the options changed: look at it, then run with UPDATE_SNAPSHOTS=1')
+  assert.ok(help.split('\n').every((line) => line.length <= 120))
+  for (const key of Object.keys(elasticsearchOptions)) assert.ok(help.includes(`${flagName(key)}`), key)
+})
