@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
 import { checkRunOptions, type RunOptions, typeSource, workerName } from '../config.ts'
 import { ElasticsearchSink } from '../elasticsearch/sink.ts'
 import { FilesSink } from '../files/sink.ts'
@@ -21,11 +22,18 @@ const filesShare = 0.5
 const elasticsearchShare = 0.25
 
 /**
+ * V8's young generation. Records live for one batch, so a small one is collected as cheaply as the 16 to 32 MiB that V8 grows it
+ * to, and the process stays about 100 MB smaller.
+ */
+const youngGeneration = ['--max-semi-space-size=8', '--semi-space-growth-factor=1']
+
+/**
  * The worker, from its options to its account.
  * @throws ArchiverError for what makes a start impossible, and for what ended the run.
  */
 export async function run(options: RunOptions): Promise<void> {
   checkRunOptions(options)
+  for (const v8Flag of youngGeneration) setFlagsFromString(v8Flag)
   const signal = signalled()
   const terminal = createTerminal(process.stdout)
   const log = createLogger({ level: options.logLevel, stream: terminal })
