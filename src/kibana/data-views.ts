@@ -1,0 +1,115 @@
+import type { DataView } from './saved-object.ts'
+
+const wholeNumber = { id: 'number', params: { pattern: '0,0' } } as const
+/** Offsets and partitions are names, not quantities: no separators. */
+const plainNumber = { id: 'number', params: { pattern: '0' } } as const
+const bytes = { id: 'bytes', params: { pattern: '0,0.[0] b' } } as const
+const milliseconds = {
+  id: 'duration',
+  params: { inputFormat: 'milliseconds', outputFormat: 'humanizePrecise', outputPrecision: 1, useShortSuffix: true },
+} as const
+const seconds = {
+  id: 'duration',
+  params: { inputFormat: 'seconds', outputFormat: 'humanizePrecise', outputPrecision: 1, useShortSuffix: true },
+} as const
+
+/** Formats of computed columns, which do not take those of their fields when they have another meaning. */
+export const formats = { wholeNumber, bytes, milliseconds, seconds }
+
+const envelopeFormats = {
+  'kafka.offset': plainNumber,
+  'kafka.partition': plainNumber,
+  'kafka.timestamp': plainNumber,
+}
+
+const envelopeLabels = {
+  '@timestamp': 'Time',
+  type: 'Type',
+  'kafka.topic': 'Topic',
+  'kafka.partition': 'Partition',
+  'kafka.offset': 'Offset',
+  'kafka.key': 'Key',
+}
+
+const errorLabels = { 'error.type': 'Error', 'error.reason': 'Reason', 'error.reason.keyword': 'Reason' }
+
+/** The data views of an archive; their ids begin as its indices do, so that two archives share a Kibana. */
+export interface ArchiveDataViews {
+  readonly all: DataView
+  readonly rejected: DataView
+  readonly malformed: DataView
+}
+
+/** What people call an archive: nothing more than that where it has the usual prefix. */
+export function archiveName(indexPrefix: string): string {
+  return indexPrefix === 'archive-' ? 'Archive' : `Archive ${indexPrefix.replace(/[-_.]+$/, '')}`
+}
+
+export function archiveDataViews(indexPrefix: string): ArchiveDataViews {
+  const name = archiveName(indexPrefix)
+  const labels = { ...envelopeLabels, ...errorLabels }
+  return {
+    all: { id: `${indexPrefix}all`, title: `${indexPrefix}*`, name, labels, formats: envelopeFormats },
+    rejected: {
+      id: `${indexPrefix}rejected`,
+      title: `${indexPrefix}_rejected-*`,
+      name: `${name}: rejected by Elasticsearch`,
+      labels: { ...labels, value_text: 'Value as text' },
+      formats: envelopeFormats,
+    },
+    malformed: {
+      id: `${indexPrefix}malformed`,
+      title: `${indexPrefix}_malformed-*`,
+      name: `${name}: not JSON`,
+      labels,
+      formats: envelopeFormats,
+    },
+  }
+}
+
+/** The workers' own documents. */
+export const statusDataView: DataView = {
+  id: 'archiver-status',
+  title: 'archiver-status-*',
+  name: 'Archiver: status of the workers',
+  labels: {
+    '@timestamp': 'Time',
+    kind: 'Kind',
+    worker: 'Worker',
+    host: 'Host',
+    sink: 'Sink',
+    topic: 'Topic',
+    partition: 'Partition',
+    topic_partition: 'Partition',
+    records: 'Records',
+    bytes: 'Bytes',
+    lag: 'Lag',
+    oldest_unacknowledged_s: 'Oldest unacknowledged',
+    waiting: 'Waits because',
+    event: 'Event',
+    reason: 'Reason',
+    count: 'How often',
+  },
+  formats: {
+    records: wholeNumber,
+    bytes,
+    lag: wholeNumber,
+    count: wholeNumber,
+    partition: plainNumber,
+    position: plainNumber,
+    committed: plainNumber,
+    oldest_unacknowledged_s: seconds,
+    uptime_s: seconds,
+    held_bytes: bytes,
+    'memory.rss_bytes': bytes,
+    'memory.heap_bytes': bytes,
+    'memory.held_bytes': bytes,
+    'memory.budget_bytes': bytes,
+    'latency_ms.mean': milliseconds,
+    'latency_ms.max': milliseconds,
+    'acknowledged_ms.mean': milliseconds,
+    'acknowledged_ms.max': milliseconds,
+    event_loop_delay_ms: milliseconds,
+    cpu_share: { id: 'percent', params: { pattern: '0%' } },
+  },
+}

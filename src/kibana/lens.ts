@@ -1,0 +1,399 @@
+import type { DataView, FieldFormat, Kql, Reference } from './saved-object.ts'
+import { kql } from './saved-object.ts'
+
+/** One column of a layer: how records are grouped, or what is computed of a group. */
+export interface Column {
+  readonly label: string
+  readonly customLabel: true
+  readonly dataType: 'string' | 'number' | 'date' | 'boolean'
+  readonly isBucketed: boolean
+  readonly scale: 'ordinal' | 'interval' | 'ratio'
+  readonly operationType: string
+  readonly sourceField?: string
+  readonly params?: Readonly<Record<string, unknown>>
+  readonly filter?: Kql
+  /** The value per second (`s`) instead of per group. */
+  readonly timeScale?: 's'
+  /** Only the last part of the time range: what is so now. */
+  readonly reducedTimeRange?: string
+  readonly references?: readonly string[]
+}
+
+export type Columns = Readonly<Record<string, Column>>
+
+/** What every computed column may say besides its field. */
+export interface MetricOptions {
+  readonly format?: FieldFormat
+  readonly filter?: string
+  readonly perSecond?: boolean
+  /** `5m`: the value over the last five minutes of the time range. */
+  readonly last?: string
+  /** A date instead of a number. */
+  readonly date?: boolean
+}
+
+function metric(
+  operationType: string,
+  sourceField: string,
+  label: string,
+  { format, filter, perSecond, last, date }: MetricOptions,
+  params: Readonly<Record<string, unknown>> = {},
+): Column {
+  return {
+    label,
+    customLabel: true,
+    dataType: date === true ? 'date' : 'number',
+    isBucketed: false,
+    scale: 'ratio',
+    operationType,
+    sourceField,
+    params: { emptyAsNull: false, ...params, ...(format === undefined ? {} : { format: formatOf(format) }) },
+    ...(filter === undefined ? {} : { filter: kql(filter) }),
+    ...(perSecond === true ? { timeScale: 's' } : {}),
+    ...(last === undefined ? {} : { reducedTimeRange: last }),
+  }
+}
+
+function formatOf({ id, params = {} }: FieldFormat): Readonly<Record<string, unknown>> {
+  return { id, params: { decimals: 0, ...params } }
+}
+
+/** How many records. */
+export function count(label = 'Records', options: MetricOptions = {}): Column {
+  return metric('count', '___records___', label, { format: { id: 'number' }, ...options })
+}
+
+export type Statistic =
+  | 'sum'
+  | 'average'
+  | 'min'
+  | 'max'
+  | 'median'
+  | 'unique_count'
+  | 'standard_deviation'
+  | { percentile: number }
+
+/** A statistic of a field. */
+export function statistic(of: Statistic, field: string, label: string, options: MetricOptions = {}): Column {
+  if (typeof of === 'string') return metric(of, field, label, options)
+  return metric('percentile', field, label, options, { percentile: of.percentile })
+}
+
+/** How many records have the field. */
+export function countOf(field: string, label: string, options: MetricOptions = {}): Column {
+  return metric('count', field, label, { format: { id: 'number' }, ...options })
+}
+
+/**
+ * The share of records that a query finds, as columns `id`, `id-part`, `id-all` and `id-math`: Lens keeps a formula as what it
+ * says and, beside it, as the columns it was compiled to.
+ */
+export function share(id: string, label: string, query: string, decimals = 2): Columns {
+  const [part, all, math] = [`${id}-part`, `${id}-all`, `${id}-math`]
+  const formula = `count(kql='${query.replaceAll("'", "\\'")}') / count()`
+  const helper = `Part of ${formula}`
+  const hidden = { emptyAsNull: false }
+  return {
+    [id]: {
+      label,
+      customLabel: true,
+      dataType: 'number',
+      isBucketed: false,
+      scale: 'ratio',
+      operationType: 'formula',
+      params: { formula, isFormulaBroken: false, format: { id: 'percent', params: { decimals } } },
+      references: [math],
+    },
+    [part]: { ...count(helper), params: hidden, filter: kql(query) },
+    [all]: { ...count(helper), params: hidden },
+    [math]: {
+      label: helper,
+      customLabel: true,
+      dataType: 'number',
+      isBucketed: false,
+      scale: 'ratio',
+      operationType: 'math',
+      params: {
+        tinymathAst: {
+          type: 'function',
+          name: 'divide',
+          args: [part, all],
+          location: { min: 0, max: formula.length },
+          text: formula,
+        },
+      },
+      references: [part, all],
+    },
+  }
+}
+
+/** Groups of time; as wide as the time range asks for unless told. */
+export function byTime(interval = 'auto'): Column {
+  return {
+    label: 'Time',
+    customLabel: true,
+    dataType: 'date',
+    isBucketed: true,
+    scale: 'interval',
+    operationType: 'date_histogram',
+    sourceField: '@timestamp',
+    params: { interval, includeEmptyRows: true, dropPartials: false },
+  }
+}
+
+export interface TopOptions {
+  readonly size?: number
+  /** The column that orders the values, the largest first; the values themselves in ascending order where there is none. */
+  readonly by?: string
+  readonly other?: boolean
+  /** Records without the field are a group of their own. */
+  readonly missing?: boolean
+  readonly dataType?: 'string' | 'number' | 'boolean'
+}
+
+/** The top values of a field. */
+export function top(field: string, label: string, options: TopOptions = {}): Column {
+  const { size = 10, by, other = false, missing = false, dataType = 'string' } = options
+  return {
+    label,
+    customLabel: true,
+    dataType,
+    isBucketed: true,
+    scale: 'ordinal',
+    operationType: 'terms',
+    sourceField: field,
+    params: {
+      size,
+      orderBy: by === undefined ? { type: 'alphabetical', fallback: false } : { type: 'column', columnId: by },
+      orderDirection: by === undefined ? 'asc' : 'desc',
+      otherBucket: other,
+      missingBucket: missing,
+      parentFormat: { id: 'terms' },
+      include: [],
+      exclude: [],
+      includeIsRegex: false,
+      excludeIsRegex: false,
+    },
+  }
+}
+
+/** One group a query. */
+export function byQuery(label: string, queries: Readonly<Record<string, string>>): Column {
+  return {
+    label,
+    customLabel: true,
+    dataType: 'string',
+    isBucketed: true,
+    scale: 'ordinal',
+    operationType: 'filters',
+    params: { filters: Object.entries(queries).map(([name, query]) => ({ label: name, input: kql(query) })) },
+  }
+}
+
+/** One group a range of numbers, `[from, to)`. */
+export function byRange(field: string, label: string, bounds: readonly (readonly [number | null, number | null])[]): Column {
+  return {
+    label,
+    customLabel: true,
+    dataType: 'string',
+    isBucketed: true,
+    scale: 'ordinal',
+    operationType: 'range',
+    sourceField: field,
+    params: {
+      type: 'range',
+      ranges: bounds.map(([from, to]) => ({ from, to, label: '' })),
+      maxBars: 'auto',
+      parentFormat: { id: 'range', params: { template: 'arrow_right', replaceInfinity: true } },
+    },
+  }
+}
+
+/** A layer: columns over the records of a data view. */
+interface Layer {
+  readonly dataView: DataView
+  readonly columns: Columns
+}
+
+/** A chart: what a panel shows. Every chart of ours has one layer, so that it can be explored in Discover. */
+export interface Chart extends Layer {
+  readonly visualizationType: 'lnsXY' | 'lnsMetric' | 'lnsPie' | 'lnsDatatable' | 'lnsHeatmap'
+  readonly visualization: Readonly<Record<string, unknown>>
+  readonly query: string
+}
+
+const layerId = 'layer'
+const layerReferenceName = `indexpattern-datasource-layer-${layerId}`
+const layerHead = { layerId, layerType: 'data' } as const
+
+type Source = { readonly dataView: DataView; readonly columns: Columns; readonly query?: string }
+
+function chart(
+  source: Source,
+  visualizationType: Chart['visualizationType'],
+  visualization: Readonly<Record<string, unknown>>,
+): Chart {
+  return { dataView: source.dataView, columns: source.columns, query: source.query ?? '', visualizationType, visualization }
+}
+
+export interface XyOptions extends Source {
+  readonly as: 'bar' | 'bar_stacked' | 'bar_horizontal' | 'bar_horizontal_stacked' | 'line' | 'area' | 'area_stacked'
+  /** The columns of the two axes and of the series. */
+  readonly x: string
+  readonly y: readonly string[]
+  readonly split?: string
+  readonly legend?: 'right' | 'bottom' | 'none'
+  /** The title of the vertical axis; none where the panel's title says it. */
+  readonly yTitle?: string
+  readonly colors?: Readonly<Record<string, string>>
+}
+
+export function xy(options: XyOptions): Chart {
+  const { as, x, y, split, legend = 'right', yTitle, colors = {} } = options
+  return chart(options, 'lnsXY', {
+    legend: { isVisible: legend !== 'none', position: legend === 'none' ? 'right' : legend, showSingleSeries: false },
+    valueLabels: 'hide',
+    fittingFunction: 'Linear',
+    emphasizeFitting: true,
+    ...(yTitle === undefined ? {} : { yTitle }),
+    preferredSeriesType: as,
+    axisTitlesVisibilitySettings: { x: false, yLeft: yTitle !== undefined, yRight: false },
+    tickLabelsVisibilitySettings: { x: true, yLeft: true, yRight: true },
+    labelsOrientation: { x: 0, yLeft: 0, yRight: 0 },
+    gridlinesVisibilitySettings: { x: false, yLeft: true, yRight: false },
+    layers: [
+      {
+        ...layerHead,
+        seriesType: as,
+        position: 'top',
+        showGridlines: false,
+        xAccessor: x,
+        ...(split === undefined ? {} : { splitAccessor: split }),
+        accessors: y,
+        yConfig: Object.entries(colors).map(([forAccessor, color]) => ({ forAccessor, color })),
+      },
+    ],
+  })
+}
+
+/** One large number. */
+export function number(options: Source & { readonly value: string; readonly subtitle?: string; readonly color?: string }): Chart {
+  const { value, subtitle, color } = options
+  return chart(options, 'lnsMetric', {
+    ...layerHead,
+    metricAccessor: value,
+    ...(subtitle === undefined ? {} : { subtitle }),
+    ...(color === undefined ? {} : { color }),
+  })
+}
+
+export function donut(options: Source & { readonly groups: readonly string[]; readonly size: string }): Chart {
+  return chart(options, 'lnsPie', {
+    shape: 'donut',
+    layers: [
+      {
+        ...layerHead,
+        primaryGroups: options.groups,
+        metrics: [options.size],
+        numberDisplay: 'percent',
+        categoryDisplay: 'default',
+        legendDisplay: 'show',
+        legendPosition: 'right',
+        legendMaxLines: 1,
+        nestedLegend: false,
+        emptySizeRatio: 0.54,
+      },
+    ],
+  })
+}
+
+export interface TableOptions extends Source {
+  /** Which columns, in this order; all but what formulas need where it is absent. */
+  readonly sortBy?: string
+  readonly direction?: 'asc' | 'desc'
+  readonly widths?: Readonly<Record<string, number>>
+  readonly pageSize?: number
+}
+
+export function table(options: TableOptions): Chart {
+  const { columns, sortBy, direction = 'desc', widths = {}, pageSize } = options
+  const shown = Object.keys(columns).filter((id) => !/-(part|all|math)$/.test(id))
+  return chart(options, 'lnsDatatable', {
+    ...layerHead,
+    columns: shown.map((columnId) => ({
+      columnId,
+      isTransposed: false,
+      ...(widths[columnId] === undefined ? {} : { width: widths[columnId] }),
+    })),
+    ...(sortBy === undefined ? {} : { sorting: { columnId: sortBy, direction } }),
+    ...(pageSize === undefined ? {} : { paging: { enabled: true, size: pageSize } }),
+    rowHeight: 'single',
+    rowHeightLines: 1,
+    headerRowHeight: 'auto',
+  })
+}
+
+/** Two groupings against each other; the darker, the more. */
+export function heatmap(options: Source & { readonly x: string; readonly y: string; readonly value: string }): Chart {
+  const { x, y, value } = options
+  return chart(options, 'lnsHeatmap', {
+    ...layerHead,
+    shape: 'heatmap',
+    xAccessor: x,
+    yAccessor: y,
+    valueAccessor: value,
+    legend: { isVisible: true, position: 'right', type: 'heatmap_legend' },
+    gridConfig: {
+      type: 'heatmap_grid',
+      isCellLabelVisible: false,
+      isYAxisLabelVisible: true,
+      isXAxisLabelVisible: true,
+      isYAxisTitleVisible: false,
+      isXAxisTitleVisible: false,
+    },
+  })
+}
+
+/** The attributes of a chart inside a panel, and what the dashboard has to reference for it. */
+export function chartAttributes(chart: Chart): {
+  readonly attributes: Readonly<Record<string, unknown>>
+  readonly references: readonly Reference[]
+} {
+  const { dataView, columns, query, visualizationType, visualization } = chart
+  const ids = Object.keys(columns)
+  const references = [{ type: 'index-pattern', id: dataView.id, name: layerReferenceName }]
+  return {
+    references,
+    attributes: {
+      title: '',
+      description: '',
+      type: 'lens',
+      visualizationType,
+      references,
+      state: {
+        visualization,
+        query: kql(query),
+        filters: [],
+        internalReferences: [],
+        adHocDataViews: {},
+        datasourceStates: {
+          formBased: {
+            layers: {
+              [layerId]: {
+                columns,
+                // Groups come first, in the order in which they nest.
+                columnOrder: [
+                  ...ids.filter((id) => columns[id]!.isBucketed),
+                  ...ids.filter((id) => !columns[id]!.isBucketed),
+                ],
+                incompleteColumns: {},
+                sampling: 1,
+                ignoreGlobalFilters: false,
+              },
+            },
+          },
+        },
+      },
+    },
+  }
+}

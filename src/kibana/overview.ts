@@ -1,0 +1,311 @@
+import { dashboardObject } from './dashboard.ts'
+import { archiveDataViews, archiveName } from './data-views.ts'
+import { byQuery, byTime, count, donut, number, share, statistic, table, top, xy } from './lens.ts'
+import { type SavedObject, searchObject } from './saved-object.ts'
+
+export const operationsId = 'archiver-operations'
+
+/** The id of the overview of an archive. */
+export function overviewId(indexPrefix: string): string {
+  return `${indexPrefix}overview`
+}
+
+const amber = '#d6bf57'
+const red = '#e7664c'
+
+/** Searches of Discover for an archive. */
+export function archiveSearches(indexPrefix: string): {
+  readonly latest: SavedObject
+  readonly rejected: SavedObject
+  readonly malformed: SavedObject
+  readonly position: SavedObject
+} {
+  const views = archiveDataViews(indexPrefix)
+  const name = archiveName(indexPrefix)
+  const newestFirst = [['@timestamp', 'desc']] as const
+  return {
+    latest: searchObject({
+      id: `${indexPrefix}latest`,
+      title: `${name}: latest records`,
+      description: 'The newest records of all types, by the timestamp that Kafka has for them.',
+      dataView: views.all,
+      columns: ['type', 'kafka.topic', 'kafka.key', 'kafka.partition', 'kafka.offset'],
+      sort: newestFirst,
+      widths: { '@timestamp': 220 },
+    }),
+    rejected: searchObject({
+      id: `${indexPrefix}rejected-records`,
+      title: `${name}: rejected records`,
+      description: 'Records that Elasticsearch refused as documents, and why. Their values are whole in the files, and here as text.',
+      dataView: views.rejected,
+      columns: ['error.reason', 'error.type', 'type', 'kafka.topic', 'kafka.partition', 'kafka.offset', 'value_text'],
+      sort: newestFirst,
+      widths: { '@timestamp': 220, 'error.reason': 520, 'error.type': 220 },
+    }),
+    malformed: searchObject({
+      id: `${indexPrefix}malformed-records`,
+      title: `${name}: malformed messages`,
+      description: 'Messages that are not one JSON text in UTF-8, and what is wrong with them. The bytes are in value_base64.',
+      dataView: views.malformed,
+      columns: ['error.reason', 'error.type', 'kafka.topic', 'kafka.partition', 'kafka.offset', 'kafka.key'],
+      sort: newestFirst,
+      widths: { '@timestamp': 220, 'error.reason': 420, 'error.type': 180 },
+    }),
+    position: searchObject({
+      id: `${indexPrefix}position`,
+      title: `${name}: follow a Kafka position`,
+      description:
+        'Records in the order of a partition. Narrow it down: kafka.topic : "events" and kafka.partition : 3 and kafka.offset >= 120045',
+      dataView: views.all,
+      columns: ['kafka.topic', 'kafka.partition', 'kafka.offset', 'type', 'kafka.key'],
+      sort: [
+        ['kafka.topic', 'asc'],
+        ['kafka.partition', 'asc'],
+        ['kafka.offset', 'asc'],
+      ],
+      widths: { '@timestamp': 220, 'kafka.topic': 240, 'kafka.partition': 110, 'kafka.offset': 140 },
+    }),
+  }
+}
+
+const whatToLookFor = `**What to look for**
+- A type that stops, or doubles: *Records by type over time*. Click a bar to see its records in Discover.
+- Anything in *Trouble*: a **rejected** record is one that Elasticsearch refused, a **malformed** message is not JSON. Both are whole in the files.
+- A partition far ahead of its sisters: one key does too much, see *Most active keys*.
+
+[Is the archiver keeping up? → Archiver operations](#/view/${operationsId})`
+
+/** The dashboard «Archive overview». */
+export function overviewDashboard(indexPrefix: string): SavedObject {
+  const { all: dataView } = archiveDataViews(indexPrefix)
+  const searches = archiveSearches(indexPrefix)
+  const isRejected = `_index : ${indexPrefix}_rejected-*`
+  const isMalformed = `_index : ${indexPrefix}_malformed-*`
+  const trouble = `${isRejected} or ${isMalformed}`
+  const firstAndLast = {
+    first: statistic('min', '@timestamp', 'First', { date: true }),
+    last: statistic('max', '@timestamp', 'Last', { date: true }),
+  }
+  return dashboardObject({
+    id: overviewId(indexPrefix),
+    title: `${archiveName(indexPrefix)} overview`,
+    description: 'What is in the archive: how much, of which types, from which topics and keys, and what is wrong with it.',
+    from: 'now-24h',
+    to: 'now',
+    controls: [
+      { field: 'type', title: 'Type', dataView },
+      { field: 'kafka.topic', title: 'Topic', dataView },
+      { field: 'kafka.partition', title: 'Partition', dataView },
+    ],
+    rows: [
+      {
+        height: 8,
+        panels: [
+          {
+            id: 'records',
+            title: 'Records',
+            width: 8,
+            chart: number({ dataView, columns: { n: count('Records') }, value: 'n', subtitle: 'archived' }),
+          },
+          {
+            id: 'types',
+            title: 'Types',
+            width: 7,
+            chart: number({
+              dataView,
+              columns: { n: statistic('unique_count', 'type', 'Types', { format: { id: 'number' } }) },
+              value: 'n',
+              subtitle: 'of messages',
+            }),
+          },
+          {
+            id: 'keys',
+            title: 'Keys',
+            width: 8,
+            chart: number({
+              dataView,
+              columns: { n: statistic('unique_count', 'kafka.key', 'Keys', { format: { id: 'number' } }) },
+              value: 'n',
+              subtitle: 'different',
+            }),
+          },
+          {
+            id: 'trouble-share',
+            title: 'Trouble',
+            width: 8,
+            chart: number({
+              dataView,
+              columns: share('n', 'Trouble', trouble, 3),
+              value: 'n',
+              subtitle: 'rejected or malformed',
+            }),
+          },
+          { id: 'what-to-look-for', width: 17, markdown: whatToLookFor },
+        ],
+      },
+      {
+        height: 13,
+        panels: [
+          {
+            id: 'by-type',
+            title: 'Records by type over time',
+            width: 33,
+            chart: xy({
+              dataView,
+              columns: { type: top('type', 'Type', { by: 'n', other: true, missing: true }), time: byTime(), n: count() },
+              as: 'bar_stacked',
+              x: 'time',
+              y: ['n'],
+              split: 'type',
+            }),
+          },
+          {
+            id: 'type-share',
+            title: 'Share by type',
+            width: 15,
+            chart: donut({
+              dataView,
+              columns: { type: top('type', 'Type', { by: 'n', other: true, missing: true }), n: count() },
+              groups: ['type'],
+              size: 'n',
+            }),
+          },
+        ],
+      },
+      {
+        height: 11,
+        panels: [
+          {
+            id: 'per-type',
+            title: 'Types',
+            width: 28,
+            chart: table({
+              dataView,
+              columns: {
+                type: top('type', 'Type', { size: 100, by: 'n', missing: true }),
+                n: count(),
+                keys: statistic('unique_count', 'kafka.key', 'Keys', { format: { id: 'number' } }),
+                ...firstAndLast,
+              },
+              sortBy: 'n',
+            }),
+          },
+          {
+            id: 'by-topic-over-time',
+            title: 'Records by topic over time',
+            width: 20,
+            chart: xy({
+              dataView,
+              columns: { topic: top('kafka.topic', 'Topic', { by: 'n', other: true }), time: byTime(), n: count() },
+              as: 'area_stacked',
+              x: 'time',
+              y: ['n'],
+              split: 'topic',
+              legend: 'bottom',
+            }),
+          },
+        ],
+      },
+      {
+        height: 12,
+        panels: [
+          {
+            id: 'partitions',
+            title: 'Topics and partitions',
+            width: 28,
+            chart: table({
+              dataView,
+              columns: {
+                topic: top('kafka.topic', 'Topic', { size: 20, by: 'n' }),
+                partition: top('kafka.partition', 'Partition', { size: 100, dataType: 'number' }),
+                n: count(),
+                from: statistic('min', 'kafka.offset', 'First offset'),
+                to: statistic('max', 'kafka.offset', 'Last offset'),
+                last: firstAndLast.last,
+              },
+              widths: { partition: 90 },
+            }),
+          },
+          {
+            id: 'keys-active',
+            title: 'Most active keys',
+            width: 20,
+            chart: table({
+              dataView,
+              columns: {
+                key: top('kafka.key', 'Key', { size: 25, by: 'n' }),
+                n: count(),
+                types: statistic('unique_count', 'type', 'Types', { format: { id: 'number' } }),
+                last: firstAndLast.last,
+              },
+              sortBy: 'n',
+              widths: { types: 80 },
+            }),
+          },
+        ],
+      },
+      {
+        height: 11,
+        panels: [
+          {
+            id: 'trouble-over-time',
+            title: 'Trouble: rejected and malformed over time',
+            width: 18,
+            chart: xy({
+              dataView,
+              query: trouble,
+              columns: {
+                what: byQuery('What', { Malformed: isMalformed, Rejected: isRejected }),
+                time: byTime(),
+                n: count(),
+              },
+              as: 'bar_stacked',
+              x: 'time',
+              y: ['n'],
+              split: 'what',
+              legend: 'bottom',
+            }),
+          },
+          {
+            id: 'trouble-share-over-time',
+            title: 'Trouble: share of all records',
+            width: 12,
+            chart: xy({
+              dataView,
+              columns: {
+                time: byTime(),
+                ...share('malformed', 'Malformed', isMalformed, 1),
+                ...share('rejected', 'Rejected', isRejected, 1),
+              },
+              as: 'line',
+              x: 'time',
+              y: ['malformed', 'rejected'],
+              legend: 'bottom',
+              colors: { malformed: amber, rejected: red },
+            }),
+          },
+          {
+            id: 'trouble-reasons',
+            title: 'Trouble: why',
+            width: 18,
+            chart: table({
+              dataView,
+              query: trouble,
+              columns: {
+                error: top('error.type', 'Error', { size: 20, by: 'n' }),
+                topic: top('kafka.topic', 'Topic', { size: 10, by: 'n' }),
+                n: count(),
+                last: firstAndLast.last,
+              },
+              sortBy: 'n',
+            }),
+          },
+        ],
+      },
+      {
+        height: 15,
+        panels: [{ id: 'latest', title: 'Latest records', width: 48, search: searches.latest }],
+      },
+    ],
+  })
+}
