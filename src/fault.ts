@@ -4,6 +4,9 @@
  * `ARCHIVER_FAULT=files.linked:3` kills the process, as kill -9 does, the third time it comes by that place.
  */
 export const faultPoints = [
+  'files.origin-written',
+  'files.origin-linked',
+  'files.staged',
   'files.written',
   'files.synced',
   'files.manifest-written',

@@ -3,6 +3,8 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
+import { ArchiverError } from '../errors.ts'
+import { faultPoint } from '../fault.ts'
 import type { RecordBatch, RecordType, TopicPartition } from '../record.ts'
 import { lineStart } from '../record.ts'
 import { syncPath } from './durable.ts'
@@ -118,6 +120,7 @@ export class Bucket {
           } finally {
             await handle.close()
           }
+          faultPoint('files.staged')
         })
       } finally {
         held(-buffer.length)
@@ -135,7 +138,12 @@ export class Bucket {
 
   /** Makes the staged file's data durable. Throws where it cannot be known to be: then the file must be made anew. */
   async sync(): Promise<void> {
-    await this.#context.onFile(() => syncPath(join(this.#context.root, this.#stagedPath)))
+    const path = join(this.#context.root, this.#stagedPath)
+    const size = await this.#context.onFile(() => syncPath(path))
+    // Appending makes a file that was removed anew, without what was in it.
+    if (size !== this.#bytes) {
+      throw new ArchiverError('ARCHIVE_UNUSABLE', `${path} has ${size} bytes of ${this.#bytes}: somebody changed it`)
+    }
   }
 
   /** Waits for what is being written, whatever comes of it, and gives the memory back. */

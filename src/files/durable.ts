@@ -1,4 +1,4 @@
-import { link, mkdir, open, rename, statfs, unlink } from 'node:fs/promises'
+import { link, mkdir, open, rename, stat, statfs, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ArchiverError, messageOf, systemCode } from '../errors.ts'
 
@@ -8,11 +8,12 @@ import { ArchiverError, messageOf, systemCode } from '../errors.ts'
  * also needed").
  */
 
-/** Fsyncs a file or a directory. */
-export async function syncPath(path: string): Promise<void> {
+/** Fsyncs a file or a directory; returns its size in bytes. */
+export async function syncPath(path: string): Promise<number> {
   const handle = await open(path, 'r')
   try {
     await handle.sync()
+    return (await handle.stat()).size
   } finally {
     await handle.close()
   }
@@ -48,11 +49,17 @@ export async function linkExclusively(from: string, to: string): Promise<boolean
   try {
     await link(from, to)
   } catch (error) {
-    if (systemCode(error) === 'EEXIST') return false
-    throw error
+    if (systemCode(error) !== 'EEXIST') throw error
+    // NFS may have made the link and lost the answer: sent again, the request finds the name taken (man 2 link, "BUGS").
+    if (!(await isSameFile(from, to))) return false
   }
   await syncPath(dirname(to))
   return true
+}
+
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([stat(one), stat(other)])
+  return a.ino === b.ino && a.dev === b.dev
 }
 
 /** Renames; a missing source is fine where the target is there: somebody else did it. Returns false in that case. */

@@ -5,6 +5,7 @@ import { ArchiverError, messageOf, systemCode } from '../errors.ts'
 import { faultPoint } from '../fault.ts'
 import type { Logger } from '../log.ts'
 import { type Gap, partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
+import { checkMarker } from './archive.ts'
 import { Bucket, type BucketContext } from './bucket.ts'
 import {
   archiveTrouble,
@@ -87,15 +88,24 @@ export class PartitionWriter {
   #flushing: Promise<void> = Promise.resolve()
   #failure: ArchiverError | undefined
   #closed = false
-  #committedOnce = false
+  /** A manifest that names files which are still staged may be linked. Then they are whoever's who opens the partition next. */
+  #mayNameStaged = false
+  /** What others had staged when this writer opened, until it is removed. */
+  #foreign: readonly string[]
 
-  private constructor(context: WriterContext, tp: TopicPartition, position: number) {
+  private constructor(
+    context: WriterContext,
+    tp: TopicPartition,
+    position: number,
+    staging: string,
+    foreign: readonly string[],
+  ) {
     this.#context = context
     this.#tp = tp
     this.#opened = position
     this.#position = position
-    // Never the same name twice, so that a range staged again does not meet what a failed try left.
-    this.#staging = `${stagingOf(tp)}/${context.worker}-${randomBytes(3).toString('hex')}`
+    this.#staging = staging
+    this.#foreign = foreign
   }
 
   /**
@@ -110,13 +120,19 @@ export class PartitionWriter {
     fallback: number,
   ): Promise<{ writer: PartitionWriter; position: LogPosition }> {
     try {
+      await checkMarker(context.root)
       await makeDirectory(context.root, manifestDirectory(tp))
+      await makeDirectory(context.root, stagingOf(tp))
+      // Before the manifest is read, or it could be staging of a worker that went on from there: see `#removeForeign`.
+      const foreign = await readdir(join(context.root, stagingOf(tp)))
+      // Never the same name twice, so that a range staged again does not meet what a failed try left.
+      const staging = `${stagingOf(tp)}/${context.worker}-${randomBytes(3).toString('hex')}`
+      await makeDirectory(context.root, staging)
       const last = await readLastManifest(context.root, tp)
       if (last !== undefined) await publish(context, tp, last)
-      const origin = await readOrCreateOrigin(context, tp, fallback)
+      const origin = await readOrCreateOrigin(context, tp, fallback, staging)
       const next = last?.next ?? origin.offset
-      const writer = new PartitionWriter(context, tp, next)
-      await makeDirectory(context.root, writer.#staging)
+      const writer = new PartitionWriter(context, tp, next, staging, foreign)
       return { writer, position: { next, origin: origin.offset, committed: last?.committed } }
     } catch (error) {
       throw await archiveTrouble(context.root, error)
@@ -267,7 +283,9 @@ export class PartitionWriter {
     await writeDurably(beside, printManifest(manifest))
     faultPoint('files.manifest-written')
     const path = join(root, manifestDirectory(tp), manifestName(range.from))
+    this.#mayNameStaged = true
     if (!(await linkExclusively(beside, path))) {
+      this.#mayNameStaged = false
       throw new ArchiverError(
         'FENCED',
         `${partitionKey(tp)}: another worker committed at offset ${range.from} first; what was staged here is dropped`,
@@ -276,6 +294,7 @@ export class PartitionWriter {
     }
     faultPoint('files.linked')
     await publish(this.#context, tp, manifest)
+    this.#mayNameStaged = false
     await removeIfThere(beside)
     log.debug(
       {
@@ -288,21 +307,19 @@ export class PartitionWriter {
       },
       'flushed',
     )
-    if (!this.#committedOnce) {
-      this.#committedOnce = true
-      await this.#removeForeignStaging()
-    }
+    await this.#removeForeign()
   }
 
   /**
-   * Removes what other workers staged for this partition. Only after this worker's first own manifest: until then a worker that
-   * was merely frozen could still commit what it staged. From then on the name that it would need is taken.
+   * Removes what others had staged when this writer opened. Only after its first own manifest: until then a worker that was merely
+   * frozen could still commit what it staged; from then on the name that it would need is taken. What was staged later is not
+   * touched: it may be the next owner's, if this worker was frozen here.
    */
-  async #removeForeignStaging(): Promise<void> {
-    const directory = join(this.#context.root, stagingOf(this.#tp))
-    for (const name of await readdir(directory)) {
-      const path = join(directory, name)
-      if (path !== join(this.#context.root, this.#staging)) await rm(path, { recursive: true, force: true })
+  async #removeForeign(): Promise<void> {
+    const names = this.#foreign
+    this.#foreign = []
+    for (const name of names) {
+      await rm(join(this.#context.root, stagingOf(this.#tp), name), { recursive: true, force: true })
     }
   }
 
@@ -313,6 +330,7 @@ export class PartitionWriter {
     const range = this.#current
     this.#current = undefined
     if (range !== undefined) await this.#discard(range)
+    if (this.#mayNameStaged) return
     try {
       await rm(join(this.#context.root, this.#staging), { recursive: true, force: true })
     } catch (error) {
@@ -374,7 +392,12 @@ async function isThere(path: string): Promise<boolean> {
 }
 
 /** The origin is created exclusively, before the first record is read; who loses takes the winner's. */
-async function readOrCreateOrigin(context: WriterContext, tp: TopicPartition, offset: number): Promise<Origin> {
+async function readOrCreateOrigin(
+  context: WriterContext,
+  tp: TopicPartition,
+  offset: number,
+  staging: string,
+): Promise<Origin> {
   const present = await readOrigin(context.root, tp)
   if (present !== undefined) return present
   const origin: Origin = {
@@ -385,10 +408,11 @@ async function readOrCreateOrigin(context: WriterContext, tp: TopicPartition, of
     worker: context.worker,
     written: new Date().toISOString(),
   }
-  const directory = join(context.root, manifestDirectory(tp))
-  const beside = join(directory, `${originName}.${context.worker}.new`)
+  const beside = join(context.root, staging, originName)
   await writeDurably(beside, printManifest(origin))
-  const won = await linkExclusively(beside, join(directory, originName))
+  faultPoint('files.origin-written')
+  const won = await linkExclusively(beside, join(context.root, manifestDirectory(tp), originName))
+  faultPoint('files.origin-linked')
   await removeIfThere(beside)
   if (won) return origin
   const winner = await readOrigin(context.root, tp)
