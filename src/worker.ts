@@ -39,6 +39,8 @@ interface Partition {
   state: 'opening' | 'open' | 'stopped'
   tracker: Tracker | undefined
   paused: boolean
+  /** Kafka's client stands elsewhere; nothing is taken until it is known where this partition goes on. */
+  locating: boolean
   highWatermark: number | undefined
   /** Why it does not get on, for people. */
   waiting: string | undefined
@@ -69,6 +71,7 @@ const resumeBelow = 0.75
 const firstRetryMs = 500
 const mostRetryMs = 30_000
 const endCheckMs = 100
+const compareIntervalMs = 20_000
 
 /**
  * The straight line: a batch of Kafka is encoded, every sink gets it, each acknowledges it, the coordinator moves, the group is
@@ -130,6 +133,14 @@ export class Worker {
     signal.addEventListener('abort', stop)
     if (signal.aborted) stop()
     const timer = setInterval(() => void this.#commit(), this.#options.commitIntervalMs)
+    let comparing = false
+    const compareTimer = setInterval(() => {
+      if (comparing) return
+      comparing = true
+      void this.#compareWithKafka().finally(() => {
+        comparing = false
+      })
+    }, compareIntervalMs)
     try {
       await this.#source.run({
         assigned: ({ all, kept }) => this.#assigned(all, kept),
@@ -141,6 +152,7 @@ export class Worker {
       await this.#drain()
     } finally {
       clearInterval(timer)
+      clearInterval(compareTimer)
       signal.removeEventListener('abort', stop)
       await this.#closeAll()
       await this.#source.stop()
@@ -227,6 +239,7 @@ export class Worker {
       state: 'opening',
       tracker: undefined,
       paused: true,
+      locating: false,
       highWatermark: undefined,
       waiting: undefined,
     }
@@ -260,8 +273,10 @@ export class Worker {
     if (closing.signal.aborted) return
 
     const start = startOffset(positions, committed, bounds)
-    if (start > bounds.end) {
-      this.#lost(partition, { from: bounds.end, next: start, reason: 'truncated' }, bounds)
+    // Not only the start: one sink may stand further back, and the other would take new records for those that it holds.
+    const furthest = Math.max(start, committed ?? 0, ...positions.map(({ next }) => next ?? 0))
+    if (furthest > bounds.end) {
+      this.#lost(partition, { from: bounds.end, next: furthest, reason: 'truncated' }, bounds)
       return
     }
     const gap: Gap | undefined =
@@ -329,8 +344,13 @@ export class Worker {
       return false
     }
     partition.highWatermark = batch.highWatermark
+    if (partition.locating) return false
     if (batch.from !== partition.tracker!.position) {
-      this.#findPosition(partition, batch.from)
+      this.#log.debug(
+        { topic: batch.topic, partition: batch.partition, fetched: batch.from, position: partition.tracker!.position },
+        'fetched from elsewhere than expected',
+      )
+      this.#locate(partition)
       return false
     }
     this.#deliver(partition, this.#encoder.encode(batch))
@@ -358,8 +378,10 @@ export class Worker {
 
   #acknowledged({ tracker, backoff }: Partition, sink: Sink, range: OffsetRange & { readonly count: number }): void {
     if (tracker!.closed) return
+    const before = tracker!.committable
     tracker!.acknowledge(sink.name, range)
-    backoff.reset()
+    // Only what all sinks hold is progress: one that goes on must not hurry the retries of one that is in trouble.
+    if (tracker!.committable > before) backoff.reset()
     this.counts.acknowledged.set(sink.name, this.counts.acknowledged.get(sink.name)! + range.count)
     faultPoint('worker.acknowledged')
   }
@@ -368,20 +390,18 @@ export class Worker {
    * Kafka's client stands elsewhere than this worker: it was late with a position, or it reset one by itself because the offset is
    * gone (tulios/kafkajs#1119). Which of the two, the log's bounds tell.
    */
-  #findPosition(partition: Partition, fetched: number): void {
+  #locate(partition: Partition): void {
     const { tp, tracker, closing } = partition
     const position = tracker!.position
+    partition.locating = true
     partition.paused = true
     this.#source.pause(tp)
-    this.#log.debug(
-      { topic: tp.topic, partition: tp.partition, fetched, position },
-      'fetched from elsewhere than expected',
-    )
     void (async () => {
       try {
         const bounds = (await this.#source.bounds([tp.topic])).get(partitionKey(tp))
         if (closing.signal.aborted) return
-        if (bounds !== undefined && bounds.start <= position && position <= bounds.end) {
+        if (bounds !== undefined && isWithin(position, bounds)) {
+          partition.locating = false
           this.#source.seek(tp, position)
           this.#resumeIfRelieved(partition)
           return
@@ -398,6 +418,34 @@ export class Worker {
     })()
   }
 
+  /**
+   * Compares what this worker believes with what Kafka says, now and then. Nothing else tells of two things: that the log was cut
+   * off on either side of a partition for which no record comes, and that a worker which was frozen committed an older offset over
+   * a newer one, which Kafka takes from any member of the group (tulios/kafkajs#1046).
+   */
+  async #compareWithKafka(): Promise<void> {
+    const open = [...this.#partitions.values()].filter(({ state, locating }) => state === 'open' && !locating)
+    if (open.length === 0) return
+    const positions = open.map(({ tracker }) => tracker!.position)
+    const told = open.map(({ tp }) => this.#coordinator.committedOffset(tp))
+    try {
+      const bounds = await this.#source.bounds([...new Set(open.map(({ tp }) => tp.topic))])
+      const committed = await this.#source.committed(open.map(({ tp }) => tp))
+      open.forEach((partition, i) => {
+        const key = partitionKey(partition.tp)
+        if (partition.closing.signal.aborted || partition.locating) return
+        const { start, end } = bounds.get(key) ?? { start: 0, end: Number.POSITIVE_INFINITY }
+        // The position went on meanwhile, and so did the log.
+        if (positions[i]! > end || partition.tracker!.position < start) this.#locate(partition)
+        else if (told[i] !== undefined && (committed.get(key) ?? -1) < told[i]!) {
+          this.#coordinator.forgetCommitted(partition.tp)
+        }
+      })
+    } catch (error) {
+      this.#log.debug(`comparing with Kafka: ${messageOf(error)}; trying again`)
+    }
+  }
+
   /** To be called whenever a sink has more room. */
   relieved(): void {
     for (const partition of this.#partitions.values()) {
@@ -406,7 +454,8 @@ export class Worker {
   }
 
   #resumeIfRelieved(partition: Partition): void {
-    if (this.#draining || this.#sinks.some((sink) => sink.pressure(partition.tp) >= resumeBelow)) return
+    if (this.#draining || partition.locating || this.#sinks.some((sink) => sink.pressure(partition.tp) >= resumeBelow))
+      return
     partition.paused = false
     this.#source.resume(partition.tp)
   }
@@ -499,6 +548,10 @@ export function startOffset(
   const relied =
     committed ?? known((position) => position.committed) ?? known((position) => position.origin) ?? bounds.start
   return Math.min(...positions.map(({ next }) => next ?? relied), committed ?? Number.POSITIVE_INFINITY)
+}
+
+function isWithin(position: number, { start, end }: LogBounds): boolean {
+  return start <= position && position <= end
 }
 
 function describeLoss({ from, next, reason }: Gap, bounds: LogBounds): string {

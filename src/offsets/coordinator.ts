@@ -64,6 +64,12 @@ export class Coordinator {
     }
   }
 
+  /** The group holds another offset than it was told, so it is to be told again. */
+  forgetCommitted(tp: TopicPartition): void {
+    const assigned = this.#assigned.get(partitionKey(tp))
+    if (assigned !== undefined) assigned.committed = undefined
+  }
+
   /** What the group was told for a partition; undefined before the first commit. */
   committedOffset(tp: TopicPartition): number | undefined {
     return this.#assigned.get(partitionKey(tp))?.committed
