@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Admin, Batch, Consumer, EachBatchPayload, Kafka, PartitionAssigner } from 'kafkajs'
+import type { Admin, Assigner, Batch, Consumer, EachBatchPayload, Kafka, PartitionAssigner } from 'kafkajs'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
@@ -28,6 +28,10 @@ const mostHeartbeatMs = 3000
 const maxWaitMs = 250
 const maxBytesPerPartition = 2 ** 20
 const metadataMaxAgeMs = 30_000
+/** How long kafkajs may take to let go: with brokers away it tries for minutes. */
+const disconnectTimeoutMs = 10_000
+/** Longer than any request and rebalance that a working consumer waits for. */
+const leastSilenceMs = 120_000
 
 /** kafkajs's batch: its messages are those of `record-set.ts`, and it has the offset that was asked for. */
 type RepairedBatch = Omit<Batch, 'messages'> & {
@@ -54,6 +58,10 @@ export class KafkaSource implements Source {
   #memberId: string | undefined
   #assigned: readonly TopicPartition[] = []
   #restarting: Promise<void> | undefined
+  /** The consumer connects and joins; what comes after waits for it. */
+  #beginning: Promise<void> = Promise.resolve()
+  /** When the consumer last gave a sign of life, in ms of `performance.now`. */
+  #lastSign = 0
   #refresh: Promise<void> | undefined
   readonly #backoff = new Backoff({ firstMs: 500, mostMs: 15_000 })
 
@@ -117,13 +125,18 @@ export class KafkaSource implements Source {
     this.#events = events
     this.#refresh = this.#lookForTopics()
     this.#refresh.catch((error: unknown) => events.failed(error))
-    if (this.#topics.length > 0) await this.#begin()
+    if (this.#topics.length > 0) this.#startBeginning()
+  }
+
+  #startBeginning(): void {
+    this.#beginning = this.#begin()
+    this.#beginning.catch((error: unknown) => this.#events?.failed(error))
   }
 
   /** A consumer cannot change what it consumes, nor be used again after a crash: each beginning has a new one. */
   async #begin(): Promise<void> {
     const { kafka, group, sessionTimeoutMs, rackId } = this.#options
-    const consumer = kafka.consumer({
+    const consumer: Consumer = kafka.consumer({
       groupId: group,
       sessionTimeout: sessionTimeoutMs,
       rebalanceTimeout: Math.max(60_000, sessionTimeoutMs),
@@ -133,13 +146,20 @@ export class KafkaSource implements Source {
       metadataMaxAge: metadataMaxAgeMs,
       // Or consuming a topic that was deleted would make it again.
       allowAutoTopicCreation: false,
-      partitionAssigners: [this.#assigner()],
+      partitionAssigners: [this.#assigner(() => consumer)],
       retry: { restartOnFailure: async () => false },
       ...(rackId === undefined ? {} : { rackId }),
     })
     this.#consumer = consumer
-    const { GROUP_JOIN, CRASH } = consumer.events
+    const { GROUP_JOIN, CRASH, FETCH, HEARTBEAT } = consumer.events
+    const alive = () => {
+      if (consumer === this.#consumer) this.#lastSign = performance.now()
+    }
+    alive()
+    consumer.on(FETCH, alive)
+    consumer.on(HEARTBEAT, alive)
     consumer.on(GROUP_JOIN, ({ payload }) => {
+      alive()
       if (consumer === this.#consumer) this.#joined(payload.memberId, payload.memberAssignment)
     })
     consumer.on(CRASH, ({ payload }) => {
@@ -147,6 +167,7 @@ export class KafkaSource implements Source {
     })
     try {
       await consumer.connect()
+      if (consumer !== this.#consumer) return await consumer.disconnect()
       await consumer.subscribe({ topics: [...this.#topics], fromBeginning: true })
       await consumer.run({
         autoCommit: false,
@@ -158,14 +179,20 @@ export class KafkaSource implements Source {
     }
   }
 
-  #assigner(): PartitionAssigner {
+  #assigner(own: () => Consumer): PartitionAssigner {
     return (config) => {
       const assigner = kafkajs.PartitionAssigners.roundRobin(config)
-      return Object.assign(assigner, {
+      return {
+        ...assigner,
+        // Asked for each try to join. A consumer that was stopped while it tried would else be in the group with nobody to end it.
+        protocol: (subscription) => {
+          if (own() !== this.#consumer) throw new Error('this consumer was stopped')
+          return assigner.protocol(subscription)
+        },
         [beforeJoin]: async () => {
           if (this.#assigned.length > 0) await this.#events?.beforeJoin()
         },
-      })
+      } as Assigner
     }
   }
 
@@ -220,7 +247,7 @@ export class KafkaSource implements Source {
       await this.#end()
       if (!(await sleep(delayMs, this.#stopping.signal))) return
       this.#restarting = undefined
-      await this.#begin()
+      this.#startBeginning()
     })()
     this.#restarting.catch((error: unknown) => this.#events?.failed(error))
   }
@@ -230,7 +257,7 @@ export class KafkaSource implements Source {
     this.#consumer = undefined
     this.#memberId = undefined
     try {
-      await consumer?.disconnect()
+      if (consumer !== undefined) await withTimeout(consumer.disconnect(), disconnectTimeoutMs)
     } catch (error) {
       this.#log.debug(`disconnecting the consumer: ${messageOf(error)}`)
     }
@@ -240,6 +267,7 @@ export class KafkaSource implements Source {
   async #lookForTopics(): Promise<void> {
     const { topicsRefreshMs } = this.#options
     while (await sleep(topicsRefreshMs, this.#stopping.signal)) {
+      this.#restartIfSilent()
       let topics: readonly string[]
       try {
         topics = this.#wanted(await this.#admin.listTopics())
@@ -264,6 +292,13 @@ export class KafkaSource implements Source {
       if (appeared.length > 0) this.#log.info({ topics: appeared }, `new topic ${appeared.join(', ')}`)
       this.#restart('the topics changed', 0)
     }
+  }
+
+  /** kafkajs has ways to stop without a word (tulios/kafkajs#1441, #1593); a consumer that works fetches several times a second. */
+  #restartIfSilent(): void {
+    const silence = performance.now() - this.#lastSign
+    if (this.#consumer === undefined || silence < Math.max(leastSilenceMs, 2 * this.#options.sessionTimeoutMs)) return
+    this.#restart(`the consumer gave no sign of life for ${Math.round(silence / 1000)} s`, 0)
   }
 
   seek({ topic, partition }: TopicPartition, offset: number): void {
@@ -334,7 +369,12 @@ export class KafkaSource implements Source {
     await this.#restarting
     await this.#refresh
     await this.#end()
-    await this.#admin.disconnect()
+    try {
+      await withTimeout(this.#beginning, disconnectTimeoutMs)
+      await withTimeout(this.#admin.disconnect(), disconnectTimeoutMs)
+    } catch (error) {
+      this.#log.debug(`disconnecting: ${messageOf(error)}`)
+    }
   }
 }
 
