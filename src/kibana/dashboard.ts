@@ -1,5 +1,5 @@
 import { type Chart, chartAttributes } from './lens.ts'
-import { type DataView, kql, markedObject, type Reference, type SavedObject } from './saved-object.ts'
+import { type DataViewSpec, kql, markedObject, type Reference, type SavedObject } from './saved-object.ts'
 
 /** What a panel shows, under its title. */
 export type Panel = {
@@ -24,7 +24,7 @@ export interface Row {
 export interface Control {
   readonly field: string
   readonly title: string
-  readonly dataView: DataView
+  readonly dataView: DataViewSpec
 }
 
 export interface Dashboard {
@@ -47,7 +47,11 @@ const gridColumns = 48
 const openInDiscover = {
   eventId: 'open-in-discover',
   triggers: ['FILTER_TRIGGER'],
-  action: { factoryId: 'OPEN_IN_DISCOVER_DRILLDOWN', name: 'Show these records in Discover', config: { openInNewTab: false } },
+  action: {
+    factoryId: 'OPEN_IN_DISCOVER_DRILLDOWN',
+    name: 'Show these records in Discover',
+    config: { openInNewTab: false },
+  },
 }
 
 export function dashboardObject(dashboard: Dashboard): SavedObject {
@@ -58,7 +62,8 @@ export function dashboardObject(dashboard: Dashboard): SavedObject {
     let x = 0
     for (const panel of inRow) {
       const { id, width } = panel
-      if (x + width > gridColumns) throw new Error(`${dashboard.id}: the row of panel ${id} is wider than ${gridColumns}`)
+      if (x + width > gridColumns)
+        throw new Error(`${dashboard.id}: the row of panel ${id} is wider than ${gridColumns}`)
       const { content, needs } = panelContent(panel)
       panels.push({ panelIndex: id, gridData: { x, y, w: width, h: height, i: id }, ...content })
       references.push(...needs)

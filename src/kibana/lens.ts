@@ -1,4 +1,4 @@
-import type { DataView, FieldFormat, Kql, Reference } from './saved-object.ts'
+import type { DataViewSpec, FieldFormat, Kql, Reference } from './saved-object.ts'
 import { kql } from './saved-object.ts'
 
 /** One column of a layer: how records are grouped, or what is computed of a group. */
@@ -146,7 +146,7 @@ export interface TopOptions {
   /** The column that orders the values, the largest first; the values themselves in ascending order where there is none. */
   readonly by?: string
   readonly other?: boolean
-  /** Records without the field are a group of their own. */
+  /** Records without the field are a group of their own; Kibana shows it only together with `other`. */
   readonly missing?: boolean
   readonly dataType?: 'string' | 'number' | 'boolean'
 }
@@ -191,7 +191,11 @@ export function byQuery(label: string, queries: Readonly<Record<string, string>>
 }
 
 /** One group a range of numbers, `[from, to)`. */
-export function byRange(field: string, label: string, bounds: readonly (readonly [number | null, number | null])[]): Column {
+export function byRange(
+  field: string,
+  label: string,
+  bounds: readonly (readonly [number | null, number | null])[],
+): Column {
   return {
     label,
     customLabel: true,
@@ -211,7 +215,7 @@ export function byRange(field: string, label: string, bounds: readonly (readonly
 
 /** A layer: columns over the records of a data view. */
 interface Layer {
-  readonly dataView: DataView
+  readonly dataView: DataViewSpec
   readonly columns: Columns
 }
 
@@ -226,14 +230,20 @@ const layerId = 'layer'
 const layerReferenceName = `indexpattern-datasource-layer-${layerId}`
 const layerHead = { layerId, layerType: 'data' } as const
 
-type Source = { readonly dataView: DataView; readonly columns: Columns; readonly query?: string }
+type Source = { readonly dataView: DataViewSpec; readonly columns: Columns; readonly query?: string }
 
 function chart(
   source: Source,
   visualizationType: Chart['visualizationType'],
   visualization: Readonly<Record<string, unknown>>,
 ): Chart {
-  return { dataView: source.dataView, columns: source.columns, query: source.query ?? '', visualizationType, visualization }
+  return {
+    dataView: source.dataView,
+    columns: source.columns,
+    query: source.query ?? '',
+    visualizationType,
+    visualization,
+  }
 }
 
 export interface XyOptions extends Source {
@@ -277,7 +287,9 @@ export function xy(options: XyOptions): Chart {
 }
 
 /** One large number. */
-export function number(options: Source & { readonly value: string; readonly subtitle?: string; readonly color?: string }): Chart {
+export function number(
+  options: Source & { readonly value: string; readonly subtitle?: string; readonly color?: string },
+): Chart {
   const { value, subtitle, color } = options
   return chart(options, 'lnsMetric', {
     ...layerHead,

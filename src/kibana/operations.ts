@@ -1,5 +1,5 @@
 import { dashboardObject } from './dashboard.ts'
-import { formats, statusDataView as dataView } from './data-views.ts'
+import { statusDataView as dataView, dateWidth } from './data-views.ts'
 import { byTime, count, number, statistic, table, top, xy } from './lens.ts'
 import { operationsId, overviewId } from './overview.ts'
 import type { SavedObject } from './saved-object.ts'
@@ -117,7 +117,11 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
             chart: xy({
               dataView,
               query: workers,
-              columns: { worker: byWorker, time: byTime(), n: statistic('sum', 'records', 'Records/s', { ...wholeNumber, perSecond: true }) },
+              columns: {
+                worker: byWorker,
+                time: byTime(),
+                n: statistic('sum', 'records', 'Records/s', { ...wholeNumber, perSecond: true }),
+              },
               as: 'area_stacked',
               x: 'time',
               y: ['n'],
@@ -223,7 +227,9 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
               columns: {
                 sink: top('sink', 'Sink', { by: 'n' }),
                 time: byTime(),
-                n: statistic('average', 'latency_ms.mean', 'Latency', { format: { id: 'number', params: { decimals: 0, suffix: ' ms' } } }),
+                n: statistic('average', 'latency_ms.mean', 'Latency', {
+                  format: { id: 'number', params: { decimals: 0, suffix: ' ms' } },
+                }),
               },
               as: 'line',
               x: 'time',
@@ -289,7 +295,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
                 last: lastSeen,
               },
               sortBy: 'n',
-              widths: { event: 110, n: 110 },
+              widths: { event: 110, n: 110, last: dateWidth },
             }),
           },
         ],
@@ -312,7 +318,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
                 committed: statistic('max', 'committed', 'Committed'),
                 last: lastSeen,
               },
-              widths: { partition: 90 },
+              widths: { partition: 90, last: dateWidth },
             }),
           },
           {
@@ -328,7 +334,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
                 last: lastSeen,
               },
               sortBy: 'n',
-              widths: { n: 90 },
+              widths: { n: 90, last: dateWidth },
             }),
           },
         ],
@@ -357,6 +363,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
                 fenced: statistic('sum', 'fenced', 'Races lost', wholeNumber),
               },
               sortBy: 'last',
+              widths: { last: dateWidth },
             }),
           },
         ],
@@ -364,5 +371,3 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
     ],
   })
 }
-
-void formats

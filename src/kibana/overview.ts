@@ -1,5 +1,5 @@
 import { dashboardObject } from './dashboard.ts'
-import { archiveDataViews, archiveName } from './data-views.ts'
+import { archiveDataViews, archiveName, dateWidth } from './data-views.ts'
 import { byQuery, byTime, count, donut, number, share, statistic, table, top, xy } from './lens.ts'
 import { type SavedObject, searchObject } from './saved-object.ts'
 
@@ -10,8 +10,9 @@ export function overviewId(indexPrefix: string): string {
   return `${indexPrefix}overview`
 }
 
-const amber = '#d6bf57'
-const red = '#e7664c'
+/** Near those that Kibana gives the two in the panel beside it. */
+const orange = '#da8b45'
+const brown = '#aa6556'
 
 /** Searches of Discover for an archive. */
 export function archiveSearches(indexPrefix: string): {
@@ -31,25 +32,27 @@ export function archiveSearches(indexPrefix: string): {
       dataView: views.all,
       columns: ['type', 'kafka.topic', 'kafka.key', 'kafka.partition', 'kafka.offset'],
       sort: newestFirst,
-      widths: { '@timestamp': 220 },
+      widths: { '@timestamp': 190 },
     }),
     rejected: searchObject({
       id: `${indexPrefix}rejected-records`,
       title: `${name}: rejected records`,
-      description: 'Records that Elasticsearch refused as documents, and why. Their values are whole in the files, and here as text.',
+      description:
+        'Records that Elasticsearch refused as documents, and why. Their values are whole in the files, and here as text.',
       dataView: views.rejected,
       columns: ['error.reason', 'error.type', 'type', 'kafka.topic', 'kafka.partition', 'kafka.offset', 'value_text'],
       sort: newestFirst,
-      widths: { '@timestamp': 220, 'error.reason': 520, 'error.type': 220 },
+      widths: { '@timestamp': 190, 'error.reason': 520, 'error.type': 220 },
     }),
     malformed: searchObject({
       id: `${indexPrefix}malformed-records`,
       title: `${name}: malformed messages`,
-      description: 'Messages that are not one JSON text in UTF-8, and what is wrong with them. The bytes are in value_base64.',
+      description:
+        'Messages that are not one JSON text in UTF-8, and what is wrong with them. The bytes are in value_base64.',
       dataView: views.malformed,
       columns: ['error.reason', 'error.type', 'kafka.topic', 'kafka.partition', 'kafka.offset', 'kafka.key'],
       sort: newestFirst,
-      widths: { '@timestamp': 220, 'error.reason': 420, 'error.type': 180 },
+      widths: { '@timestamp': 190, 'error.reason': 420, 'error.type': 180 },
     }),
     position: searchObject({
       id: `${indexPrefix}position`,
@@ -63,17 +66,16 @@ export function archiveSearches(indexPrefix: string): {
         ['kafka.partition', 'asc'],
         ['kafka.offset', 'asc'],
       ],
-      widths: { '@timestamp': 220, 'kafka.topic': 240, 'kafka.partition': 110, 'kafka.offset': 140 },
+      widths: { '@timestamp': 190, 'kafka.topic': 240, 'kafka.partition': 110, 'kafka.offset': 140 },
     }),
   }
 }
 
-const whatToLookFor = `**What to look for**
-- A type that stops, or doubles: *Records by type over time*. Click a bar to see its records in Discover.
-- Anything in *Trouble*: a **rejected** record is one that Elasticsearch refused, a **malformed** message is not JSON. Both are whole in the files.
-- A partition far ahead of its sisters: one key does too much, see *Most active keys*.
-
-[Is the archiver keeping up? → Archiver operations](#/view/${operationsId})`
+const whatToLookFor = `**What to look for** · [Is the archiver keeping up? → Archiver operations](#/view/${operationsId})
+- A type that stops or doubles. Click a bar to filter, or to see its records in Discover.
+- *Trouble*: **rejected** by Elasticsearch, or **malformed**, which is not JSON. Both are whole in the files.
+- A partition far ahead of the others: a key does too much.
+- *(missing value)*: messages without a type, and malformed ones.`
 
 /** The dashboard «Archive overview». */
 export function overviewDashboard(indexPrefix: string): SavedObject {
@@ -89,7 +91,8 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
   return dashboardObject({
     id: overviewId(indexPrefix),
     title: `${archiveName(indexPrefix)} overview`,
-    description: 'What is in the archive: how much, of which types, from which topics and keys, and what is wrong with it.',
+    description:
+      'What is in the archive: how much, of which types, from which topics and keys, and what is wrong with it.',
     from: 'now-24h',
     to: 'now',
     controls: [
@@ -104,13 +107,13 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
           {
             id: 'records',
             title: 'Records',
-            width: 8,
+            width: 5,
             chart: number({ dataView, columns: { n: count('Records') }, value: 'n', subtitle: 'archived' }),
           },
           {
             id: 'types',
             title: 'Types',
-            width: 7,
+            width: 5,
             chart: number({
               dataView,
               columns: { n: statistic('unique_count', 'type', 'Types', { format: { id: 'number' } }) },
@@ -121,7 +124,7 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
           {
             id: 'keys',
             title: 'Keys',
-            width: 8,
+            width: 5,
             chart: number({
               dataView,
               columns: { n: statistic('unique_count', 'kafka.key', 'Keys', { format: { id: 'number' } }) },
@@ -132,7 +135,7 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
           {
             id: 'trouble-share',
             title: 'Trouble',
-            width: 8,
+            width: 5,
             chart: number({
               dataView,
               columns: share('n', 'Trouble', trouble, 3),
@@ -140,7 +143,7 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
               subtitle: 'rejected or malformed',
             }),
           },
-          { id: 'what-to-look-for', width: 17, markdown: whatToLookFor },
+          { id: 'what-to-look-for', width: 28, markdown: whatToLookFor },
         ],
       },
       {
@@ -152,7 +155,11 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
             width: 33,
             chart: xy({
               dataView,
-              columns: { type: top('type', 'Type', { by: 'n', other: true, missing: true }), time: byTime(), n: count() },
+              columns: {
+                type: top('type', 'Type', { by: 'n', other: true, missing: true }),
+                time: byTime(),
+                n: count(),
+              },
               as: 'bar_stacked',
               x: 'time',
               y: ['n'],
@@ -182,12 +189,13 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
             chart: table({
               dataView,
               columns: {
-                type: top('type', 'Type', { size: 100, by: 'n', missing: true }),
+                type: top('type', 'Type', { size: 100, by: 'n', other: true, missing: true }),
                 n: count(),
                 keys: statistic('unique_count', 'kafka.key', 'Keys', { format: { id: 'number' } }),
                 ...firstAndLast,
               },
               sortBy: 'n',
+              widths: { n: 90, keys: 75, first: dateWidth, last: dateWidth },
             }),
           },
           {
@@ -201,7 +209,6 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
               x: 'time',
               y: ['n'],
               split: 'topic',
-              legend: 'bottom',
             }),
           },
         ],
@@ -223,7 +230,7 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
                 to: statistic('max', 'kafka.offset', 'Last offset'),
                 last: firstAndLast.last,
               },
-              widths: { partition: 90 },
+              widths: { partition: 85, n: 90, from: 100, to: 100, last: dateWidth },
             }),
           },
           {
@@ -239,7 +246,7 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
                 last: firstAndLast.last,
               },
               sortBy: 'n',
-              widths: { types: 80 },
+              widths: { n: 85, types: 70, last: dateWidth },
             }),
           },
         ],
@@ -250,7 +257,7 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
           {
             id: 'trouble-over-time',
             title: 'Trouble: rejected and malformed over time',
-            width: 18,
+            width: 16,
             chart: xy({
               dataView,
               query: trouble,
@@ -269,7 +276,7 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
           {
             id: 'trouble-share-over-time',
             title: 'Trouble: share of all records',
-            width: 12,
+            width: 10,
             chart: xy({
               dataView,
               columns: {
@@ -281,13 +288,13 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
               x: 'time',
               y: ['malformed', 'rejected'],
               legend: 'bottom',
-              colors: { malformed: amber, rejected: red },
+              colors: { malformed: orange, rejected: brown },
             }),
           },
           {
             id: 'trouble-reasons',
             title: 'Trouble: why',
-            width: 18,
+            width: 22,
             chart: table({
               dataView,
               query: trouble,
@@ -298,6 +305,7 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
                 last: firstAndLast.last,
               },
               sortBy: 'n',
+              widths: { n: 85, last: dateWidth },
             }),
           },
         ],

@@ -43,7 +43,7 @@ export function quoted(text: string): string {
 }
 
 /** A data view: which indices, under which name, and how its fields are shown. */
-export interface DataView {
+export interface DataViewSpec {
   readonly id: string
   readonly title: string
   readonly name: string
@@ -54,7 +54,7 @@ export interface DataView {
 
 /** How a number is written: Kibana's field formatters. */
 export interface FieldFormat {
-  readonly id: 'bytes' | 'number' | 'percent' | 'duration'
+  readonly id: 'bytes' | 'number' | 'percent' | 'duration' | 'date'
   readonly params?: Readonly<Record<string, unknown>>
 }
 
@@ -102,7 +102,7 @@ export function markedObject(
   return savedObject(type, id, { ...attributes, description }, references)
 }
 
-export function dataViewObject({ id, title, name, labels = {}, formats = {} }: DataView): SavedObject {
+export function dataViewObject({ id, title, name, labels = {}, formats = {} }: DataViewSpec): SavedObject {
   const fieldAttrs = Object.fromEntries(Object.entries(labels).map(([field, customLabel]) => [field, { customLabel }]))
   return savedObject(
     'index-pattern',
@@ -130,7 +130,7 @@ export interface Search {
   readonly id: string
   readonly title: string
   readonly description: string
-  readonly dataView: DataView
+  readonly dataView: DataViewSpec
   readonly columns: readonly string[]
   readonly sort: readonly (readonly [field: string, direction: 'asc' | 'desc'])[]
   readonly query?: string
