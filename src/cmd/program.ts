@@ -44,6 +44,9 @@ export function signalled(): AbortSignal {
     controller.abort(name)
   }
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => onSignal(name))
+  // Whoever supervises us (supervise.ts) is gone: nobody could stop us any more, so this is a wish to stop.
+  process.on('disconnect', () => onSignal('SIGTERM'))
+  process.channel?.unref()
   return controller.signal
 }
 

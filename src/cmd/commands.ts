@@ -1,0 +1,74 @@
+import { elasticsearchOptions, logOptions, runOptions, verifyOptions } from '../config.ts'
+import { ArchiverError } from '../errors.ts'
+import { describeOptions, type OptionSources, type Options, readOptions } from '../options.ts'
+import { runProgram } from './program.ts'
+
+/** A command: its options, one sentence about it, and what it does with the values. */
+interface Command {
+  readonly summary: string
+  readonly options: Options
+  readonly run: (sources: OptionSources) => Promise<void>
+}
+
+function command<O extends Options>(
+  summary: string,
+  options: O,
+  act: (values: ReturnType<typeof readOptions<O>>) => Promise<void>,
+): Command {
+  return { summary, options, run: (sources) => act(readOptions(options, sources)) }
+}
+
+const setupOptions = { ...elasticsearchOptions, ...logOptions }
+
+/** Loaded when chosen, so that none waits for the libraries of the others. */
+const commands: Readonly<Record<string, Command>> = {
+  run: command('Archives topics; this is what runs when no command is named.', runOptions, async (values) =>
+    (await import('./run.ts')).run(values),
+  ),
+  setup: command('Installs the index templates.', setupOptions, async (values) =>
+    (await import('./setup.ts')).setup(values),
+  ),
+  verify: command(
+    'Proves that files, Elasticsearch and Kafka agree, offset by offset.',
+    verifyOptions,
+    async (values) => (await import('./verify.ts')).verify(values),
+  ),
+}
+
+function chosen(argv: readonly string[]): { name: string; argv: readonly string[] } {
+  const [first, ...rest] = argv
+  if (first === undefined || first.startsWith('-')) return { name: 'run', argv }
+  if (!Object.hasOwn(commands, first)) {
+    throw new ArchiverError('USAGE', `${first} is not a command; the commands are ${Object.keys(commands).join(', ')}`)
+  }
+  return { name: first, argv: rest }
+}
+
+function help(argv: readonly string[]): string {
+  const { name } = chosen(argv.filter((word) => word !== '--help' && word !== '-h'))
+  const { summary, options } = commands[name]!
+  const list = Object.entries(commands).map(([key, { summary }]) => `  ${key.padEnd(12)} ${summary}`)
+  return [
+    'archiver: keeps every message of Kafka topics in gzip JSONL files and in Elasticsearch, exactly once in both.',
+    '',
+    'Usage: archiver [command] [options]',
+    '',
+    ...list,
+    '',
+    `${name}: ${summary}`,
+    '',
+    'Every option is also a variable (--flush-interval is ARCHIVER_FLUSH_INTERVAL) and a key of the file at --config.',
+    '',
+    describeOptions(options),
+    '',
+    'Exit codes: 0 done, 1 failed, 2 wrong usage, 130 or 143 stopped by a signal after a clean flush.',
+  ].join('\n')
+}
+
+await runProgram({
+  help,
+  main: async (argv) => {
+    const { name, argv: rest } = chosen(argv)
+    await commands[name]!.run({ argv: rest, env: process.env })
+  },
+})
