@@ -1,6 +1,7 @@
-import { elasticsearchOptions, logOptions, runOptions, verifyOptions } from '../config.ts'
+import { elasticsearchOptions, logOptions, runOptions } from '../config.ts'
 import { ArchiverError } from '../errors.ts'
 import { describeOptions, type OptionSources, type Options, readOptions } from '../options.ts'
+import { verifyOptions } from './archive-options.ts'
 import { runProgram } from './program.ts'
 
 /** A command: its options, one sentence about it, and what it does with the values. */

@@ -1,0 +1,177 @@
+import { resolve } from 'node:path'
+import { checkElasticsearchOptions } from '../config.ts'
+import { DocumentReader } from '../elasticsearch/reader.ts'
+import { ArchiverError } from '../errors.ts'
+import { readIdentity } from '../files/archive.ts'
+import { listPartitions, requireArchive } from '../files/catalog.ts'
+import { createKafka } from '../kafka/client.ts'
+import { type KafkaPosition, readPositions } from '../kafka/positions.ts'
+import { withAdmin } from '../kafka/topics.ts'
+import { createLogger } from '../log.ts'
+import { partitionKey, type TopicPartition } from '../record.ts'
+import { checkPartition, type Thoroughness, throwUnlessProven, type Verdict } from '../verify/partition.ts'
+import { strayFiles } from '../verify/strays.ts'
+import type { VerifyOptions } from './archive-options.ts'
+import { elasticsearchClient } from './elasticsearch-client.ts'
+import { signalled } from './program.ts'
+import { count, plural, size } from './table.ts'
+import { createTerminal } from './terminal.ts'
+
+/**
+ * Proves that files, Elasticsearch and Kafka agree, offset by offset, and prints a verdict a partition.
+ * @throws ArchiverError `DAMAGED` where anything is not proven.
+ */
+export async function verify(options: VerifyOptions): Promise<void> {
+  checkElasticsearchOptions(options)
+  if (options.deep && options.fast) throw new ArchiverError('USAGE', '--deep and --fast exclude each other')
+  const thoroughness: Thoroughness = options.deep ? 'deep' : options.fast ? 'fast' : 'full'
+  const root = resolve(options.archiveDir)
+  const signal = signalled()
+  await requireArchive(root)
+  const archived = await listPartitions(root)
+  const kafka = options.kafka ? await askKafka(options, root, archived) : undefined
+  const partitions = select(archived, kafka, options.topics)
+  const client = options.elasticsearch === undefined ? undefined : elasticsearchClient(options.elasticsearch, options)
+  const terminal = createTerminal(process.stderr)
+  const verdicts: Verdict[] = []
+  const strays: string[] = []
+  try {
+    await client?.detect()
+    const elasticsearch =
+      client === undefined
+        ? undefined
+        : { reader: new DocumentReader(client, options.indexPrefix), indexPrefix: options.indexPrefix }
+    await elasticsearch?.reader.refresh()
+    const print = (text: string) => void process.stdout.write(`${text}\n`)
+    for (const [i, tp] of partitions.entries()) {
+      const verdict = await checkPartition({
+        root,
+        tp,
+        thoroughness,
+        elasticsearch,
+        kafka: kafka === undefined ? undefined : (kafka.get(partitionKey(tp)) ?? 'absent'),
+        onProgress: ({ position, records }) => {
+          signal.throwIfAborted()
+          terminal.setStatus(
+            `${i + 1}/${partitions.length} ${partitionKey(tp)} at ${count(position)}, ${plural(records, 'record')}`,
+          )
+        },
+      })
+      verdicts.push(verdict)
+      terminal.setStatus(undefined)
+      if (!options.json) print(describe(verdict))
+    }
+    terminal.setStatus('looking for files that no manifest names')
+    for await (const path of strayFiles(root, archived, options.topics)) {
+      strays.push(path)
+      terminal.setStatus(undefined)
+      if (!options.json) print(`BAD  stray-file: ${path}: no manifest names it`)
+    }
+  } finally {
+    terminal.close()
+    await client?.close()
+  }
+  if (options.json) process.stdout.write(`${JSON.stringify(summary(verdicts, strays), undefined, 1)}\n`)
+  throwUnlessProven(verdicts, strays.length)
+  if (!options.json) process.stdout.write(`proven: ${describeTotals(verdicts)}\n`)
+}
+
+async function askKafka(
+  options: VerifyOptions,
+  root: string,
+  archived: readonly TopicPartition[],
+): Promise<Map<string, KafkaPosition>> {
+  const log = createLogger({ level: options.logLevel, stream: process.stderr })
+  const kafka = createKafka({ brokers: options.brokers, clientId: 'archiver-verify', log, retry: { retries: 4 } })
+  return withAdmin(kafka, options.brokers, async (admin) => {
+    const { clusterId } = await admin.describeCluster()
+    const identity = await readIdentity(root)
+    if (identity?.cluster_id !== clusterId) {
+      throw new ArchiverError(
+        'ARCHIVE_MISMATCH',
+        `${root} is the archive of Kafka cluster ${identity?.cluster_id}, this is ${clusterId}: name its --brokers, or use --no-kafka`,
+      )
+    }
+    const topics = [...new Set(archived.map(({ topic }) => topic))]
+    return readPositions(admin, identity.group, topics)
+  })
+}
+
+/** The archive's partitions, and those that Kafka has of the same topics. @throws ArchiverError `NO_SUCH_TOPIC` */
+function select(
+  archived: readonly TopicPartition[],
+  kafka: ReadonlyMap<string, KafkaPosition> | undefined,
+  topics: readonly string[] | undefined,
+): TopicPartition[] {
+  const known = new Set(archived.map(partitionKey))
+  const unknown = [...(kafka?.keys() ?? [])]
+    .filter((key) => !known.has(key))
+    .map((key) => ({
+      topic: key.slice(0, key.lastIndexOf('/')),
+      partition: Number(key.slice(key.lastIndexOf('/') + 1)),
+    }))
+  for (const topic of topics ?? []) {
+    if (!archived.some((tp) => tp.topic === topic)) {
+      throw new ArchiverError(
+        'NO_SUCH_TOPIC',
+        `the archive holds no topic ${topic}; ls --by partition shows what it holds`,
+      )
+    }
+  }
+  return [...archived, ...unknown].filter(({ topic }) => topics?.includes(topic) ?? true)
+}
+
+/** The verdict as a line, with a line for every problem. */
+export function describe(verdict: Verdict): string {
+  const { topic, partition, origin, next, records, files, documents, rejected, gaps, pruned_records: pruned } = verdict
+  const parts = [
+    origin === undefined || next === undefined ? 'nothing archived' : `offsets ${count(origin)} to ${count(next)}`,
+    `${plural(records, 'record')} in ${plural(files, 'file')} (${size(verdict.bytes)})`,
+    ...(pruned === 0 ? [] : [`${plural(pruned, 'record')} of them pruned`]),
+    ...(documents === undefined
+      ? []
+      : [`${plural(documents, 'document')}${rejected === 0 ? '' : `, ${count(rejected!)} of them rejected`}`]),
+    ...Object.entries(gaps).map(([reason, offsets]) => `${plural(offsets, 'offset')} without a record (${reason})`),
+    ...(verdict.committed === undefined ? [] : [`committed ${count(verdict.committed)}`]),
+    ...(verdict.log_end === undefined
+      ? []
+      : [`log ${count(verdict.log_start!)} to ${count(verdict.log_end)}`, `lag ${count(verdict.lag!)}`]),
+  ]
+  const head = `${verdict.proven ? 'ok  ' : 'BAD '} ${topic}/${partition}  ${parts.join('; ')}`
+  const kept = new Map<string, number>()
+  const lines = verdict.problems.map(({ kind, message }) => {
+    kept.set(kind, (kept.get(kind) ?? 0) + 1)
+    return `       ${kind}: ${message}`
+  })
+  for (const [kind, total] of Object.entries(verdict.problem_counts)) {
+    const more = total - (kept.get(kind) ?? 0)
+    if (more > 0) lines.push(`       ${kind}: ${count(more)} more`)
+  }
+  return [head, ...lines].join('\n')
+}
+
+function summary(verdicts: readonly Verdict[], strays: readonly string[]): Record<string, unknown> {
+  return {
+    proven: strays.length === 0 && verdicts.every(({ proven }) => proven),
+    records: sum(verdicts, ({ records }) => records),
+    documents: sum(verdicts, ({ documents }) => documents ?? 0),
+    stray_files: strays,
+    partitions: verdicts,
+  }
+}
+
+function describeTotals(verdicts: readonly Verdict[]): string {
+  const documents = verdicts.some((verdict) => verdict.documents !== undefined)
+    ? `, ${plural(
+        sum(verdicts, (verdict) => verdict.documents ?? 0),
+        'document',
+      )}`
+    : ''
+  const files = sum(verdicts, (verdict) => verdict.files)
+  const records = sum(verdicts, (verdict) => verdict.records)
+  return `${plural(verdicts.length, 'partition')}, ${plural(records, 'record')} in ${plural(files, 'file')}${documents}`
+}
+
+function sum(verdicts: readonly Verdict[], of: (verdict: Verdict) => number): number {
+  return verdicts.reduce((total, verdict) => total + of(verdict), 0)
+}

@@ -1,0 +1,195 @@
+import { ArchiverError, messageOf } from '../errors.ts'
+import type { OffsetRange, TopicPartition } from '../record.ts'
+import { type Elasticsearch, RequestFailure } from './client.ts'
+
+/** A document as a person finds it again. */
+export interface DocumentPlace {
+  readonly index: string
+  readonly id: string
+  readonly offset: number
+}
+
+/** What Elasticsearch holds of a range: how many documents, and which offsets have more than one. */
+export interface RangeCount {
+  readonly documents: number
+  /** Offsets with more than one document, and how many they have. */
+  readonly doubled: ReadonlyMap<number, number>
+}
+
+interface Bucket {
+  readonly key: number
+  readonly doc_count: number
+}
+
+interface SearchAnswer {
+  readonly hits: {
+    readonly total?: { readonly value: number }
+    readonly hits: readonly {
+      readonly _index: string
+      readonly _id: string
+      readonly fields?: { readonly 'kafka.offset'?: readonly number[] }
+    }[]
+  }
+  readonly aggregations?: { readonly offsets: { readonly buckets: readonly Bucket[] } }
+}
+
+/** One document of a multi-get. */
+export interface StoredDocument {
+  readonly _index: string
+  readonly _id: string
+  readonly found?: boolean
+  readonly _source?: unknown
+}
+
+/** A histogram with a bucket an offset must stay below `search.max_buckets` (65,536 where nobody changed it). */
+export const mostOffsetsAtOnce = 49_152
+
+/** An index that is not there counts as empty; a shard that does not answer is a failure, never a smaller count. */
+const searchQuery = { ignore_unavailable: 'true', allow_no_indices: 'true', allow_partial_search_results: 'false' }
+
+/**
+ * What the indices of a prefix hold, by topic, partition and offset. Exact: counts come from the indexed offsets, never from
+ * an estimate.
+ */
+export class DocumentReader {
+  readonly #client: Elasticsearch
+  readonly #prefix: string
+
+  constructor(client: Elasticsearch, prefix: string) {
+    this.#client = client
+    this.#prefix = prefix
+  }
+
+  /** Makes all that was acknowledged visible to searches. */
+  async refresh(): Promise<void> {
+    await this.#ask('POST', `/${this.#prefix}*/_refresh`, undefined, {
+      ignore_unavailable: 'true',
+      allow_no_indices: 'true',
+    })
+  }
+
+  /**
+   * Counts a range of at most `mostOffsetsAtOnce` offsets. `since`: only documents whose Kafka timestamp is this or later (or that have
+   * none that means a day), in ms.
+   */
+  async count(tp: TopicPartition, range: OffsetRange, since?: number): Promise<RangeCount> {
+    const { hits, aggregations } = await this.#search({
+      size: 0,
+      track_total_hits: true,
+      query: queryFor(tp, range, since),
+      aggs: { offsets: { histogram: { field: 'kafka.offset', interval: 1, min_doc_count: 2 } } },
+    })
+    const doubled = new Map((aggregations?.offsets.buckets ?? []).map(({ key, doc_count }) => [key, doc_count]))
+    return { documents: hits.total?.value ?? 0, doubled }
+  }
+
+  /** How many documents a range of any length holds. `indices`: instead of all of the prefix. */
+  async total(
+    tp: TopicPartition,
+    range: Partial<OffsetRange>,
+    since?: number,
+    indices = `${this.#prefix}*`,
+  ): Promise<number> {
+    const { hits } = await this.#search({ size: 0, track_total_hits: true, query: queryFor(tp, range, since) }, indices)
+    return hits.total?.value ?? 0
+  }
+
+  /** How many documents of a range were refused and are kept in the rejected indices. */
+  rejected(tp: TopicPartition, range: Partial<OffsetRange>, since?: number): Promise<number> {
+    return this.total(tp, range, since, `${this.#prefix}_rejected-*`)
+  }
+
+  /** The very offsets of a range of at most `mostOffsetsAtOnce`, and how many documents each has. */
+  async offsets(tp: TopicPartition, range: OffsetRange, since?: number): Promise<Map<number, number>> {
+    const { aggregations } = await this.#search({
+      size: 0,
+      query: queryFor(tp, range, since),
+      aggs: { offsets: { histogram: { field: 'kafka.offset', interval: 1, min_doc_count: 1 } } },
+    })
+    return new Map((aggregations?.offsets.buckets ?? []).map(({ key, doc_count }) => [key, doc_count]))
+  }
+
+  /** Documents of a range by offset, at most `limit`: where they lie. */
+  async places(
+    tp: TopicPartition,
+    range: Partial<OffsetRange>,
+    limit: number,
+    since?: number,
+  ): Promise<DocumentPlace[]> {
+    const { hits } = await this.#search({
+      size: limit,
+      query: queryFor(tp, range, since),
+      _source: false,
+      fields: ['kafka.offset'],
+      sort: [{ 'kafka.offset': { order: 'asc', unmapped_type: 'long' } }],
+    })
+    return hits.hits.map(({ _index, _id, fields }) => ({
+      index: _index,
+      id: _id,
+      offset: fields?.['kafka.offset']?.[0] ?? -1,
+    }))
+  }
+
+  /** Documents by id, in the order asked for, as the bytes of the answer: see `sourcesIn`. */
+  get(documents: readonly { readonly index: string; readonly id: string }[]): Promise<Buffer> {
+    const docs = documents.map(({ index, id }) => ({ _index: index, _id: id }))
+    return this.#guard(() => this.#client.raw('POST', '/_mget', { docs }, { realtime: 'false' }))
+  }
+
+  #search(body: Record<string, unknown>, indices = `${this.#prefix}*`): Promise<SearchAnswer> {
+    return this.#ask<SearchAnswer>('POST', `/${indices}/_search`, body, searchQuery)
+  }
+
+  async #ask<T>(method: string, path: string, body: unknown, query: Readonly<Record<string, string>>): Promise<T> {
+    return (
+      await this.#guard(() => this.#client.request<T>(method, path, { ...(body === undefined ? {} : { body }), query }))
+    ).body
+  }
+
+  async #guard<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask()
+    } catch (error) {
+      if (!(error instanceof RequestFailure)) throw error
+      throw new ArchiverError('UNREACHABLE', `Elasticsearch did not answer: ${messageOf(error)}`, {}, error)
+    }
+  }
+}
+
+function queryFor({ topic, partition }: TopicPartition, { from, next }: Partial<OffsetRange>, since?: number) {
+  const range = { ...(from === undefined ? {} : { gte: from }), ...(next === undefined ? {} : { lt: next }) }
+  return {
+    bool: {
+      filter: [
+        { term: { 'kafka.topic': topic } },
+        { term: { 'kafka.partition': partition } },
+        ...(from === undefined && next === undefined ? [] : [{ range: { 'kafka.offset': range } }]),
+      ],
+      ...(since === undefined ? {} : { must_not: [{ range: { 'kafka.timestamp': { gte: 0, lt: since } } }] }),
+    },
+  }
+}
+
+const sourceMark = Buffer.from('"found":true,"_source":')
+
+/**
+ * How many documents at the beginning of the answer to a multi-get are, byte for byte, the expected ones. Behind one that is not,
+ * nothing is known: what a value says may look like the frame around documents.
+ */
+export function sameUntil(answer: Buffer, expected: readonly Buffer[]): number {
+  let position = 0
+  for (const [i, source] of expected.entries()) {
+    const mark = answer.indexOf(sourceMark, position)
+    const start = mark + sourceMark.length
+    const end = start + source.length
+    if (mark === -1 || end >= answer.length || answer[end] !== 0x7d) return i
+    if (answer.compare(source, 0, source.length, start, end) !== 0) return i
+    position = end
+  }
+  return expected.length
+}
+
+/** The documents of the answer to a multi-get, parsed. */
+export function parseDocuments(answer: Buffer): readonly StoredDocument[] {
+  return (JSON.parse(answer.toString('utf8')) as { docs: readonly StoredDocument[] }).docs
+}

@@ -1,0 +1,231 @@
+import { isDeepStrictEqual } from 'node:util'
+import { documentId } from '../elasticsearch/bulk.ts'
+import { IndexNames } from '../elasticsearch/index-name.ts'
+import {
+  type DocumentReader,
+  mostOffsetsAtOnce,
+  parseDocuments,
+  type StoredDocument,
+  sameUntil,
+} from '../elasticsearch/reader.ts'
+import { decodeLine, envelopeOfLine, valueOfLine } from '../line.ts'
+import type { OffsetBitmap } from '../offsets/offset-bitmap.ts'
+import type { OffsetRange, TopicPartition } from '../record.ts'
+import type { CheckedLines } from './files.ts'
+import { describeOffsets, type Problems } from './problems.ts'
+
+/** Documents of one multi-get, and the bytes of their lines. */
+const getDocuments = 1000
+const getBytes = 4 * 2 ** 20
+const mostPlaces = 20
+/** A partition of which so many documents differ has no need of the rest. */
+const mostChanged = 100
+
+export interface DocumentsCheckOptions {
+  readonly reader: DocumentReader
+  readonly indexPrefix: string
+  readonly tp: TopicPartition
+  readonly problems: Problems
+  /** Only documents of this time and later are looked at, in ms: what is older was pruned in one of the stores. */
+  readonly since: number | undefined
+}
+
+/** Holds the documents of a topic-partition to the offsets that its files hold. */
+export class DocumentsCheck {
+  readonly #options: DocumentsCheckOptions
+  readonly #names: IndexNames
+  #changed = 0
+
+  constructor(options: DocumentsCheckOptions) {
+    this.#options = options
+    this.#names = new IndexNames(options.indexPrefix)
+  }
+
+  /**
+   * Counts a range; where the count is not that of the files, or could hide that one is missing and another one too many, asks for the
+   * very offsets. Returns the number of documents.
+   */
+  async compare(range: OffsetRange, held: OffsetBitmap): Promise<number> {
+    const { reader, tp, since } = this.#options
+    let documents = 0
+    for (const part of held.partsOf(range, mostOffsetsAtOnce)) {
+      if (part.isEmpty) {
+        const found = await reader.total(tp, part, since)
+        documents += found
+        if (found > 0) await this.#tellExtra(part, found)
+        continue
+      }
+      const expected = held.countIn(part)
+      const count = await reader.count(tp, part, since)
+      documents += count.documents
+      // With an offset in every place and none twice, the same number is the same set.
+      const isWhole = expected === part.next - part.from
+      if (isWhole && count.documents === expected && count.doubled.size === 0) continue
+      await this.#bisect(part, held)
+    }
+    return documents
+  }
+
+  /** The same without knowing which offsets the files hold, only how many. */
+  async compareNumber(range: OffsetRange, records: number): Promise<number> {
+    const { reader, tp, problems, since } = this.#options
+    const documents = await reader.total(tp, range, since)
+    if (documents !== records) {
+      problems.add({
+        kind: documents < records ? 'document-missing' : 'document-extra',
+        message: `${describeOffsets(range)}: ${documents} documents for ${records} records; without --fast verify names them`,
+        offsets: { from: range.from, next: range.next },
+      })
+    }
+    return documents
+  }
+
+  async #bisect(part: OffsetRange, held: OffsetBitmap): Promise<void> {
+    const { reader, tp, problems, since } = this.#options
+    const found = await reader.offsets(tp, part, since)
+    for (const offsets of missingRanges(part, held, found)) {
+      problems.add({
+        kind: 'document-missing',
+        message: `${describeOffsets(offsets)}: no document in ${this.#options.indexPrefix}*, such as ${documentId(tp, offsets.from)}`,
+        id: documentId(tp, offsets.from),
+        offsets,
+      })
+    }
+    for (const [offset, count] of found) {
+      const one = { from: offset, next: offset + 1 }
+      if (!held.has(offset)) await this.#tellExtra(one, count)
+      else if (count > 1) await this.#tellDoubled(one)
+    }
+  }
+
+  async #tellExtra(range: OffsetRange, count: number): Promise<void> {
+    const { reader, tp, problems, since } = this.#options
+    const places = await reader.places(tp, range, mostPlaces, since)
+    for (const { index, id, offset } of places) {
+      problems.add({
+        kind: 'document-extra',
+        message: `${index} holds ${id}, and no file holds offset ${offset}`,
+        index,
+        id,
+        offsets: { from: offset, next: offset + 1 },
+      })
+    }
+    if (count > places.length) {
+      problems.add({
+        kind: 'document-extra',
+        message: `${count - places.length} more documents of ${describeOffsets(range)}`,
+        offsets: { from: range.from, next: range.next },
+      })
+    }
+  }
+
+  async #tellDoubled(range: OffsetRange): Promise<void> {
+    const { reader, tp, problems, since, indexPrefix } = this.#options
+    const places = await reader.places(tp, range, mostPlaces, since)
+    const isReject = ({ index }: { index: string }) => index.startsWith(`${indexPrefix}_rejected-`)
+    const kind = places.length === 2 && places.some(isReject) ? 'document-also-rejected' : 'document-doubled'
+    problems.add({
+      kind,
+      message: `${describeOffsets(range)}: ${places.map(({ index, id }) => `${id} in ${index}`).join(' and ')}`,
+      id: documentId(tp, range.from),
+      offsets: range,
+    })
+  }
+
+  /** What lies outside the range that files and documents share. `end`: no record of Kafka has this offset or a later one. */
+  async compareOutside(origin: number, end: number | undefined): Promise<void> {
+    const { reader, tp, since } = this.#options
+    const before = await reader.total(tp, { next: origin }, since)
+    if (before > 0) await this.#tellExtra({ from: 0, next: origin }, before)
+    if (end === undefined) return
+    const behind = await reader.total(tp, { from: end }, since)
+    if (behind > 0) await this.#tellExtra({ from: end, next: Number.MAX_SAFE_INTEGER }, behind)
+  }
+
+  /** Compares documents with their lines, byte for byte; those of offsets from `end` on may not be there yet. */
+  async compareContent(lines: CheckedLines, end: number): Promise<void> {
+    const batch: { offset: number; line: Buffer }[] = []
+    let bytes = 0
+    for (const [i, offset] of lines.offsets.entries()) {
+      if (offset >= end || this.#changed >= mostChanged) break
+      const line = lines.text.subarray(lines.starts[i]!, lines.text.indexOf(0x0a, lines.starts[i]!))
+      batch.push({ offset, line })
+      bytes += line.length
+      if (batch.length < getDocuments && bytes < getBytes) continue
+      await this.#compareBatch(lines, batch)
+      batch.length = 0
+      bytes = 0
+    }
+    await this.#compareBatch(lines, batch)
+  }
+
+  async #compareBatch(lines: CheckedLines, batch: readonly { offset: number; line: Buffer }[]): Promise<void> {
+    const { reader, tp } = this.#options
+    const index = this.#names.of(lines.type, lines.hour)
+    for (let start = 0; start < batch.length && this.#changed < mostChanged; start++) {
+      const rest = batch.slice(start)
+      const answer = await reader.get(rest.map(({ offset }) => ({ index, id: documentId(tp, offset) })))
+      start += sameUntil(
+        answer,
+        rest.map(({ line }) => line),
+      )
+      const different = batch[start]
+      if (different !== undefined) await this.#explain(different, index, lines)
+    }
+  }
+
+  async #explain(
+    { offset, line }: { offset: number; line: Buffer },
+    index: string,
+    lines: CheckedLines,
+  ): Promise<void> {
+    const { reader, tp, problems } = this.#options
+    const id = documentId(tp, offset)
+    const rejected = this.#names.rejected(lines.hour)
+    const [stored, reject] = parseDocuments(
+      await reader.get([
+        { index, id },
+        { index: rejected, id },
+      ]),
+    )
+    // One that is nowhere is told by who counts.
+    const isMissing = stored?.found !== true && reject?.found !== true
+    if (isMissing || (stored?.found !== true && isRejectOf(reject!, line))) return
+    this.#changed++
+    const where = stored?.found === true ? index : rejected
+    problems.add({
+      kind: 'document-changed',
+      message: `${id} in ${where} is not the line of offset ${offset} in the files`,
+      index: where,
+      id,
+      offsets: { from: offset, next: offset + 1 },
+    })
+  }
+}
+
+/** True where a rejected document keeps the envelope and the value of a line. */
+function isRejectOf({ _source }: StoredDocument, line: Buffer): boolean {
+  const { error: _, value_text, value_base64, value_omitted, ...envelope } = _source as Record<string, unknown>
+  if (!isDeepStrictEqual(envelope, JSON.parse(`${envelopeOfLine(line).toString('utf8')}}`))) return false
+  if (value_omitted === true) return true
+  const value = valueOfLine(line)
+  if (value === undefined) return value_base64 === decodeLine(line).record.value?.toString('base64')
+  return value_text === value.toString('utf8')
+}
+
+function* missingRanges(
+  { from, next }: OffsetRange,
+  held: OffsetBitmap,
+  found: ReadonlyMap<number, number>,
+): Iterable<OffsetRange> {
+  let begin: number | undefined
+  for (let offset = from; offset < next; offset++) {
+    const isMissing = held.has(offset) && !found.has(offset)
+    if (isMissing) begin ??= offset
+    else if (begin !== undefined) {
+      yield { from: begin, next: offset }
+      begin = undefined
+    }
+  }
+  if (begin !== undefined) yield { from: begin, next }
+}

@@ -1,0 +1,271 @@
+import { join } from 'node:path'
+import { type DocumentReader, mostOffsetsAtOnce } from '../elasticsearch/reader.ts'
+import { ArchiverError, messageOf } from '../errors.ts'
+import { CommitLog } from '../files/catalog.ts'
+import type { Manifest } from '../files/manifest.ts'
+import { manifestDirectory, originName } from '../files/path.ts'
+import { readPruned } from '../files/pruned.ts'
+import type { KafkaPosition } from '../kafka/positions.ts'
+import { OffsetBitmap } from '../offsets/offset-bitmap.ts'
+import type { TopicPartition } from '../record.ts'
+import { DocumentsCheck } from './documents.ts'
+import { FilesCheck } from './files.ts'
+import { describeOffsets, type Problem, type ProblemKind, Problems } from './problems.ts'
+
+/** `fast`: manifests, sizes and counts. `full`: every line and every offset. `deep`: every document with its line as well. */
+export type Thoroughness = 'fast' | 'full' | 'deep'
+
+export interface PartitionCheckOptions {
+  readonly root: string
+  readonly tp: TopicPartition
+  readonly thoroughness: Thoroughness
+  /** Undefined where Elasticsearch is not looked at. */
+  readonly elasticsearch: { readonly reader: DocumentReader; readonly indexPrefix: string } | undefined
+  /** Undefined where Kafka is not looked at, `absent` where it does not know the partition. */
+  readonly kafka: KafkaPosition | 'absent' | undefined
+  readonly onProgress: (progress: { readonly position: number; readonly records: number }) => void
+}
+
+/** The verdict on one partition, as `--json` prints it. */
+export interface Verdict extends TopicPartition {
+  readonly proven: boolean
+  /** Files hold `[origin, next)`. */
+  readonly origin: number | undefined
+  readonly next: number | undefined
+  readonly manifests: number
+  readonly files: number
+  readonly bytes: number
+  readonly records: number
+  /** Records of which retention took the file. */
+  readonly pruned_records: number
+  /** Offsets without a record, by reason. */
+  readonly gaps: Readonly<Record<string, number>>
+  /** Elasticsearch was held to the files up to here; what lies beyond is not acknowledged yet. */
+  readonly compared_until: number | undefined
+  readonly documents: number | undefined
+  readonly rejected: number | undefined
+  readonly committed: number | undefined
+  readonly log_start: number | undefined
+  readonly log_end: number | undefined
+  readonly lag: number | undefined
+  readonly problem_counts: Readonly<Partial<Record<ProblemKind, number>>>
+  readonly problems: readonly Problem[]
+}
+
+/**
+ * Proves one topic-partition: its manifests tile the range from the origin on, its files hold what they say, Elasticsearch holds the same
+ * offsets up to what the group has committed, and Kafka agrees. Memory does not grow with the archive.
+ *
+ * Safe beside live workers: Kafka is asked first, then the commit log, then Elasticsearch, so each knows at least what the one
+ * before knew.
+ */
+export async function checkPartition(options: PartitionCheckOptions): Promise<Verdict> {
+  return new PartitionCheck(options).run()
+}
+
+class PartitionCheck {
+  readonly #options: PartitionCheckOptions
+  readonly #problems = new Problems()
+  readonly #seen = new OffsetBitmap()
+  /** What Elasticsearch is held to; the same set unless something was pruned. */
+  #held = this.#seen
+  readonly #gaps: Record<string, number> = {}
+  #manifests = 0
+  #files = 0
+  #bytes = 0
+  #records = 0
+  #prunedRecords = 0
+  #documents = 0
+  /** Elasticsearch is compared up to here; the comparison of what comes next may be under way. */
+  #compared = 0
+  /** Records of manifests that are not compared yet, where only their number is known. */
+  #uncompared = 0
+  #comparing: Promise<void> = Promise.resolve()
+
+  constructor(options: PartitionCheckOptions) {
+    this.#options = options
+  }
+
+  async run(): Promise<Verdict> {
+    const { root, tp, thoroughness, elasticsearch, kafka } = this.#options
+    const position = kafka === undefined || kafka === 'absent' ? undefined : kafka
+    const log = await CommitLog.open(root, tp)
+    const pruned = await readPruned(root, tp)
+    const since = latest(pruned.files?.before, pruned.elasticsearch?.before)
+    const last = log.froms.at(-1)
+    // A last manifest that cannot be read is told below; what is before it is proven all the same.
+    const next = await log.next().catch(() => last)
+    if (since !== undefined) this.#held = new OffsetBitmap()
+    const origin = log.origin ?? log.froms[0]
+    const end = Math.min(next ?? 0, position?.committed ?? Number.POSITIVE_INFINITY)
+    const documents =
+      elasticsearch === undefined
+        ? undefined
+        : new DocumentsCheck({ ...elasticsearch, tp, problems: this.#problems, since })
+    const files = new FilesCheck({
+      root,
+      tp,
+      problems: this.#problems,
+      fast: thoroughness === 'fast',
+      pruned: pruned.files,
+      since,
+      ...(thoroughness === 'deep' && documents !== undefined
+        ? { onLines: (lines) => documents.compareContent(lines, end) }
+        : {}),
+    })
+    if (log.origin === undefined) {
+      const path = join(manifestDirectory(tp), originName)
+      this.#problems.add({ kind: 'origin-missing', message: `${path} is gone`, path })
+    }
+
+    this.#compared = origin ?? 0
+    let expected: number | undefined = log.origin
+    for await (const manifest of log.manifests()) {
+      if ('error' in manifest) {
+        this.#problems.add({ kind: 'manifest-invalid', message: messageOf(manifest.error) })
+        expected = undefined
+        continue
+      }
+      this.#checkChain(manifest, expected)
+      expected = manifest.next
+      const checked = await files.check(manifest, manifest.from === last, { seen: this.#seen, compared: this.#held })
+      this.#manifests++
+      this.#files += checked.files
+      this.#bytes += checked.bytes
+      this.#records += manifest.records
+      this.#prunedRecords += checked.prunedRecords
+      this.#countGaps(manifest)
+      this.#uncompared += checked.comparedRecords
+      if (documents !== undefined) await this.#compare(documents, manifest.next, end, manifest.next === next)
+      this.#forget(manifest.next)
+      this.#options.onProgress({ position: manifest.next, records: this.#records })
+    }
+    await this.#comparing
+    if (documents !== undefined && origin !== undefined) {
+      const known = kafka === 'absent' ? next : position?.end
+      await documents.compareOutside(origin, known === undefined ? undefined : Math.max(known, end))
+    }
+    this.#checkKafka(next)
+    const rejected =
+      elasticsearch === undefined || origin === undefined
+        ? undefined
+        : await elasticsearch.reader.rejected(tp, { from: origin, next: end }, since)
+    return {
+      ...tp,
+      proven: this.#problems.isEmpty,
+      origin,
+      next,
+      manifests: this.#manifests,
+      files: this.#files,
+      bytes: this.#bytes,
+      records: this.#records,
+      pruned_records: this.#prunedRecords,
+      gaps: this.#gaps,
+      compared_until: elasticsearch === undefined ? undefined : end,
+      documents: elasticsearch === undefined ? undefined : this.#documents,
+      rejected,
+      committed: position?.committed,
+      log_start: position?.start,
+      log_end: position?.end,
+      lag: position === undefined ? undefined : position.end - (position.committed ?? origin ?? position.start),
+      problem_counts: Object.fromEntries(this.#problems.counts),
+      problems: this.#problems.kept,
+    }
+  }
+
+  #checkChain(manifest: Manifest, expected: number | undefined): void {
+    if (expected === undefined || manifest.from === expected) return
+    const isHole = manifest.from > expected
+    this.#problems.add({
+      kind: isHole ? 'manifest-missing' : 'manifest-overlap',
+      message: isHole
+        ? `no manifest covers ${describeOffsets({ from: expected, next: manifest.from })}`
+        : `the manifest at ${manifest.from} claims offsets below ${expected}, which the one before it has`,
+      offsets: isHole ? { from: expected, next: manifest.from } : { from: manifest.from, next: expected },
+    })
+  }
+
+  #countGaps({ gaps, from, next, records, omitted_gaps }: Manifest): void {
+    let listed = 0
+    for (const gap of gaps) {
+      this.#gaps[gap.reason] = (this.#gaps[gap.reason] ?? 0) + gap.next - gap.from
+      listed += gap.next - gap.from
+    }
+    if (omitted_gaps === undefined) return
+    this.#gaps['not-delivered'] = (this.#gaps['not-delivered'] ?? 0) + next - from - records - listed
+  }
+
+  /** Compares what has gathered since the last comparison, once it is worth a request; one comparison at a time, beside the reading. */
+  async #compare(documents: DocumentsCheck, next: number, end: number, isLast: boolean): Promise<void> {
+    const from = this.#compared
+    const to = Math.min(next, end)
+    if (to <= from || (to - from < mostOffsetsAtOnce && !isLast && to !== end)) return
+    this.#compared = to
+    const records = this.#uncompared
+    this.#uncompared = 0
+    await this.#comparing
+    const range = { from, next: to }
+    // A range that ends inside a manifest cannot be counted by its records alone.
+    if (this.#options.thoroughness === 'fast' && to !== next) return
+    const compared =
+      this.#options.thoroughness === 'fast'
+        ? documents.compareNumber(range, records)
+        : documents.compare(range, this.#held)
+    this.#comparing = compared.then((count) => {
+      this.#documents += count
+      this.#held.dropBelow(to)
+    })
+    // Awaited before the next one; until then nobody else looks.
+    this.#comparing.catch(() => {})
+  }
+
+  /** Offsets that neither the next manifest nor the next comparison asks for. */
+  #forget(next: number): void {
+    if (this.#held !== this.#seen || this.#options.elasticsearch === undefined) this.#seen.dropBelow(next)
+  }
+
+  #checkKafka(next: number | undefined): void {
+    const { kafka, tp } = this.#options
+    if (kafka === undefined || kafka === 'absent') return
+    const { committed, start, end } = kafka
+    if (next === undefined) {
+      if (end > start) {
+        this.#problems.add({
+          kind: 'not-archived',
+          message: `Kafka has ${describeOffsets({ from: start, next: end })} of ${tp.topic}/${tp.partition}, the archive has nothing of it`,
+          offsets: { from: start, next: end },
+        })
+      }
+      return
+    }
+    if (committed !== undefined && committed > next) {
+      this.#problems.add({
+        kind: 'archive-behind-group',
+        message: `the group has committed ${committed}, the files end at ${next}`,
+        offsets: { from: next, next: committed },
+      })
+    }
+    if (end < next) {
+      this.#problems.add({
+        kind: 'archive-ahead-of-log',
+        message: `the files end at ${next}, Kafka's log at ${end}`,
+        offsets: { from: end, next },
+      })
+    }
+  }
+}
+
+function latest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.max(a, b)
+}
+
+/** @throws ArchiverError `DAMAGED`, where any verdict is not a proof. */
+export function throwUnlessProven(verdicts: readonly Verdict[], strays: number): void {
+  const failed = verdicts.filter(({ proven }) => !proven).length
+  if (failed === 0 && strays === 0) return
+  const what = [
+    ...(failed === 0 ? [] : [`${failed} of ${verdicts.length} partitions`]),
+    ...(strays === 0 ? [] : [`${strays} stray files`]),
+  ]
+  throw new ArchiverError('DAMAGED', `not proven: ${what.join(', ')}; see above`)
+}

@@ -1,0 +1,82 @@
+import { join } from 'node:path'
+import { CommitLog, namesIn } from '../files/catalog.ts'
+import { archiveMarker, manifestsDirectory, parseDataFileName, stagingDirectory } from '../files/path.ts'
+import { partitionKey, type TopicPartition } from '../record.ts'
+import { topicSegment } from '../segment.ts'
+
+const own = new Set([archiveMarker, manifestsDirectory, stagingDirectory, 'lost+found'])
+
+/**
+ * Everything in an archive that no manifest names, path by path relative to the root. `topics`: only files that say they are of these.
+ * Each file is looked up in the manifest that covers its first offset, so memory does not grow with the archive.
+ */
+export async function* strayFiles(
+  root: string,
+  partitions: readonly TopicPartition[],
+  topics: readonly string[] | undefined,
+): AsyncGenerator<string> {
+  const finder = new Finder(root, partitions)
+  const wanted = topics === undefined ? undefined : new Set(topics.map(topicSegment))
+  const isWanted = (name: string) => {
+    const topic = parseDataFileName(name)?.topic
+    return wanted === undefined || (topic !== undefined && wanted.has(topic))
+  }
+  for (const type of await namesIn(root)) {
+    if (own.has(type) || type.startsWith(`${archiveMarker}.`)) continue
+    if (!type.startsWith('type=')) {
+      if (wanted === undefined) yield type
+      continue
+    }
+    for (const day of await namesIn(join(root, type))) {
+      if (!day.startsWith('dt=')) {
+        if (isWanted(day)) yield `${type}/${day}`
+        continue
+      }
+      for (const hour of await namesIn(join(root, type, day))) {
+        const directory = `${type}/${day}/${hour}`
+        if (!hour.startsWith('hr=')) {
+          if (isWanted(hour)) yield directory
+          continue
+        }
+        for (const name of await namesIn(join(root, directory))) {
+          if (isWanted(name) && !(await finder.isCommitted(`${directory}/${name}`, name))) yield `${directory}/${name}`
+        }
+      }
+    }
+  }
+}
+
+class Finder {
+  readonly #root: string
+  readonly #partitions: ReadonlyMap<string, TopicPartition>
+  readonly #logs = new Map<string, CommitLog>()
+
+  constructor(root: string, partitions: readonly TopicPartition[]) {
+    this.#root = root
+    this.#partitions = new Map(
+      partitions.map((tp) => [partitionKey({ topic: topicSegment(tp.topic), partition: tp.partition }), tp]),
+    )
+  }
+
+  async isCommitted(path: string, name: string): Promise<boolean> {
+    const parsed = parseDataFileName(name)
+    if (parsed === undefined) return false
+    const key = partitionKey(parsed)
+    const tp = this.#partitions.get(key)
+    if (tp === undefined) return false
+    let log = this.#logs.get(key)
+    if (log === undefined) {
+      log = await CommitLog.open(this.#root, tp)
+      this.#logs.set(key, log)
+    }
+    if (await isIn(log, parsed.first, path)) return true
+    // A worker may have committed it since the log was listed.
+    await log.refresh()
+    return isIn(log, parsed.first, path)
+  }
+}
+
+async function isIn(log: CommitLog, first: number, path: string): Promise<boolean> {
+  const manifest = await log.covering(first).catch(() => undefined)
+  return manifest?.files.some((file) => file.path === path) ?? false
+}
