@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
-import { checkRunOptions, type RunOptions, typeSource, workerName } from '../config.ts'
+import { checkRunOptions, type RunOptions, typeSource, withoutCredentials, workerName } from '../config.ts'
 import { ElasticsearchSink } from '../elasticsearch/sink.ts'
 import { FilesSink } from '../files/sink.ts'
 import { createKafka } from '../kafka/client.ts'
@@ -38,10 +38,11 @@ export async function run(options: RunOptions): Promise<void> {
   const terminal = createTerminal(process.stdout)
   const log = createLogger({ level: options.logLevel, stream: terminal })
   const worker = workerName()
-  const kafka = createKafka({ brokers: options.brokers, clientId: `archiver-${worker}`, log })
+  const client = { brokers: options.brokers, clientId: `archiver-${worker}`, log }
   const source = new KafkaSource(
     {
-      kafka,
+      kafka: createKafka(client),
+      firstContact: createKafka({ ...client, retry: { retries: 2 } }),
       brokers: options.brokers,
       group: options.group,
       topics: options.topicsRegex ?? options.topics!,
@@ -70,7 +71,8 @@ export async function run(options: RunOptions): Promise<void> {
         shutdownTimeoutMs: options.shutdownTimeout * 1000,
       },
     })
-    for (const sink of sinks) await sink.start(() => archiver.relieved())
+    // Files last: where a server does not answer, no directory is made.
+    for (const sink of sinks.toReversed()) await sink.start(() => archiver.relieved())
     log.info(describeStart(options, worker, source.topics()))
     await work(archiver, sinks, terminal, log, options, signal)
   } finally {
@@ -148,6 +150,9 @@ function createSinks(
           bulkBytes: options.bulkBytes,
           bulkConcurrency: options.bulkConcurrency,
           bulkLingerMs: options.bulkLinger,
+          shardTimeoutMs: Math.min(20_000, options.elasticsearchTimeout * 500),
+          rejectBreaker: options.rejectBreaker,
+          rejectHoldMs: options.rejectHold * 60_000,
           memoryLimit: options.memoryBudget * elasticsearchShare,
           installTemplates: options.templates,
         },
@@ -163,7 +168,7 @@ function describeStart(options: RunOptions, worker: string, topics: readonly str
   if (options.files) into.push(`files in ${resolve(options.archiveDir)}`)
   if (options.elasticsearch !== undefined) {
     into.push(
-      `Elasticsearch at ${options.elasticsearchCloudId === undefined ? options.elasticsearch.join(', ') : 'the cloud id'} (${options.indexPrefix}*)`,
+      `Elasticsearch at ${options.elasticsearchCloudId === undefined ? options.elasticsearch.map(withoutCredentials).join(', ') : 'the cloud id'} (${options.indexPrefix}*)`,
     )
   }
   const from =

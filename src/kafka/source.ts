@@ -10,6 +10,8 @@ import type { FetchedMessage } from './record-set.ts'
 
 export interface KafkaSourceOptions {
   readonly kafka: Kafka
+  /** A client of the same cluster that gives up soon: at the start a person waits for the answer. */
+  readonly firstContact: Kafka
   readonly brokers: readonly string[]
   readonly group: string
   /** Topics by name, or all that a regular expression matches, now and later. */
@@ -82,12 +84,15 @@ export class KafkaSource implements Source {
   async connect(): Promise<void> {
     const { brokers, connectTimeoutMs, topics } = this.#options
     const where = brokers.join(', ')
+    const first = this.#options.firstContact.admin()
     try {
-      await withTimeout(this.#admin.connect(), connectTimeoutMs)
-      this.#clusterId = (await withTimeout(this.#admin.describeCluster(), connectTimeoutMs)).clusterId
+      await withTimeout(first.connect(), connectTimeoutMs)
+      this.#clusterId = (await withTimeout(first.describeCluster(), connectTimeoutMs)).clusterId
+      await first.disconnect()
+      await this.#admin.connect()
     } catch (error) {
       // Not awaited: kafkajs would wait for the connection that does not come.
-      this.#admin.disconnect().catch((later: unknown) => this.#log.debug(`disconnecting: ${messageOf(later)}`))
+      first.disconnect().catch((later: unknown) => this.#log.debug(`disconnecting: ${messageOf(later)}`))
       throw new ArchiverError(
         'UNREACHABLE',
         `Kafka at ${where} does not answer: ${messageOf(error)}; is it running, and is --brokers right?`,
