@@ -3,7 +3,7 @@ import { checkIndexPrefix } from './elasticsearch/index-name.ts'
 import { ArchiverError } from './errors.ts'
 import { parseTypePath, type TypeSource } from './line.ts'
 import { logLevels } from './log.ts'
-import { bytes, decimal, flag, integer, list, negatable, oneOf, pattern, text, type Values } from './options.ts'
+import { bytes, decimal, flag, integer, list, negatable, oneOf, pattern, secret, text, type Values } from './options.ts'
 
 /**
  * Every option of the archiver, once. Flags, variables, YAML keys, help and reference come from here; a room below gets plain
@@ -71,12 +71,25 @@ export const elasticsearchConnectionOptions = {
   ),
   elasticsearchCloudId: text({ explanation: 'Cloud id of an Elastic Cloud deployment, instead of nodes.' }),
   elasticsearchUser: text({ explanation: 'User for basic authentication.' }),
-  elasticsearchPassword: text({ explanation: 'Password for basic authentication; better given as a variable.' }),
-  elasticsearchApiKey: text({
-    explanation: 'API key, encoded in base64 as Kibana shows it; better given as a variable.',
+  elasticsearchPassword: secret(
+    text({ explanation: 'Password for basic authentication; better given as a variable.' }),
+  ),
+  elasticsearchPasswordFile: text({
+    placeholder: '<file>',
+    explanation: 'A file that holds the password, without or with a line break at its end.',
   }),
+  elasticsearchApiKey: secret(
+    text({ explanation: 'API key, encoded in base64 as Kibana shows it; better given as a variable.' }),
+  ),
+  elasticsearchApiKeyFile: text({ placeholder: '<file>', explanation: 'A file that holds the API key.' }),
   elasticsearchCa: text({ placeholder: '<file>', explanation: 'Certificate authority of the nodes, as a PEM file.' }),
   elasticsearchFingerprint: text({ explanation: 'SHA-256 fingerprint of the certificate authority of the nodes.' }),
+  elasticsearchHeaders: secret(
+    list({
+      placeholder: '<name: value,…>',
+      explanation: 'Headers to send with every request, for a proxy; better given as a variable.',
+    }),
+  ),
   elasticsearchTimeout: integer({ default: '60', min: 1, unit: 's', explanation: 'How long an answer may take.' }),
   elasticsearchGzip: flag({ default: false, explanation: 'Compress requests: worth it where the network is slow.' }),
   indexPrefix: text({ default: 'archive-', explanation: 'What the name of every index begins with.' }),
@@ -90,6 +103,21 @@ export const bulkOptions = {
     min: 1,
     max: 64,
     explanation: 'Most bulk requests in flight; it adapts below that.',
+  }),
+  rejectBreaker: integer({
+    default: '500',
+    min: 0,
+    max: 1_000_000,
+    explanation:
+      'Documents of an index of which, when more than half are refused for one reason, the index is held: a broken template, not bad documents. 0: never.',
+  }),
+  rejectHold: decimal({
+    default: '10',
+    min: 0,
+    max: 525_600,
+    unit: 'minutes',
+    explanation:
+      'How long such an index waits for its template or mapping to be mended. After that, what is refused goes to the rejected index.',
   }),
   bulkLinger: integer({
     default: '200',
@@ -188,7 +216,9 @@ export function checkRunOptions(options: RunOptions): void {
 export function checkElasticsearchOptions(options: Values<typeof elasticsearchConnectionOptions>): void {
   for (const node of options.elasticsearch ?? []) {
     if (!URL.canParse(node) || !/^https?:$/.test(new URL(node).protocol)) {
-      throw usage(`--elasticsearch: "${node}" is not allowed; expected http://host:port or https://host:port`)
+      throw usage(
+        `--elasticsearch: "${withoutCredentials(node)}" is not allowed; expected http://host:port or https://host:port`,
+      )
     }
   }
   try {
@@ -196,6 +226,41 @@ export function checkElasticsearchOptions(options: Values<typeof elasticsearchCo
   } catch (error) {
     throw usage(`--index-prefix: "${options.indexPrefix}" is not allowed; expected ${(error as Error).message}`)
   }
+  const password = options.elasticsearchPassword ?? options.elasticsearchPasswordFile
+  const apiKey = options.elasticsearchApiKey ?? options.elasticsearchApiKeyFile
+  if (options.elasticsearchPassword !== undefined && options.elasticsearchPasswordFile !== undefined) {
+    throw usage('--elasticsearch-password and --elasticsearch-password-file exclude each other')
+  }
+  if (options.elasticsearchApiKey !== undefined && options.elasticsearchApiKeyFile !== undefined) {
+    throw usage('--elasticsearch-api-key and --elasticsearch-api-key-file exclude each other')
+  }
+  if (options.elasticsearchUser !== undefined && apiKey !== undefined) {
+    throw usage('--elasticsearch-user and --elasticsearch-api-key exclude each other')
+  }
+  if (password !== undefined && options.elasticsearchUser === undefined) {
+    throw usage('--elasticsearch-password is of no use without --elasticsearch-user')
+  }
+  elasticsearchHeaders(options)
+}
+
+/** A URL as it may be shown. */
+export function withoutCredentials(url: string): string {
+  return url.replace(/^([a-z]+:\/\/)?[^/]*@/i, '$1')
+}
+
+/** The headers of `--elasticsearch-headers`. Throws ArchiverError `USAGE`, without showing a value. */
+export function elasticsearchHeaders(
+  options: Pick<Values<typeof elasticsearchConnectionOptions>, 'elasticsearchHeaders'>,
+): Readonly<Record<string, string>> | undefined {
+  if (options.elasticsearchHeaders === undefined) return undefined
+  const headers = options.elasticsearchHeaders.map((header, i) => {
+    const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*:\s*([\x20-\x7e]+)$/.exec(header) ?? []
+    if (name === undefined || value === undefined) {
+      throw usage(`--elasticsearch-headers: number ${i + 1} is not allowed; expected name: value`)
+    }
+    return [name.toLowerCase(), value] as const
+  })
+  return Object.fromEntries(headers)
 }
 
 /** Where the type of a message stands. Throws ArchiverError `USAGE`. */

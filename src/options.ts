@@ -21,6 +21,8 @@ export interface Option<T> {
   /** What `--no-<flag>` sets; absent where there is no such flag. */
   readonly negated?: { readonly value: T }
   readonly isSwitch: boolean
+  /** Its value is shown in no message. */
+  readonly isSecret?: boolean
 }
 
 export type Options = Readonly<Record<string, Option<unknown>>>
@@ -209,6 +211,11 @@ export function negatable<T>(option: Option<T>): Option<T | undefined> {
   return { ...option, negated: { value: undefined } }
 }
 
+/** The same option with a value that no message shows. */
+export function secret<T>(option: Option<T>): Option<T> {
+  return { ...option, isSecret: true }
+}
+
 /** `flushInterval` → `flush-interval`. */
 export function flagName(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
@@ -260,7 +267,8 @@ export function readOptions<O extends Options>(declared: O, sources: OptionSourc
     try {
       given.set(key, { value: declared[key]!.parse(raw), from: shown })
     } catch (error) {
-      throw usage(`${shown}: "${raw}" is not allowed; expected ${messageOf(error)}`)
+      const value = declared[key]!.isSecret === true ? 'the value' : `"${raw}"`
+      throw usage(`${shown}: ${value} is not allowed; expected ${messageOf(error)}`)
     }
   }
 

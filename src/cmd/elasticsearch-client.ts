@@ -1,21 +1,44 @@
-import type { elasticsearchConnectionOptions } from '../config.ts'
-import { Elasticsearch } from '../elasticsearch/client.ts'
+import { readFileSync } from 'node:fs'
+import { type elasticsearchConnectionOptions, elasticsearchHeaders } from '../config.ts'
+import { Elasticsearch, type ElasticsearchConnection } from '../elasticsearch/client.ts'
+import { ObservedElasticsearch } from '../elasticsearch/observed.ts'
+import { ArchiverError, messageOf } from '../errors.ts'
+import type { Observer } from '../observer.ts'
 import type { Values } from '../options.ts'
 
-/** The client that the options describe; `nodes` are those of `--elasticsearch`. */
+/**
+ * The client that the options describe; `nodes` are those of `--elasticsearch`.
+ * @throws ArchiverError `USAGE` where a file with a secret cannot be read.
+ */
 export function elasticsearchClient(
   nodes: readonly string[],
   options: Values<typeof elasticsearchConnectionOptions>,
+  observer?: Observer,
 ): Elasticsearch {
-  return new Elasticsearch({
+  const connection: ElasticsearchConnection = {
     nodes,
     cloudId: options.elasticsearchCloudId,
     username: options.elasticsearchUser,
-    password: options.elasticsearchPassword,
-    apiKey: options.elasticsearchApiKey,
+    password:
+      options.elasticsearchPassword ?? secretOf('--elasticsearch-password-file', options.elasticsearchPasswordFile),
+    apiKey: options.elasticsearchApiKey ?? secretOf('--elasticsearch-api-key-file', options.elasticsearchApiKeyFile),
     caFile: options.elasticsearchCa,
     caFingerprint: options.elasticsearchFingerprint,
+    headers: elasticsearchHeaders(options),
     compression: options.elasticsearchGzip,
     requestTimeoutMs: options.elasticsearchTimeout * 1000,
-  })
+  }
+  return observer === undefined ? new Elasticsearch(connection) : new ObservedElasticsearch(connection, observer)
+}
+
+function secretOf(flag: string, file: string | undefined): string | undefined {
+  if (file === undefined) return undefined
+  let secret: string
+  try {
+    secret = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    throw new ArchiverError('USAGE', `${flag} ${file} cannot be read: ${messageOf(error)}`)
+  }
+  if (secret === '') throw new ArchiverError('USAGE', `${flag} ${file} is empty`)
+  return secret
 }

@@ -71,6 +71,8 @@ const indexReasons = [
   /maximum (normal |frozen )?shards open;?$/,
   /^no such index \[/,
   /^index \[[^\]]*\] is closed/,
+  // The pipeline that the index names.
+  /^pipeline with id \[[^\]]*\] does not exist$/,
 ]
 
 const documentTypes = new Set([
@@ -128,7 +130,7 @@ export function isUnknown({ status, error }: BulkItem): boolean {
     error !== undefined &&
     judgeItem({ status, error }) === 'index' &&
     !indexTypes.has(error.type) &&
-    !indexReasons.some((reason) => reason.test(reasonOf(error)))
+    !isAboutTheIndex(error)
   )
 }
 

@@ -18,6 +18,10 @@ export interface PendingBatch {
 export interface Replacement {
   readonly index: string
   readonly source: Buffer
+  /** It has nothing of the value: what is left can hardly be refused. */
+  readonly valueOmitted?: boolean
+  /** Behind the record's own `_id`, where another record has that in this index. */
+  readonly idSuffix?: string
 }
 
 /** Records `[start, end)` of a batch, which go the same way. */
@@ -47,15 +51,14 @@ export function documentId({ topic, partition }: TopicPartition, offset: number)
  */
 export class BulkQueue {
   readonly #names: IndexNames
-  readonly #mostBytes: number
+  /** Bytes of a body, except where a single document is larger. May change at any time. */
+  mostBytes: number
   #parts: Part[] = []
-  #first = 0
   #bytes = 0
 
-  /** A body is at most `mostBytes`, except where a single document is larger. */
   constructor(names: IndexNames, mostBytes: number) {
     this.#names = names
-    this.#mostBytes = mostBytes
+    this.mostBytes = mostBytes
   }
 
   /** Bytes of the lines that wait. */
@@ -64,7 +67,7 @@ export class BulkQueue {
   }
 
   get isEmpty(): boolean {
-    return this.#first === this.#parts.length
+    return this.#parts.length === 0
   }
 
   push(part: Part): void {
@@ -74,14 +77,22 @@ export class BulkQueue {
 
   /** Puts parts before all that wait: they were tried and are older. */
   pushFirst(parts: readonly Part[]): void {
-    this.#parts = [...parts, ...this.#parts.slice(this.#first)]
-    this.#first = 0
+    this.#parts = parts.concat(this.#parts)
     for (const part of parts) this.#bytes += partBytes(part)
+  }
+
+  /** Forgets what was given up, and the memory of its lines with it. */
+  dropClosed(): void {
+    this.#parts = this.#parts.filter((part) => {
+      const dropped = part.pending.closed && part.probe !== true
+      if (dropped) this.#bytes -= partBytes(part)
+      return !dropped
+    })
   }
 
   /**
    * The next body of at most `limit` documents; undefined where nothing is left to send. `isHeld` says of which indices nothing is to
-   * be sent; their documents go to `hold`.
+   * be sent; their documents go to `hold`, as does a probe that was given up, so that another is sent.
    */
   take(
     isHeld: ((index: string) => boolean) | undefined,
@@ -89,14 +100,15 @@ export class BulkQueue {
     limit: number = Number.POSITIVE_INFINITY,
   ): BulkRequest | undefined {
     // Action lines are shorter than most lines; where they are not, the rest goes with the next body.
-    const body = new BulkBody(Math.min(this.#mostBytes, this.#bytes * 2 + 4096))
+    const body = new BulkBody(Math.min(this.mostBytes, this.#bytes * 2 + 4096))
     const parts: Part[] = []
     let documents = 0
-    while (this.#first < this.#parts.length && documents < limit && !body.full) {
-      const part = this.#parts[this.#first]!
+    while (this.#parts.length > 0 && documents < limit && !body.full) {
+      const part = this.#parts[0]!
       this.#bytes -= partBytes(part)
       if (part.pending.closed) {
-        this.#next()
+        if (part.probe === true) hold(indexOf(this.#names, part, part.start), part)
+        this.#parts.shift()
         continue
       }
       let begin = part.start
@@ -115,21 +127,13 @@ export class BulkQueue {
       if (i > begin) parts.push(begin === part.start && i === part.end ? part : { ...part, start: begin, end: i })
       if (i < part.end) {
         const rest = { ...part, start: i }
-        this.#parts[this.#first] = rest
+        this.#parts[0] = rest
         this.#bytes += partBytes(rest)
         break
       }
-      this.#next()
+      this.#parts.shift()
     }
     return documents === 0 ? undefined : { body: body.take(), parts, documents }
-  }
-
-  #next(): void {
-    this.#first++
-    if (this.#first > 1024 && this.#first * 2 > this.#parts.length) {
-      this.#parts = this.#parts.slice(this.#first)
-      this.#first = 0
-    }
   }
 }
 
@@ -165,7 +169,8 @@ class ActionLines {
 
   line(i: number): string {
     const typeIndex = this.#know(i)
-    return `${this.#headOfType[typeIndex]}${this.#part.pending.batch.offsets[i]}"}}\n`
+    const { pending, replacement } = this.#part
+    return `${this.#headOfType[typeIndex]}${pending.batch.offsets[i]}${replacement?.idSuffix ?? ''}"}}\n`
   }
 
   #know(i: number): number {

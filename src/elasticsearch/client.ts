@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { Client, type ClientOptions, errors, SniffingTransport } from '@elastic/elasticsearch'
+import { Client, type ClientOptions, errors, Serializer, SniffingTransport } from '@elastic/elasticsearch'
 import { ArchiverError, messageOf } from '../errors.ts'
+import type { BulkItem } from './answer.ts'
 
 /** How to reach Elasticsearch, as the options say. */
 export interface ElasticsearchConnection {
+  /** URLs; a user and password in them count where no other credentials are given. */
   readonly nodes: readonly string[]
   readonly username?: string | undefined
   readonly password?: string | undefined
@@ -29,8 +31,8 @@ export class RequestFailure extends Error {
   /** Elasticsearch's `error.type`, where the body had one. */
   readonly type: string | undefined
 
-  constructor(message: string, status: number | undefined, type: string | undefined, cause: unknown) {
-    super(message, { cause })
+  constructor(message: string, status: number | undefined, type: string | undefined) {
+    super(message)
     this.name = 'RequestFailure'
     this.status = status
     this.type = type
@@ -58,43 +60,73 @@ function transportFor(major: number): typeof SniffingTransport {
   }
 }
 
-/** A thin face of the official client: one call, no retries of its own, no parsing of answers that say "no errors". */
+const noErrors = '{"errors":false'
+/** Asks for what is needed to judge each document and no more: 26 bytes instead of 174 a document. */
+const bulkFilter = 'errors,items.*.error,items.*.status,items.*.failure_store'
+const storedItem = '{"create":{"status":201}}'
+
+/** An answer to a bulk request that says "no errors" is handed on unparsed: its items tell nothing that is needed. */
+class UnparsedBulk {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+
+  /** True where the answer is that of exactly so many documents, all created: then its length is known beforehand. */
+  isOf(documents: number): boolean {
+    return (
+      this.text.length === '{"errors":false,"items":[]}'.length + documents * (storedItem.length + 1) - 1 &&
+      this.text.endsWith(`${storedItem}]}`)
+    )
+  }
+}
+
+class BulkSerializer extends Serializer {
+  override deserialize<T>(json: string): T {
+    return json.startsWith(noErrors) ? (new UnparsedBulk(json) as T) : super.deserialize(json)
+  }
+}
+
+interface ParsedBulk {
+  readonly errors?: boolean
+  readonly items?: readonly Readonly<Record<string, BulkItem>>[]
+}
+
+/** A thin face of the official client: no parsing of answers that say "no errors", and errors without secrets or bodies in them. */
 export class Elasticsearch {
   readonly #connection: ElasticsearchConnection
   #client: Client
   #version = 'unknown'
 
   constructor(connection: ElasticsearchConnection) {
-    this.#connection = connection
+    this.#connection = withoutCredentials(connection)
     this.#client = this.#connect(8)
   }
 
   #connect(major: number): Client {
-    const {
-      nodes,
-      username,
-      password,
-      apiKey,
-      caFile,
-      caFingerprint,
-      cloudId,
-      headers,
-      compression,
-      requestTimeoutMs,
-    } = this.#connection
+    const { nodes, username, password, apiKey, caFile, caFingerprint, cloudId, headers, compression } = this.#connection
     const options: ClientOptions = {
       Transport: transportFor(major),
-      maxRetries: 0,
-      requestTimeout: requestTimeoutMs,
+      Serializer: BulkSerializer,
+      // Another node at once where one does not answer; a connection that the other side has closed is tried once more.
+      maxRetries: Math.max(1, nodes.length - 1),
+      requestTimeout: this.#connection.requestTimeoutMs,
       compression,
       ...(cloudId === undefined ? { nodes: [...nodes] } : { cloud: { id: cloudId } }),
       ...(apiKey === undefined ? {} : { auth: { apiKey } }),
       ...(username === undefined || apiKey !== undefined ? {} : { auth: { username, password: password ?? '' } }),
-      ...(caFile === undefined ? {} : { tls: { ca: readFileSync(caFile) } }),
+      ...(caFile === undefined ? {} : { tls: { ca: readCertificate(caFile) } }),
       ...(caFingerprint === undefined ? {} : { caFingerprint }),
+      // Where only a fingerprint is given it stands for the authority, which may be one that nobody knows.
+      ...(caFingerprint === undefined || caFile !== undefined ? {} : { tls: { rejectUnauthorized: false } }),
       ...(headers === undefined ? {} : { headers: { ...headers } }),
     }
-    return new Client(options)
+    try {
+      return new Client(options)
+    } catch (error) {
+      throw new ArchiverError('USAGE', `Elasticsearch's options do not go together: ${messageOf(error)}`)
+    }
   }
 
   /** The server's version, once `detect` has asked. */
@@ -102,25 +134,25 @@ export class Elasticsearch {
     return this.#version
   }
 
+  /** Where it is, for people: without credentials. */
+  get address(): string {
+    return this.#connection.cloudId === undefined ? this.#connection.nodes.join(', ') : 'the cloud id given'
+  }
+
   /**
    * Asks for the server's version and speaks its REST API from now on.
-   * @throws ArchiverError `UNREACHABLE` where it does not answer or refuses us.
+   * @throws ArchiverError `UNREACHABLE` where no node answers or we are refused.
    */
   async detect(): Promise<void> {
-    const where = this.#connection.cloudId === undefined ? this.#connection.nodes.join(', ') : 'the cloud id given'
+    const where = this.address
     try {
       this.#version = await this.#askVersion()
     } catch (error) {
-      const hint =
-        error instanceof RequestFailure && (error.status === 401 || error.status === 403)
-          ? 'check the user, password or API key'
-          : 'is it running, and is --elasticsearch right?'
-      throw new ArchiverError(
-        'UNREACHABLE',
-        `Elasticsearch at ${where}: ${messageOf(error)}; ${hint}`,
-        { elasticsearch: where },
-        error,
-      )
+      const refused = error instanceof RequestFailure && (error.status === 401 || error.status === 403)
+      const hint = refused ? 'check the user, password or API key' : 'is it running, and is --elasticsearch right?'
+      throw new ArchiverError('UNREACHABLE', `Elasticsearch at ${where}: ${messageOf(error)}; ${hint}`, {
+        elasticsearch: where,
+      })
     }
     const major = Number(this.#version.split('.')[0])
     if (major < 8) {
@@ -133,15 +165,50 @@ export class Elasticsearch {
   }
 
   async #askVersion(): Promise<string> {
-    // A minimal distribution has no handler for `GET /`.
+    // A minimal distribution has no handler for `GET /`; the nodes' versions need the cluster privilege `monitor`.
     const info = await this.request<{ version?: { number?: string } }>('GET', '/', { ignore: [400, 403, 404, 405] })
     if (info.body?.version?.number !== undefined) return info.body.version.number
     const nodes = await this.request<{ nodes: Record<string, { version: string }> }>('GET', '/_nodes', {
       query: { filter_path: 'nodes.*.version' },
     })
-    const [node] = Object.values(nodes.body.nodes)
+    const [node] = Object.values(nodes.body.nodes ?? {})
     if (node === undefined) throw new Error('it names no nodes')
     return node.version
+  }
+
+  /**
+   * One bulk request of so many documents. `timeoutMs`: how long the server waits for shards and new indices.
+   *
+   * @returns an item a document, in order; undefined where all of them were created.
+   * @throws RequestFailure where the request as a whole failed, or the answer is not one for these documents.
+   */
+  async bulk(
+    body: Buffer,
+    documents: number,
+    options: { readonly timeoutMs: number; readonly signal: AbortSignal },
+  ): Promise<readonly BulkItem[] | undefined> {
+    const answer = await this.request<UnparsedBulk | ParsedBulk | string>('POST', '/_bulk', {
+      bulkBody: body,
+      query: { filter_path: bulkFilter, timeout: `${Math.max(1, Math.round(options.timeoutMs))}ms` },
+      signal: options.signal,
+    })
+    if (answer.body instanceof UnparsedBulk && answer.body.isOf(documents)) return undefined
+    const parsed = answer.body instanceof UnparsedBulk ? parse(answer.body.text) : answer.body
+    if (typeof parsed !== 'object' || parsed === null || parsed.errors === undefined || !Array.isArray(parsed.items)) {
+      throw new RequestFailure('the answer is not that of Elasticsearch to a bulk request', undefined, undefined)
+    }
+    if (parsed.items.length !== documents) {
+      throw new RequestFailure(
+        `the answer has ${parsed.items.length} items for ${documents} documents`,
+        undefined,
+        undefined,
+      )
+    }
+    return (parsed as Required<ParsedBulk>).items.map((operation) => {
+      const [item] = Object.values(operation)
+      if (typeof item?.status !== 'number') throw new RequestFailure('an item has no status', undefined, undefined)
+      return item
+    })
   }
 
   /**
@@ -172,13 +239,36 @@ export class Elasticsearch {
         },
         {
           meta: true,
-          maxRetries: 0,
           ...(ignore === undefined ? {} : { ignore: [...ignore] }),
           ...(timeoutMs === undefined ? {} : { requestTimeout: timeoutMs }),
-          ...(signal === undefined ? {} : { signal }),
+          // The transport ends a request of its own timeout by an abort event on the signal it was given: never on a shared one.
+          ...(signal === undefined ? {} : { signal: timeoutMs === undefined ? signal : AbortSignal.any([signal]) }),
         },
       )
       return { status: answer.statusCode ?? 0, body: answer.body }
+    } catch (error) {
+      throw failureOf(error)
+    }
+  }
+
+  /**
+   * One request whose answer is wanted byte for byte: parsing and printing would change numbers that JavaScript does not have.
+   * @throws RequestFailure
+   */
+  async raw(
+    method: string,
+    path: string,
+    body: unknown,
+    query: Readonly<Record<string, string>> = {},
+  ): Promise<Buffer> {
+    try {
+      const answer = await this.#client.transport.request<NodeJS.ReadableStream>(
+        { method, path, body: body as Record<string, unknown>, querystring: { ...query } },
+        { meta: true, asStream: true },
+      )
+      const pieces: Buffer[] = []
+      for await (const piece of answer.body) pieces.push(piece as Buffer)
+      return Buffer.concat(pieces)
     } catch (error) {
       throw failureOf(error)
     }
@@ -189,15 +279,58 @@ export class Elasticsearch {
   }
 }
 
-/** The client's errors as what the sink judges. Their own messages may carry bodies and headers; only what is needed is kept. */
+function parse(text: string): ParsedBulk {
+  try {
+    return JSON.parse(text) as ParsedBulk
+  } catch {
+    throw new RequestFailure('the answer to a bulk request was cut off', undefined, undefined)
+  }
+}
+
+function readCertificate(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw new ArchiverError('USAGE', `--elasticsearch-ca ${file} cannot be read: ${messageOf(error)}`)
+  }
+}
+
+/** Credentials out of the URLs, so that no message shows them. */
+function withoutCredentials(connection: ElasticsearchConnection): ElasticsearchConnection {
+  let { username, password } = connection
+  const nodes = connection.nodes.map((node) => {
+    const url = new URL(node)
+    if (url.username === '' && url.password === '') return node
+    if (username === undefined) {
+      username = decodeURIComponent(url.username)
+      password = decodeURIComponent(url.password)
+    }
+    url.username = ''
+    url.password = ''
+    return url.href.replace(/\/$/, '')
+  })
+  return { ...connection, nodes, username, password }
+}
+
+/** The client's errors as what the sink judges. They carry bodies and headers, secrets among them: only words are kept. */
 function failureOf(error: unknown): RequestFailure {
   if (error instanceof errors.ResponseError) {
     const body = error.body as { error?: { type?: string; reason?: string } | string } | undefined
     const inner = typeof body?.error === 'object' ? body.error : undefined
     const status = error.statusCode
     const words = inner?.reason ?? (typeof body?.error === 'string' ? body.error : `status ${status}`)
-    return new RequestFailure(`${inner?.type ?? 'refused'} (${status}): ${words}`, status, inner?.type, error)
+    return new RequestFailure(`${inner?.type ?? 'refused'} (${status}): ${words}`, status, inner?.type)
   }
-  if (error instanceof errors.TimeoutError) return new RequestFailure('no answer in time', undefined, undefined, error)
-  return new RequestFailure(messageOf(error), undefined, undefined, error)
+  if (error instanceof errors.TimeoutError) return new RequestFailure('no answer in time', undefined, undefined)
+  if (error instanceof errors.ProductNotSupportedError) {
+    return new RequestFailure(
+      'what answers is not Elasticsearch (no header X-Elastic-Product): a proxy, or another product',
+      undefined,
+      undefined,
+    )
+  }
+  if (error instanceof errors.DeserializationError) {
+    return new RequestFailure('the answer is no JSON, or was cut off', undefined, undefined)
+  }
+  return new RequestFailure(messageOf(error), undefined, undefined)
 }

@@ -1,6 +1,6 @@
 /**
- * How many bulk requests are in flight: up while that helps, down at once when the engine says that it is too much. Pure: time
- * is an argument.
+ * How many bulk requests are in flight: up while that helps, down at once when the engine says that it is too much, or takes much
+ * longer than it did. Pure: time is an argument.
  *
  * It watches windows of a few requests. In a window that had work all the time it compares bytes per second with the window
  * before: one more request is kept where it brought at least `worthwhile`, and taken back where it did not; then it rests
@@ -14,6 +14,9 @@ export class AdaptiveConcurrency {
   #windowBytes = 0
   #before: { readonly limit: number; readonly bytesPerMs: number } | undefined
   #restWindows = 0
+  /** Smoothed ms that a request took; undefined until some were seen at about this limit. */
+  #usualMs: number | undefined
+  #seen = 0
 
   constructor(options: { first: number; most: number }) {
     this.#most = options.most
@@ -24,8 +27,15 @@ export class AdaptiveConcurrency {
     return this.#limit
   }
 
-  /** A request was answered. `saturated`: more was waiting, so that the limit is what held it back. */
-  succeeded(bytes: number, saturated: boolean, now: number): void {
+  /**
+   * A request was answered. `saturated`: more was waiting, so that the limit is what held it back. `tookMs`: how long its answer
+   * took; 0 where that is not known.
+   */
+  succeeded(bytes: number, saturated: boolean, now: number, tookMs = 0): void {
+    if (this.#isSlow(tookMs)) {
+      this.#lower(Math.max(1, this.#limit - 1), restAfterSlow)
+      return
+    }
     if (!saturated) {
       this.#beginWindow(undefined)
       return
@@ -43,10 +53,26 @@ export class AdaptiveConcurrency {
 
   /** The engine refused for lack of room (429), or did not answer in time. */
   overloaded(): void {
-    this.#limit = Math.max(1, this.#limit >> 1)
+    this.#lower(Math.max(1, this.#limit >> 1), restAfterOverload)
+  }
+
+  #lower(limit: number, restWindows: number): void {
+    this.#limit = limit
     this.#before = undefined
-    this.#restWindows = restAfterOverload
+    this.#restWindows = restWindows
+    this.#usualMs = undefined
+    this.#seen = 0
     this.#beginWindow(undefined)
+  }
+
+  /** Compares with what is usual, and learns it. One step down an alarm: what is usual is learnt anew after it. */
+  #isSlow(tookMs: number): boolean {
+    if (tookMs <= 0) return false
+    const usual = this.#usualMs
+    const slow = usual !== undefined && this.#seen >= learntAfter && tookMs >= slowMs && tookMs > usual * slowerTimes
+    this.#usualMs = usual === undefined ? tookMs : usual + (tookMs - usual) * smoothing
+    this.#seen++
+    return slow
   }
 
   #judge(bytesPerMs: number): void {
@@ -76,3 +102,9 @@ const windowRequestsPerSlot = 4
 const worthwhile = 1.03
 const restAfterTry = 20
 const restAfterOverload = 10
+const restAfterSlow = 10
+/** Garbage collection, a merge or a refresh makes single answers slow; below this nothing is an alarm. */
+const slowMs = 1000
+const slowerTimes = 3
+const learntAfter = 8
+const smoothing = 0.1

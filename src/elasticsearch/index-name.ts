@@ -45,6 +45,11 @@ export class IndexNames {
     return `${this.#prefix}_rejected-${indexDay(hour)}`
   }
 
+  /** All indices of refused documents, for a request path. */
+  get rejectedPattern(): string {
+    return `${this.#prefix}_rejected-*`
+  }
+
   #segment(type: RecordType): string {
     if (type.reserved) return type.name
     const known = this.#segments.get(type.name)

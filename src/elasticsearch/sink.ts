@@ -1,12 +1,25 @@
 import PQueue from 'p-queue'
+import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { lineStart, partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
-import { Backoff, sleep } from '../retry.ts'
+import { Backoff } from '../retry.ts'
 import type { Sink, SinkPosition } from '../sink.ts'
-import { type BulkItem, type ItemError, judgeItem, judgeRequest, reasonOf } from './answer.ts'
+import {
+  type BulkItem,
+  type ItemError,
+  isAboutShards,
+  isUnknown,
+  judgeItem,
+  judgeRequest,
+  kindOf,
+  reasonOf,
+  type Scope,
+} from './answer.ts'
+import { Breaker } from './breaker.ts'
 import { BulkQueue, type BulkRequest, documentId, indexOf, type Part, type PendingBatch } from './bulk.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
 import { AdaptiveConcurrency } from './concurrency.ts'
+import { HeldIndices, type HoldReason, probeDocuments } from './held-indices.ts'
 import { IndexNames } from './index-name.ts'
 import { type Rejection, rejectedDocument } from './rejected.ts'
 import { installTemplates } from './templates.ts'
@@ -19,6 +32,12 @@ export interface ElasticsearchSinkOptions {
   readonly bulkConcurrency: number
   /** How long a document may wait for others to fill a request, in ms. */
   readonly bulkLingerMs: number
+  /** How long the server may wait for a shard or a new index within a request, in ms; less than the request's own timeout. */
+  readonly shardTimeoutMs: number
+  /** Of how many documents of an index more than half must be refused for one reason to hold it; 0: never. */
+  readonly rejectBreaker: number
+  /** How long such an index is held before its documents are rejected after all, in ms. */
+  readonly rejectHoldMs: number
   /** Bytes of records in memory at which partitions are paused. */
   readonly memoryLimit: number
   readonly installTemplates: boolean
@@ -33,12 +52,12 @@ export interface ElasticsearchCounts {
   rejected: number
 }
 
-/** Documents of one index that waits for somebody to mend it. */
-interface HeldIndex {
-  readonly parts: Part[]
-  readonly reason: string
-  readonly backoff: Backoff
-  probing: boolean
+/** The sink does not get on: since when, and what a person was told of it. */
+interface Trouble {
+  readonly since: number
+  readonly message: string
+  tries: number
+  saidAt: number
 }
 
 interface MgetAnswer {
@@ -51,10 +70,14 @@ interface MgetAnswer {
 
 const firstRetryMs = 500
 const mostRetryMs = 30_000
-/** A held index is asked again with few documents, so that an index that stays closed costs nothing. */
-const probeDocuments = 50
 const mgetDocuments = 1000
-const bulkQuery = { filter_path: 'errors,items.*.error,items.*.status,items.*.failure_store' }
+/** A body is not made smaller than this, except for its documents' sake. */
+const leastBodyBytes = 64 * 1024
+const probeShardTimeoutMs = 1000
+/** For what no document can be blamed. */
+const forEver = { mostMs: Number.POSITIVE_INFINITY, forRefusals: false }
+/** What goes on is said again after this time. */
+const sayAgainMs = 60_000
 
 /**
  * Sends records to Elasticsearch, each under the `_id` that its position gives it, with operation `create`: whatever is sent twice
@@ -73,9 +96,15 @@ export class ElasticsearchSink implements Sink {
   readonly #queue: BulkQueue
   readonly #sending: PQueue
   readonly #concurrency: AdaptiveConcurrency
+  readonly #breaker: Breaker
+  readonly #held: HeldIndices
   readonly #pending = new Map<string, Set<PendingBatch>>()
+  readonly #failWrite = new WeakMap<PendingBatch, (error: unknown) => void>()
   readonly #heldByPartition = new Map<string, number>()
-  readonly #heldIndices = new Map<string, HeldIndex>()
+  /** Refusals that were held long enough: type and kind of the refusal. Their documents are rejected at once. */
+  readonly #givenWay = new Set<string>()
+  /** How often each kind of refusal came since it was last said. */
+  readonly #unsaidRejects = new Map<string, number>()
   readonly #warned = new Set<string>()
   readonly #stopping = new AbortController()
   readonly #backoff = new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs })
@@ -83,11 +112,16 @@ export class ElasticsearchSink implements Sink {
   #heldBytes = 0
   #openPartitions = 0
   #lingerTimer: NodeJS.Timeout | undefined
-  /** Someone waits for all that is queued: nothing lingers. */
-  #flushing = 0
+  #gateTimer: NodeJS.Timeout | undefined
+  #rejectsTimer: NodeJS.Timeout | undefined
+  /** Someone waits for all that is queued: nothing lingers until the queue is empty. */
+  #urgent = false
   /** No request begins before this moment (ms of `performance.now`): the last one failed. */
   #resumeAt = 0
-  #requestTrouble: string | undefined
+  #trouble: Trouble | undefined
+  #putOffSaidAt = Number.NEGATIVE_INFINITY
+  /** The largest body that the server takes, as far as its answers tell (413). */
+  #mostBodyBytes: number
 
   constructor(client: Elasticsearch, options: ElasticsearchSinkOptions, log: Logger) {
     this.#client = client
@@ -95,14 +129,24 @@ export class ElasticsearchSink implements Sink {
     this.#log = log
     this.#names = new IndexNames(options.indexPrefix)
     this.#queue = new BulkQueue(this.#names, options.bulkBytes)
+    this.#mostBodyBytes = options.bulkBytes
     this.#concurrency = new AdaptiveConcurrency({ first: 2, most: options.bulkConcurrency })
     this.#sending = new PQueue({ concurrency: this.#concurrency.limit })
+    this.#breaker = new Breaker(options.rejectBreaker)
+    this.#held = new HeldIndices({
+      log,
+      stopping: this.#stopping.signal,
+      sendProbe: (parts) => this.#sendProbe(parts),
+      release: (parts) => {
+        this.#queue.pushFirst(parts)
+        this.#pump()
+      },
+      expired: (index, reason) => this.#giveWay(index, reason),
+    })
   }
 
   get waiting(): string | undefined {
-    if (this.#requestTrouble !== undefined) return this.#requestTrouble
-    for (const [index, { reason }] of this.#heldIndices) return `${index} takes no documents: ${reason}`
-    return undefined
+    return this.#trouble?.message ?? this.#held.waiting
   }
 
   get heldBytes(): number {
@@ -128,7 +172,7 @@ export class ElasticsearchSink implements Sink {
     const ofPartition = this.#pending.get(key)
     // A partition that was given up: nobody waits for its records any more.
     if (ofPartition === undefined) return new Promise(() => {})
-    return new Promise<void>((resolve) => {
+    return new Promise<void>((resolve, reject) => {
       let settle: () => void = () => {}
       const done = new Promise<void>((settled) => {
         settle = settled
@@ -145,6 +189,7 @@ export class ElasticsearchSink implements Sink {
           if (!pending.closed) resolve()
         },
       }
+      this.#failWrite.set(pending, reject)
       ofPartition.add(pending)
       this.#changeHeld(key, batch.lines.length)
       this.#queue.push({ pending, start: 0, end: batch.count })
@@ -155,13 +200,9 @@ export class ElasticsearchSink implements Sink {
   async flush(tps: readonly TopicPartition[]): Promise<void> {
     const waited = tps.flatMap((tp) => [...(this.#pending.get(partitionKey(tp)) ?? [])])
     if (waited.length === 0) return
-    this.#flushing++
-    try {
-      this.#pump()
-      await Promise.all(waited.map(({ done }) => done))
-    } finally {
-      this.#flushing--
-    }
+    this.#urgent = true
+    this.#pump()
+    await Promise.all(waited.map(({ done }) => done))
   }
 
   async close(tp: TopicPartition): Promise<void> {
@@ -175,11 +216,14 @@ export class ElasticsearchSink implements Sink {
       pending.stored()
     }
     this.#heldByPartition.delete(key)
+    this.#queue.dropClosed()
+    this.#held.dropClosed()
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort()
-    clearTimeout(this.#lingerTimer)
+    for (const timer of [this.#lingerTimer, this.#gateTimer, this.#rejectsTimer]) clearTimeout(timer)
+    this.#sayRejects()
     this.#sending.clear()
     await this.#sending.onIdle()
     await this.#client.close()
@@ -200,145 +244,348 @@ export class ElasticsearchSink implements Sink {
     if (delta < 0) this.#relieved()
   }
 
+  // Requests.
+
   /** Makes requests of what waits, as many as may be in flight. */
   #pump(): void {
-    while (!this.#stopping.signal.aborted && this.#sending.pending + this.#sending.size < this.#concurrency.limit) {
-      if (this.#queue.isEmpty) return
-      if (this.#queue.bytes < this.#options.bulkBytes && this.#flushing === 0 && !this.#lingered()) return
-      const isHeld = this.#heldIndices.size === 0 ? undefined : (index: string) => this.#heldIndices.has(index)
-      const request = this.#queue.take(isHeld, (index, part) => this.#hold(index, part))
-      if (request === undefined) continue
-      void this.#sending.add(() => this.#send(request)).then(() => this.#pump())
-    }
-  }
-
-  /** True once what waits has waited long enough; until then a timer is set. */
-  #lingered(): boolean {
-    if (this.#lingerTimer === undefined) {
-      this.#lingerTimer = setTimeout(() => {
-        this.#flushing++
-        this.#pump()
-        this.#flushing--
-        this.#lingerTimer = undefined
-      }, this.#options.bulkLingerMs)
-    }
-    return false
-  }
-
-  /** Sends a request until it is answered, then sees to each of its documents. */
-  async #send(request: BulkRequest): Promise<void> {
-    for (;;) {
-      const delay = this.#resumeAt - performance.now()
-      if (delay > 0 && !(await sleep(delay, this.#stopping.signal))) return
-      try {
-        const { body } = await this.#client.request<{ errors?: boolean; items?: readonly Record<string, BulkItem>[] }>(
-          'POST',
-          '/_bulk',
-          { bulkBody: request.body, query: bulkQuery, signal: this.#stopping.signal },
-        )
-        this.counts.requests++
-        if (body.errors === undefined || (body.errors && body.items?.length !== request.documents)) {
-          throw new RequestFailure('the answer is not that of a bulk request', undefined, undefined, undefined)
-        }
-        this.#recovered()
-        this.#concurrency.succeeded(request.body.length, !this.#queue.isEmpty, performance.now())
-        this.#sending.concurrency = this.#concurrency.limit
-        if (body.errors) await this.#seeToItems(request, body.items!)
-        else this.#allStored(request)
+    if (this.#stopping.signal.aborted || this.#isGated()) return
+    while (this.#sending.pending + this.#sending.size < this.#concurrency.limit) {
+      if (this.#queue.isEmpty) {
+        this.#urgent = false
         return
-      } catch (error) {
-        if (this.#stopping.signal.aborted) return
-        if (!(error instanceof RequestFailure)) throw error
-        if (judgeRequest(error.status) === 'halve') {
-          this.#halve(request, error)
+      }
+      if (this.#queue.bytes < this.#queue.mostBytes && !this.#urgent) {
+        this.#linger()
+        return
+      }
+      const isHeld = this.#held.isEmpty ? undefined : (index: string) => this.#held.has(index)
+      const request = this.#queue.take(isHeld, (index, part) => this.#putAside(index, part))
+      if (request !== undefined) this.#start(request)
+    }
+  }
+
+  #linger(): void {
+    this.#lingerTimer ??= setTimeout(() => {
+      this.#lingerTimer = undefined
+      this.#urgent = true
+      this.#pump()
+    }, this.#options.bulkLingerMs)
+  }
+
+  #isGated(): boolean {
+    const delay = this.#resumeAt - performance.now()
+    if (delay <= 0) return false
+    this.#gateTimer ??= setTimeout(() => {
+      this.#gateTimer = undefined
+      this.#pump()
+    }, delay)
+    return true
+  }
+
+  /** Documents of a held index, as the queue comes to them; or a probe that was given up before it was sent. */
+  #putAside(index: string, part: Part): void {
+    const reason = this.#held.reasonOf(index)
+    if (reason !== undefined) this.#held.hold(index, part, reason)
+    else this.#queue.push(withoutProbe(part))
+    if (part.probe === true) this.#held.probed(index, false)
+  }
+
+  #sendProbe(parts: readonly Part[]): void {
+    if (this.#isGated()) {
+      this.#putBack(parts)
+      return
+    }
+    this.#queue.pushFirst(parts)
+    this.#takeAndStart(probeDocuments)
+  }
+
+  /** The first documents of the queue, held or not, whatever is in flight. */
+  #takeAndStart(documents: number): void {
+    const request = this.#queue.take(undefined, (index, part) => this.#putAside(index, part), documents)
+    if (request !== undefined) this.#start(request)
+  }
+
+  #start(request: BulkRequest): void {
+    void this.#sending
+      .add(() => this.#send(request))
+      .catch((error: unknown) => this.#broken(request, error))
+      .finally(() => this.#pump())
+  }
+
+  /** Something that must not happen: whoever wrote these records reads them again. */
+  #broken({ parts }: BulkRequest, error: unknown): void {
+    this.#log.error({ err: error }, `a bulk request ended in a fault of this program: ${messageOf(error)}`)
+    for (const { pending } of parts) this.#failWrite.get(pending)?.(error)
+  }
+
+  /** Sends a request once and sees to each of its documents; what is to be tried again is back in the queue then. */
+  async #send(request: BulkRequest): Promise<void> {
+    const { body, parts, documents } = request
+    if (this.#isGated()) {
+      this.#putBack(parts)
+      return
+    }
+    const timeoutMs = parts[0]?.probe === true ? probeShardTimeoutMs : this.#options.shardTimeoutMs
+    const startedAt = performance.now()
+    let items: readonly BulkItem[] | undefined
+    try {
+      items = await this.#client.bulk(body, documents, { timeoutMs, signal: this.#stopping.signal })
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return
+      if (!(error instanceof RequestFailure)) throw error
+      this.#requestFailed(request, error)
+      return
+    }
+    this.counts.requests++
+    const now = performance.now()
+    this.#concurrency.succeeded(body.length, !this.#queue.isEmpty, now, now - startedAt)
+    this.#sending.concurrency = this.#concurrency.limit
+    this.#queue.mostBytes = Math.min(this.#mostBodyBytes, this.#queue.mostBytes * 2)
+    if (items !== undefined) await this.#seeToItems(request, items)
+    else {
+      this.#recovered()
+      this.#allStored(request)
+    }
+  }
+
+  /** Parts come back to be sent again; a probe goes back to what is held. */
+  #putBack(parts: readonly Part[]): void {
+    this.#queue.pushFirst(parts.filter(({ probe }) => probe !== true))
+    for (const part of parts) if (part.probe === true) this.#putAside(indexOf(this.#names, part, part.start), part)
+  }
+
+  #requestFailed(request: BulkRequest, error: RequestFailure): void {
+    const { parts, documents, body } = request
+    const verdict = judgeRequest(error.status, error.type)
+    switch (verdict) {
+      case 'again':
+      case 'refused':
+        this.#putBack(parts)
+        this.#failed(error.message, verdict === 'refused')
+        return
+      case 'halve':
+      case 'bisect': {
+        this.counts.retries++
+        if (documents === 1) {
+          const part = parts[0]!
+          const index = indexOf(this.#names, part, part.start)
+          const type = verdict === 'halve' ? 'request_too_large' : (error.type ?? 'refused')
+          if (part.probe === true) this.#held.probed(index, true)
+          if (part.replacement?.valueOmitted === true) {
+            this.#held.hold(index, withoutProbe(part), { message: error.message, ...forEver })
+            return
+          }
+          this.#reject(part, part.start, { type, reason: error.message })
           return
         }
-        this.#failed(error.message, judgeRequest(error.status) === 'refused')
+        if (verdict === 'halve') this.#tooLarge(body.length)
+        const left = documents >> 1
+        this.#queue.pushFirst(splitParts(parts, left).flat())
+        this.#takeAndStart(left)
+        this.#takeAndStart(documents - left)
       }
     }
   }
 
+  /** The server said 413: bodies stay below what it refused. */
+  #tooLarge(bytes: number): void {
+    const most = Math.max(1024, bytes >> 1)
+    if (most >= this.#mostBodyBytes) return
+    this.#log.warn(
+      { bytes },
+      `Elasticsearch takes no request of ${bytes} bytes (http.max_content_length, or a proxy's limit); from now on they are smaller`,
+    )
+    this.#mostBodyBytes = most
+    this.#queue.mostBytes = Math.min(this.#queue.mostBytes, most)
+  }
+
   #recovered(): void {
-    if (this.#requestTrouble !== undefined) this.#log.info('Elasticsearch takes documents again')
-    this.#requestTrouble = undefined
+    if (this.#trouble !== undefined) {
+      const seconds = Math.round((performance.now() - this.#trouble.since) / 100) / 10
+      const { tries } = this.#trouble
+      this.#log.info({ seconds, tries }, `Elasticsearch takes documents again, after ${seconds} s and ${tries} tries`)
+      this.#trouble = undefined
+    }
     this.#backoff.reset()
     this.#resumeAt = 0
   }
 
-  /** A request failed as a whole: all requests wait, fewer come back. */
+  /** A request failed as a whole: all requests wait, fewer and smaller ones come back. */
   #failed(message: string, refused: boolean): void {
-    this.counts.retries++
-    this.#concurrency.overloaded()
-    this.#sending.concurrency = this.#concurrency.limit
     const now = performance.now()
-    // Others that were in flight failed for the same reason; one of them counts.
-    if (now < this.#resumeAt) return
-    const delay = this.#backoff.next()
-    this.#resumeAt = now + delay
-    if (this.#requestTrouble === undefined || refused) {
+    // Others that were in flight fail for the same reason; one of them counts.
+    const delay = this.#backOff(now)
+    if (delay === undefined) return
+    const last = this.#trouble
+    const isNews = last === undefined || last.message !== message || now - last.saidAt >= sayAgainMs
+    if (isNews) {
       this.#log[refused ? 'error' : 'warn'](
-        { retry_ms: delay },
+        { retry_ms: delay, tries: last?.tries ?? 0 },
         `Elasticsearch does not take documents: ${message}; nothing is lost, trying again until it does`,
       )
     }
-    this.#requestTrouble = message
-  }
-
-  /** A body was too large for the server (413): two halves; a single document becomes a reject. */
-  #halve(request: BulkRequest, error: RequestFailure): void {
-    this.counts.retries++
-    if (request.documents > 1) {
-      const [left, right] = splitParts(request.parts, request.documents >> 1)
-      this.#queue.pushFirst([...left, ...right.map((part) => ({ ...part }))])
-      this.#sendNow(request.documents >> 1)
-      return
+    this.#trouble = {
+      since: last?.since ?? now,
+      message,
+      tries: (last?.tries ?? 0) + 1,
+      saidAt: isNews ? now : last.saidAt,
     }
-    const [part] = request.parts
-    this.#reject(part!, part!.start, { type: 'request_too_large', reason: error.message })
   }
 
-  #sendNow(limit: number): void {
-    const request = this.#queue.take(undefined, () => {}, limit)
-    if (request !== undefined) void this.#sending.add(() => this.#send(request)).then(() => this.#pump())
+  /** Some documents of a request are to be sent again, others were taken. */
+  #putOff(documents: number, error: ItemError | undefined): void {
+    const now = performance.now()
+    this.#backOff(now)
+    if (now - this.#putOffSaidAt < sayAgainMs) return
+    this.#putOffSaidAt = now
+    const words = error === undefined ? 'no reason given' : `${error.type}: ${reasonOf(error)}`
+    this.#log.warn(
+      `Elasticsearch put off ${documents} documents of a request (${words}); they are sent again until it takes them`,
+    )
   }
 
-  async #seeToItems(request: BulkRequest, items: readonly Record<string, BulkItem>[]): Promise<void> {
+  /** Closes the gate for a while; undefined where it is closed already. */
+  #backOff(now: number): number | undefined {
+    this.counts.retries++
+    if (now < this.#resumeAt) return undefined
+    if (this.#concurrency.limit === 1) {
+      this.#queue.mostBytes = Math.max(Math.min(leastBodyBytes, this.#mostBodyBytes), this.#queue.mostBytes >> 1)
+    }
+    this.#concurrency.overloaded()
+    this.#sending.concurrency = this.#concurrency.limit
+    const delay = this.#backoff.next()
+    this.#resumeAt = now + delay
+    return delay
+  }
+
+  // Documents.
+
+  async #seeToItems({ parts, documents }: BulkRequest, items: readonly BulkItem[]): Promise<void> {
+    const judged = items.map((item) => judgeItem(item))
+    const tripped = this.#watchRefusals(parts, items, judged)
     const conflicts: Part[] = []
     const again: Part[] = []
+    let putOff: ItemError | undefined
+    const probes = new Map<string, { documents: number; refused: number }>()
     let position = 0
-    for (const part of request.parts) {
-      for (let i = part.start; i < part.end; i++) {
-        const item = Object.values(items[position++]!)[0]!
-        const one: Part = { ...part, start: i, end: i + 1 }
-        switch (judgeItem(item)) {
-          case 'stored':
-            this.#stored(part, 1)
-            break
-          case 'exists':
-            // In the rejected index nothing but this record has this id.
-            if (part.replacement === undefined) conflicts.push(one)
-            else this.#stored(part, 1)
-            break
-          case 'request':
-            again.push(withoutProbe(one))
-            break
-          case 'index':
-            this.#hold(indexOf(this.#names, part, i), one, item.error)
-            break
-          case 'document':
-            this.#reject(one, i, rejectionOf(item))
-            break
+    for (const part of parts) {
+      for (let i = part.start; i < part.end; i++, position++) {
+        const item = items[position]!
+        const scope = judged[position]!
+        const one: Part = withoutProbe({ ...part, start: i, end: i + 1 })
+        if (scope === 'stored') {
+          this.#stored(one, 1)
+          if (part.probe === true) count(probes, indexOf(this.#names, part, i), false)
+          continue
+        }
+        const index = indexOf(this.#names, part, i)
+        const reason = this.#reasonToHold(index, part, item, scope, tripped)
+        if (part.probe === true) count(probes, index, reason !== undefined || scope === 'request')
+        if (reason !== undefined) this.#held.hold(index, one, reason)
+        else if (scope === 'exists') conflicts.push(one)
+        else if (scope === 'document' || scope === 'index')
+          this.#reject(one, i, rejectionOf(item), kindOfRejection(item))
+        else {
+          putOff ??= item.error
+          again.push(one)
         }
       }
-      if (part.probe === true) this.#release(indexOf(this.#names, part, part.start))
     }
-    if (again.length > 0) {
-      this.#queue.pushFirst(again)
-      this.#failed(`${again.length} documents of a request were put off`, false)
-    }
+    for (const [index, { documents, refused }] of probes) this.#probed(index, documents, refused)
+    this.#queue.pushFirst(again)
+    if (again.length === documents) this.#failed(`${putOff?.type ?? 'put off'}: ${putOff?.reason ?? ''}`, false)
+    else if (again.length > 0) this.#putOff(again.length, putOff)
+    else this.#recovered()
     for (let start = 0; start < conflicts.length; start += mgetDocuments) {
       await this.#seeToConflicts(conflicts.slice(start, start + mgetDocuments))
     }
+  }
+
+  /** Why a refused document waits with its index; undefined where it is dealt with by itself. */
+  #reasonToHold(
+    index: string,
+    part: Part,
+    item: BulkItem,
+    scope: Scope,
+    tripped: ReadonlyMap<string, HoldReason>,
+  ): HoldReason | undefined {
+    switch (scope) {
+      case 'index': {
+        const message = wordsOf(item.error)
+        if (!isUnknown(item)) return { message, ...forEver }
+        const kind = kindOfRejection(item)
+        if (this.#givenWay.has(givenWayKey(index, kind))) return undefined
+        return { message, kind, mostMs: this.#options.rejectHoldMs, forRefusals: false }
+      }
+      case 'request':
+        return isAboutShards(item.error) ? { message: wordsOf(item.error), ...forEver } : undefined
+      case 'document': {
+        // Not even the envelope is taken: that is the rejected index's own fault.
+        if (part.replacement?.valueOmitted === true) return { message: wordsOf(item.error), ...forEver }
+        const held = this.#held.reasonOf(index)
+        if (this.#givenWay.has(givenWayKey(index, kindOfRejection(item)))) return undefined
+        return held?.forRefusals === true ? held : tripped.get(index)
+      }
+      default:
+        return undefined
+    }
+  }
+
+  /** Tells the breaker what became of the documents of each index. Returns the indices that are to be held now, and why. */
+  #watchRefusals(
+    parts: readonly Part[],
+    items: readonly BulkItem[],
+    judged: readonly Scope[],
+  ): ReadonlyMap<string, HoldReason> {
+    const tripped = new Map<string, HoldReason>()
+    if (this.#options.rejectBreaker === 0) return tripped
+    if (this.#breaker.isIdle && !judged.includes('document')) return tripped
+    const seen = new Map<string, { stored: number; refused: Map<string, number> }>()
+    let position = 0
+    for (const part of parts) {
+      for (let i = part.start; i < part.end; i++, position++) {
+        const scope = judged[position]!
+        if (part.replacement !== undefined || (scope !== 'stored' && scope !== 'document')) continue
+        const index = indexOf(this.#names, part, i)
+        let tally = seen.get(index)
+        if (tally === undefined) {
+          tally = { stored: 0, refused: new Map() }
+          seen.set(index, tally)
+        }
+        if (scope === 'stored') tally.stored++
+        else {
+          const kind = kindOfRejection(items[position]!)
+          tally.refused.set(kind, (tally.refused.get(kind) ?? 0) + 1)
+        }
+      }
+    }
+    for (const [index, { stored, refused }] of seen) {
+      const kind = this.#breaker.observe(index, stored, refused)
+      if (kind === undefined || this.#givenWay.has(givenWayKey(index, kind))) continue
+      tripped.set(index, {
+        message: `most of its documents are refused (${kind})`,
+        kind,
+        mostMs: this.#options.rejectHoldMs,
+        forRefusals: true,
+      })
+    }
+    return tripped
+  }
+
+  #probed(index: string, documents: number, refused: number): void {
+    const forRefusals = this.#held.reasonOf(index)?.forRefusals === true
+    const taken = forRefusals ? refused * 2 <= documents : refused === 0
+    if (taken && forRefusals) this.#breaker.reset(index)
+    this.#held.probed(index, taken)
+  }
+
+  /** Nobody mended it in time: from now on documents of this type that are refused so are rejected, one by one. */
+  #giveWay(index: string, { message, kind, mostMs }: HoldReason): void {
+    this.#log.error(
+      { index },
+      `${index} was not mended within ${Math.round(mostMs / 6000) / 10} minutes (${message}); what is refused of this type is kept in ${this.#names.rejectedPattern} from now on, until it is sent again by "archiver retry-rejected"`,
+    )
+    if (kind !== undefined) this.#givenWay.add(givenWayKey(index, kind))
   }
 
   /** A 409 is an acknowledgement once the stored record is the same one; a different one is a collision. */
@@ -346,7 +593,7 @@ export class ElasticsearchSink implements Sink {
     this.counts.conflicts += parts.length
     const docs = parts.map((part) => ({
       _index: indexOf(this.#names, part, part.start),
-      _id: documentId(part.pending.batch, part.pending.batch.offsets[part.start]!),
+      _id: documentId(part.pending.batch, part.pending.batch.offsets[part.start]!) + (part.replacement?.idSuffix ?? ''),
       _source: ['kafka.timestamp'],
     }))
     let answer: MgetAnswer
@@ -355,34 +602,55 @@ export class ElasticsearchSink implements Sink {
         body: { docs },
         signal: this.#stopping.signal,
       })
+      if (body.docs?.length !== docs.length) throw new RequestFailure('not an answer to _mget', undefined, undefined)
       answer = body
     } catch (error) {
       if (!(error instanceof RequestFailure)) throw error
       if (this.#stopping.signal.aborted) return
       // Sent again, they conflict again, and are looked at again.
       this.#queue.pushFirst(parts)
-      this.#failed(error.message, false)
+      this.#failed(error.message, judgeRequest(error.status) === 'refused')
       return
     }
+    const gone: Part[] = []
     parts.forEach((part, i) => {
-      const stored = answer.docs[i]
+      const { found, error, _source } = answer.docs[i]!
       const timestamp = part.pending.batch.timestamps[part.start]!
-      const found = stored?.found === true ? stored._source?.kafka?.timestamp : undefined
-      if (found === timestamp) this.#stored(part, 1)
-      else if (stored?.found === true) {
-        this.#reject(part, part.start, {
-          type: 'id_collision',
-          reason: `the index holds another record under this id, of Kafka timestamp ${found}; was the topic deleted and made again?`,
-        })
-      } else this.#queue.pushFirst([part])
+      if (error !== undefined) {
+        const message = `its documents cannot be read to compare them (${wordsOf(error)})`
+        this.#held.hold(docs[i]!._index, part, { message, ...forEver })
+      } else if (found !== true) gone.push(part)
+      else if (_source?.kafka?.timestamp === timestamp) this.#stored(part, 1)
+      else this.#collided(part, timestamp, _source?.kafka?.timestamp)
     })
+    // Deleted in the meantime: sent again they are created.
+    this.#queue.pushFirst(gone)
   }
 
-  #allStored({ parts }: BulkRequest): void {
+  #collided(part: Part, timestamp: number, found: number | undefined): void {
+    const { replacement } = part
+    if (replacement === undefined) {
+      this.#reject(part, part.start, {
+        type: 'id_collision',
+        reason: `the index holds another record under this id, of Kafka timestamp ${found}; was the topic deleted and made again?`,
+      })
+    } else if (replacement.idSuffix === undefined) {
+      // Even among the rejects another record has this id.
+      this.#queue.push({ ...part, replacement: { ...replacement, idSuffix: `+${timestamp}` } })
+    } else this.#stored(part, 1)
+  }
+
+  #allStored({ parts, documents }: BulkRequest): void {
+    if (!this.#breaker.isIdle) {
+      const all: Scope[] = new Array<Scope>(documents).fill('stored')
+      this.#watchRefusals(parts, [], all)
+    }
+    const probes = new Map<string, number>()
     for (const part of parts) {
       this.#stored(part, part.end - part.start)
-      if (part.probe === true) this.#release(indexOf(this.#names, part, part.start))
+      if (part.probe === true) probes.set(indexOf(this.#names, part, part.start), part.end - part.start)
     }
+    for (const [index, documents] of probes) this.#probed(index, documents, 0)
   }
 
   #stored({ pending, replacement }: Part, documents: number): void {
@@ -393,102 +661,82 @@ export class ElasticsearchSink implements Sink {
   }
 
   /** Keeps a record that will never be taken as it is findable, in the rejected index. */
-  #reject(part: Part, i: number, rejection: Rejection): void {
+  #reject(part: Part, i: number, rejection: Rejection, kind: string = rejection.type): void {
     const { batch } = part.pending
     if (part.pending.closed) return
-    const tooLarge = part.replacement !== undefined
-    this.counts.rejected++
+    const again = part.replacement !== undefined
     const type = batch.types[batch.typeIndexes[i]!]!.name
-    this.#warnOnce(`${type}: ${rejection.type}`, () => ({
-      message: `Elasticsearch refused a document of type ${type}: ${rejection.reason.slice(0, 300)}; such documents are kept in ${this.#names.rejected(batch.hours[i]!)}`,
-      details: {
-        topic: batch.topic,
-        partition: batch.partition,
-        offset: batch.offsets[i]!,
-        type,
-        error: rejection.type,
-        sample: batch.lines.toString('utf8', lineStart(batch, i), Math.min(batch.ends[i]!, lineStart(batch, i) + 300)),
-      },
-    }))
-    const replacement = {
-      index: this.#names.rejected(batch.hours[i]!),
-      source: rejectedDocument(batch, i, rejection, !tooLarge),
+    const index = this.#names.rejected(batch.hours[i]!)
+    if (!again) {
+      this.counts.rejected++
+      this.#sayReject(`${type}: ${kind}`, () => ({
+        message: `Elasticsearch refused a document of type ${type}: ${rejection.reason.slice(0, 300)}; such documents are kept in ${index}`,
+        details: {
+          topic: batch.topic,
+          partition: batch.partition,
+          offset: batch.offsets[i]!,
+          type,
+          error: rejection.type,
+          sample: batch.lines.toString(
+            'utf8',
+            lineStart(batch, i),
+            Math.min(batch.ends[i]!, lineStart(batch, i) + 300),
+          ),
+        },
+      }))
     }
+    // Refused as a reject too, it is kept without its value.
+    const source = rejectedDocument(batch, i, rejection, !again)
+    const replacement = { index, source, valueOmitted: again }
     this.#queue.push({ pending: part.pending, start: i, end: i + 1, replacement })
   }
 
-  /** Says a thing once a kind; after that it is only counted. */
-  #warnOnce(kind: string, describe: () => { message: string; details: Record<string, unknown> }): void {
-    if (this.#warned.has(kind)) return
+  /** Says a kind of reject at once the first time; after that it is counted, and the counts are said once a minute. */
+  #sayReject(kind: string, describe: () => { message: string; details: Record<string, unknown> }): void {
+    if (this.#warned.has(kind)) {
+      this.#unsaidRejects.set(kind, (this.#unsaidRejects.get(kind) ?? 0) + 1)
+      this.#rejectsTimer ??= setTimeout(() => {
+        this.#rejectsTimer = undefined
+        this.#sayRejects()
+      }, sayAgainMs)
+      return
+    }
     if (this.#warned.size >= 1000) this.#warned.clear()
     this.#warned.add(kind)
     const { message, details } = describe()
     this.#log.warn(details, message)
   }
 
-  /** Puts a document aside until its index takes documents again. */
-  #hold(index: string, part: Part, error?: ItemError): void {
-    let held = this.#heldIndices.get(index)
-    if (held === undefined) {
-      const reason = error === undefined ? 'unknown' : `${error.type}: ${reasonOf(error)}`
-      held = { parts: [], reason, probing: false, backoff: new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs }) }
-      this.#heldIndices.set(index, held)
-      this.#log.error(
-        { index, error: error?.type },
-        `${index} takes no documents: ${reason}; its records wait, the others go on`,
-      )
-      this.#probeLater(index, held)
-    } else if (part.probe === true && held.probing) {
-      held.probing = false
-      this.#probeLater(index, held)
+  #sayRejects(): void {
+    for (const [kind, count] of this.#unsaidRejects) {
+      this.#log.warn({ count }, `Elasticsearch refused ${count} more documents: ${kind}`)
     }
-    const last = held.parts.at(-1)
-    const joins =
-      last !== undefined &&
-      last.pending === part.pending &&
-      last.end === part.start &&
-      last.replacement === undefined &&
-      part.replacement === undefined
-    if (joins) held.parts[held.parts.length - 1] = { ...last, end: part.end }
-    else held.parts.push(withoutProbe(part))
+    this.#unsaidRejects.clear()
   }
+}
 
-  #probeLater(index: string, held: HeldIndex): void {
-    const delay = held.backoff.next()
-    void sleep(delay, this.#stopping.signal).then((slept) => {
-      if (slept) this.#probe(index, held)
-    })
-  }
+function count(probes: Map<string, { documents: number; refused: number }>, index: string, refused: boolean): void {
+  const tally = probes.get(index) ?? { documents: 0, refused: 0 }
+  probes.set(index, tally)
+  tally.documents++
+  if (refused) tally.refused++
+}
 
-  /** Sends a few documents of a held index to see whether it takes them. */
-  #probe(index: string, held: HeldIndex): void {
-    const open = held.parts.filter(({ pending }) => !pending.closed)
-    held.parts.length = 0
-    const first = open.shift()
-    if (first === undefined) {
-      this.#heldIndices.delete(index)
-      return
-    }
-    const end = Math.min(first.end, first.start + probeDocuments)
-    if (end < first.end) open.unshift({ ...first, start: end })
-    held.parts.push(...open)
-    held.probing = true
-    this.#queue.pushFirst([{ ...first, end, probe: true }])
-    this.#sendNow(end - first.start)
-  }
-
-  /** A probe came back. If none of it was held again, the index takes documents. */
-  #release(index: string): void {
-    const held = this.#heldIndices.get(index)
-    if (held === undefined || !held.probing) return
-    this.#heldIndices.delete(index)
-    this.#log.info({ index }, `${index} takes documents again`)
-    this.#queue.pushFirst(held.parts)
-  }
+/** The index without its day: what was not mended for one day is not waited for on the next. */
+function givenWayKey(index: string, kind: string): string {
+  return `${index.slice(0, index.lastIndexOf('-'))} ${kind}`
 }
 
 function withoutProbe({ probe: _, ...part }: Part): Part {
   return part
+}
+
+function wordsOf(error: ItemError | undefined): string {
+  return error === undefined ? 'no reason given' : `${error.type}: ${reasonOf(error)}`
+}
+
+function kindOfRejection({ error }: BulkItem): string {
+  return error === undefined ? 'failure_store' : kindOf(error)
 }
 
 function rejectionOf(item: BulkItem): Rejection {
