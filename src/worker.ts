@@ -52,9 +52,17 @@ export interface WorkerCounts {
   bytes: number
   /** Records that each sink acknowledged. */
   readonly acknowledged: Map<string, number>
+  /** Bytes of their lines. */
+  readonly acknowledgedBytes: Map<string, number>
   lostOffsets: number
   rebalances: number
   fenced: number
+}
+
+/** What is kept of a batch until it is acknowledged: its offsets, records and bytes. */
+interface DeliveredRange extends OffsetRange {
+  readonly count: number
+  readonly bytes: number
 }
 
 /** The state of one partition, for status lines. */
@@ -115,6 +123,7 @@ export class Worker {
       records: 0,
       bytes: 0,
       acknowledged: new Map(parts.sinks.map(({ name }) => [name, 0])),
+      acknowledgedBytes: new Map(parts.sinks.map(({ name }) => [name, 0])),
       lostOffsets: 0,
       rebalances: 0,
       fenced: 0,
@@ -367,7 +376,7 @@ export class Worker {
     this.counts.records += batch.count
     this.counts.bytes += batch.lines.length
     // Files acknowledge only at their flush: what waits for that keeps the range, and not the lines.
-    const range = { from: batch.from, next: batch.next, count: batch.count }
+    const range = { from: batch.from, next: batch.next, count: batch.count, bytes: batch.lines.length }
     for (const sink of this.#sinks) {
       sink.write(batch).then(
         () => this.#acknowledged(partition, sink, range),
@@ -376,13 +385,15 @@ export class Worker {
     }
   }
 
-  #acknowledged({ tracker, backoff }: Partition, sink: Sink, range: OffsetRange & { readonly count: number }): void {
+  #acknowledged({ tracker, backoff }: Partition, sink: Sink, range: DeliveredRange): void {
     if (tracker!.closed) return
     const before = tracker!.committable
     tracker!.acknowledge(sink.name, range)
     // Only what all sinks hold is progress: one that goes on must not hurry the retries of one that is in trouble.
     if (tracker!.committable > before) backoff.reset()
-    this.counts.acknowledged.set(sink.name, this.counts.acknowledged.get(sink.name)! + range.count)
+    const { acknowledged, acknowledgedBytes } = this.counts
+    acknowledged.set(sink.name, acknowledged.get(sink.name)! + range.count)
+    acknowledgedBytes.set(sink.name, acknowledgedBytes.get(sink.name)! + range.bytes)
     faultPoint('worker.acknowledged')
   }
 
