@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { committedAndEnds, createScenario, stagedFiles } from '../helpers/scenario.ts'
+import { createTopic, produce, uniqueName, until, withAdmin } from '../helpers/servers.ts'
+import { accountFor, dataFiles, offsetsOf, readDocuments, readFiles } from '../helpers/stores.ts'
+
+const nothing = { missing: [], duplicates: [], unexpected: [] }
+const message = (i: number) => ({ key: `k${i}`, value: JSON.stringify({ type: `object.${i % 3}`, i }) })
+const messages = (from: number, next: number) => [...offsetsOf(from, next)].map(message)
+
+test('a restart continues where the last run ended; a third run does nothing new', async (t) => {
+  const topic = await createTopic(t, { stem: 'restart' })
+  const { root, prefix, group, untilEnd } = await createScenario(t)
+  const counted = async (next: number) => {
+    assert.deepEqual(accountFor(new Map([[`${topic}/0`, offsetsOf(0, next)]]), await readFiles(root)), nothing)
+    assert.deepEqual(accountFor(new Map([[`${topic}/0`, offsetsOf(0, next)]]), await readDocuments(prefix)), nothing)
+    const { committed, end } = (await committedAndEnds(t, group, [topic])).get(`${topic}/0`)!
+    assert.deepEqual([committed, end], [next, next])
+  }
+  await produce(t, topic, messages(0, 2000))
+  assert.equal((await untilEnd('--topics', topic)).code, 0)
+  await counted(2000)
+  await produce(t, topic, messages(2000, 3500))
+  assert.equal((await untilEnd('--topics', topic)).code, 0)
+  await counted(3500)
+  const before = await dataFiles(root)
+  assert.equal((await untilEnd('--topics', topic)).code, 0)
+  assert.deepEqual(await dataFiles(root), before)
+  await counted(3500)
+})
+
+test('SIGTERM in the middle flushes and commits: exit code 143, and the next run goes on', async (t) => {
+  const topic = await createTopic(t, { stem: 'sigterm', partitions: 2 })
+  const { root, prefix, group, start, untilEnd } = await createScenario(t)
+  const half = 20_000
+  const both = messages(0, 2 * half).map((one, i) => ({ ...one, partition: i % 2 }))
+  await produce(t, topic, both)
+  const first = start('--topics', topic, '--flush-interval', '0.2')
+  await until('first files', async () => (await dataFiles(root).catch(() => [])).length > 0)
+  first.child.kill('SIGTERM')
+  assert.equal(await first.ended, 143, first.output())
+  assert.deepEqual(await stagedFiles(root), [])
+  for (const [key, { committed }] of await committedAndEnds(t, group, [topic])) {
+    const inFiles = (await readFiles(root)).filter(({ topic, partition }) => `${topic}/${partition}` === key)
+    assert.equal(inFiles.length, Math.max(0, committed), `${key}: what the files hold is what was committed`)
+  }
+  await produce(t, topic, messages(0, 100))
+  assert.equal((await untilEnd('--topics', topic)).code, 0)
+  const expected = () =>
+    new Map([
+      [`${topic}/0`, offsetsOf(0, half + 100)],
+      [`${topic}/1`, offsetsOf(0, half)],
+    ])
+  assert.deepEqual(accountFor(expected(), await readFiles(root)), nothing)
+  assert.deepEqual(accountFor(expected(), await readDocuments(prefix)), nothing)
+})
+
+test('a topic made later that the regular expression matches is picked up, and no other', async (t) => {
+  const stem = uniqueName('regex')
+  const early = await createTopic(t, { stem: `${stem}.early` })
+  const other = await createTopic(t, { stem: 'not-wanted' })
+  const { root, prefix, start } = await createScenario(t)
+  await produce(t, early, messages(0, 50))
+  await produce(t, other, messages(0, 50))
+  const archiver = start('--topics-regex', `^${stem}\\.`, '--topics-refresh', '1', '--flush-interval', '0.2')
+  const inFiles = async (topic: string) =>
+    (await readFiles(root).catch(() => [])).filter((one) => one.topic === topic).length
+  await until('the topic that was there', async () => (await inFiles(early)) === 50)
+  const late = await createTopic(t, { stem: `${stem}.late` })
+  await produce(t, late, messages(0, 70))
+  await produce(t, early, messages(50, 60))
+  await until('the topic made later', async () => (await inFiles(late)) === 70 && (await inFiles(early)) === 60)
+  archiver.child.kill('SIGTERM')
+  assert.equal(await archiver.ended, 143, archiver.output())
+  const expected = () =>
+    new Map([
+      [`${early}/0`, offsetsOf(0, 60)],
+      [`${late}/0`, offsetsOf(0, 70)],
+    ])
+  assert.deepEqual(accountFor(expected(), await readFiles(root)), nothing)
+  assert.deepEqual(accountFor(expected(), await readDocuments(prefix)), nothing)
+})
+
+test('an operator who resets the group to the beginning gets no second copy', async (t) => {
+  const topic = await createTopic(t, { stem: 'reset' })
+  const { root, prefix, group, untilEnd } = await createScenario(t)
+  await produce(t, topic, messages(0, 500))
+  assert.equal((await untilEnd('--topics', topic)).code, 0)
+  const before = await dataFiles(root)
+  const admin = await withAdmin(t)
+  await admin.setOffsets({ groupId: group, topic, partitions: [{ partition: 0, offset: '0' }] })
+  await produce(t, topic, messages(500, 600))
+  assert.equal((await untilEnd('--topics', topic)).code, 0)
+  const expected = () => new Map([[`${topic}/0`, offsetsOf(0, 600)]])
+  assert.deepEqual(accountFor(expected(), await readFiles(root)), nothing)
+  assert.deepEqual(accountFor(expected(), await readDocuments(prefix)), nothing)
+  assert.deepEqual(
+    (await dataFiles(root)).filter((path) => before.includes(path)),
+    before,
+  )
+})
