@@ -177,11 +177,15 @@ export const workerOptions = {
     unit: 's',
     explanation: 'How long the last flush may take after a signal.',
   }),
+  statusDocuments: flag({
+    default: true,
+    explanation: 'Write no documents about what the worker does to archiver-status-<yyyy.mm> in Elasticsearch.',
+  }),
   statusInterval: integer({
     default: '30',
     min: 1,
     unit: 's',
-    explanation: 'How often a log line says what is going on, where no terminal shows it.',
+    explanation: 'How often a log line, where no terminal shows it, and status documents say what is going on.',
   }),
 }
 

@@ -7,11 +7,13 @@ import { createKafka } from '../kafka/client.ts'
 import { KafkaSource } from '../kafka/source.ts'
 import { LineEncoder } from '../line.ts'
 import { createLogger, type Logger } from '../log.ts'
+import { Observations, type Observer } from '../observer.ts'
 import { Coordinator } from '../offsets/coordinator.ts'
 import type { Sink } from '../sink.ts'
 import { Worker } from '../worker.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { signalled } from './program.ts'
+import { startStatusDocuments } from './status-documents.ts'
 import { accountOf, StatusReporter } from './status-line.ts'
 import { createTerminal, type Terminal } from './terminal.ts'
 
@@ -56,7 +58,8 @@ export async function run(options: RunOptions): Promise<void> {
   let sinks: readonly Sink[] = []
   try {
     const coordinator = new Coordinator(sinkNames(options))
-    sinks = createSinks(options, worker, source.clusterId, coordinator, log)
+    const observations = new Observations()
+    sinks = createSinks(options, worker, source.clusterId, coordinator, observations, log)
     const archiver = new Worker({
       source,
       sinks,
@@ -74,7 +77,12 @@ export async function run(options: RunOptions): Promise<void> {
     // Files last: where a server does not answer, no directory is made.
     for (const sink of sinks.toReversed()) await sink.start(() => archiver.relieved())
     log.info(describeStart(options, worker, source.topics()))
-    await work(archiver, sinks, terminal, log, options, signal)
+    const status = startStatusDocuments(options, { name: worker, worker: archiver, sinks, observations }, log)
+    try {
+      await work(archiver, sinks, terminal, log, options, signal)
+    } finally {
+      await status?.stop()
+    }
   } finally {
     terminal.close()
     for (const sink of sinks) await sink.stop()
@@ -120,6 +128,7 @@ function createSinks(
   worker: string,
   clusterId: string,
   coordinator: Coordinator,
+  observer: Observer,
   log: Logger,
 ): readonly Sink[] {
   const sinks: Sink[] = []
@@ -136,6 +145,7 @@ function createSinks(
           flushBytes: options.flushBytes,
           memoryLimit: options.memoryBudget * filesShare,
           committedOffset: (tp) => coordinator.committedOffset(tp),
+          observer,
         },
         log,
       ),
@@ -144,7 +154,7 @@ function createSinks(
   if (options.elasticsearch !== undefined) {
     sinks.push(
       new ElasticsearchSink(
-        elasticsearchClient(options.elasticsearch, options),
+        elasticsearchClient(options.elasticsearch, options, observer),
         {
           indexPrefix: options.indexPrefix,
           bulkBytes: options.bulkBytes,

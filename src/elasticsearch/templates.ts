@@ -41,6 +41,8 @@ export function readTemplates(indexPrefix: string): Template[] {
 function forPrefix(template: Template, indexPrefix: string): Template {
   if (template.api === '_component_template' || indexPrefix === shippedPrefix) return template
   const patterns = template.body.index_patterns as string[]
+  // What is about the workers is shared by all archives of a cluster.
+  if (!patterns.some((pattern) => pattern.startsWith(shippedPrefix))) return template
   return {
     ...template,
     name: `${indexPrefix}${template.name}`,

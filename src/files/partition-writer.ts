@@ -38,6 +38,8 @@ export interface WriterContext extends BucketContext {
   readonly committedOffset: (tp: TopicPartition) => number | undefined
   /** Milliseconds that only move forward. */
   readonly now: () => number
+  /** A flush was committed, and took so long, in ms. */
+  readonly flushed: (ms: number) => void
 }
 
 interface Waiter {
@@ -255,8 +257,9 @@ export class PartitionWriter {
   }
 
   async #commit(range: StagedRange): Promise<void> {
-    const { root, worker, onFile, log } = this.#context
+    const { root, worker, onFile, log, now, flushed } = this.#context
     const tp = this.#tp
+    const startedAt = now()
     await Promise.all([...range.buckets.values()].map((bucket) => bucket.complete()))
     faultPoint('files.written')
     await Promise.all([...range.buckets.values()].map((bucket) => bucket.sync()))
@@ -307,6 +310,7 @@ export class PartitionWriter {
       },
       'flushed',
     )
+    flushed(now() - startedAt)
     await this.#removeForeign()
   }
 

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import PQueue from 'p-queue'
 import type { Logger } from '../log.ts'
+import type { Observer } from '../observer.ts'
 import { partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
 import type { Sink, SinkPosition } from '../sink.ts'
 import { claimArchive } from './archive.ts'
@@ -20,6 +21,8 @@ export interface FilesSinkOptions {
   /** Bytes of lines in memory at which partitions are paused. */
   readonly memoryLimit: number
   readonly committedOffset: (tp: TopicPartition) => number | undefined
+  /** Hears of flushes. */
+  readonly observer?: Observer
 }
 
 /** Above this part of the memory limit the largest buckets are written as they are … */
@@ -58,6 +61,7 @@ export class FilesSink implements Sink {
       log,
       committedOffset: options.committedOffset,
       now: () => performance.now(),
+      flushed: (ms) => options.observer?.done('files', ms),
       onFile: (task) => this.#files.add(task),
       held: (delta) => this.#changeHeld(delta),
     }

@@ -1,0 +1,233 @@
+import { hostname } from 'node:os'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { RunOptions } from '../config.ts'
+import { type StatusDocument, StatusWriter } from '../elasticsearch/status.ts'
+import type { Logger } from '../log.ts'
+import type { Observations } from '../observer.ts'
+import { partitionKey } from '../record.ts'
+import type { Sink } from '../sink.ts'
+import type { PartitionStatus, Worker } from '../worker.ts'
+import { elasticsearchClient } from './elasticsearch-client.ts'
+
+const sampleMs = 1000
+/** Of more partitions than this only those with the most lag or the oldest records have documents. */
+const mostPartitions = 100
+
+/** Begins to write status documents; undefined where there is no Elasticsearch, or they are not wanted. */
+export function startStatusDocuments(
+  options: RunOptions,
+  parts: Omit<StatusParts, 'memoryBudget'> & { readonly name: string },
+  log: Logger,
+): { stop(): Promise<void> } | undefined {
+  if (options.elasticsearch === undefined || !options.statusDocuments) return undefined
+  const documents = new StatusDocuments({ ...parts, memoryBudget: options.memoryBudget })
+  const writer = new StatusWriter({
+    client: elasticsearchClient(options.elasticsearch, options),
+    origin: { worker: parts.name, host: hostname(), group: options.group, index_prefix: options.indexPrefix },
+    documents: (intervalS) => documents.take(intervalS),
+    intervalMs: options.statusInterval * 1000,
+    log,
+  })
+  return {
+    stop: async () => {
+      await writer.stop()
+      documents.stop()
+    },
+  }
+}
+
+/** What status documents are made of. */
+export interface StatusParts {
+  readonly worker: Pick<Worker, 'counts' | 'status'>
+  readonly sinks: readonly Pick<Sink, 'name' | 'heldBytes' | 'waiting'>[]
+  readonly observations: Observations
+  readonly memoryBudget: number
+}
+
+/** Looks at a worker every second, and says every half-minute what it saw. */
+export class StatusDocuments {
+  readonly #parts: StatusParts
+  readonly #ages = new UnacknowledgedAges()
+  readonly #timer: NodeJS.Timeout
+  readonly #delay = monitorEventLoopDelay()
+  readonly #startedAt = performance.now()
+  #cpu = process.cpuUsage()
+  #before: Totals
+  #paused = new Set<string>()
+  #pauses = 0
+
+  constructor(parts: StatusParts) {
+    this.#parts = parts
+    this.#before = totalsOf(parts.worker.counts)
+    this.#delay.enable()
+    this.#timer = setInterval(() => this.#sample(), sampleMs)
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    this.#delay.disable()
+  }
+
+  #sample(): readonly PartitionStatus[] {
+    const partitions = this.#parts.worker.status()
+    this.#ages.sample(partitions, performance.now())
+    const paused = new Set(
+      partitions.filter(({ state, waiting }) => state === 'open' && waiting !== undefined).map(partitionKey),
+    )
+    for (const key of paused) if (!this.#paused.has(key)) this.#pauses++
+    this.#paused = paused
+    return partitions
+  }
+
+  /** What to say now; counts are those since the last call, which was `intervalS` seconds ago. */
+  take(intervalS: number): StatusDocument[] {
+    const { worker, sinks, observations, memoryBudget } = this.#parts
+    const partitions = this.#sample()
+    const { latencies, events } = observations.take()
+    const totals = totalsOf(worker.counts)
+    const before = this.#before
+    this.#before = totals
+    const ages = new Map(partitions.map((tp) => [partitionKey(tp), this.#ages.of(tp, performance.now())]))
+    const told = mostToTell(partitions, ages)
+    const cpu = process.cpuUsage(this.#cpu)
+    this.#cpu = process.cpuUsage()
+    const memory = process.memoryUsage()
+    const delayMs = this.#delay.max / 1e6
+    this.#delay.reset()
+
+    const documents: StatusDocument[] = [
+      {
+        kind: 'worker',
+        records: totals.records - before.records,
+        bytes: totals.bytes - before.bytes,
+        lag: partitions.reduce((sum, { lag }) => sum + (lag ?? 0), 0),
+        oldest_unacknowledged_s: Math.max(0, ...ages.values()),
+        partitions: partitions.length,
+        partitions_omitted: partitions.length - told.length,
+        paused: this.#paused.size,
+        rebalances: totals.rebalances - before.rebalances,
+        fenced: totals.fenced - before.fenced,
+        uptime_s: (performance.now() - this.#startedAt) / 1000,
+        cpu_share: (cpu.user + cpu.system) / 1e6 / Math.max(intervalS, 0.001),
+        event_loop_delay_ms: Number.isFinite(delayMs) ? delayMs : 0,
+        memory: {
+          rss_bytes: memory.rss,
+          heap_bytes: memory.heapUsed,
+          held_bytes: sinks.reduce((sum, { heldBytes }) => sum + heldBytes, 0),
+          budget_bytes: memoryBudget,
+        },
+      },
+    ]
+    for (const { name, heldBytes, waiting } of sinks) {
+      const latency = latencies.get(name)
+      documents.push({
+        kind: 'sink',
+        sink: name,
+        records: totals.acknowledged(name) - before.acknowledged(name),
+        bytes: totals.acknowledgedBytes(name) - before.acknowledgedBytes(name),
+        held_bytes: heldBytes,
+        operations: latency?.operations ?? 0,
+        ...(latency === undefined ? {} : { latency_ms: { mean: latency.mean, max: latency.max } }),
+        ...(waiting === undefined ? {} : { waiting }),
+      })
+    }
+    for (const { topic, partition, state, position, committed, lag, waiting } of told) {
+      const key = partitionKey({ topic, partition })
+      documents.push({
+        kind: 'partition',
+        topic,
+        partition,
+        topic_partition: key,
+        state,
+        oldest_unacknowledged_s: ages.get(key)!,
+        ...(position === undefined ? {} : { position }),
+        ...(committed === undefined ? {} : { committed }),
+        ...(lag === undefined ? {} : { lag }),
+        ...(waiting === undefined ? {} : { waiting }),
+      })
+    }
+    for (const event of events) documents.push({ kind: 'event', ...event })
+    const lost = totals.lostOffsets - before.lostOffsets
+    if (lost > 0) {
+      documents.push({
+        kind: 'event',
+        event: 'gap',
+        reason: 'offsets were gone from Kafka before they were read',
+        count: lost,
+      })
+    }
+    if (this.#pauses > 0) {
+      documents.push({ kind: 'event', event: 'pause', reason: 'a partition waited for the sinks', count: this.#pauses })
+    }
+    this.#pauses = 0
+    return documents
+  }
+}
+
+interface Totals {
+  readonly records: number
+  readonly bytes: number
+  readonly lostOffsets: number
+  readonly rebalances: number
+  readonly fenced: number
+  readonly acknowledged: (sink: string) => number
+  readonly acknowledgedBytes: (sink: string) => number
+}
+
+function totalsOf(counts: Worker['counts']): Totals {
+  const { records, bytes, lostOffsets, rebalances, fenced } = counts
+  const acknowledged = new Map(counts.acknowledged)
+  const acknowledgedBytes = new Map(counts.acknowledgedBytes)
+  return {
+    records,
+    bytes,
+    lostOffsets,
+    rebalances,
+    fenced,
+    acknowledged: (sink) => acknowledged.get(sink) ?? 0,
+    acknowledgedBytes: (sink) => acknowledgedBytes.get(sink) ?? 0,
+  }
+}
+
+function mostToTell(
+  partitions: readonly PartitionStatus[],
+  ages: ReadonlyMap<string, number>,
+): readonly PartitionStatus[] {
+  if (partitions.length <= mostPartitions) return partitions
+  const weight = (tp: PartitionStatus) =>
+    (tp.waiting === undefined ? 0 : 1e15) + (tp.lag ?? 0) + ages.get(partitionKey(tp))!
+  return [...partitions].sort((a, b) => weight(b) - weight(a)).slice(0, mostPartitions)
+}
+
+/**
+ * How long the oldest record of a partition has waited to be committed, from samples of where it stood: what was read between two
+ * samples counts as read at the earlier one. Pure: time is an argument, in ms.
+ */
+export class UnacknowledgedAges {
+  /** By partition, ascending: a position, and when it was last seen there. The first is at or below what is committed. */
+  readonly #positions = new Map<string, { readonly position: number; at: number }[]>()
+
+  sample(partitions: readonly PartitionStatus[], now: number): void {
+    const sampled = new Set<string>()
+    for (const { topic, partition, position, committed } of partitions) {
+      if (position === undefined) continue
+      const key = partitionKey({ topic, partition })
+      sampled.add(key)
+      // A partition whose position went back was opened anew: its records are read again.
+      const seen = (this.#positions.get(key) ?? []).filter((earlier) => earlier.position <= position)
+      const last = seen.at(-1)
+      if (last?.position === position) last.at = now
+      else seen.push({ position, at: now })
+      const held = seen.findLastIndex((earlier) => earlier.position <= (committed ?? Number.NEGATIVE_INFINITY))
+      this.#positions.set(key, seen.slice(Math.max(0, held)))
+    }
+    for (const key of this.#positions.keys()) if (!sampled.has(key)) this.#positions.delete(key)
+  }
+
+  /** In seconds; 0 where everything that was read is committed. */
+  of({ topic, partition, position, committed }: PartitionStatus, now: number): number {
+    const [first] = this.#positions.get(partitionKey({ topic, partition })) ?? []
+    if (first === undefined || position === undefined || (committed !== undefined && position <= committed)) return 0
+    return Math.max(0, now - first.at) / 1000
+  }
+}
