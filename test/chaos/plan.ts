@@ -1,0 +1,133 @@
+import { faultPoints } from '../../src/fault.ts'
+
+/** What `--faults` names. */
+export const faultKinds = ['kill', 'stop', 'term', 'broker', 'elasticsearch', 'disk'] as const
+export type FaultKind = (typeof faultKinds)[number]
+
+/** One thing that will be broken, and when; all of it follows from the seed. */
+export type Fault = { readonly atMs: number; readonly kind: FaultKind } & (
+  | { readonly action: 'kill' | 'term'; readonly worker: number }
+  | { readonly action: 'crash'; readonly point: string }
+  | { readonly action: 'freeze'; readonly worker: number; readonly ms: number }
+  | { readonly action: 'scale'; readonly workers: number }
+  | { readonly action: 'broker-kill' | 'broker-restart' | 'broker-away' | 'broker-freeze'; readonly ms: number }
+  | {
+      readonly action:
+        | 'engine-429'
+        | 'engine-503'
+        | 'engine-cut'
+        | 'engine-mute'
+        | 'engine-stall'
+        | 'engine-html'
+        | 'engine-kill'
+        | 'engine-restart'
+        | 'engine-freeze'
+      readonly ms: number
+    }
+  | { readonly action: 'disk-full' | 'disk-read-only' | 'disk-forbidden'; readonly ms: number }
+)
+
+export interface PlanOptions {
+  readonly seed: number
+  readonly seconds: number
+  readonly workers: number
+  readonly kinds: readonly FaultKind[]
+  readonly sessionTimeoutMs: number
+  /** Mean time between two faults, in ms. */
+  readonly everyMs: number
+}
+
+/** Numbers from 0 to 1 that follow from a seed (mulberry32). */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** How often a kind comes, against the others. */
+const weights: Readonly<Record<FaultKind, number>> = {
+  kill: 6,
+  stop: 3,
+  term: 4,
+  broker: 1.5,
+  elasticsearch: 5,
+  disk: 2,
+}
+const mostWorkers = 6
+
+/** The faults of a run, in order of time. The first comes after the workers have begun, the last leaves time to see what it did. */
+export function makePlan(options: PlanOptions): Fault[] {
+  const random = seeded(options.seed)
+  const between = (low: number, high: number) => Math.round(low + (high - low) * random())
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!
+  const total = options.kinds.reduce((sum, kind) => sum + weights[kind], 0)
+  const kindOf = (roll: number): FaultKind => {
+    let rest = roll * total
+    for (const kind of options.kinds) {
+      rest -= weights[kind]
+      if (rest < 0) return kind
+    }
+    return options.kinds.at(-1)!
+  }
+  const faults: Fault[] = []
+  let atMs = 8000
+  while (atMs < options.seconds * 1000 - 3000) {
+    const kind = kindOf(random())
+    const worker = Math.floor(random() * mostWorkers)
+    switch (kind) {
+      case 'kill':
+        if (random() < 0.5) faults.push({ atMs, kind, action: 'kill', worker })
+        else faults.push({ atMs, kind, action: 'crash', point: `${pick(faultPoints)}:${between(1, 4)}` })
+        break
+      case 'stop':
+        faults.push({ atMs, kind, action: 'freeze', worker, ms: options.sessionTimeoutMs + between(500, 6000) })
+        break
+      case 'term':
+        if (random() < 0.6) faults.push({ atMs, kind, action: 'term', worker })
+        else
+          faults.push({
+            atMs,
+            kind,
+            action: 'scale',
+            workers: random() < 0.5 ? options.workers : between(1, mostWorkers),
+          })
+        break
+      case 'broker': {
+        const action = pick(['broker-kill', 'broker-restart', 'broker-away', 'broker-freeze'] as const)
+        faults.push({ atMs, kind, action, ms: action === 'broker-away' ? between(8000, 20_000) : between(2000, 8000) })
+        break
+      }
+      case 'elasticsearch': {
+        const gentle = random() < 0.85
+        const action = gentle
+          ? pick([
+              'engine-429',
+              'engine-503',
+              'engine-cut',
+              'engine-mute',
+              'engine-mute',
+              'engine-stall',
+              'engine-html',
+              'engine-freeze',
+            ] as const)
+          : pick(['engine-kill', 'engine-restart'] as const)
+        faults.push({ atMs, kind, action, ms: between(1500, 6000) })
+        break
+      }
+      case 'disk':
+        faults.push({
+          atMs,
+          kind,
+          action: pick(['disk-full', 'disk-full', 'disk-read-only', 'disk-forbidden'] as const),
+          ms: between(2000, 8000),
+        })
+        break
+    }
+    atMs += between(options.everyMs * 0.4, options.everyMs * 1.6)
+  }
+  return faults
+}

@@ -1,0 +1,494 @@
+import { randomBytes } from 'node:crypto'
+import { chown, mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Admin } from 'kafkajs'
+import { messageOf } from '../../src/errors.ts'
+import { createKafka } from '../../src/kafka/client.ts'
+import { createLogger } from '../../src/log.ts'
+import type { Stack } from '../../stack/stack-control.ts'
+import { Expected, isClean, type StoreAccount } from './account.ts'
+import { Disk, diskBytes } from './disk.ts'
+import { Load, type LoadTopic } from './load.ts'
+import { readKafka } from './plain-consumer.ts'
+import { type Fault, type FaultKind, makePlan } from './plan.ts'
+import { BreakableProxy, type ProxyMode } from './proxy.ts'
+import { type ChainAccount, checkChains, documentsHeld, filesHeld } from './stores.ts'
+import { type ChaosWorker, Workers } from './workers.ts'
+
+export interface ChaosOptions {
+  readonly stack: Stack
+  /** For the archive and the logs of the workers. */
+  readonly dir: string
+  readonly seconds: number
+  readonly workers: number
+  readonly kinds: readonly FaultKind[]
+  readonly seed: number
+  /** Records a second. */
+  readonly rate: number
+  /** Mean time between two faults, in ms. */
+  readonly everyMs: number
+  readonly sessionTimeoutMs: number
+  readonly flushIntervalSeconds: number
+  /** How long the workers may take for what is left once all is well, in seconds. */
+  readonly drainSeconds: number
+  /** Leaves archive, indices and topics. */
+  readonly keep: boolean
+}
+
+/** What a run found. */
+export interface ChaosAccount {
+  readonly seed: number
+  readonly records: number
+  readonly faults: number
+  readonly faultsByAction: Readonly<Record<string, number>>
+  readonly workersStarted: number
+  readonly diedAtFaultPoints: number
+  readonly failedStarts: number
+  readonly brokenBulkRequests: number
+  readonly drainedSeconds: number
+  /** The longest time that a committed offset stood lower than it had been, in seconds. */
+  readonly longestRegressionSeconds: number
+  readonly files: StoreAccount
+  readonly elasticsearch: StoreAccount
+  readonly chains: ChainAccount
+  /** Everything that is wrong besides records: workers that ended by themselves, lag that stayed, files as a whole. */
+  readonly problems: readonly string[]
+}
+
+/** Whether a run proves what it should. */
+export function isProven(account: ChaosAccount): boolean {
+  const { files, elasticsearch, chains, problems } = account
+  return (
+    isClean(files) &&
+    isClean(elasticsearch) &&
+    chains.problems.length === 0 &&
+    chains.lost === 0 &&
+    problems.length === 0
+  )
+}
+
+/** Where a run tells how it goes. */
+export interface ChaosProgress {
+  readonly say: (line: string) => void
+  readonly status: (line: string) => void
+}
+
+const types = ['object.one', 'object.two', 'object.three', 'Order placed/v2']
+const unprivileged = 65_534
+const stopDeadlineMs = 120_000
+
+/** Breaks things by the plan of the seed while records come, heals all, lets the workers finish, and takes account. */
+export async function runChaos(options: ChaosOptions, progress: ChaosProgress): Promise<ChaosAccount> {
+  const { stack, seconds, seed, rate } = options
+  const name = `chaos-${seed}-${randomBytes(3).toString('hex')}`
+  const indexPrefix = `${name}-`
+  const topics: readonly LoadTopic[] = [
+    { name: `${name}-a`, partitions: 4, transactional: false },
+    { name: `${name}-b`, partitions: 3, transactional: false },
+    { name: `${name}-compacted`, partitions: 2, transactional: false },
+    { name: `${name}-transactions`, partitions: 2, transactional: true },
+  ]
+  const runDir = join(options.dir, name)
+  await mkdir(runDir, { recursive: true })
+  const isRoot = process.getuid?.() === 0
+  const disk = new Disk(join(runDir, 'archive'), diskBytes(seconds))
+  if (options.kinds.includes('disk')) await disk.mount()
+  await mkdir(disk.path, { recursive: true })
+  if (isRoot) await chown(disk.path, unprivileged, unprivileged)
+  await stack.start()
+  const proxy = new BreakableProxy(stack.elasticsearchUrl)
+  const proxyUrl = await proxy.start()
+  const kafka = createKafka({
+    brokers: [stack.brokers],
+    clientId: 'chaos',
+    log: createLogger({ level: 'silent', stream: process.stderr }),
+    retry: { retries: 2 },
+  })
+  const admin = kafka.admin()
+  const workers = new Workers({
+    argv: workerArguments(options, { name, topics, archiveDir: disk.path, proxyUrl, brokers: stack.brokers }),
+    logDir: runDir,
+    restartMs: 1000,
+    ...(isRoot ? { uid: unprivileged } : {}),
+  })
+  const load = new Load({ kafka, seed, topics, types, rate, seconds })
+  const problems: string[] = []
+  try {
+    await admin.connect()
+    await createTopics(admin, topics)
+    const plan = makePlan({ ...options, seconds })
+    progress.say(
+      `seed ${seed}: ${plan.length} faults in ${seconds} s, ${rate} records/s in ${topics.length} topics, ${options.workers} workers, logs in ${runDir}`,
+    )
+    if (options.kinds.includes('disk') && !disk.isMounted)
+      progress.say('no tmpfs may be mounted here: the disk is only forbidden, never full or read-only')
+    const watch = new CommitWatch(admin, name, topics)
+    watch.start()
+    workers.scale(options.workers)
+    load.start()
+    const breaker = new Breaker({ stack, proxy, disk, workers, problems, progress })
+    await breaker.run(
+      plan,
+      seconds,
+      () => `${breaker.executed} of ${plan.length} faults, ${load.sent} records sent, ${workers.live.length} workers`,
+      progress.status,
+    )
+    await load.stop()
+    proxy.heal()
+    workers.scale(options.workers)
+    progress.say(`healed; ${load.sent} records sent, of which ${load.aborted} aborted; waiting for lag 0`)
+    const drainStarted = performance.now()
+    const behind = await watch.untilDrained(options.drainSeconds, progress.status)
+    const drainedSeconds = (performance.now() - drainStarted) / 1000
+    if (behind.length > 0) problems.push(`lag stays after ${options.drainSeconds} s: ${behind.join(', ')}`)
+    await watch.stop()
+    await workers.stop(stopDeadlineMs)
+    problems.push(...workers.unexpectedEnds)
+
+    progress.status('reading Kafka')
+    const expected = new Expected({
+      indexPrefix,
+      compacted: topics.filter((topic) => isCompacted(topic)).map((topic) => topic.name),
+    })
+    await expected.read(
+      readKafka(
+        stack.settings.cacheDir,
+        stack.brokers,
+        topics.map((topic) => topic.name),
+      ),
+      (records) => progress.status(`reading Kafka: ${records} records`),
+    )
+    const files = await expected.account('files', filesHeld(disk.path, problems), (records) =>
+      progress.status(`reading files: ${records} records`),
+    )
+    const elasticsearch = await expected.account(
+      'elasticsearch',
+      documentsHeld(stack.elasticsearchUrl, indexPrefix, expected.partitions),
+      (records) => progress.status(`reading Elasticsearch: ${records} documents`),
+    )
+    progress.status('reading manifests')
+    const chains = await checkChains(disk.path, expected)
+    return {
+      seed,
+      records: expected.records,
+      faults: breaker.executed,
+      faultsByAction: Object.fromEntries([...breaker.byAction].sort()),
+      workersStarted: workers.starts,
+      diedAtFaultPoints: workers.diedAtFaultPoint,
+      failedStarts: workers.failedStarts,
+      brokenBulkRequests: proxy.broken,
+      drainedSeconds,
+      longestRegressionSeconds: watch.longestRegressionSeconds,
+      files,
+      elasticsearch,
+      chains,
+      problems,
+    }
+  } finally {
+    await workers.abandon()
+    await load.stop()
+    await proxy.stop()
+    if (!options.keep) {
+      await admin.deleteTopics({ topics: topics.map((topic) => topic.name) }).catch(() => {}) // Only tidying up.
+      await deleteIndices(stack.elasticsearchUrl, indexPrefix)
+      await disk.unmount()
+      await rm(disk.path, { recursive: true, force: true })
+    }
+    await admin.disconnect()
+  }
+}
+
+function isCompacted({ name }: LoadTopic): boolean {
+  return name.endsWith('-compacted')
+}
+
+async function createTopics(admin: Admin, topics: readonly LoadTopic[]): Promise<void> {
+  await admin.createTopics({
+    waitForLeaders: true,
+    topics: topics.map((topic) => ({
+      topic: topic.name,
+      numPartitions: topic.partitions,
+      replicationFactor: 1,
+      // Small segments, or nothing would be compacted within the run.
+      configEntries: isCompacted(topic)
+        ? [
+            { name: 'cleanup.policy', value: 'compact' },
+            { name: 'segment.bytes', value: String(2 ** 20) },
+            { name: 'min.cleanable.dirty.ratio', value: '0.1' },
+          ]
+        : [],
+    })),
+  })
+}
+
+function workerArguments(
+  options: ChaosOptions,
+  run: { name: string; topics: readonly LoadTopic[]; archiveDir: string; proxyUrl: string; brokers: string },
+): string[] {
+  return [
+    'run',
+    ...['--brokers', run.brokers],
+    ...['--topics', run.topics.map(({ name }) => name).join(',')],
+    ...['--group', run.name],
+    ...['--archive-dir', run.archiveDir],
+    ...['--elasticsearch', run.proxyUrl],
+    ...['--index-prefix', `${run.name}-`],
+    ...['--session-timeout', String(options.sessionTimeoutMs)],
+    ...['--flush-interval', String(options.flushIntervalSeconds)],
+    ...['--flush-bytes', '4MiB'],
+    ...['--elasticsearch-timeout', '10'],
+    ...['--commit-interval', '500'],
+    ...['--shutdown-timeout', '20'],
+    ...['--topics-refresh', '10'],
+    ...['--status-interval', '5'],
+    ...['--log-level', 'debug'],
+  ]
+}
+
+async function deleteIndices(url: string, prefix: string): Promise<void> {
+  const names = (await (await fetch(`${url}/_cat/indices/${prefix}*?h=index&expand_wildcards=all`)).text())
+    .split('\n')
+    .filter((name) => name.startsWith(prefix))
+  for (let i = 0; i < names.length; i += 50)
+    await fetch(`${url}/${names.slice(i, i + 50).join(',')}`, { method: 'DELETE' })
+  const { index_templates } = (await (await fetch(`${url}/_index_template/${prefix}*`)).json()) as {
+    index_templates?: { name: string }[]
+  }
+  for (const { name } of index_templates ?? []) await fetch(`${url}/_index_template/${name}`, { method: 'DELETE' })
+}
+
+interface BreakableParts {
+  readonly stack: Stack
+  readonly proxy: BreakableProxy
+  readonly disk: Disk
+  readonly workers: Workers
+  readonly problems: string[]
+  readonly progress: ChaosProgress
+}
+
+/** Carries the plan out. Faults of one server, or of the disk, come one after another; all others as the plan has them. */
+class Breaker {
+  readonly #parts: BreakableParts
+  readonly #lanes = new Map<string, Promise<void>>()
+  readonly byAction = new Map<string, number>()
+  executed = 0
+
+  constructor(parts: BreakableParts) {
+    this.#parts = parts
+  }
+
+  async run(
+    plan: readonly Fault[],
+    seconds: number,
+    describe: () => string,
+    status: (line: string) => void,
+  ): Promise<void> {
+    const started = performance.now()
+    const elapsed = () => performance.now() - started
+    const timer = setInterval(() => status(`${Math.round(elapsed() / 1000)} of ${seconds} s: ${describe()}`), 1000)
+    try {
+      for (const fault of plan) {
+        await pause(fault.atMs - elapsed())
+        this.#begin(fault, elapsed())
+      }
+      await pause(seconds * 1000 - elapsed())
+      await Promise.all(this.#lanes.values())
+    } finally {
+      clearInterval(timer)
+    }
+  }
+
+  #begin(fault: Fault, elapsed: number): void {
+    const lane = fault.action.startsWith('broker')
+      ? 'broker'
+      : /^engine-(kill|restart|freeze)/.test(fault.action)
+        ? 'engine'
+        : fault.action.startsWith('engine')
+          ? 'proxy'
+          : fault.kind === 'disk'
+            ? 'disk'
+            : String(fault.atMs)
+    const next = (this.#lanes.get(lane) ?? Promise.resolve()).then(async () => {
+      const details = Object.entries(fault).flatMap(([key, value]) =>
+        /^(atMs|kind|action)$/.test(key) ? [] : [`${key} ${value}`],
+      )
+      this.#parts.progress.say(`${(elapsed / 1000).toFixed(1)} s ${fault.action} ${details.join(', ')}`)
+      try {
+        if (await this.#carryOut(fault)) {
+          this.executed++
+          this.byAction.set(fault.action, (this.byAction.get(fault.action) ?? 0) + 1)
+        }
+      } catch (error) {
+        this.#parts.problems.push(`${fault.action} could not be carried out: ${messageOf(error)}`)
+      }
+    })
+    this.#lanes.set(lane, next)
+  }
+
+  /** Returns false where there is nothing to break just now. */
+  async #carryOut(fault: Fault): Promise<boolean> {
+    const { workers, stack, proxy, disk } = this.#parts
+    const chosen = (index: number): ChaosWorker | undefined => {
+      const awake = workers.live.filter(({ frozen }) => !frozen)
+      return awake[index % Math.max(1, awake.length)]
+    }
+    switch (fault.action) {
+      case 'kill':
+      case 'term': {
+        const worker = chosen(fault.worker)
+        if (worker === undefined) return false
+        if (fault.action === 'kill') workers.kill(worker)
+        else workers.terminate(worker)
+        return true
+      }
+      case 'freeze': {
+        const worker = chosen(fault.worker)
+        if (worker === undefined) return false
+        await workers.freeze(worker, fault.ms)
+        return true
+      }
+      case 'crash':
+        workers.startDoomed(fault.point)
+        return true
+      case 'scale':
+        workers.scale(fault.workers)
+        return true
+      case 'broker-freeze':
+        return await freeze(stack.kafka, fault.ms)
+      case 'engine-freeze':
+        return await freeze(stack.elasticsearch, fault.ms)
+      case 'broker-kill':
+      case 'engine-kill':
+      case 'broker-restart':
+      case 'broker-away':
+      case 'engine-restart': {
+        const part = fault.action.startsWith('broker') ? 'kafka' : 'elasticsearch'
+        if (fault.action.endsWith('kill')) await stack[part].kill()
+        else await stack.stop(part)
+        await pause(fault.ms)
+        await stack.start(part)
+        return true
+      }
+      case 'disk-full':
+        if (!disk.isMounted) return false
+        await disk.fill(16 * 1024)
+        await pause(fault.ms)
+        await disk.empty()
+        return true
+      case 'disk-read-only':
+        if (!disk.isMounted) return false
+        await disk.makeReadOnly()
+        await pause(fault.ms)
+        await disk.makeWritable()
+        return true
+      case 'disk-forbidden':
+        await disk.forbid()
+        await pause(fault.ms)
+        await disk.permit()
+        return true
+      default:
+        proxy.mode = proxyModes[fault.action]
+        await pause(fault.ms)
+        proxy.heal()
+        return true
+    }
+  }
+}
+
+const proxyModes: Readonly<
+  Record<'engine-429' | 'engine-503' | 'engine-cut' | 'engine-mute' | 'engine-stall' | 'engine-html', ProxyMode>
+> = {
+  'engine-429': { status: 429 },
+  'engine-503': { status: 503 },
+  'engine-cut': 'cut',
+  'engine-mute': 'mute',
+  'engine-stall': 'stall',
+  'engine-html': 'html',
+}
+
+async function freeze(part: Stack['kafka'], ms: number): Promise<boolean> {
+  if (!part.signal('SIGSTOP')) return false
+  await pause(ms)
+  part.signal('SIGCONT')
+  return true
+}
+
+async function pause(ms: number): Promise<void> {
+  if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+/** Watches what the group has committed: that it reaches the end, and that it does not go backwards for long. */
+class CommitWatch {
+  readonly #admin: Admin
+  readonly #group: string
+  readonly #topics: readonly LoadTopic[]
+  readonly #highest = new Map<string, { offset: number; since: number | undefined }>()
+  #watching = true
+  #running: Promise<void> = Promise.resolve()
+  longestRegressionSeconds = 0
+
+  constructor(admin: Admin, group: string, topics: readonly LoadTopic[]) {
+    this.#admin = admin
+    this.#group = group
+    this.#topics = topics
+  }
+
+  start(): void {
+    this.#running = (async () => {
+      while (this.#watching) {
+        await pause(2000)
+        await this.#lags().catch(() => {}) // The broker is away, on purpose.
+      }
+    })()
+  }
+
+  async stop(): Promise<void> {
+    this.#watching = false
+    await this.#running
+  }
+
+  /** Waits until everything is committed; returns the partitions that are still behind when the time is over. */
+  async untilDrained(seconds: number, status: (line: string) => void): Promise<string[]> {
+    const deadline = performance.now() + seconds * 1000
+    let behind = ['Kafka does not answer']
+    while (performance.now() < deadline) {
+      await pause(1000)
+      try {
+        const lags = await this.#lags()
+        behind = lags.filter(({ lag }) => lag > 0).map(({ tp, lag }) => `${tp} by ${lag}`)
+        if (behind.length === 0) return []
+        status(`waiting for lag 0: ${lags.reduce((sum, { lag }) => sum + lag, 0)}`)
+      } catch (error) {
+        behind = [messageOf(error)]
+      }
+    }
+    return behind
+  }
+
+  async #lags(): Promise<{ tp: string; lag: number }[]> {
+    const lags: { tp: string; lag: number }[] = []
+    const now = performance.now()
+    for (const { name } of this.#topics) {
+      const ends = await this.#admin.fetchTopicOffsets(name)
+      const [answer] = await this.#admin.fetchOffsets({ groupId: this.#group, topics: [name] })
+      const committed = new Map(answer!.partitions.map(({ partition, offset }) => [partition, Number(offset)]))
+      for (const { partition, high } of ends) {
+        const tp = `${name}/${partition}`
+        const offset = committed.get(partition) ?? -1
+        this.#note(tp, offset, now)
+        lags.push({ tp, lag: offset < 0 ? Math.max(1, Number(high)) : Number(high) - offset })
+      }
+    }
+    return lags
+  }
+
+  #note(tp: string, offset: number, now: number): void {
+    const known = this.#highest.get(tp)
+    if (known === undefined || offset >= known.offset) {
+      this.#highest.set(tp, { offset, since: undefined })
+      return
+    }
+    known.since ??= now
+    this.longestRegressionSeconds = Math.max(this.longestRegressionSeconds, (now - known.since) / 1000)
+  }
+}
