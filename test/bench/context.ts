@@ -1,0 +1,241 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Elasticsearch } from '../../src/elasticsearch/client.ts'
+import { installTemplates } from '../../src/elasticsearch/templates.ts'
+import { ArchiverError, messageOf } from '../../src/errors.ts'
+import { type ChildRun, runNode } from './child.ts'
+import { type Data, openData, type Profile } from './data.ts'
+import { meter, untilQuiet } from './meter.ts'
+import { type Run, runOf } from './run.ts'
+import { type Servers, silentLog } from './servers.ts'
+
+/** Where the program that is measured lies: this working tree, or that of another commit. */
+export interface Program {
+  readonly name: string
+  readonly root: string
+}
+
+export const thisProgram: Program = {
+  name: 'archiver',
+  root: fileURLToPath(new URL('../..', import.meta.url)),
+}
+
+export interface ContextOptions {
+  readonly servers: Servers
+  readonly records: number
+  readonly rounds: number
+  /** Where archives are made; wiped. */
+  readonly directory: string
+  /** More options for the measured worker. */
+  readonly workerOptions: readonly string[]
+  readonly inFlight: number
+  readonly bodyBytes: number
+  readonly say: (line: string) => void
+}
+
+/** What sinks a worker is run with. */
+export interface Sinks {
+  readonly files: boolean
+  readonly elasticsearch: boolean
+}
+
+/** An archive that a worker made, and what is to be cleaned up of it. */
+export interface Archive {
+  readonly group: string
+  readonly directory: string
+  readonly indexPrefix: string
+}
+
+/** What all cases need: names that nobody else has, measuring, and leaving nothing behind. */
+export class Context {
+  readonly options: ContextOptions
+  readonly #client: Elasticsearch
+  readonly #name = `bench-${randomBytes(3).toString('hex')}`
+  readonly #groups = new Set<string>()
+  readonly #prefixes = new Set<string>()
+  #archives = 0
+
+  constructor(options: ContextOptions) {
+    this.options = options
+    this.#client = new Elasticsearch({
+      nodes: [options.servers.elasticsearch],
+      compression: false,
+      requestTimeoutMs: 120_000,
+    })
+  }
+
+  get servers(): Servers {
+    return this.options.servers
+  }
+
+  say(line: string): void {
+    this.options.say(line)
+  }
+
+  data(profile: Profile, records = this.options.records): Promise<Data> {
+    return openData(this.servers.kafka, profile, records, this.options.say)
+  }
+
+  /** A name for a group that is deleted at the end. */
+  group(): string {
+    const group = `${this.#name}-${++this.#archives}`
+    this.#groups.add(group)
+    return group
+  }
+
+  /** An archive that does not exist yet. Of the same `stem`, index names are as long in every round. */
+  archive(stem: string): Archive {
+    const group = this.group()
+    const indexPrefix = `${this.#name}-${stem}-`
+    this.#prefixes.add(indexPrefix)
+    return { group, directory: join(this.options.directory, group), indexPrefix }
+  }
+
+  /** The prefix of indices that somebody else than a worker fills: templates are installed here. */
+  async templatesFor(stem: string): Promise<string> {
+    const { indexPrefix } = this.archive(stem)
+    await this.#client.detect()
+    await installTemplates(this.#client, indexPrefix, silentLog)
+    return indexPrefix
+  }
+
+  /** Waits until the servers are quiet, runs a process, and measures it and them. */
+  async measure(
+    start: () => Promise<ChildRun>,
+    made: (child: ChildRun) => Promise<{ records: number; fileBytes?: number; indexBytes?: number }>,
+  ): Promise<Run> {
+    const { pids } = this.servers
+    await untilQuiet([pids.kafka, pids.elasticsearch])
+    const end = meter(pids)
+    const child = await start()
+    const metered = end(child.usage.cpuSeconds)
+    return runOf(child, metered, await made(child))
+  }
+
+  /** The words of a worker that archives a topic to its present end. */
+  workerWords(archive: Archive, topic: string, sinks: Sinks, more: readonly string[] = []): string[] {
+    const words = ['run', '--brokers', this.servers.brokers, '--topics', topic, '--group', archive.group]
+    if (sinks.files) words.push('--archive-dir', archive.directory)
+    else words.push('--no-files')
+    if (sinks.elasticsearch)
+      words.push('--elasticsearch', this.servers.elasticsearch, '--index-prefix', archive.indexPrefix)
+    else words.push('--no-elasticsearch')
+    return [...words, ...this.options.workerOptions, ...more]
+  }
+
+  /** Runs a worker from an empty group until all is acknowledged; the archive stays. */
+  async work(program: Program, data: Data, sinks: Sinks, archive: Archive): Promise<Run> {
+    if (sinks.files) await mkdir(this.options.directory, { recursive: true })
+    const words = this.workerWords(archive, data.topic, sinks, ['--until-end'])
+    return await this.measure(
+      () => this.runArchiver(program, words, 'joined the group'),
+      async ({ output }) => {
+        checkAccount(output, data.records)
+        return {
+          records: data.records,
+          ...(sinks.files ? { fileBytes: await this.fileBytes(archive) } : {}),
+          ...(sinks.elasticsearch ? { indexBytes: await this.indexBytes(archive.indexPrefix, data.records) } : {}),
+        }
+      },
+    )
+  }
+
+  runArchiver(program: Program, words: readonly string[], begins: string): Promise<ChildRun> {
+    return runNode(join(program.root, 'src/cmd/archiver.ts'), words, { begins, cwd: program.root })
+  }
+
+  /** Bytes of all data files. */
+  async fileBytes({ directory }: Archive): Promise<number> {
+    let bytes = 0
+    for (const path of await dataFiles(directory)) bytes += (await stat(path)).size
+    return bytes
+  }
+
+  /** Bytes of the primary shards; throws where they do not hold so many documents. */
+  async indexBytes(indexPrefix: string, documents: number): Promise<number> {
+    await this.#client.request('POST', `/${indexPrefix}*/_refresh`)
+    const { body } = await this.#client.request<{
+      _all: { primaries: { docs: { count: number }; store: { size_in_bytes: number } } }
+    }>('GET', `/${indexPrefix}*/_stats/docs,store`)
+    const { docs, store } = body._all.primaries
+    if (docs.count !== documents) {
+      throw new ArchiverError('INTERNAL', `${indexPrefix}* holds ${docs.count} documents instead of ${documents}`)
+    }
+    return store.size_in_bytes
+  }
+
+  /** By name: clusters refuse to delete by a pattern. */
+  async deleteIndices(indexPrefix: string): Promise<void> {
+    const { body } = await this.#client.request<Record<string, unknown>>('GET', `/${indexPrefix}*/_settings`, {
+      query: { filter_path: '*.settings.index.uuid' },
+      ignore: [404],
+    })
+    for (const index of Object.keys(body ?? {})) {
+      if (index.startsWith(indexPrefix)) await this.#client.request('DELETE', `/${encodeURIComponent(index)}`)
+    }
+  }
+
+  async deleteArchive(archive: Archive, sinks: Sinks): Promise<void> {
+    if (sinks.files) await rm(archive.directory, { recursive: true, force: true })
+    if (sinks.elasticsearch) await this.deleteIndices(archive.indexPrefix)
+  }
+
+  /** Deletes whatever was made, also after a failure. */
+  async close(): Promise<void> {
+    await rm(this.options.directory, { recursive: true, force: true })
+    if (this.servers.usesElasticsearch) {
+      for (const prefix of this.#prefixes) {
+        await this.deleteIndices(prefix)
+        await this.#deleteTemplates(prefix)
+      }
+    }
+    await this.#client.close()
+    const admin = this.servers.kafka.admin()
+    await admin.connect()
+    try {
+      const known = new Set((await admin.listGroups()).groups.map(({ groupId }) => groupId))
+      const groups = [...this.#groups].filter((group) => known.has(group))
+      if (groups.length > 0) await admin.deleteGroups(groups)
+    } catch (error) {
+      this.say(`groups ${this.#name}-* are left: ${messageOf(error)}`)
+    } finally {
+      await admin.disconnect()
+    }
+  }
+
+  async #deleteTemplates(prefix: string): Promise<void> {
+    const { body } = await this.#client.request<{ index_templates?: { name: string }[] }>(
+      'GET',
+      `/_index_template/${prefix}*`,
+      { ignore: [404] },
+    )
+    for (const { name } of body.index_templates ?? []) {
+      if (name.startsWith(prefix)) await this.#client.request('DELETE', `/_index_template/${encodeURIComponent(name)}`)
+    }
+  }
+}
+
+/** What readers see: the data files below the directories of types. */
+export async function dataFiles(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.jsonl.gz'))
+    .map((entry) => join(entry.parentPath, entry.name))
+}
+
+/** The worker's own account at its end must name every record. */
+function checkAccount(output: string, records: number): void {
+  const line = output
+    .split('\n')
+    .find((candidate) => candidate.includes('"acknowledged"') && candidate.includes('stopped after'))
+  const account = line === undefined ? undefined : (JSON.parse(line) as { acknowledged: Record<string, number> })
+  const counts = Object.values(account?.acknowledged ?? {})
+  if (counts.length === 0 || counts.some((count) => count !== records)) {
+    throw new ArchiverError(
+      'INTERNAL',
+      `the worker did not acknowledge ${records} records: ${output.trimEnd().split('\n').slice(-5).join(' | ')}`,
+    )
+  }
+}
