@@ -10,6 +10,8 @@ export interface RunningArchiver {
   readonly child: ChildProcess
   /** Standard output and standard error so far. */
   readonly output: () => string
+  /** Standard error alone, so far. */
+  readonly errors: () => string
   /** The log lines so far. */
   readonly log: () => readonly Record<string, unknown>[]
   /** Settles with the exit code, or with `128 + n` for a signal. */
@@ -32,11 +34,13 @@ export function startArchiver(
     env: { ...process.env, ARCHIVER_BROKERS: brokers.join(','), ARCHIVER_ELASTICSEARCH: elasticsearchUrl, ...env },
   })
   let output = ''
+  let errors = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text
   })
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     output += text
+    errors += text
   })
   const numbers: Readonly<Record<string, number>> = { SIGKILL: 9, SIGTERM: 15, SIGINT: 2 }
   const ended = new Promise<number>((resolve) => {
@@ -55,6 +59,7 @@ export function startArchiver(
   return {
     child,
     output: () => output,
+    errors: () => errors,
     log,
     ended,
     says: async (text, deadlineMs = 30_000) => {
