@@ -1,0 +1,73 @@
+import { join } from 'node:path'
+import { Elasticsearch } from '../../src/elasticsearch/client.ts'
+import { ElasticsearchSink } from '../../src/elasticsearch/sink.ts'
+import { FilesSink } from '../../src/files/sink.ts'
+import { createLogger } from '../../src/log.ts'
+import { MemorySink, type MemoryStore } from '../helpers/memory-sink.ts'
+import { elasticsearchUrl, indexPrefix, temporaryDirectory, uniqueName } from '../helpers/servers.ts'
+import { registerSinkContract } from '../helpers/sink-contract.ts'
+import { readDocuments, readFiles } from '../helpers/stores.ts'
+
+const log = createLogger({ level: 'silent', stream: process.stderr })
+const hour = 3_600_000
+const memoryLimit = 2 ** 20
+
+registerSinkContract('memory', async () => {
+  const store: MemoryStore = new Map()
+  return {
+    memoryLimit,
+    topic: uniqueName('contract'),
+    sink: () => new MemorySink(store, memoryLimit),
+    lines: async () => [...store.values()],
+  }
+})
+
+registerSinkContract('files', async (t) => {
+  const archiveDir = join(await temporaryDirectory(t), 'archive')
+  let workers = 0
+  return {
+    memoryLimit,
+    topic: uniqueName('contract'),
+    sink: () =>
+      new FilesSink(
+        {
+          archiveDir,
+          clusterId: 'cluster',
+          group: 'group',
+          worker: `worker-${workers++}`,
+          gzipLevel: 1,
+          flushIntervalMs: hour,
+          flushBytes: 2 ** 30,
+          memoryLimit,
+          committedOffset: () => undefined,
+        },
+        log,
+      ),
+    lines: async () => (await readFiles(archiveDir)).map(({ line }) => line),
+  }
+})
+
+registerSinkContract('elasticsearch', async (t) => {
+  const prefix = indexPrefix(t)
+  return {
+    memoryLimit,
+    topic: uniqueName('contract'),
+    sink: () =>
+      new ElasticsearchSink(
+        new Elasticsearch({ nodes: [elasticsearchUrl], compression: false, requestTimeoutMs: 30_000 }),
+        {
+          indexPrefix: prefix,
+          bulkBytes: 2 ** 30,
+          bulkConcurrency: 2,
+          bulkLingerMs: hour,
+          shardTimeoutMs: 10_000,
+          rejectBreaker: 0,
+          rejectHoldMs: hour,
+          memoryLimit,
+          installTemplates: true,
+        },
+        log,
+      ),
+    lines: async () => (await readDocuments(prefix)).map(({ line }) => line),
+  }
+})
