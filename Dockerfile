@@ -1,0 +1,43 @@
+# syntax=docker/dockerfile:1
+
+# The image of all programs: archiver (the entry point), generator, producer and echo consumer.
+#   docker build -t archiver .
+#   docker run --rm --read-only --tmpfs /tmp -v archive:/archive archiver run --brokers kafka:9092 --topics events …
+# The target `dev` is the checkout with its tools, for `docker compose run --rm dev bash`.
+
+FROM node:24.21.0-bookworm-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci && npm cache clean --force
+
+FROM dependencies AS dev
+COPY . .
+RUN chown -R node:node /app
+USER 1000:1000
+CMD ["bash"]
+
+FROM dependencies AS build
+COPY tsconfig.json tsconfig.build.json ./
+COPY src src
+RUN npm run build && npm prune --omit=dev
+
+FROM node:24.21.0-bookworm-slim
+# Debian keeps only the newest build of a package: a pinned version would soon not be found.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends tini \
+ && rm -rf /var/lib/apt/lists/* \
+ && install --directory --owner node --group node /archive
+WORKDIR /app
+COPY package.json LICENSE ./
+COPY index-templates index-templates
+COPY kibana/archiver.ndjson kibana/
+COPY --from=build /app/node_modules node_modules
+COPY --from=build /app/dist dist
+ENV NODE_ENV=production ARCHIVER_ARCHIVE_DIR=/archive
+# By number, so that Kubernetes can see that it is not root (runAsNonRoot).
+USER 1000:1000
+VOLUME /archive
+# Signals arrive at the program whatever runs as the first process, and what it leaves behind is reaped.
+ENTRYPOINT ["tini", "--", "node", "dist/cmd/archiver.js"]
+CMD ["run"]
