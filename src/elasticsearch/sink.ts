@@ -69,7 +69,8 @@ interface MgetAnswer {
 }
 
 const firstRetryMs = 500
-const mostRetryMs = 30_000
+/** One small request in ten seconds costs an engine in trouble nothing, and it is noticed soon that the trouble is over. */
+const mostRetryMs = 10_000
 const mgetDocuments = 1000
 /** A body is not made smaller than this, except for its documents' sake. */
 const leastBodyBytes = 64 * 1024

@@ -1,0 +1,85 @@
+import type { TestContext } from 'node:test'
+import { Elasticsearch, type ElasticsearchConnection } from '../../src/elasticsearch/client.ts'
+import { ElasticsearchSink, type ElasticsearchSinkOptions } from '../../src/elasticsearch/sink.ts'
+import { LineEncoder } from '../../src/line.ts'
+import { createLogger } from '../../src/log.ts'
+import type { RecordBatch, SourceRecord } from '../../src/record.ts'
+
+/** 2019-08-01 03:23:03 UTC. */
+export const someTime = 1_564_629_783_000
+export const someDay = '2019.08.01'
+
+const encoder = new LineEncoder({ from: 'value', path: ['type'] })
+
+/** A batch of one partition: records with these values, from an offset on. */
+export function batchOf(
+  topic: string,
+  values: readonly (string | Buffer | null)[],
+  options: { from?: number; partition?: number; timestamp?: number } = {},
+): RecordBatch {
+  const { from = 0, partition = 0, timestamp = someTime } = options
+  const records: SourceRecord[] = values.map((value, i) => ({
+    offset: from + i,
+    timestamp,
+    key: null,
+    value: typeof value === 'string' ? Buffer.from(value) : value,
+    headers: [],
+  }))
+  return encoder.encode({ topic, partition, from, next: from + values.length, records })
+}
+
+/** A sink on its own, without Kafka and worker. */
+export interface OpenSink {
+  readonly sink: ElasticsearchSink
+  readonly log: readonly Record<string, unknown>[]
+  /** The messages of a level so far. */
+  readonly said: (level: string) => readonly string[]
+  /** Opens the partition where that is not done, and writes. Settles when every record is durable. */
+  readonly write: (batch: RecordBatch) => Promise<void>
+}
+
+export async function openSink(
+  t: TestContext,
+  options: {
+    nodes: readonly string[]
+    connection?: Partial<ElasticsearchConnection>
+  } & Partial<ElasticsearchSinkOptions>,
+): Promise<OpenSink> {
+  const lines: Record<string, unknown>[] = []
+  const log = createLogger({
+    level: 'trace',
+    stream: { write: (line) => lines.push(JSON.parse(line) as Record<string, unknown>) },
+  })
+  const { nodes, connection, ...rest } = options
+  const client = new Elasticsearch({ nodes, compression: false, requestTimeoutMs: 10_000, ...connection })
+  const sink = new ElasticsearchSink(
+    client,
+    {
+      indexPrefix: 'archive-',
+      bulkBytes: 5_000_000,
+      bulkConcurrency: 4,
+      bulkLingerMs: 20,
+      shardTimeoutMs: 5000,
+      rejectBreaker: 500,
+      rejectHoldMs: 600_000,
+      memoryLimit: 64 * 2 ** 20,
+      installTemplates: false,
+      ...rest,
+    },
+    log,
+  )
+  t.after(() => sink.stop())
+  await sink.start(() => {})
+  const opened = new Set<string>()
+  return {
+    sink,
+    log: lines,
+    said: (level) => lines.filter((line) => line.level === level).map(({ msg }) => String(msg)),
+    write: async (batch) => {
+      const key = `${batch.topic}/${batch.partition}`
+      if (!opened.has(key)) await sink.open(batch)
+      opened.add(key)
+      await sink.write(batch)
+    },
+  }
+}
