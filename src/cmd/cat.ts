@@ -1,0 +1,128 @@
+import { once } from 'node:events'
+import { join, resolve } from 'node:path'
+import { ArchiverError } from '../errors.ts'
+import { CommitLog, listPartitions, requireArchive } from '../files/catalog.ts'
+import { findOffset, readLines } from '../files/lines.ts'
+import { readPruned } from '../files/pruned.ts'
+import { isSelected, type Selection } from '../files/selection.ts'
+import { decodeLine, valueOfLine } from '../line.ts'
+import { partitionKey, type TopicPartition } from '../record.ts'
+import type { CatOptions } from './archive-options.ts'
+import { signalled } from './program.ts'
+import { type Condition, parseCondition } from './where.ts'
+
+const lf = Buffer.from('\n')
+const chunkBytes = 64 * 1024
+
+/** The selection that the options of a command describe. */
+export function selectionOf(options: {
+  readonly type: readonly string[] | undefined
+  readonly topic: readonly string[] | undefined
+  readonly partition: number | undefined
+  readonly from: number | undefined
+  readonly to: number | undefined
+}): Selection {
+  const { type, topic, partition, from, to } = options
+  return { types: type, topics: topic, partitions: partition === undefined ? undefined : [partition], from, to }
+}
+
+/** Prints records of an archive as they are kept, one line each. */
+export async function cat(options: CatOptions): Promise<void> {
+  const root = resolve(options.archiveDir)
+  const condition = options.where === undefined ? undefined : parseCondition(options.where)
+  const signal = signalled()
+  await requireArchive(root)
+  const output = new Output(options.valueOnly, signal)
+  if (options.offset !== undefined) {
+    await output.print(await lineOf(root, options.offset, selectionOf(options)))
+    await output.flush()
+    return
+  }
+  await printSelected(root, options, condition, output, signal)
+}
+
+async function printSelected(
+  root: string,
+  options: CatOptions,
+  condition: Condition | undefined,
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
+  let left = options.limit ?? Number.POSITIVE_INFINITY
+  for await (const { block, start, end } of readLines(root, selectionOf(options), options.order)) {
+    const line = block.subarray(start, end)
+    if (condition !== undefined && !condition(line)) continue
+    const full = output.print(line)
+    if (full !== undefined) await full
+    signal.throwIfAborted()
+    if (--left <= 0) break
+  }
+  await output.flush()
+}
+
+/**
+ * Finds a record by the names of manifests and files; of the files of its flush only those are read whose names say that they may hold it.
+ * @throws ArchiverError `NOT_FOUND`, with why it is not there; `USAGE` where it is not said which partition is meant.
+ */
+export async function lineOf(root: string, offset: number, selection: Selection): Promise<Buffer> {
+  const candidates = (await listPartitions(root)).filter((tp) => isSelected(selection, tp))
+  if (candidates.length > 1) {
+    throw new ArchiverError(
+      'USAGE',
+      `--offset: name the --topic and the --partition; the archive holds ${candidates.slice(0, 8).map(partitionKey).join(', ')}${candidates.length > 8 ? ' …' : ''}`,
+    )
+  }
+  const [tp] = candidates
+  if (tp === undefined) throw new ArchiverError('NOT_FOUND', 'the archive holds no such topic and partition')
+  const log = await CommitLog.open(root, tp)
+  const manifest = await log.covering(offset)
+  const paths = manifest?.files.filter(({ first, last }) => first <= offset && offset <= last).map(({ path }) => path)
+  const line = await findOffset(
+    (paths ?? []).map((path) => join(root, path)),
+    offset,
+  )
+  if (line !== undefined) return line
+  const gap = manifest?.gaps.find(({ from, next }) => from <= offset && offset < next)
+  throw new ArchiverError(
+    'NOT_FOUND',
+    `${partitionKey(tp)} has no offset ${offset}: ${await whyNot(root, tp, log, gap?.reason)}`,
+  )
+}
+
+async function whyNot(root: string, tp: TopicPartition, log: CommitLog, reason: string | undefined): Promise<string> {
+  if (reason === 'not-delivered')
+    return 'Kafka delivered none (compaction, a transaction marker or an aborted transaction)'
+  if (reason !== undefined) return `it was lost before it was read (${reason})`
+  const next = await log.next()
+  if (next === undefined) return 'nothing is archived yet'
+  const pruned = await readPruned(root, tp)
+  return `the archive holds ${log.origin ?? 0} to ${next - 1}${pruned.files === undefined ? '' : ', less what was pruned'}`
+}
+
+/** Standard output in large pieces, no faster than its reader takes them. */
+class Output {
+  readonly #valueOnly: boolean
+  readonly #signal: AbortSignal
+  #pieces: Buffer[] = []
+  #bytes = 0
+
+  constructor(valueOnly: boolean, signal: AbortSignal) {
+    this.#valueOnly = valueOnly
+    this.#signal = signal
+  }
+
+  /** Returns a promise where the reader is behind. */
+  print(line: Buffer): Promise<void> | undefined {
+    const shown = this.#valueOnly ? (valueOfLine(line) ?? decodeLine(line).record.value ?? Buffer.from('null')) : line
+    this.#pieces.push(shown, lf)
+    this.#bytes += shown.length + 1
+    return this.#bytes >= chunkBytes ? this.flush() : undefined
+  }
+
+  async flush(): Promise<void> {
+    const chunk = Buffer.concat(this.#pieces)
+    this.#pieces = []
+    this.#bytes = 0
+    if (chunk.length > 0 && !process.stdout.write(chunk)) await once(process.stdout, 'drain', { signal: this.#signal })
+  }
+}

@@ -1,0 +1,137 @@
+import { resolve } from 'node:path'
+import { CommitLog, hourOfFile, listPartitions, requireArchive, typeOf } from '../files/catalog.ts'
+import type { ManifestFile } from '../files/manifest.ts'
+import { isPruned, readPruned } from '../files/pruned.ts'
+import { isSelected, mayHold } from '../files/selection.ts'
+import { partitionKey, type TopicPartition, unknownHour } from '../record.ts'
+import type { LsOptions } from './archive-options.ts'
+import { selectionOf } from './cat.ts'
+import { readableText } from './readable.ts'
+import { count, size, table } from './table.ts'
+
+type Grouping = LsOptions['by']
+
+/** What some data files hold together, as `--json` prints it. */
+interface Holding {
+  readonly name: string
+  files: number
+  records: number
+  bytes: number
+  line_bytes: number
+  first_timestamp: number
+  last_timestamp: number
+  /** Only where all is of one topic-partition. */
+  first_offset: number | undefined
+  last_offset: number | undefined
+}
+
+/** Lists what an archive holds, from its manifests alone. */
+export async function ls(options: LsOptions): Promise<void> {
+  const root = resolve(options.archiveDir)
+  await requireArchive(root)
+  const holdings = new Map<string, Holding>()
+  const total = newHolding('total')
+  const selection = selectionOf(options)
+  for (const tp of await listPartitions(root)) {
+    if (!isSelected(selection, tp)) continue
+    const pruned = await readPruned(root, tp)
+    for await (const manifest of (await CommitLog.open(root, tp)).manifests()) {
+      if ('error' in manifest) throw manifest.error
+      for (const file of manifest.files) {
+        if (!mayHold(selection, tp, file) || isPruned(pruned.files, manifest, file)) continue
+        const name = nameOf(options.by, tp, file)
+        let holding = holdings.get(name)
+        if (holding === undefined) {
+          holding = newHolding(name)
+          holdings.set(name, holding)
+        }
+        add(holding, file, options.by === 'partition' || options.by === 'file')
+        add(total, file, false)
+      }
+    }
+  }
+  const sorted = [...holdings.values()].sort((a, b) => compareNames(a.name, b.name))
+  process.stdout.write(
+    options.json ? sorted.map((one) => `${JSON.stringify(one)}\n`).join('') : `${print(options.by, sorted, total)}\n`,
+  )
+}
+
+function newHolding(name: string): Holding {
+  return {
+    name,
+    files: 0,
+    records: 0,
+    bytes: 0,
+    line_bytes: 0,
+    first_timestamp: Number.POSITIVE_INFINITY,
+    last_timestamp: Number.NEGATIVE_INFINITY,
+    first_offset: undefined,
+    last_offset: undefined,
+  }
+}
+
+function nameOf(by: Grouping, tp: TopicPartition, file: ManifestFile): string {
+  switch (by) {
+    case 'type':
+      return typeOf(file).name
+    case 'day':
+      return timeOf(file).slice(0, 10)
+    case 'hour':
+      return timeOf(file).slice(0, 13)
+    case 'partition':
+      return partitionKey(tp)
+    case 'file':
+      return file.path
+  }
+}
+
+function timeOf(file: ManifestFile): string {
+  return hourOfFile(file) === unknownHour ? 'unknown' : new Date(file.min_timestamp).toISOString()
+}
+
+function add(holding: Holding, file: ManifestFile, withOffsets: boolean): void {
+  holding.files++
+  holding.records += file.records
+  holding.bytes += file.bytes
+  holding.line_bytes += file.line_bytes
+  holding.first_timestamp = Math.min(holding.first_timestamp, file.min_timestamp)
+  holding.last_timestamp = Math.max(holding.last_timestamp, file.max_timestamp)
+  if (!withOffsets) return
+  holding.first_offset = Math.min(holding.first_offset ?? file.first, file.first)
+  holding.last_offset = Math.max(holding.last_offset ?? file.last, file.last)
+}
+
+const byNumbers = new Intl.Collator('en', { numeric: true })
+
+function compareNames(a: string, b: string): number {
+  return byNumbers.compare(a, b)
+}
+
+function print(by: Grouping, holdings: readonly Holding[], total: Holding): string {
+  if (holdings.length === 0) return 'nothing'
+  const hasOffsets = by === 'partition' || by === 'file'
+  const columns = [
+    { head: by },
+    ...['records', 'files', 'bytes', 'lines'].map((head) => ({ head, right: true })),
+    ...(hasOffsets ? ['first offset', 'last offset'].map((head) => ({ head, right: true })) : []),
+    { head: 'first time' },
+    { head: 'last time' },
+  ]
+  const rows = [...holdings, total].map((one) => [
+    readableText(one.name),
+    count(one.records),
+    count(one.files),
+    size(one.bytes),
+    size(one.line_bytes),
+    ...(hasOffsets
+      ? [one.first_offset, one.last_offset].map((offset) => (offset === undefined ? '' : count(offset)))
+      : []),
+    timeText(one.first_timestamp),
+    timeText(one.last_timestamp),
+  ])
+  return table(columns, rows)
+}
+
+function timeText(timestamp: number): string {
+  return timestamp >= 0 && timestamp < 253_402_300_800_000 ? new Date(timestamp).toISOString() : String(timestamp)
+}

@@ -1,0 +1,137 @@
+import { LineHead } from '../line.ts'
+import { readBlocks, readBlocksBackwards } from './reader.ts'
+import { type Hour, hoursOf, type Selection, streamsOf } from './selection.ts'
+
+const LF = 0x0a
+/** Streams that are read side by side, so that their records come in order of time; more of them come one after another. */
+const mostStreams = 64
+
+export type Order = 'oldest' | 'newest'
+
+/** One line of a file: `[start, end)` of a block, without its LF. Good until the next one is asked for. */
+export interface LineAt {
+  readonly block: Buffer
+  readonly start: number
+  readonly end: number
+}
+
+/**
+ * The selected lines of an archive by time: hour by hour, and within an hour by timestamp, as far as the records of each partition are in
+ * that order themselves. Reads directories and files as it goes: memory holds a few members, whatever the archive holds.
+ */
+export async function* readLines(root: string, selection: Selection, order: Order): AsyncGenerator<LineAt> {
+  const hours = await hoursOf(root, selection)
+  if (order === 'newest') hours.reverse()
+  for (const hour of hours) yield* linesOfHour(root, hour, selection, order)
+}
+
+async function* linesOfHour(root: string, hour: Hour, selection: Selection, order: Order): AsyncGenerator<LineAt> {
+  const streams = (await streamsOf(root, hour, selection)).map((paths) => new LineStream(paths, selection, order))
+  try {
+    if (streams.length > mostStreams) for (const stream of streams) yield* merged([stream], order)
+    else yield* merged(streams, order)
+  } finally {
+    for (const stream of streams) await stream.close()
+  }
+}
+
+/** Takes from each stream in turn what comes first in time. */
+async function* merged(streams: readonly LineStream[], order: Order): AsyncGenerator<LineAt> {
+  const open = [...streams]
+  const sign = order === 'newest' ? -1 : 1
+  for (;;) {
+    let best: LineStream | undefined
+    for (let i = open.length - 1; i >= 0; i--) {
+      const stream = open[i]!
+      if (stream.current === undefined && !(await stream.load())) open.splice(i, 1)
+      else if (best === undefined || (stream.timestamp - best.timestamp) * sign <= 0) best = stream
+    }
+    if (best === undefined) return
+    yield best.current!
+    best.advance()
+  }
+}
+
+/** The lines of some files one after another, forwards or backwards. */
+class LineStream {
+  readonly #paths: string[]
+  readonly #selection: Selection
+  readonly #order: Order
+  readonly #head = new LineHead()
+  #blocks: AsyncGenerator<Buffer> | undefined
+  #block: Buffer = Buffer.alloc(0)
+  /** Where lines of the block begin, in the order in which they are to come. */
+  #starts: number[] = []
+  #at = 0
+  current: LineAt | undefined
+  timestamp = Number.NaN
+
+  constructor(paths: readonly string[], selection: Selection, order: Order) {
+    this.#paths = order === 'newest' ? [...paths].reverse() : [...paths]
+    this.#selection = selection
+    this.#order = order
+  }
+
+  /** Goes on to the next line of the block; `current` is undefined where it has no more. */
+  advance(): void {
+    const { from, to } = this.#selection
+    this.current = undefined
+    while (this.#at < this.#starts.length) {
+      const start = this.#starts[this.#at++]!
+      this.#head.read(this.#block, start)
+      const { timestamp } = this.#head
+      if ((from !== undefined && timestamp < from) || (to !== undefined && timestamp >= to)) continue
+      this.timestamp = timestamp
+      this.current = { block: this.#block, start, end: this.#block.indexOf(LF, start) }
+      return
+    }
+  }
+
+  /** Reads blocks until there is a line; false at the end. */
+  async load(): Promise<boolean> {
+    for (;;) {
+      this.advance()
+      if (this.current !== undefined) return true
+      const next = await this.#blocks?.next()
+      if (next?.done === false) {
+        this.#block = next.value
+        this.#starts = startsOf(next.value)
+        if (this.#order === 'newest') this.#starts.reverse()
+        this.#at = 0
+        continue
+      }
+      const path = this.#paths.shift()
+      if (path === undefined) return false
+      this.#blocks = this.#order === 'newest' ? readBlocksBackwards(path) : readBlocks(path)
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#blocks?.return(undefined)
+  }
+}
+
+function startsOf(block: Buffer): number[] {
+  const starts: number[] = []
+  for (let start = 0; start < block.length; start = block.indexOf(LF, start) + 1) starts.push(start)
+  return starts
+}
+
+/** The line of one offset among some files that may hold it; undefined where none does. Stops at the first greater offset. */
+export async function findOffset(paths: readonly string[], offset: number): Promise<Buffer | undefined> {
+  const head = new LineHead()
+  for (const path of paths) {
+    for await (const block of readBlocks(path)) {
+      head.read(block, block.lastIndexOf(LF, block.length - 2) + 1)
+      if (head.offset < offset) continue
+      for (let start = 0, end = 0; start < block.length; start = end + 1) {
+        end = block.indexOf(LF, start)
+        head.read(block, start)
+        if (head.offset === offset) return block.subarray(start, end)
+        if (head.offset > offset) break
+      }
+      break
+    }
+  }
+  return undefined
+}

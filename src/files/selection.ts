@@ -1,0 +1,90 @@
+import { join } from 'node:path'
+import { malformedType, type TopicPartition, untypedType } from '../record.ts'
+import { topicSegment, typeSegment } from '../segment.ts'
+import { namesIn, typeOf } from './catalog.ts'
+import type { ManifestFile } from './manifest.ts'
+import { parseDataFileName } from './path.ts'
+
+/** Which records of an archive are meant; what is absent restricts nothing. */
+export interface Selection {
+  /** As messages give them, or `_malformed` and `_untyped`. */
+  readonly types?: readonly string[] | undefined
+  readonly topics?: readonly string[] | undefined
+  readonly partitions?: readonly number[] | undefined
+  /** Kafka's timestamps in ms, from this … */
+  readonly from?: number | undefined
+  /** … up to, and without, this. */
+  readonly to?: number | undefined
+}
+
+const msPerHour = 3_600_000
+
+/** True where a file may hold what is selected; false where its manifest says that it does not. */
+export function mayHold(selection: Selection, tp: TopicPartition, file: ManifestFile): boolean {
+  const { types, from, to } = selection
+  if (!isSelected(selection, tp)) return false
+  if (types !== undefined && !types.includes(typeOf(file).name)) return false
+  return (from === undefined || file.max_timestamp >= from) && (to === undefined || file.min_timestamp < to)
+}
+
+/** True where a topic-partition is selected. */
+export function isSelected({ topics, partitions }: Selection, { topic, partition }: TopicPartition): boolean {
+  return (topics?.includes(topic) ?? true) && (partitions?.includes(partition) ?? true)
+}
+
+/** One hour of an archive: the directories of the types that have it. */
+export interface Hour {
+  /** `2019-08-01/03`, or `unknown/unknown`: sorts by time, unknown last. */
+  readonly key: string
+  readonly directories: readonly string[]
+}
+
+/** The hours that may hold what is selected, in order, from the names of directories alone. */
+export async function hoursOf(root: string, { types, from, to }: Selection): Promise<Hour[]> {
+  const hours = new Map<string, string[]>()
+  for (const type of types === undefined ? await namesIn(root) : segmentsOf(types)) {
+    if (!type.startsWith('type=')) continue
+    for (const day of await namesIn(join(root, type))) {
+      if (!day.startsWith('dt=')) continue
+      for (const hour of await namesIn(join(root, type, day))) {
+        if (!hour.startsWith('hr=') || !isInTime(day.slice(3), hour.slice(3), from, to)) continue
+        const key = `${day.slice(3)}/${hour.slice(3)}`
+        const directories = hours.get(key) ?? []
+        directories.push(`${type}/${day}/${hour}`)
+        hours.set(key, directories)
+      }
+    }
+  }
+  return [...hours].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, directories]) => ({ key, directories }))
+}
+
+/** The directories of types. A message may call itself by a reserved name; it is then meant as well. */
+function segmentsOf(types: readonly string[]): string[] {
+  const reserved = [malformedType, untypedType]
+  return types
+    .flatMap((name) => [{ name, reserved: false }, ...reserved.filter((type) => type.name === name)])
+    .map((type) => `type=${typeSegment(type)}`)
+}
+
+function isInTime(day: string, hour: string, from: number | undefined, to: number | undefined): boolean {
+  if (day === 'unknown') return from === undefined && to === undefined
+  const start = Date.parse(`${day}T${hour}:00:00Z`)
+  return (from === undefined || start + msPerHour > from) && (to === undefined || start < to)
+}
+
+/** The data files of one hour, by stream: those of one type and topic-partition, in the order of their offsets. */
+export async function streamsOf(root: string, hour: Hour, selection: Selection): Promise<string[][]> {
+  const topics = selection.topics?.map(topicSegment)
+  const streams = new Map<string, { first: number; path: string }[]>()
+  for (const directory of hour.directories) {
+    for (const name of await namesIn(join(root, directory))) {
+      const parsed = parseDataFileName(name)
+      if (parsed === undefined || !isSelected({ topics, partitions: selection.partitions }, parsed)) continue
+      const key = `${directory}/${parsed.topic}+${parsed.partition}`
+      const files = streams.get(key) ?? []
+      files.push({ first: parsed.first, path: join(root, directory, name) })
+      streams.set(key, files)
+    }
+  }
+  return [...streams.values()].map((files) => files.sort((a, b) => a.first - b.first).map(({ path }) => path))
+}
