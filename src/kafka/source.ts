@@ -85,14 +85,17 @@ export class KafkaSource implements Source {
     const { brokers, connectTimeoutMs, topics } = this.#options
     const where = brokers.join(', ')
     const first = this.#options.firstContact.admin()
+    const connecting = first.connect()
     try {
-      await withTimeout(first.connect(), connectTimeoutMs)
+      await withTimeout(connecting, connectTimeoutMs)
       this.#clusterId = (await withTimeout(first.describeCluster(), connectTimeoutMs)).clusterId
       await first.disconnect()
       await this.#admin.connect()
     } catch (error) {
-      // Not awaited: kafkajs would wait for the connection that does not come.
-      first.disconnect().catch((later: unknown) => this.#log.debug(`disconnecting: ${messageOf(later)}`))
+      // Not awaited: kafkajs would wait for the connection that does not come. One that comes after all must not keep us alive.
+      connecting
+        .then(() => first.disconnect())
+        .catch((later: unknown) => this.#log.debug(`disconnecting: ${messageOf(later)}`))
       throw new ArchiverError(
         'UNREACHABLE',
         `Kafka at ${where} does not answer: ${messageOf(error)}; is it running, and is --brokers right?`,
