@@ -17,12 +17,20 @@ export const errorCodes = {
   ARCHIVE_MISMATCH: 1,
   /** A manifest cannot be read, or the chain of manifests has a hole. Exit code 1. */
   MANIFEST_INVALID: 1,
+  /** What was asked for is not in the archive. Exit code 1. */
+  NOT_FOUND: 1,
   /** A data file cannot be read or does not hold what its manifest says, or a proof failed. Exit code 1. */
   DAMAGED: 1,
   /** Another worker committed the range that this worker had staged. Handled inside the program: the partition is opened anew. */
   FENCED: 1,
   /** Records that Kafka no longer has, or an archive that is ahead of the log's end. Stops that partition. Exit code 1 with --until-end. */
   GAP: 1,
+  /** No record of the type that was named is archived. Exit code 1. */
+  NO_SUCH_TYPE: 1,
+  /** Kibana did not answer, refused us, or did not take what was imported. Exit code 1. */
+  KIBANA: 1,
+  /** `setup --check` found something that is not as this version would install it. Exit code 1. */
+  DIFFERS: 1,
   /** A message, a batch or an answer that breaks an assumption this program relies on. Exit code 1. */
   INTERNAL: 1,
 } as const

@@ -172,6 +172,48 @@ export const pattern = kind<RegExp>(
   },
 )
 
+/** A moment in UTC, in ms since 1970: `2026-11-01`, `2026-11-01T06`, `2026-11-01T06:30:00Z`, or the ms themselves. */
+export const instant = kind<number>(
+  () => '<time>',
+  () => (value) => {
+    if (/^\d{12,14}$/.test(value)) return Number(value)
+    const match = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d)(:\d\d(?::\d\d(?:\.\d+)?)?)?)?(Z|[+-]\d\d:\d\d)?$/.exec(value)
+    const [, day, hour = '00', rest = ':00', zone = 'Z'] = match ?? []
+    const time = day === undefined ? Number.NaN : Date.parse(`${day}T${hour}${rest}${zone}`)
+    if (Number.isNaN(time)) throw new Error('a time in UTC such as 2026-11-01, 2026-11-01T06 or 2026-11-01T06:30:00Z')
+    return time
+  },
+)
+
+const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** A time span in ms: `90d`, `12h`, `30m`. */
+export const duration = kind<number>(
+  () => '<90d>',
+  () => (value) => {
+    const [, number, unit] = /^(\d+)\s*(ms|s|m|h|d)$/.exec(value) ?? []
+    if (number === undefined || unit === undefined) throw new Error('a time span such as 90d, 12h or 30m')
+    return Number(number) * durationUnits[unit]!
+  },
+)
+
+/** Where to listen: a port alone means loopback. */
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export const listenAddress = kind<ListenAddress>(
+  () => '<[address:]port>',
+  () => (value) => {
+    const [, , bracketed, plain, digits] = /^((?:\[([^\]]+)\]|([^:[\]]+)):)?(\d{1,5})$/.exec(value) ?? []
+    const port = Number(digits)
+    if (digits === undefined || port > 65_535)
+      throw new Error('a port such as 9464, or address:port such as 0.0.0.0:9464')
+    return { host: bracketed ?? plain ?? '127.0.0.1', port }
+  },
+)
+
 /** One of a few words. */
 export function oneOf<const W extends string>(
   words: readonly W[],
