@@ -149,12 +149,15 @@ function scopeOfStatus(status: number): Scope {
   return status === 429 || status >= 500 ? 'request' : 'index'
 }
 
-/** The reason with that of its causes: Elasticsearch says "failed to parse" and hides why in `caused_by`. */
-export function reasonOf(error: ItemError): string {
-  const cause = error.caused_by
-  if (cause === undefined) return error.reason ?? ''
-  const inner = reasonOf(cause)
-  return error.reason?.includes(inner) ? error.reason : `${error.reason ?? ''}: ${inner}`
+/**
+ * The reason with that of its causes: Elasticsearch says "failed to parse" and hides why in `caused_by`. Each is cut to `most`
+ * characters, as they quote values.
+ */
+export function reasonOf(error: ItemError, most: number = Number.POSITIVE_INFINITY): string {
+  const own = (error.reason ?? '').slice(0, most)
+  if (error.caused_by === undefined) return own
+  const inner = reasonOf(error.caused_by, most)
+  return own.includes(inner) ? own : `${own}: ${inner}`
 }
 
 /**

@@ -26,6 +26,9 @@ export function indexDay(hour: number): string {
   return new Date(hour * msPerHour).toISOString().slice(0, 10).replaceAll('-', '.')
 }
 
+/** What the names of the indices of status documents begin with; `archive-*` must not find them. */
+export const statusIndexPrefix = 'archiver-status-'
+
 /** Names for one prefix, remembered while records of the same type and day come. */
 export class IndexNames {
   readonly #prefix: string

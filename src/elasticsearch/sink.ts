@@ -74,6 +74,8 @@ const mostRetryMs = 10_000
 const mgetDocuments = 1000
 /** A body is not made smaller than this, except for its documents' sake. */
 const leastBodyBytes = 64 * 1024
+/** Reasons quote values: of each so many characters are kept. */
+const longestReason = 500
 const probeShardTimeoutMs = 1000
 /** For what no document can be blamed. */
 const forEver = { mostMs: Number.POSITIVE_INFINITY, forRefusals: false }
@@ -439,7 +441,7 @@ export class ElasticsearchSink implements Sink {
     this.#backOff(now)
     if (now - this.#putOffSaidAt < sayAgainMs) return
     this.#putOffSaidAt = now
-    const words = error === undefined ? 'no reason given' : `${error.type}: ${reasonOf(error)}`
+    const words = error === undefined ? 'no reason given' : `${error.type}: ${reasonOf(error, longestReason)}`
     this.#log.warn(
       `Elasticsearch put off ${documents} documents of a request (${words}); they are sent again until it takes them`,
     )
@@ -733,7 +735,7 @@ function withoutProbe({ probe: _, ...part }: Part): Part {
 }
 
 function wordsOf(error: ItemError | undefined): string {
-  return error === undefined ? 'no reason given' : `${error.type}: ${reasonOf(error)}`
+  return error === undefined ? 'no reason given' : `${error.type}: ${reasonOf(error, longestReason)}`
 }
 
 function kindOfRejection({ error }: BulkItem): string {
@@ -743,7 +745,7 @@ function kindOfRejection({ error }: BulkItem): string {
 function rejectionOf(item: BulkItem): Rejection {
   if (item.error === undefined)
     return { type: 'failure_store', reason: 'the index put the document into its failure store' }
-  return { type: item.error.type, reason: reasonOf(item.error) }
+  return { type: item.error.type, reason: reasonOf(item.error, longestReason) }
 }
 
 /** The first `documents` of some parts, and the rest. */

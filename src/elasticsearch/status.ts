@@ -2,9 +2,7 @@ import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Latency, SinkEvent } from '../observer.ts'
 import type { Elasticsearch } from './client.ts'
-
-/** What the names of the indices of status documents begin with; `archive-*` must not find them. */
-export const statusIndexPrefix = 'archiver-status-'
+import { statusIndexPrefix } from './index-name.ts'
 
 /** `archiver-status-2026.11`: UTC. */
 export function statusIndex(time: Date): string {
