@@ -47,8 +47,8 @@ interface KnownType {
   readonly isAscii: boolean
 }
 
-/** More different types than this are not remembered all at once: a producer may put anything there. */
-const rememberedTypes = 10_000
+/** More different texts than this are not remembered all at once: a producer may put anything there. */
+const rememberedTexts = 10_000
 
 /** Encodes batches. Holds only caches; one encoder serves a worker. */
 export class LineEncoder {
@@ -56,6 +56,9 @@ export class LineEncoder {
   readonly #scanner: JsonScanner
   readonly #knownTypes = new Map<string, KnownType>()
   readonly #clock = new TimestampText()
+  /** Names of headers as JSON text: a topic has few of them. */
+  readonly #headerNames = new Map<string, string>()
+  #headersAreAscii = true
   #buffer = Buffer.alloc(0)
   #position = 0
   /** Lines grow to about this many bytes a record; the next batch's buffer is sized by it. */
@@ -151,15 +154,12 @@ export class LineEncoder {
     head += `${afterTopic}${record.offset},"timestamp":${record.timestamp}`
 
     if (record.key !== null) {
-      if (isPlainAscii(record.key)) head += `,"key":"${record.key.toString('latin1')}"`
-      else {
-        head += bytesField(',"key', record.key)
-        ascii = false
-      }
+      head += bytesField(',"key', record.key)
+      ascii &&= isPlainAscii(record.key)
     }
     if (record.headers.length > 0) {
-      head += `,"headers":${headersJson(record.headers)}`
-      ascii = false
+      head += `,"headers":${this.#headers(record.headers)}`
+      ascii &&= this.#headersAreAscii
     }
 
     if (malformed) {
@@ -203,10 +203,27 @@ export class LineEncoder {
   #known(raw: string, nameOf: () => string): KnownType {
     const found = this.#knownTypes.get(raw)
     if (found !== undefined) return found
-    if (this.#knownTypes.size >= rememberedTypes) this.#knownTypes.clear()
+    if (this.#knownTypes.size >= rememberedTexts) this.#knownTypes.clear()
     const known = knownType({ name: nameOf(), reserved: false })
     this.#knownTypes.set(raw, known)
     return known
+  }
+
+  #headers(headers: readonly Header[]): string {
+    let json = '['
+    this.#headersAreAscii = true
+    for (const { key, value } of headers) {
+      let name = this.#headerNames.get(key)
+      if (name === undefined) {
+        name = JSON.stringify(key)
+        if (this.#headerNames.size >= rememberedTexts) this.#headerNames.clear()
+        this.#headerNames.set(key, name)
+      }
+      if (!isAsciiText(name) || (value !== null && !isPlainAscii(value))) this.#headersAreAscii = false
+      const field = value === null ? ',"value":null' : bytesField(',"value', value)
+      json += `${json === '[' ? '' : ','}{"key":${name}${field}}`
+    }
+    return `${json}]`
   }
 
   #write(text: string, ascii: boolean): void {
@@ -264,17 +281,10 @@ function isPlainAscii(bytes: Buffer): boolean {
 
 /** `,"key":"text"` where the bytes are UTF-8, else `,"key_base64":"…"`; `open` is `,"key`. */
 function bytesField(open: string, bytes: Buffer): string {
+  if (isPlainAscii(bytes)) return `${open}":"${bytes.toString('latin1')}"`
   return isUtf8(bytes)
     ? `${open}":${JSON.stringify(bytes.toString('utf8'))}`
     : `${open}_base64":"${bytes.toString('base64')}"`
-}
-
-function headersJson(headers: readonly Header[]): string {
-  const items = headers.map(({ key, value }) => {
-    const open = `{"key":${JSON.stringify(key)}`
-    return value === null ? `${open},"value":null}` : `${open}${bytesField(',"value', value)}}`
-  })
-  return `[${items.join(',')}]`
 }
 
 /** Hours since 1970 of a timestamp in ms, or `unknownHour` outside the years 1970 to 9999. */
