@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { checkIndexPrefix } from './elasticsearch/index-name.ts'
+import { checkIndexPrefix, statusIndexPrefix } from './elasticsearch/index-name.ts'
 import { ArchiverError } from './errors.ts'
 import { parseTypePath, type TypeSource } from './line.ts'
 import { logLevels } from './log.ts'
@@ -130,6 +130,30 @@ export const bulkOptions = {
 
 export const elasticsearchOptions = { ...elasticsearchConnectionOptions, ...bulkOptions }
 
+/** How to reach Kibana: for the commands that put dashboards there. */
+export const kibanaOptions = {
+  kibana: text({
+    placeholder: '<url>',
+    explanation: 'Kibana to put data views, searches and dashboards into, such as http://127.0.0.1:5601.',
+  }),
+  kibanaSpace: text({ explanation: 'The space of Kibana that they go into, by its identifier.' }),
+  kibanaUser: text({
+    explanation: 'User for basic authentication; without one, and without a key, those for Elasticsearch are used.',
+  }),
+  kibanaPassword: secret(text({ explanation: 'Password for basic authentication; better given as a variable.' })),
+  kibanaPasswordFile: text({ placeholder: '<file>', explanation: 'A file that holds the password.' }),
+  kibanaApiKey: secret(text({ explanation: 'API key, encoded in base64; better given as a variable.' })),
+  kibanaApiKeyFile: text({ placeholder: '<file>', explanation: 'A file that holds the API key.' }),
+  kibanaCa: text({ placeholder: '<file>', explanation: 'Certificate authority of Kibana, as a PEM file.' }),
+  kibanaWait: integer({
+    default: '120',
+    min: 0,
+    max: 3600,
+    unit: 's',
+    explanation: 'How long a Kibana that is not there yet, or still starting, is waited for.',
+  }),
+}
+
 export const typeOptions = {
   typeFrom: oneOf(['value', 'header', 'topic'], {
     default: 'value',
@@ -199,6 +223,27 @@ export const runOptions = {
   ...logOptions,
 }
 
+export const setupOptions = {
+  ...elasticsearchOptions,
+  ...kibanaOptions,
+  check: flag({
+    default: false,
+    explanation: 'Change nothing; say what differs, and exit with 1 where something does.',
+  }),
+  ...logOptions,
+}
+
+export const dashboardOptions = {
+  type: text({ explanation: 'The type of messages, as it stands in them, such as object.one.' }),
+  ...elasticsearchConnectionOptions,
+  ...kibanaOptions,
+  out: text({
+    placeholder: '<file>',
+    explanation: 'A file for an import by hand, ending in .ndjson, instead of --kibana.',
+  }),
+  ...logOptions,
+}
+
 export type RunOptions = Values<typeof runOptions>
 
 /** What no single option can check. Throws ArchiverError `USAGE`. */
@@ -213,6 +258,11 @@ export function checkRunOptions(options: RunOptions): void {
     throw usage('--no-files with --no-elasticsearch leaves nothing to keep records in')
   }
   checkElasticsearchOptions(options)
+  if (options.statusDocuments && statusIndexPrefix.startsWith(options.indexPrefix)) {
+    throw usage(
+      `--index-prefix: "${options.indexPrefix}" is not allowed with status documents: their indices ${statusIndexPrefix}* would count as part of the archive; choose another one, or --no-status-documents`,
+    )
+  }
   typeSource(options)
 }
 
@@ -250,6 +300,32 @@ export function checkElasticsearchOptions(options: Values<typeof elasticsearchCo
 /** A URL as it may be shown. */
 export function withoutCredentials(url: string): string {
   return url.replace(/^([a-z]+:\/\/)?[^/]*@/i, '$1')
+}
+
+/** What no single option of Kibana can check. Throws ArchiverError `USAGE`. */
+export function checkKibanaOptions(options: Values<typeof kibanaOptions>): void {
+  const { kibana, kibanaSpace: space } = options
+  if (kibana !== undefined && (!URL.canParse(kibana) || !/^https?:$/.test(new URL(kibana).protocol))) {
+    const shown = kibana.replace(/[^/]*@/, '***@')
+    throw usage(`--kibana: "${shown}" is not allowed; expected http://host:port or https://host:port`)
+  }
+  if (space !== undefined && !/^[a-z0-9_-]+$/.test(space)) {
+    throw usage(`--kibana-space: "${space}" is not allowed; expected the identifier of a space: a-z 0-9 _ -`)
+  }
+  if (options.kibanaPassword !== undefined && options.kibanaPasswordFile !== undefined) {
+    throw usage('--kibana-password and --kibana-password-file exclude each other')
+  }
+  if (options.kibanaApiKey !== undefined && options.kibanaApiKeyFile !== undefined) {
+    throw usage('--kibana-api-key and --kibana-api-key-file exclude each other')
+  }
+  const password = options.kibanaPassword ?? options.kibanaPasswordFile
+  const apiKey = options.kibanaApiKey ?? options.kibanaApiKeyFile
+  if (options.kibanaUser !== undefined && apiKey !== undefined) {
+    throw usage('--kibana-user and --kibana-api-key exclude each other')
+  }
+  if (password !== undefined && options.kibanaUser === undefined) {
+    throw usage('--kibana-password is of no use without --kibana-user')
+  }
 }
 
 /** The headers of `--elasticsearch-headers`. Throws ArchiverError `USAGE`, without showing a value. */

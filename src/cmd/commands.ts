@@ -1,7 +1,7 @@
-import { elasticsearchOptions, logOptions, runOptions } from '../config.ts'
+import { dashboardOptions, runOptions, setupOptions } from '../config.ts'
 import { ArchiverError } from '../errors.ts'
 import { describeOptions, type OptionSources, type Options, readOptions } from '../options.ts'
-import { verifyOptions } from './archive-options.ts'
+import { catOptions, lsOptions, restoreOptions, verifyOptions } from './archive-options.ts'
 import { runProgram } from './program.ts'
 
 /** A command: its options, one sentence about it, and what it does with the values. */
@@ -19,20 +19,28 @@ function command<O extends Options>(
   return { summary, options, run: (sources) => act(readOptions(options, sources)) }
 }
 
-const setupOptions = { ...elasticsearchOptions, ...logOptions }
-
 /** Loaded when chosen, so that none waits for the libraries of the others. */
 const commands: Readonly<Record<string, Command>> = {
   run: command('Archives topics; this is what runs when no command is named.', runOptions, async (values) =>
     (await import('./run.ts')).run(values),
   ),
-  setup: command('Installs the index templates.', setupOptions, async (values) =>
+  setup: command('Installs the index templates, and dashboards in Kibana.', setupOptions, async (values) =>
     (await import('./setup.ts')).setup(values),
+  ),
+  dashboard: command(
+    'Makes a dashboard for a type of messages from what Elasticsearch knows of it.',
+    dashboardOptions,
+    async (values) => (await import('./dashboard.ts')).dashboard(values),
   ),
   verify: command(
     'Proves that files, Elasticsearch and Kafka agree, offset by offset.',
     verifyOptions,
     async (values) => (await import('./verify.ts')).verify(values),
+  ),
+  ls: command('Lists what the archive holds.', lsOptions, async (values) => (await import('./ls.ts')).ls(values)),
+  cat: command('Prints records of the archive.', catOptions, async (values) => (await import('./cat.ts')).cat(values)),
+  restore: command('Gives records of the archive back to Elasticsearch or to Kafka.', restoreOptions, async (values) =>
+    (await import('./restore.ts')).restore(values),
   ),
 }
 

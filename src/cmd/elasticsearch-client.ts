@@ -31,7 +31,8 @@ export function elasticsearchClient(
   return observer === undefined ? new Elasticsearch(connection) : new ObservedElasticsearch(connection, observer)
 }
 
-function secretOf(flag: string, file: string | undefined): string | undefined {
+/** What stands in a file with a secret, without the line break at its end. Throws ArchiverError `USAGE`. */
+export function secretOf(flag: string, file: string | undefined): string | undefined {
   if (file === undefined) return undefined
   let secret: string
   try {

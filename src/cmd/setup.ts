@@ -1,22 +1,77 @@
-import { checkElasticsearchOptions, type elasticsearchOptions, type logOptions } from '../config.ts'
-import { installTemplates } from '../elasticsearch/templates.ts'
+import { checkElasticsearchOptions, checkKibanaOptions, type setupOptions } from '../config.ts'
+import { compareTemplates, installTemplates } from '../elasticsearch/templates.ts'
 import { ArchiverError } from '../errors.ts'
-import { createLogger } from '../log.ts'
+import { compareObjects, installObjects } from '../kibana/install.ts'
+import { shippedObjects } from '../kibana/shipped.ts'
+import { createLogger, type Logger } from '../log.ts'
 import type { Values } from '../options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
+import { kibanaClient } from './kibana-client.ts'
 
-/** Installs what the archiver needs in Elasticsearch, for clusters where workers may not do that themselves. */
-export async function setup(options: Values<typeof elasticsearchOptions & typeof logOptions>): Promise<void> {
+type SetupOptions = Values<typeof setupOptions>
+
+/**
+ * Installs what the archiver needs in Elasticsearch, for clusters where workers may not do that themselves, and its dashboards in Kibana.
+ * @throws ArchiverError `DIFFERS` where `--check` found something to do.
+ */
+export async function setup(options: SetupOptions): Promise<void> {
   checkElasticsearchOptions(options)
-  if (options.elasticsearch === undefined)
-    throw new ArchiverError('USAGE', '--no-elasticsearch leaves nothing to set up')
+  checkKibanaOptions(options)
+  if (options.elasticsearch === undefined && options.kibana === undefined) {
+    throw new ArchiverError('USAGE', '--no-elasticsearch without --kibana leaves nothing to set up')
+  }
   const log = createLogger({ level: options.logLevel, stream: process.stdout })
-  const client = elasticsearchClient(options.elasticsearch, options)
+  let differences = 0
+  if (options.elasticsearch !== undefined) differences += await setUpTemplates(options, options.elasticsearch, log)
+  if (options.kibana !== undefined) differences += await setUpKibana(options, options.kibana, log)
+  if (differences > 0) {
+    throw new ArchiverError(
+      'DIFFERS',
+      `${differences} ${differences === 1 ? 'thing differs' : 'things differ'} from what this version installs; run setup without --check`,
+    )
+  }
+}
+
+/** Returns how many templates differ; none where they were installed. */
+async function setUpTemplates(options: SetupOptions, nodes: readonly string[], log: Logger): Promise<number> {
+  const client = elasticsearchClient(nodes, options)
   try {
     await client.detect()
-    await installTemplates(client, options.indexPrefix, log)
-    log.info(`templates for ${options.indexPrefix}* are in place on Elasticsearch ${client.version}`)
+    if (!options.check) {
+      await installTemplates(client, options.indexPrefix, log, { mend: true })
+      log.info(`templates for ${options.indexPrefix}* are in place on Elasticsearch ${client.version}`)
+      return 0
+    }
+    const differences = await compareTemplates(client, options.indexPrefix)
+    for (const { name, state, message } of differences) log.warn({ template: name, state }, message)
+    if (differences.length === 0) log.info(`templates for ${options.indexPrefix}* are as this version installs them`)
+    return differences.length
   } finally {
     await client.close()
+  }
+}
+
+/** Returns how many objects differ; none where they were imported. */
+async function setUpKibana(options: SetupOptions, url: string, log: Logger): Promise<number> {
+  const kibana = kibanaClient(url, options)
+  try {
+    const version = await kibana.ready(options.kibanaWait * 1000, log)
+    const objects = shippedObjects(options.indexPrefix)
+    const compared = options.check ? await compareObjects(kibana, objects) : await installObjects(kibana, objects)
+    for (const { object, state } of compared) {
+      const { id, type } = object
+      const name = String(object.attributes.name ?? object.attributes.title)
+      if (options.check) log.info({ type, id, state }, `${type} ${id} («${name}»): ${state}`)
+      else if (state !== 'same')
+        log.info({ type, id, was: state }, `imported ${type} ${id} («${name}»), which was ${state}`)
+    }
+    const different = compared.filter(({ state }) => state !== 'same').length
+    if (options.check) return different
+    const done = different === 0 ? 'nothing was to be done' : `${different} of ${objects.length} objects were imported`
+    const dashboards = objects.filter(({ type }) => type === 'dashboard').map(({ id }) => kibana.dashboardUrl(id))
+    log.info(`Kibana ${version} has the dashboards (${done}): ${dashboards.join(' ')}`)
+    return 0
+  } finally {
+    await kibana.close()
   }
 }

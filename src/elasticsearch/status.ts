@@ -121,7 +121,9 @@ export class StatusWriter {
     const time = new Date()
     const action = `${JSON.stringify({ create: { _index: statusIndex(time) } })}\n`
     const head = { '@timestamp': time.toISOString(), ...this.#origin, interval_s: intervalS }
-    const lines = this.#documents(intervalS).map((document) => `${action}${JSON.stringify({ ...head, ...document })}\n`)
+    const lines = this.#documents(intervalS).map(
+      (document) => `${action}${JSON.stringify({ ...head, ...document }, rounded)}\n`,
+    )
     try {
       await this.#client.bulk(Buffer.from(lines.join('')), lines.length, {
         timeoutMs,
@@ -134,4 +136,9 @@ export class StatusWriter {
     }
     return this.#takenLast
   }
+}
+
+/** Seconds and shares to three decimals; what is finer is noise. */
+function rounded(_key: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isInteger(value) ? Math.round(value * 1000) / 1000 : value
 }

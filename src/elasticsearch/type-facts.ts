@@ -31,7 +31,7 @@ export type FieldFacts = {
       readonly isWhole: boolean
       readonly min: number
       readonly max: number
-      /** Where 1 and 99 per cent of the values lie below. */
+      /** Where 5 and 95 per cent of the values lie below. */
       readonly low: number
       readonly high: number
     }
@@ -141,7 +141,7 @@ async function readFields(
           ...(kindOf(types.get(name)!) === 'number'
             ? {
                 range: { stats: { field: name } },
-                spread: { percentiles: { field: name, percents: [1, 99] } },
+                spread: { percentiles: { field: name, percents: [5, 95] } },
               }
             : {}),
         },
@@ -158,8 +158,8 @@ async function readFields(
     if (kind !== 'number') return [{ ...facts, kind }]
     const min = found.range?.min ?? 0
     const max = found.range?.max ?? 0
-    const low = found.spread?.values['1.0'] ?? min
-    const high = found.spread?.values['99.0'] ?? max
+    const low = found.spread?.values['5.0'] ?? min
+    const high = found.spread?.values['95.0'] ?? max
     return [{ ...facts, kind, isWhole: wholeTypes.has(types.get(name)!), min, max, low, high }]
   })
 }

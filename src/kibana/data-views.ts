@@ -18,14 +18,14 @@ const moment = { id: 'date', params: { pattern: 'YYYY-MM-DD HH:mm:ss.SSS' } } as
 /** Pixels that such a moment takes in a table. */
 export const dateWidth = 205
 
-const envelopeFormats = {
+export const envelopeFormats = {
   '@timestamp': moment,
   'kafka.offset': plainNumber,
   'kafka.partition': plainNumber,
   'kafka.timestamp': plainNumber,
 }
 
-const envelopeLabels = {
+export const envelopeLabels = {
   '@timestamp': 'Time',
   type: 'Type',
   'kafka.topic': 'Topic',

@@ -1,0 +1,64 @@
+import { writeFile } from 'node:fs/promises'
+import { checkElasticsearchOptions, checkKibanaOptions, type dashboardOptions } from '../config.ts'
+import { readTypeFacts } from '../elasticsearch/type-facts.ts'
+import { ArchiverError, messageOf } from '../errors.ts'
+import { installObjects } from '../kibana/install.ts'
+import { ndjson, type SavedObject } from '../kibana/saved-object.ts'
+import { typeDashboard, typeDashboardId } from '../kibana/type-dashboard.ts'
+import { createLogger } from '../log.ts'
+import type { Values } from '../options.ts'
+import { elasticsearchClient } from './elasticsearch-client.ts'
+import { kibanaClient } from './kibana-client.ts'
+
+type DashboardOptions = Values<typeof dashboardOptions>
+
+/** Makes a dashboard for a type from what Elasticsearch knows of it, in Kibana or as a file. */
+export async function dashboard(options: DashboardOptions): Promise<void> {
+  checkElasticsearchOptions(options)
+  checkKibanaOptions(options)
+  const { type, out, kibana: url } = options
+  if (type === undefined) throw new ArchiverError('USAGE', '--type is needed: a dashboard for which type of messages?')
+  if ((out === undefined) === (url === undefined)) {
+    throw new ArchiverError('USAGE', 'either --kibana or --out is needed: where is the dashboard to go?')
+  }
+  // Kibana refuses a file of another name.
+  if (out !== undefined && !out.endsWith('.ndjson')) {
+    throw new ArchiverError('USAGE', `--out: "${out}" is not allowed; expected a name that ends in .ndjson`)
+  }
+  const log = createLogger({ level: options.logLevel, stream: process.stdout })
+  const objects = await objectsFor(options, type)
+  if (out !== undefined) {
+    try {
+      await writeFile(out, ndjson(objects))
+    } catch (error) {
+      throw new ArchiverError('USAGE', `--out ${out} cannot be written: ${messageOf(error)}`)
+    }
+    log.info(`wrote ${out}: a dashboard for type ${type}, its data view and its search; import it in Stack Management`)
+    return
+  }
+  const kibana = kibanaClient(url!, options)
+  try {
+    await kibana.ready(options.kibanaWait * 1000, log)
+    const compared = await installObjects(kibana, objects)
+    const imported = compared.filter(({ state }) => state !== 'same').length
+    const done = imported === 0 ? 'it was there already' : `${imported} objects imported`
+    log.info(
+      `the dashboard for type ${type} (${done}): ${kibana.dashboardUrl(typeDashboardId(options.indexPrefix, type))}`,
+    )
+  } finally {
+    await kibana.close()
+  }
+}
+
+async function objectsFor(options: DashboardOptions, type: string): Promise<readonly SavedObject[]> {
+  if (options.elasticsearch === undefined) {
+    throw new ArchiverError('USAGE', '--no-elasticsearch leaves nobody to ask about the type')
+  }
+  const client = elasticsearchClient(options.elasticsearch, options)
+  try {
+    await client.detect()
+    return typeDashboard(options.indexPrefix, await readTypeFacts(client, options.indexPrefix, type), Date.now())
+  } finally {
+    await client.close()
+  }
+}

@@ -1,0 +1,297 @@
+import { readFileSync } from 'node:fs'
+import { Agent, FormData, fetch, type RequestInit } from 'undici'
+import { ArchiverError, messageOf } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { sleep } from '../retry.ts'
+import { ndjson, type SavedObject } from './saved-object.ts'
+
+/** How to reach Kibana, as the options say. */
+export interface KibanaConnection {
+  /** With the base path, where Kibana has one. */
+  readonly url: string
+  /** The space to work in; the default one where it is undefined. */
+  readonly space: string | undefined
+  readonly username: string | undefined
+  readonly password: string | undefined
+  readonly apiKey: string | undefined
+  /** Certificate authority, as a PEM file. */
+  readonly caFile: string | undefined
+  /** How long an answer may take, in ms. */
+  readonly timeoutMs: number
+}
+
+/** What names a saved object in a space. */
+export type ObjectName = Pick<SavedObject, 'type' | 'id'>
+
+export function objectKey({ type, id }: ObjectName): string {
+  return `${type} ${id}`
+}
+
+/** An object as Kibana gives it back; it may have been migrated. */
+export type StoredObject = ObjectName & Pick<SavedObject, 'attributes'> & { readonly typeMigrationVersion?: string }
+
+interface Answer {
+  readonly status: number
+  readonly text: string
+}
+
+interface ImportAnswer {
+  readonly success: boolean
+  readonly successCount: number
+  readonly errors?: readonly ImportFailure[]
+}
+
+interface ImportFailure {
+  readonly type: string
+  readonly id: string
+  readonly error: {
+    readonly type: string
+    readonly message?: string
+    readonly references?: readonly { readonly type: string; readonly id: string }[]
+  }
+}
+
+/** The first version whose format our objects have. */
+const oldest = { major: 8, minor: 12 }
+const retryMs = 2000
+
+/** Kibana's API for saved objects: what is there, and an import whose answer is judged. */
+export class Kibana {
+  readonly #connection: KibanaConnection
+  readonly #base: string
+  readonly #headers: Readonly<Record<string, string>>
+  readonly #agent: Agent
+
+  /** @throws ArchiverError `USAGE` where the certificate authority cannot be read. */
+  constructor(connection: KibanaConnection) {
+    const { url, space, username, password, apiKey, caFile, timeoutMs } = connection
+    const parsed = new URL(url)
+    const user = username ?? (parsed.username === '' ? undefined : decodeURIComponent(parsed.username))
+    const secret = password ?? decodeURIComponent(parsed.password)
+    parsed.username = ''
+    parsed.password = ''
+    this.#connection = { ...connection, url: parsed.href.replace(/\/$/, '') }
+    this.#base = `${this.#connection.url}${space === undefined ? '' : `/s/${encodeURIComponent(space)}`}`
+    this.#headers = {
+      'kbn-xsrf': 'archiver',
+      ...(apiKey !== undefined
+        ? { authorization: `ApiKey ${apiKey}` }
+        : user !== undefined
+          ? { authorization: `Basic ${Buffer.from(`${user}:${secret}`).toString('base64')}` }
+          : {}),
+    }
+    this.#agent = new Agent({
+      connect: caFile === undefined ? {} : { ca: readCertificate(caFile) },
+      headersTimeout: timeoutMs,
+      bodyTimeout: timeoutMs,
+    })
+  }
+
+  /** Where it is, for people: without credentials. */
+  get address(): string {
+    return this.#base
+  }
+
+  /** The address of a dashboard. */
+  dashboardUrl(id: string): string {
+    return `${this.#base}/app/dashboards#/view/${encodeURIComponent(id)}`
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.close()
+  }
+
+  /**
+   * Waits until Kibana is there, for as long as `waitMs`, and looks whether it takes our objects and has our space.
+   * @returns its version.
+   * @throws ArchiverError `KIBANA`.
+   */
+  async ready(waitMs: number, log: Logger): Promise<string> {
+    const deadline = performance.now() + waitMs
+    let hasTold = false
+    for (;;) {
+      const outcome = await this.#status()
+      if ('version' in outcome) {
+        this.#checkVersion(outcome.version)
+        await this.#checkSpace()
+        return outcome.version
+      }
+      if (performance.now() + retryMs > deadline) {
+        throw this.#failure(`${outcome.waiting}; waited ${Math.round(waitMs / 1000)} s for it (--kibana-wait)`)
+      }
+      if (!hasTold) log.info(`Kibana at ${this.address} is not ready yet: ${outcome.waiting}; waiting for it`)
+      hasTold = true
+      await sleep(retryMs)
+    }
+  }
+
+  /** What Kibana says of itself: its version, or why it is worth waiting. */
+  async #status(): Promise<{ readonly version: string } | { readonly waiting: string }> {
+    let answer: Answer
+    try {
+      answer = await this.#fetch('/api/status')
+    } catch (error) {
+      const message = messageOf(error)
+      // A container that is starting refuses connections, or is not even known by name.
+      if (/ECONNREFUSED|ECONNRESET|EAI_AGAIN|other side closed|timeout/i.test(message)) return { waiting: message }
+      throw this.#failure(`${message}; is --kibana right?`)
+    }
+    if (answer.status === 503) return { waiting: 'it is still starting' }
+    const status = tryParse(answer.text) as
+      | { readonly version?: { readonly number?: string }; readonly status?: { readonly overall?: { level?: string } } }
+      | undefined
+    const isKibana = typeof status === 'object' && status?.status?.overall !== undefined
+    if (answer.status === 401 || answer.status === 403) throw this.#refused(answer)
+    if (answer.status !== 200 || !isKibana) {
+      throw this.#failure(
+        `what answers there is not Kibana (${firstLine(answer)}); is --kibana right, with its base path?`,
+      )
+    }
+    // Whoever has not logged in learns that it is well, and not its version.
+    if (status.version?.number === undefined) {
+      throw this.#failure('it wants to know who asks; give --kibana-user and --kibana-password, or --kibana-api-key')
+    }
+    const { level } = status.status!.overall!
+    if (level === 'critical' || level === 'unavailable') return { waiting: `its status is ${level}` }
+    return { version: status.version.number }
+  }
+
+  #checkVersion(version: string): void {
+    const [major = 0, minor = 0] = version.split('.').map(Number)
+    if (major > oldest.major || (major === oldest.major && minor >= oldest.minor)) return
+    throw this.#failure(`it is version ${version}; dashboards need ${oldest.major}.${oldest.minor} or newer`)
+  }
+
+  /** A space that does not exist takes objects all the same, and nobody ever sees them. */
+  async #checkSpace(): Promise<void> {
+    const { space } = this.#connection
+    if (space === undefined) return
+    const answer = await this.#fetch(`/api/spaces/space/${encodeURIComponent(space)}`, { base: this.#connection.url })
+    if (answer.status === 404) throw this.#failure(`it has no space "${space}" (--kibana-space), or we may not see it`)
+    if (answer.status !== 200) throw this.#refused(answer)
+  }
+
+  /**
+   * Those of the objects that are there, by `objectKey`.
+   * @throws ArchiverError `KIBANA`
+   */
+  async find(names: readonly ObjectName[]): Promise<ReadonlyMap<string, StoredObject>> {
+    if (names.length === 0) return new Map()
+    const answer = await this.#export(names)
+    if (answer.status === 200) {
+      const lines = answer.text.split('\n').filter((line) => line.trim() !== '')
+      const objects = lines.map((line) => JSON.parse(line) as StoredObject)
+      return new Map(objects.map((object) => [objectKey(object), object]))
+    }
+    // The whole export is refused where one object is absent, and the answer names those that are.
+    const body = tryParse(answer.text) as
+      | { readonly attributes?: { readonly objects?: readonly (ObjectName & { readonly error?: unknown })[] } }
+      | undefined
+    const absent = new Set((body?.attributes?.objects ?? []).filter(({ error }) => error !== undefined).map(objectKey))
+    const present = names.filter((name) => !absent.has(objectKey(name)))
+    if (answer.status !== 400 || absent.size === 0 || present.length === names.length) throw this.#refused(answer)
+    return this.find(present)
+  }
+
+  async #export(names: readonly ObjectName[]): Promise<Answer> {
+    return this.#fetch('/api/saved_objects/_export', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        objects: names.map(({ type, id }) => ({ type, id })),
+        includeReferencesDeep: false,
+        excludeExportDetails: true,
+      }),
+    })
+  }
+
+  /**
+   * Imports objects in place of those with the same ids.
+   * @throws ArchiverError `KIBANA` where Kibana did not take every one of them: an answer of 200 says nothing about that.
+   */
+  async import(objects: readonly SavedObject[]): Promise<void> {
+    if (objects.length === 0) return
+    const form = new FormData()
+    form.append('file', new Blob([ndjson(objects)], { type: 'application/x-ndjson' }), 'archiver.ndjson')
+    const answer = await this.#fetch('/api/saved_objects/_import?overwrite=true', { method: 'POST', body: form })
+    if (answer.status === 422) {
+      throw this.#failure(`it is too old for these objects (${firstLine(answer)})`)
+    }
+    if (answer.status !== 200) throw this.#refused(answer)
+    const result = tryParse(answer.text) as ImportAnswer | undefined
+    if (typeof result?.success !== 'boolean') {
+      throw this.#failure(`its answer to the import is not understood (${firstLine(answer)})`)
+    }
+    const errors = result.errors ?? []
+    if (!result.success || errors.length > 0 || result.successCount !== objects.length) {
+      const told = errors.map(describeFailure)
+      throw this.#failure(
+        `it took ${result.successCount} of ${objects.length} objects: ${told.join('; ') || 'it does not say why'}`,
+      )
+    }
+  }
+
+  async #fetch(path: string, options: RequestInit & { readonly base?: string } = {}): Promise<Answer> {
+    const { base = this.#base, headers = {}, ...init } = options
+    try {
+      const response = await fetch(`${base}${path}`, {
+        ...init,
+        headers: { ...this.#headers, ...(headers as Record<string, string>) },
+        redirect: 'manual',
+        dispatcher: this.#agent,
+        signal: AbortSignal.timeout(this.#connection.timeoutMs),
+      })
+      return { status: response.status, text: await response.text() }
+    } catch (error) {
+      // `fetch failed` alone tells nothing; its cause does.
+      throw error instanceof TypeError && error.cause !== undefined ? error.cause : error
+    }
+  }
+
+  #refused(answer: Answer): ArchiverError {
+    if (answer.status === 401) return this.#failure('it refused the user, password or API key (401)')
+    if (answer.status === 403) {
+      return this.#failure(`we may not do that (${firstLine(answer)}); the role needs Saved Objects Management: all`)
+    }
+    return this.#failure(`it answered ${firstLine(answer)}`)
+  }
+
+  #failure(message: string): ArchiverError {
+    return new ArchiverError('KIBANA', `Kibana at ${this.address}: ${message}`, { kibana: this.address })
+  }
+}
+
+function readCertificate(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw new ArchiverError('USAGE', `--kibana-ca ${file} cannot be read: ${messageOf(error)}`)
+  }
+}
+
+function describeFailure({ type, id, error }: ImportFailure): string {
+  const needed = (error.references ?? []).map((reference) => `${reference.type} ${reference.id}`)
+  const why: Readonly<Record<string, string>> = {
+    conflict: 'another object has its id',
+    ambiguous_conflict: 'several objects could be the one it replaces',
+    missing_references: `it needs ${needed.join(', ')}, which is not there`,
+    unsupported_type: 'this Kibana does not know such objects',
+  }
+  return `${type} ${id}: ${why[error.type] ?? error.message ?? error.type}`
+}
+
+function tryParse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // A proxy's page, or a sentence: judged by its status.
+    return undefined
+  }
+}
+
+/** The status, and what the body says in a few words. */
+function firstLine({ status, text }: Answer): string {
+  const body = tryParse(text) as { readonly message?: unknown } | undefined
+  const message = typeof body?.message === 'string' ? body.message : text
+  return `${status} ${message.replace(/\s+/g, ' ').slice(0, 200)}`.trim()
+}
