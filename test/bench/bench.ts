@@ -12,7 +12,7 @@ import { openServers } from './servers.ts'
 
 const options = {
   records: integer({
-    explanation: 'Records of the topic; --scale takes ten times as many.',
+    explanation: 'Records of the topic; scale takes ten times as many as well.',
     default: '1000000',
     min: 1000,
   }),

@@ -236,21 +236,19 @@ const verify: Case = {
     const data = await context.data('plain')
     const archive = await archiveOf(context, data, intoBoth)
     const { brokers, elasticsearch } = context.servers
-    const words = ['verify', '--brokers', brokers, '--group', archive.group, '--archive-dir', archive.directory]
-    const own: Contender = {
-      name: 'archiver verify',
-      run: () =>
-        context.measure(
-          () =>
-            context.runArchiver(
-              thisProgram,
-              [...words, '--elasticsearch', elasticsearch, '--index-prefix', archive.indexPrefix],
-              'never',
-            ),
-          async () => ({ records: data.records }),
-        ),
-    }
-    const contenders = [own, zcat(context, archive, data.records)]
+    const words = ['verify', '--brokers', brokers, '--archive-dir', archive.directory]
+    words.push('--elasticsearch', elasticsearch, '--index-prefix', archive.indexPrefix)
+    const own = [[], ['--fast'], ['--deep']].map(
+      (more): Contender => ({
+        name: ['verify', ...more].join(' '),
+        run: () =>
+          context.measure(
+            () => context.runArchiver(thisProgram, [...words, ...more], 'never'),
+            async () => ({ records: data.records }),
+          ),
+      }),
+    )
+    const contenders = [...own, zcat(context, archive, data.records)]
     const summaries = againstLast(contenders, await inTurn(context, contenders))
     return [{ title: titled('verify', data), summaries, goals: [], notes: [] }]
   },

@@ -11,11 +11,20 @@ import { type Run, type Summary, summarize } from './run.ts'
 /** Somebody who does the work once a round, and leaves nothing behind. */
 export interface Contender {
   readonly name: string
+  /** A round of it before all others makes Java compile what Elasticsearch runs: else who comes first pays for that. */
+  readonly warmsUp?: boolean
   readonly run: (round: number) => Promise<Run>
 }
 
 /** Runs all in turn, round by round; every second round in the opposite order, so that nobody always comes first. */
 export async function inTurn(context: Context, contenders: readonly Contender[]): Promise<Map<string, readonly Run[]>> {
+  const warming = contenders.find(({ warmsUp }) => warmsUp)
+  if (warming !== undefined) {
+    await context.once('warm engine', async () => {
+      context.say('warming Elasticsearch up; this round does not count')
+      await warming.run(0)
+    })
+  }
   const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]))
   for (let round = 0; round < context.options.rounds; round++) {
     for (const { name, run } of round % 2 === 0 ? contenders : contenders.toReversed()) {
@@ -111,7 +120,11 @@ export function consumer(context: Context, data: Data, encodes: boolean): Conten
 }
 
 /** Posts the documents that the worker would send, made beforehand. */
-export async function poster(context: Context, data: Data): Promise<Contender> {
+export function poster(context: Context, data: Data): Promise<Contender> {
+  return context.once(`poster of ${data.topic}`, () => makePoster(context, data))
+}
+
+async function makePoster(context: Context, data: Data): Promise<Contender> {
   const { brokers, elasticsearch } = context.servers
   const program = fileURLToPath(new URL('poster.ts', import.meta.url))
   const indexPrefix = await context.templatesFor('poster')
@@ -130,6 +143,7 @@ export async function poster(context: Context, data: Data): Promise<Contender> {
   const words = ['--bodies', path, '--elasticsearch', elasticsearch, '--in-flight', String(context.options.inFlight)]
   return {
     name: 'prebuilt bodies',
+    warmsUp: true,
     run: async () => {
       const run = await context.measure(
         () => runNode(program, words, { begins: 'posting' }),

@@ -55,6 +55,7 @@ export class Context {
   readonly #name = `bench-${randomBytes(3).toString('hex')}`
   readonly #groups = new Set<string>()
   readonly #prefixes = new Set<string>()
+  readonly #made = new Map<string, Promise<unknown>>()
   #archives = 0
 
   constructor(options: ContextOptions) {
@@ -72,6 +73,12 @@ export class Context {
 
   say(line: string): void {
     this.options.say(line)
+  }
+
+  /** Makes something once for all cases. */
+  once<T>(name: string, make: () => Promise<T>): Promise<T> {
+    if (!this.#made.has(name)) this.#made.set(name, make())
+    return this.#made.get(name) as Promise<T>
   }
 
   data(profile: Profile, records = this.options.records): Promise<Data> {

@@ -43,7 +43,7 @@ export async function trickle(context: Context): Promise<Result> {
     const cpuBefore = processTimes(worker.pid)!.own
     const startedAt = performance.now()
     for (let i = 0; i < messages; i++) {
-      await sleep(startedAt + i * intervalMs - performance.now())
+      await sleep(Math.max(0, startedAt + i * intervalMs - performance.now()))
       await producer.send({ topic, messages: [kafkaMessage(maker.make(i))] })
       sent.push(performance.now())
     }
