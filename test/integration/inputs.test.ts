@@ -197,6 +197,7 @@ const inputs: readonly NastyInput[] = [
   { name: 'the timestamp 1', value: object('times'), type: 'times', timestamp: '1' },
   { name: 'a timestamp of 2050', value: object('times'), type: 'times', timestamp: String(Date.UTC(2050, 5, 1)) },
   { name: 'no timestamp', value: object('times'), type: 'times', timestamp: '-1' },
+  { name: 'a negative timestamp', value: object('times'), type: 'times', timestamp: '-5000000000' },
   { name: 'the last moment of the year 9999', value: object('times'), type: 'times', timestamp: '253402300799999' },
   { name: 'the year 10000', value: object('times'), type: 'times', timestamp: '253402300800000' },
   { name: 'microseconds for milliseconds', value: object('times'), type: 'times', timestamp: '1564629783000000' },

@@ -55,6 +55,24 @@ test('SIGTERM in the middle flushes and commits: exit code 143, and the next run
   assert.deepEqual(accountFor(expected(), await readDocuments(prefix)), nothing)
 })
 
+test('nothing is committed before both sinks hold it; a worker killed then has lost and doubled nothing', async (t) => {
+  const topic = await createTopic(t, { stem: 'killed' })
+  const { root, prefix, group, start, untilEnd } = await createScenario(t)
+  await produce(t, topic, messages(0, 3000))
+  const first = start('--topics', topic, '--flush-interval', '3600', '--commit-interval', '50')
+  await until('all in Elasticsearch', async () => (await readDocuments(prefix)).length === 3000)
+  assert.deepEqual(await dataFiles(root), [], 'no file is there before its flush')
+  const committedOf = async () => (await committedAndEnds(t, group, [topic])).get(`${topic}/0`)!.committed
+  assert.ok((await committedOf()) <= 0, `${await committedOf()} is committed, and the files hold nothing`)
+  first.child.kill('SIGKILL')
+  assert.equal(await first.ended, 137)
+  assert.equal((await untilEnd('--topics', topic)).code, 0)
+  assert.equal(await committedOf(), 3000)
+  const expected = () => new Map([[`${topic}/0`, offsetsOf(0, 3000)]])
+  assert.deepEqual(accountFor(expected(), await readFiles(root)), nothing)
+  assert.deepEqual(accountFor(expected(), await readDocuments(prefix)), nothing)
+})
+
 test('a topic made later that the regular expression matches is picked up, and no other', async (t) => {
   const stem = uniqueName('regex')
   const early = await createTopic(t, { stem: `${stem}.early` })

@@ -45,6 +45,15 @@ test('types that differ in more than case have different indices', () => {
   fc.assert(distinct, { numRuns: 300 })
 })
 
+test('long types keep a beginning and are told apart by a hash', () => {
+  const names = new IndexNames('archive-')
+  const long = 'x'.repeat(300)
+  const [one, other] = [names.of(own(`${long}a`), 0), names.of(own(`${long}b`), 0)]
+  assert.notEqual(one, other)
+  assert.equal(one.length, 255)
+  assert.ok(one.startsWith('archive-xxxxxxxx'))
+})
+
 test('names as people see them', () => {
   const names = new IndexNames('archive-')
   const at = Date.UTC(2019, 7, 1, 3) / 3_600_000
