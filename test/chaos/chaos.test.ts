@@ -1,0 +1,463 @@
+import './stack.ts'
+import assert from 'node:assert/strict'
+import { appendFile, copyFile, readdir, readFile, unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, type TestContext, test } from 'node:test'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import { faultPoints } from '../../src/fault.ts'
+import type { RunningArchiver } from '../helpers/archiver.ts'
+import { startArchiver } from '../helpers/archiver.ts'
+import { committedAndEnds, createScenario, type Scenario } from '../helpers/scenario.ts'
+import {
+  createProducer,
+  createTopic,
+  elasticsearch,
+  produce,
+  temporaryDirectory,
+  uniqueName,
+  until,
+  withAdmin,
+} from '../helpers/servers.ts'
+import { dataFiles } from '../helpers/stores.ts'
+import { Expected, isClean, type StoreAccount } from './account.ts'
+import { readKafka } from './plain-consumer.ts'
+import { faultKinds } from './plan.ts'
+import { BreakableProxy, type ProxyMode } from './proxy.ts'
+import { describeAccount } from './report.ts'
+import { isProven, runChaos } from './run.ts'
+import { stack } from './stack.ts'
+import { type ChainAccount, checkChains, documentsHeld, filesHeld } from './stores.ts'
+
+before(() => stack.start())
+after(async () => {
+  await stack.stop()
+})
+
+const day = Date.UTC(2026, 0, 15)
+
+function messages(count: number, first = 0) {
+  return Array.from({ length: count }, (_, i) => ({
+    key: `key-${(first + i) % 7}`,
+    value: (first + i) % 50 === 3 ? 'no JSON' : JSON.stringify({ type: i % 3 === 0 ? 'a' : 'b', n: first + i }),
+    timestamp: day + ((first + i) % 3) * 3_600_000,
+  }))
+}
+
+interface Found {
+  readonly files: StoreAccount
+  readonly elasticsearch: StoreAccount
+  readonly chains: ChainAccount
+  readonly problems: readonly string[]
+}
+
+/** Compares every record of the topics with both stores. */
+async function compare(
+  { root, prefix }: Scenario,
+  topics: readonly string[],
+  compacted: readonly string[] = [],
+): Promise<Found> {
+  const problems: string[] = []
+  const expected = new Expected({ indexPrefix: prefix, compacted })
+  await expected.read(readKafka(stack.settings.cacheDir, stack.brokers, topics))
+  const files = await expected.account('files', filesHeld(root, problems))
+  const documents = documentsHeld(stack.elasticsearchUrl, prefix, expected.partitions)
+  return {
+    files,
+    elasticsearch: await expected.account('elasticsearch', documents),
+    chains: await checkChains(root, expected),
+    problems,
+  }
+}
+
+async function assertExactlyOnce(
+  scenario: Scenario,
+  topics: readonly string[],
+  compacted: readonly string[] = [],
+): Promise<Found> {
+  const found = await compare(scenario, topics, compacted)
+  assert.ok(isClean(found.files), JSON.stringify(found.files))
+  assert.ok(isClean(found.elasticsearch), JSON.stringify(found.elasticsearch))
+  assert.deepEqual([...found.chains.problems, ...found.problems], [])
+  return found
+}
+
+async function untilCommitted(
+  t: TestContext,
+  { group }: Scenario,
+  topics: readonly string[],
+  deadlineMs = 90_000,
+): Promise<void> {
+  await until(
+    `lag 0 of ${topics.join(', ')}`,
+    async () => {
+      const offsets = [...(await committedAndEnds(t, group, topics)).values()]
+      return offsets.length > 0 && offsets.every(({ committed, end }) => committed === end)
+    },
+    deadlineMs,
+  )
+}
+
+async function endCleanly(workers: readonly RunningArchiver[]): Promise<void> {
+  for (const { child } of workers) child.kill('SIGTERM')
+  for (const { ended, output } of workers) assert.equal(await ended, 143, output())
+}
+
+test('killed at each step, the next start completes: every record exactly once', { concurrency: 3 }, async (t) => {
+  const topic = await createTopic(t, { stem: 'points', partitions: 2 })
+  await produce(
+    t,
+    topic,
+    messages(120).map((message, i) => ({ ...message, partition: i % 2 })),
+  )
+  await Promise.all(
+    faultPoints.map((point) =>
+      t.test(point, async (t) => {
+        const scenario = await createScenario(t)
+        const argv = [...scenario.argv, '--topics', topic, '--flush-interval', '1']
+        const doomed = startArchiver(t, argv, { ARCHIVER_FAULT: point })
+        assert.equal(await doomed.ended, 128 + 9, doomed.output())
+        const next = await scenario.untilEnd('--topics', topic)
+        assert.equal(next.code, 0, next.output)
+        await assertExactlyOnce(scenario, [topic])
+      }),
+    ),
+  )
+})
+
+test('a worker that is frozen past its session and thawed: no duplicate, and the group does not stay behind', async (t) => {
+  const topic = await createTopic(t, { stem: 'frozen', partitions: 4 })
+  const scenario = await createScenario(t)
+  const start = () => scenario.start('--topics', topic, '--flush-interval', '2', '--commit-interval', '200')
+  const send = (first: number) =>
+    produce(
+      t,
+      topic,
+      messages(400, first).map((message, i) => ({ ...message, partition: i % 4 })),
+    )
+  const one = start()
+  const other = start()
+  await send(0)
+  await one.says('joined the group with 2 partitions')
+  await other.says('joined the group with 2 partitions')
+  await send(400)
+  one.child.kill('SIGSTOP')
+  await other.says('joined the group with 4 partitions')
+  await send(800)
+  await untilCommitted(t, scenario, [topic])
+  one.child.kill('SIGCONT')
+  await until('the thawed worker joins again', () => (one.output().match(/joined the group/g) ?? []).length >= 2)
+  await send(1200)
+  await untilCommitted(t, scenario, [topic])
+  await endCleanly([one, other])
+  await untilCommitted(t, scenario, [topic], 1000)
+  await assertExactlyOnce(scenario, [topic])
+})
+
+test('records that retention took first: told, recorded as a gap, and the other partitions go on', async (t) => {
+  const topic = await createTopic(t, { stem: 'retention', partitions: 2 })
+  const scenario = await createScenario(t)
+  const admin = await withAdmin(t)
+  const both = messages(100).flatMap((message) => [0, 1].map((partition) => ({ ...message, partition })))
+  await produce(t, topic, both)
+  assert.equal((await scenario.untilEnd('--topics', topic)).code, 0)
+  await produce(t, topic, both)
+  await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '150' }] })
+  const stopped = await scenario.untilEnd('--topics', topic)
+  assert.equal(stopped.code, 1)
+  assert.match(stopped.output, /offsets 100 to 149 are gone from Kafka before they were archived/)
+  const [line] = stopped.log.filter(({ level, reason }) => level === 'error' && reason === 'retention')
+  assert.deepEqual([line?.topic, line?.partition, line?.from, line?.next], [topic, 0, 100, 150])
+  const offsets = await committedAndEnds(t, scenario.group, [topic])
+  assert.deepEqual(offsets.get(`${topic}/1`), { committed: 200, end: 200 }, 'the other partition went on')
+  assert.equal(offsets.get(`${topic}/0`)?.committed, 100)
+  const gone = await scenario.untilEnd('--topics', topic, '--on-gap', 'continue')
+  assert.equal(gone.code, 0, gone.output)
+  assert.match(gone.output, /50 offsets were lost before they were read/)
+  const found = await compare(scenario, [topic])
+  assert.equal(found.chains.lost, 50)
+  assert.deepEqual(found.chains.problems, [])
+  assert.deepEqual([found.files.missing, found.files.duplicate, found.files.changed], [0, 0, 0])
+  assert.equal(found.files.records, 350)
+})
+
+test('retention that overtakes a worker while it runs is seen, although no record comes', async (t) => {
+  const topic = await createTopic(t, { stem: 'overtaken' })
+  const scenario = await createScenario(t)
+  await produce(t, topic, messages(50))
+  const worker = scenario.start('--topics', topic, '--flush-interval', '1')
+  await untilCommitted(t, scenario, [topic])
+  worker.child.kill('SIGSTOP')
+  await produce(t, topic, messages(50, 50))
+  await (await withAdmin(t)).deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '100' }] })
+  worker.child.kill('SIGCONT')
+  await worker.says('offsets 50 to 99 are gone from Kafka', 45_000)
+  worker.child.kill('SIGTERM')
+  await worker.ended
+})
+
+test('a topic that was deleted and made again is refused by name', async (t) => {
+  const topic = await createTopic(t, { stem: 'again' })
+  const scenario = await createScenario(t)
+  await produce(t, topic, messages(100))
+  assert.equal((await scenario.untilEnd('--topics', topic)).code, 0)
+  const admin = await withAdmin(t)
+  await admin.deleteTopics({ topics: [topic] })
+  await until('the topic is gone', async () => !(await admin.listTopics()).includes(topic))
+  await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true })
+  await produce(t, topic, messages(10))
+  for (const onGap of ['stop', 'continue']) {
+    const again = await scenario.untilEnd('--topics', topic, '--on-gap', onGap)
+    assert.equal(again.code, 1)
+    assert.match(
+      again.output,
+      new RegExp(`${topic}/0: the archive holds records up to offset 100.*deleted and made again`),
+    )
+  }
+})
+
+test("an operator's reset, backwards or forwards, makes no duplicate and no hole", async (t) => {
+  const topic = await createTopic(t, { stem: 'reset' })
+  const scenario = await createScenario(t)
+  const admin = await withAdmin(t)
+  await produce(t, topic, messages(100))
+  assert.equal((await scenario.untilEnd('--topics', topic)).code, 0)
+  for (const offset of ['10', '170']) {
+    await produce(t, topic, messages(100))
+    await admin.setOffsets({ groupId: scenario.group, topic, partitions: [{ partition: 0, offset }] })
+    const { code, output } = await scenario.untilEnd('--topics', topic)
+    assert.equal(code, 0, output)
+    await assertExactlyOnce(scenario, [topic])
+  }
+})
+
+test('the archive of another group or cluster is refused', async (t) => {
+  const topic = await createTopic(t)
+  const scenario = await createScenario(t)
+  await produce(t, topic, messages(5))
+  assert.equal((await scenario.untilEnd('--topics', topic)).code, 0)
+  const argv = ['--topics', topic, '--archive-dir', scenario.root, '--no-elasticsearch']
+  const group = startArchiver(t, ['run', ...argv, '--group', uniqueName('other')])
+  assert.equal(await group.ended, 1)
+  assert.match(group.output(), /is the archive of group/)
+  const marker = join(scenario.root, '_archive.json')
+  const identity = JSON.parse(await readFile(marker, 'utf8')) as Record<string, unknown>
+  await writeFile(marker, JSON.stringify({ ...identity, cluster_id: 'another' }))
+  const cluster = await scenario.untilEnd('--topics', topic)
+  assert.equal(cluster.code, 1)
+  assert.match(cluster.output, /is the archive of Kafka cluster another/)
+})
+
+test('lag reaches 0 behind transaction markers, aborted records at the end, and compacted offsets', async (t) => {
+  const transactions = await createTopic(t, { stem: 'transactions' })
+  const aborted = await createTopic(t, { stem: 'aborted' })
+  const compacted = await createTopic(t, {
+    stem: 'compacted',
+    config: {
+      'cleanup.policy': 'compact',
+      'segment.ms': '200',
+      'min.cleanable.dirty.ratio': '0.01',
+      'max.compaction.lag.ms': '500',
+    },
+  })
+  const producer = await createProducer(t, {
+    transactionalId: uniqueName('tx'),
+    idempotent: true,
+    maxInFlightRequests: 1,
+  })
+  const transact = async (topic: string, end: 'commit' | 'abort') => {
+    const transaction = await producer.transaction()
+    await transaction.send({ topic, messages: messages(20).map(({ key, value }) => ({ key, value })) })
+    await transaction[end]()
+  }
+  for (const end of ['commit', 'abort', 'commit'] as const) await transact(transactions, end)
+  for (const end of ['abort', 'abort'] as const) await transact(aborted, end)
+  for (let round = 0; round < 4; round++) {
+    await produce(t, compacted, messages(30))
+    await new Promise((resolve) => setTimeout(resolve, 300))
+  }
+  const topics = [transactions, aborted, compacted]
+  const scenario = await createScenario(t)
+  const worker = scenario.start('--topics', topics.join(','), '--flush-interval', '1')
+  await untilCommitted(t, scenario, topics)
+  await endCleanly([worker])
+  await assertExactlyOnce(scenario, topics, [compacted])
+})
+
+test('an engine that refuses, stalls, cuts and lies: no exit, no loss, no duplicate, and the files go on', async (t) => {
+  const topic = await createTopic(t, { stem: 'engine' })
+  const scenario = await createScenario(t)
+  const proxy = new BreakableProxy(stack.elasticsearchUrl)
+  const url = await proxy.start()
+  t.after(() => proxy.stop())
+  const worker = scenario.start(
+    '--topics',
+    topic,
+    '--flush-interval',
+    '1',
+    '--elasticsearch',
+    url,
+    '--elasticsearch-timeout',
+    '3',
+  )
+  await produce(t, topic, messages(20))
+  await untilCommitted(t, scenario, [topic])
+  let first = 20
+  const modes: readonly ProxyMode[] = [{ status: 429 }, { status: 503 }, 'cut', 'mute', 'stall', 'html']
+  for (const mode of modes) {
+    const filesBefore = (await dataFiles(scenario.root)).length
+    const brokenBefore = proxy.broken
+    proxy.mode = mode
+    await produce(t, topic, messages(20, first))
+    first += 20
+    await until(`a bulk request meets ${JSON.stringify(mode)}`, () => proxy.broken > brokenBefore)
+    await until('the files go on', async () => (await dataFiles(scenario.root)).length > filesBefore)
+    const { committed, end } = (await committedAndEnds(t, scenario.group, [topic])).get(`${topic}/0`)!
+    assert.ok(committed < end, 'nothing is committed that Elasticsearch does not hold')
+    proxy.heal()
+    await untilCommitted(t, scenario, [topic])
+  }
+  await endCleanly([worker])
+  await assertExactlyOnce(scenario, [topic])
+})
+
+test('a broker that is killed or frozen, and an engine that is frozen: no exit, and all arrives', async (t) => {
+  const topic = await createTopic(t, { stem: 'servers', partitions: 2 })
+  const scenario = await createScenario(t)
+  const worker = scenario.start('--topics', topic, '--flush-interval', '1', '--elasticsearch-timeout', '3')
+  const send = (first: number) =>
+    produce(
+      t,
+      topic,
+      messages(50, first).map((message, i) => ({ ...message, partition: i % 2 })),
+    )
+  await send(0)
+  await untilCommitted(t, scenario, [topic])
+  await stack.kafka.kill()
+  await stack.start('kafka')
+  await send(50)
+  stack.elasticsearch.signal('SIGSTOP')
+  await worker.says('Elasticsearch does not take documents')
+  stack.elasticsearch.signal('SIGCONT')
+  await untilCommitted(t, scenario, [topic], 120_000)
+  stack.kafka.signal('SIGSTOP')
+  await new Promise((resolve) => setTimeout(resolve, 8000))
+  stack.kafka.signal('SIGCONT')
+  await send(100)
+  await untilCommitted(t, scenario, [topic], 120_000)
+  await endCleanly([worker])
+  await assertExactlyOnce(scenario, [topic])
+})
+
+test('the account sees an archive that was broken on purpose', async (t) => {
+  const topic = await createTopic(t, { stem: 'broken' })
+  const scenario = await createScenario(t)
+  await produce(t, topic, messages(90))
+  assert.equal((await scenario.untilEnd('--topics', topic)).code, 0)
+  await assertExactlyOnce(scenario, [topic])
+  const { root, prefix } = scenario
+  const paths = await dataFiles(root)
+  const path = join(root, paths.find((name) => name.startsWith('type=b'))!)
+  const whole = await readFile(path)
+  const lines = gunzipSync(whole).toString('utf8').split('\n').slice(0, -1)
+  const writeLines = (kept: readonly string[]) => writeFile(path, gzipSync(`${kept.join('\n')}\n`))
+  const breakFiles = async (doIt: () => Promise<unknown>) => {
+    await doIt()
+    const found = await compare(scenario, [topic])
+    await writeFile(path, whole)
+    return found
+  }
+
+  const lost = await breakFiles(() => writeLines(lines.toSpliced(2, 1)))
+  assert.equal(lost.files.missing, 1)
+  assert.ok(lost.chains.problems.some((problem) => problem.includes('sha256')))
+
+  const twice = await breakFiles(() => writeLines(lines.toSpliced(2, 0, lines[2]!)))
+  assert.equal(twice.files.duplicate, 1)
+
+  const flipped = await breakFiles(() => writeLines(lines.with(1, lines[1]!.replace('"n":', '"m":'))))
+  assert.deepEqual([flipped.files.changed, flipped.files.missing], [1, 0])
+
+  const otherKey = await breakFiles(() => writeLines(lines.with(1, lines[1]!.replace('"key":"key-', '"key":"kez-'))))
+  assert.equal(otherKey.files.changed, 1)
+
+  const torn = await breakFiles(() => writeFile(path, whole.subarray(0, whole.length - 9)))
+  assert.equal(torn.files.missing, lines.length)
+  assert.ok(torn.problems.some((problem) => problem.includes('cannot be read')))
+
+  const trailing = await breakFiles(() => appendFile(path, Buffer.from([1])))
+  assert.ok(trailing.chains.problems.some((problem) => problem.includes('sha256')))
+
+  const copy = path.replace('.jsonl.gz', '').replace(/\d{20}$/, '00000000000000000999.jsonl.gz')
+  await copyFile(path, copy)
+  const doubled = await compare(scenario, [topic])
+  assert.equal(doubled.files.duplicate, lines.length)
+  assert.ok(doubled.chains.problems.some((problem) => problem.includes('belongs to no manifest')))
+  await unlink(copy)
+
+  const misplaced = join(root, 'type=a', 'dt=2026-01-15', 'hr=00', path.split('/').at(-1)!)
+  await copyFile(path, misplaced)
+  await unlink(path)
+  const elsewhere = await compare(scenario, [topic])
+  assert.equal(elsewhere.files.changed, path.includes('type=a/dt=2026-01-15/hr=00') ? 0 : lines.length)
+  assert.ok(elsewhere.chains.problems.some((problem) => problem.includes('is not there')))
+  await unlink(misplaced)
+  await writeFile(path, whole)
+
+  const manifests = join(root, '_manifests', topic, '0')
+  const manifest = join(manifests, (await readdir(manifests)).find((name) => name !== 'origin.json')!)
+  const text = await readFile(manifest, 'utf8')
+  await writeFile(
+    manifest,
+    text.replace(/"next": (\d+)/, (_, next: string) => `"next": ${Number(next) - 1}`),
+  )
+  const hole = await compare(scenario, [topic])
+  assert.ok(hole.chains.problems.some((problem) => problem.includes('the manifests end at')))
+  await writeFile(manifest, text)
+
+  interface Hits {
+    readonly hits: {
+      readonly hits: readonly {
+        readonly _index: string
+        readonly _id: string
+        readonly _source: Record<string, unknown>
+      }[]
+    }
+  }
+  const { hits } = (await elasticsearch<Hits>('GET', `/${prefix}b-*/_search?size=3`)).hits
+  const [removed, changed, copied] = hits
+  await elasticsearch('DELETE', `/${removed!._index}/_doc/${removed!._id}`)
+  await elasticsearch('PUT', `/${changed!._index}/_doc/${changed!._id}`, {
+    ...changed!._source,
+    value: { type: 'b', n: -1 },
+  })
+  await elasticsearch('PUT', `/${prefix}b-2026.01.16/_doc/${copied!._id}`, copied!._source)
+  const engine = await compare(scenario, [topic])
+  assert.deepEqual(
+    [engine.elasticsearch.missing, engine.elasticsearch.changed, engine.elasticsearch.duplicate],
+    [1, 1, 1],
+  )
+  assert.ok(isClean(engine.files), 'the files are whole again')
+})
+
+test('a minute of everything at once', async (t) => {
+  const account = await runChaos(
+    {
+      stack,
+      dir: await temporaryDirectory(t),
+      seconds: 60,
+      workers: 3,
+      kinds: faultKinds,
+      seed: 7,
+      rate: 300,
+      everyMs: 3000,
+      sessionTimeoutMs: 6000,
+      flushIntervalSeconds: 2,
+      drainSeconds: 120,
+      keep: false,
+    },
+    { say: (line) => t.diagnostic(line), status: () => {} },
+  )
+  assert.ok(isProven(account), describeAccount(account))
+  assert.ok(account.records > 3000)
+  assert.ok(account.faults >= 10)
+})

@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict'
+import { mkdir, readdir, rm, rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { FilesSink, type FilesSinkOptions } from '../../src/files/sink.ts'
+import { createLogger } from '../../src/log.ts'
+import { temporaryDirectory } from '../helpers/servers.ts'
+import { readFiles } from '../helpers/stores.ts'
+import { makeBatch } from './records.ts'
+
+/** Workers that believe they own the same partition, and flushes that fail at the worst moment: one archive, several sinks. */
+
+const tp = { topic: 'events', partition: 3 }
+const log = createLogger({ level: 'silent', stream: process.stderr })
+
+async function startSink(
+  t: TestContext,
+  root: string,
+  worker: string,
+  options: Partial<FilesSinkOptions> = {},
+): Promise<FilesSink> {
+  const sink = new FilesSink(
+    {
+      archiveDir: root,
+      clusterId: 'cluster',
+      group: 'group',
+      worker,
+      gzipLevel: 1,
+      flushIntervalMs: 3_600_000,
+      flushBytes: 2 ** 30,
+      memoryLimit: 64 * 2 ** 20,
+      committedOffset: () => undefined,
+      ...options,
+    },
+    log,
+  )
+  await sink.start(() => {})
+  t.after(() => sink.stop())
+  return sink
+}
+
+/** The outcome of a write as a value: unhandled rejections end a test run. */
+function outcomeOf(write: Promise<void>): Promise<string> {
+  return write.then(
+    () => 'acknowledged',
+    (error: { code?: string }) => error.code ?? String(error),
+  )
+}
+
+async function offsetsIn(root: string): Promise<number[]> {
+  return (await readFiles(root)).map(({ offset }) => offset)
+}
+
+const staging = (root: string) => join(root, '_staging', 'events', '3')
+
+function range(from: number, next: number): number[] {
+  return Array.from({ length: next - from }, (_, i) => from + i)
+}
+
+test('of two workers at the same position one commits, the other is fenced and nobody sees what it staged', async (t) => {
+  const root = join(await temporaryDirectory(t), 'archive')
+  const one = await startSink(t, root, 'one')
+  const other = await startSink(t, root, 'other')
+  await one.open(tp, 0)
+  await other.open(tp, 0)
+  const ofOne = outcomeOf(one.write(makeBatch(tp, 0, 10)))
+  const ofOther = outcomeOf(other.write(makeBatch(tp, 0, 7)))
+  await one.flush([tp])
+  await other.flush([tp])
+  assert.equal(await ofOne, 'acknowledged')
+  assert.equal(await ofOther, 'FENCED')
+  assert.deepEqual(await offsetsIn(root), range(0, 10))
+  await other.close(tp)
+  assert.equal((await other.open(tp, 0)).next, 10, 'the loser takes up the position of the winner')
+  const goesOn = outcomeOf(other.write(makeBatch(tp, 5, 20)))
+  await other.flush([tp])
+  assert.equal(await goesOn, 'acknowledged')
+  assert.deepEqual(await offsetsIn(root), range(0, 20))
+})
+
+test('flushes at the same moment: each range has one winner, whatever the timing', async (t) => {
+  const root = join(await temporaryDirectory(t), 'archive')
+  const sinks = await Promise.all(['a', 'b', 'c'].map((worker) => startSink(t, root, worker)))
+  let position = 0
+  for (let round = 0; round < 12; round++) {
+    await Promise.all(sinks.map((sink) => sink.open(tp, 0)))
+    const outcomes = sinks.map((sink, i) => outcomeOf(sink.write(makeBatch(tp, position, position + 5 + i))))
+    await Promise.all(sinks.map((sink) => sink.flush([tp])))
+    const settled = await Promise.all(outcomes)
+    assert.equal(settled.filter((outcome) => outcome === 'acknowledged').length, 1, String(settled))
+    assert.equal(settled.filter((outcome) => outcome === 'FENCED').length, 2, String(settled))
+    position += 5 + settled.indexOf('acknowledged')
+    assert.deepEqual(await offsetsIn(root), range(0, position))
+  }
+})
+
+test('ranges that a fenced worker staged after the one that it lost are dropped too', async (t) => {
+  const root = join(await temporaryDirectory(t), 'archive')
+  const zombie = await startSink(t, root, 'zombie')
+  const owner = await startSink(t, root, 'owner')
+  await zombie.open(tp, 0)
+  const first = outcomeOf(zombie.write(makeBatch(tp, 0, 10)))
+  await owner.open(tp, 0)
+  const ofOwner = outcomeOf(owner.write(makeBatch(tp, 0, 10)))
+  await owner.flush([tp])
+  assert.equal(await ofOwner, 'acknowledged')
+  // The second range begins exactly where the owner stands now: only the chain tells that it is not to be committed.
+  const flushing = zombie.flush([tp])
+  const second = outcomeOf(zombie.write(makeBatch(tp, 10, 20)))
+  await flushing
+  await zombie.flush([tp])
+  assert.deepEqual(await Promise.all([first, second]), ['FENCED', 'FENCED'])
+  assert.deepEqual(await offsetsIn(root), range(0, 10))
+})
+
+test('a worker that was frozen between its commit and its tidying up leaves alone what the next owner stages', async (t) => {
+  const root = join(await temporaryDirectory(t), 'archive')
+  const frozen = await startSink(t, root, 'frozen')
+  await frozen.open(tp, 0)
+  const next = await startSink(t, root, 'next')
+  await next.open(tp, 0)
+  const ofNext = outcomeOf(next.write(makeBatch(tp, 0, 5)))
+  const before = await readdir(staging(root))
+  assert.equal(before.length, 2)
+  const ofFrozen = outcomeOf(frozen.write(makeBatch(tp, 0, 3)))
+  await frozen.flush([tp])
+  assert.equal(await ofFrozen, 'acknowledged')
+  assert.deepEqual(await readdir(staging(root)), before, 'staging that is younger than the writer stays')
+  await next.flush([tp])
+  assert.equal(await ofNext, 'FENCED')
+})
+
+test('what dead workers staged is removed with the first own commit, not before', async (t) => {
+  const root = join(await temporaryDirectory(t), 'archive')
+  const dead = await startSink(t, root, 'dead')
+  await dead.open(tp, 0)
+  void dead.write(makeBatch(tp, 0, 5))
+  const [left] = await readdir(staging(root))
+  const owner = await startSink(t, root, 'owner')
+  await owner.open(tp, 0)
+  const write = outcomeOf(owner.write(makeBatch(tp, 0, 5)))
+  assert.ok((await readdir(staging(root))).includes(left!))
+  await owner.flush([tp])
+  assert.equal(await write, 'acknowledged')
+  assert.ok(!(await readdir(staging(root))).includes(left!))
+})
+
+test('a flush that fails after its commit loses nothing: who opens next puts the files in place', async (t) => {
+  const root = join(await temporaryDirectory(t), 'archive')
+  const sink = await startSink(t, root, 'one')
+  await sink.open(tp, 0)
+  const write = outcomeOf(sink.write(makeBatch(tp, 0, 10, (offset) => (offset < 5 ? 'a' : 'b'))))
+  // A directory where one of the files is to be renamed to: the only step that fails comes after the manifest is linked.
+  const target = join(root, 'type=b/dt=2026-01-01/hr=00/events+3+00000000000000000005-00000000000000000009.jsonl.gz')
+  await mkdir(target, { recursive: true })
+  await sink.flush([tp])
+  assert.equal(await write, 'ARCHIVE_UNUSABLE')
+  await sink.close(tp)
+  await assert.rejects(sink.open(tp, 0), 'while the trouble lasts the partition cannot be opened')
+  await rmdir(target)
+  assert.equal((await sink.open(tp, 0)).next, 10)
+  assert.deepEqual((await offsetsIn(root)).sort(), range(0, 10))
+})
+
+test('a staged file that somebody removed or cut fails the flush; the next one has every record', async (t) => {
+  const root = join(await temporaryDirectory(t), 'archive')
+  const sink = await startSink(t, root, 'one', { memoryLimit: 64 * 1024 })
+  await sink.open(tp, 0)
+  const batch = makeBatch(tp, 0, 400, undefined, undefined, 'x'.repeat(200))
+  const write = outcomeOf(sink.write(batch))
+  const [own] = await readdir(staging(root))
+  await waitFor(async () => (await readdir(join(staging(root), own!))).length > 0)
+  await waitFor(() => sink.heldBytes < 64 * 1024)
+  await rm(join(staging(root), own!, '00000000000000000000.part'))
+  const more = outcomeOf(sink.write(makeBatch(tp, 400, 410)))
+  await sink.flush([tp])
+  assert.deepEqual(await Promise.all([write, more]), ['ARCHIVE_UNUSABLE', 'ARCHIVE_UNUSABLE'])
+  assert.deepEqual(await offsetsIn(root), [])
+  await sink.close(tp)
+  assert.equal((await sink.open(tp, 0)).next, 0)
+  const again = [outcomeOf(sink.write(batch)), outcomeOf(sink.write(makeBatch(tp, 400, 410)))]
+  await sink.flush([tp])
+  assert.deepEqual(await Promise.all(again), ['acknowledged', 'acknowledged'])
+  assert.deepEqual(await offsetsIn(root), range(0, 410))
+})
+
+test('an archive whose file system was unmounted is not begun anew below it', async (t) => {
+  const root = join(await temporaryDirectory(t), 'archive')
+  const sink = await startSink(t, root, 'one')
+  await sink.open(tp, 0)
+  await rm(root, { recursive: true })
+  await mkdir(root)
+  await assert.rejects(sink.open(tp, 0), /has no _archive\.json any more: is it mounted\?/)
+  assert.deepEqual(await readdir(root), [])
+})
+
+async function waitFor(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let i = 0; !(await condition()); i++) {
+    assert.ok(i < 500, 'waited too long')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}

@@ -1,0 +1,26 @@
+import { LineEncoder } from '../../src/line.ts'
+import type { RecordBatch, SourceRecord } from '../../src/record.ts'
+
+const encoder = new LineEncoder({ from: 'value', path: ['type'] })
+
+/** A batch as the worker hands it to the sinks: offsets `[from, next)`, each record of `typeOf(offset)` at `timestampOf(offset)`. */
+export function makeBatch(
+  tp: { readonly topic: string; readonly partition: number },
+  from: number,
+  next: number,
+  typeOf: (offset: number) => string = () => 'a',
+  timestampOf: (offset: number) => number = () => Date.UTC(2026, 0, 1),
+  padding = '',
+): RecordBatch {
+  const records: SourceRecord[] = []
+  for (let offset = from; offset < next; offset++) {
+    records.push({
+      offset,
+      timestamp: timestampOf(offset),
+      key: null,
+      value: Buffer.from(JSON.stringify({ type: typeOf(offset), n: offset, padding })),
+      headers: [],
+    })
+  }
+  return encoder.encode({ ...tp, from, next, records })
+}
