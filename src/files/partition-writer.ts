@@ -240,10 +240,22 @@ export class PartitionWriter {
         return
       } catch (error) {
         // The chain is broken here: nothing that was staged after this range can be committed either.
-        this.#failure = await archiveTrouble(this.#context.root, error)
+        this.#failure = await this.#explain(range, error)
       }
     }
     await this.#discard(range)
+  }
+
+  /** Staged files that vanished are trouble of the disk, or were removed by who committed this range first. */
+  async #explain({ from }: StagedRange, error: unknown): Promise<ArchiverError> {
+    const { root } = this.#context
+    try {
+      const path = join(root, manifestDirectory(this.#tp), manifestName(from))
+      if (!this.#mayNameStaged && (await isThere(path))) return fenced(this.#tp, from)
+    } catch {
+      // The first error says what is wrong.
+    }
+    return archiveTrouble(root, error)
   }
 
   async #discard(range: StagedRange): Promise<void> {
@@ -289,11 +301,7 @@ export class PartitionWriter {
     this.#mayNameStaged = true
     if (!(await linkExclusively(beside, path))) {
       this.#mayNameStaged = false
-      throw new ArchiverError(
-        'FENCED',
-        `${partitionKey(tp)}: another worker committed at offset ${range.from} first; what was staged here is dropped`,
-        { topic: tp.topic, partition: tp.partition, offset: range.from },
-      )
+      throw fenced(tp, range.from)
     }
     faultPoint('files.linked')
     await publish(this.#context, tp, manifest)
@@ -341,6 +349,14 @@ export class PartitionWriter {
       this.#context.log.debug(`staging of ${partitionKey(this.#tp)} stays behind: ${messageOf(error)}`)
     }
   }
+}
+
+function fenced(tp: TopicPartition, offset: number): ArchiverError {
+  return new ArchiverError(
+    'FENCED',
+    `${partitionKey(tp)}: another worker committed at offset ${offset} first; what was staged here is dropped`,
+    { topic: tp.topic, partition: tp.partition, offset },
+  )
 }
 
 /** Step 3 of a flush, and of taking over: every file of the manifest under its final name, durably. Idempotent. */
