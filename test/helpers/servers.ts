@@ -127,7 +127,15 @@ export async function elasticsearch<T = Record<string, unknown>>(
 export function indexPrefix(t: TestContext): string {
   const prefix = `${uniqueName('t')}-`
   t.after(async () => {
-    await elasticsearch('DELETE', `/${prefix}*?expand_wildcards=all`, undefined, [404]).catch(() => {})
+    // A server refuses to delete by a wildcard (action.destructive_requires_name).
+    const indices = await elasticsearch<{ index: string }[]>(
+      'GET',
+      `/_cat/indices/${prefix}*?format=json&h=index&expand_wildcards=all`,
+      undefined,
+      [404],
+    )
+    if (Array.isArray(indices))
+      for (const { index } of indices) await elasticsearch('DELETE', `/${index}`, undefined, [404])
     const { index_templates: templates } = await elasticsearch<{ index_templates: { name: string }[] }>(
       'GET',
       '/_index_template',
