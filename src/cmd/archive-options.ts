@@ -1,4 +1,11 @@
-import { elasticsearchConnectionOptions, filesOptions, kafkaOptions, logOptions } from '../config.ts'
+import {
+  bulkOptions,
+  elasticsearchConnectionOptions,
+  filesOptions,
+  kafkaOptions,
+  logOptions,
+  workerOptions,
+} from '../config.ts'
 import { flag, instant, integer, list, oneOf, text, type Values } from '../options.ts'
 
 /** Options of the commands that read an archive. */
@@ -53,3 +60,42 @@ export const catOptions = {
 }
 
 export type CatOptions = Values<typeof catOptions>
+
+export const restoreOptions = {
+  archiveDir: filesOptions.archiveDir,
+  to: oneOf(['elasticsearch', 'kafka'], { default: 'elasticsearch', explanation: 'Where the records go.' }),
+  type: selectionOptions.type,
+  topic: selectionOptions.topic,
+  partition: selectionOptions.partition,
+  from: selectionOptions.from,
+  until: selectionOptions.to,
+  toTopic: text({
+    placeholder: '<topic>',
+    explanation: 'Topic to restore to; made where it is missing. Without it, each record goes to the topic it was of.',
+  }),
+  intoArchived: flag({
+    default: false,
+    explanation: 'Restore also to a topic of this archive, although its workers archive the records once more.',
+  }),
+  brokers: kafkaOptions.brokers,
+  ...elasticsearchConnectionOptions,
+  ...bulkOptions,
+  memoryBudget: workerOptions.memoryBudget,
+  ...logOptions,
+}
+
+export type RestoreOptions = Values<typeof restoreOptions>
+
+export const retryRejectedOptions = {
+  ...elasticsearchConnectionOptions,
+  type: list({ placeholder: '<a,b,…>', explanation: 'Only rejects of these types of messages.' }),
+  reason: text({
+    explanation: 'Only rejects for this: an error type such as document_parsing_exception, or words of the reason.',
+  }),
+  dryRun: flag({ default: false, explanation: 'Say what there is, send nothing.' }),
+  json: flag({ default: false, explanation: 'Print one JSON object a type and reason.' }),
+  bulkBytes: bulkOptions.bulkBytes,
+  ...logOptions,
+}
+
+export type RetryRejectedOptions = Values<typeof retryRejectedOptions>

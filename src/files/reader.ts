@@ -43,7 +43,7 @@ interface Outcome {
  * @param observe gets every byte of the file in order, for a hash of it.
  */
 export async function* readMembers(path: string, observe: (bytes: Buffer) => void = () => {}): AsyncGenerator<Member> {
-  const handle = await open(path, 'r')
+  const handle = await openToRead(path)
   try {
     const slices = readSlices(handle, observe)
     const queue: { readonly slice: Slice; readonly outcome: Promise<Outcome> }[] = []
@@ -133,7 +133,7 @@ export async function* readBlocks(path: string): AsyncGenerator<Buffer> {
  * must hold whole lines, as those of this program do.
  */
 export async function* readBlocksBackwards(path: string): AsyncGenerator<Buffer> {
-  const handle = await open(path, 'r')
+  const handle = await openToRead(path)
   try {
     const starts: number[] = []
     let end = 0
@@ -158,6 +158,14 @@ export async function* readBlocksBackwards(path: string): AsyncGenerator<Buffer>
     }
   } finally {
     await handle.close()
+  }
+}
+
+async function openToRead(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r')
+  } catch (error) {
+    throw damaged(path, systemCode(error) === 'ENOENT' ? 'it is gone' : messageOf(error))
   }
 }
 

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import type { IHeaders, Message } from 'kafkajs'
 import { ArchiverError } from '../errors.ts'
+import type { Header } from '../record.ts'
 import { crc32c } from './crc32c.ts'
 import { kafkajs } from './kafkajs.ts'
 
@@ -67,8 +68,9 @@ function isPlain({ transactionalId, producerId, topicData }: ProduceArguments): 
   return topicData.every(({ partitions }) => partitions.every(({ messages }) => messages.every(hasPlainTimestamp)))
 }
 
+/** Differences between two of them are exact as a number, and as a variable-length integer. */
 function hasPlainTimestamp({ timestamp }: Message): boolean {
-  return timestamp === undefined || (timestamp.length <= 15 && Number(timestamp) >= 0)
+  return timestamp === undefined || (/^-?\d{1,15}$/.test(timestamp) && Math.abs(Number(timestamp)) < 2 ** 50)
 }
 
 /** Produce request v3 to v7 of the Kafka protocol. */
@@ -157,8 +159,12 @@ function writeRecords(
   }
 }
 
-/** kafkajs's headers as Kafka has them: a list, in which an array stands for a repeated name. */
-function flatten(headers: IHeaders): [string, string | Buffer | null][] {
+/**
+ * kafkajs's headers as Kafka has them: a list, in which an array stands for a repeated name. Headers that are a list already, which
+ * kafkajs does not know, keep their order.
+ */
+function flatten(headers: IHeaders | readonly Header[]): [string, string | Buffer | null][] {
+  if (Array.isArray(headers)) return (headers as readonly Header[]).map(({ key, value }) => [key, value])
   return Object.entries(headers).flatMap(([name, content]) =>
     Array.isArray(content)
       ? content.map((one): [string, string | Buffer] => [name, one])
