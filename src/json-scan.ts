@@ -105,6 +105,7 @@ export class JsonScanner {
 
       let completed = true
       if (byte === QUOTE) {
+        // The loop over a string stands here and below: in a method of its own it makes the whole scan 15 % slower (measured).
         const start = ++i
         let escaped = false
         for (;;) {
