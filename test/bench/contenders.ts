@@ -11,18 +11,18 @@ import { type Run, type Summary, summarize } from './run.ts'
 /** Somebody who does the work once a round, and leaves nothing behind. */
 export interface Contender {
   readonly name: string
-  /** A round of it before all others makes Java compile what Elasticsearch runs: else who comes first pays for that. */
-  readonly warmsUp?: boolean
+  /** A round of it before all others makes Java compile what the server runs: else who comes first pays for that. */
+  readonly warmsUp?: 'broker' | 'engine'
   readonly run: (round: number) => Promise<Run>
 }
 
 /** Runs all in turn, round by round; every second round in the opposite order, so that nobody always comes first. */
 export async function inTurn(context: Context, contenders: readonly Contender[]): Promise<Map<string, readonly Run[]>> {
-  const warming = contenders.find(({ warmsUp }) => warmsUp)
-  if (warming !== undefined) {
-    await context.once('warm engine', async () => {
-      context.say('warming Elasticsearch up; this round does not count')
-      await warming.run(0)
+  for (const { run, warmsUp } of contenders) {
+    if (warmsUp === undefined) continue
+    await context.once(`warm ${warmsUp}`, async () => {
+      context.say(`warming the ${warmsUp} up; this round does not count`)
+      await run(0)
     })
   }
   const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]))
@@ -83,6 +83,7 @@ export function kcatGzip(context: Context, data: Data): Contender {
   const path = join(context.options.directory, 'kcat.gz')
   return {
     name: 'kcat | gzip -6',
+    warmsUp: 'broker',
     run: async () => {
       await mkdir(context.options.directory, { recursive: true })
       return await context.measure(
@@ -96,6 +97,7 @@ export function kcatGzip(context: Context, data: Data): Contender {
 export function kcatAlone(context: Context, data: Data): Contender {
   return {
     name: 'kcat > /dev/null',
+    warmsUp: 'broker',
     run: () =>
       context.measure(
         () => runShell(`${read(context.servers, data)} > /dev/null`),
@@ -143,7 +145,7 @@ async function makePoster(context: Context, data: Data): Promise<Contender> {
   const words = ['--bodies', path, '--elasticsearch', elasticsearch, '--in-flight', String(context.options.inFlight)]
   return {
     name: 'prebuilt bodies',
-    warmsUp: true,
+    warmsUp: 'engine',
     run: async () => {
       const run = await context.measure(
         () => runNode(program, words, { begins: 'posting' }),
