@@ -111,8 +111,6 @@ export const statusDataView: DataViewSpec = {
     'memory.budget_bytes': bytes,
     'latency_ms.mean': milliseconds,
     'latency_ms.max': milliseconds,
-    'acknowledged_ms.mean': milliseconds,
-    'acknowledged_ms.max': milliseconds,
     event_loop_delay_ms: milliseconds,
     cpu_share: { id: 'percent', params: { pattern: '0%' } },
   },

@@ -7,12 +7,12 @@ import type { SavedObject } from './saved-object.ts'
 /** Twice the time between status documents, and a little. */
 const now = '90s'
 
-const whatToLookFor = (indexPrefix: string) => `**What to look for**
-- **Lag** that grows: the workers read more slowly than producers write. More workers, or see what they wait for.
-- **Oldest unacknowledged** far above the flush interval: a sink is away or full; *What the workers wait for* says why.
-- **Retries** are harmless while they pass. **Rejected** records and **lost offsets** want a person.
-
-[What is in the archive? → Archive overview](#/view/${overviewId(indexPrefix)})`
+const whatToLookFor = (
+  indexPrefix: string,
+) => `**What to look for** · [What is in the archive? → Overview](#/view/${overviewId(indexPrefix)})
+- **Lag** that grows: producers write faster than the workers read.
+- **Oldest unacknowledged** far above the flush interval: a sink is away or full; see *What the workers wait for*.
+- **Retries** pass. **Rejected** records and **lost offsets** want a person.`
 
 const wholeNumber = { format: { id: 'number' } } as const
 const seconds = { format: { id: 'number', params: { decimals: 1, suffix: ' s' } } } as const
@@ -25,6 +25,8 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
   const partitions = 'kind : partition'
   const events = 'kind : event'
   const byWorker = top('worker', 'Worker', { size: 20, by: 'n' })
+  // A worker writes every half-minute: in shorter intervals, its rates would jump between nothing and twice as much.
+  const time = byTime('1m')
   const lastSeen = statistic('max', '@timestamp', 'Last seen', { date: true })
   return dashboardObject({
     id: operationsId,
@@ -45,7 +47,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
           {
             id: 'workers',
             title: 'Workers',
-            width: 6,
+            width: 4,
             chart: number({
               dataView,
               query: workers,
@@ -57,7 +59,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
           {
             id: 'records',
             title: 'Records',
-            width: 7,
+            width: 5,
             chart: number({
               dataView,
               query: workers,
@@ -69,7 +71,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
           {
             id: 'oldest',
             title: 'Oldest unacknowledged',
-            width: 9,
+            width: 6,
             chart: number({
               dataView,
               query: workers,
@@ -83,7 +85,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
           {
             id: 'rejected',
             title: 'Rejected',
-            width: 6,
+            width: 5,
             chart: number({
               dataView,
               query: `${events} and event : reject`,
@@ -95,16 +97,16 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
           {
             id: 'lost',
             title: 'Lost offsets',
-            width: 6,
+            width: 5,
             chart: number({
               dataView,
               query: `${events} and event : gap`,
               columns: { n: statistic('sum', 'count', 'Lost offsets', wholeNumber) },
               value: 'n',
-              subtitle: 'gone before they were read',
+              subtitle: 'gone unread',
             }),
           },
-          { id: 'what-to-look-for', width: 14, markdown: whatToLookFor(indexPrefix) },
+          { id: 'what-to-look-for', width: 23, markdown: whatToLookFor(indexPrefix) },
         ],
       },
       {
@@ -119,7 +121,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
               query: workers,
               columns: {
                 worker: byWorker,
-                time: byTime(),
+                time,
                 n: statistic('sum', 'records', 'Records/s', { ...wholeNumber, perSecond: true }),
               },
               as: 'area_stacked',
@@ -138,7 +140,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
               query: sinks,
               columns: {
                 sink: top('sink', 'Sink', { by: 'n' }),
-                time: byTime(),
+                time,
                 n: statistic('sum', 'records', 'Records/s', { ...wholeNumber, perSecond: true }),
               },
               as: 'line',
@@ -163,7 +165,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
               query: partitions,
               columns: {
                 partition: top('topic_partition', 'Partition', { size: 12, by: 'n' }),
-                time: byTime(),
+                time,
                 n: statistic('max', 'lag', 'Lag', wholeNumber),
               },
               as: 'line',
@@ -182,7 +184,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
               query: workers,
               columns: {
                 worker: byWorker,
-                time: byTime(),
+                time,
                 n: statistic('max', 'oldest_unacknowledged_s', 'Oldest', seconds),
               },
               as: 'line',
@@ -206,7 +208,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
               query: sinks,
               columns: {
                 sink: top('sink', 'Sink', { by: 'n' }),
-                time: byTime(),
+                time,
                 n: statistic('sum', 'bytes', 'Bytes/s', { ...bytes, perSecond: true }),
               },
               as: 'line',
@@ -226,7 +228,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
               query: sinks,
               columns: {
                 sink: top('sink', 'Sink', { by: 'n' }),
-                time: byTime(),
+                time,
                 n: statistic('average', 'latency_ms.mean', 'Latency', {
                   format: { id: 'number', params: { decimals: 0, suffix: ' ms' } },
                 }),
@@ -246,7 +248,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
               dataView,
               query: workers,
               columns: {
-                time: byTime(),
+                time,
                 rss: statistic('max', 'memory.rss_bytes', 'Process', bytes),
                 held: statistic('max', 'memory.held_bytes', 'Records on their way', bytes),
                 budget: statistic('max', 'memory.budget_bytes', 'Budget for records', bytes),
@@ -271,7 +273,7 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
               query: events,
               columns: {
                 event: top('event', 'Event', { by: 'n' }),
-                time: byTime(),
+                time,
                 n: statistic('sum', 'count', 'How often', wholeNumber),
               },
               as: 'bar_stacked',
