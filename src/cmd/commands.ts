@@ -1,7 +1,7 @@
 import { dashboardOptions, runOptions, setupOptions } from '../config.ts'
 import { ArchiverError } from '../errors.ts'
 import { describeOptions, type OptionSources, type Options, readOptions } from '../options.ts'
-import { catOptions, lsOptions, restoreOptions, verifyOptions } from './archive-options.ts'
+import { catOptions, lsOptions, restoreOptions, retryRejectedOptions, verifyOptions } from './archive-options.ts'
 import { runProgram } from './program.ts'
 
 /** A command: its options, one sentence about it, and what it does with the values. */
@@ -37,6 +37,11 @@ const commands: Readonly<Record<string, Command>> = {
     verifyOptions,
     async (values) => (await import('./verify.ts')).verify(values),
   ),
+  'retry-rejected': command(
+    'Sends what Elasticsearch refused once more, after a template was mended.',
+    retryRejectedOptions,
+    async (values) => (await import('./retry-rejected.ts')).retryRejected(values),
+  ),
   ls: command('Lists what the archive holds.', lsOptions, async (values) => (await import('./ls.ts')).ls(values)),
   cat: command('Prints records of the archive.', catOptions, async (values) => (await import('./cat.ts')).cat(values)),
   restore: command('Gives records of the archive back to Elasticsearch or to Kafka.', restoreOptions, async (values) =>
@@ -56,7 +61,7 @@ function chosen(argv: readonly string[]): { name: string; argv: readonly string[
 function help(argv: readonly string[]): string {
   const { name } = chosen(argv.filter((word) => word !== '--help' && word !== '-h'))
   const { summary, options } = commands[name]!
-  const list = Object.entries(commands).map(([key, { summary }]) => `  ${key.padEnd(12)} ${summary}`)
+  const list = Object.entries(commands).map(([key, { summary }]) => `  ${key.padEnd(14)} ${summary}`)
   return [
     'archiver: keeps every message of Kafka topics in gzip JSONL files and in Elasticsearch, exactly once in both.',
     '',

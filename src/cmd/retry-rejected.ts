@@ -1,0 +1,70 @@
+import { checkElasticsearchOptions } from '../config.ts'
+import { RejectRetry } from '../elasticsearch/retry-rejected.ts'
+import { ArchiverError } from '../errors.ts'
+import type { RetryRejectedOptions } from './archive-options.ts'
+import { elasticsearchClient } from './elasticsearch-client.ts'
+import { signalled } from './program.ts'
+import { count, plural, table } from './table.ts'
+import { createTerminal } from './terminal.ts'
+
+/**
+ * Sends what Elasticsearch refused once more, and removes from the rejected indices what it takes now.
+ * @throws ArchiverError `REJECTED` where some stay.
+ */
+export async function retryRejected(options: RetryRejectedOptions): Promise<void> {
+  checkElasticsearchOptions(options)
+  if (options.elasticsearch === undefined)
+    throw new ArchiverError('USAGE', '--no-elasticsearch leaves nothing to retry')
+  const signal = signalled()
+  const client = elasticsearchClient(options.elasticsearch, options)
+  const terminal = createTerminal(process.stderr)
+  try {
+    await client.detect()
+    const retry = new RejectRetry(client, { indexPrefix: options.indexPrefix, bulkBytes: options.bulkBytes, signal })
+    try {
+      await retry.run(
+        { types: options.type, reason: options.reason },
+        {
+          dryRun: options.dryRun,
+          onProgress: (seen, total) => terminal.setStatus(`${count(seen)} of ${count(total)} rejects`),
+        },
+      )
+    } finally {
+      terminal.setStatus(undefined)
+      report(retry, options)
+    }
+    const stay = retry.tallies.reduce((sum, tally) => sum + tally.stay, 0)
+    if (stay > 0) throw new ArchiverError('REJECTED', `${plural(stay, 'document')} refused again; see why above`)
+  } finally {
+    terminal.close()
+    await client.close()
+  }
+}
+
+function report({ tallies }: RejectRetry, { dryRun, json }: RetryRejectedOptions): void {
+  const print = (line: string) => void process.stdout.write(`${line}\n`)
+  if (json) {
+    for (const { type, reason, rejects, stored, present, stay, why } of tallies) {
+      print(JSON.stringify(dryRun ? { type, reason, rejects } : { type, reason, rejects, stored, present, stay, why }))
+    }
+    return
+  }
+  if (tallies.length === 0) {
+    print('There are no such rejects.')
+    return
+  }
+  const columns = [{ head: 'type' }, { head: 'rejects', right: true }]
+  const results = dryRun ? [] : ['stored', 'already there', 'stay'].map((head) => ({ head, right: true }))
+  print(
+    table(
+      [...columns, ...results, { head: 'refused for' }],
+      tallies.map(({ type, reason, rejects, stored, present, stay }) => [
+        type,
+        count(rejects),
+        ...(dryRun ? [] : [count(stored), count(present), count(stay)]),
+        reason,
+      ]),
+    ),
+  )
+  for (const { type, stay, why } of tallies) if (stay > 0) print(`${type}: ${plural(stay, 'document')} stay: ${why}`)
+}

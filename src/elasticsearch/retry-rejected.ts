@@ -1,0 +1,271 @@
+import { ArchiverError, messageOf } from '../errors.ts'
+import { hourOf } from '../line.ts'
+import { malformedType, untypedType } from '../record.ts'
+import { Backoff, sleep } from '../retry.ts'
+import { type BulkItem, judgeItem, judgeRequest, kindOf, reasonOf } from './answer.ts'
+import { documentId } from './bulk.ts'
+import { type Elasticsearch, RequestFailure } from './client.ts'
+import { IndexNames } from './index-name.ts'
+import { lineOfRejected, type RejectedSource, typeOfRejected } from './rejected.ts'
+
+/** Which rejects are meant. */
+export interface RejectSelection {
+  /** Names of types; all where undefined. */
+  readonly types?: readonly string[] | undefined
+  /** An `error.type`, or words of the reason. */
+  readonly reason?: string | undefined
+}
+
+/** What became of the rejects of one type that were refused for one thing. */
+export interface RetryTally {
+  readonly type: string
+  readonly reason: string
+  rejects: number
+  /** They are in their index now, and no longer among the rejects. */
+  stored: number
+  /** They were there already: only the reject was removed. */
+  present: number
+  /** They stay rejects. */
+  stay: number
+  /** Why, of the last one that stays. */
+  why?: string
+}
+
+interface Hit {
+  readonly _index: string
+  readonly _id: string
+  readonly _source: RejectedSource
+  readonly sort: readonly unknown[]
+}
+
+interface SearchAnswer {
+  readonly hits: { readonly total?: { readonly value: number }; readonly hits: readonly Hit[] }
+}
+
+/** A reject with the document that it becomes. */
+interface Candidate {
+  readonly hit: Hit
+  readonly tally: RetryTally
+  readonly index: string
+  readonly id: string
+  readonly line: Buffer
+}
+
+/** A reject may hold 8 MiB of text. */
+const pageSize = 50
+const mostTries = 8
+const requestTimeoutMs = 20_000
+
+/** Sends rejects again, once what refused them is mended, and removes those that went through. */
+export class RejectRetry {
+  readonly #client: Elasticsearch
+  readonly #names: IndexNames
+  readonly #signal: AbortSignal
+  readonly #bulkBytes: number
+  readonly #tallies = new Map<string, RetryTally>()
+
+  constructor(client: Elasticsearch, options: { indexPrefix: string; bulkBytes: number; signal: AbortSignal }) {
+    this.#client = client
+    this.#names = new IndexNames(options.indexPrefix)
+    this.#bulkBytes = options.bulkBytes
+    this.#signal = options.signal
+  }
+
+  get tallies(): readonly RetryTally[] {
+    return [...this.#tallies.values()].sort((a, b) =>
+      a.type === b.type ? b.rejects - a.rejects : a.type < b.type ? -1 : 1,
+    )
+  }
+
+  /**
+   * Goes through the rejects in the order of Kafka. Whatever stops it, the next run goes on where it stood.
+   *
+   * @throws ArchiverError `UNREACHABLE` where Elasticsearch does not answer for long, or refuses us.
+   */
+  async run(
+    selection: RejectSelection,
+    options: { dryRun: boolean; onProgress?: (seen: number, total: number) => void },
+  ): Promise<void> {
+    const everywhere = { ignore_unavailable: 'true', allow_no_indices: 'true' }
+    const path = `/${this.#names.rejectedPattern}`
+    await this.#ask('POST', `${path}/_refresh`, undefined, everywhere)
+    let after: readonly unknown[] | undefined
+    let total: number | undefined
+    let seen = 0
+    for (;;) {
+      this.#signal.throwIfAborted()
+      const page = await this.#ask<SearchAnswer>(
+        'POST',
+        `${path}/_search`,
+        {
+          size: pageSize,
+          query: queryFor(selection),
+          sort: [{ 'kafka.topic': 'asc' }, { 'kafka.partition': 'asc' }, { 'kafka.offset': 'asc' }, { _index: 'asc' }],
+          track_total_hits: after === undefined,
+          ...(options.dryRun ? { _source: { excludes: ['value_text'] } } : {}),
+          ...(after === undefined ? {} : { search_after: after }),
+        },
+        { ...everywhere, allow_partial_search_results: 'false' },
+      )
+      total ??= page.hits.total?.value ?? 0
+      const { hits } = page.hits
+      if (hits.length === 0) return
+      const chosen = hits.filter(
+        ({ _source }) => selection.types === undefined || selection.types.includes(typeOfRejected(_source).name),
+      )
+      const candidates = chosen.flatMap((hit) => this.#candidate(hit, options.dryRun))
+      for (const body of chunks(candidates, this.#bulkBytes)) await this.#retry(body)
+      seen += hits.length
+      options.onProgress?.(seen, total)
+      after = hits[hits.length - 1]!.sort
+    }
+  }
+
+  #candidate(hit: Hit, dryRun: boolean): Candidate[] {
+    const { _source: source } = hit
+    const type = typeOfRejected(source)
+    const tally = this.#tally(type.name, source)
+    tally.rejects++
+    if (dryRun) return []
+    const line = lineOfRejected(source)
+    if (line === undefined) {
+      tally.stay++
+      tally.why = 'the reject does not hold the whole value; "archiver restore" has it in the files'
+      return []
+    }
+    const { offset, timestamp } = source.kafka
+    const index = this.#names.of(type, hourOf(timestamp))
+    return [{ hit, tally, index, id: documentId(source.kafka, offset), line }]
+  }
+
+  #tally(type: string, { error }: RejectedSource): RetryTally {
+    const reason = kindOf(error)
+    const key = JSON.stringify([type, reason])
+    const tally = this.#tallies.get(key) ?? { type, reason, rejects: 0, stored: 0, present: 0, stay: 0 }
+    this.#tallies.set(key, tally)
+    return tally
+  }
+
+  /** Creates the documents, removes the rejects of those that are there. */
+  async #retry(candidates: readonly Candidate[]): Promise<void> {
+    const done: Candidate[] = []
+    const conflicts: Candidate[] = []
+    const items = await this.#bulk(
+      candidates.map(({ index, id, line }) => [JSON.stringify({ create: { _index: index, _id: id } }), line] as const),
+    )
+    candidates.forEach((candidate, i) => {
+      const item = items === undefined ? { status: 201 } : items[i]!
+      const { tally } = candidate
+      switch (judgeItem(item)) {
+        case 'stored':
+          tally.stored++
+          done.push(candidate)
+          break
+        case 'exists':
+          conflicts.push(candidate)
+          break
+        default:
+          tally.stay++
+          tally.why = item.error === undefined ? `status ${item.status}` : reasonOf(item.error, 300)
+      }
+    })
+    if (conflicts.length > 0) done.push(...(await this.#presentOf(conflicts)))
+    if (done.length > 0) {
+      await this.#bulk(
+        done.map(({ hit }) => [JSON.stringify({ delete: { _index: hit._index, _id: hit._id } })] as const),
+      )
+    }
+  }
+
+  /** Of documents that were there already, those that are the same record. */
+  async #presentOf(conflicts: readonly Candidate[]): Promise<Candidate[]> {
+    interface Docs {
+      readonly docs: readonly { readonly _source?: { readonly kafka?: { readonly timestamp?: number } } }[]
+    }
+    const { docs } = await this.#ask<Docs>('POST', '/_mget', {
+      docs: conflicts.map(({ index, id }) => ({ _index: index, _id: id, _source: ['kafka.timestamp'] })),
+    })
+    return conflicts.filter(({ hit, tally }, i) => {
+      const found = docs[i]?._source?.kafka?.timestamp
+      if (found === hit._source.kafka.timestamp) {
+        tally.present++
+        return true
+      }
+      tally.stay++
+      tally.why = `its index holds another record under its id, of Kafka timestamp ${found}`
+      return false
+    })
+  }
+
+  async #bulk(operations: readonly (readonly (string | Buffer)[])[]): Promise<readonly BulkItem[] | undefined> {
+    const body = Buffer.concat(
+      operations.flatMap(([action, line]) => [
+        Buffer.from(`${String(action)}\n`),
+        ...(line === undefined ? [] : [line as Buffer]),
+      ]),
+    )
+    return this.#patiently(async () => {
+      const options = { timeoutMs: requestTimeoutMs, signal: this.#signal }
+      const items = await this.#client.bulk(body, operations.length, options)
+      const busy = items?.find((item) => judgeItem(item) === 'request')
+      // Those that were taken answer 409 the next time, which is as good.
+      if (busy !== undefined) throw new RequestFailure(busy.error?.reason ?? 'busy', busy.status, busy.error?.type)
+      return items
+    })
+  }
+
+  async #ask<T>(method: string, path: string, body: unknown, query: Readonly<Record<string, string>> = {}): Promise<T> {
+    return this.#patiently(async () => {
+      const answer = await this.#client.request<T>(method, path, { ...(body === undefined ? {} : { body }), query })
+      return answer.body
+    })
+  }
+
+  async #patiently<T>(ask: () => Promise<T>): Promise<T> {
+    const backoff = new Backoff({ firstMs: 500, mostMs: 10_000 })
+    for (;;) {
+      try {
+        return await ask()
+      } catch (error) {
+        this.#signal.throwIfAborted()
+        if (!(error instanceof RequestFailure)) throw error
+        if (judgeRequest(error.status, error.type) !== 'again' || backoff.failures >= mostTries) {
+          throw new ArchiverError(
+            'UNREACHABLE',
+            `Elasticsearch: ${messageOf(error)}; what is done is done, run it again`,
+          )
+        }
+        await sleep(backoff.next(), this.#signal)
+      }
+    }
+  }
+}
+
+function queryFor({ types, reason }: RejectSelection): unknown {
+  const named = { terms: { type: types ?? [] } }
+  // What has no type of its own is told apart by its document, not by a query.
+  const untyped = { bool: { must_not: { exists: { field: 'type' } } } }
+  const mayBeUntyped = types?.some((type) => type === untypedType.name || type === malformedType.name) ?? false
+  const ofType = types === undefined ? [] : [{ bool: { should: mayBeUntyped ? [named, untyped] : [named] } }]
+  const ofReason =
+    reason === undefined
+      ? []
+      : [{ bool: { should: [{ term: { 'error.type': reason } }, { match_phrase: { 'error.reason': reason } }] } }]
+  return { bool: { filter: [...ofType, ...ofReason] } }
+}
+
+/** Requests of at most so many bytes, except where one document is larger. */
+function* chunks(candidates: readonly Candidate[], mostBytes: number): Iterable<readonly Candidate[]> {
+  let chunk: Candidate[] = []
+  let bytes = 0
+  for (const candidate of candidates) {
+    if (chunk.length > 0 && bytes + candidate.line.length > mostBytes) {
+      yield chunk
+      chunk = []
+      bytes = 0
+    }
+    chunk.push(candidate)
+    bytes += candidate.line.length
+  }
+  if (chunk.length > 0) yield chunk
+}
