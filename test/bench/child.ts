@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { signalled } from '../../src/cmd/program.ts'
 import { ArchiverError } from '../../src/errors.ts'
 import { allProcesses, peakMemory, processTimes, treeOf } from './proc.ts'
 
@@ -113,19 +114,24 @@ function startChild(
 
   const stop = () => child.kill('SIGKILL')
   process.once('exit', stop)
+  const signal = signalled()
+  signal.addEventListener('abort', stop)
 
   const ended = (async () => {
     try {
       const exited = once(child, 'exit').then(() => since())
-      const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+      const [code, killedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+      // Who stops the benchmark wants it to clean up and end, and no more rounds.
+      signal.throwIfAborted()
       const seconds = await exited
       if (code !== 0 && code !== 143) {
         const end = output.trimEnd().split('\n').slice(-15).join('\n')
-        throw new ArchiverError('INTERNAL', `${command} ${argv.join(' ')} ended with ${code ?? signal}:\n${end}`)
+        throw new ArchiverError('INTERNAL', `${command} ${argv.join(' ')} ended with ${code ?? killedBy}:\n${end}`)
       }
       return { seconds, startup, output, usage: { cpuSeconds: 0, peakBytes: 0 } }
     } finally {
       process.removeListener('exit', stop)
+      signal.removeEventListener('abort', stop)
     }
   })()
   ended.catch(() => {})
