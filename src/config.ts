@@ -3,7 +3,20 @@ import { checkIndexPrefix, statusIndexPrefix } from './elasticsearch/index-name.
 import { ArchiverError } from './errors.ts'
 import { parseTypePath, type TypeSource } from './line.ts'
 import { logLevels } from './log.ts'
-import { bytes, decimal, flag, integer, list, negatable, oneOf, pattern, secret, text, type Values } from './options.ts'
+import {
+  bytes,
+  decimal,
+  flag,
+  integer,
+  list,
+  listenAddress,
+  negatable,
+  oneOf,
+  pattern,
+  secret,
+  text,
+  type Values,
+} from './options.ts'
 
 /**
  * Every option of the archiver, once. Flags, variables, YAML keys, help and reference come from here; a room below gets plain
@@ -167,6 +180,10 @@ export const typeOptions = {
 }
 
 export const workerOptions = {
+  http: listenAddress({
+    explanation:
+      'Serve /metrics for Prometheus, /healthz, /readyz and /status here. A port alone is that of the loopback interface.',
+  }),
   untilEnd: flag({
     default: false,
     explanation: 'Stop at the end offsets seen at the start: flush, commit, exit.',

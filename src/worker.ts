@@ -55,6 +55,8 @@ export interface WorkerCounts {
   /** Bytes of their lines. */
   readonly acknowledgedBytes: Map<string, number>
   lostOffsets: number
+  /** How often a partition was paused because a sink was full. */
+  pauses: number
   rebalances: number
   fenced: number
 }
@@ -125,6 +127,7 @@ export class Worker {
       acknowledged: new Map(parts.sinks.map(({ name }) => [name, 0])),
       acknowledgedBytes: new Map(parts.sinks.map(({ name }) => [name, 0])),
       lostOffsets: 0,
+      pauses: 0,
       rebalances: 0,
       fenced: 0,
     }
@@ -365,6 +368,7 @@ export class Worker {
     this.#deliver(partition, this.#encoder.encode(batch))
     if (this.#sinks.some((sink) => sink.pressure(partition.tp) >= 1)) {
       partition.paused = true
+      this.counts.pauses++
       this.#source.pause(partition.tp)
     }
     return true
@@ -529,6 +533,11 @@ export class Worker {
   }
 
   // For people.
+
+  /** False until the group has given it its partitions, which may be none. */
+  get joined(): boolean {
+    return this.#joined
+  }
 
   status(): PartitionStatus[] {
     return [...this.#partitions.values()].map(({ tp, state, tracker, highWatermark, waiting, paused }) => ({

@@ -7,11 +7,13 @@ import { createKafka } from '../kafka/client.ts'
 import { KafkaSource } from '../kafka/source.ts'
 import { LineEncoder } from '../line.ts'
 import { createLogger, type Logger } from '../log.ts'
+import { Metrics } from '../metrics.ts'
 import { Observations, type Observer } from '../observer.ts'
 import { Coordinator } from '../offsets/coordinator.ts'
 import type { Sink } from '../sink.ts'
 import { Worker } from '../worker.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
+import { observers, serveMonitor } from './monitor.ts'
 import { signalled } from './program.ts'
 import { startStatusDocuments } from './status-documents.ts'
 import { accountOf, StatusReporter } from './status-line.ts'
@@ -59,7 +61,9 @@ export async function run(options: RunOptions): Promise<void> {
   try {
     const coordinator = new Coordinator(sinkNames(options))
     const observations = new Observations()
-    sinks = createSinks(options, worker, source.clusterId, coordinator, observations, log)
+    const metrics = new Metrics()
+    const observer = observers(observations, metrics)
+    sinks = createSinks(options, worker, source.clusterId, coordinator, observer, log)
     const archiver = new Worker({
       source,
       sinks,
@@ -77,11 +81,14 @@ export async function run(options: RunOptions): Promise<void> {
     // Files last: where a server does not answer, no directory is made.
     for (const sink of sinks.toReversed()) await sink.start(() => archiver.relieved())
     log.info(describeStart(options, worker, source.topics()))
+    const parts = { name: worker, worker: archiver, sinks, metrics }
+    const monitor = options.http === undefined ? undefined : await serveMonitor(options.http, parts, log)
     const status = startStatusDocuments(options, { name: worker, worker: archiver, sinks, observations }, log)
     try {
       await work(archiver, sinks, terminal, log, options, signal)
     } finally {
       await status?.stop()
+      await monitor?.close()
     }
   } finally {
     terminal.close()

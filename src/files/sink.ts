@@ -77,6 +77,13 @@ export class FilesSink implements Sink {
     return buckets
   }
 
+  /** How long it takes at the most until what is staged of a partition is committed, in ms; undefined where nothing is. */
+  flushDueMs(tp: TopicPartition): number | undefined {
+    const since = this.#writers.get(partitionKey(tp))?.stagedSince
+    if (since === undefined) return undefined
+    return Math.max(0, since + this.#options.flushIntervalMs - performance.now())
+  }
+
   /** Trouble of the disk shows as a partition that cannot be opened; this sink itself never waits. */
   readonly waiting = undefined
 

@@ -1,0 +1,115 @@
+import { FilesSink } from '../files/sink.ts'
+import { type HttpEndpoint, jsonAnswer, serveHttp } from '../http.ts'
+import type { Logger } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Observer } from '../observer.ts'
+import type { ListenAddress } from '../options.ts'
+import type { Sink } from '../sink.ts'
+import type { PartitionStatus, Worker } from '../worker.ts'
+import { UnacknowledgedAges } from './status-documents.ts'
+
+const sampleMs = 1000
+
+/** What a worker says of itself at `/status`. */
+export interface WorkerStatus {
+  readonly worker: string
+  readonly ready: boolean
+  /** Why it is not. */
+  readonly reasons: readonly string[]
+  readonly records: number
+  readonly sinks: readonly { readonly name: string; readonly held_bytes: number; readonly waiting?: string }[]
+  readonly partitions: readonly (PartitionStatus & {
+    readonly oldest_unacknowledged_s: number
+    /** When the files that are being written are committed at the latest. */
+    readonly flush_due_s?: number
+  })[]
+}
+
+/** Several observers as one. */
+export function observers(...all: readonly Observer[]): Observer {
+  return {
+    done: (sink, ms) => {
+      for (const one of all) one.done(sink, ms)
+    },
+    happened: (sink, event, reason, count) => {
+      for (const one of all) one.happened(sink, event, reason, count)
+    },
+  }
+}
+
+/**
+ * Serves metrics, health and status of a worker: `/metrics`, `/healthz`, `/readyz`, `/status`.
+ * @throws ArchiverError `USAGE` where the address is taken.
+ */
+export async function serveMonitor(
+  address: ListenAddress,
+  parts: { name: string; worker: Worker; sinks: readonly Sink[]; metrics: Metrics },
+  log: Logger,
+): Promise<HttpEndpoint> {
+  const { name, worker, sinks, metrics } = parts
+  const ages = new UnacknowledgedAges()
+  const sample = () => ages.sample(worker.status(), performance.now())
+  const files = sinks.find((sink) => sink instanceof FilesSink)
+  metrics.watch({
+    counts: () => worker.counts,
+    partitions: () => worker.status(),
+    age: (partition) => ages.of(partition, performance.now()),
+    sinks,
+    openBuckets: () => files?.openBuckets ?? 0,
+  })
+  const status = (): WorkerStatus => {
+    const partitions = worker.status()
+    const reasons = reasonsNotReady(worker.joined, partitions, sinks)
+    return {
+      worker: name,
+      ready: reasons.length === 0,
+      reasons,
+      records: worker.counts.records,
+      sinks: sinks.map((sink) => ({
+        name: sink.name,
+        held_bytes: sink.heldBytes,
+        ...(sink.waiting === undefined ? {} : { waiting: sink.waiting }),
+      })),
+      partitions: partitions.map((partition) => {
+        const due = files?.flushDueMs(partition)
+        return {
+          ...partition,
+          oldest_unacknowledged_s: ages.of(partition, performance.now()),
+          ...(due === undefined ? {} : { flush_due_s: due / 1000 }),
+        }
+      }),
+    }
+  }
+  const endpoint = await serveHttp(address, {
+    '/metrics': async () => ({ status: 200, ...(await metrics.print()) }),
+    '/healthz': () => jsonAnswer(200, { healthy: true }),
+    '/readyz': () => {
+      const { ready, reasons } = status()
+      return jsonAnswer(ready ? 200 : 503, { ready, reasons })
+    },
+    '/status': () => jsonAnswer(200, status()),
+  })
+  log.info(`metrics, health and status at ${endpoint.address}`)
+  const timer = setInterval(sample, sampleMs)
+  return {
+    address: endpoint.address,
+    close: () => {
+      clearInterval(timer)
+      return endpoint.close()
+    },
+  }
+}
+
+/** A worker that only waits for room (back-pressure) is ready: it does what it can. */
+export function reasonsNotReady(
+  joined: boolean,
+  partitions: readonly PartitionStatus[],
+  sinks: readonly Pick<Sink, 'name' | 'waiting'>[],
+): string[] {
+  const stuck = partitions.filter(({ state, waiting }) => state !== 'open' && waiting !== undefined)
+  return [
+    ...(joined ? [] : ['the worker has not joined the group yet']),
+    ...sinks.flatMap(({ name, waiting }) => (waiting === undefined ? [] : [`${name}: ${waiting}`])),
+    ...stuck.map(({ topic, partition, waiting }) => `${topic}/${partition}: ${waiting}`),
+  ]
+}

@@ -1,0 +1,198 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Observer, SinkEvent } from './observer.ts'
+import type { PartitionStatus, WorkerCounts } from './worker.ts'
+
+/** What is asked at every scrape; nothing is counted twice, and nothing on the way of the records. */
+export interface MetricsParts {
+  readonly counts: () => WorkerCounts
+  readonly partitions: () => readonly PartitionStatus[]
+  /** How long the oldest record of a partition has waited to be committed, in seconds. */
+  readonly age: (partition: PartitionStatus) => number
+  readonly sinks: readonly { readonly name: string; readonly heldBytes: number; readonly waiting: string | undefined }[]
+  readonly openBuckets: () => number
+}
+
+type Set = (value: number, labels?: Readonly<Record<string, string | number>>) => void
+
+const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+const byPartition = ['topic', 'partition'] as const
+
+/** Everything that Prometheus is told, under names that begin with `archiver_`, and what prom-client says of the process. */
+export class Metrics implements Observer {
+  readonly #registry = new Registry()
+  readonly #flush: Histogram
+  readonly #bulk: Histogram
+  readonly #retries: Counter
+  readonly #rejected: Counter
+
+  constructor() {
+    const registers = [this.#registry]
+    this.#flush = new Histogram({
+      name: 'archiver_flush_duration_seconds',
+      help: 'How long a flush of a partition took, from complete files to the committed manifest with its files in place.',
+      buckets: seconds,
+      registers,
+    })
+    this.#bulk = new Histogram({
+      name: 'archiver_bulk_duration_seconds',
+      help: 'How long Elasticsearch took to answer a bulk request.',
+      buckets: seconds,
+      registers,
+    })
+    this.#retries = new Counter({
+      name: 'archiver_retries_total',
+      help: 'Requests or documents that a sink had to send again.',
+      labelNames: ['sink'],
+      registers,
+    })
+    this.#rejected = new Counter({
+      name: 'archiver_rejected_records_total',
+      help: 'Records whose documents Elasticsearch refused for their content; they are in the rejected index.',
+      labelNames: ['sink'],
+      registers,
+    })
+  }
+
+  done(sink: string, ms: number): void {
+    const histogram = sink === 'files' ? this.#flush : this.#bulk
+    histogram.observe(ms / 1000)
+  }
+
+  happened(sink: string, event: SinkEvent, _reason: string, count: number): void {
+    const counter = event === 'reject' ? this.#rejected : this.#retries
+    counter.inc({ sink }, count)
+  }
+
+  /** Begins to tell about a worker and the process. */
+  watch({ counts, partitions, age, sinks, openBuckets }: MetricsParts): void {
+    collectDefaultMetrics({ register: this.#registry })
+    for (const { name } of sinks) {
+      this.#retries.inc({ sink: name }, 0)
+      if (name === 'elasticsearch') this.#rejected.inc({ sink: name }, 0)
+    }
+    this.#counter('archiver_records_total', 'Records read from Kafka.', (set) => set(counts().records))
+    this.#counter('archiver_bytes_total', 'Bytes of the lines of these records.', (set) => set(counts().bytes))
+    this.#counter(
+      'archiver_acknowledged_records_total',
+      'Records that a sink made durable.',
+      (set) => {
+        for (const [sink, records] of counts().acknowledged) set(records, { sink })
+      },
+      ['sink'],
+    )
+    this.#counter(
+      'archiver_acknowledged_bytes_total',
+      'Bytes of the lines of these records.',
+      (set) => {
+        for (const [sink, bytes] of counts().acknowledgedBytes) set(bytes, { sink })
+      },
+      ['sink'],
+    )
+    this.#counter(
+      'archiver_lost_offsets_total',
+      'Offsets that were gone from Kafka before they were archived.',
+      (set) => set(counts().lostOffsets),
+    )
+    this.#counter('archiver_pauses_total', 'How often a partition was paused because a sink was full.', (set) =>
+      set(counts().pauses),
+    )
+    this.#counter('archiver_rebalances_total', 'How often the group gave this worker other partitions.', (set) =>
+      set(counts().rebalances),
+    )
+    this.#counter('archiver_fenced_total', 'Flushes dropped because another worker had committed first.', (set) =>
+      set(counts().fenced),
+    )
+    const perPartition = (name: string, help: string, read: (status: PartitionStatus) => number | undefined) =>
+      this.#gauge(
+        name,
+        help,
+        (set) => {
+          for (const status of partitions()) {
+            const value = read(status)
+            if (value !== undefined) set(value, { topic: status.topic, partition: status.partition })
+          }
+        },
+        byPartition,
+      )
+    perPartition(
+      'archiver_partition_lag',
+      'Records of a partition that Kafka has and this worker has not read.',
+      ({ lag }) => lag,
+    )
+    perPartition('archiver_partition_position', 'The next offset to read of a partition.', ({ position }) => position)
+    perPartition(
+      'archiver_partition_committed_offset',
+      'What the group was told of a partition.',
+      ({ committed }) => committed,
+    )
+    perPartition(
+      'archiver_partition_oldest_unacknowledged_seconds',
+      'How long the oldest record read of a partition has waited to be committed.',
+      age,
+    )
+    perPartition(
+      'archiver_partition_waiting',
+      '1 where a partition does not get on: paused, being opened, or stopped.',
+      ({ waiting }) => (waiting === undefined ? 0 : 1),
+    )
+    perPartition(
+      'archiver_partition_stopped',
+      '1 where records were lost and a person must decide how a partition goes on.',
+      ({ state }) => (state === 'stopped' ? 1 : 0),
+    )
+    this.#gauge('archiver_partitions', 'Partitions that this worker has.', (set) => set(partitions().length))
+    this.#gauge(
+      'archiver_sink_waiting',
+      '1 while a sink does not get on: away, refused, no room.',
+      (set) => {
+        for (const { name, waiting } of sinks) set(waiting === undefined ? 0 : 1, { sink: name })
+      },
+      ['sink'],
+    )
+    this.#gauge(
+      'archiver_held_bytes',
+      'Bytes of records that a sink keeps in memory.',
+      (set) => {
+        for (const { name, heldBytes } of sinks) set(heldBytes, { sink: name })
+      },
+      ['sink'],
+    )
+    this.#gauge(
+      'archiver_open_buckets',
+      'Files that are being written: one for each partition, type and hour.',
+      (set) => set(openBuckets()),
+    )
+  }
+
+  /** In the text format of Prometheus. */
+  async print(): Promise<{ readonly type: string; readonly body: string }> {
+    return { type: this.#registry.contentType, body: await this.#registry.metrics() }
+  }
+
+  #gauge(name: string, help: string, ask: (set: Set) => void, labelNames: readonly string[] = []): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        ask((value, labels = {}) => this.set({ ...labels }, value))
+      },
+    })
+  }
+
+  /** Values that are counted elsewhere already and only grow. */
+  #counter(name: string, help: string, ask: (set: Set) => void, labelNames: readonly string[] = []): void {
+    new Counter({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        ask((value, labels = {}) => this.inc({ ...labels }, value))
+      },
+    })
+  }
+}
