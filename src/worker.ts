@@ -81,6 +81,8 @@ const resumeBelow = 0.75
 const firstRetryMs = 500
 const mostRetryMs = 30_000
 const endCheckMs = 100
+/** The longest that a timer takes. */
+const neverMs = 2 ** 31 - 1
 const compareIntervalMs = 20_000
 
 /**
@@ -183,7 +185,8 @@ export class Worker {
 
   async #untilEnded(ends: ReadonlyMap<string, LogBounds> | undefined): Promise<void> {
     let flushed = false
-    while (await sleep(endCheckMs, this.#ended.signal)) {
+    const checkMs = ends === undefined ? neverMs : endCheckMs
+    while (await sleep(checkMs, this.#ended.signal)) {
       if (ends === undefined || !this.#hasReached(ends, ({ tracker }) => tracker?.position)) {
         flushed = false
         continue

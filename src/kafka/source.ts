@@ -27,7 +27,7 @@ export interface KafkaSourceOptions {
 /** A heartbeat is due three times in a session, and every 3 s at the least often (KIP-62). */
 const mostHeartbeatMs = 3000
 /** How long the broker may hold a fetch for which there is nothing; also how soon a resumed partition is fetched at the latest. */
-const maxWaitMs = 250
+const maxWaitMs = 500
 const maxBytesPerPartition = 2 ** 20
 const metadataMaxAgeMs = 30_000
 /** How long kafkajs may take to let go: with brokers away it tries for minutes. */
