@@ -135,7 +135,7 @@ export function indexPrefix(t: TestContext): string {
       [404],
     )
     if (Array.isArray(indices))
-      for (const { index } of indices) await elasticsearch('DELETE', `/${index}`, undefined, [404])
+      for (const { index } of indices) await elasticsearch('DELETE', `/${encodeURIComponent(index)}`, undefined, [404])
     const { index_templates: templates } = await elasticsearch<{ index_templates: { name: string }[] }>(
       'GET',
       '/_index_template',
