@@ -34,7 +34,7 @@ export const envelopeLabels = {
   'kafka.key': 'Key',
 }
 
-const errorLabels = { 'error.type': 'Error', 'error.reason': 'Reason', 'error.reason.keyword': 'Reason' }
+const errorLabels = { 'error.type': 'Error', 'error.reason': 'Reason' }
 
 /** The data views of an archive; their ids begin as its indices do, so that two archives share a Kibana. */
 export interface ArchiveDataViews {

@@ -33,6 +33,7 @@ export function archiveSearches(indexPrefix: string): {
       columns: ['type', 'kafka.topic', 'kafka.key', 'kafka.partition', 'kafka.offset'],
       sort: newestFirst,
       widths: { '@timestamp': 190 },
+      rowHeight: 1,
     }),
     rejected: searchObject({
       id: `${indexPrefix}rejected-records`,
@@ -43,6 +44,7 @@ export function archiveSearches(indexPrefix: string): {
       columns: ['error.reason', 'error.type', 'type', 'kafka.topic', 'kafka.partition', 'kafka.offset', 'value_text'],
       sort: newestFirst,
       widths: { '@timestamp': 190, 'error.reason': 520, 'error.type': 220 },
+      rowHeight: 2,
     }),
     malformed: searchObject({
       id: `${indexPrefix}malformed-records`,
@@ -53,6 +55,7 @@ export function archiveSearches(indexPrefix: string): {
       columns: ['error.reason', 'error.type', 'kafka.topic', 'kafka.partition', 'kafka.offset', 'kafka.key'],
       sort: newestFirst,
       widths: { '@timestamp': 190, 'error.reason': 420, 'error.type': 180 },
+      rowHeight: 1,
     }),
     position: searchObject({
       id: `${indexPrefix}position`,
@@ -66,7 +69,8 @@ export function archiveSearches(indexPrefix: string): {
         ['kafka.partition', 'asc'],
         ['kafka.offset', 'asc'],
       ],
-      widths: { '@timestamp': 190, 'kafka.topic': 240, 'kafka.partition': 110, 'kafka.offset': 140 },
+      widths: { '@timestamp': 190, 'kafka.topic': 200, 'kafka.partition': 110, 'kafka.offset': 130 },
+      rowHeight: 1,
     }),
   }
 }

@@ -136,13 +136,14 @@ export interface Search {
   readonly query?: string
   /** Widths of columns in pixels; the others share what is left. */
   readonly widths?: Readonly<Record<string, number>>
-  readonly hideChart?: boolean
+  /** Lines of a row; as many as its longest text needs, up to a few, where it is absent. */
+  readonly rowHeight?: number
 }
 
 const searchIndexName = 'kibanaSavedObjectMeta.searchSourceJSON.index'
 
 export function searchObject(search: Search): SavedObject {
-  const { id, title, description, dataView, columns, sort, query = '', widths = {}, hideChart = false } = search
+  const { id, title, description, dataView, columns, sort, query = '', widths = {}, rowHeight } = search
   const columnSettings = Object.fromEntries(Object.entries(widths).map(([field, width]) => [field, { width }]))
   return markedObject(
     'search',
@@ -153,7 +154,8 @@ export function searchObject(search: Search): SavedObject {
       columns,
       sort,
       grid: Object.keys(widths).length === 0 ? {} : { columns: columnSettings },
-      hideChart,
+      hideChart: false,
+      ...(rowHeight === undefined ? {} : { rowHeight }),
       isTextBasedQuery: false,
       timeRestore: false,
       kibanaSavedObjectMeta: {

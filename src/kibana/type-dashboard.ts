@@ -197,6 +197,7 @@ export function typeDashboard(indexPrefix: string, described: DescribedType, now
     sort: [['@timestamp', 'desc']],
     query,
     widths: { '@timestamp': 190 },
+    rowHeight: 1,
   })
   const source = { dataView, query }
   const rows: Row[] = [

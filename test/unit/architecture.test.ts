@@ -52,7 +52,7 @@ const files: readonly SourceFile[] = readdirSync(root, { recursive: true, withFi
   })
 
 const roomOf = (path: string): string => (path.includes('/') ? path.slice(0, path.indexOf('/')) : 'core')
-const technologies = ['kafka', 'files', 'elasticsearch', 'mysql']
+const technologies = ['kafka', 'files', 'elasticsearch', 'kibana', 'mysql']
 
 /** Violations of a rule as `file imports target`, so that a failure names them. */
 function violations(isWrong: (file: SourceFile, imported: Import) => boolean): string[] {
@@ -147,6 +147,7 @@ const homes: readonly { readonly name: RegExp; readonly home: (path: string) => 
   { name: /^@elastic\//, home: (path) => path === 'elasticsearch/client.ts' },
   { name: /^(node:)?zlib$/, home: (path) => roomOf(path) === 'files' },
   { name: /^pino(-pretty)?$/, home: (path) => path === 'log.ts' },
+  { name: /^undici$/, home: (path) => path === 'kibana/client.ts' },
   { name: /^yaml$/, home: (path) => path === 'options.ts' },
   { name: /^mysql2?(\/|$)/, home: (path) => roomOf(path) === 'mysql' },
 ]

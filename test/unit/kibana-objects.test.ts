@@ -53,7 +53,7 @@ function checkLayout(dashboard: SavedObject): void {
     const { x, y, w, h, i } = panel.gridData
     const where = `${dashboard.id}: ${panel.panelIndex}`
     assert.equal(i, panel.panelIndex, where)
-    assert.ok(x + w <= 48 && w >= 5 && h >= 4, where)
+    assert.ok(x + w <= 48 && w >= 4 && h >= 4, where)
     if (panel.panelRefName !== undefined) {
       assert.ok(
         dashboard.references.some(({ name }) => name === `${i}:${panel.panelRefName}`),
