@@ -31,15 +31,66 @@ export const logOptions = {
   logLevel: oneOf(logLevels, { default: 'info', explanation: 'The least important log lines to write.' }),
 }
 
-export const kafkaOptions = {
+/** TLS and logins of Kafka: for every command that speaks to it. */
+export const kafkaSecurityOptions = {
+  kafkaTls: flag({
+    default: false,
+    explanation: 'Speak TLS with the brokers; goes without saying where one of the next three is given.',
+  }),
+  kafkaCa: text({
+    placeholder: '<file>',
+    explanation:
+      'Certificate authority of the brokers, as a PEM file. Files with certificates and secrets for Kafka are read anew for every connection, so that they can be replaced without a restart.',
+  }),
+  kafkaCert: text({
+    placeholder: '<file>',
+    explanation: 'Our certificate for brokers that ask for one, as a PEM file.',
+  }),
+  kafkaKey: text({ placeholder: '<file>', explanation: 'The key of that certificate, as a PEM file.' }),
+  saslMechanism: oneOf(['none', 'plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'], {
+    default: 'none',
+    explanation: 'How to log in to Kafka.',
+  }),
+  saslUsername: text({ explanation: 'User to log in as; the client id for --sasl-token-url.' }),
+  saslPassword: secret(
+    text({ explanation: 'Password, or the secret for --sasl-token-url; better given as a variable or a file.' }),
+  ),
+  saslPasswordFile: text({
+    placeholder: '<file>',
+    explanation: 'A file that holds the password, without or with a line break at its end.',
+  }),
+  saslTokenFile: text({ placeholder: '<file>', explanation: 'A file that holds the token for oauthbearer.' }),
+  saslTokenUrl: text({
+    placeholder: '<url>',
+    explanation: 'Where a token for oauthbearer is had for a client id and a secret (OAuth 2.0 client credentials).',
+  }),
+  saslTokenScope: text({ explanation: 'The scope to ask for at --sasl-token-url.' }),
+}
+
+/** How to reach Kafka. */
+export const kafkaConnectionOptions = {
   brokers: list({
     default: '127.0.0.1:9092',
     placeholder: '<host:port,…>',
     explanation: 'Brokers to ask for the rest of the Kafka cluster.',
   }),
+  ...kafkaSecurityOptions,
+}
+
+export const kafkaOptions = {
+  ...kafkaConnectionOptions,
   group: text({
     default: 'archiver',
     explanation: 'Consumer group: the workers of one group share the partitions. An archive belongs to one group.',
+  }),
+  startAt: oneOf(['beginning', 'latest'], {
+    default: 'beginning',
+    explanation:
+      'Where to begin with a partition of which nothing was archived yet: at its oldest record, or at the next that comes. Topics and partitions that appear while a worker runs are archived from their beginning.',
+  }),
+  rackId: text({
+    explanation:
+      "The rack or zone of this worker, as broker.rack names it: records are fetched from a replica there where Kafka's replica.selector.class allows it.",
   }),
 }
 
@@ -274,6 +325,7 @@ export function checkRunOptions(options: RunOptions): void {
   if (!options.files && options.elasticsearch === undefined) {
     throw usage('--no-files with --no-elasticsearch leaves nothing to keep records in')
   }
+  checkKafkaOptions(options)
   checkElasticsearchOptions(options)
   if (options.statusDocuments && statusIndexPrefix.startsWith(options.indexPrefix)) {
     throw usage(
@@ -281,6 +333,59 @@ export function checkRunOptions(options: RunOptions): void {
     )
   }
   typeSource(options)
+}
+
+/** What no single option of Kafka's security can check. Throws ArchiverError `USAGE`. */
+export function checkKafkaOptions(options: Values<typeof kafkaSecurityOptions>): void {
+  const {
+    saslMechanism: mechanism,
+    saslUsername,
+    saslPassword,
+    saslPasswordFile,
+    saslTokenFile,
+    saslTokenUrl,
+  } = options
+  const needs = (isThere: boolean, what: string) => {
+    if (!isThere) throw usage(what)
+  }
+  needs(
+    (options.kafkaCert === undefined) === (options.kafkaKey === undefined),
+    '--kafka-cert and --kafka-key belong together',
+  )
+  needs(
+    saslPassword === undefined || saslPasswordFile === undefined,
+    '--sasl-password and --sasl-password-file exclude each other',
+  )
+  const hasPassword = saslUsername !== undefined && (saslPassword ?? saslPasswordFile) !== undefined
+  if (mechanism === 'none') {
+    const given = [saslUsername, saslPassword, saslPasswordFile, saslTokenFile, saslTokenUrl]
+    needs(
+      given.every((value) => value === undefined),
+      `a login needs --sasl-mechanism, such as scram-sha-512`,
+    )
+  } else if (mechanism === 'oauthbearer') {
+    needs(
+      (saslTokenFile === undefined) !== (saslTokenUrl === undefined),
+      'oauthbearer needs --sasl-token-file or --sasl-token-url',
+    )
+    needs(
+      saslTokenUrl === undefined || URL.canParse(saslTokenUrl),
+      `--sasl-token-url: "${saslTokenUrl}" is not allowed; expected a URL`,
+    )
+    needs(
+      saslTokenUrl === undefined || hasPassword,
+      '--sasl-token-url needs --sasl-username and --sasl-password or --sasl-password-file',
+    )
+  } else {
+    needs(
+      hasPassword,
+      `--sasl-mechanism ${mechanism} needs --sasl-username and --sasl-password or --sasl-password-file`,
+    )
+    needs(
+      (saslTokenFile ?? saslTokenUrl) === undefined,
+      `--sasl-token-file and --sasl-token-url are for oauthbearer, not for ${mechanism}`,
+    )
+  }
 }
 
 /** The same for the options of Elasticsearch alone. */

@@ -20,6 +20,8 @@ import type { FetchedBatch, LogBounds, Source } from './source.ts'
 export interface WorkerOptions {
   /** Stop at the end offsets seen at the start. */
   readonly untilEnd: boolean
+  /** Where a partition begins of which neither a sink nor the group knows anything. */
+  readonly startAt: 'beginning' | 'latest'
   /** What becomes of a partition when records are lost before they were read. */
   readonly onGap: 'stop' | 'continue'
   readonly commitIntervalMs: number
@@ -104,6 +106,8 @@ export class Worker {
   /** What is under way for a partition; the next step of its life waits for it. */
   readonly #lives = new Map<string, Promise<void>>()
   readonly #ended = new AbortController()
+  /** The ends of the logs at the start, where archiving begins there. A partition that appears later begins at its beginning. */
+  #latest: ReadonlyMap<string, LogBounds> | undefined
   #committing: Promise<void> = Promise.resolve()
   #joined = false
   #draining = false
@@ -142,7 +146,10 @@ export class Worker {
    * @throws what ended it, or ArchiverError `GAP` where `untilEnd` cannot be reached because records are lost.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const ends = this.#options.untilEnd ? await this.#source.bounds(this.#source.topics()) : undefined
+    const { untilEnd, startAt } = this.#options
+    const seen = untilEnd || startAt === 'latest' ? await this.#source.bounds(this.#source.topics()) : undefined
+    const ends = untilEnd ? seen : undefined
+    if (startAt === 'latest') this.#latest = seen
     const stop = () => this.#ended.abort()
     signal.addEventListener('abort', stop)
     if (signal.aborted) stop()
@@ -284,10 +291,11 @@ export class Worker {
     const bounds = (await this.#source.bounds([tp.topic])).get(key)
     if (bounds === undefined) throw new Error('Kafka does not know it')
     const positions: SinkPosition[] = []
-    for (const sink of this.#sinks) positions.push(await sink.open(tp, committed ?? bounds.start))
+    const fallback = Math.max(bounds.start, this.#latest?.get(key)?.end ?? 0)
+    for (const sink of this.#sinks) positions.push(await sink.open(tp, committed ?? fallback))
     if (closing.signal.aborted) return
 
-    const start = startOffset(positions, committed, bounds)
+    const start = startOffset(positions, committed, fallback)
     // Not only the start: one sink may stand further back, and the other would take new records for those that it holds.
     const furthest = Math.max(start, committed ?? 0, ...positions.map(({ next }) => next ?? 0))
     if (furthest > bounds.end) {
@@ -559,17 +567,17 @@ export class Worker {
 
 /**
  * Where to begin: the lowest of where the sinks stand. A sink that does not know relies on the group's committed offset, or,
- * where that is gone, on what another sink wrote down of it, at the last on where archiving began.
+ * where that is gone, on what another sink wrote down of it, then on where archiving began, at the last on `fallback`.
  */
 export function startOffset(
   positions: readonly SinkPosition[],
   committed: number | undefined,
-  bounds: LogBounds,
+  fallback: number,
 ): number {
   const known = (pick: (position: SinkPosition) => number | undefined) =>
     positions.map(pick).find((offset) => offset !== undefined)
   const relied =
-    committed ?? known((position) => position.committed) ?? known((position) => position.origin) ?? bounds.start
+    committed ?? known((position) => position.committed) ?? known((position) => position.origin) ?? fallback
   return Math.min(...positions.map(({ next }) => next ?? relied), committed ?? Number.POSITIVE_INFINITY)
 }
 

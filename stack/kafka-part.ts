@@ -19,7 +19,11 @@ const century = 100 * 365 * 24 * 3_600_000
  * things quick (rebalance, compaction, retention), to be satisfied with one node, or to keep history: a record of 2019 must
  * not fall to the retention of a week, nor a mix of old and new timestamps roll a segment at each batch.
  */
-export function kafkaProperties(settings: Pick<StackSettings, 'kafkaPort' | 'controllerPort'>, data: string): string {
+export function kafkaProperties(
+  settings: Pick<StackSettings, 'kafkaPort' | 'controllerPort'>,
+  data: string,
+  more: KafkaVariation['properties'] = {},
+): string {
   const properties: Record<string, string | number | boolean> = {
     'process.roles': 'broker,controller',
     'node.id': 1,
@@ -55,6 +59,7 @@ export function kafkaProperties(settings: Pick<StackSettings, 'kafkaPort' | 'con
     'log.segment.delete.delay.ms': 1000,
     'log.cleaner.backoff.ms': 1000,
     'log.cleaner.dedupe.buffer.size': 16 * mebibyte,
+    ...more,
   }
   return Object.entries(properties)
     .map(([key, value]) => `${key}=${escapeValue(String(value))}\n`)
@@ -66,8 +71,18 @@ function escapeValue(value: string): string {
   return value.replaceAll('\\', '\\\\')
 }
 
+/** What a test has otherwise: properties in place of or beside the usual ones, and arguments for formatting the data folder. */
+export interface KafkaVariation {
+  readonly properties: Readonly<Record<string, string | number | boolean>>
+  readonly format: readonly string[]
+}
+
 /** Kafka of one stack. */
-export function kafkaPart(settings: StackSettings, javas: () => readonly Java[]): PartDefinition {
+export function kafkaPart(
+  settings: StackSettings,
+  javas: () => readonly Java[],
+  variation: KafkaVariation = { properties: {}, format: [] },
+): PartDefinition {
   const version = kafkaVersion()
   const title = `Kafka ${version}`
   const dir = join(settings.dir, 'kafka')
@@ -94,10 +109,10 @@ export function kafkaPart(settings: StackSettings, javas: () => readonly Java[])
       const program = join(java.home, 'bin', 'java')
       const jars = join(await fetchKafka(settings.cacheDir, java.home, progress), '*')
       mkdirSync(dir, { recursive: true })
-      writeFileSync(configuration, kafkaProperties(settings, data))
+      writeFileSync(configuration, kafkaProperties(settings, data, variation.properties))
       if (!existsSync(join(data, 'meta.properties'))) {
         rmSync(data, { recursive: true, force: true })
-        await format(program, jars, configuration)
+        await format(program, jars, configuration, variation.format)
       }
       rmSync(logFile, { force: true })
       return {
@@ -124,7 +139,7 @@ export function kafkaPart(settings: StackSettings, javas: () => readonly Java[])
   }
 }
 
-async function format(java: string, jars: string, configuration: string): Promise<void> {
+async function format(java: string, jars: string, configuration: string, more: readonly string[]): Promise<void> {
   const clusterId = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('base64url')
   try {
     await promisify(execFile)(java, [
@@ -138,6 +153,7 @@ async function format(java: string, jars: string, configuration: string): Promis
       clusterId.replace(/^-/, 'A'),
       '--config',
       configuration,
+      ...more,
     ])
   } catch (error) {
     throw new StackError(

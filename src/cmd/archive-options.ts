@@ -2,7 +2,7 @@ import {
   bulkOptions,
   elasticsearchConnectionOptions,
   filesOptions,
-  kafkaOptions,
+  kafkaConnectionOptions,
   logOptions,
   workerOptions,
 } from '../config.ts'
@@ -12,7 +12,7 @@ import { flag, instant, integer, list, oneOf, text, type Values } from '../optio
 
 export const verifyOptions = {
   archiveDir: filesOptions.archiveDir,
-  brokers: kafkaOptions.brokers,
+  ...kafkaConnectionOptions,
   kafka: flag({ default: true, explanation: 'Do not ask Kafka: then nothing is said of what was committed.' }),
   ...elasticsearchConnectionOptions,
   topics: list({ placeholder: '<a,b,…>', explanation: 'Only these topics; all of the archive where none is named.' }),
@@ -77,7 +77,7 @@ export const restoreOptions = {
     default: false,
     explanation: 'Restore also to a topic of this archive, although its workers archive the records once more.',
   }),
-  brokers: kafkaOptions.brokers,
+  ...kafkaConnectionOptions,
   ...elasticsearchConnectionOptions,
   ...bulkOptions,
   memoryBudget: workerOptions.memoryBudget,

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import type { Consumer, EachBatchPayload, KafkaMessage } from 'kafkajs'
+import { kafkaSecurityOptions } from '../config.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
-import { createKafka } from '../kafka/client.ts'
 import { withAdmin } from '../kafka/topics.ts'
 import { createLogger } from '../log.ts'
 import { describeOptions, flag, integer, list, pattern, readOptions, text, type Values } from '../options.ts'
+import { kafkaClient } from './kafka-client.ts'
 import { runProgram, sharedOptions, signalled } from './program.ts'
 import { readableBytes, readableTimestamp, utf8OrUndefined } from './readable.ts'
 
@@ -27,6 +28,7 @@ const options = {
   }),
   count: integer({ explanation: 'Stop after so many records.', min: 1 }),
   json: flag({ explanation: 'One JSON object a line, for jq.', default: false }),
+  ...kafkaSecurityOptions,
   config: sharedOptions.config,
   logLevel: sharedOptions.logLevel,
 }
@@ -41,7 +43,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const values = readOptions(options, { argv, env: process.env })
   const stop = signalled()
   const log = createLogger({ level: values.logLevel, stream: process.stderr })
-  const kafka = createKafka({ brokers: values.brokers, clientId: 'echo-consumer', log, retry: { retries: 4 } })
+  const kafka = kafkaClient(values, { clientId: 'echo-consumer', log, retry: { retries: 4 } })
   const topics = await withAdmin(kafka, values.brokers, async (admin) => chooseTopics(values, await admin.listTopics()))
   const consumer = kafka.consumer({
     groupId: values.group ?? `echo-${randomUUID()}`,

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Producer, TopicMessages } from 'kafkajs'
+import { kafkaSecurityOptions } from '../config.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import { BatchSender, createProducer } from '../generator/producer.ts'
 import { RecordMaker, type RecordMakerOptions } from '../generator/record-maker.ts'
-import { createKafka } from '../kafka/client.ts'
 import { type Compression, compressionTypes } from '../kafka/codecs.ts'
 import { speedUpProduceRequests } from '../kafka/produce-request.ts'
 import { createTopics, withAdmin } from '../kafka/topics.ts'
@@ -20,6 +20,7 @@ import {
   text,
   type Values,
 } from '../options.ts'
+import { kafkaClient } from './kafka-client.ts'
 import { runProgram, sharedOptions, signalled } from './program.ts'
 import { createTerminal, type Terminal } from './terminal.ts'
 
@@ -76,6 +77,7 @@ const options = {
     explanation: 'Who must have a batch before it counts as sent.',
     default: 'all',
   }),
+  ...kafkaSecurityOptions,
   config: sharedOptions.config,
   logLevel: sharedOptions.logLevel,
 }
@@ -98,7 +100,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const stop = signalled()
   const terminal = createTerminal(process.stderr)
   const log = createLogger({ level: values.logLevel, stream: terminal })
-  const kafka = createKafka({ brokers: values.brokers, clientId: 'generator', log, retry: { retries: 4 } })
+  const kafka = kafkaClient(values, { clientId: 'generator', log, retry: { retries: 4 } })
   speedUpProduceRequests()
 
   const topics = await withAdmin(kafka, values.brokers, (admin) =>

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { kafkaSecurityOptions } from '../config.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import { createProducer, kafkaMessage } from '../generator/producer.ts'
 import { RecordMaker } from '../generator/record-maker.ts'
-import { createKafka } from '../kafka/client.ts'
 import { createTopics, withAdmin } from '../kafka/topics.ts'
 import { createLogger } from '../log.ts'
 import { describeOptions, integer, list, readOptions, text } from '../options.ts'
+import { kafkaClient } from './kafka-client.ts'
 import { runProgram, sharedOptions, signalled } from './program.ts'
 import { readableBytes } from './readable.ts'
 
@@ -30,6 +31,7 @@ const options = {
     max: 2 ** 32 - 1,
     default: '1',
   }),
+  ...kafkaSecurityOptions,
   config: sharedOptions.config,
   logLevel: sharedOptions.logLevel,
 }
@@ -44,7 +46,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const values = readOptions(options, { argv, env: process.env })
   const stop = signalled()
   const log = createLogger({ level: values.logLevel, stream: process.stderr })
-  const kafka = createKafka({ brokers: values.brokers, clientId: 'producer', log, retry: { retries: 4 } })
+  const kafka = kafkaClient(values, { clientId: 'producer', log, retry: { retries: 4 } })
   const topics = await withAdmin(kafka, values.brokers, (admin) =>
     createTopics(admin, [values.topic], values.partitions),
   )

@@ -8,7 +8,6 @@ import { batchesOf, linesByOffset, selectedFiles } from '../files/batches.ts'
 import { listPartitions, requireArchive, typeOf } from '../files/catalog.ts'
 import type { ManifestFile } from '../files/manifest.ts'
 import { isSelected, type Selection } from '../files/selection.ts'
-import { createKafka } from '../kafka/client.ts'
 import { KafkaRestorer, prepareTopic } from '../kafka/restore.ts'
 import { withAdmin } from '../kafka/topics.ts'
 import { decodeLine, hourOf } from '../line.ts'
@@ -16,6 +15,7 @@ import { createLogger, type Logger } from '../log.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import type { RestoreOptions } from './archive-options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
+import { kafkaClient } from './kafka-client.ts'
 import { signalled } from './program.ts'
 import { count, plural } from './table.ts'
 import { createTerminal } from './terminal.ts'
@@ -256,7 +256,7 @@ async function restoreToKafka(job: Restore): Promise<void> {
       `topic ${feedback.join(', ')} is archived into ${root}: its workers would archive the restored records again; name another with --to-topic, or say --into-archived`,
     )
   }
-  const kafka = createKafka({ brokers: options.brokers, clientId: 'archiver-restore', log, retry: { retries: 4 } })
+  const kafka = kafkaClient(options, { clientId: 'archiver-restore', log, retry: { retries: 4 } })
   await withAdmin(kafka, options.brokers, async (admin) => {
     for (const topic of sources) {
       const most = Math.max(...partitions.filter((tp) => tp.topic === topic).map(({ partition }) => partition))

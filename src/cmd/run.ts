@@ -3,7 +3,6 @@ import { setFlagsFromString } from 'node:v8'
 import { checkRunOptions, type RunOptions, typeSource, withoutCredentials, workerName } from '../config.ts'
 import { ElasticsearchSink } from '../elasticsearch/sink.ts'
 import { FilesSink } from '../files/sink.ts'
-import { createKafka } from '../kafka/client.ts'
 import { KafkaSource } from '../kafka/source.ts'
 import { LineEncoder } from '../line.ts'
 import { createLogger, type Logger } from '../log.ts'
@@ -13,6 +12,7 @@ import { Coordinator } from '../offsets/coordinator.ts'
 import type { Sink } from '../sink.ts'
 import { Worker } from '../worker.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
+import { kafkaClient } from './kafka-client.ts'
 import { observers, serveMonitor } from './monitor.ts'
 import { signalled } from './program.ts'
 import { startStatusDocuments } from './status-documents.ts'
@@ -42,17 +42,18 @@ export async function run(options: RunOptions): Promise<void> {
   const terminal = createTerminal(process.stdout)
   const log = createLogger({ level: options.logLevel, stream: terminal })
   const worker = workerName()
-  const client = { brokers: options.brokers, clientId: `archiver-${worker}`, log }
+  const client = { clientId: `archiver-${worker}`, log }
   const source = new KafkaSource(
     {
-      kafka: createKafka(client),
-      firstContact: createKafka({ ...client, retry: { retries: 2 } }),
+      kafka: kafkaClient(options, client),
+      firstContact: kafkaClient(options, { ...client, retry: { retries: 2 } }),
       brokers: options.brokers,
       group: options.group,
       topics: options.topicsRegex ?? options.topics!,
       sessionTimeoutMs: options.sessionTimeout,
       topicsRefreshMs: options.topicsRefresh * 1000,
       connectTimeoutMs,
+      rackId: options.rackId,
     },
     log,
   )
@@ -72,6 +73,7 @@ export async function run(options: RunOptions): Promise<void> {
       log,
       options: {
         untilEnd: options.untilEnd,
+        startAt: options.startAt,
         onGap: options.onGap,
         commitIntervalMs: options.commitInterval,
         drainTimeoutMs: Math.min(15_000, Math.floor(options.sessionTimeout / 3)),

@@ -4,7 +4,6 @@ import { DocumentReader } from '../elasticsearch/reader.ts'
 import { ArchiverError } from '../errors.ts'
 import { readIdentity } from '../files/archive.ts'
 import { listPartitions, requireArchive } from '../files/catalog.ts'
-import { createKafka } from '../kafka/client.ts'
 import { type KafkaPosition, readPositions } from '../kafka/positions.ts'
 import { withAdmin } from '../kafka/topics.ts'
 import { createLogger } from '../log.ts'
@@ -13,6 +12,7 @@ import { checkPartition, type Thoroughness, throwUnlessProven, type Verdict } fr
 import { strayFiles } from '../verify/strays.ts'
 import type { VerifyOptions } from './archive-options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
+import { kafkaClient } from './kafka-client.ts'
 import { signalled } from './program.ts'
 import { count, plural, size } from './table.ts'
 import { createTerminal } from './terminal.ts'
@@ -82,7 +82,7 @@ async function askKafka(
   archived: readonly TopicPartition[],
 ): Promise<Map<string, KafkaPosition>> {
   const log = createLogger({ level: options.logLevel, stream: process.stderr })
-  const kafka = createKafka({ brokers: options.brokers, clientId: 'archiver-verify', log, retry: { retries: 4 } })
+  const kafka = kafkaClient(options, { clientId: 'archiver-verify', log, retry: { retries: 4 } })
   return withAdmin(kafka, options.brokers, async (admin) => {
     const { clusterId } = await admin.describeCluster()
     const identity = await readIdentity(root)

@@ -76,7 +76,7 @@ export function kafkaLogger(log: Logger, now: () => number = () => performance.n
   return ({ namespace, level: kafkaLevel, log: { timestamp, logger, message, stack, ...fields } }) => {
     let told = levels[kafkaLevel] ?? 'debug'
     if (told === 'error' || told === 'warn') {
-      const isConnecting = connecting.has(namespace)
+      const isConnecting = /^SaslAuthenticator/.test(namespace) || connecting.has(namespace)
       if (isConnecting) told = 'warn'
       const key = `${namespace} ${String(fields.broker ?? '')} ${message}`
       if (!isWorthTelling(key, isConnecting ? trouble.patienceMs : 0)) told = 'debug'

@@ -7,6 +7,7 @@ import { Backoff, sleep } from '../retry.ts'
 import type { LogBounds, Source, SourceEvents } from '../source.ts'
 import { beforeJoin, kafkajs } from './kafkajs.ts'
 import type { FetchedMessage } from './record-set.ts'
+import { connectFailure } from './security.ts'
 
 export interface KafkaSourceOptions {
   readonly kafka: Kafka
@@ -21,7 +22,8 @@ export interface KafkaSourceOptions {
   readonly topicsRefreshMs: number
   /** How long the first connection may take, in ms. */
   readonly connectTimeoutMs: number
-  readonly rackId?: string
+  /** The rack of this worker (KIP-392). */
+  readonly rackId?: string | undefined
 }
 
 /** A heartbeat is due three times in a session, and every 3 s at the least often (KIP-62). */
@@ -96,12 +98,7 @@ export class KafkaSource implements Source {
       connecting
         .then(() => first.disconnect())
         .catch((later: unknown) => this.#log.debug(`disconnecting: ${messageOf(later)}`))
-      throw new ArchiverError(
-        'UNREACHABLE',
-        `Kafka at ${where} does not answer: ${messageOf(error)}; is it running, and is --brokers right?`,
-        { brokers },
-        error,
-      )
+      throw new ArchiverError('UNREACHABLE', connectFailure(error, where), { brokers }, error)
     }
     const existing = new Set(await this.#admin.listTopics())
     if (!(topics instanceof RegExp)) {

@@ -1,5 +1,6 @@
 import type { Admin, Kafka } from 'kafkajs'
 import { ArchiverError, messageOf } from '../errors.ts'
+import { connectFailure } from './security.ts'
 
 /**
  * Connects, does something with the admin client, and disconnects whatever happens.
@@ -14,12 +15,7 @@ export async function withAdmin<T>(
   const admin = kafka.admin()
   try {
     await admin.connect().catch((error: unknown) => {
-      throw new ArchiverError(
-        'UNREACHABLE',
-        `Kafka at ${brokers.join(',')} does not answer: ${messageOf(error)}`,
-        {},
-        error,
-      )
+      throw new ArchiverError('UNREACHABLE', connectFailure(error, brokers.join(', ')), {}, error)
     })
     return await use(admin)
   } finally {

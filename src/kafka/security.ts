@@ -1,0 +1,189 @@
+import { readFileSync } from 'node:fs'
+import type { KafkaConfig, Mechanism, SASLOptions } from 'kafkajs'
+import { ArchiverError, messageOf } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { kafkajs } from './kafkajs.ts'
+
+/** kafkajs knows by it that trying again is of no use; its type declares no argument. */
+const AuthenticationError = kafkajs.KafkaJSSASLAuthenticationError as new (message: string) => Error
+
+/** A secret or a certificate: a text, or a file that is read anew for every connection. `flag` names it in messages. */
+export type Secret = { readonly text: string } | { readonly file: string; readonly flag: string }
+
+/** How brokers know who we are. */
+export type Login =
+  | {
+      readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+      readonly username: string
+      readonly password: Secret
+    }
+  | { readonly mechanism: 'oauthbearer'; readonly token: Secret | TokenEndpoint }
+
+/** Where a token is had for an id and a secret: the client credentials grant of OAuth 2.0 (RFC 6749, section 4.4). */
+export interface TokenEndpoint {
+  readonly url: string
+  readonly clientId: string
+  readonly clientSecret: Secret
+  readonly scope: string | undefined
+}
+
+export interface KafkaSecurity {
+  readonly tls: boolean
+  /** Certificate authority of the brokers, in PEM; without it the public ones count. */
+  readonly ca: Secret | undefined
+  /** Our own certificate and its key, in PEM, for brokers that ask for one. */
+  readonly certificate: { readonly certificate: Secret; readonly key: Secret } | undefined
+  readonly login: Login | undefined
+}
+
+/**
+ * kafkajs's `ssl` and `sasl`. kafkajs reads their properties whenever it connects or logs in again, so a file that was changed
+ * counts from the next connection on, without a restart.
+ *
+ * @throws ArchiverError `USAGE` where a file cannot be read or is empty at the start.
+ */
+export function kafkaSecurity(security: KafkaSecurity, log: Logger): Pick<KafkaConfig, 'ssl' | 'sasl'> {
+  const { tls, login } = security
+  return {
+    ...(tls ? { ssl: tlsOptions(security, log) } : {}),
+    ...(login === undefined ? {} : { sasl: saslOptions(login, log) }),
+  }
+}
+
+function tlsOptions({ ca, certificate }: KafkaSecurity, log: Logger): NonNullable<KafkaConfig['ssl']> {
+  const options = {}
+  const put = (name: 'ca' | 'cert' | 'key', secret: Secret | undefined) => {
+    if (secret === undefined) return
+    Object.defineProperty(options, name, { enumerable: true, get: reader(secret, log) })
+  }
+  put('ca', ca)
+  put('cert', certificate?.certificate)
+  put('key', certificate?.key)
+  return options
+}
+
+function saslOptions(login: Login, log: Logger): NonNullable<KafkaConfig['sasl']> {
+  if (login.mechanism === 'oauthbearer') {
+    const { token } = login
+    if (!('url' in token)) {
+      const read = reader(token, log)
+      return bearer(async () => read())
+    }
+    const clientSecret = reader(token.clientSecret, log)
+    return bearer(() => requestToken(token, clientSecret()))
+  }
+  const { mechanism, username } = login
+  const password = reader(login.password, log)
+  const options = {
+    mechanism,
+    username,
+    get password() {
+      return password()
+    },
+  }
+  return options as SASLOptions
+}
+
+/**
+ * OAUTHBEARER (RFC 7628, KIP-255). kafkajs's own passes over the answer: a broker tells of a token that it does not take in an
+ * answer without an error code, and closes the connection at the next request.
+ */
+function bearer(token: () => Promise<string>): Mechanism {
+  return {
+    mechanism: 'oauthbearer',
+    authenticationProvider: ({ host, port, saslAuthenticate }) => ({
+      authenticate: async () => {
+        const message = Buffer.from(`n,,\x01auth=Bearer ${await token()}\x01\x01`)
+        await saslAuthenticate({
+          request: { encode: () => withLength(message) },
+          response: {
+            decode: (answer) => answer.subarray(4),
+            parse: (challenge) => {
+              if (challenge.length === 0) return
+              throw new AuthenticationError(
+                `SASL OAUTHBEARER authentication failed: ${host}:${port} answered ${challenge.toString('utf8')}`,
+              )
+            },
+          },
+        })
+      },
+    }),
+  }
+}
+
+function withLength(bytes: Buffer): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeInt32BE(bytes.length)
+  return Buffer.concat([length, bytes])
+}
+
+/** Reads a secret. A file that has become unreadable, as while it is being replaced, leaves what it held before. */
+function reader(secret: Secret, log: Logger): () => string {
+  if ('text' in secret) return () => secret.text
+  let held = readSecret(secret)
+  return () => {
+    try {
+      held = readSecret(secret)
+    } catch (error) {
+      log.warn(`${messageOf(error)}; what it held before is used`)
+    }
+    return held
+  }
+}
+
+function readSecret({ file, flag }: { readonly file: string; readonly flag: string }): string {
+  let content: string
+  try {
+    content = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    throw new ArchiverError('USAGE', `${flag} ${file} cannot be read: ${messageOf(error)}`, {}, error)
+  }
+  if (content === '') throw new ArchiverError('USAGE', `${flag} ${file} is empty`)
+  return content
+}
+
+const tokenTimeoutMs = 10_000
+
+async function requestToken({ url, clientId, scope }: TokenEndpoint, clientSecret: string): Promise<string> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: {
+      authorization: `Basic ${Buffer.from(`${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`).toString('base64')}`,
+      accept: 'application/json',
+    },
+    body: new URLSearchParams({ grant_type: 'client_credentials', ...(scope === undefined ? {} : { scope }) }),
+    signal: AbortSignal.timeout(tokenTimeoutMs),
+  })
+  // An answer that is not 200 may hold the secret that was sent: only its status is told.
+  if (!response.ok) throw new Error(`${url} gave no token: HTTP status ${response.status}`)
+  const { access_token: token } = (await response.json()) as { readonly access_token?: unknown }
+  if (typeof token !== 'string' || token === '') throw new Error(`${url} gave no access_token`)
+  return token
+}
+
+/** What OpenSSL and Node call a certificate that they do not trust. */
+const distrust =
+  /^(SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_\w+|CERT_\w+|ERR_TLS_CERT_ALTNAME_INVALID)$/
+
+/** Why the first connection failed, and which options to look at, as a sentence that begins with `Kafka at …`. */
+export function connectFailure(error: unknown, where: string): string {
+  const chain = causes(error)
+  const message = messageOf(error)
+  const code = chain.map((cause) => ('code' in cause ? String(cause.code) : '')).find((text) => text !== '') ?? ''
+  if (chain.some(({ name }) => name === 'KafkaJSSASLAuthenticationError')) {
+    return `Kafka at ${where} refused the login: ${message}; are --sasl-mechanism, --sasl-username and the password or token right?`
+  }
+  if (distrust.test(code)) {
+    return `Kafka at ${where} has a certificate that is not trusted: ${message}; is --kafka-ca right?`
+  }
+  if (/^(EPROTO|ERR_SSL_)/.test(code) || message.includes('before secure TLS connection')) {
+    return `Kafka at ${where} and this program do not agree on TLS: ${message}; is this a port for TLS, and does it want --kafka-cert?`
+  }
+  // What a port for TLS does with a client that speaks without.
+  const hint = /closed connection|ECONNRESET/i.test(message) ? ', and does this port want --kafka-tls' : ''
+  return `Kafka at ${where} does not answer: ${message}; is it running, and is --brokers right${hint}?`
+}
+
+function causes(error: unknown): readonly Error[] {
+  return error instanceof Error ? [error, ...causes(error.cause)] : []
+}
