@@ -1,0 +1,128 @@
+import { createHash } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import type { Manifest, ManifestFile } from '../../src/files/manifest.ts'
+import { listManifests, printManifest, readManifest } from '../../src/files/manifest.ts'
+import { manifestDirectory, manifestName } from '../../src/files/path.ts'
+import { FilesSink } from '../../src/files/sink.ts'
+import { LineEncoder } from '../../src/line.ts'
+import { createLogger } from '../../src/log.ts'
+import type { Gap, SourceRecord, TopicPartition } from '../../src/record.ts'
+import { temporaryDirectory } from './servers.ts'
+
+const quiet = createLogger({ level: 'silent', stream: process.stderr })
+
+/** A record as tests write it: the rest is made up from its offset. */
+export interface MadeUpRecord {
+  readonly offset: number
+  readonly type?: string
+  readonly timestamp?: number
+  readonly value?: Buffer | null
+  readonly key?: Buffer | null
+  readonly headers?: SourceRecord['headers']
+}
+
+/** 2019-08-01T03:00:00Z. */
+export const august = Date.UTC(2019, 7, 1, 3)
+
+/** Records of the offsets `[from, next)`, of types `a` and `b` in turn, a second apart. */
+export function records(from: number, next: number): MadeUpRecord[] {
+  return Array.from({ length: next - from }, (_, i) => ({
+    offset: from + i,
+    type: (from + i) % 3 === 0 ? 'b' : 'a',
+    timestamp: august + (from + i) * 1000,
+  }))
+}
+
+/**
+ * An archive made by the program's own sink without any server: one flush for each list of records.
+ * Gaps between the offsets of records are those that Kafka did not deliver.
+ */
+export async function makeArchive(
+  t: TestContext,
+  partitions: readonly { readonly tp: TopicPartition; readonly flushes: readonly (readonly MadeUpRecord[])[] }[],
+): Promise<string> {
+  const root = join(await temporaryDirectory(t), 'archive')
+  const sink = new FilesSink(
+    {
+      archiveDir: root,
+      clusterId: 'test-cluster',
+      group: 'test-group',
+      worker: 'test-worker',
+      gzipLevel: 1,
+      flushIntervalMs: 3_600_000,
+      flushBytes: 2 ** 30,
+      memoryLimit: 2 ** 28,
+      committedOffset: () => undefined,
+    },
+    quiet,
+  )
+  await sink.start(() => {})
+  const encoder = new LineEncoder({ from: 'value', path: ['type'] })
+  for (const { tp, flushes } of partitions) {
+    let next = flushes[0]![0]!.offset
+    await sink.open(tp, next)
+    for (const flush of flushes) {
+      const from = next
+      next = flush.at(-1)!.offset + 1
+      const gaps: Gap[] = []
+      const written = sink.write(encoder.encode({ ...tp, from, next, records: flush.map(sourceRecord) }, gaps))
+      await sink.flush([tp])
+      await written
+    }
+  }
+  await sink.stop()
+  return root
+}
+
+function sourceRecord({ offset, type, timestamp, value, key, headers }: MadeUpRecord): SourceRecord {
+  return {
+    offset,
+    timestamp: timestamp ?? august,
+    key: key === undefined ? Buffer.from(`k${offset}`) : key,
+    value: value === undefined ? Buffer.from(JSON.stringify({ type: type ?? 'a', n: offset })) : value,
+    headers: headers ?? [],
+  }
+}
+
+/** The manifests of a partition in order. */
+export async function manifestsOf(root: string, tp: TopicPartition): Promise<Manifest[]> {
+  return Promise.all((await listManifests(root, tp)).map(async (from) => (await readManifest(root, tp, from))!))
+}
+
+/** Writes a manifest in place of the one that begins where it does. */
+export async function putManifest(root: string, manifest: Manifest): Promise<void> {
+  await writeFile(join(root, manifestDirectory(manifest), manifestName(manifest.from)), printManifest(manifest))
+}
+
+/** Rewrites the lines of a data file, and makes its manifest fit them: damage that no checksum shows. */
+export async function rewriteFile(
+  root: string,
+  manifest: Manifest,
+  file: ManifestFile,
+  change: (lines: string[]) => string[],
+): Promise<void> {
+  const path = join(root, file.path)
+  const lines = gunzipSync(await readFile(path))
+    .toString('utf8')
+    .trimEnd()
+    .split('\n')
+  const changed = change(lines)
+  const text = `${changed.join('\n')}\n`
+  const bytes = gzipSync(text)
+  await writeFile(path, bytes)
+  const fitting = {
+    ...file,
+    records: changed.length,
+    bytes: bytes.length,
+    line_bytes: Buffer.byteLength(text),
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+  }
+  await putManifest(root, {
+    ...manifest,
+    records: manifest.records - file.records + fitting.records,
+    files: manifest.files.map((one) => (one.path === file.path ? fitting : one)),
+  })
+}
