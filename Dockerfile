@@ -34,10 +34,14 @@ COPY index-templates index-templates
 COPY kibana/archiver.ndjson kibana/
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
-ENV NODE_ENV=production ARCHIVER_ARCHIVE_DIR=/archive
+# The archive's default, ./archive, is the volume.
+WORKDIR /
+ENV NODE_ENV=production
 # By number, so that Kubernetes can see that it is not root (runAsNonRoot).
 USER 1000:1000
 VOLUME /archive
+# Where --http listens in the examples.
+EXPOSE 9464
 # Signals arrive at the program whatever runs as the first process, and what it leaves behind is reaped.
-ENTRYPOINT ["tini", "--", "node", "dist/cmd/archiver.js"]
+ENTRYPOINT ["tini", "--", "node", "/app/dist/cmd/archiver.js"]
 CMD ["run"]

@@ -48,6 +48,7 @@ interface PodSpec {
   readonly containers: readonly {
     readonly args: readonly string[]
     readonly env: readonly { readonly name: string }[]
+    readonly ports: readonly { readonly containerPort: number }[]
   }[]
 }
 
@@ -84,7 +85,12 @@ it('has only known keys in the configuration for Kubernetes, and its values are 
   )
   const argv = Object.entries(values).map(([name, value]) => `--${name}=${String(value)}`)
   const options = readOptions(runOptions, { argv, env: {} })
-  assert.ok(options.shutdownTimeout < podOf(kubernetes).terminationGracePeriodSeconds)
+  const pod = podOf(kubernetes)
+  assert.ok(options.shutdownTimeout < pod.terminationGracePeriodSeconds)
+  assert.deepEqual(
+    pod.containers[0]!.ports.map(({ containerPort }) => containerPort),
+    [options.http!.port],
+  )
 })
 
 it('runs the versions that are tested here', () => {
