@@ -8,7 +8,14 @@ import { type KafkaPosition, readPositions } from '../kafka/positions.ts'
 import { withAdmin } from '../kafka/topics.ts'
 import { createLogger } from '../log.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
-import { checkPartition, type Thoroughness, throwUnlessProven, type Verdict } from '../verify/partition.ts'
+import {
+  checkPartition,
+  comparedPart,
+  type Thoroughness,
+  throwUnlessProven,
+  type Verdict,
+} from '../verify/partition.ts'
+import { type ComparedPart, scanDocuments } from '../verify/scan.ts'
 import { strayFiles } from '../verify/strays.ts'
 import type { VerifyOptions } from './archive-options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
@@ -43,13 +50,28 @@ export async function verify(options: VerifyOptions): Promise<void> {
         : { reader: new DocumentReader(client, options.indexPrefix), indexPrefix: options.indexPrefix }
     await elasticsearch?.reader.refresh()
     const print = (text: string) => void process.stdout.write(`${text}\n`)
+    const positionOf = (tp: TopicPartition) =>
+      kafka === undefined ? undefined : (kafka.get(partitionKey(tp)) ?? 'absent')
+    const parts = new Map<string, ComparedPart>()
+    if (thoroughness === 'deep') {
+      for (const tp of partitions) parts.set(partitionKey(tp), await comparedPart(root, tp, positionOf(tp)))
+    }
+    const scanned =
+      thoroughness === 'deep' && elasticsearch !== undefined
+        ? await scanDocuments(elasticsearch.reader, [...parts.values()], options.topics, (documents) => {
+            signal.throwIfAborted()
+            terminal.setStatus(`reading ${plural(documents, 'document')}`)
+          })
+        : undefined
     for (const [i, tp] of partitions.entries()) {
+      const sums = scanned?.get(partitionKey(tp))
       const verdict = await checkPartition({
         root,
         tp,
         thoroughness,
         elasticsearch,
-        kafka: kafka === undefined ? undefined : (kafka.get(partitionKey(tp)) ?? 'absent'),
+        kafka: positionOf(tp),
+        ...(sums === undefined ? {} : { scanned: { sums, end: parts.get(partitionKey(tp))!.end } }),
         onProgress: ({ position, records }) => {
           signal.throwIfAborted()
           terminal.setStatus(

@@ -136,6 +136,47 @@ export class DocumentReader {
     return this.#guard(() => this.#client.raw('POST', '/_mget', { docs }, { realtime: 'false' }))
   }
 
+  /**
+   * Every document of the prefix, index by index in the order in which the engine keeps them. `topics`: only documents of these.
+   * Sources are the bytes that were stored, good until the next page.
+   */
+  async *scan(topics: readonly string[] | undefined): AsyncGenerator<DocumentPage> {
+    const query = topics === undefined ? { match_all: {} } : { terms: { 'kafka.topic': topics } }
+    const indices = await this.#ask<readonly { readonly index: string }[]>(
+      'GET',
+      `/_cat/indices/${this.#prefix}*`,
+      undefined,
+      {
+        format: 'json',
+        h: 'index',
+        expand_wildcards: 'open',
+      },
+    )
+    for (const { index } of indices) yield* this.#scanIndex(index, query)
+  }
+
+  async *#scanIndex(index: string, query: Record<string, unknown>): AsyncGenerator<DocumentPage> {
+    const isRejected = index.startsWith(`${this.#prefix}_rejected-`)
+    const first = { size: pageDocuments, sort: ['_doc'], query }
+    const options = { ...searchQuery, scroll: scrollKeepAlive }
+    let answer = await this.#guard(() => this.#client.raw('POST', `/${index}/_search`, first, options))
+    const scrollId = scrollIdIn(answer)
+    try {
+      for (;;) {
+        const sources = [...sourcesIn(answer)]
+        if (sources.length === 0) return
+        yield { isRejected, sources }
+        const next = { scroll: scrollKeepAlive, scroll_id: scrollId }
+        answer = await this.#guard(() => this.#client.raw('POST', '/_search/scroll', next))
+      }
+    } finally {
+      if (scrollId !== undefined) {
+        const body = { scroll_id: scrollId }
+        await this.#guard(() => this.#client.request('DELETE', '/_search/scroll', { body, ignore: [404] }))
+      }
+    }
+  }
+
   #search(body: Record<string, unknown>, indices = `${this.#prefix}*`): Promise<SearchAnswer> {
     return this.#ask<SearchAnswer>('POST', `/${indices}/_search`, body, searchQuery)
   }
@@ -168,6 +209,53 @@ function queryFor({ topic, partition }: TopicPartition, { from, next }: Partial<
       ...(since === undefined ? {} : { must_not: [{ range: { 'kafka.timestamp': { gte: 0, lt: since } } }] }),
     },
   }
+}
+
+const pageDocuments = 5000
+const scrollKeepAlive = '2m'
+const quote = 0x22
+const backslash = 0x5c
+
+/** Some documents, as the bytes that were stored. */
+export interface DocumentPage {
+  /** They are of the rejected index, and not lines. */
+  readonly isRejected: boolean
+  readonly sources: readonly Buffer[]
+}
+
+/** The scroll id stands at the beginning of an answer, before anything that a document says. */
+function scrollIdIn(answer: Buffer): string | undefined {
+  return /^\{"_scroll_id":"([^"]+)"/.exec(answer.toString('latin1', 0, 65_536))?.[1]
+}
+
+const hitsMark = Buffer.from('"hits":[')
+const hitSourceMark = Buffer.from('"_source":')
+
+/** The sources in the answer to a search, cut out of it unparsed. */
+export function* sourcesIn(answer: Buffer): Iterable<Buffer> {
+  let position = answer.indexOf(hitsMark)
+  if (position === -1) return
+  for (;;) {
+    // Between two sources stand ids and names, in which quotes are escaped.
+    const mark = answer.indexOf(hitSourceMark, position)
+    if (mark === -1) return
+    const start = mark + hitSourceMark.length
+    position = endOfObject(answer, start)
+    yield answer.subarray(start, position)
+  }
+}
+
+/** Where the JSON object that begins at `start` ends. */
+function endOfObject(bytes: Buffer, start: number): number {
+  let depth = 0
+  for (let i = start; i < bytes.length; i++) {
+    const byte = bytes[i]!
+    if (byte === quote) {
+      for (i++; i < bytes.length && bytes[i] !== quote; i++) if (bytes[i] === backslash) i++
+    } else if (byte === 0x7b || byte === 0x5b) depth++
+    else if ((byte === 0x7d || byte === 0x5d) && --depth === 0) return i + 1
+  }
+  return bytes.length
 }
 
 const sourceMark = Buffer.from('"found":true,"_source":')

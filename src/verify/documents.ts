@@ -142,7 +142,10 @@ export class DocumentsCheck {
     if (behind > 0) await this.#tellExtra({ from: end, next: Number.MAX_SAFE_INTEGER }, behind)
   }
 
-  /** Compares documents with their lines, byte for byte; those of offsets from `end` on may not be there yet. */
+  /**
+   * Compares documents with their lines, byte for byte, one request for many; those of offsets from `end` on may not be there yet. Slow where
+   * an index is compressed well: for ranges of which it is known that they differ.
+   */
   async compareContent(lines: CheckedLines, end: number): Promise<void> {
     const batch: { offset: number; line: Buffer }[] = []
     let bytes = 0

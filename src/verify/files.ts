@@ -41,7 +41,7 @@ export interface FilesCheckOptions {
   /** Files of hours before this, in ms, are checked, and not compared with other stores: one of them has pruned them. */
   readonly since: number | undefined
   /** Gets every good line that is to be compared. */
-  readonly onLines?: (lines: CheckedLines) => Promise<void>
+  readonly onLines?: (lines: CheckedLines) => void
 }
 
 /** What one manifest brought. */
@@ -187,7 +187,7 @@ export class FilesCheck {
         const cut = whole.lastIndexOf(LF) + 1
         rest = cut === whole.length ? undefined : whole.subarray(cut)
         const checked = lines.check(whole.subarray(0, cut))
-        if (isCompared) await this.#options.onLines?.(checked)
+        if (isCompared) this.#options.onLines?.(checked)
       }
     } catch (error) {
       problems.add({

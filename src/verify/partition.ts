@@ -1,16 +1,22 @@
 import { join } from 'node:path'
 import { type DocumentReader, mostOffsetsAtOnce } from '../elasticsearch/reader.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
-import { CommitLog } from '../files/catalog.ts'
-import type { Manifest } from '../files/manifest.ts'
+import { CommitLog, hourOfFile, typeOf } from '../files/catalog.ts'
+import type { Manifest, ManifestFile } from '../files/manifest.ts'
 import { manifestDirectory, originName } from '../files/path.ts'
 import { readPruned } from '../files/pruned.ts'
+import { readBlocks } from '../files/reader.ts'
 import type { KafkaPosition } from '../kafka/positions.ts'
+import { LineHead } from '../line.ts'
 import { OffsetBitmap } from '../offsets/offset-bitmap.ts'
-import type { TopicPartition } from '../record.ts'
+import type { OffsetRange, TopicPartition } from '../record.ts'
 import { DocumentsCheck } from './documents.ts'
-import { FilesCheck } from './files.ts'
+import { type CheckedLines, FilesCheck } from './files.ts'
 import { describeOffsets, type Problem, type ProblemKind, Problems } from './problems.ts'
+import type { ComparedPart } from './scan.ts'
+import { LineSums } from './sums.ts'
+
+const LF = 0x0a
 
 /** `fast`: manifests, sizes and counts. `full`: every line and every offset. `deep`: every document with its line as well. */
 export type Thoroughness = 'fast' | 'full' | 'deep'
@@ -23,6 +29,8 @@ export interface PartitionCheckOptions {
   readonly elasticsearch: { readonly reader: DocumentReader; readonly indexPrefix: string } | undefined
   /** Undefined where Kafka is not looked at, `absent` where it does not know the partition. */
   readonly kafka: KafkaPosition | 'absent' | undefined
+  /** The documents of this partition, added up below `end`; for `deep`. */
+  readonly scanned?: { readonly sums: LineSums; readonly end: number }
   readonly onProgress: (progress: { readonly position: number; readonly records: number }) => void
 }
 
@@ -63,12 +71,31 @@ export async function checkPartition(options: PartitionCheckOptions): Promise<Ve
   return new PartitionCheck(options).run()
 }
 
+/** Up to where, and from when, the documents of a partition are compared with its files. To be asked before documents are read. */
+export async function comparedPart(
+  root: string,
+  tp: TopicPartition,
+  kafka: KafkaPosition | 'absent' | undefined,
+): Promise<ComparedPart> {
+  const log = await CommitLog.open(root, tp)
+  const pruned = await readPruned(root, tp)
+  const next = await log.next().catch(() => log.froms.at(-1))
+  const committed = kafka === undefined || kafka === 'absent' ? undefined : kafka.committed
+  return {
+    topic: tp.topic,
+    partition: tp.partition,
+    end: Math.min(next ?? 0, committed ?? Number.POSITIVE_INFINITY),
+    since: latest(pruned.files?.before, pruned.elasticsearch?.before),
+  }
+}
+
 class PartitionCheck {
   readonly #options: PartitionCheckOptions
   readonly #problems = new Problems()
   readonly #seen = new OffsetBitmap()
   /** What Elasticsearch is held to; the same set unless something was pruned. */
   #held = this.#seen
+  readonly #sums = new LineSums()
   readonly #gaps: Record<string, number> = {}
   #manifests = 0
   #files = 0
@@ -97,7 +124,7 @@ class PartitionCheck {
     const next = await log.next().catch(() => last)
     if (since !== undefined) this.#held = new OffsetBitmap()
     const origin = log.origin ?? log.froms[0]
-    const end = Math.min(next ?? 0, position?.committed ?? Number.POSITIVE_INFINITY)
+    const end = this.#options.scanned?.end ?? Math.min(next ?? 0, position?.committed ?? Number.POSITIVE_INFINITY)
     const documents =
       elasticsearch === undefined
         ? undefined
@@ -109,9 +136,7 @@ class PartitionCheck {
       fast: thoroughness === 'fast',
       pruned: pruned.files,
       since,
-      ...(thoroughness === 'deep' && documents !== undefined
-        ? { onLines: (lines) => documents.compareContent(lines, end) }
-        : {}),
+      ...(this.#options.scanned === undefined ? {} : { onLines: (lines) => this.#addUp(lines, end) }),
     })
     if (log.origin === undefined) {
       const path = join(manifestDirectory(tp), originName)
@@ -141,6 +166,7 @@ class PartitionCheck {
       this.#options.onProgress({ position: manifest.next, records: this.#records })
     }
     await this.#comparing
+    if (documents !== undefined) await this.#compareContent(documents, log, end)
     if (documents !== undefined && origin !== undefined) {
       const known = kafka === 'absent' ? next : position?.end
       await documents.compareOutside(origin, known === undefined ? undefined : Math.max(known, end))
@@ -170,6 +196,56 @@ class PartitionCheck {
       lag: position === undefined ? undefined : position.end - (position.committed ?? origin ?? position.start),
       problem_counts: Object.fromEntries(this.#problems.counts),
       problems: this.#problems.kept,
+    }
+  }
+
+  #addUp({ text, offsets, starts }: CheckedLines, end: number): void {
+    for (const [i, offset] of offsets.entries()) {
+      if (offset >= end) return
+      this.#sums.add(offset, text.subarray(starts[i]!, text.indexOf(LF, starts[i]!)))
+    }
+  }
+
+  /** Finds the documents that are not their lines, where the sums say that there are some. */
+  async #compareContent(documents: DocumentsCheck, log: CommitLog, end: number): Promise<void> {
+    const { scanned, root } = this.#options
+    if (scanned === undefined) return
+    for (const chunk of this.#sums.differing(scanned.sums)) {
+      await log.refresh()
+      for (const from of log.froms) {
+        if (from >= chunk.next) break
+        const manifest = await log.manifest(from).catch(() => undefined)
+        if (manifest === undefined || manifest.next <= chunk.from) continue
+        for (const file of manifest.files) {
+          if (file.last < chunk.from || file.first >= chunk.next) continue
+          await this.#compareFile(documents, join(root, file.path), file, chunk, end)
+        }
+      }
+    }
+  }
+
+  async #compareFile(
+    documents: DocumentsCheck,
+    path: string,
+    file: ManifestFile,
+    chunk: OffsetRange,
+    end: number,
+  ): Promise<void> {
+    const head = new LineHead()
+    try {
+      for await (const text of readBlocks(path)) {
+        const offsets: number[] = []
+        const starts: number[] = []
+        for (let start = 0; start < text.length; start = text.indexOf(LF, start) + 1) {
+          if (!head.read(text, start) || head.offset < chunk.from || head.offset >= chunk.next) continue
+          offsets.push(head.offset)
+          starts.push(start)
+        }
+        await documents.compareContent({ type: typeOf(file), hour: hourOfFile(file), text, offsets, starts }, end)
+      }
+    } catch (error) {
+      // A file that cannot be read, or was pruned meanwhile, was told of where it was read first.
+      if (!(error instanceof ArchiverError) || error.code !== 'DAMAGED') throw error
     }
   }
 

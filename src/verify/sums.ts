@@ -1,0 +1,43 @@
+import { hash } from 'node:crypto'
+import type { OffsetRange } from '../record.ts'
+
+/** Offsets of one sum. */
+const chunkOffsets = 8192
+
+interface Sum {
+  count: number
+  /** The first eight bytes of the hashes, added up without carry between the halves. */
+  high: number
+  low: number
+}
+
+/**
+ * Lines of one partition, added up chunk by chunk of offsets: equal sums mean the same lines, in whatever order they came. Two stores are
+ * compared byte for byte without holding either in memory.
+ */
+export class LineSums {
+  readonly #chunks = new Map<number, Sum>()
+
+  /** Adds a line, without its LF. */
+  add(offset: number, line: Buffer): void {
+    const key = Math.floor(offset / chunkOffsets)
+    let sum = this.#chunks.get(key)
+    if (sum === undefined) {
+      sum = { count: 0, high: 0, low: 0 }
+      this.#chunks.set(key, sum)
+    }
+    const digest = hash('sha1', line, 'buffer')
+    sum.count++
+    sum.high = (sum.high + digest.readUInt32LE(0)) >>> 0
+    sum.low = (sum.low + digest.readUInt32LE(4)) >>> 0
+  }
+
+  /** Chunks of this of which the other does not hold the same, or nothing. */
+  *differing(other: LineSums): Iterable<OffsetRange> {
+    for (const [key, sum] of this.#chunks) {
+      const theirs = other.#chunks.get(key)
+      if (theirs?.count === sum.count && theirs.high === sum.high && theirs.low === sum.low) continue
+      yield { from: key * chunkOffsets, next: (key + 1) * chunkOffsets }
+    }
+  }
+}
