@@ -53,8 +53,6 @@ export class StatusDocuments {
   readonly #startedAt = performance.now()
   #cpu = process.cpuUsage()
   #before: Totals
-  #paused = new Set<string>()
-  #pauses = 0
 
   constructor(parts: StatusParts) {
     this.#parts = parts
@@ -71,11 +69,6 @@ export class StatusDocuments {
   #sample(): readonly PartitionStatus[] {
     const partitions = this.#parts.worker.status()
     this.#ages.sample(partitions, performance.now())
-    const paused = new Set(
-      partitions.filter(({ state, waiting }) => state === 'open' && waiting !== undefined).map(partitionKey),
-    )
-    for (const key of paused) if (!this.#paused.has(key)) this.#pauses++
-    this.#paused = paused
     return partitions
   }
 
@@ -104,7 +97,7 @@ export class StatusDocuments {
         oldest_unacknowledged_s: Math.max(0, ...ages.values()),
         partitions: partitions.length,
         partitions_omitted: partitions.length - told.length,
-        paused: this.#paused.size,
+        paused: partitions.filter(({ state, waiting }) => state === 'open' && waiting !== undefined).length,
         rebalances: totals.rebalances - before.rebalances,
         fenced: totals.fenced - before.fenced,
         uptime_s: (performance.now() - this.#startedAt) / 1000,
@@ -156,10 +149,10 @@ export class StatusDocuments {
         count: lost,
       })
     }
-    if (this.#pauses > 0) {
-      documents.push({ kind: 'event', event: 'pause', reason: 'a partition waited for the sinks', count: this.#pauses })
+    const pauses = totals.pauses - before.pauses
+    if (pauses > 0) {
+      documents.push({ kind: 'event', event: 'pause', reason: 'a partition waited for the sinks', count: pauses })
     }
-    this.#pauses = 0
     return documents
   }
 }
@@ -170,12 +163,13 @@ interface Totals {
   readonly lostOffsets: number
   readonly rebalances: number
   readonly fenced: number
+  readonly pauses: number
   readonly acknowledged: (sink: string) => number
   readonly acknowledgedBytes: (sink: string) => number
 }
 
 function totalsOf(counts: Worker['counts']): Totals {
-  const { records, bytes, lostOffsets, rebalances, fenced } = counts
+  const { records, bytes, lostOffsets, rebalances, fenced, pauses } = counts
   const acknowledged = new Map(counts.acknowledged)
   const acknowledgedBytes = new Map(counts.acknowledgedBytes)
   return {
@@ -184,6 +178,7 @@ function totalsOf(counts: Worker['counts']): Totals {
     lostOffsets,
     rebalances,
     fenced,
+    pauses,
     acknowledged: (sink) => acknowledged.get(sink) ?? 0,
     acknowledgedBytes: (sink) => acknowledgedBytes.get(sink) ?? 0,
   }

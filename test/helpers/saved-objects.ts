@@ -149,7 +149,7 @@ function bucketAggregation(column: PanelColumn, orderable: ReadonlySet<string>):
   const { operationType, sourceField: field, params = {} } = column
   switch (operationType) {
     case 'date_histogram':
-      return { auto_date_histogram: { field, buckets: 50 } }
+      return { date_histogram: { field, fixed_interval: '1h' } }
     case 'terms': {
       const { type, columnId } = params.orderBy!
       const key = type !== 'column' ? '_key' : orderable.has(columnId!) ? columnId! : '_count'

@@ -1,0 +1,290 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { StatusDocuments } from '../../src/cmd/status-documents.ts'
+import { Elasticsearch } from '../../src/elasticsearch/client.ts'
+import { IndexNames } from '../../src/elasticsearch/index-name.ts'
+import { rejectedDocument } from '../../src/elasticsearch/rejected.ts'
+import { StatusWriter, statusIndex } from '../../src/elasticsearch/status.ts'
+import { installTemplates } from '../../src/elasticsearch/templates.ts'
+import { RecordMaker } from '../../src/generator/record-maker.ts'
+import type { SavedObject } from '../../src/kibana/saved-object.ts'
+import { shippedObjects } from '../../src/kibana/shipped.ts'
+import { LineEncoder } from '../../src/line.ts'
+import { createLogger } from '../../src/log.ts'
+import { Observations } from '../../src/observer.ts'
+import { lineStart, type SourceRecord } from '../../src/record.ts'
+import { runArchiver } from '../helpers/archiver.ts'
+import { type PanelSearch, panelSearches, searchBody } from '../helpers/saved-objects.ts'
+import { elasticsearch, elasticsearchUrl, indexPrefix, temporaryDirectory, uniqueName } from '../helpers/servers.ts'
+import { startKibana } from '../helpers/stand-in-kibana.ts'
+
+const quiet = createLogger({ level: 'silent', stream: process.stderr })
+const types = ['object.one', 'object.two', 'object.three']
+const count = 3000
+
+async function openClient(t: TestContext): Promise<Elasticsearch> {
+  const client = new Elasticsearch({ nodes: [elasticsearchUrl], compression: false, requestTimeoutMs: 60_000 })
+  t.after(() => client.close())
+  await client.detect()
+  return client
+}
+
+/** The generator's records under a prefix of their own, as the archiver stores them; some are malformed, some rejected. */
+async function fillArchive(t: TestContext): Promise<string> {
+  const prefix = indexPrefix(t)
+  const client = await openClient(t)
+  await installTemplates(client, prefix, quiet)
+  const to = Date.now()
+  const topics = [{ name: 'shop', partitions: 1 }]
+  const history = { count, from: to - 86_000_000, to }
+  const maker = new RecordMaker({ seed: 3, types, topics, malformed: 0.03, history })
+  const records = Array.from({ length: count }, (_, offset): SourceRecord => {
+    const { timestamp, key, value } = maker.make(offset)
+    const bytes = (text: string | Buffer | null) => (text === null ? null : Buffer.from(text))
+    return { offset, timestamp, key: bytes(key), value: bytes(value), headers: [] }
+  })
+  const encoder = new LineEncoder({ from: 'value', path: ['type'] })
+  const batch = encoder.encode({ topic: 'shop', partition: 0, from: 0, next: count, records })
+  const names = new IndexNames(prefix)
+  const lines: string[] = []
+  for (let i = 0; i < batch.count; i++) {
+    const type = batch.types[batch.typeIndexes[i]!]!
+    const isRejected = !type.reserved && i % 100 === 0
+    const index = isRejected ? names.rejected(batch.hours[i]!) : names.of(type, batch.hours[i]!)
+    const document = isRejected
+      ? rejectedDocument(batch, i, { type: 'document_parsing_exception', reason: 'failed to parse' })
+      : batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
+    lines.push(`{"create":{"_index":"${index}","_id":"shop+0+${i}"}}\n`, document.toString('utf8'))
+  }
+  const answer = await elasticsearch<{ errors: boolean; items: unknown[] }>('POST', '/_bulk', lines.join(''))
+  assert.equal(answer.errors, false, JSON.stringify(answer.items).slice(0, 500))
+  await elasticsearch('POST', `/${prefix}*/_refresh`)
+  return prefix
+}
+
+/** What a worker of its own says, of a run in which everything went wrong once. Returns its name. */
+async function fillStatus(t: TestContext, prefix: string): Promise<string> {
+  const client = await openClient(t)
+  await installTemplates(client, prefix, quiet)
+  const worker = uniqueName('worker')
+  t.after(() => removeStatus(worker))
+  const counts = {
+    records: 0,
+    bytes: 0,
+    acknowledged: new Map([['files', 0]]),
+    acknowledgedBytes: new Map([['files', 0]]),
+    lostOffsets: 0,
+    rebalances: 0,
+    fenced: 0,
+    pauses: 0,
+  }
+  const observations = new Observations()
+  const tp = { topic: 'shop', partition: 0, state: 'open', position: 900, committed: 100, lag: 50 } as const
+  const documents = new StatusDocuments({
+    worker: { counts, status: () => [{ ...tp, waiting: 'paused until the sinks have room' }] },
+    sinks: [{ name: 'files', heldBytes: 10, waiting: 'no space left' }],
+    observations,
+    memoryBudget: 1000,
+  })
+  t.after(() => documents.stop())
+  Object.assign(counts, { records: 900, bytes: 90_000, lostOffsets: 7, rebalances: 1, fenced: 1, pauses: 1 })
+  counts.acknowledged.set('files', 100)
+  counts.acknowledgedBytes.set('files', 10_000)
+  observations.done('files', 12)
+  observations.happened('elasticsearch', 'retry', 'cluster_block_exception', 3)
+  observations.happened('elasticsearch', 'reject', 'document_parsing_exception', 2)
+  const writer = new StatusWriter({
+    client: await openClient(t),
+    origin: { worker, host: 'here', group: 'group', index_prefix: prefix },
+    documents: (intervalS) => documents.take(intervalS),
+    intervalMs: 3_600_000,
+    log: quiet,
+  })
+  // Stopping writes what there is to say.
+  await writer.stop()
+  await elasticsearch('POST', `/${statusIndex(new Date())}/_refresh`)
+  return worker
+}
+
+async function statusOf(
+  worker: string,
+): Promise<readonly { _id: string; _index: string; _source: Record<string, unknown> }[]> {
+  const { hits } = await elasticsearch<{
+    hits: { hits: { _id: string; _index: string; _source: Record<string, unknown> }[] }
+  }>('POST', '/archiver-status-*/_search', { size: 1000, query: { term: { worker } } })
+  return hits.hits
+}
+
+async function removeStatus(worker: string): Promise<void> {
+  const found = await statusOf(worker)
+  const lines = found.map(({ _id, _index }) => `${JSON.stringify({ delete: { _index, _id } })}\n`)
+  if (lines.length > 0) await elasticsearch('POST', '/_bulk', lines.join(''))
+}
+
+/** Runs the search of every panel; each must find records, and give every group and number that it draws something to show. */
+async function checkPanels(
+  dashboard: SavedObject,
+  objects: readonly SavedObject[],
+  filterOf: (search: PanelSearch) => unknown = () => undefined,
+): Promise<number> {
+  const searches = panelSearches(dashboard, objects)
+  for (const search of searches) {
+    const where = `${dashboard.id}: ${search.panel}`
+    const answer = await elasticsearch<{
+      hits: { total: { value: number } }
+      _shards: { failed: number }
+      aggregations?: Record<string, unknown>
+    }>('POST', `/${encodeURIComponent(search.index)}/_search`, searchBody(search, filterOf(search)))
+    assert.equal(answer._shards.failed, 0, where)
+    assert.ok(answer.hits.total.value > 0, `${where} finds nothing`)
+    checkFilled(where, search, answer.aggregations ?? {})
+  }
+  return searches.length
+}
+
+function checkFilled(where: string, { columns }: PanelSearch, aggregations: Record<string, unknown>): void {
+  for (const [id, value] of Object.entries(aggregations)) {
+    const column = columns[id]
+    if (column === undefined) continue
+    if (!column.isBucketed) {
+      const { value: number, doc_count: documents } = value as { value?: number | null; doc_count?: number }
+      assert.ok(number !== null || documents === 0, `${where}: ${id} has no value`)
+      continue
+    }
+    const { buckets } = value as { buckets: Record<string, Bucket> | readonly Bucket[] }
+    const filled = Object.values(buckets).filter(({ doc_count }) => doc_count > 0)
+    assert.ok(filled.length > 0, `${where}: there is no group of ${column.sourceField ?? id}`)
+  }
+}
+
+interface Bucket {
+  readonly doc_count: number
+}
+
+test('dashboards over an archive', async (t) => {
+  const prefix = await fillArchive(t)
+
+  await t.test('every panel of the shipped dashboards has something to show', async (t) => {
+    const worker = await fillStatus(t, prefix)
+    const objects = shippedObjects(prefix)
+    const [overview, operations] = objects.filter(({ type }) => type === 'dashboard')
+    assert.equal(await checkPanels(overview!, objects), 13)
+    assert.equal(await checkPanels(operations!, objects, () => ({ term: { worker } })), 17)
+  })
+
+  await t.test(
+    'a dashboard for a type: every panel has something to show, and types that differ have different ones',
+    async (t) => {
+      const directory = await temporaryDirectory(t)
+      const titles: string[][] = []
+      for (const type of types) {
+        const file = join(directory, `${type}.ndjson`)
+        const { code, output } = await runArchiver(t, [
+          'dashboard',
+          '--type',
+          type,
+          '--index-prefix',
+          prefix,
+          '--out',
+          file,
+        ])
+        assert.equal(code, 0, output)
+        const text = await readFile(file, 'utf8')
+        const objects = text
+          .trimEnd()
+          .split('\n')
+          .map((line) => JSON.parse(line) as SavedObject)
+        assert.deepEqual(
+          objects.map((object) => object.type),
+          ['index-pattern', 'search', 'dashboard'],
+        )
+        assert.ok((await checkPanels(objects[2]!, objects)) >= 10, type)
+        titles.push(panelSearches(objects[2]!, objects).map(({ panel }) => panel))
+      }
+      const has = (i: number, panel: string) => titles[i]!.includes(panel)
+      assert.ok(has(0, 'top-value.status') && has(0, 'distribution-value.amount') && !has(0, 'top-value.route'))
+      assert.ok(has(1, 'top-value.route') && has(1, 'distribution-value.latency_ms') && !has(1, 'top-value.site'))
+      assert.ok(has(2, 'top-value.site') && has(2, 'distribution-value.reading.celsius') && has(2, 'missing'))
+    },
+  )
+
+  await t.test('what is wrong with a dashboard is one line', async (t) => {
+    const directory = await temporaryDirectory(t)
+    const cases: readonly (readonly [readonly string[], number, string])[] = [
+      [['--out', join(directory, 'a.ndjson')], 2, '--type is needed'],
+      [['--type', 'object.one'], 2, 'either --kibana or --out'],
+      [['--type', 'object.one', '--out', join(directory, 'a.json')], 2, '.ndjson'],
+      [['--type', 'object.one', '--out', join(directory, 'no', 'a.ndjson')], 2, 'cannot be written'],
+      [['--type', 'object.one', '--kibana', 'localhost:5601'], 2, 'http://host:port'],
+      [['--type', 'none', '--out', join(directory, 'a.ndjson')], 1, '"object.one", "object.two", "object.three"'],
+      [
+        ['--type', 'object.one', '--kibana', elasticsearchUrl, '--kibana-wait', '0'],
+        1,
+        'what answers there is not Kibana',
+      ],
+    ]
+    for (const [argv, expected, words] of cases) {
+      const { code, output } = await runArchiver(t, [
+        'dashboard',
+        '--index-prefix',
+        prefix,
+        '--log-level',
+        'error',
+        ...argv,
+      ])
+      assert.equal(code, expected, output)
+      assert.ok(output.includes(words), output)
+      assert.equal(output.trim().split('\n').length, 1, output)
+    }
+  })
+})
+
+test('setup puts dashboards into Kibana, once; --check tells and changes nothing', async (t) => {
+  const prefix = indexPrefix(t)
+  const kibana = await startKibana(t)
+  const setup = (...argv: string[]) =>
+    runArchiver(t, ['setup', '--index-prefix', prefix, '--kibana', kibana.url, ...argv])
+  const missing = await setup('--check')
+  assert.equal(missing.code, 1)
+  assert.match(missing.output, /dashboard archiver-operations .*missing/)
+  assert.equal(kibana.imports.length, 0)
+  const first = await setup()
+  assert.equal(first.code, 0, first.output)
+  assert.match(first.output, /10 of 10 objects were imported/)
+  const second = await setup()
+  assert.match(second.output, /nothing was to be done/)
+  assert.equal(kibana.imports.length, 1)
+  const checked = await setup('--check')
+  assert.equal(checked.code, 0, checked.output)
+  const alone = await runArchiver(t, ['setup', '--no-elasticsearch', '--index-prefix', prefix, '--kibana', kibana.url])
+  assert.equal(alone.code, 0, alone.output)
+})
+
+test('status documents say what happened since the last ones, and a server that is away is in nobody’s way', async (t) => {
+  const prefix = indexPrefix(t)
+  const worker = await fillStatus(t, prefix)
+  const documents = (await statusOf(worker)).map(({ _source }) => _source)
+  const of = (kind: string) => documents.filter((document) => document.kind === kind)
+  const [said] = of('worker')
+  assert.deepEqual([said!.records, said!.bytes, said!.lag, said!.partitions], [900, 90_000, 50, 1])
+  const [sink] = of('sink')
+  assert.deepEqual([sink!.records, sink!.bytes, sink!.operations, sink!.waiting], [100, 10_000, 1, 'no space left'])
+  assert.deepEqual(
+    of('event')
+      .map(({ event, count }) => `${String(event)} ${String(count)}`)
+      .sort(),
+    ['gap 7', 'pause 1', 'reject 2', 'retry 3'],
+  )
+  const away = new StatusWriter({
+    client: new Elasticsearch({ nodes: ['http://127.0.0.1:9'], compression: false, requestTimeoutMs: 1000 }),
+    origin: { worker, host: 'here', group: 'group', index_prefix: prefix },
+    documents: () => [],
+    intervalMs: 5,
+    log: quiet,
+  })
+  const startedAt = performance.now()
+  await away.stop()
+  assert.ok(performance.now() - startedAt < 5000)
+})
