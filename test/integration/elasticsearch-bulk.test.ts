@@ -318,3 +318,23 @@ test('an answer that takes much longer than usual lowers the number of requests 
   await write(batchOf('topic', values.slice(0, 20), { from: 200 }))
   assert.equal(server.mostAtOnce, 1)
 })
+
+test('an API key and headers of the user go with every request', async (t) => {
+  const server = await standIn(t)
+  const headers = { 'x-proxy-key': 'let me in' }
+  const { write } = await openSink(t, { nodes: [server.url], connection: { apiKey: 'a2V5', headers } })
+  await write(batchOf('topic', ['{"type":"a"}']))
+  assert.ok(server.requests.length >= 2)
+  for (const { headers } of server.requests) {
+    assert.equal(headers.authorization, 'ApiKey a2V5')
+    assert.equal(headers['x-proxy-key'], 'let me in')
+    assert.match(headers.accept!, /compatible-with=[89]/)
+  }
+})
+
+test('a cloud id names the place instead of nodes', async (t) => {
+  const cloudId = `name:${Buffer.from('localhost:1$elasticsearch-of-a-test$').toString('base64')}`
+  const client = new Elasticsearch({ nodes: [], cloudId, apiKey: 'a2V5', compression: false, requestTimeoutMs: 1000 })
+  t.after(() => client.close())
+  await assert.rejects(client.detect(), /^ArchiverError: Elasticsearch at the cloud id given: /)
+})
