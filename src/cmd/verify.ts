@@ -93,7 +93,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
     terminal.close()
     await client?.close()
   }
-  if (options.json) process.stdout.write(`${JSON.stringify(summary(verdicts, strays), undefined, 1)}\n`)
+  if (options.json) process.stdout.write(`${JSON.stringify(summary(verdicts, strays))}\n`)
   throwUnlessProven(verdicts, strays.length)
   if (!options.json) process.stdout.write(`proven: ${describeTotals(verdicts)}\n`)
 }
