@@ -89,15 +89,17 @@ export class Expected {
   ): Promise<void> {
     let records = 0
     for await (const item of source) {
-      if ('end' in item) this.#end(item)
-      else {
-        this.add(item)
-        if (++records % 10_000 === 0) progress(records)
-      }
+      this.take(item)
+      if (++records % 10_000 === 0) progress(records)
     }
   }
 
-  add(record: PlainRecord): void {
+  take(item: PlainRecord | PlainEnd): void {
+    if ('end' in item) this.#end(item)
+    else this.#add(item)
+  }
+
+  #add(record: PlainRecord): void {
     const { topic, partition, offset } = record
     const shown = describe(record)
     const day = dayOf(Number(record.timestamp))

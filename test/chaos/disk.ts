@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
-import { chmod, mkdir, statfs } from 'node:fs/promises'
+import { chmod, chown, mkdir, statfs } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -41,9 +42,12 @@ export class Disk {
 
   /** Takes all room but a little, so that a flush may begin and cannot end. */
   async fill(leaveBytes: number): Promise<void> {
-    const { blocks, bfree, bsize } = await statfs(this.path)
-    const used = (blocks - bfree) * bsize
-    await this.#remount(`size=${Math.ceil((used + leaveBytes) / 4096) * 4096}`)
+    // Refused where more is used by then.
+    await untilAllowed(async () => {
+      const { blocks, bfree, bsize } = await statfs(this.path)
+      const used = (blocks - bfree) * bsize
+      await this.#remount(`size=${Math.ceil((used + leaveBytes) / 4096) * 4096}`)
+    })
   }
 
   async empty(): Promise<void> {
@@ -52,19 +56,18 @@ export class Disk {
 
   async makeReadOnly(): Promise<void> {
     // Refused while a file is open for writing, which is never for long.
-    for (let attempt = 0; ; attempt++) {
-      try {
-        await this.#remount('ro')
-        return
-      } catch (error) {
-        if (attempt === 50) throw error
-        await new Promise((resolve) => setTimeout(resolve, 20))
-      }
-    }
+    await untilAllowed(() => this.#remount('ro'))
   }
 
   async makeWritable(): Promise<void> {
     await this.#remount('rw')
+  }
+
+  /** A directory of another user, for a process that does not run as root. */
+  async makeOpenTo(uid: number): Promise<void> {
+    await mkdir(this.path, { recursive: true })
+    await chmod(dirname(this.path), 0o755)
+    if (process.getuid?.() === 0) await chown(this.path, uid, uid)
   }
 
   /** Takes the permission from everybody but root. */
@@ -78,6 +81,18 @@ export class Disk {
 
   async #remount(option: string): Promise<void> {
     await run('mount', ['-o', `remount,${option}`, this.path])
+  }
+}
+
+async function untilAllowed(remount: () => Promise<void>): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await remount()
+      return
+    } catch (error) {
+      if (attempt === 100) throw error
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
   }
 }
 

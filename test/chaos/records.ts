@@ -10,7 +10,7 @@ export function makeBatch(
   next: number,
   typeOf: (offset: number) => string = () => 'a',
   timestampOf: (offset: number) => number = () => Date.UTC(2026, 0, 1),
-  padding = '',
+  paddingOf: () => string = () => '',
 ): RecordBatch {
   const records: SourceRecord[] = []
   for (let offset = from; offset < next; offset++) {
@@ -18,7 +18,7 @@ export function makeBatch(
       offset,
       timestamp: timestampOf(offset),
       key: null,
-      value: Buffer.from(JSON.stringify({ type: typeOf(offset), n: offset, padding })),
+      value: Buffer.from(JSON.stringify({ type: typeOf(offset), n: offset, padding: paddingOf() })),
       headers: [],
     })
   }
