@@ -84,7 +84,7 @@ const stack = openStack({ dir: '.stack-test', ...ports }, { update: () => {}, sa
 const servers = ownServers ? { ARCHIVER_BROKERS: stack.brokers, ARCHIVER_ELASTICSEARCH: stack.elasticsearchUrl } : {}
 
 try {
-  await step('lint', check('npx', 'biome', 'ci', '.'))
+  await step('lint', check('npx', 'biome', 'ci', '--colors=off', '.'))
   await step('types', check('npx', 'tsc', '-p', '.'))
   await step('unit and property tests', tests('test/unit/**/*.test.ts'))
   if (ownServers) await step('stack', () => stack.start().then(() => true))
