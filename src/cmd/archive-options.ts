@@ -99,3 +99,17 @@ export const retryRejectedOptions = {
 }
 
 export type RetryRejectedOptions = Values<typeof retryRejectedOptions>
+
+export const statusOptions = {
+  archiveDir: filesOptions.archiveDir,
+  ...kafkaConnectionOptions,
+  kafka: flag({ default: true, explanation: 'Do not ask Kafka.' }),
+  workers: list({
+    placeholder: '<host:port,…>',
+    explanation: 'Where workers serve their status (their --http): then it is said what each partition waits for.',
+  }),
+  json: flag({ default: false, explanation: 'Print one JSON object.' }),
+  ...logOptions,
+}
+
+export type StatusOptions = Values<typeof statusOptions>

@@ -1,7 +1,14 @@
 import { dashboardOptions, runOptions, setupOptions } from '../config.ts'
 import { ArchiverError } from '../errors.ts'
 import { describeOptions, type OptionSources, type Options, readOptions } from '../options.ts'
-import { catOptions, lsOptions, restoreOptions, retryRejectedOptions, verifyOptions } from './archive-options.ts'
+import {
+  catOptions,
+  lsOptions,
+  restoreOptions,
+  retryRejectedOptions,
+  statusOptions,
+  verifyOptions,
+} from './archive-options.ts'
 import { runProgram } from './program.ts'
 
 /** A command: its options, one sentence about it, and what it does with the values. */
@@ -46,6 +53,9 @@ const commands: Readonly<Record<string, Command>> = {
   cat: command('Prints records of the archive.', catOptions, async (values) => (await import('./cat.ts')).cat(values)),
   restore: command('Gives records of the archive back to Elasticsearch or to Kafka.', restoreOptions, async (values) =>
     (await import('./restore.ts')).restore(values),
+  ),
+  status: command('Says how far each partition is, and what it waits for.', statusOptions, async (values) =>
+    (await import('./status.ts')).status(values),
   ),
 }
 

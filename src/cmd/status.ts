@@ -1,0 +1,139 @@
+import { resolve } from 'node:path'
+import { ArchiverError, messageOf } from '../errors.ts'
+import { readIdentity } from '../files/archive.ts'
+import { CommitLog, listPartitions, requireArchive } from '../files/catalog.ts'
+import { type KafkaPosition, readPositions } from '../kafka/positions.ts'
+import { withAdmin } from '../kafka/topics.ts'
+import { createLogger } from '../log.ts'
+import { partitionKey } from '../record.ts'
+import type { StatusOptions } from './archive-options.ts'
+import { kafkaClient } from './kafka-client.ts'
+import type { WorkerStatus } from './monitor.ts'
+import { count, table } from './table.ts'
+
+const workerTimeoutMs = 5000
+
+/** One row of the status: what is known of a partition, from whom. */
+interface PartitionRow {
+  readonly partition: string
+  /** The files hold everything below. */
+  readonly files_next?: number
+  readonly committed?: number
+  readonly log_end?: number
+  /** Records that Kafka has and the group has not committed. */
+  readonly lag?: number
+  readonly worker?: string
+  readonly oldest_unacknowledged_s?: number
+  readonly waiting?: string
+}
+
+/** Says what each partition holds, what is committed, how far behind it is, and why it waits. */
+export async function status(options: StatusOptions): Promise<void> {
+  const root = resolve(options.archiveDir)
+  await requireArchive(root)
+  const archived = await listPartitions(root)
+  const kafka = options.kafka
+    ? await askKafka(options, root, [...new Set(archived.map(({ topic }) => topic))])
+    : undefined
+  const workers = await Promise.all((options.workers ?? []).map(askWorker))
+  const rows: PartitionRow[] = []
+  const keys = new Set([...archived.map(partitionKey), ...(kafka?.keys() ?? [])])
+  for (const key of [...keys].sort(byNumbers.compare)) {
+    const tp = archived.find((candidate) => partitionKey(candidate) === key)
+    const next = tp === undefined ? undefined : await (await CommitLog.open(root, tp)).next()
+    rows.push({
+      partition: key,
+      ...definedOnly({ files_next: next }),
+      ...ofKafka(kafka?.get(key)),
+      ...ofWorkers(workers, key),
+    })
+  }
+  const unready = workers.filter((worker) => 'error' in worker || !worker.ready)
+  if (options.json) process.stdout.write(`${JSON.stringify({ partitions: rows, workers })}\n`)
+  else process.stdout.write(`${print(rows, workers)}\n`)
+  if (unready.length > 0)
+    throw new ArchiverError('UNREACHABLE', `${unready.length} of ${workers.length} workers are not ready`)
+}
+
+type Asked = WorkerStatus | { readonly url: string; readonly error: string }
+
+async function askWorker(url: string): Promise<Asked> {
+  try {
+    const base = /^https?:/.test(url) ? url : `http://${url}`
+    const answer = await fetch(new URL('/status', base), { signal: AbortSignal.timeout(workerTimeoutMs) })
+    if (!answer.ok) throw new Error(`status ${answer.status}`)
+    return (await answer.json()) as WorkerStatus
+  } catch (error) {
+    return { url, error: messageOf(error) }
+  }
+}
+
+async function askKafka(
+  options: StatusOptions,
+  root: string,
+  topics: readonly string[],
+): Promise<Map<string, KafkaPosition>> {
+  const log = createLogger({ level: options.logLevel, stream: process.stderr })
+  const kafka = kafkaClient(options, { clientId: 'archiver-status', log, retry: { retries: 4 } })
+  const identity = await readIdentity(root)
+  return withAdmin(kafka, options.brokers, (admin) => readPositions(admin, identity!.group, topics))
+}
+
+function ofKafka(position: KafkaPosition | undefined): Partial<PartitionRow> {
+  if (position === undefined) return {}
+  const { start, end, committed } = position
+  return { ...definedOnly({ committed }), log_end: end, lag: end - (committed ?? start) }
+}
+
+/** Of the worker that has the partition; during a rebalance of the one that says more. */
+function ofWorkers(workers: readonly Asked[], key: string): Partial<PartitionRow> {
+  for (const one of workers) {
+    if ('error' in one) continue
+    const found = one.partitions.find((partition) => partitionKey(partition) === key)
+    if (found === undefined) continue
+    const age = found.oldest_unacknowledged_s
+    return { worker: one.worker, oldest_unacknowledged_s: age, ...definedOnly({ waiting: reasonOf(one, found) }) }
+  }
+  return {}
+}
+
+function reasonOf(worker: WorkerStatus, partition: WorkerStatus['partitions'][number]): string | undefined {
+  if (partition.waiting !== undefined) return partition.waiting
+  if (partition.oldest_unacknowledged_s === 0) return undefined
+  const sink = worker.sinks.find(({ waiting }) => waiting !== undefined)
+  if (sink !== undefined) return `${sink.name}: ${sink.waiting}`
+  return partition.flush_due_s === undefined ? undefined : `flush due in ${Math.ceil(partition.flush_due_s)} s`
+}
+
+function definedOnly<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never
+}
+
+const byNumbers = new Intl.Collator('en', { numeric: true })
+
+function print(rows: readonly PartitionRow[], workers: readonly Asked[]): string {
+  const right = (head: string) => ({ head, right: true })
+  const columns = [
+    { head: 'partition' },
+    ...['in files below', 'committed', 'log end', 'lag', 'oldest'].map(right),
+    { head: 'worker' },
+    { head: 'waits for' },
+  ]
+  const cell = (number: number | undefined) => (number === undefined ? '' : count(number))
+  const lines = rows.map((row) => [
+    row.partition,
+    cell(row.files_next),
+    cell(row.committed),
+    cell(row.log_end),
+    cell(row.lag),
+    row.oldest_unacknowledged_s === undefined ? '' : `${Math.round(row.oldest_unacknowledged_s)} s`,
+    row.worker ?? '',
+    row.waiting ?? '',
+  ])
+  const states = workers.map((worker) =>
+    'error' in worker
+      ? `worker at ${worker.url} does not answer: ${worker.error}`
+      : `worker ${worker.worker} is ${worker.ready ? 'ready' : `not ready: ${worker.reasons.join('; ')}`}`,
+  )
+  return [table(columns, lines), ...states].join('\n')
+}
