@@ -6,7 +6,7 @@ import {
   logOptions,
   workerOptions,
 } from '../config.ts'
-import { flag, instant, integer, list, oneOf, text, type Values } from '../options.ts'
+import { duration, flag, instant, integer, list, oneOf, text, type Values } from '../options.ts'
 
 /** Options of the commands that read an archive. */
 
@@ -113,3 +113,14 @@ export const statusOptions = {
 }
 
 export type StatusOptions = Values<typeof statusOptions>
+
+export const pruneOptions = {
+  archiveDir: filesOptions.archiveDir,
+  olderThan: duration({ explanation: 'Days that are wholly older than this go.' }),
+  files: flag({ default: true, explanation: 'Keep the files.' }),
+  ...elasticsearchConnectionOptions,
+  dryRun: flag({ default: false, explanation: 'Say what would go, remove nothing.' }),
+  ...logOptions,
+}
+
+export type PruneOptions = Values<typeof pruneOptions>

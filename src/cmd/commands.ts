@@ -4,6 +4,7 @@ import { describeOptions, type OptionSources, type Options, readOptions } from '
 import {
   catOptions,
   lsOptions,
+  pruneOptions,
   restoreOptions,
   retryRejectedOptions,
   statusOptions,
@@ -56,6 +57,9 @@ const commands: Readonly<Record<string, Command>> = {
   ),
   status: command('Says how far each partition is, and what it waits for.', statusOptions, async (values) =>
     (await import('./status.ts')).status(values),
+  ),
+  prune: command('Removes old days from the files and from Elasticsearch.', pruneOptions, async (values) =>
+    (await import('./prune.ts')).prune(values),
   ),
 }
 
