@@ -1,10 +1,4 @@
-import {
-  catOptions,
-  lsOptions,
-  restoreOptions,
-  retryRejectedOptions,
-  verifyOptions,
-} from '../src/cmd/archive-options.ts'
+import * as archiveOptions from '../src/cmd/archive-options.ts'
 import {
   bulkOptions,
   dashboardOptions,
@@ -41,11 +35,10 @@ const commands: readonly (readonly [string, Options])[] = [
   ['run', runOptions],
   ['setup', setupOptions],
   ['dashboard', dashboardOptions],
-  ['verify', verifyOptions],
-  ['retry-rejected', retryRejectedOptions],
-  ['ls', lsOptions],
-  ['cat', catOptions],
-  ['restore', restoreOptions],
+  // `retryRejectedOptions` are those of `archiver retry-rejected`.
+  ...Object.entries(archiveOptions).map(
+    ([name, options]) => [flagName(name.replace(/Options$/, '')), options] as const,
+  ),
 ]
 
 function without(options: Options, left: Options): Options {
