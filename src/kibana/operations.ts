@@ -11,7 +11,7 @@ const whatToLookFor = (
   indexPrefix: string,
 ) => `**What to look for** · [What is in the archive? → Overview](#/view/${overviewId(indexPrefix)})
 - **Lag** that grows: producers write faster than the workers read.
-- **Oldest unacknowledged** far above the flush interval: a sink is away or full; see *What the workers wait for*.
+- **Oldest wait** far above the flush interval: a sink is away or full; see *What the workers wait for*.
 - **Retries** pass. **Rejected** records and **lost offsets** want a person.`
 
 const wholeNumber = { format: { id: 'number' } } as const
@@ -70,16 +70,16 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
           },
           {
             id: 'oldest',
-            title: 'Oldest unacknowledged',
+            title: 'Oldest wait',
             width: 6,
             chart: number({
               dataView,
               query: workers,
               columns: {
-                n: statistic('max', 'oldest_unacknowledged_s', 'Oldest unacknowledged', { ...seconds, last: now }),
+                n: statistic('max', 'oldest_unacknowledged_s', 'Oldest wait', { ...seconds, last: now }),
               },
               value: 'n',
-              subtitle: 'now',
+              subtitle: 'unacknowledged, now',
             }),
           },
           {

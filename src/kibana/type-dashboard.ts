@@ -362,7 +362,7 @@ function measureRow(source: Source, field: NumberField, categories: readonly Des
   // The first category is that of the panel over time; the next one tells something new. Of many values none would be seen.
   const by = categories.find(({ distinct, present }, i) => i > 0 && distinct <= 30 && present > 0.5) ?? categories[0]
   return {
-    height: 11,
+    height: 12,
     panels: [
       {
         id: `distribution-${name}`,
@@ -409,7 +409,7 @@ function measureRow(source: Source, field: NumberField, categories: readonly Des
             max: of('max', 'Most'),
           },
           ...(by === undefined ? {} : { sortBy: 'n' }),
-          widths: { n: 85, median: 85, average: 85, p95: 85, max: 85 },
+          widths: { n: 100, median: 85, average: 85, p95: 85, max: 85 },
         }),
       },
     ],
