@@ -27,7 +27,7 @@ interface HeldIndex {
 }
 
 const firstProbeMs = 500
-const mostProbeMs = 30_000
+const mostProbeMs = 15_000
 const sayAgainMs = 300_000
 
 /** A held index is asked with few documents, so that an index that stays closed costs nothing. */

@@ -378,7 +378,8 @@ export class ElasticsearchSink implements Sink {
             this.#held.hold(index, withoutProbe(part), { message: error.message, ...forEver })
             return
           }
-          this.#reject(part, part.start, { type, reason: error.message })
+          // As text the value is no smaller.
+          this.#reject(part, part.start, { type, reason: error.message }, type, verdict === 'halve')
           return
         }
         if (verdict === 'halve') this.#tooLarge(body.length)
@@ -664,7 +665,7 @@ export class ElasticsearchSink implements Sink {
   }
 
   /** Keeps a record that will never be taken as it is findable, in the rejected index. */
-  #reject(part: Part, i: number, rejection: Rejection, kind: string = rejection.type): void {
+  #reject(part: Part, i: number, rejection: Rejection, kind: string = rejection.type, valueOmitted = false): void {
     const { batch } = part.pending
     if (part.pending.closed) return
     const again = part.replacement !== undefined
@@ -689,8 +690,9 @@ export class ElasticsearchSink implements Sink {
       }))
     }
     // Refused as a reject too, it is kept without its value.
-    const source = rejectedDocument(batch, i, rejection, !again)
-    const replacement = { index, source, valueOmitted: again }
+    const omitted = again || valueOmitted
+    const source = rejectedDocument(batch, i, rejection, !omitted)
+    const replacement = { index, source, valueOmitted: omitted }
     this.#queue.push({ pending: part.pending, start: i, end: i + 1, replacement })
   }
 
