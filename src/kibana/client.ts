@@ -3,11 +3,11 @@ import { Agent, FormData, fetch, type RequestInit } from 'undici'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { sleep } from '../retry.ts'
-import { ndjson, type SavedObject } from './saved-object.ts'
+import { idInSpace, ndjson, type SavedObject } from './saved-object.ts'
 
 /** How to reach Kibana, as the options say. */
 export interface KibanaConnection {
-  /** With the base path, where Kibana has one. */
+  /** With the base path, where Kibana has one; it may end in `/s/<space>`. */
   readonly url: string
   /** The space to work in; the default one where it is undefined. */
   readonly space: string | undefined
@@ -64,13 +64,16 @@ export class Kibana {
 
   /** @throws ArchiverError `USAGE` where the certificate authority cannot be read. */
   constructor(connection: KibanaConnection) {
-    const { url, space, username, password, apiKey, caFile, timeoutMs } = connection
+    const { url, username, password, apiKey, caFile, timeoutMs } = connection
     const parsed = new URL(url)
+    const [suffix = '', inPath] = /\/s\/([^/]+)\/?$/.exec(parsed.pathname) ?? []
+    const space = connection.space ?? inPath
+    parsed.pathname = parsed.pathname.slice(0, parsed.pathname.length - suffix.length)
     const user = username ?? (parsed.username === '' ? undefined : decodeURIComponent(parsed.username))
     const secret = password ?? decodeURIComponent(parsed.password)
     parsed.username = ''
     parsed.password = ''
-    this.#connection = { ...connection, url: parsed.href.replace(/\/$/, '') }
+    this.#connection = { ...connection, space, url: parsed.href.replace(/\/$/, '') }
     this.#base = `${this.#connection.url}${space === undefined ? '' : `/s/${encodeURIComponent(space)}`}`
     this.#headers = {
       'kbn-xsrf': 'archiver',
@@ -92,9 +95,14 @@ export class Kibana {
     return this.#base
   }
 
-  /** The address of a dashboard. */
+  /** The space that it works in; undefined for the default one. */
+  get space(): string | undefined {
+    return this.#connection.space
+  }
+
+  /** The address of a dashboard of ours, by the id that it has in the default space. */
   dashboardUrl(id: string): string {
-    return `${this.#base}/app/dashboards#/view/${encodeURIComponent(id)}`
+    return `${this.#base}/app/dashboards#/view/${encodeURIComponent(idInSpace(id, this.space))}`
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { ArchiverError } from '../errors.ts'
 import { type Kibana, objectKey, type StoredObject } from './client.ts'
-import { markOf, type SavedObject } from './saved-object.ts'
+import { markOf, objectsInSpace, type SavedObject } from './saved-object.ts'
 
 /**
  * How an object in Kibana compares with ours of the same id. `older`: another version of the archiver made it. `changed`: somebody
@@ -53,10 +53,14 @@ function holds(theirs: unknown, ours: unknown): boolean {
   return Object.entries(ours).every(([key, inner]) => holds((theirs as Record<string, unknown>)[key], inner))
 }
 
-/** @throws ArchiverError `KIBANA` where Kibana cannot be asked. */
+/**
+ * How each of our objects, with the ids that it has in the space, is found.
+ * @throws ArchiverError `KIBANA` where Kibana cannot be asked.
+ */
 export async function compareObjects(kibana: Kibana, objects: readonly SavedObject[]): Promise<ComparedObject[]> {
-  const theirs = await kibana.find(objects)
-  return objects.map((object) => ({ object, state: stateOf(object, theirs.get(objectKey(object))) }))
+  const ours = objectsInSpace(objects, kibana.space)
+  const theirs = await kibana.find(ours)
+  return ours.map((object) => ({ object, state: stateOf(object, theirs.get(objectKey(object))) }))
 }
 
 /**

@@ -172,6 +172,30 @@ export function searchObject(search: Search): SavedObject {
   )
 }
 
+/**
+ * The id of an object in a space. Ids of dashboards, searches and data views are unique across all spaces of a Kibana: an import of one
+ * that another space has gives it a new id, and links to it lead nowhere. So every space but the default one has ids of its own.
+ */
+export function idInSpace(id: string, space: string | undefined): string {
+  return space === undefined || space === 'default' ? id : `${id}.${space}`
+}
+
+/** The same objects with the ids of a space, in their references and in their links to each other. */
+export function objectsInSpace(objects: readonly SavedObject[], space: string | undefined): readonly SavedObject[] {
+  const inSpace = <T extends { readonly id: string }>(named: T): T => ({ ...named, id: idInSpace(named.id, space) })
+  return objects.map((object) => {
+    const attributes = JSON.stringify(object.attributes).replace(
+      /#\/view\/([\w.-]+)/g,
+      (_link, id: string) => `#/view/${idInSpace(id, space)}`,
+    )
+    return {
+      ...inSpace(object),
+      attributes: JSON.parse(attributes) as SavedObject['attributes'],
+      references: object.references.map(inSpace),
+    }
+  })
+}
+
 /** The file that Kibana imports: one object a line. */
 export function ndjson(objects: readonly SavedObject[]): string {
   return objects.map((object) => `${JSON.stringify(object)}\n`).join('')

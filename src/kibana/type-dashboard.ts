@@ -85,7 +85,7 @@ export function sortFields({ fields, records }: Pick<DescribedType, 'fields' | '
       .map(({ field }) => field)
   return {
     categories: best(categories, categoryScore),
-    measures: best(measures, ({ present, isWhole, name }) => present * (isWhole ? 0.9 : 1) * shallowness(name)),
+    measures: best(measures, measureScore),
     identifiers: best(identifiers, ({ name }) => (/id$/i.test(name) ? 1 : 0.5) * shallowness(name)),
     constants,
     partial: best(shown, ({ present }) => (present > 1 - rarest ? 0 : 1 - present)),
@@ -109,6 +109,13 @@ function categoryScore({ kind, present, distinct, name }: DescribedField): numbe
   const aboutState = stateNames.test(name) ? 1.2 : 1
   return Math.sqrt(present) * telling * aboutState * (kind === 'boolean' ? 0.8 : 1) * shallowness(name)
 }
+
+function measureScore({ name, present, isWhole }: NumberField): number {
+  return present * (isWhole ? 0.9 : 1) * (placeNames.test(name) ? 0.2 : 1) * shallowness(name)
+}
+
+/** Half of a place is no measure: its mean is nowhere. */
+const placeNames = /[._](lat|lon|lng|latitude|longitude)$/i
 
 /** Names of fields that say how something went: what people look at first. */
 const stateNames = /[._](status|state|level|severity|result|outcome|error|alarm|code)(_\w+)?$/i

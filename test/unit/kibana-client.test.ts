@@ -126,7 +126,17 @@ test('a space has objects of its own, and must be there', async (t) => {
   await kibana.ready(0, quiet)
   await installObjects(kibana, objects)
   assert.ok([...stand.objects.keys()].every((key) => key.startsWith('plant ')))
-  assert.equal(kibana.dashboardUrl('archive-overview'), `${stand.url}/s/plant/app/dashboards#/view/archive-overview`)
+  // Ids are unique across spaces; those of the default space are left to it.
+  const base = connect(t, stand.url)
+  await installObjects(base, objects)
+  for (const one of [kibana, base, connect(t, `${stand.url}/s/plant`)]) {
+    assert.deepEqual(new Set(await states(one)), new Set(['same']))
+    const id = one.dashboardUrl('archive-overview').split('#/view/')[1]!
+    const stored = stand.objects.get(`${one.space ?? 'default'} dashboard ${id}`)
+    assert.ok(stored !== undefined, id)
+    const link = /#\/view\/([\w.-]+)/.exec(stored.attributes.panelsJSON as string)![1]!
+    assert.ok(stand.objects.has(`${one.space ?? 'default'} dashboard ${link}`), link)
+  }
   await assert.rejects(connect(t, stand.url, { space: 'nope' }).ready(0, quiet), fails('no space "nope"'))
 })
 
