@@ -1,9 +1,13 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { gunzip } from 'node:zlib'
+import { gunzip, type ZlibOptions } from 'node:zlib'
 import { ArchiverError, messageOf, systemCode } from '../errors.ts'
 
-const decompress = promisify(gunzip)
+/** With `info`, zlib says how much it took: it passes over zeros behind a member without a word. */
+const decompress = promisify(gunzip) as unknown as (
+  bytes: Buffer,
+  options: ZlibOptions,
+) => Promise<{ readonly buffer: Buffer; readonly engine: { readonly bytesWritten: number } }>
 const LF = 0x0a
 
 /** How a member begins: magic, deflate, no flags, no time (RFC 1952, section 2.3), as this program writes it. */
@@ -106,7 +110,9 @@ async function inflate(bytes: Buffer): Promise<Outcome> {
   const size = bytes.length < 18 ? 0 : bytes.readUInt32LE(bytes.length - 4)
   try {
     const chunkSize = Math.max(64, Math.min(size + 1, largestChunk))
-    return { text: await decompress(bytes, { chunkSize }), trouble: undefined, isShort: false }
+    const { buffer, engine } = await decompress(bytes, { chunkSize, info: true })
+    if (engine.bytesWritten === bytes.length) return { text: buffer, trouble: undefined, isShort: false }
+    return { text: undefined, trouble: `${bytes.length - engine.bytesWritten} bytes of it are no gzip`, isShort: false }
   } catch (error) {
     return { text: undefined, trouble: messageOf(error), isShort: systemCode(error) === 'Z_BUF_ERROR' }
   }
