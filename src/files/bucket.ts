@@ -7,6 +7,7 @@ import { ArchiverError } from '../errors.ts'
 import { faultPoint } from '../fault.ts'
 import type { RecordBatch, RecordType, TopicPartition } from '../record.ts'
 import { lineStart } from '../record.ts'
+import type { BufferPool } from './buffer-pool.ts'
 import { syncPath } from './durable.ts'
 import type { ManifestFile } from './manifest.ts'
 import { dataFileName, stagedName } from './path.ts'
@@ -21,6 +22,7 @@ const smallestBuffer = 4096
 export interface BucketContext {
   readonly root: string
   readonly gzipLevel: number
+  readonly buffers: BufferPool
   /** Told of every change of the memory that buckets hold, in bytes. */
   readonly held: (delta: number) => void
   /** Runs a task on a file; bounds how many files are open at once. */
@@ -87,8 +89,11 @@ export class Bucket {
     let capacity = present?.length ?? smallestBuffer
     while (capacity < needed) capacity *= 2
     if (needed <= memberBytes) capacity = Math.min(capacity, memberBytes)
-    const larger = Buffer.allocUnsafeSlow(capacity)
-    if (present !== undefined) present.copy(larger, 0, 0, this.#used)
+    const larger = this.#context.buffers.take(capacity)
+    if (present !== undefined) {
+      present.copy(larger, 0, 0, this.#used)
+      this.#context.buffers.give(present)
+    }
     this.#context.held(capacity - (present?.length ?? 0))
     this.#buffer = larger
     return larger
@@ -98,7 +103,7 @@ export class Bucket {
   seal(): void {
     const buffer = this.#buffer
     if (buffer === undefined) return
-    const { gzipLevel, held, onFile, root } = this.#context
+    const { buffers, gzipLevel, held, onFile, root } = this.#context
     const before = this.#written
     const lines = buffer.subarray(0, this.#used)
     this.#buffer = undefined
@@ -125,6 +130,7 @@ export class Bucket {
           faultPoint('files.staged')
         })
       } finally {
+        buffers.give(buffer)
         held(-buffer.length)
       }
     })()

@@ -272,11 +272,11 @@ export class PartitionWriter {
     const { root, worker, onFile, log, now, flushed } = this.#context
     const tp = this.#tp
     const startedAt = now()
-    await Promise.all([...range.buckets.values()].map((bucket) => bucket.complete()))
+    await inLanes(range.buckets.values(), (bucket) => bucket.complete())
     faultPoint('files.written')
-    await Promise.all([...range.buckets.values()].map((bucket) => bucket.sync()))
+    await inLanes(range.buckets.values(), (bucket) => bucket.sync())
     const files: ManifestFile[] = [...range.buckets].map(([directory, bucket]) => bucket.manifestFile(tp, directory))
-    await Promise.all([...range.buckets.keys()].map((directory) => onFile(() => makeDirectory(root, directory))))
+    await inLanes(range.buckets.keys(), (directory) => onFile(() => makeDirectory(root, directory)))
     await syncPath(join(root, this.#staging))
     faultPoint('files.synced')
 
@@ -363,42 +363,58 @@ function fenced(tp: TopicPartition, offset: number): ArchiverError {
 async function publish(context: WriterContext, tp: TopicPartition, manifest: Manifest): Promise<void> {
   const { root, onFile, log } = context
   let first = true
-  await Promise.all(
-    manifest.files.map((file) =>
-      onFile(async () => {
-        const target = join(root, file.path)
-        try {
-          await renameOnce(join(root, file.staged), target, isThere)
-        } catch (error) {
-          if (systemCode(error) !== 'ENOENT') throw error
-          if (!(await isThere(join(root, file.staged)))) {
-            log.error(
-              { topic: tp.topic, partition: tp.partition, path: file.path },
-              `${file.path} is committed and is not there: somebody removed it; restore it from a copy of the archive`,
-            )
-            return
-          }
-          await makeDirectory(root, dirname(file.path))
-          await renameOnce(join(root, file.staged), target, isThere)
+  await inLanes(manifest.files, (file) =>
+    onFile(async () => {
+      const target = join(root, file.path)
+      try {
+        await renameOnce(join(root, file.staged), target, isThere)
+      } catch (error) {
+        if (systemCode(error) !== 'ENOENT') throw error
+        if (!(await isThere(join(root, file.staged)))) {
+          log.error(
+            { topic: tp.topic, partition: tp.partition, path: file.path },
+            `${file.path} is committed and is not there: somebody removed it; restore it from a copy of the archive`,
+          )
+          return
         }
-        if (first) {
-          first = false
-          faultPoint('files.renamed-one')
-        }
-      }),
-    ),
+        await makeDirectory(root, dirname(file.path))
+        await renameOnce(join(root, file.staged), target, isThere)
+      }
+      if (first) {
+        first = false
+        faultPoint('files.renamed-one')
+      }
+    }),
   )
   faultPoint('files.renamed')
   const directories = new Set(manifest.files.map(({ path }) => dirname(path)))
-  await Promise.all(
-    [...directories].map((directory) =>
-      onFile(async () => {
-        const path = join(root, directory)
-        if (await isThere(path)) await syncPath(path)
-      }),
-    ),
+  await inLanes(directories, (directory) =>
+    onFile(async () => {
+      const path = join(root, directory)
+      if (await isThere(path)) await syncPath(path)
+    }),
   )
   faultPoint('files.directories-synced')
+}
+
+/** As many at once as are worth it: ten thousand promises that wait for their turn are memory too. */
+const lanes = 32
+
+/** Runs the task for each item, some at once. Rejects with the first failure; what is under way then goes on to its end. */
+async function inLanes<T>(items: Iterable<T>, task: (item: T) => Promise<void>): Promise<void> {
+  const rest = items[Symbol.iterator]()
+  let failed = false
+  const lane = async () => {
+    for (let next = rest.next(); !failed && next.done !== true; next = rest.next()) {
+      try {
+        await task(next.value)
+      } catch (error) {
+        failed = true
+        throw error
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: lanes }, lane))
 }
 
 async function isThere(path: string): Promise<boolean> {

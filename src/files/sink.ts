@@ -5,6 +5,7 @@ import type { Observer } from '../observer.ts'
 import { partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
 import type { Sink, SinkPosition } from '../sink.ts'
 import { claimArchive } from './archive.ts'
+import { BufferPool } from './buffer-pool.ts'
 import { PartitionWriter, type WriterContext } from './partition-writer.ts'
 
 export interface FilesSinkOptions {
@@ -57,6 +58,7 @@ export class FilesSink implements Sink {
     this.#context = {
       root: resolve(options.archiveDir),
       gzipLevel: options.gzipLevel,
+      buffers: new BufferPool(),
       worker: options.worker,
       log,
       committedOffset: options.committedOffset,
