@@ -206,6 +206,8 @@ test('retention that overtakes a worker while it runs is seen, although no recor
   const worker = scenario.start('--topics', topic, '--flush-interval', '1')
   await untilCommitted(t, scenario, [topic])
   worker.child.kill('SIGSTOP')
+  // A fetch that the broker holds for a moment comes back without records first.
+  await new Promise((resolve) => setTimeout(resolve, 1000))
   await produce(t, topic, messages(50, 50))
   await deleteRecords(await withAdmin(t), topic, 100)
   worker.child.kill('SIGCONT')

@@ -166,7 +166,7 @@ test('a staged file that somebody removed or cut fails the flush; the next one h
   const root = join(await temporaryDirectory(t), 'archive')
   const sink = await startSink(t, root, 'one', { memoryLimit: 64 * 1024 })
   await sink.open(tp, 0)
-  const batch = makeBatch(tp, 0, 400, undefined, undefined, () => 'x'.repeat(200))
+  const batch = makeBatch(tp, 0, 400, undefined, undefined, () => Buffer.alloc(200, 'x'))
   const write = outcomeOf(sink.write(batch))
   const [own] = await readdir(staging(root))
   await waitFor(async () => (await readdir(join(staging(root), own!))).length > 0)

@@ -3,6 +3,9 @@ import type { RecordBatch, SourceRecord } from '../../src/record.ts'
 
 const encoder = new LineEncoder({ from: 'value', path: ['type'] })
 
+const noPadding = Buffer.alloc(0)
+const end = Buffer.from('"}')
+
 /** A batch as the worker hands it to the sinks: offsets `[from, next)`, each record of `typeOf(offset)` at `timestampOf(offset)`. */
 export function makeBatch(
   tp: { readonly topic: string; readonly partition: number },
@@ -10,7 +13,7 @@ export function makeBatch(
   next: number,
   typeOf: (offset: number) => string = () => 'a',
   timestampOf: (offset: number) => number = () => Date.UTC(2026, 0, 1),
-  paddingOf: () => string = () => '',
+  paddingOf: () => Buffer = () => noPadding,
 ): RecordBatch {
   const records: SourceRecord[] = []
   for (let offset = from; offset < next; offset++) {
@@ -18,7 +21,7 @@ export function makeBatch(
       offset,
       timestamp: timestampOf(offset),
       key: null,
-      value: Buffer.from(JSON.stringify({ type: typeOf(offset), n: offset, padding: paddingOf() })),
+      value: Buffer.concat([Buffer.from(`{"type":"${typeOf(offset)}","n":${offset},"padding":"`), paddingOf(), end]),
       headers: [],
     })
   }
