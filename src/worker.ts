@@ -433,7 +433,12 @@ export class Worker {
           return
         }
         // What was read is durable before the position is looked for: it may be gone from Kafka.
-        await Promise.race([this.#flush([tp]), sleep(this.#options.drainTimeoutMs, closing.signal)])
+        // So is the group's offset: where kafkajs reset one, it has committed "earliest" over it, and with it goes what was not lost.
+        const kept = this.#flush([tp]).then(() => {
+          this.#coordinator.forgetCommitted(tp)
+          return this.#commit()
+        })
+        await Promise.race([kept, sleep(this.#options.drainTimeoutMs, closing.signal)])
         this.#reopen(
           partition,
           new ArchiverError('GAP', `${partitionKey(tp)}: Kafka has no offset ${position} any more`),
