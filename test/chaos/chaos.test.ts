@@ -14,7 +14,6 @@ import {
   createTopic,
   elasticsearch,
   produce,
-  temporaryDirectory,
   uniqueName,
   until,
   withAdmin,
@@ -465,7 +464,7 @@ test('a minute of everything at once', async (t) => {
   const account = await runChaos(
     {
       stack,
-      dir: await temporaryDirectory(t),
+      dir: stack.settings.dir,
       seconds: 60,
       workers: 3,
       kinds: faultKinds,

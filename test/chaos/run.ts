@@ -140,7 +140,11 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
     const drainStarted = performance.now()
     const behind = await watch.untilDrained(options.drainSeconds, progress.status)
     const drainedSeconds = (performance.now() - drainStarted) / 1000
-    if (behind.length > 0) problems.push(`lag stays after ${options.drainSeconds} s: ${behind.join(', ')}`)
+    if (behind.length > 0)
+      problems.push(
+        `lag stays after ${options.drainSeconds} s: ${behind.join(', ')}`,
+        `the last worker that could not begin: ${workers.lastFailedStart}`,
+      )
     await watch.stop()
     await workers.stop(stopDeadlineMs)
     problems.push(...workers.unexpectedEnds)

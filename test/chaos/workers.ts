@@ -37,6 +37,7 @@ export class Workers {
   readonly unexpectedEnds: string[] = []
   /** Starts that failed because a server was away. */
   failedStarts = 0
+  lastFailedStart = ''
   starts = 0
   diedAtFaultPoint = 0
 
@@ -120,8 +121,10 @@ export class Workers {
       log.end(`\nended: ${code ?? signal}\n`)
       this.#workers.delete(worker)
       if (signal === 'SIGKILL' && fault !== undefined && !worker.mayEnd) this.diedAtFaultPoint++
-      else if (!worker.mayEnd && !worker.started) this.failedStarts++
-      else if (!worker.mayEnd) this.unexpectedEnds.push(`worker ${number} ended with ${code ?? signal}: ${tail}`)
+      else if (!worker.mayEnd && !worker.started) {
+        this.failedStarts++
+        this.lastFailedStart = tail
+      } else if (!worker.mayEnd) this.unexpectedEnds.push(`worker ${number} ended with ${code ?? signal}: ${tail}`)
       else if (signal !== 'SIGKILL' && worker.started && code !== 143 && code !== 0)
         this.unexpectedEnds.push(`worker ${number}, told to end, ended with ${code ?? signal}: ${tail}`)
       if (!worker.mayEnd) this.#replaceLater()
