@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import type { Consumer, EachBatchPayload, KafkaMessage } from 'kafkajs'
-import { kafkaSecurityOptions } from '../config.ts'
+import { kafkaOptions, kafkaSecurityOptions, logOptions } from '../config.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import { withAdmin } from '../kafka/topics.ts'
 import { createLogger } from '../log.ts'
 import { describeOptions, flag, integer, list, pattern, readOptions, text, type Values } from '../options.ts'
 import { kafkaClient } from './kafka-client.ts'
-import { runProgram, sharedOptions, signalled } from './program.ts'
+import { runProgram, signalled } from './program.ts'
 import { readableBytes, readableTimestamp, utf8OrUndefined } from './readable.ts'
 
 const options = {
-  brokers: sharedOptions.brokers,
+  brokers: kafkaOptions.brokers,
   topics: list({
     explanation: 'Topics to read; events where neither this nor --topics-regex is given.',
     placeholder: '<a,b,…>',
@@ -29,8 +29,7 @@ const options = {
   count: integer({ explanation: 'Stop after so many records.', min: 1 }),
   json: flag({ explanation: 'One JSON object a line, for jq.', default: false }),
   ...kafkaSecurityOptions,
-  config: sharedOptions.config,
-  logLevel: sharedOptions.logLevel,
+  ...logOptions,
 }
 
 const help = `Prints what it reads from Kafka: time, topic/partition@offset, key and value of each record on a line.

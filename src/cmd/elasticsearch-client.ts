@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { type elasticsearchConnectionOptions, elasticsearchHeaders } from '../config.ts'
+import { type elasticsearchConnectionOptions, elasticsearchHeaders, type elasticsearchOptions } from '../config.ts'
 import { Elasticsearch, type ElasticsearchConnection } from '../elasticsearch/client.ts'
 import { ObservedElasticsearch } from '../elasticsearch/observed.ts'
+import type { ElasticsearchSinkOptions } from '../elasticsearch/sink.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Observer } from '../observer.ts'
 import type { Values } from '../options.ts'
@@ -29,6 +30,24 @@ export function elasticsearchClient(
     requestTimeoutMs: options.elasticsearchTimeout * 1000,
   }
   return observer === undefined ? new Elasticsearch(connection) : new ObservedElasticsearch(connection, observer)
+}
+
+/** What the options say of the sink; `memoryLimit` in bytes is the share of whoever runs it. */
+export function elasticsearchSinkOptions(
+  options: Values<typeof elasticsearchOptions>,
+  memoryLimit: number,
+): ElasticsearchSinkOptions {
+  return {
+    indexPrefix: options.indexPrefix,
+    bulkBytes: options.bulkBytes,
+    bulkConcurrency: options.bulkConcurrency,
+    bulkLingerMs: options.bulkLinger,
+    shardTimeoutMs: Math.min(20_000, options.elasticsearchTimeout * 500),
+    rejectBreaker: options.rejectBreaker,
+    rejectHoldMs: options.rejectHold * 60_000,
+    memoryLimit,
+    installTemplates: options.templates,
+  }
 }
 
 /** What stands in a file with a secret, without the line break at its end. Throws ArchiverError `USAGE`. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Producer, TopicMessages } from 'kafkajs'
-import { kafkaSecurityOptions } from '../config.ts'
+import { kafkaOptions, kafkaSecurityOptions, logOptions } from '../config.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import { BatchSender, createProducer } from '../generator/producer.ts'
 import { RecordMaker, type RecordMakerOptions } from '../generator/record-maker.ts'
@@ -21,13 +21,13 @@ import {
   type Values,
 } from '../options.ts'
 import { kafkaClient } from './kafka-client.ts'
-import { runProgram, sharedOptions, signalled } from './program.ts'
+import { runProgram, signalled } from './program.ts'
 import { createTerminal, type Terminal } from './terminal.ts'
 
 const acknowledgements = { all: -1, leader: 1 } as const
 
 const options = {
-  brokers: sharedOptions.brokers,
+  brokers: kafkaOptions.brokers,
   topics: list({
     explanation: 'Topics to fill in turn; made where they are missing.',
     placeholder: '<a,b,…>',
@@ -78,8 +78,7 @@ const options = {
     default: 'all',
   }),
   ...kafkaSecurityOptions,
-  config: sharedOptions.config,
-  logLevel: sharedOptions.logLevel,
+  ...logOptions,
 }
 
 const help = `Fills Kafka topics with realistic JSON: orders, API requests and sensor readings, busiest at noon, with a few heavy

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { kafkaSecurityOptions } from '../config.ts'
+import { kafkaOptions, kafkaSecurityOptions, logOptions } from '../config.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import { createProducer, kafkaMessage } from '../generator/producer.ts'
 import { RecordMaker } from '../generator/record-maker.ts'
@@ -7,11 +7,11 @@ import { createTopics, withAdmin } from '../kafka/topics.ts'
 import { createLogger } from '../log.ts'
 import { describeOptions, integer, list, readOptions, text } from '../options.ts'
 import { kafkaClient } from './kafka-client.ts'
-import { runProgram, sharedOptions, signalled } from './program.ts'
+import { runProgram, signalled } from './program.ts'
 import { readableBytes } from './readable.ts'
 
 const options = {
-  brokers: sharedOptions.brokers,
+  brokers: kafkaOptions.brokers,
   topic: text({
     explanation: 'The topic to send to; made where it is missing.',
     placeholder: '<topic>',
@@ -32,8 +32,7 @@ const options = {
     default: '1',
   }),
   ...kafkaSecurityOptions,
-  config: sharedOptions.config,
-  logLevel: sharedOptions.logLevel,
+  ...logOptions,
 }
 
 const help = `Sends one message a second, each shown on a line as it goes.

@@ -1,7 +1,5 @@
 import { basename } from 'node:path'
 import { ArchiverError, messageOf } from '../errors.ts'
-import { logLevels } from '../log.ts'
-import { list, oneOf, text } from '../options.ts'
 
 /**
  * What the top of every command shares: help, signals, one line for a mistake, the exit code. Nothing below it sets an
@@ -101,15 +99,4 @@ export function exitCodeOf(error: unknown, signal: AbortSignal | undefined): num
   if (error !== undefined && !isStop(error, signal)) return error instanceof ArchiverError ? error.exitCode : 1
   const reason: unknown = signal?.aborted === true ? signal.reason : undefined
   return reason === 'SIGINT' || reason === 'SIGTERM' ? 128 + signalNumbers[reason] : 0
-}
-
-/** Options that every command which talks to Kafka has. */
-export const sharedOptions = {
-  brokers: list({
-    explanation: 'Kafka brokers to begin with, each host:port.',
-    placeholder: '<host:port,…>',
-    default: '127.0.0.1:9092',
-  }),
-  config: text({ explanation: 'A YAML file of options; flags and variables win over it.', placeholder: '<file>' }),
-  logLevel: oneOf(logLevels, { explanation: 'The least level of the log lines on standard error.', default: 'info' }),
 }

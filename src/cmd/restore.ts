@@ -14,7 +14,7 @@ import { decodeLine, hourOf } from '../line.ts'
 import { createLogger, type Logger } from '../log.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import type { RestoreOptions } from './archive-options.ts'
-import { elasticsearchClient } from './elasticsearch-client.ts'
+import { elasticsearchClient, elasticsearchSinkOptions } from './elasticsearch-client.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { signalled } from './program.ts'
 import { count, plural } from './table.ts'
@@ -105,21 +105,7 @@ async function restoreToElasticsearch(job: Restore): Promise<void> {
   if (options.elasticsearch === undefined)
     throw new ArchiverError('USAGE', '--no-elasticsearch leaves nowhere to restore to')
   const client = elasticsearchClient(options.elasticsearch, options)
-  const sink = new ElasticsearchSink(
-    client,
-    {
-      indexPrefix: options.indexPrefix,
-      bulkBytes: options.bulkBytes,
-      bulkConcurrency: options.bulkConcurrency,
-      bulkLingerMs: options.bulkLinger,
-      shardTimeoutMs: Math.min(20_000, options.elasticsearchTimeout * 500),
-      rejectBreaker: options.rejectBreaker,
-      rejectHoldMs: options.rejectHold * 60_000,
-      memoryLimit: options.memoryBudget,
-      installTemplates: options.templates,
-    },
-    log,
-  )
+  const sink = new ElasticsearchSink(client, elasticsearchSinkOptions(options, options.memoryBudget), log)
   const reader = new DocumentReader(client, options.indexPrefix)
   const room = new Room()
   try {

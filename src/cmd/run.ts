@@ -11,7 +11,7 @@ import { Observations, type Observer } from '../observer.ts'
 import { Coordinator } from '../offsets/coordinator.ts'
 import type { Sink } from '../sink.ts'
 import { Worker } from '../worker.ts'
-import { elasticsearchClient } from './elasticsearch-client.ts'
+import { elasticsearchClient, elasticsearchSinkOptions } from './elasticsearch-client.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { observers, serveMonitor } from './monitor.ts'
 import { signalled } from './program.ts'
@@ -164,17 +164,7 @@ function createSinks(
     sinks.push(
       new ElasticsearchSink(
         elasticsearchClient(options.elasticsearch, options, observer),
-        {
-          indexPrefix: options.indexPrefix,
-          bulkBytes: options.bulkBytes,
-          bulkConcurrency: options.bulkConcurrency,
-          bulkLingerMs: options.bulkLinger,
-          shardTimeoutMs: Math.min(20_000, options.elasticsearchTimeout * 500),
-          rejectBreaker: options.rejectBreaker,
-          rejectHoldMs: options.rejectHold * 60_000,
-          memoryLimit: options.memoryBudget * elasticsearchShare,
-          installTemplates: options.templates,
-        },
+        elasticsearchSinkOptions(options, options.memoryBudget * elasticsearchShare),
         log,
       ),
     )
