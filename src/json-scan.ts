@@ -1,8 +1,7 @@
 /**
  * A strict RFC 8259 check over bytes that builds nothing: it says whether the bytes are one JSON text, whether line breaks
  * stand in its white space, and where the string at one path of object keys is. It agrees with `JSON.parse` on what is
- * valid and on which of several equal keys counts (the last); `test/unit/json-scan.test.ts` holds that. UTF-8 is checked by
- * the caller.
+ * valid and on which of several equal keys counts (the last); `test/unit/json-scan.test.ts` holds that.
  */
 export interface JsonScan {
   /** Undefined where the bytes are one JSON text, else what is wrong, with the position in bytes. */
@@ -14,6 +13,8 @@ export interface JsonScan {
   foundEnd: number
   /** The found string has escapes and must be read by JSON.parse. */
   foundEscaped: boolean
+  /** All bytes are ASCII. Where they are not, whether they are UTF-8 is for the caller to check. */
+  ascii: boolean
 }
 
 const QUOTE = 0x22
@@ -35,9 +36,9 @@ spaceKind[0x09] = SPACE
 spaceKind[0x0a] = BREAK
 spaceKind[0x0d] = BREAK
 
-/** 1 for bytes that simply continue a string. */
-const inString = new Uint8Array(256).fill(1)
-inString.fill(0, 0, 0x20)
+/** 1 for ASCII bytes that simply continue a string. */
+const inString = new Uint8Array(256)
+inString.fill(1, 0x20, 0x80)
 inString[QUOTE] = 0
 inString[BACKSLASH] = 0
 
@@ -66,33 +67,36 @@ export class JsonScanner {
     foundStart: -1,
     foundEnd: -1,
     foundEscaped: false,
+    ascii: true,
   }
   /** 1 for an object, 0 for an array, per level of nesting; grows, so that depth has no limit but memory. */
   #containers = new Uint8Array(64)
+  #start = 0
 
   /** `path`: the keys that lead to the wanted string; empty where nothing is wanted. */
   constructor(path: readonly string[]) {
     this.#path = path.map((text) => ({ text, bytes: Buffer.from(text) }))
   }
 
-  /** The result is valid until the next call. */
-  scan(bytes: Buffer): JsonScan {
+  /** Looks at the bytes from `start` up to `end`; what is around them does not matter. The result is valid until the next call. */
+  scan(bytes: Buffer, start = 0, end = bytes.length): JsonScan {
     const result = this.#result
     result.error = undefined
     result.lineBreaks = false
     result.foundStart = -1
     result.foundEnd = -1
     result.foundEscaped = false
+    result.ascii = true
+    this.#start = start
 
     const path = this.#path
     const wanted = path.length
-    const end = bytes.length
     let containers = this.#containers
     let depth = 0
     /** How many leading keys of the path the keys around this position match; never more than `depth`. */
     let matched = 0
     let breaks = false
-    let i = 0
+    let i = start
 
     for (;;) {
       // One round reads one value, with the key before it where an object is open.
@@ -101,24 +105,31 @@ export class JsonScanner {
         if (spaceKind[byte] === BREAK) breaks = true
         byte = bytes[++i]!
       }
-      if (i >= end) return this.#fail(i === 0 ? 'the value is empty' : 'unexpected end', i)
+      if (i >= end) return this.#fail(end === start ? 'the value is empty' : 'unexpected end', i)
 
       let completed = true
       if (byte === QUOTE) {
         // The loop over a string stands here and below: in a method of its own it makes the whole scan 15 % slower (measured).
-        const start = ++i
+        const first = ++i
         let escaped = false
         for (;;) {
           while (i < end && inString[bytes[i]!] === 1) i++
           if (i >= end) return this.#fail('unterminated string', i)
-          if (bytes[i] === QUOTE) break
-          if (bytes[i] !== BACKSLASH) return this.#fail('raw control character in a string', i)
+          byte = bytes[i]!
+          if (byte === QUOTE) break
+          if (byte >= 0x80) {
+            result.ascii = false
+            do i++
+            while (i < end && bytes[i]! >= 0x80)
+            continue
+          }
+          if (byte !== BACKSLASH) return this.#fail('raw control character in a string', i)
           escaped = true
           i = afterEscape(bytes, i, end)
-          if (i === -1) return this.#fail('bad escape in a string', start)
+          if (i === -1) return this.#fail('bad escape in a string', first)
         }
         if (depth === wanted && matched === wanted && depth > 0 && containers[depth - 1] === 1) {
-          result.foundStart = start
+          result.foundStart = first
           result.foundEnd = i
           result.foundEscaped = escaped
         }
@@ -142,14 +153,14 @@ export class JsonScanner {
           if (matched > depth) matched = depth
         } else completed = false
       } else if (byte === 0x2d || (byte >= 0x30 && byte <= 0x39)) {
-        const start = i
+        const first = i
         i = afterNumber(bytes, i, end)
-        if (i === -1) return this.#fail('bad number', start)
+        if (i === -1) return this.#fail('bad number', first)
       } else {
         const literal = literals.get(byte)
-        if (literal === undefined) return this.#fail(describeByte(bytes, i), i)
+        if (literal === undefined || i + literal.length > end) return this.#fail(describeByte(bytes, i, start, end), i)
         for (let k = 1; k < literal.length; k++) {
-          if (bytes[i + k] !== literal[k]) return this.#fail(describeByte(bytes, i), i)
+          if (bytes[i + k] !== literal[k]) return this.#fail(describeByte(bytes, i, start, end), i)
         }
         i += literal.length
       }
@@ -188,19 +199,26 @@ export class JsonScanner {
         }
         if (i >= end) return this.#fail('unexpected end', i)
         if (byte !== QUOTE) return this.#fail('expected a key', i)
-        const start = ++i
+        const first = ++i
         let escaped = false
         for (;;) {
           while (i < end && inString[bytes[i]!] === 1) i++
           if (i >= end) return this.#fail('unterminated string', i)
-          if (bytes[i] === QUOTE) break
-          if (bytes[i] !== BACKSLASH) return this.#fail('raw control character in a string', i)
+          byte = bytes[i]!
+          if (byte === QUOTE) break
+          if (byte >= 0x80) {
+            result.ascii = false
+            do i++
+            while (i < end && bytes[i]! >= 0x80)
+            continue
+          }
+          if (byte !== BACKSLASH) return this.#fail('raw control character in a string', i)
           escaped = true
           i = afterEscape(bytes, i, end)
-          if (i === -1) return this.#fail('bad escape in a string', start)
+          if (i === -1) return this.#fail('bad escape in a string', first)
         }
         if (depth <= wanted && matched >= depth - 1) {
-          if (isKey(bytes, start, i, escaped, path[depth - 1]!)) {
+          if (isKey(bytes, first, i, escaped, path[depth - 1]!)) {
             // Of duplicate keys the last counts, whatever its value is.
             matched = depth
             result.foundStart = -1
@@ -222,7 +240,7 @@ export class JsonScanner {
 
   #fail(what: string, position: number): JsonScan {
     const result = this.#result
-    result.error = `${what} at byte ${position}`
+    result.error = `${what} at byte ${position - this.#start}`
     result.foundStart = -1
     result.foundEnd = -1
     return result
@@ -276,9 +294,11 @@ function isKey(bytes: Buffer, start: number, end: number, escaped: boolean, key:
   return true
 }
 
-function describeByte(bytes: Buffer, i: number): string {
+function describeByte(bytes: Buffer, i: number, start: number, end: number): string {
   const byte = bytes[i]!
-  if (i === 0 && byte === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) return 'a byte order mark'
+  if (i === start && i + 2 < end && byte === 0xef && bytes[i + 1] === 0xbb && bytes[i + 2] === 0xbf) {
+    return 'a byte order mark'
+  }
   if (byte > 0x20 && byte < 0x7f) return `unexpected ${String.fromCharCode(byte)}`
   return `unexpected byte 0x${byte.toString(16).padStart(2, '0')}`
 }

@@ -1,13 +1,8 @@
 import { createRequire } from 'node:module'
 import type { Kafka as KafkaClass } from 'kafkajs'
 import { ArchiverError } from '../errors.ts'
-import {
-  type AbortedTransaction,
-  type FetchedMessage,
-  isRecordBatch,
-  readRecordSet,
-  withoutAborted,
-} from './record-set.ts'
+import { FetchedPartitionBatch } from './fetched-batch.ts'
+import { type FetchedMessage, isRecordBatch, type OldMessage, ofOldFormat, readRecordSet } from './record-set.ts'
 
 /**
  * The only door to kafkajs. It puts repairs in place before kafkajs is loaded; kafkajs 2.2.4 has been the last version
@@ -23,7 +18,7 @@ interface Decoder {
   readBytes(length: number): Buffer
 }
 
-type DecodeMessages = (decoder: Decoder) => Promise<readonly unknown[]>
+type DecodeMessages<Message> = (decoder: Decoder) => Promise<readonly Message[]>
 
 /** Replaces what a module of kafkajs exports, before anything has loaded it. */
 function replaceModule<T>(name: string, replace: (original: T) => T): void {
@@ -44,46 +39,24 @@ function repairRecordReader(): void {
   const { lookupCodecByAttributes } = require('kafkajs/src/protocol/message/compression') as {
     lookupCodecByAttributes: (attributes: number) => { decompress(bytes: Buffer): Promise<Buffer> } | null
   }
-  replaceModule<DecodeMessages>('protocol/requests/fetch/v4/decodeMessages', (original) => async (decoder) => {
-    const decoderBefore = decoder as Decoder & { offset: number }
-    const start = decoderBefore.offset
-    const length = decoder.readInt32()
-    if (length <= 0 || !decoder.canReadBytes(length)) return []
-    const bytes = decoder.readBytes(length)
-    if (isRecordBatch(bytes)) return readRecordSet(bytes, lookupCodecByAttributes)
-    decoderBefore.offset = start
-    return original(decoder)
-  })
+  replaceModule<DecodeMessages<OldMessage | FetchedMessage>>(
+    'protocol/requests/fetch/v4/decodeMessages',
+    (original) => async (decoder) => {
+      const decoderBefore = decoder as Decoder & { offset: number }
+      const start = decoderBefore.offset
+      const length = decoder.readInt32()
+      if (length <= 0 || !decoder.canReadBytes(length)) return []
+      const bytes = decoder.readBytes(length)
+      if (isRecordBatch(bytes)) return readRecordSet(bytes, lookupCodecByAttributes)
+      decoderBefore.offset = start
+      return ((await original(decoder)) as readonly OldMessage[]).map(ofOldFormat)
+    },
+  )
 }
 
-/** Transactions: see `withoutAborted`. */
-function repairAbortedFilter(): void {
-  replaceModule<
-    (options: {
-      messages: readonly FetchedMessage[]
-      abortedTransactions?: readonly AbortedTransaction[] | null
-    }) => readonly FetchedMessage[]
-  >('consumer/filterAbortedMessages', () => withoutAborted)
-}
-
-interface BatchPrototype {
-  isEmpty?: (this: { readonly rawMessages: readonly unknown[] }) => boolean
-  isEmptyDueToFiltering?: () => boolean
-}
-
-/**
- * kafkajs keeps batches of only transaction markers, or only aborted records, to itself. Here they reach `eachBatch`, without
- * messages, so that the position moves past them like past all others.
- */
-function repairEmptyBatches(): void {
-  const { prototype } = require('kafkajs/src/consumer/batch') as { prototype: BatchPrototype }
-  if (typeof prototype.isEmptyDueToFiltering !== 'function' || typeof prototype.isEmpty !== 'function') {
-    throw unexpected('Batch has no isEmptyDueToFiltering')
-  }
-  prototype.isEmptyDueToFiltering = () => false
-  prototype.isEmpty = function () {
-    return this.rawMessages.length === 0
-  }
+/** See `fetched-batch.ts`. */
+function repairBatch(): void {
+  replaceModule<unknown>('consumer/batch', () => FetchedPartitionBatch)
 }
 
 /** An assigner that carries this is told before its consumer joins, or joins again. */
@@ -135,9 +108,8 @@ function repairGrouping(): void {
 }
 
 repairGrouping()
-repairAbortedFilter()
 repairRecordReader()
-repairEmptyBatches()
+repairBatch()
 repairJoin()
 
 /** kafkajs, repaired. */

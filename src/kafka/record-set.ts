@@ -1,5 +1,5 @@
 import { ArchiverError } from '../errors.ts'
-import type { Header } from '../record.ts'
+import { RecordInPlace } from '../record.ts'
 
 /**
  * Reads the records of a fetch response: record batches of format 2 (KIP-98; Kafka documentation, "Record Batch"). In place of
@@ -14,15 +14,27 @@ export interface BatchContext {
 }
 
 /** A record, or a marker that is no record, as kafkajs's consumer takes it. */
-export interface FetchedMessage {
-  readonly offset: number
-  readonly timestamp: number | bigint
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  readonly headers: readonly Header[]
+export class FetchedMessage extends RecordInPlace {
   /** Transaction markers, and the end of a batch whose last records compaction removed: never a record of a user. */
   readonly isControlRecord: boolean
   readonly batchContext: BatchContext
+
+  constructor(
+    offset: number,
+    timestamp: number | bigint,
+    bytes: Buffer,
+    keyStart: number,
+    keyEnd: number,
+    valueStart: number,
+    valueEnd: number,
+    headerPositions: readonly number[],
+    isControlRecord: boolean,
+    batchContext: BatchContext,
+  ) {
+    super(offset, timestamp, bytes, keyStart, keyEnd, valueStart, valueEnd, headerPositions)
+    this.isControlRecord = isControlRecord
+    this.batchContext = batchContext
+  }
 }
 
 /** Decompresses the records of a batch with the codec of its attributes; undefined for no compression. */
@@ -44,7 +56,9 @@ const logAppendTime = 0x08
 const transactional = 0x10
 const control = 0x20
 const codecMask = 0x07
-const noHeaders: readonly Header[] = []
+const noHeaders: readonly number[] = []
+const noBytes = Buffer.alloc(0)
+const noTransaction: BatchContext = { producerId: '-1', inTransaction: false }
 
 /** True where the bytes begin with a batch of format 2; older formats are kafkajs's business. */
 export function isRecordBatch(bytes: Buffer): boolean {
@@ -115,25 +129,34 @@ function readRecords(
     reader.position++
     const timestamp = timestampOf(reader)
     last = reader.varint()
-    const key = reader.bytes()
-    const value = reader.bytes()
-    const headers = reader.headers()
+    const keyStart = reader.skipBytes()
+    const keyEnd = reader.position
+    const valueStart = reader.skipBytes()
+    const valueEnd = reader.position
+    const headers = reader.headerPositions()
     if (reader.position !== end)
       throw new Error(`record ${i} has ${length} bytes and was read to ${reader.position - end} more`)
-    messages.push({ offset: baseOffset + last, timestamp, key, value, headers, isControlRecord, batchContext })
+    messages.push(
+      new FetchedMessage(
+        baseOffset + last,
+        timestamp,
+        body,
+        keyStart,
+        keyEnd,
+        valueStart,
+        valueEnd,
+        headers,
+        isControlRecord,
+        batchContext,
+      ),
+    )
   }
   const lastOffsetDelta = batch.readInt32BE(at.lastOffsetDelta)
   if (last < lastOffsetDelta) {
     // Compaction removed the end of this batch. The position must get past it all the same.
-    messages.push({
-      offset: baseOffset + lastOffsetDelta,
-      timestamp: -1,
-      key: null,
-      value: null,
-      headers: noHeaders,
-      isControlRecord: true,
-      batchContext,
-    })
+    messages.push(
+      new FetchedMessage(baseOffset + lastOffsetDelta, -1, noBytes, -1, -1, -1, -1, noHeaders, true, batchContext),
+    )
   }
 }
 
@@ -215,24 +238,28 @@ class RecordReader {
     throw new Error('a varint is longer than 64 bits')
   }
 
-  bytes(): Buffer | null {
+  /** Goes past bytes with their length before them; where they begin, or -1 for null. */
+  skipBytes(): number {
     const length = this.varint()
-    if (length < 0) return null
+    if (length < 0) return -1
     const start = this.position
     this.position += length
     if (this.position > this.#bytes.length) throw new Error('unexpected end of the records')
-    return this.#bytes.subarray(start, this.position)
+    return start
   }
 
-  headers(): readonly Header[] {
+  /** Goes past the headers; see `RecordInPlace.headerPositions`. */
+  headerPositions(): readonly number[] {
     const count = this.varint()
     if (count === 0) return noHeaders
-    const headers: Header[] = []
+    const positions: number[] = []
     for (let i = 0; i < count; i++) {
-      const key = this.bytes()
-      headers.push({ key: key === null ? '' : key.toString('utf8'), value: this.bytes() })
+      const keyStart = this.skipBytes()
+      // Kafka has no null keys of headers; what a broken producer wrote is an empty one.
+      positions.push(Math.max(0, keyStart), keyStart === -1 ? 0 : this.position)
+      positions.push(this.skipBytes(), this.position)
     }
-    return headers
+    return positions
   }
 
   #byte(): number {
@@ -240,6 +267,34 @@ class RecordReader {
     if (byte === undefined) throw new Error('unexpected end of the records')
     return byte
   }
+}
+
+/** A message of format 0 or 1, from before Kafka 0.11, as kafkajs reads it. */
+export interface OldMessage {
+  readonly offset: string
+  /** In ms; format 0 has none. */
+  readonly timestamp?: string
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+}
+
+/** Brokers before 4.0 may still have them in their logs (KIP-724). */
+export function ofOldFormat({ offset, timestamp = '-1', key, value }: OldMessage): FetchedMessage {
+  const time = exact(BigInt(timestamp))
+  const at = RecordInPlace.of({ offset: safeOffset(BigInt(offset)), timestamp: time, key, value, headers: [] })
+  const { bytes, keyStart, keyEnd, valueStart, valueEnd } = at
+  return new FetchedMessage(
+    at.offset,
+    time,
+    bytes,
+    keyStart,
+    keyEnd,
+    valueStart,
+    valueEnd,
+    noHeaders,
+    false,
+    noTransaction,
+  )
 }
 
 /** A transaction that was aborted: records of its producer from this offset on, up to its marker, are none. */

@@ -1,12 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Admin, Assigner, Batch, Consumer, EachBatchPayload, Kafka, PartitionAssigner } from 'kafkajs'
+import type { Admin, Assigner, Consumer, EachBatchPayload, Kafka, PartitionAssigner } from 'kafkajs'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import { Backoff, sleep } from '../retry.ts'
 import type { LogBounds, Source, SourceEvents } from '../source.ts'
+import { FetchedPartitionBatch } from './fetched-batch.ts'
 import { beforeJoin, kafkajs } from './kafkajs.ts'
-import type { FetchedMessage } from './record-set.ts'
 import { connectFailure } from './security.ts'
 
 export interface KafkaSourceOptions {
@@ -36,12 +36,6 @@ const metadataMaxAgeMs = 30_000
 const disconnectTimeoutMs = 10_000
 /** Longer than any request and rebalance that a working consumer waits for. */
 const leastSilenceMs = 120_000
-
-/** kafkajs's batch: its messages are those of `record-set.ts`, and it has the offset that was asked for. */
-type RepairedBatch = Omit<Batch, 'messages'> & {
-  readonly fetchedOffset: string | number
-  readonly messages: readonly FetchedMessage[]
-}
 
 /**
  * Kafka as the worker sees it. kafkajs fetches, keeps the membership and commits; this decides when a consumer begins anew, and
@@ -220,12 +214,15 @@ export class KafkaSource implements Source {
   }
 
   async #eachBatch({ batch, resolveOffset }: EachBatchPayload): Promise<void> {
-    const { topic, partition, messages, fetchedOffset, highWatermark } = batch as unknown as RepairedBatch
+    if (!(batch instanceof FetchedPartitionBatch)) {
+      throw new ArchiverError('INTERNAL', 'kafkajs is not as expected (2.2.4): its batches are not replaced')
+    }
+    const { topic, partition, messages, fetchedOffset, highWatermark } = batch
     const next = Number(batch.lastOffset()) + 1
     const taken = this.#events?.batch({
       topic,
       partition,
-      from: Number(fetchedOffset),
+      from: fetchedOffset,
       next,
       records: messages,
       highWatermark: Number(highWatermark),

@@ -144,6 +144,45 @@ for (const [name, text] of Object.entries(corners)) {
   })
 }
 
+test('what stands around the bytes does not matter', () => {
+  const scanner = new JsonScanner(['type'])
+  const around = fc.constantFrom(
+    '',
+    'e',
+    'ue',
+    'll',
+    'alse',
+    '"',
+    '1',
+    '5e3',
+    '\\',
+    ' ',
+    ']',
+    '}',
+    '{"type":"x"}',
+    'é',
+    '\ufeff',
+  )
+  const alone = fc.property(fc.oneof(jsonText, fc.string()), fc.nat(), around, around, (text, cut, before, after) => {
+    const bytes = Buffer.from(text).subarray(0, cut % (text.length + 1))
+    const expected = { ...scanner.scan(bytes) }
+    const start = Buffer.byteLength(before)
+    const { foundStart, foundEnd, ...rest } = scanner.scan(
+      Buffer.concat([Buffer.from(before), bytes, Buffer.from(after)]),
+      start,
+      start + bytes.length,
+    )
+    const moved = (position: number) => (position === -1 ? -1 : position - start)
+    assert.deepEqual({ ...rest, foundStart: moved(foundStart), foundEnd: moved(foundEnd) }, expected)
+    if (expected.error === undefined)
+      assert.equal(
+        expected.ascii,
+        bytes.every((byte) => byte < 0x80),
+      )
+  })
+  fc.assert(alone, { numRuns: 5000 })
+})
+
 test('depth has no limit but memory', () => {
   const scanner = new JsonScanner(['type'])
   for (const depth of [60, 3000, 200_000]) {

@@ -85,6 +85,25 @@ test('whatever a record holds comes back from its line, which is one line of val
   fc.assert(roundTrip, { numRuns: 1500 })
 })
 
+test('numbers of all lengths, times of all days', () => {
+  const encoder = new LineEncoder(atType)
+  const any = fc.oneof(
+    fc.constantFrom(0, 9, 10, 999_999_999, 1e9, 1e9 + 1, 9_999_999_999, 2 ** 31, 2 ** 32, 2 ** 53 - 2),
+    fc.maxSafeNat().map((n) => Math.min(n, 2 ** 53 - 2)),
+    fc.nat(),
+  )
+  const written = fc.property(any, fc.oneof(any, fc.nat({ max: 253_402_300_799_999 })), (offset, timestamp) => {
+    const records = [{ offset, timestamp, key: null, value: Buffer.from('{"type":"a"}'), headers: noHeaders }]
+    const line = encoder.encode({ topic: 't', partition: 0, from: offset, next: offset + 1, records }).lines.toString()
+    const time = timestamp < 253_402_300_800_000 ? `"@timestamp":"${new Date(timestamp).toISOString()}",` : ''
+    assert.equal(
+      line,
+      `{${time}"type":"a","kafka":{"topic":"t","partition":0,"offset":${offset},"timestamp":${timestamp}},"value":{"type":"a"}}\n`,
+    )
+  })
+  fc.assert(written, { numRuns: 3000 })
+})
+
 test('gaps and records tile the range of a batch', () => {
   const encoder = new LineEncoder(atType)
   const tiles = fc.property(sourceBatch(), (source) => {

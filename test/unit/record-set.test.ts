@@ -4,6 +4,8 @@ import { test } from 'node:test'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { ArchiverError } from '../../src/errors.ts'
+import { FetchedPartitionBatch } from '../../src/kafka/fetched-batch.ts'
+import { kafkajs } from '../../src/kafka/kafkajs.ts'
 import {
   type AbortedTransaction,
   type CodecLookup,
@@ -306,9 +308,65 @@ test('what is left of a log of transactions is what was committed, from wherever
   await fc.assert(agrees, { numRuns: 500 })
 })
 
+test('messages of the old formats are records without headers', async () => {
+  const require = createRequire(import.meta.url)
+  const Decoder = require('kafkajs/src/protocol/decoder.js') as new (bytes: Buffer) => unknown
+  const encodeSet = require('kafkajs/src/protocol/messageSet/index.js') as (options: unknown) => { buffer: Buffer }
+  assert.equal(typeof kafkajs.Kafka, 'function')
+  const decodeMessages = require('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js') as (
+    decoder: unknown,
+  ) => Promise<readonly FetchedMessage[]>
+  for (const [messageVersion, timestamp] of [
+    [0, -1],
+    [1, 1_700_000_000_123],
+  ] as const) {
+    const entries = [
+      { key: 'k', value: '{"type":"a"}', timestamp },
+      { key: null, value: null, timestamp },
+    ]
+    const { buffer } = encodeSet({ messageVersion, entries })
+    const length = Buffer.alloc(4)
+    length.writeInt32BE(buffer.length)
+    const messages = await decodeMessages(new Decoder(Buffer.concat([length, buffer])))
+    assert.deepEqual(
+      messages.map((message) => [message.timestamp, message.key?.toString(), message.value?.toString()]),
+      [
+        [timestamp, 'k', '{"type":"a"}'],
+        [timestamp, undefined, undefined],
+      ],
+    )
+    assert.ok(messages.every(({ headers, isControlRecord }) => headers.length === 0 && !isControlRecord))
+  }
+})
+
 test('without aborted transactions nothing is looked at', () => {
   const messages: readonly FetchedMessage[] = []
   assert.equal(withoutAborted({ messages }), messages)
   assert.equal(withoutAborted({ messages, abortedTransactions: [] }), messages)
   assert.equal(withoutAborted({ messages, abortedTransactions: null }), messages)
+})
+
+test('a batch of kafkajs: only what was asked for, no markers, and a position behind all of it', async () => {
+  const record = (offsetDelta: number) => ({ offsetDelta, value: Buffer.from(`${offsetDelta}`) })
+  const messages = await read(
+    { baseOffset: 10, records: [record(0), record(1), record(2)] },
+    { baseOffset: 13, producerId: 1, attributes: wireAttributes.transactional, records: [record(0), record(1)] },
+    transactionMarker(15, 1, 'abort'),
+  )
+  const batchAt = (fetchedOffset: string, abortedTransactions: readonly AbortedTransaction[] = []) =>
+    new FetchedPartitionBatch('events', fetchedOffset, {
+      partition: 2,
+      highWatermark: '20',
+      messages,
+      abortedTransactions,
+    })
+  const offsets = (batch: FetchedPartitionBatch) => batch.messages.map(({ offset }) => offset)
+  const all = batchAt('10')
+  assert.deepEqual(offsets(all), [10, 11, 12, 13, 14])
+  assert.deepEqual([all.firstOffset(), all.lastOffset(), all.offsetLag(), all.offsetLagLow()], ['10', '15', '4', '9'])
+  assert.deepEqual(offsets(batchAt('12', [{ producerId: '1', firstOffset: '13' }])), [12])
+  const marker = batchAt('15')
+  assert.deepEqual([offsets(marker), marker.lastOffset(), marker.isEmpty()], [[], '15', false])
+  const nothing = new FetchedPartitionBatch('events', '20', { partition: 2, highWatermark: '20', messages: [] })
+  assert.deepEqual([nothing.isEmpty(), nothing.firstOffset(), nothing.lastOffset()], [true, null, '19'])
 })
