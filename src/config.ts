@@ -109,7 +109,13 @@ export const filesOptions = {
     placeholder: '<directory>',
     explanation: 'Root of the gzip JSONL archive. Workers that share partitions share this directory.',
   }),
-  gzipLevel: integer({ default: '6', min: 1, max: 9, explanation: 'Compression of files: 1 is fast, 9 is small.' }),
+  gzipLevel: integer({
+    default: '5',
+    min: 1,
+    max: 9,
+    explanation:
+      'Compression of files: 1 is fast, 9 is small. 6 saves 3 % of the bytes and takes 15 % more CPU time than 5.',
+  }),
   flushInterval: decimal({
     default: '60',
     min: 0.1,

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { putDigits, putNumber } from './decimal.ts'
 import { ArchiverError, messageOf } from './errors.ts'
 import { type JsonScan, JsonScanner } from './json-scan.ts'
 import {
@@ -375,16 +376,7 @@ export class LineEncoder {
       this.#putText(String(number))
       return
     }
-    const buffer = this.#buffer
-    // 32-bit arithmetic is several times faster: two parts of up to nine digits, as offsets and times have no more than 16.
-    const high = Math.floor(number / 1e9)
-    const digits = high > 0 ? digitsOf(high) : digitsOf(number)
-    putDigits(buffer, this.#position, high > 0 ? high : number, digits)
-    this.#position += digits
-    if (high > 0) {
-      putDigits(buffer, this.#position, number - high * 1e9, 9)
-      this.#position += 9
-    }
+    this.#position = putNumber(this.#buffer, this.#position, number)
   }
 
   #putText(text: string): void {
@@ -434,22 +426,6 @@ function lastHeader({ bytes, headerPositions: at }: RecordInPlace, name: Buffer)
     return at[i + 2] === -1 ? null : bytes.subarray(at[i + 2], at[i + 3])
   }
   return null
-}
-
-function digitsOf(number: number): number {
-  let digits = 1
-  for (let rest = number; rest >= 10; rest = (rest / 10) | 0) digits++
-  return digits
-}
-
-/** Writes the last `digits` decimal digits of a number below 2^31. */
-function putDigits(buffer: Buffer, at: number, number: number, digits: number): void {
-  let rest = number | 0
-  for (let i = at + digits - 1; i >= at; i--) {
-    const tenth = (rest / 10) | 0
-    buffer[i] = 0x30 + rest - tenth * 10
-    rest = tenth
-  }
 }
 
 /** Whether a timestamp in ms lies in the years 1970 to 9999. */

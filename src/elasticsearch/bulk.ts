@@ -1,3 +1,4 @@
+import { longestNumber, putNumber } from '../decimal.ts'
 import { lineStart, type RecordBatch, type TopicPartition } from '../record.ts'
 import { type IndexNames, sameDay } from './index-name.ts'
 
@@ -37,9 +38,14 @@ export interface Part {
 /** The body of one bulk request, and whose documents it holds, in order. */
 export interface BulkRequest {
   readonly body: Buffer
+  /** What the body lies in: to be given back once nothing reads it any more. */
+  readonly buffer: Buffer
   readonly parts: readonly Part[]
   readonly documents: number
 }
+
+/** Buffers kept for the next bodies. */
+const mostSpare = 2
 
 /** The `_id` of a record: the same wherever and whenever it is sent. */
 export function documentId({ topic, partition }: TopicPartition, offset: number): string {
@@ -55,6 +61,8 @@ export class BulkQueue {
   mostBytes: number
   #parts: Part[] = []
   #bytes = 0
+  /** Fresh memory for each body would be paged in anew each time, and wait for the garbage collector. */
+  readonly #spare: Buffer[] = []
 
   constructor(names: IndexNames, mostBytes: number) {
     this.#names = names
@@ -100,7 +108,7 @@ export class BulkQueue {
     limit: number = Number.POSITIVE_INFINITY,
   ): BulkRequest | undefined {
     // Action lines are shorter than most lines; where they are not, the rest goes with the next body.
-    const body = new BulkBody(Math.min(this.mostBytes, this.#bytes * 2 + 4096))
+    const body = new BulkBody(this.#room(Math.min(this.mostBytes, this.#bytes * 2 + 4096)))
     const parts: Part[] = []
     let documents = 0
     while (this.#parts.length > 0 && documents < limit && !body.full) {
@@ -121,7 +129,7 @@ export class BulkQueue {
           begin = i + 1
           continue
         }
-        if (!body.append(actions.line(i), part, i)) break
+        if (!body.append(actions.head(i), actions.tail, part, i)) break
         documents++
       }
       if (i > begin) parts.push(begin === part.start && i === part.end ? part : { ...part, start: begin, end: i })
@@ -133,7 +141,23 @@ export class BulkQueue {
       }
       this.#parts.shift()
     }
-    return documents === 0 ? undefined : { body: body.take(), parts, documents }
+    const { body: bytes, buffer } = body.take()
+    if (documents > 0) return { body: bytes, buffer, parts, documents }
+    this.give(buffer)
+    return undefined
+  }
+
+  /** A body is not used any more by anybody: the next one is made in its place. */
+  give(buffer: Buffer): void {
+    if (this.#spare.length < mostSpare) this.#spare.push(buffer)
+  }
+
+  #room(bytes: number): Buffer {
+    const spare = this.#spare.pop()
+    // Kept while it fits; bodies are of one size for hours, until the server wants smaller ones.
+    return spare !== undefined && spare.length >= bytes && spare.length <= this.mostBytes
+      ? spare
+      : Buffer.allocUnsafeSlow(bytes)
   }
 }
 
@@ -147,19 +171,24 @@ function partBytes({ pending: { batch }, start, end, replacement }: Part): numbe
   return end === start ? 0 : batch.ends[end - 1]! - lineStart(batch, start)
 }
 
-/** Writes action lines; remembers the index of each type of the batch for the day seen last. */
+const plainTail = Buffer.from('"}}\n')
+
+/** Action lines, but for the offset in them; remembers the index of each type of the batch for the day seen last. */
 class ActionLines {
   readonly #names: IndexNames
   readonly #part: Part
   readonly #idStart: string
+  /** What is behind the offset. */
+  readonly tail: Buffer
   readonly #indexOfType: string[] = []
-  readonly #headOfType: string[] = []
+  readonly #headOfType: Buffer[] = []
   readonly #hourOfType: number[] = []
 
   constructor(names: IndexNames, part: Part) {
     this.#names = names
     this.#part = part
     this.#idStart = `","_id":"${documentId(part.pending.batch, 0).slice(0, -1)}`
+    this.tail = part.replacement?.idSuffix === undefined ? plainTail : Buffer.from(`${part.replacement.idSuffix}"}}\n`)
   }
 
   index(i: number): string {
@@ -167,10 +196,9 @@ class ActionLines {
     return this.#indexOfType[typeIndex]!
   }
 
-  line(i: number): string {
-    const typeIndex = this.#know(i)
-    const { pending, replacement } = this.#part
-    return `${this.#headOfType[typeIndex]}${pending.batch.offsets[i]}${replacement?.idSuffix ?? ''}"}}\n`
+  /** What is before the offset. */
+  head(i: number): Buffer {
+    return this.#headOfType[this.#know(i)]!
   }
 
   #know(i: number): number {
@@ -182,7 +210,7 @@ class ActionLines {
     if (known === undefined || !sameDay(known, hour)) {
       const index = indexOf(this.#names, this.#part, i)
       this.#indexOfType[typeIndex] = index
-      this.#headOfType[typeIndex] = `{"create":{"_index":"${index}${this.#idStart}`
+      this.#headOfType[typeIndex] = Buffer.from(`{"create":{"_index":"${index}${this.#idStart}`)
     }
     this.#hourOfType[typeIndex] = hour
     return typeIndex
@@ -195,31 +223,36 @@ class BulkBody {
   #used = 0
   #full = false
 
-  constructor(capacity: number) {
-    this.#buffer = Buffer.allocUnsafeSlow(capacity)
+  constructor(buffer: Buffer) {
+    this.#buffer = buffer
   }
 
   get full(): boolean {
     return this.#full
   }
 
-  /** Appends a document; false where it has no room and must wait for the next body. */
-  append(action: string, { pending: { batch }, replacement }: Part, i: number): boolean {
+  /** Appends a document behind its action line; false where it has no room and must wait for the next body. */
+  append(head: Buffer, tail: Buffer, { pending: { batch }, replacement }: Part, i: number): boolean {
     const start = replacement === undefined ? lineStart(batch, i) : 0
     const source = replacement?.source ?? batch.lines
     const end = replacement === undefined ? batch.ends[i]! : source.length
-    const needed = action.length + end - start
+    const needed = head.length + longestNumber + tail.length + end - start
     if (this.#used + needed > this.#buffer.length) {
       this.#full = true
       if (this.#used > 0) return false
       this.#buffer = Buffer.allocUnsafeSlow(needed)
     }
-    this.#used += this.#buffer.write(action, this.#used, 'latin1')
-    this.#used += source.copy(this.#buffer, this.#used, start, end)
+    const buffer = this.#buffer
+    buffer.set(head, this.#used)
+    const used = putNumber(buffer, this.#used + head.length, batch.offsets[i]!)
+    buffer.set(tail, used)
+    source.copy(buffer, used + tail.length, start, end)
+    this.#used = used + tail.length + end - start
     return true
   }
 
-  take(): Buffer {
-    return this.#buffer.subarray(0, this.#used)
+  /** The bytes, and what they lie in. */
+  take(): { readonly body: Buffer; readonly buffer: Buffer } {
+    return { body: this.#buffer.subarray(0, this.#used), buffer: this.#buffer }
   }
 }

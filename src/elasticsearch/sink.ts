@@ -339,6 +339,8 @@ export class ElasticsearchSink implements Sink {
       this.#requestFailed(request, error)
       return
     }
+    // Only where it was answered: of a request that failed, something may still be on its way out of this buffer.
+    this.#queue.give(request.buffer)
     this.counts.requests++
     const now = performance.now()
     this.#concurrency.succeeded(body.length, !this.#queue.isEmpty, now, now - startedAt)

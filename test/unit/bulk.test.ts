@@ -204,3 +204,30 @@ test('a document larger than a body has a body to itself', () => {
   }
   assert.deepEqual(counts, [1, 1, 1])
 })
+
+test('a body that was given back makes room for the next; one in flight stays as it is', () => {
+  const queue = new BulkQueue(names, 1000)
+  const pending = pendingOf(
+    encode(
+      0,
+      Array.from({ length: 40 }, () => ({ type: 'a', hour: 22, size: 100 })),
+    ),
+  )
+  queue.push({ pending, start: 0, end: 40 })
+  const first = queue.take(undefined, assert.fail)!
+  const before = first.body.toString()
+  const second = queue.take(undefined, assert.fail)!
+  assert.notEqual(second.buffer, first.buffer)
+  assert.equal(first.body.toString(), before)
+  checkRequest(second, 1000)
+  queue.give(first.buffer)
+  const third = queue.take(undefined, assert.fail)!
+  assert.equal(third.buffer, first.buffer)
+  checkRequest(third, 1000)
+  // A server that wants smaller bodies gets no larger ones for the sake of a buffer.
+  queue.mostBytes = 500
+  queue.give(third.buffer)
+  const small = queue.take(undefined, assert.fail)!
+  assert.notEqual(small.buffer, third.buffer)
+  checkRequest(small, 500)
+})
