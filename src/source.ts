@@ -15,8 +15,8 @@ export interface SourceEvents {
   assigned(assignment: { readonly all: readonly TopicPartition[]; readonly kept: readonly TopicPartition[] }): void
   /** The worker is about to join the group again and may lose partitions: it makes durable and commits what it can, in time. */
   beforeJoin(): Promise<void>
-  /** What one fetch brought. Returns false where it is not wanted; then the position does not move. */
-  batch(batch: FetchedBatch): boolean
+  /** What one fetch brought. Where it is not wanted the worker seeks before it resumes: the source is behind it already. */
+  batch(batch: FetchedBatch): void
   /** The source cannot go on at all. */
   failed(error: unknown): void
 }

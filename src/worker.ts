@@ -360,21 +360,21 @@ export class Worker {
 
   // Records.
 
-  #batch(batch: FetchedBatch): boolean {
+  #batch(batch: FetchedBatch): void {
     const partition = this.#partitions.get(partitionKey(batch))
     if (this.#draining || partition?.state !== 'open') {
       this.#source.pause(batch)
-      return false
+      return
     }
     partition.highWatermark = batch.highWatermark
-    if (partition.locating) return false
+    if (partition.locating) return
     if (batch.from !== partition.tracker!.position) {
       this.#log.debug(
         { topic: batch.topic, partition: batch.partition, fetched: batch.from, position: partition.tracker!.position },
         'fetched from elsewhere than expected',
       )
       this.#locate(partition)
-      return false
+      return
     }
     this.#deliver(partition, this.#encoder.encode(batch))
     if (this.#sinks.some((sink) => sink.pressure(partition.tp) >= 1)) {
@@ -382,7 +382,6 @@ export class Worker {
       this.counts.pauses++
       this.#source.pause(partition.tp)
     }
-    return true
   }
 
   #deliver(partition: Partition, batch: RecordBatch): void {

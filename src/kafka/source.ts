@@ -4,7 +4,7 @@ import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import { Backoff, sleep } from '../retry.ts'
-import type { LogBounds, Source, SourceEvents } from '../source.ts'
+import type { FetchedBatch, LogBounds, Source, SourceEvents } from '../source.ts'
 import { FetchedPartitionBatch } from './fetched-batch.ts'
 import { beforeJoin, kafkajs } from './kafkajs.ts'
 import { connectFailure } from './security.ts'
@@ -58,6 +58,9 @@ export class KafkaSource implements Source {
   #restarting: Promise<void> | undefined
   /** The consumer connects and joins; what comes after waits for it. */
   #beginning: Promise<void> = Promise.resolve()
+  /** What was fetched and not handed over yet, by partition, oldest first. */
+  readonly #fetched = new Map<string, FetchedBatch>()
+  #handedOver: Promise<void> = Promise.resolve()
   /** When the consumer last gave a sign of life, in ms of `performance.now`. */
   #lastSign = 0
   #refresh: Promise<void> | undefined
@@ -204,6 +207,7 @@ export class KafkaSource implements Source {
     const before = new Set(memberId === this.#memberId ? this.#assigned.map(partitionKey) : [])
     this.#memberId = memberId
     this.#assigned = all
+    this.#fetched.clear()
     this.#backoff.reset()
     for (const tp of all) this.pause(tp)
     this.#log.info(
@@ -213,21 +217,54 @@ export class KafkaSource implements Source {
     this.#events?.assigned({ all, kept: all.filter((tp) => before.has(partitionKey(tp))) })
   }
 
-  async #eachBatch({ batch, resolveOffset }: EachBatchPayload): Promise<void> {
+  /**
+   * Takes a batch over and lets kafkajs fetch again: the broker works on the next answer while this one is encoded. At most one batch
+   * a partition waits. The position may move before the worker has taken the batch: whatever it does not take, it seeks back for.
+   */
+  async #eachBatch({ batch, resolveOffset, isStale }: EachBatchPayload): Promise<void> {
     if (!(batch instanceof FetchedPartitionBatch)) {
       throw new ArchiverError('INTERNAL', 'kafkajs is not as expected (2.2.4): its batches are not replaced')
     }
     const { topic, partition, messages, fetchedOffset, highWatermark } = batch
-    const next = Number(batch.lastOffset()) + 1
-    const taken = this.#events?.batch({
+    const key = partitionKey({ topic, partition })
+    const consumer = this.#consumer
+    while (this.#fetched.has(key)) await this.#handedOver
+    // The consumer was ended, or the position set elsewhere, while this waited.
+    if (consumer !== this.#consumer || isStale()) return
+    this.#fetched.set(key, {
       topic,
       partition,
       from: fetchedOffset,
-      next,
+      next: Number(batch.lastOffset()) + 1,
       records: messages,
       highWatermark: Number(highWatermark),
     })
-    if (taken === true) resolveOffset(batch.lastOffset())
+    resolveOffset(batch.lastOffset())
+    if (this.#fetched.size === 1) this.#handOverSoon()
+  }
+
+  #handOverSoon(): void {
+    this.#handedOver = new Promise((resolve, reject) => {
+      // One batch a turn of the event loop, so that what Kafka sends meanwhile is read between two.
+      setImmediate(() => {
+        try {
+          this.#handOver()
+          resolve()
+        } catch (error) {
+          reject(error)
+        }
+      })
+    })
+    this.#handedOver.catch((error: unknown) => this.#crashed(error))
+  }
+
+  #handOver(): void {
+    const [first] = this.#fetched
+    if (first === undefined) return
+    const [key, batch] = first
+    this.#fetched.delete(key)
+    this.#events?.batch(batch)
+    if (this.#fetched.size > 0) this.#handOverSoon()
   }
 
   /** A consumer ended. What may pass is waited for; what cannot pass is told to the worker. */
@@ -258,6 +295,7 @@ export class KafkaSource implements Source {
     const consumer = this.#consumer
     this.#consumer = undefined
     this.#memberId = undefined
+    this.#fetched.clear()
     try {
       if (consumer !== undefined) await withTimeout(consumer.disconnect(), disconnectTimeoutMs)
     } catch (error) {
@@ -304,6 +342,7 @@ export class KafkaSource implements Source {
   }
 
   seek({ topic, partition }: TopicPartition, offset: number): void {
+    this.#fetched.delete(partitionKey({ topic, partition }))
     this.#whileRunning((consumer) => consumer.seek({ topic, partition, offset: String(offset) }))
   }
 

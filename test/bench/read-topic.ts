@@ -45,10 +45,9 @@ export async function readTopic(
       beforeJoin: async () => {},
       batch: (batch) => {
         const key = partitionKey(batch)
-        if (!left.has(key)) return true
+        if (!left.has(key)) return
         take(batch)
         if (batch.next >= bounds.get(key)!.end) left.delete(key)
-        return true
       },
       failed: (error) => {
         failure ??= { error }
