@@ -168,9 +168,13 @@ export async function installTemplates(
     }
   } catch (error) {
     if (!(error instanceof RequestFailure)) throw error
+    const refused = error.status === 401 || error.status === 403
+    const advice = refused
+      ? 'grant manage_index_templates (and manage_ilm), or run setup as somebody who has them and use --no-templates'
+      : 'try again when the cluster is well'
     throw new ArchiverError(
       'UNREACHABLE',
-      `Elasticsearch refused template ${name}: ${messageOf(error)}; grant manage_index_templates (and manage_ilm), or run setup as somebody who has them and use --no-templates`,
+      `Elasticsearch did not take template ${name}: ${messageOf(error)}; ${advice}`,
       { template: name },
     )
   }

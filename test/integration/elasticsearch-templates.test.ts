@@ -162,7 +162,7 @@ test('a template that the cluster refuses ends the start with one line', async (
   assert.equal(code, 1)
   assert.match(
     output,
-    /archiver: Elasticsearch refused template archive@envelope: security_exception \(403\): action is unauthorized; grant/,
+    /archiver: Elasticsearch did not take template archive@envelope: security_exception \(403\): action is unauthorized; grant/,
   )
   assert.equal(output.trim().split('\n').length, 1)
 })
