@@ -218,16 +218,19 @@ export const listenAddress = kind<ListenAddress>(
 export function oneOf<const W extends string>(
   words: readonly W[],
   described: { explanation: string; default: NoInfer<W> },
-): Option<W> {
-  return withDefault({
-    explanation: described.explanation,
-    placeholder: words.join('|'),
-    default: described.default,
-    parse: (value) => {
-      const word = words.find((candidate) => candidate === value)
-      if (word === undefined) throw new Error(`one of ${words.join(', ')}`)
-      return word
-    },
+): Option<W>
+export function oneOf<const W extends string>(
+  words: readonly W[],
+  described: { explanation: string },
+): Option<W | undefined>
+export function oneOf<const W extends string>(
+  words: readonly W[],
+  described: { explanation: string; default?: NoInfer<W> },
+): Option<W | undefined> {
+  return make({ explanation: described.explanation }, words.join('|'), described.default, (value) => {
+    const word = words.find((candidate) => candidate === value)
+    if (word === undefined) throw new Error(`one of ${words.join(', ')}`)
+    return word
   })
 }
 

@@ -47,6 +47,7 @@ export function elasticsearchSinkOptions(
     rejectHoldMs: options.rejectHold * 60_000,
     memoryLimit,
     installTemplates: options.templates,
+    indexProfile: options.indexProfile,
   }
 }
 

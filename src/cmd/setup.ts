@@ -38,11 +38,11 @@ async function setUpTemplates(options: SetupOptions, nodes: readonly string[], l
   try {
     await client.detect()
     if (!options.check) {
-      await installTemplates(client, options.indexPrefix, log, { mend: true })
+      await installTemplates(client, options.indexPrefix, log, { mend: true, profile: options.indexProfile })
       log.info(`templates for ${options.indexPrefix}* are in place on Elasticsearch ${client.version}`)
       return 0
     }
-    const differences = await compareTemplates(client, options.indexPrefix)
+    const differences = await compareTemplates(client, options.indexPrefix, options.indexProfile)
     for (const { name, state, message } of differences) log.warn({ template: name, state }, message)
     if (differences.length === 0) log.info(`templates for ${options.indexPrefix}* are as this version installs them`)
     return differences.length

@@ -21,6 +21,7 @@ import { type Elasticsearch, RequestFailure } from './client.ts'
 import { AdaptiveConcurrency } from './concurrency.ts'
 import { HeldIndices, type HoldReason, probeDocuments } from './held-indices.ts'
 import { IndexNames } from './index-name.ts'
+import type { IndexProfile } from './index-profile.ts'
 import { type Rejection, rejectedDocument } from './rejected.ts'
 import { installTemplates } from './templates.ts'
 
@@ -41,6 +42,8 @@ export interface ElasticsearchSinkOptions {
   /** Bytes of records in memory at which partitions are paused. */
   readonly memoryLimit: number
   readonly installTemplates: boolean
+  /** Of the templates; undefined: as it is on the cluster. */
+  readonly indexProfile?: IndexProfile | undefined
 }
 
 /** Counts since the start, for status lines and metrics. */
@@ -159,7 +162,8 @@ export class ElasticsearchSink implements Sink {
   async start(relieved: () => void): Promise<void> {
     this.#relieved = relieved
     await this.#client.detect()
-    if (this.#options.installTemplates) await installTemplates(this.#client, this.#options.indexPrefix, this.#log)
+    const { installTemplates: installs, indexPrefix, indexProfile: profile } = this.#options
+    if (installs) await installTemplates(this.#client, indexPrefix, this.#log, { profile })
   }
 
   async open(tp: TopicPartition): Promise<SinkPosition> {

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
+import { composedFor, type IndexProfile, indexProfiles, profileOf } from './index-profile.ts'
 
 /** The folder of the JSON files that are sent as they are, one file a template. */
 export const templatesFolder = new URL('../../index-templates/', import.meta.url)
@@ -17,8 +18,8 @@ export interface Template {
   readonly body: Readonly<Record<string, unknown>>
 }
 
-/** How the cluster's template compares with ours. `changed`: of our version, but not what we install. */
-export type TemplateState = 'missing' | 'older' | 'same' | 'newer' | 'changed'
+/** How the cluster's template compares with ours. `changed`: of our version, but not what we install in any profile. */
+export type TemplateState = 'missing' | 'older' | 'same' | 'newer' | 'changed' | 'of another profile'
 
 /** Something on the cluster that is not as this version installs it. */
 export interface TemplateDifference {
@@ -46,9 +47,9 @@ function versionOf({ version, policy }: Body): number {
 
 /**
  * The templates of the folder, for an index prefix, components first. With a prefix of one's own the patterns follow it and the
- * index templates get names of their own, so that two archives share a cluster; the components are shared.
+ * index templates get names of their own, so that two archives share a cluster; the components are shared, those of all profiles.
  */
-export function readTemplates(indexPrefix: string): Template[] {
+export function readTemplates(indexPrefix: string, profile: IndexProfile = 'standard'): Template[] {
   return readdirSync(templatesFolder)
     .filter((name) => name.endsWith('.json'))
     .sort()
@@ -57,7 +58,8 @@ export function readTemplates(indexPrefix: string): Template[] {
       if (kind !== 'component' && kind !== 'index' && kind !== 'policy')
         throw new Error(`index-templates/${name}: unexpected name`)
       const body = JSON.parse(readFileSync(new URL(name, templatesFolder), 'utf8')) as Record<string, unknown>
-      return forPrefix({ name: template!, api: apis[kind], version: versionOf(body), body }, indexPrefix)
+      const read = { name: template!, api: apis[kind], version: versionOf(body), body }
+      return forPrefix(forProfile(read, profile), indexPrefix)
     })
 }
 
@@ -73,15 +75,34 @@ function forPrefix(template: Template, indexPrefix: string): Template {
   }
 }
 
+function forProfile(template: Template, profile: IndexProfile): Template {
+  const { composed_of: composedOf } = template.body as { readonly composed_of?: readonly string[] }
+  if (composedOf === undefined || profileOf(composedOf) === undefined) return template
+  return { ...template, body: { ...template.body, composed_of: composedFor(profile, composedOf) } }
+}
+
+/** The profile that the cluster's template of ordinary records has; undefined where it is not there, or is none of ours. */
+export async function installedProfile(client: Elasticsearch, indexPrefix: string): Promise<IndexProfile | undefined> {
+  const ordinary = readTemplates(indexPrefix).find(
+    ({ body }) => profileOf((body.composed_of ?? []) as readonly string[]) !== undefined,
+  )
+  const found = ordinary === undefined ? undefined : await findTemplate(client, ordinary)
+  return profileOf((found?.composed_of ?? []) as readonly string[])
+}
+
 /** Whether the cluster has index lifecycle management; the minimal distribution has not. */
 async function hasLifecycle(client: Elasticsearch): Promise<boolean> {
   const { status } = await client.request('GET', '/_ilm/status', { ignore: [400, 403, 404, 405, 410] })
   return status === 200 || status === 403
 }
 
-/** What is to be installed on this cluster: without lifecycle management, nothing of that. */
-async function templatesFor(client: Elasticsearch, indexPrefix: string): Promise<Template[]> {
-  const all = readTemplates(indexPrefix)
+/** What is to be installed on this cluster: without lifecycle management, nothing of that; without a profile, that which is there. */
+async function templatesFor(
+  client: Elasticsearch,
+  indexPrefix: string,
+  profile: IndexProfile | undefined,
+): Promise<Template[]> {
+  const all = readTemplates(indexPrefix, profile ?? (await installedProfile(client, indexPrefix)))
   if (!all.some(needsLifecycle)) return all
   const lifecycle = await hasLifecycle(client)
   // A policy before the template that names it.
@@ -124,7 +145,9 @@ function stateOf(template: Template, found: Found | undefined): TemplateState {
   if (version > template.version) return 'newer'
   if (version < template.version) return 'older'
   // A policy is there to be changed: retention is the operator's.
-  return template.api === '_ilm/policy' || differingKeys(template.body, found).length === 0 ? 'same' : 'changed'
+  const isAs = ({ body }: Template) => differingKeys(body, found).length === 0
+  if (template.api === '_ilm/policy' || isAs(template)) return 'same'
+  return indexProfiles.some((profile) => isAs(forProfile(template, profile))) ? 'of another profile' : 'changed'
 }
 
 /** Keys of ours that the cluster has otherwise, and keys inside the template that only the cluster has. */
@@ -144,18 +167,18 @@ function flatten(value: unknown, path = '', into = new Map<string, string>()): M
 
 /**
  * Installs what is missing or older; never replaces a newer one, so that workers of two versions do not undo each other. `mend`: also
- * what was changed on the cluster.
+ * what was changed on the cluster. `profile`: that of indices made from now on; without it, it stays as it is.
  * @throws ArchiverError `UNREACHABLE` where the cluster refuses it.
  */
 export async function installTemplates(
   client: Elasticsearch,
   indexPrefix: string,
   log: Logger,
-  { mend = false }: { mend?: boolean } = {},
+  { mend = false, profile }: { readonly mend?: boolean; readonly profile?: IndexProfile | undefined } = {},
 ): Promise<void> {
   let name = `${indexPrefix}*`
   try {
-    for (const template of await templatesFor(client, indexPrefix)) {
+    for (const template of await templatesFor(client, indexPrefix, profile)) {
       name = template.name
       const state = await templateState(client, template)
       if (state === 'newer') log.warn({ template: name }, `the cluster has a newer template ${name}; it stays as it is`)
@@ -180,10 +203,17 @@ export async function installTemplates(
   }
 }
 
-/** What on the cluster is not as this version installs it, and what would win over it. Changes nothing. */
-export async function compareTemplates(client: Elasticsearch, indexPrefix: string): Promise<TemplateDifference[]> {
+/**
+ * What on the cluster is not as this version installs it, and what would win over it. Changes nothing. Without `profile`: that which is
+ * installed.
+ */
+export async function compareTemplates(
+  client: Elasticsearch,
+  indexPrefix: string,
+  profile?: IndexProfile,
+): Promise<TemplateDifference[]> {
   const differences: TemplateDifference[] = []
-  const templates = await templatesFor(client, indexPrefix)
+  const templates = await templatesFor(client, indexPrefix, profile)
   for (const template of templates) {
     const { name, api, version, body } = template
     const found = await findTemplate(client, template)
@@ -193,7 +223,7 @@ export async function compareTemplates(client: Elasticsearch, indexPrefix: strin
     const detail =
       state === 'missing'
         ? ''
-        : state === 'changed'
+        : state === 'changed' || state === 'of another profile'
           ? ` in ${differingKeys(body, found!).slice(0, 5).join(', ')}`
           : ` (version ${versionOf(found!)}, ours is ${version})`
     differences.push({ name, state, message: `${kind} ${name} is ${state}${detail}` })

@@ -16,6 +16,7 @@ import {
 import type { Archive, Context, Program, Sinks } from './context.ts'
 import { dataFiles, thisProgram } from './context.ts'
 import { bucketsOf, type Data } from './data.ts'
+import { mapping } from './mapping.ts'
 import { atLeast, atMost, type Goal, type Result, type Run, type Summary, summarize } from './run.ts'
 import { ratio } from './statistics.ts'
 import { takeOver } from './take-over.ts'
@@ -260,6 +261,12 @@ const oneASecond: Case = {
   run: async (context) => [await trickle(context)],
 }
 
+const mappings: Case = {
+  summary: 'What each way of mapping the values costs the engine, and serves of what Kibana asks most.',
+  needsElasticsearch: true,
+  run: async (context) => [await mapping(context)],
+}
+
 export const cases = {
   files,
   elasticsearch,
@@ -270,6 +277,7 @@ export const cases = {
   buckets,
   scale,
   trickle: oneASecond,
+  mapping: mappings,
 } as const satisfies Record<string, Case>
 
 export type CaseName = keyof typeof cases

@@ -1,4 +1,4 @@
-import { type Goal, goalRatio, type Result, type Run, type Summary } from './run.ts'
+import { type Goal, goalRatio, type Result, type Run, type Summary, type Table } from './run.ts'
 import { spread } from './statistics.ts'
 import { type Column, figure, markdownTable, textTable, usedColumns } from './table.ts'
 
@@ -60,22 +60,27 @@ function otherLine(summaries: readonly Summary[]): string[] {
   return names.length === 0 ? [] : [`other load, at most in a round, in cores: ${names.join(', ')}`]
 }
 
-export function textReport({ title, summaries, goals, notes }: Result): string {
+const columnsOf = (table: Table): readonly Column<Table['rows'][number]>[] =>
+  table.columns.map((title, i) => ({ title, cell: (row) => row[i] }))
+
+export function textReport({ title, summaries, goals, notes, tables = [] }: Result): string {
   return [
     '',
     title,
     ...(summaries.length === 0 ? [] : [textTable(usedColumns(columns, summaries), summaries)]),
+    ...tables.map((table) => textTable(columnsOf(table), table.rows)),
     ...goals.map(goalLine),
     ...notes,
     ...otherLine(summaries),
   ].join('\n')
 }
 
-export function markdownReport({ title, summaries, goals, notes }: Result): string {
+export function markdownReport({ title, summaries, goals, notes, tables = [] }: Result): string {
   return [
     `### ${title}`,
     '',
     ...(summaries.length === 0 ? [] : [markdownTable(usedColumns(columns, summaries), summaries), '']),
+    ...tables.flatMap((table) => [markdownTable(columnsOf(table), table.rows), '']),
     ...[...goals.map(goalLine), ...notes, ...otherLine(summaries)].map((line) => `- ${line}`),
     '',
   ].join('\n')

@@ -137,10 +137,17 @@ export const atLeast = (limit: number, text: string, value: number | undefined):
   kind: 'least',
 })
 
+/** What does not go into the summaries; undefined shows as a dash. */
+export interface Table {
+  readonly columns: readonly string[]
+  readonly rows: readonly (readonly (string | undefined)[])[]
+}
+
 /** What a case found: the contenders' summaries, ours first, with goals and anything else worth a line. */
 export interface Result {
   readonly title: string
   readonly summaries: readonly Summary[]
   readonly goals: readonly Goal[]
   readonly notes: readonly string[]
+  readonly tables?: readonly Table[]
 }

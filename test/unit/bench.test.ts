@@ -6,6 +6,7 @@ import { LineEncoder } from '../../src/line.ts'
 import { bulkDocuments } from '../bench/bodies.ts'
 import { shellTimes } from '../bench/child.ts'
 import { bucketsOf, recordsOf, topicName } from '../bench/data.ts'
+import { expectedOf, kibanaQueries } from '../bench/kibana-queries.ts'
 import { busiest } from '../bench/meter.ts'
 import { listeningInode, parseMachine, parseStat, treeOf } from '../bench/proc.ts'
 import { markdownReport, textReport } from '../bench/report.ts'
@@ -112,6 +113,13 @@ describe('what runs come to', () => {
     assert.match(markdownReport(result), /^\| own \| 166,667 \|/m)
   })
 
+  it('prints tables of other figures below, with a dash for what is missing', () => {
+    const tables = [{ columns: ['', 'ms'], rows: [['lean', undefined]] }]
+    const result = { title: 'x', summaries: [], goals: [], notes: [], tables }
+    assert.equal(textReport(result), '\nx\n      ms\nlean   –')
+    assert.match(markdownReport(result), /^\| lean \| – \|$/m)
+  })
+
   it('has no summary of no run', () => {
     assert.throws(() => summarize('none', []), /none: no run/)
   })
@@ -197,6 +205,14 @@ describe('the data', () => {
     assert.equal(bucketsOf('buckets'), 10_000)
     // Most of them with the first 50,000 records, so all of them with the million.
     assert.ok(seen('buckets', 50_000) > 9_500)
+  })
+
+  it('knows the right answers of what Kibana asks', () => {
+    const expected = expectedOf(recordsOf('plain', 't', 2000), 2000)
+    const figures = kibanaQueries.map(({ name }) => expected.get(name)!)
+    assert.deepEqual(figures.slice(0, 2), [2000, 500])
+    // Each of the others is about some records, and not about all.
+    for (const figure of figures.slice(2)) assert.ok(figure > 20 && figure < 2000, String(figures))
   })
 
   it('posts what the worker would post', () => {
