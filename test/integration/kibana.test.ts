@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { StatusDocuments } from '../../src/cmd/status-documents.ts'
 import { Elasticsearch } from '../../src/elasticsearch/client.ts'
 import { IndexNames } from '../../src/elasticsearch/index-name.ts'
+import { type IndexProfile, indexProfiles } from '../../src/elasticsearch/index-profile.ts'
 import { rejectedDocument } from '../../src/elasticsearch/rejected.ts'
 import { StatusWriter, statusIndex } from '../../src/elasticsearch/status.ts'
 import { installTemplates } from '../../src/elasticsearch/templates.ts'
@@ -32,10 +33,10 @@ async function openClient(t: TestContext): Promise<Elasticsearch> {
 }
 
 /** The generator's records under a prefix of their own, as the archiver stores them; some are malformed, some rejected. */
-async function fillArchive(t: TestContext): Promise<string> {
+async function fillArchive(t: TestContext, profile: IndexProfile): Promise<string> {
   const prefix = indexPrefix(t)
   const client = await openClient(t)
-  await installTemplates(client, prefix, quiet)
+  await installTemplates(client, prefix, quiet, { profile })
   const to = Date.now()
   const topics = [{ name: 'shop', partitions: 1 }]
   const history = { count, from: to - 86_000_000, to }
@@ -163,83 +164,85 @@ interface Bucket {
   readonly doc_count: number
 }
 
-test('dashboards over an archive', async (t) => {
-  const prefix = await fillArchive(t)
+for (const profile of indexProfiles) {
+  test(`dashboards over an archive in profile ${profile}`, async (t) => {
+    const prefix = await fillArchive(t, profile)
 
-  await t.test('every panel of the shipped dashboards has something to show', async (t) => {
-    const worker = await fillStatus(t, prefix)
-    const objects = shippedObjects(prefix)
-    const [overview, operations] = objects.filter(({ type }) => type === 'dashboard')
-    assert.equal(await checkPanels(overview!, objects), 13)
-    assert.equal(await checkPanels(operations!, objects, () => ({ term: { worker } })), 17)
-  })
+    await t.test('every panel of the shipped dashboards has something to show', async (t) => {
+      const worker = await fillStatus(t, prefix)
+      const objects = shippedObjects(prefix)
+      const [overview, operations] = objects.filter(({ type }) => type === 'dashboard')
+      assert.equal(await checkPanels(overview!, objects), 13)
+      assert.equal(await checkPanels(operations!, objects, () => ({ term: { worker } })), 17)
+    })
 
-  await t.test(
-    'a dashboard for a type: every panel has something to show, and types that differ have different ones',
-    async (t) => {
+    await t.test(
+      'a dashboard for a type: every panel has something to show, and types that differ have different ones',
+      async (t) => {
+        const directory = await temporaryDirectory(t)
+        const titles: string[][] = []
+        for (const type of types) {
+          const file = join(directory, `${type}.ndjson`)
+          const { code, output } = await runArchiver(t, [
+            'dashboard',
+            '--type',
+            type,
+            '--index-prefix',
+            prefix,
+            '--out',
+            file,
+          ])
+          assert.equal(code, 0, output)
+          const text = await readFile(file, 'utf8')
+          const objects = text
+            .trimEnd()
+            .split('\n')
+            .map((line) => JSON.parse(line) as SavedObject)
+          assert.deepEqual(
+            objects.map((object) => object.type),
+            ['index-pattern', 'search', 'dashboard'],
+          )
+          assert.ok((await checkPanels(objects[2]!, objects)) >= 10, type)
+          titles.push(panelSearches(objects[2]!, objects).map(({ panel }) => panel))
+        }
+        const has = (i: number, panel: string) => titles[i]!.includes(panel)
+        assert.ok(has(0, 'top-value.status') && has(0, 'distribution-value.amount') && !has(0, 'top-value.route'))
+        assert.ok(has(1, 'top-value.route') && has(1, 'distribution-value.latency_ms') && !has(1, 'top-value.site'))
+        assert.ok(has(2, 'top-value.site') && has(2, 'distribution-value.reading.celsius') && has(2, 'missing'))
+      },
+    )
+
+    await t.test('what is wrong with a dashboard is one line', async (t) => {
       const directory = await temporaryDirectory(t)
-      const titles: string[][] = []
-      for (const type of types) {
-        const file = join(directory, `${type}.ndjson`)
+      const cases: readonly (readonly [readonly string[], number, string])[] = [
+        [['--out', join(directory, 'a.ndjson')], 2, '--type is needed'],
+        [['--type', 'object.one'], 2, 'either --kibana or --out'],
+        [['--type', 'object.one', '--out', join(directory, 'a.json')], 2, '.ndjson'],
+        [['--type', 'object.one', '--out', join(directory, 'no', 'a.ndjson')], 2, 'cannot be written'],
+        [['--type', 'object.one', '--kibana', 'localhost:5601'], 2, 'http://host:port'],
+        [['--type', 'none', '--out', join(directory, 'a.ndjson')], 1, '"object.one", "object.two", "object.three"'],
+        [
+          ['--type', 'object.one', '--kibana', elasticsearchUrl, '--kibana-wait', '0'],
+          1,
+          'what answers there is not Kibana',
+        ],
+      ]
+      for (const [argv, expected, words] of cases) {
         const { code, output } = await runArchiver(t, [
           'dashboard',
-          '--type',
-          type,
           '--index-prefix',
           prefix,
-          '--out',
-          file,
+          '--log-level',
+          'error',
+          ...argv,
         ])
-        assert.equal(code, 0, output)
-        const text = await readFile(file, 'utf8')
-        const objects = text
-          .trimEnd()
-          .split('\n')
-          .map((line) => JSON.parse(line) as SavedObject)
-        assert.deepEqual(
-          objects.map((object) => object.type),
-          ['index-pattern', 'search', 'dashboard'],
-        )
-        assert.ok((await checkPanels(objects[2]!, objects)) >= 10, type)
-        titles.push(panelSearches(objects[2]!, objects).map(({ panel }) => panel))
+        assert.equal(code, expected, output)
+        assert.ok(output.includes(words), output)
+        assert.equal(output.trim().split('\n').length, 1, output)
       }
-      const has = (i: number, panel: string) => titles[i]!.includes(panel)
-      assert.ok(has(0, 'top-value.status') && has(0, 'distribution-value.amount') && !has(0, 'top-value.route'))
-      assert.ok(has(1, 'top-value.route') && has(1, 'distribution-value.latency_ms') && !has(1, 'top-value.site'))
-      assert.ok(has(2, 'top-value.site') && has(2, 'distribution-value.reading.celsius') && has(2, 'missing'))
-    },
-  )
-
-  await t.test('what is wrong with a dashboard is one line', async (t) => {
-    const directory = await temporaryDirectory(t)
-    const cases: readonly (readonly [readonly string[], number, string])[] = [
-      [['--out', join(directory, 'a.ndjson')], 2, '--type is needed'],
-      [['--type', 'object.one'], 2, 'either --kibana or --out'],
-      [['--type', 'object.one', '--out', join(directory, 'a.json')], 2, '.ndjson'],
-      [['--type', 'object.one', '--out', join(directory, 'no', 'a.ndjson')], 2, 'cannot be written'],
-      [['--type', 'object.one', '--kibana', 'localhost:5601'], 2, 'http://host:port'],
-      [['--type', 'none', '--out', join(directory, 'a.ndjson')], 1, '"object.one", "object.two", "object.three"'],
-      [
-        ['--type', 'object.one', '--kibana', elasticsearchUrl, '--kibana-wait', '0'],
-        1,
-        'what answers there is not Kibana',
-      ],
-    ]
-    for (const [argv, expected, words] of cases) {
-      const { code, output } = await runArchiver(t, [
-        'dashboard',
-        '--index-prefix',
-        prefix,
-        '--log-level',
-        'error',
-        ...argv,
-      ])
-      assert.equal(code, expected, output)
-      assert.ok(output.includes(words), output)
-      assert.equal(output.trim().split('\n').length, 1, output)
-    }
+    })
   })
-})
+}
 
 test('setup puts dashboards into Kibana, once; --check tells and changes nothing', async (t) => {
   const prefix = indexPrefix(t)

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { Elasticsearch } from '../../src/elasticsearch/client.ts'
+import { type IndexProfile, indexProfiles } from '../../src/elasticsearch/index-profile.ts'
+import { compareTemplates, installedProfile, installTemplates } from '../../src/elasticsearch/templates.ts'
+import { readTypeFacts } from '../../src/elasticsearch/type-facts.ts'
+import { createLogger } from '../../src/log.ts'
+import { runArchiver } from '../helpers/archiver.ts'
+import { batchOf, openSink, someDay, someTime } from '../helpers/elasticsearch-sink.ts'
+import { elasticsearch, elasticsearchUrl, indexPrefix, uniqueName } from '../helpers/servers.ts'
+
+const quiet = createLogger({ level: 'silent', stream: process.stderr })
+const dayMs = 86_400_000
+
+async function openClient(t: TestContext): Promise<Elasticsearch> {
+  const client = new Elasticsearch({ nodes: [elasticsearchUrl], compression: false, requestTimeoutMs: 30_000 })
+  t.after(() => client.close())
+  await client.detect()
+  return client
+}
+
+/** A sink whose templates are of a profile, on the real engine. */
+async function openProfile(t: TestContext, prefix: string, indexProfile: IndexProfile | undefined) {
+  const connection = { requestTimeoutMs: 30_000 }
+  return await openSink(t, {
+    nodes: [elasticsearchUrl],
+    connection,
+    indexPrefix: prefix,
+    installTemplates: true,
+    indexProfile,
+  })
+}
+
+const order = (user: number, amount: number, note: string) =>
+  `{"type":"order","user":{"id":"user-${user}","name":"Bo Nielsen"},"amount":${amount},"count":${user},"vip":${user < 3},"note":"${note}"}`
+
+const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`
+const wide = Array.from({ length: 1500 }, (_, i) => `"f${i}":${i}`).join()
+
+/** Values that no mapping was made for, and that must not be rejected in any profile. */
+const awkward = [
+  `{"type":"wide",${wide}}`,
+  `{"type":"order","amount":"not a number","user":{"id":7}}`,
+  `{"type":"order","note":"${'long '.repeat(10_000)}"}`,
+  `{"type":"order","kafka":{"offset":"x"},"@timestamp":"never","_id":"mine"}`,
+  `{"type":"order","dots.in.names":1,"date":"2019-08-01","later":"no date"}`,
+]
+
+for (const profile of indexProfiles) {
+  test(`profile ${profile}: what is documented is found, whatever else is in the index`, async (t) => {
+    const prefix = indexPrefix(t)
+    const topic = uniqueName('topic')
+    const { sink, write, said } = await openProfile(t, prefix, profile)
+    const orders = Array.from({ length: 20 }, (_, i) => order(i, i * 2.5 + 0.5, i === 7 ? 'please ring twice' : 'none'))
+    await write(batchOf(topic, [...orders, ...awkward]))
+    assert.equal(sink.counts.documents, orders.length + awkward.length)
+    assert.equal(sink.counts.rejected, 0, said('warn').join('\n'))
+
+    // A document as deep as no engine takes it is a reject at the most, and never in the way of others.
+    await write(
+      batchOf(topic, [`{"type":"deep","deep":${nested(60)}}`, `{"type":"deep","deep":${nested(3000)}}`], { from: 100 }),
+    )
+    await write(batchOf(topic, [order(20, 50, 'the last')], { from: 200 }))
+    await elasticsearch('POST', `/${prefix}*/_refresh`)
+
+    const count = async (query: unknown, type = '*') =>
+      (await elasticsearch<{ count: number }>('POST', `/${prefix}${type}/_count`, { query })).count
+    assert.equal(await count({ match_all: {} }), orders.length + awkward.length + 3)
+    const hour = { gte: new Date(someTime - 1000).toISOString(), lt: new Date(someTime + 1000).toISOString() }
+    assert.equal(await count({ range: { '@timestamp': hour } }, 'wide-*'), 1)
+    const position = [
+      { term: { 'kafka.topic': topic } },
+      { term: { 'kafka.partition': 0 } },
+      { term: { 'kafka.offset': 7 } },
+    ]
+    assert.equal(await count({ bool: { filter: position } }), 1)
+    const byFields = [{ term: { 'value.user.id': 'user-12' } }, { range: { 'value.amount': { gte: 30 } } }]
+    assert.equal(await count({ bool: { filter: byFields } }, 'order-*'), 1)
+    assert.equal(await count({ term: { 'value.vip': true } }, 'order-*'), 3)
+
+    const { aggregations } = await elasticsearch<{
+      aggregations: { revenue: { value: number }; top: { buckets: { key: string; doc_count: number }[] } }
+    }>('POST', `/${prefix}order-*/_search?size=0`, {
+      query: { range: { 'kafka.offset': { lt: 20 } } },
+      aggs: {
+        revenue: { sum: { field: 'value.amount' } },
+        top: { terms: { field: 'value.user.name', size: 10 } },
+      },
+    })
+    assert.equal(aggregations.revenue.value, 485)
+    assert.deepEqual(aggregations.top.buckets, [{ key: 'Bo Nielsen', doc_count: 20 }])
+
+    // Words are what the lean profile does not have.
+    const words = { match: { 'value.note.text': 'twice' } }
+    assert.equal(await count(words, 'order-*'), profile === 'standard' ? 1 : 0)
+    assert.equal(await count({ match: { 'value.note': 'please ring twice' } }, 'order-*'), 1)
+
+    const facts = await readTypeFacts(await openClient(t), prefix, 'order')
+    const kinds = new Map(facts.fields.map(({ name, kind }) => [name, kind]))
+    for (const [name, kind] of [
+      ['value.user.id', 'string'],
+      ['value.amount', 'number'],
+      ['value.vip', 'boolean'],
+    ] as const)
+      assert.equal(kinds.get(name), kind, name)
+  })
+}
+
+test('another profile is for indices made from then on, stays without being named, and the check knows it', async (t) => {
+  const prefix = indexPrefix(t)
+  const topic = uniqueName('topic')
+  const client = await openClient(t)
+  await installTemplates(client, prefix, quiet)
+  assert.equal(await installedProfile(client, prefix), 'standard')
+  const value = order(1, 1, 'a')
+  await (await openProfile(t, prefix, undefined)).write(batchOf(topic, [value]))
+  const { write } = await openProfile(t, prefix, 'lean')
+  assert.equal(await installedProfile(client, prefix), 'lean')
+  await write(batchOf(topic, [value], { from: 1 }))
+  await write(batchOf(topic, [value], { from: 2, timestamp: someTime + dayMs }))
+  await openProfile(t, prefix, undefined)
+  await installTemplates(client, prefix, quiet, { mend: true })
+  assert.equal(await installedProfile(client, prefix), 'lean', 'whoever names no profile changes none')
+
+  const mappings = async (day: string) =>
+    Object.values(
+      await elasticsearch<Record<string, { mappings: { properties: { value: { properties?: unknown } } } }>>(
+        'GET',
+        `/${prefix}order-${day}/_mapping`,
+      ),
+    )[0]!.mappings
+  assert.ok((await mappings(someDay)).properties.value.properties !== undefined)
+  assert.equal((await mappings('2019.08.02')).properties.value.properties, undefined)
+
+  assert.deepEqual(await compareTemplates(client, prefix), [])
+  assert.deepEqual(await compareTemplates(client, prefix, 'lean'), [])
+  assert.deepEqual(
+    (await compareTemplates(client, prefix, 'standard')).map(({ name, state }) => [name, state]),
+    [[`${prefix}archive`, 'of another profile']],
+  )
+  const setup = (...argv: string[]) => runArchiver(t, ['setup', '--index-prefix', prefix, ...argv])
+  const checked = await setup('--check', '--index-profile', 'standard')
+  assert.equal(checked.code, 1, checked.output)
+  assert.match(checked.output, /index_template \S+archive is of another profile in composed_of/)
+  assert.equal((await setup('--index-profile', 'standard')).code, 0)
+  assert.equal(await installedProfile(client, prefix), 'standard')
+  assert.equal((await setup('--check', '--index-profile', 'standard')).code, 0)
+})
+
+test('in the lean profile single fields are mapped by archive@custom', async (t) => {
+  const prefix = indexPrefix(t)
+  const topic = uniqueName('topic')
+  await elasticsearch('PUT', '/_component_template/archive@custom', {
+    template: { mappings: { properties: { value: { properties: { amount: { type: 'double' } } } } } },
+  })
+  t.after(() => elasticsearch('DELETE', '/_component_template/archive@custom', undefined, [400, 404]))
+  const { write } = await openProfile(t, prefix, 'lean')
+  await write(batchOf(topic, [order(1, 2.5, 'a')]))
+  const { fields } = await elasticsearch<{ fields: Record<string, Record<string, unknown>> }>(
+    'GET',
+    `/${prefix}order-*/_field_caps?fields=value.amount,value.count`,
+  )
+  assert.deepEqual(Object.keys(fields['value.amount']!), ['double'])
+  assert.deepEqual(Object.keys(fields['value.count']!), ['long'])
+})
