@@ -169,7 +169,7 @@ export const bulkOptions = {
   templates: flag({ default: true, explanation: 'Do not install index templates at the start.' }),
   indexProfile: oneOf(['standard', 'lean'], {
     explanation:
-      'How values are mapped in indices made from now on: standard indexes every field; lean indexes none, which spares the engine half of its work, and reads the values when they are searched. Not given: as it is on the cluster, standard on a new one.',
+      'How values are mapped in indices made from now on: standard indexes every field; lean none, only type, time, key and position, which spares the engine half of its work. Not given: as it is on the cluster, standard on a new one.',
   }),
   bulkBytes: bytes({ default: '5MB', min: 1024, explanation: 'Size of a bulk request.' }),
   bulkConcurrency: integer({

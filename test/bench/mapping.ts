@@ -50,11 +50,9 @@ const variants: readonly { readonly name: string; readonly mappings: () => Mappi
   { name: 'standard: keyword and words', mappings: () => shipped('standard') },
   { name: 'keyword and words without positions', mappings: () => dynamic(words({ index_options: 'docs' })) },
   { name: 'keyword', mappings: () => dynamic({}) },
-  { name: 'lean: fields at query time', mappings: () => shipped('lean') },
-  {
-    name: 'envelope alone',
-    mappings: () => ({ dynamic: false, properties: { value: { type: 'object', enabled: false } } }),
-  },
+  // Measured to know what it would bring; not shipped: one deeply nested value ends the server's process (see docs/elasticsearch.md).
+  { name: 'fields at query time', mappings: () => ({ dynamic: false, properties: { value: { dynamic: 'runtime' } } }) },
+  { name: 'lean: envelope alone', mappings: () => shipped('lean') },
 ]
 
 /** What a round found about a variant besides the run itself. */

@@ -202,9 +202,11 @@ for (const profile of indexProfiles) {
             objects.map((object) => object.type),
             ['index-pattern', 'search', 'dashboard'],
           )
-          assert.ok((await checkPanels(objects[2]!, objects)) >= 10, type)
+          assert.ok((await checkPanels(objects[2]!, objects)) >= (profile === 'standard' ? 10 : 1), type)
           titles.push(panelSearches(objects[2]!, objects).map(({ panel }) => panel))
         }
+        // Without indexed fields there is nothing to choose from but the envelope.
+        if (profile === 'lean') return
         const has = (i: number, panel: string) => titles[i]!.includes(panel)
         assert.ok(has(0, 'top-value.status') && has(0, 'distribution-value.amount') && !has(0, 'top-value.route'))
         assert.ok(has(1, 'top-value.route') && has(1, 'distribution-value.latency_ms') && !has(1, 'top-value.site'))
