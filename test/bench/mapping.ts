@@ -50,7 +50,7 @@ const variants: readonly { readonly name: string; readonly mappings: () => Mappi
   { name: 'standard: keyword and words', mappings: () => shipped('standard') },
   { name: 'keyword and words without positions', mappings: () => dynamic(words({ index_options: 'docs' })) },
   { name: 'keyword', mappings: () => dynamic({}) },
-  // Measured to know what it would bring; not shipped: one deeply nested value ends the server's process (see docs/elasticsearch.md).
+  // Measured to know what it would bring; not shipped: one deeply nested value can end the server's process (see docs/elasticsearch.md).
   {
     name: 'fields at query time',
     mappings: () => ({ dynamic: false, properties: { value: { type: 'object', dynamic: 'runtime' } } }),
