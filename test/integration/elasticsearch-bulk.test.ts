@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { getEventListeners } from 'node:events'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Elasticsearch } from '../../src/elasticsearch/client.ts'
@@ -249,6 +250,28 @@ test('thousands of requests leave no listener on the signal that they share', as
     assert.equal(await client.bulk(body, 1, { timeoutMs: 1000, signal }), undefined)
   }
   assert.ok(getEventListeners(signal, 'abort').length <= 1)
+})
+
+test('a large request that fails does not hold the process up: heartbeats have to go on', async (t) => {
+  const server = await standIn(t)
+  const client = new Elasticsearch({ nodes: [server.url], compression: false, requestTimeoutMs: 1000 })
+  t.after(() => client.close())
+  await client.detect()
+  const troubles: readonly (readonly [Trouble, RegExp])[] = [
+    [() => new Promise<boolean>(() => {}), /no answer in time/],
+    [(_, response) => json(response, 429, errorBody(429, 'es_rejected_execution_exception', 'full')), /\(429\): full/],
+    [(_, response) => !response.destroy().writable, /other side closed|socket hang up|ECONNRESET/],
+  ]
+  const body = Buffer.alloc(5e6, '{"create":{"_index":"i","_id":"1"}}\n{}\n')
+  const loop = monitorEventLoopDelay()
+  loop.enable()
+  for (const [trouble, message] of troubles) {
+    server.intercept = (request, response) => (request.path === '/_bulk' ? trouble(request, response) : false)
+    await assert.rejects(client.bulk(body, 1, { timeoutMs: 1000, signal: new AbortController().signal }), message)
+  }
+  loop.disable()
+  // Without any trouble it is some 100 ms; where the client copies the request into its error, half a minute.
+  assert.ok(loop.max < 5e9, `the event loop stood still for ${Math.round(loop.max / 1e6)} ms`)
 })
 
 test('of two nodes one is dead: it starts, and every document is stored', async (t) => {
