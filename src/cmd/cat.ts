@@ -3,7 +3,9 @@ import { join, resolve } from 'node:path'
 import { ArchiverError } from '../errors.ts'
 import { CommitLog, listPartitions, requireArchive } from '../files/catalog.ts'
 import { findOffset, readLines } from '../files/lines.ts'
+import type { Manifest } from '../files/manifest.ts'
 import { readPruned } from '../files/pruned.ts'
+import { isGone } from '../files/reader.ts'
 import { isSelected, type Selection } from '../files/selection.ts'
 import { decodeLine, valueOfLine } from '../line.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
@@ -13,6 +15,8 @@ import { type Condition, parseCondition } from './where.ts'
 
 const lf = Buffer.from('\n')
 const chunkBytes = 64 * 1024
+/** How often a record is looked for again whose file was merged meanwhile. */
+const mostTries = 5
 
 /** The selection that the options of a command describe. */
 export function selectionOf(options: {
@@ -61,7 +65,7 @@ async function printSelected(
 }
 
 /**
- * Finds a record by the names of manifests and files; of the files of its flush only those are read whose names say that they may hold it.
+ * Finds a record by the names of manifests and files; of the files of its manifest only those are read whose names say that they may hold it.
  * @throws ArchiverError `NOT_FOUND`, with why it is not there; `USAGE` where it is not said which partition is meant.
  */
 export async function lineOf(root: string, offset: number, selection: Selection): Promise<Buffer> {
@@ -75,18 +79,32 @@ export async function lineOf(root: string, offset: number, selection: Selection)
   const [tp] = candidates
   if (tp === undefined) throw new ArchiverError('NOT_FOUND', 'the archive holds no such topic and partition')
   const log = await CommitLog.open(root, tp)
-  const manifest = await log.covering(offset)
-  const paths = manifest?.files.filter(({ first, last }) => first <= offset && offset <= last).map(({ path }) => path)
-  const line = await findOffset(
-    (paths ?? []).map((path) => join(root, path)),
-    offset,
-  )
+  const { manifest, line } = await lineIn(root, log, offset)
   if (line !== undefined) return line
   const gap = manifest?.gaps.find(({ from, next }) => from <= offset && offset < next)
   throw new ArchiverError(
     'NOT_FOUND',
     `${partitionKey(tp)} has no offset ${offset}: ${await whyNot(root, tp, log, gap?.reason)}`,
   )
+}
+
+async function lineIn(
+  root: string,
+  log: CommitLog,
+  offset: number,
+): Promise<{ readonly manifest: Manifest | undefined; readonly line: Buffer | undefined }> {
+  for (let tries = 0; ; tries++) {
+    const manifest = await log.covering(offset)
+    const files = manifest?.files.filter(({ first, last }) => first <= offset && offset <= last) ?? []
+    const paths = files.map(({ path }) => join(root, path))
+    try {
+      return { manifest, line: await findOffset(paths, offset) }
+    } catch (error) {
+      // Merged into another one since the manifest was read?
+      if (!isGone(error) || tries === mostTries) throw error
+      await log.refresh()
+    }
+  }
 }
 
 async function whyNot(root: string, tp: TopicPartition, log: CommitLog, reason: string | undefined): Promise<string> {

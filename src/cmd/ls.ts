@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { CommitLog, hourOfFile, listPartitions, requireArchive, typeOf } from '../files/catalog.ts'
 import type { ManifestFile } from '../files/manifest.ts'
 import { isPruned, readPruned } from '../files/pruned.ts'
-import { isSelected, mayHold } from '../files/selection.ts'
+import { isSelected, mayHold, type Selection } from '../files/selection.ts'
 import { partitionKey, type TopicPartition, unknownHour } from '../record.ts'
 import type { LsOptions } from './archive-options.ts'
 import { selectionOf } from './cat.ts'
@@ -34,26 +34,62 @@ export async function ls(options: LsOptions): Promise<void> {
   const selection = selectionOf(options)
   for (const tp of await listPartitions(root)) {
     if (!isSelected(selection, tp)) continue
-    const pruned = await readPruned(root, tp)
-    for await (const manifest of (await CommitLog.open(root, tp)).manifests()) {
-      if ('error' in manifest) throw manifest.error
-      for (const file of manifest.files) {
-        if (!mayHold(selection, tp, file) || isPruned(pruned.files, manifest, file)) continue
-        const name = nameOf(options.by, tp, file)
-        let holding = holdings.get(name)
-        if (holding === undefined) {
-          holding = newHolding(name)
-          holdings.set(name, holding)
-        }
-        add(holding, file, options.by === 'partition' || options.by === 'file')
-        add(total, file, false)
-      }
+    for (const one of await holdingsOf(root, tp, options.by, selection)) {
+      const holding = holdings.get(one.name)
+      if (holding === undefined) holdings.set(one.name, one)
+      else add(holding, one)
+      add(total, one)
     }
   }
+  total.first_offset = undefined
+  total.last_offset = undefined
   const sorted = [...holdings.values()].sort((a, b) => compareNames(a.name, b.name))
   process.stdout.write(
     options.json ? sorted.map((one) => `${JSON.stringify(one)}\n`).join('') : `${print(options.by, sorted, total)}\n`,
   )
+}
+
+/** What one topic-partition holds. Begun anew where a compaction takes the place of manifests that were read already. */
+async function holdingsOf(
+  root: string,
+  tp: TopicPartition,
+  by: Grouping,
+  selection: Selection,
+): Promise<Iterable<Holding>> {
+  const pruned = await readPruned(root, tp)
+  for (;;) {
+    const holdings = new Map<string, Holding>()
+    let isWhole = true
+    for await (const manifest of (await CommitLog.open(root, tp)).manifests()) {
+      if ('error' in manifest) throw manifest.error
+      if (manifest.isPart === true) {
+        isWhole = false
+        break
+      }
+      for (const file of manifest.files) {
+        if (!mayHold(selection, tp, file) || isPruned(pruned.files, file)) continue
+        const name = nameOf(by, tp, file)
+        const holding = holdings.get(name) ?? newHolding(name)
+        holdings.set(name, holding)
+        add(holding, holdingOf(name, file, by === 'partition' || by === 'file'))
+      }
+    }
+    if (isWhole) return holdings.values()
+  }
+}
+
+function holdingOf(name: string, file: ManifestFile, withOffsets: boolean): Holding {
+  return {
+    name,
+    files: 1,
+    records: file.records,
+    bytes: file.bytes,
+    line_bytes: file.line_bytes,
+    first_timestamp: file.min_timestamp,
+    last_timestamp: file.max_timestamp,
+    first_offset: withOffsets ? file.first : undefined,
+    last_offset: withOffsets ? file.last : undefined,
+  }
 }
 
 function newHolding(name: string): Holding {
@@ -89,16 +125,16 @@ function timeOf(file: ManifestFile): string {
   return hourOfFile(file) === unknownHour ? 'unknown' : new Date(file.min_timestamp).toISOString()
 }
 
-function add(holding: Holding, file: ManifestFile, withOffsets: boolean): void {
-  holding.files++
-  holding.records += file.records
-  holding.bytes += file.bytes
-  holding.line_bytes += file.line_bytes
-  holding.first_timestamp = Math.min(holding.first_timestamp, file.min_timestamp)
-  holding.last_timestamp = Math.max(holding.last_timestamp, file.max_timestamp)
-  if (!withOffsets) return
-  holding.first_offset = Math.min(holding.first_offset ?? file.first, file.first)
-  holding.last_offset = Math.max(holding.last_offset ?? file.last, file.last)
+function add(holding: Holding, more: Holding): void {
+  holding.files += more.files
+  holding.records += more.records
+  holding.bytes += more.bytes
+  holding.line_bytes += more.line_bytes
+  holding.first_timestamp = Math.min(holding.first_timestamp, more.first_timestamp)
+  holding.last_timestamp = Math.max(holding.last_timestamp, more.last_timestamp)
+  if (more.first_offset === undefined || more.last_offset === undefined) return
+  holding.first_offset = Math.min(holding.first_offset ?? more.first_offset, more.first_offset)
+  holding.last_offset = Math.max(holding.last_offset ?? more.last_offset, more.last_offset)
 }
 
 const byNumbers = new Intl.Collator('en', { numeric: true })

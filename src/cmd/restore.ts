@@ -129,13 +129,13 @@ async function feed(
   await sink.open(tp)
   const writes = new Set<Promise<void>>()
   let failure: unknown
-  for await (const { files } of selectedFiles(root, tp, selection)) {
+  for await (const { log, files } of selectedFiles(root, tp, selection)) {
     for (const file of files) {
       if (await presence.isWhole(file)) {
         account.present += file.records
         continue
       }
-      for await (const batch of batchesOf(root, tp, file, selection)) {
+      for await (const batch of batchesOf(root, log, file, selection)) {
         while (sink.pressure(tp) >= 1) {
           progress(tp, sink.waiting)
           await room.wait(signal)
@@ -276,8 +276,8 @@ async function restoreToKafka(job: Restore): Promise<void> {
 
 async function send(job: Restore, restorer: KafkaRestorer, tp: TopicPartition, target: string): Promise<void> {
   const { root, selection, signal, account, progress } = job
-  for await (const { files } of selectedFiles(root, tp, selection)) {
-    for await (const line of linesByOffset(root, tp, files, selection)) {
+  for await (const selected of selectedFiles(root, tp, selection)) {
+    for await (const line of linesByOffset(root, selected, selection)) {
       const full = restorer.add(target, decodeLine(line))
       account.records++
       if (full === undefined) continue

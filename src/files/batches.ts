@@ -1,41 +1,69 @@
 import { join } from 'node:path'
 import { hourOf, LineHead } from '../line.ts'
 import type { RecordBatch, TopicPartition } from '../record.ts'
-import { CommitLog, typeOf } from './catalog.ts'
-import type { Manifest, ManifestFile } from './manifest.ts'
+import { CommitLog, isSlice, typeOf } from './catalog.ts'
+import type { ManifestFile } from './manifest.ts'
 import { isPruned, readPruned } from './pruned.ts'
-import { readBlocks } from './reader.ts'
+import { isGone, readBlocks } from './reader.ts'
 import { mayHold, type Selection } from './selection.ts'
 
 const LF = 0x0a
 
-/** The files of a partition that may hold what is selected, flush by flush. @throws ArchiverError `MANIFEST_INVALID` */
+/** What is selected of the files of one manifest. */
+export interface SelectedFiles {
+  readonly log: CommitLog
+  /** In the order of their first offsets. */
+  readonly files: readonly ManifestFile[]
+}
+
+/** The files of a partition that may hold what is selected, manifest by manifest. @throws ArchiverError `MANIFEST_INVALID` */
 export async function* selectedFiles(
   root: string,
   tp: TopicPartition,
   selection: Selection,
-): AsyncGenerator<{ readonly manifest: Manifest; readonly files: readonly ManifestFile[] }> {
+): AsyncGenerator<SelectedFiles> {
   const pruned = await readPruned(root, tp)
-  for await (const manifest of (await CommitLog.open(root, tp)).manifests()) {
+  const log = await CommitLog.open(root, tp)
+  for await (const manifest of log.manifests()) {
     if ('error' in manifest) throw manifest.error
-    const files = manifest.files.filter(
-      (file) => mayHold(selection, tp, file) && !isPruned(pruned.files, manifest, file),
-    )
-    if (files.length > 0) yield { manifest, files }
+    const files = manifest.files.filter((file) => mayHold(selection, tp, file) && !isPruned(pruned.files, file))
+    if (files.length > 0) yield { log, files: files.sort((a, b) => a.first - b.first) }
   }
 }
 
-/** The selected records of a file as batches, as a sink gets them from Kafka. Offsets between its records are in other files. */
+/**
+ * The selected records of a file as batches, as a sink gets them from Kafka. Offsets between its records are in other files. Where the
+ * file was merged into another one meanwhile, its records come from that one.
+ */
 export async function* batchesOf(
   root: string,
-  tp: TopicPartition,
+  log: CommitLog,
   file: ManifestFile,
   { from, to }: Selection,
 ): AsyncGenerator<RecordBatch> {
-  const isWhole = (from === undefined || file.min_timestamp >= from) && (to === undefined || file.max_timestamp < to)
-  for await (const block of readBlocks(join(root, file.path))) {
-    const batch = batchOf(tp, file, isWhole ? block : linesBetween(block, from, to))
+  const isInTime = (from === undefined || file.min_timestamp >= from) && (to === undefined || file.max_timestamp < to)
+  for await (const { block, isSlice } of blocksOf(root, log, file)) {
+    const batch = batchOf(log.tp, file, isInTime && !isSlice ? block : linesBetween(block, file, from, to))
     if (batch.count > 0) yield batch
+  }
+}
+
+async function* blocksOf(
+  root: string,
+  log: CommitLog,
+  file: ManifestFile,
+): AsyncGenerator<{ readonly block: Buffer; readonly isSlice: boolean }> {
+  let path = file.path
+  for (;;) {
+    try {
+      const holdsMore = path !== file.path || isSlice(file)
+      for await (const block of readBlocks(join(root, path))) yield { block, isSlice: holdsMore }
+      return
+    } catch (error) {
+      const replacement = isGone(error) ? await log.replacementOf({ ...file, path }) : undefined
+      if (replacement === undefined) throw error
+      path = replacement.path
+    }
   }
 }
 
@@ -68,14 +96,21 @@ function batchOf({ topic, partition }: TopicPartition, file: ManifestFile, lines
   }
 }
 
-function linesBetween(block: Buffer, from: number | undefined, to: number | undefined): Buffer {
+/** The lines of a block whose offsets are those of the entry of a file, and whose timestamps are between two. */
+function linesBetween(
+  block: Buffer,
+  { first, last }: ManifestFile,
+  from: number | undefined,
+  to: number | undefined,
+): Buffer {
   const kept: Buffer[] = []
   const head = new LineHead()
   for (let start = 0, end = 0; start < block.length; start = end) {
     end = block.indexOf(LF, start) + 1
     head.read(block, start)
-    const isKept = (from === undefined || head.timestamp >= from) && (to === undefined || head.timestamp < to)
-    if (isKept) kept.push(block.subarray(start, end))
+    const isMeant = first <= head.offset && head.offset <= last
+    const isInTime = (from === undefined || head.timestamp >= from) && (to === undefined || head.timestamp < to)
+    if (isMeant && isInTime) kept.push(block.subarray(start, end))
   }
   return Buffer.concat(kept)
 }
@@ -87,26 +122,30 @@ interface Cursor {
   at: number
 }
 
-/** Files of one flush whose lines all fit here are read whole, so that a flush of thousands of files does not keep each of them open. */
+/** Files whose lines all fit here are read whole, so that a flush of thousands of files does not keep each of them open. */
 const smallFileBytes = 2 ** 20
 
 /**
- * The selected lines of the files of one flush in the order of their offsets, as Kafka had them, without their LF. Memory holds a member of
- * each file: less than the flush was.
+ * The selected lines of the files of one manifest in the order of their offsets, as Kafka had them, without their LF. A file is opened when
+ * the offsets come to it: memory holds a member of each file that has a part in the same stretch of offsets.
  */
 export async function* linesByOffset(
   root: string,
-  tp: TopicPartition,
-  files: readonly ManifestFile[],
+  { log, files }: SelectedFiles,
   selection: Selection,
 ): AsyncGenerator<Buffer> {
   const heap: Cursor[] = []
-  for (const file of files) {
-    const batches = batchesOf(root, tp, file, selection)
-    const cursor = await cursorOf(file.line_bytes <= smallFileBytes ? await readWhole(batches) : batches)
-    if (cursor !== undefined) pushCursor(heap, cursor)
+  const closed = [...files]
+  const openDue = async () => {
+    while (closed.length > 0 && (heap.length === 0 || closed[0]!.first <= offsetOf(heap[0]!))) {
+      const file = closed.shift()!
+      const batches = batchesOf(root, log, file, selection)
+      const cursor = await cursorOf(file.line_bytes <= smallFileBytes ? await readWhole(batches) : batches)
+      if (cursor !== undefined) pushCursor(heap, cursor)
+    }
   }
   try {
+    await openDue()
     for (let cursor = heap[0]; cursor !== undefined; cursor = heap[0]) {
       const { batch, at } = cursor
       yield batch.lines.subarray(at === 0 ? 0 : batch.ends[at - 1]!, batch.ends[at]! - 1)
@@ -116,6 +155,7 @@ export async function* linesByOffset(
         if (heap.length > 0) heap[0] = last
       }
       sinkDown(heap)
+      if (closed.length > 0) await openDue()
     }
   } finally {
     for (const { batches } of heap) await batches.return(undefined)

@@ -1,15 +1,18 @@
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { ArchiverError, systemCode } from '../errors.ts'
 import { hourOf } from '../line.ts'
 import { malformedType, partitionKey, type RecordType, type TopicPartition, untypedType } from '../record.ts'
 import { readIdentity } from './archive.ts'
-import { listManifests, type Manifest, type ManifestFile, readManifest, readOrigin } from './manifest.ts'
-import { manifestsDirectory } from './path.ts'
+import { type KnownHeads, type LogEntry, type LogListing, listLog } from './log-listing.ts'
+import { type Manifest, type ManifestFile, readManifest, readOrigin } from './manifest.ts'
+import { manifestsDirectory, parseDataFileName } from './path.ts'
 
 /** Manifests that are read at once, ahead of who goes through them. */
 const manifestsAhead = 16
+/** Manifests that are kept for who asks again, and the files that they list together. */
 const rememberedManifests = 64
+const rememberedFiles = 20_000
 
 /** @throws ArchiverError `ARCHIVE_MISMATCH` where the directory is no archive. */
 export async function requireArchive(root: string): Promise<void> {
@@ -57,105 +60,197 @@ export function hourOfFile(file: ManifestFile): number {
   return hourOf(file.min_timestamp)
 }
 
-/** The commit log of one topic-partition, to read: manifests in order, and the one that covers an offset. */
+/** A manifest as readers get it. */
+export interface LoggedManifest extends Manifest {
+  /**
+   * True where it took the place of manifests of which some had been read already: it begins where those ended, and a file of it may begin
+   * earlier than its `first` says (see `isSlice`). The number of its records is not known then.
+   */
+  readonly isPart?: boolean
+}
+
+/** True where only the offsets `first` to `last` of a data file are meant, and it holds more than those. */
+export function isSlice(file: ManifestFile): boolean {
+  const name = parseDataFileName(file.path.slice(file.path.lastIndexOf('/') + 1))
+  return name !== undefined && (name.first !== file.first || name.last !== file.last)
+}
+
+const mostTries = 20
+
+/**
+ * The commit log of one topic-partition, to read: manifests in order, and the one that covers an offset.
+ *
+ * A compaction may replace manifests and files while they are read. A manifest that is gone is looked up again by its offsets; for a
+ * file that is gone, `replacementOf` finds the one that has its records.
+ */
 export class CommitLog {
   readonly tp: TopicPartition
   readonly #root: string
-  readonly #remembered = new Map<number, Manifest>()
-  #froms: readonly number[]
+  readonly #known: KnownHeads
+  readonly #remembered = new Map<string, Manifest>()
+  #rememberedFiles = 0
+  #entries: readonly LogEntry[]
   /** Where archiving began; undefined where `origin.json` is gone. */
   readonly origin: number | undefined
 
-  private constructor(root: string, tp: TopicPartition, origin: number | undefined, froms: readonly number[]) {
+  private constructor(
+    root: string,
+    tp: TopicPartition,
+    origin: number | undefined,
+    known: KnownHeads,
+    listing: LogListing,
+  ) {
     this.#root = root
     this.tp = tp
     this.origin = origin
-    this.#froms = froms
+    this.#known = known
+    this.#entries = listing.entries
   }
 
   /** @throws ArchiverError `MANIFEST_INVALID` */
   static async open(root: string, tp: TopicPartition): Promise<CommitLog> {
     const origin = await readOrigin(root, tp)
-    return new CommitLog(root, tp, origin?.offset, await listManifests(root, tp))
+    const known: KnownHeads = new Map()
+    return new CommitLog(root, tp, origin?.offset, known, await listLog(root, tp, known))
   }
 
-  /** Offsets at which manifests begin, in ascending order. */
-  get froms(): readonly number[] {
-    return this.#froms
+  /** The manifests in force, in ascending order. */
+  get entries(): readonly LogEntry[] {
+    return this.#entries
   }
 
-  /** Looks again what is there: a worker may have committed meanwhile. */
+  /** Looks again what is there: a worker may have committed, or compacted, meanwhile. */
   async refresh(): Promise<void> {
-    this.#froms = await listManifests(this.#root, this.tp)
+    this.#entries = (await listLog(this.#root, this.tp, this.#known)).entries
   }
 
-  /**
-   * The manifest that begins at `from`.
-   * @throws ArchiverError `MANIFEST_INVALID`, also where it is gone.
-   */
-  async manifest(from: number): Promise<Manifest> {
-    const known = this.#remembered.get(from)
-    if (known !== undefined) return known
-    const manifest = await readManifest(this.#root, this.tp, from)
-    if (manifest === undefined) {
-      throw new ArchiverError(
-        'MANIFEST_INVALID',
-        `${partitionKey(this.tp)}: manifest ${from} vanished while it was read`,
-      )
+  /** @returns undefined where it is gone. @throws ArchiverError `MANIFEST_INVALID` */
+  async #read({ from, compacted }: LogEntry): Promise<Manifest | undefined> {
+    const key = `${from}/${compacted?.generation}`
+    const remembered = this.#remembered.get(key)
+    if (remembered !== undefined) return remembered
+    const manifest = await readManifest(this.#root, this.tp, from, compacted?.generation)
+    if (manifest === undefined) return undefined
+    this.#remembered.set(key, manifest)
+    this.#rememberedFiles += manifest.files.length
+    for (const [oldest, { files }] of this.#remembered) {
+      const isEnough = this.#remembered.size <= rememberedManifests && this.#rememberedFiles <= rememberedFiles
+      if (isEnough || oldest === key) break
+      this.#remembered.delete(oldest)
+      this.#rememberedFiles -= files.length
     }
-    const [oldest] = this.#remembered.keys()
-    if (this.#remembered.size >= rememberedManifests && oldest !== undefined) this.#remembered.delete(oldest)
-    this.#remembered.set(from, manifest)
     return manifest
   }
 
   /** All manifests in order, read a few ahead; one that cannot be read comes as its error. */
-  async *manifests(): AsyncGenerator<Manifest | { readonly from: number; readonly error: unknown }> {
-    const reading: Promise<Manifest | { from: number; error: unknown }>[] = []
-    const froms = this.#froms
-    for (let i = 0; i < froms.length + manifestsAhead; i++) {
-      const from = froms[i]
-      if (from !== undefined) reading.push(this.manifest(from).catch((error: unknown) => ({ from, error })))
-      if (i >= manifestsAhead || i >= froms.length) {
-        const first = reading.shift()
-        if (first === undefined) return
-        yield await first
+  async *manifests(): AsyncGenerator<LoggedManifest | { readonly from: number; readonly error: unknown }> {
+    const reading = new Map<LogEntry, Promise<Manifest | undefined | { from: number; error: unknown }>>()
+    /** The next one begins behind this … */
+    let given = -1
+    /** … and exactly here, if nothing is missing. */
+    let position: number | undefined
+    for (let tries = 0; ; ) {
+      const first = this.#entries.findIndex(({ from }) => from > given)
+      const entry = this.#entries[first]
+      if (entry === undefined) return
+      const ahead = new Set(this.#entries.slice(first, first + manifestsAhead))
+      for (const known of reading.keys()) if (!ahead.has(known)) reading.delete(known)
+      for (const next of ahead) {
+        if (!reading.has(next)) {
+          reading.set(
+            next,
+            this.#read(next).catch((error: unknown) => ({ from: next.from, error })),
+          )
+        }
+        // These may be a hundred times as large.
+        if (next.compacted !== undefined) break
       }
+      let manifest: LoggedManifest | undefined | { from: number; error: unknown } = await reading.get(entry)
+      reading.delete(entry)
+      const isHole = position !== undefined && entry.from > position
+      if (manifest === undefined || (isHole && tries === 0)) {
+        if (tries++ === mostTries) throw this.#vanished(entry.from)
+        await this.refresh()
+        reading.clear()
+        const over =
+          position === undefined ? undefined : this.#entries.find((candidate) => isInside(candidate, position))
+        if (over === undefined) continue
+        manifest = await this.#read(over).catch((error: unknown) => ({ from: over.from, error }))
+        if (manifest === undefined) continue
+        if (!('error' in manifest)) manifest = partFrom(position!, manifest)
+      }
+      tries = 0
+      yield manifest
+      const isRead = !('error' in manifest)
+      position = isRead ? (manifest as Manifest).next : undefined
+      given = isRead && (manifest as LoggedManifest).isPart === true ? position! - 1 : manifest.from
     }
+  }
+
+  #vanished(from: number): ArchiverError {
+    return new ArchiverError(
+      'MANIFEST_INVALID',
+      `${partitionKey(this.tp)}: manifest ${from} vanished while it was read`,
+    )
   }
 
   /** The manifest whose range would hold an offset; undefined before the first and behind the last. */
   async covering(offset: number): Promise<Manifest | undefined> {
-    let low = 0
-    let high = this.#froms.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (this.#froms[middle]! <= offset) low = middle + 1
-      else high = middle
+    for (let tries = 0; tries < mostTries; tries++) {
+      let low = 0
+      let high = this.#entries.length
+      while (low < high) {
+        const middle = (low + high) >> 1
+        if (this.#entries[middle]!.from <= offset) low = middle + 1
+        else high = middle
+      }
+      const entry = this.#entries[low - 1]
+      if (entry === undefined) return undefined
+      const manifest = await this.#read(entry)
+      if (manifest !== undefined) return offset < manifest.next ? manifest : undefined
+      await this.refresh()
     }
-    const from = this.#froms[low - 1]
-    if (from === undefined) return undefined
-    const manifest = await this.manifest(from)
-    return offset < manifest.next ? manifest : undefined
+    throw this.#vanished(offset)
+  }
+
+  /** The file that has the records of one that is gone, because they were merged; undefined where none says so. */
+  async replacementOf(file: ManifestFile): Promise<ManifestFile | undefined> {
+    await this.refresh()
+    const manifest = await this.covering(file.first)
+    return manifest?.files.find(
+      ({ path, first, last }) =>
+        path !== file.path && dirname(path) === dirname(file.path) && first <= file.first && file.last <= last,
+    )
   }
 
   /** The position behind the last manifest. */
   async next(): Promise<number | undefined> {
-    const last = this.#froms.at(-1)
-    return last === undefined ? this.origin : (await this.manifest(last)).next
+    for (let tries = 0; tries < mostTries; tries++) {
+      const last = this.#entries.at(-1)
+      if (last === undefined) return this.origin
+      const next = last.compacted?.next ?? (await this.#read(last))?.next
+      if (next !== undefined) return next
+      await this.refresh()
+    }
+    throw this.#vanished(this.#entries.at(-1)?.from ?? 0)
   }
 }
 
-/** Every data file of some partitions as manifests list them. @throws ArchiverError `MANIFEST_INVALID` */
-export async function* filesOf(
-  root: string,
-  partitions: readonly TopicPartition[],
-): AsyncGenerator<{ readonly tp: TopicPartition; readonly file: ManifestFile }> {
-  for (const tp of partitions) {
-    const log = await CommitLog.open(root, tp)
-    for await (const manifest of log.manifests()) {
-      if ('error' in manifest) throw manifest.error
-      for (const file of manifest.files) yield { tp, file }
-    }
+function isInside({ compacted }: LogEntry, position: number | undefined): boolean {
+  return compacted !== undefined && position !== undefined && compacted.from < position && position < compacted.next
+}
+
+/** What a manifest says of the offsets from `position` on, for who has read what is before. */
+function partFrom(position: number, manifest: Manifest): LoggedManifest {
+  return {
+    ...manifest,
+    from: position,
+    files: manifest.files
+      .filter(({ last }) => last >= position)
+      .map((file) => (file.first >= position ? file : { ...file, first: position })),
+    gaps: manifest.gaps
+      .filter(({ next }) => next > position)
+      .map((gap) => ({ ...gap, from: Math.max(gap.from, position) })),
+    isPart: true,
   }
 }

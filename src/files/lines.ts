@@ -1,10 +1,12 @@
 import { LineHead } from '../line.ts'
-import { readBlocks, readBlocksBackwards } from './reader.ts'
-import { type Hour, hoursOf, type Selection, streamsOf } from './selection.ts'
+import { isGone, readBlocks, readBlocksBackwards } from './reader.ts'
+import { type Hour, hoursOf, listStream, type Selection, type StreamFile, streamsOf } from './selection.ts'
 
 const LF = 0x0a
 /** Streams that are read side by side, so that their records come in order of time; more of them come one after another. */
 const mostStreams = 64
+/** How often in a row a stream is listed anew because a file of it is gone. */
+const mostTries = 5
 
 export type Order = 'oldest' | 'newest'
 
@@ -26,7 +28,7 @@ export async function* readLines(root: string, selection: Selection, order: Orde
 }
 
 async function* linesOfHour(root: string, hour: Hour, selection: Selection, order: Order): AsyncGenerator<LineAt> {
-  const streams = (await streamsOf(root, hour, selection)).map((paths) => new LineStream(paths, selection, order))
+  const streams = (await streamsOf(root, hour, selection)).map((files) => new LineStream(files, selection, order))
   try {
     if (streams.length > mostStreams) for (const stream of streams) yield* merged([stream], order)
     else yield* merged(streams, order)
@@ -52,9 +54,12 @@ async function* merged(streams: readonly LineStream[], order: Order): AsyncGener
   }
 }
 
-/** The lines of some files one after another, forwards or backwards. */
+/**
+ * The lines of some files one after another, forwards or backwards. Where one of them was merged into another meanwhile, it goes on in that
+ * one, behind the last offset.
+ */
 class LineStream {
-  readonly #paths: string[]
+  #files: StreamFile[]
   readonly #selection: Selection
   readonly #order: Order
   readonly #head = new LineHead()
@@ -65,9 +70,12 @@ class LineStream {
   #at = 0
   current: LineAt | undefined
   timestamp = Number.NaN
+  /** The last one that was looked at. */
+  #offset: number | undefined
+  #tries = 0
 
-  constructor(paths: readonly string[], selection: Selection, order: Order) {
-    this.#paths = order === 'newest' ? [...paths].reverse() : [...paths]
+  constructor(files: readonly StreamFile[], selection: Selection, order: Order) {
+    this.#files = order === 'newest' ? files.toReversed() : [...files]
     this.#selection = selection
     this.#order = order
   }
@@ -79,7 +87,9 @@ class LineStream {
     while (this.#at < this.#starts.length) {
       const start = this.#starts[this.#at++]!
       this.#head.read(this.#block, start)
-      const { timestamp } = this.#head
+      const { timestamp, offset } = this.#head
+      if (!this.#isAhead(offset)) continue
+      this.#offset = offset
       if ((from !== undefined && timestamp < from) || (to !== undefined && timestamp >= to)) continue
       this.timestamp = timestamp
       this.current = { block: this.#block, start, end: this.#block.indexOf(LF, start) }
@@ -92,18 +102,44 @@ class LineStream {
     for (;;) {
       this.advance()
       if (this.current !== undefined) return true
-      const next = await this.#blocks?.next()
-      if (next?.done === false) {
-        this.#block = next.value
-        this.#starts = startsOf(next.value)
+      const next = await this.#nextBlock()
+      if (next !== undefined) {
+        this.#block = next
+        this.#starts = startsOf(next)
         if (this.#order === 'newest') this.#starts.reverse()
         this.#at = 0
         continue
       }
-      const path = this.#paths.shift()
-      if (path === undefined) return false
-      this.#blocks = this.#order === 'newest' ? readBlocksBackwards(path) : readBlocks(path)
+      const file = this.#files[0]
+      if (file === undefined) return false
+      this.#blocks = this.#order === 'newest' ? readBlocksBackwards(file.path) : readBlocks(file.path)
     }
+  }
+
+  /** Undefined at the end of a file, and where it was merged into another one, which then comes next. */
+  async #nextBlock(): Promise<Buffer | undefined> {
+    if (this.#blocks === undefined) return undefined
+    try {
+      const next = await this.#blocks.next()
+      if (next.done === false) return next.value
+      this.#files.shift()
+      this.#tries = 0
+    } catch (error) {
+      const [gone] = this.#files
+      if (!isGone(error) || gone === undefined || this.#tries++ === mostTries) throw error
+      const files = await listStream(gone)
+      // A file that prune took has no other in its place.
+      if (!files.some(({ first, last }) => first <= gone.first && gone.last <= last)) throw error
+      if (this.#order === 'newest') files.reverse()
+      this.#files = files.filter(({ first, last }) => this.#isAhead(this.#order === 'newest' ? first : last))
+    }
+    this.#blocks = undefined
+    return undefined
+  }
+
+  #isAhead(offset: number): boolean {
+    if (this.#offset === undefined) return true
+    return this.#order === 'newest' ? offset < this.#offset : offset > this.#offset
   }
 
   async close(): Promise<void> {

@@ -1,13 +1,14 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ArchiverError, messageOf, systemCode } from '../errors.ts'
 import { type Gap, type OffsetRange, partitionKey, type TopicPartition } from '../record.ts'
-import { manifestDirectory, manifestName, originName, parseManifestName } from './path.ts'
+import { type CompactedName, compactedName, manifestDirectory, manifestName, originName } from './path.ts'
 
 /**
  * The commit log of a topic-partition: `origin.json`, then one manifest a flush, each named by the offset that it begins at.
  * A manifest's name is created exclusively, and begins exactly at the `next` of the one before: two workers at the same
- * position contend for the same name, and one loses.
+ * position contend for the same name, and one loses. Old manifests are folded into compacted ones, see `compaction.ts`; which
+ * of them all are in force says `log-listing.ts`.
  */
 
 export const manifestFormat = 1
@@ -31,8 +32,11 @@ export interface ManifestFile {
   /** Kafka's timestamps in ms, lowest and highest. */
   readonly min_timestamp: number
   readonly max_timestamp: number
+  /** The files that were merged into this one by the compaction that wrote this manifest: gone once it is completed. */
+  readonly replaces?: readonly string[]
 }
 
+/** What one flush committed, or, where it has a `generation`, what several did. */
 export interface Manifest extends TopicPartition, OffsetRange {
   readonly format: number
   readonly worker: string
@@ -45,6 +49,19 @@ export interface Manifest extends TopicPartition, OffsetRange {
   readonly omitted_gaps?: number
   /** What the group had committed when this was written; a lower bound for what every sink held. */
   readonly committed?: number
+  /** Of a compacted manifest: of those that begin at the same offset the highest is in force. */
+  readonly generation?: number
+  /** Of a compacted manifest: it is full, no generation follows; the next one begins at its `next`. */
+  readonly closed?: boolean
+  /** Of a compacted manifest: how many of its files wait to become one with others, because their hour has not closed long enough. */
+  readonly unmerged?: number
+}
+
+/** The range of a compacted manifest, and what else is known without reading the list of its files. Never changes. */
+export interface CompactedHead extends OffsetRange, CompactedName {
+  readonly committed: number | undefined
+  readonly closed: boolean
+  readonly unmerged: number
 }
 
 /** Where archiving of a topic-partition began. */
@@ -90,13 +107,28 @@ function isOffset(value: unknown): value is number {
 }
 
 /**
- * The manifest that begins at `from`, or undefined where there is none.
+ * The manifest that begins at `from`, of a flush or, with a generation, compacted; undefined where there is none.
  * @throws ArchiverError `MANIFEST_INVALID`, or the file system's error.
  */
-export async function readManifest(root: string, tp: TopicPartition, from: number): Promise<Manifest | undefined> {
-  const path = join(root, manifestDirectory(tp), manifestName(from))
+export async function readManifest(
+  root: string,
+  tp: TopicPartition,
+  from: number,
+  generation?: number,
+): Promise<Manifest | undefined> {
+  const name = generation === undefined ? manifestName(from) : compactedName({ from, generation })
+  const path = join(root, manifestDirectory(tp), name)
   const read = await readJson(path)
-  if (read === undefined) return undefined
+  return read === undefined ? undefined : checked(path, tp, from, generation, read)
+}
+
+function checked(
+  path: string,
+  tp: TopicPartition,
+  from: number,
+  generation: number | undefined,
+  read: Record<string, unknown>,
+): Manifest {
   const manifest = read as unknown as Manifest
   if (manifest.format !== manifestFormat)
     throw invalid(path, `its format is ${String(read.format)}, known is ${manifestFormat}`)
@@ -106,7 +138,60 @@ export async function readManifest(root: string, tp: TopicPartition, from: numbe
   if (manifest.from !== from || !isOffset(manifest.next) || manifest.next <= from || !Array.isArray(manifest.files)) {
     throw invalid(path, `its range [${manifest.from}, ${manifest.next}) does not fit its name`)
   }
+  if (manifest.generation !== generation) {
+    throw invalid(path, `its generation ${manifest.generation} does not fit its name`)
+  }
   return manifest
+}
+
+/** Where the lists of a compacted manifest begin; the head stands before them. */
+const listsMark = ',\n "gaps": ['
+const headBytes = 4096
+
+/**
+ * The head of a compacted manifest, without reading its list of ten thousand files; undefined where it is gone.
+ * @throws ArchiverError `MANIFEST_INVALID`, or the file system's error.
+ */
+export async function readCompactedHead(
+  root: string,
+  tp: TopicPartition,
+  name: CompactedName,
+): Promise<CompactedHead | undefined> {
+  const path = join(root, manifestDirectory(tp), compactedName(name))
+  const start = await readStart(path)
+  if (start === undefined) return undefined
+  // Where it is not as this program writes it, it is read whole, and that says what is wrong.
+  const read = parseHead(start) ?? (await readJson(path))
+  if (read === undefined) return undefined
+  const { next, committed, closed, unmerged } = checked(path, tp, name.from, name.generation, read)
+  return { ...name, next, committed, closed: closed === true, unmerged: unmerged ?? 0 }
+}
+
+function parseHead(start: string): Record<string, unknown> | undefined {
+  try {
+    const head = JSON.parse(`${start.slice(0, start.indexOf(listsMark))},"gaps":[],"files":[]}`) as Record<
+      string,
+      unknown
+    >
+    return head.next === undefined ? undefined : head
+  } catch {
+    return undefined
+  }
+}
+
+async function readStart(path: string): Promise<string | undefined> {
+  try {
+    const handle = await open(path, 'r')
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(headBytes), 0, headBytes, 0)
+      return buffer.toString('utf8', 0, bytesRead)
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
+  }
 }
 
 /** The origin of a topic-partition, or undefined where archiving has not begun. */
@@ -118,30 +203,19 @@ export async function readOrigin(root: string, tp: TopicPartition): Promise<Orig
   return read as unknown as Origin
 }
 
-/** The offsets at which manifests begin, in ascending order. */
-export async function listManifests(root: string, tp: TopicPartition): Promise<number[]> {
-  let names: string[]
-  try {
-    names = await readdir(join(root, manifestDirectory(tp)))
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return []
-    throw error
-  }
-  const offsets: number[] = []
-  for (const name of names) {
-    const from = parseManifestName(name)
-    if (from !== undefined) offsets.push(from)
-  }
-  return offsets.sort((a, b) => a - b)
-}
+/** A manifest lists no more gaps than this: in a much compacted topic they would be larger than the data. */
+const mostGaps = 1000
 
-/** The last manifest, and how many there are; undefined where nothing was committed yet. */
-export async function readLastManifest(root: string, tp: TopicPartition): Promise<Manifest | undefined> {
-  const last = (await listManifests(root, tp)).at(-1)
-  if (last === undefined) return undefined
-  const manifest = await readManifest(root, tp, last)
-  if (manifest === undefined) {
-    throw new ArchiverError('MANIFEST_INVALID', `${partitionKey(tp)}: manifest ${last} vanished while it was read`)
+/** Gaps in order, neighbours with the same reason joined. Beyond `mostGaps` only those that are a loss are listed. */
+export function describeGaps(gaps: readonly Gap[]): { gaps: readonly Gap[]; omitted_gaps?: number } {
+  const joined: Gap[] = []
+  for (const gap of gaps) {
+    const last = joined.at(-1)
+    const touches = last !== undefined && last.next === gap.from && last.reason === gap.reason
+    if (touches) joined[joined.length - 1] = { ...last, next: gap.next }
+    else joined.push(gap)
   }
-  return manifest
+  if (joined.length <= mostGaps) return { gaps: joined }
+  const losses = joined.filter(({ reason }) => reason !== 'not-delivered')
+  return { gaps: losses, omitted_gaps: joined.length - losses.length }
 }

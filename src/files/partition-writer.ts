@@ -1,34 +1,33 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { ArchiverError, messageOf, systemCode } from '../errors.ts'
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ArchiverError, messageOf } from '../errors.ts'
 import { faultPoint } from '../fault.ts'
 import type { Logger } from '../log.ts'
 import { type Gap, partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
 import { checkMarker } from './archive.ts'
 import { Bucket, type BucketContext } from './bucket.ts'
+import { completeCompaction } from './compaction.ts'
+import { archiveTrouble, linkExclusively, makeDirectory, removeIfThere, syncPath, writeDurably } from './durable.ts'
+import { compactedOver, type KnownHeads, listLog } from './log-listing.ts'
 import {
-  archiveTrouble,
-  linkExclusively,
-  makeDirectory,
-  removeIfThere,
-  renameOnce,
-  syncPath,
-  writeDurably,
-} from './durable.ts'
-import {
+  describeGaps,
   type Manifest,
   type ManifestFile,
   manifestFormat,
   type Origin,
   printManifest,
-  readLastManifest,
   readOrigin,
 } from './manifest.ts'
-import { hourDirectory, manifestDirectory, manifestName, originName, stagingOf } from './path.ts'
-
-/** A manifest lists no more gaps than this: in a much compacted topic they would be larger than the data. */
-const mostGaps = 1000
+import {
+  hourDirectory,
+  manifestDirectory,
+  manifestName,
+  originName,
+  parseCompactionStaging,
+  stagingOf,
+} from './path.ts'
+import { inLanes, isThere, publishFlush, rollForward, tellMissing } from './publish.ts'
 
 /** What the writers of a sink share. */
 export interface WriterContext extends BucketContext {
@@ -73,7 +72,8 @@ export interface LogPosition {
  *
  * 1. The staged files are complete and fsynced.
  * 2. The manifest of the range is written beside them, fsynced, and linked to `<from>.json`. That is the commit point, and the
- *    compare-and-swap: of two workers at the same position, one gets the name.
+ *    compare-and-swap: of two workers at the same position, one gets the name. A compaction frees names; so whoever got one looks
+ *    whether a compacted manifest has its offset. That look cannot come too early: the name was freed after that manifest was there.
  * 3. The staged files are renamed to where readers look. Whoever takes over repeats this step for the last manifest.
  * 4. The range is acknowledged.
  *
@@ -94,6 +94,7 @@ export class PartitionWriter {
   #mayNameStaged = false
   /** What others had staged when this writer opened, until it is removed. */
   #foreign: readonly string[]
+  readonly #compacted: KnownHeads
 
   private constructor(
     context: WriterContext,
@@ -101,6 +102,7 @@ export class PartitionWriter {
     position: number,
     staging: string,
     foreign: readonly string[],
+    compacted: KnownHeads,
   ) {
     this.#context = context
     this.#tp = tp
@@ -108,6 +110,7 @@ export class PartitionWriter {
     this.#position = position
     this.#staging = staging
     this.#foreign = foreign
+    this.#compacted = compacted
   }
 
   /**
@@ -126,15 +129,18 @@ export class PartitionWriter {
       await makeDirectory(context.root, manifestDirectory(tp))
       await makeDirectory(context.root, stagingOf(tp))
       // Before the manifest is read, or it could be staging of a worker that went on from there: see `#removeForeign`.
-      const foreign = await readdir(join(context.root, stagingOf(tp)))
+      const staged = await readdir(join(context.root, stagingOf(tp)))
+      // A compacted manifest may name what a compaction staged; `completeCompaction` knows when that is over.
+      const foreign = staged.filter((name) => parseCompactionStaging(name) === undefined)
       // Never the same name twice, so that a range staged again does not meet what a failed try left.
       const staging = `${stagingOf(tp)}/${context.worker}-${randomBytes(3).toString('hex')}`
       await makeDirectory(context.root, staging)
-      const last = await readLastManifest(context.root, tp)
-      if (last !== undefined) await publish(context, tp, last)
+      const known: KnownHeads = new Map()
+      const last = await rollForward(context, tp, known)
+      await completeOrWarn(context, tp)
       const origin = await readOrCreateOrigin(context, tp, fallback, staging)
       const next = last?.next ?? origin.offset
-      const writer = new PartitionWriter(context, tp, next, staging, foreign)
+      const writer = new PartitionWriter(context, tp, next, staging, foreign, known)
       return { writer, position: { next, origin: origin.offset, committed: last?.committed } }
     } catch (error) {
       throw await archiveTrouble(context.root, error)
@@ -251,7 +257,8 @@ export class PartitionWriter {
     const { root } = this.#context
     try {
       const path = join(root, manifestDirectory(this.#tp), manifestName(from))
-      if (!this.#mayNameStaged && (await isThere(path))) return fenced(this.#tp, from)
+      const isTaken = async () => (await isThere(path)) || (await this.#isCompacted(from))
+      if (!this.#mayNameStaged && (await isTaken())) return fenced(this.#tp, from)
     } catch {
       // The first error says what is wrong.
     }
@@ -304,8 +311,19 @@ export class PartitionWriter {
       throw fenced(tp, range.from)
     }
     faultPoint('files.linked')
-    await publish(this.#context, tp, manifest)
+    if (await this.#isCompacted(range.from)) {
+      // Void from the beginning, whoever saw it.
+      await removeIfThere(path)
+      this.#mayNameStaged = false
+      throw fenced(tp, range.from)
+    }
+    const missing = await publishFlush(this.#context, manifest)
     this.#mayNameStaged = false
+    if (missing.length > 0) {
+      // Where this worker was frozen, others have put the files in place, and merged them since.
+      if (await this.#isCompacted(range.from)) throw fenced(tp, range.from)
+      tellMissing(log, tp, missing)
+    }
     await removeIfThere(beside)
     log.debug(
       {
@@ -320,6 +338,10 @@ export class PartitionWriter {
     )
     flushed(now() - startedAt)
     await this.#removeForeign()
+  }
+
+  async #isCompacted(offset: number): Promise<boolean> {
+    return compactedOver(await listLog(this.#context.root, this.#tp, this.#compacted), offset) !== undefined
   }
 
   /**
@@ -351,80 +373,24 @@ export class PartitionWriter {
   }
 }
 
+/** What a compaction left unfinished does not keep a partition from being archived. */
+async function completeOrWarn(context: WriterContext, tp: TopicPartition): Promise<void> {
+  try {
+    await completeCompaction(context, tp)
+  } catch (error) {
+    context.log.warn(
+      { topic: tp.topic, partition: tp.partition },
+      `${partitionKey(tp)}: an unfinished compaction cannot be completed: ${messageOf(error)}; the next one tries again`,
+    )
+  }
+}
+
 function fenced(tp: TopicPartition, offset: number): ArchiverError {
   return new ArchiverError(
     'FENCED',
     `${partitionKey(tp)}: another worker committed at offset ${offset} first; what was staged here is dropped`,
     { topic: tp.topic, partition: tp.partition, offset },
   )
-}
-
-/** Step 3 of a flush, and of taking over: every file of the manifest under its final name, durably. Idempotent. */
-async function publish(context: WriterContext, tp: TopicPartition, manifest: Manifest): Promise<void> {
-  const { root, onFile, log } = context
-  let first = true
-  await inLanes(manifest.files, (file) =>
-    onFile(async () => {
-      const target = join(root, file.path)
-      try {
-        await renameOnce(join(root, file.staged), target, isThere)
-      } catch (error) {
-        if (systemCode(error) !== 'ENOENT') throw error
-        if (!(await isThere(join(root, file.staged)))) {
-          log.error(
-            { topic: tp.topic, partition: tp.partition, path: file.path },
-            `${file.path} is committed and is not there: somebody removed it; restore it from a copy of the archive`,
-          )
-          return
-        }
-        await makeDirectory(root, dirname(file.path))
-        await renameOnce(join(root, file.staged), target, isThere)
-      }
-      if (first) {
-        first = false
-        faultPoint('files.renamed-one')
-      }
-    }),
-  )
-  faultPoint('files.renamed')
-  const directories = new Set(manifest.files.map(({ path }) => dirname(path)))
-  await inLanes(directories, (directory) =>
-    onFile(async () => {
-      const path = join(root, directory)
-      if (await isThere(path)) await syncPath(path)
-    }),
-  )
-  faultPoint('files.directories-synced')
-}
-
-/** As many at once as are worth it: ten thousand promises that wait for their turn are memory too. */
-const lanes = 32
-
-/** Runs the task for each item, some at once. Rejects with the first failure; what is under way then goes on to its end. */
-async function inLanes<T>(items: Iterable<T>, task: (item: T) => Promise<void>): Promise<void> {
-  const rest = items[Symbol.iterator]()
-  let failed = false
-  const lane = async () => {
-    for (let next = rest.next(); !failed && next.done !== true; next = rest.next()) {
-      try {
-        await task(next.value)
-      } catch (error) {
-        failed = true
-        throw error
-      }
-    }
-  }
-  await Promise.all(Array.from({ length: lanes }, lane))
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false
-    throw error
-  }
 }
 
 /** The origin is created exclusively, before the first record is read; who loses takes the winner's. */
@@ -456,18 +422,4 @@ async function readOrCreateOrigin(
     throw new ArchiverError('ARCHIVE_UNUSABLE', `${partitionKey(tp)}: ${originName} exists and cannot be read`)
   }
   return winner
-}
-
-/** Gaps in order, neighbours with the same reason joined. Beyond `mostGaps` only those that are a loss are listed. */
-function describeGaps(gaps: readonly Gap[]): { gaps: readonly Gap[]; omitted_gaps?: number } {
-  const joined: Gap[] = []
-  for (const gap of gaps) {
-    const last = joined.at(-1)
-    const touches = last !== undefined && last.next === gap.from && last.reason === gap.reason
-    if (touches) joined[joined.length - 1] = { ...last, next: gap.next }
-    else joined.push(gap)
-  }
-  if (joined.length <= mostGaps) return { gaps: joined }
-  const losses = joined.filter(({ reason }) => reason !== 'not-delivered')
-  return { gaps: losses, omitted_gaps: joined.length - losses.length }
 }

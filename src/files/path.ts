@@ -55,6 +55,23 @@ export function parseManifestName(name: string): number | undefined {
   return match === null ? undefined : Number(match[1])
 }
 
+/** A compacted manifest: of several that begin at the same offset, the highest generation is in force. */
+export interface CompactedName {
+  readonly from: number
+  /** Counted up from 1. */
+  readonly generation: number
+}
+
+export function compactedName({ from, generation }: CompactedName): string {
+  return `compacted-${offsetDigits(from)}-${generation}.json`
+}
+
+/** What the name of a compacted manifest says; undefined for any other name. */
+export function parseCompactedName(name: string): CompactedName | undefined {
+  const match = /^compacted-(\d{20})-([1-9]\d*)\.json$/.exec(name)
+  return match === null ? undefined : { from: Number(match[1]), generation: Number(match[2]) }
+}
+
 /** Everything that any worker stages for one topic-partition. */
 export function stagingOf({ topic, partition }: TopicPartition): string {
   return join(stagingDirectory, topicSegment(topic), String(partition))
@@ -63,4 +80,15 @@ export function stagingOf({ topic, partition }: TopicPartition): string {
 /** A staged file of which only the first offset is known yet. Does not end in `.jsonl.gz`: no glob takes it for data. */
 export function stagedName(first: number): string {
   return `${offsetDigits(first)}.part`
+}
+
+/** Where a compaction stages, below `stagingOf`: says for which manifest, so that only what can never be named any more is removed. */
+export function compactionStaging({ from, generation }: CompactedName, unique: string): string {
+  return `compaction-${offsetDigits(from)}-${generation}-${unique}`
+}
+
+/** For which manifest a directory of `compactionStaging` is; undefined for any other name. */
+export function parseCompactionStaging(name: string): CompactedName | undefined {
+  const match = /^compaction-(\d{20})-([1-9]\d*)-/.exec(name)
+  return match === null ? undefined : { from: Number(match[1]), generation: Number(match[2]) }
 }

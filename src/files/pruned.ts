@@ -1,7 +1,7 @@
 import { readFile, rename, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ArchiverError, messageOf, systemCode } from '../errors.ts'
-import type { OffsetRange, TopicPartition } from '../record.ts'
+import type { TopicPartition } from '../record.ts'
 import { CommitLog } from './catalog.ts'
 import { removeIfThere, syncPath, writeDurably } from './durable.ts'
 import type { ManifestFile } from './manifest.ts'
@@ -36,9 +36,12 @@ export async function readPruned(root: string, tp: TopicPartition): Promise<Prun
   }
 }
 
-/** True where retention took a file of a manifest. A file whose records have no day is never taken. */
-export function isPruned(pruned: Pruned | undefined, manifest: OffsetRange, file: ManifestFile): boolean {
-  if (pruned === undefined || manifest.from >= pruned.committed_until) return false
+/**
+ * True where retention took a file. A file whose records have no day is never taken; nor is one into which records were merged that came
+ * later.
+ */
+export function isPruned(pruned: Pruned | undefined, file: ManifestFile): boolean {
+  if (pruned === undefined || file.last >= pruned.committed_until) return false
   return file.path.includes('/dt=unknown/') ? false : file.max_timestamp < pruned.before
 }
 
@@ -54,18 +57,22 @@ export interface PrunePlan {
 }
 
 /**
- * What there is of a partition from days before `before`, in ms; undefined where an earlier prune went as far. The last manifest stays out
- * of it: its files may still be on their way.
+ * What there is of a partition from days before `before`, in ms; undefined where an earlier prune went as far. The manifest of the last
+ * flush stays out of it: its files may still be on their way.
  */
 export async function planPrune(root: string, tp: TopicPartition, before: number): Promise<PrunePlan | undefined> {
   const { files: noted } = await readPruned(root, tp)
   const earlier = noted?.complete === true ? noted : undefined
   if (earlier !== undefined && earlier.before >= before) return undefined
   const log = await CommitLog.open(root, tp)
-  const last = log.froms.at(-1)
+  const last = log.entries.at(-1)
   if (last === undefined) return undefined
   // One that was interrupted is finished by this one, however far that was to go.
-  const pruned = { before: Math.max(before, noted?.before ?? 0), committed_until: last, complete: false }
+  const pruned = {
+    before: Math.max(before, noted?.before ?? 0),
+    committed_until: last.compacted?.next ?? last.from,
+    complete: false,
+  }
   let files = 0
   let records = 0
   let bytes = 0
@@ -82,7 +89,7 @@ async function* prunedFiles(log: CommitLog, pruned: Pruned, earlier: Pruned | un
   for await (const manifest of log.manifests()) {
     if ('error' in manifest) throw manifest.error
     for (const file of manifest.files) {
-      if (isPruned(pruned, manifest, file) && !isPruned(earlier, manifest, file)) yield file
+      if (isPruned(pruned, file) && !isPruned(earlier, file)) yield file
     }
   }
 }

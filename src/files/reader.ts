@@ -171,10 +171,16 @@ async function openToRead(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'r')
   } catch (error) {
-    throw damaged(path, systemCode(error) === 'ENOENT' ? 'it is gone' : messageOf(error))
+    const isGone = systemCode(error) === 'ENOENT'
+    throw damaged(path, isGone ? 'it is gone' : messageOf(error), isGone)
   }
 }
 
-function damaged(path: string, why: string): ArchiverError {
-  return new ArchiverError('DAMAGED', `${path}: ${why}; run verify`, { path })
+function damaged(path: string, why: string, isGone = false): ArchiverError {
+  return new ArchiverError('DAMAGED', `${path}: ${why}; run verify`, { path, isGone })
+}
+
+/** True for what reading a file that is not there throws: where it was merged meanwhile, another one has its records. */
+export function isGone(error: unknown): boolean {
+  return error instanceof ArchiverError && error.context.isGone === true
 }

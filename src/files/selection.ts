@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { malformedType, type TopicPartition, untypedType } from '../record.ts'
 import { topicSegment, typeSegment } from '../segment.ts'
 import { namesIn, typeOf } from './catalog.ts'
@@ -72,19 +72,48 @@ function isInTime(day: string, hour: string, from: number | undefined, to: numbe
   return (from === undefined || start + msPerHour > from) && (to === undefined || start < to)
 }
 
+/** A data file of a stream, by its name. */
+export interface StreamFile {
+  readonly path: string
+  readonly first: number
+  readonly last: number
+}
+
 /** The data files of one hour, by stream: those of one type and topic-partition, in the order of their offsets. */
-export async function streamsOf(root: string, hour: Hour, selection: Selection): Promise<string[][]> {
+export async function streamsOf(root: string, hour: Hour, selection: Selection): Promise<StreamFile[][]> {
   const topics = selection.topics?.map(topicSegment)
-  const streams = new Map<string, { first: number; path: string }[]>()
+  const streams = new Map<string, StreamFile[]>()
   for (const directory of hour.directories) {
     for (const name of await namesIn(join(root, directory))) {
       const parsed = parseDataFileName(name)
       if (parsed === undefined || !isSelected({ topics, partitions: selection.partitions }, parsed)) continue
       const key = `${directory}/${parsed.topic}+${parsed.partition}`
       const files = streams.get(key) ?? []
-      files.push({ first: parsed.first, path: join(root, directory, name) })
+      files.push({ first: parsed.first, last: parsed.last, path: join(root, directory, name) })
       streams.set(key, files)
     }
   }
-  return [...streams.values()].map((files) => files.sort((a, b) => a.first - b.first).map(({ path }) => path))
+  return [...streams.values()].map(inOrder)
+}
+
+/** The files of a stream as its directory lists them now. */
+export async function listStream({ path }: StreamFile): Promise<StreamFile[]> {
+  const directory = dirname(path)
+  const stream = parseDataFileName(basename(path))
+  const files: StreamFile[] = []
+  for (const name of await namesIn(directory)) {
+    const parsed = parseDataFileName(name)
+    if (parsed?.topic !== stream?.topic || parsed?.partition !== stream?.partition || parsed === undefined) continue
+    files.push({ first: parsed.first, last: parsed.last, path: join(directory, name) })
+  }
+  return inOrder(files)
+}
+
+/** In the order of their offsets, without those that lie inside another one: they were merged into it, and are about to go. */
+function inOrder(files: readonly StreamFile[]): StreamFile[] {
+  const kept: StreamFile[] = []
+  for (const file of files.toSorted((a, b) => a.first - b.first || b.last - a.last)) {
+    if (file.last > (kept.at(-1)?.last ?? -1)) kept.push(file)
+  }
+  return kept
 }

@@ -5,7 +5,7 @@ import { CommitLog, hourOfFile, typeOf } from '../files/catalog.ts'
 import type { Manifest, ManifestFile } from '../files/manifest.ts'
 import { manifestDirectory, originName } from '../files/path.ts'
 import { readPruned } from '../files/pruned.ts'
-import { readBlocks } from '../files/reader.ts'
+import { isGone, readBlocks } from '../files/reader.ts'
 import type { KafkaPosition } from '../kafka/positions.ts'
 import { LineHead } from '../line.ts'
 import { OffsetBitmap } from '../offsets/offset-bitmap.ts'
@@ -79,7 +79,7 @@ export async function comparedPart(
 ): Promise<ComparedPart> {
   const log = await CommitLog.open(root, tp)
   const pruned = await readPruned(root, tp)
-  const next = await log.next().catch(() => log.froms.at(-1))
+  const next = await log.next().catch(() => log.entries.at(-1)?.from)
   const committed = kafka === undefined || kafka === 'absent' ? undefined : kafka.committed
   return {
     topic: tp.topic,
@@ -119,11 +119,11 @@ class PartitionCheck {
     const log = await CommitLog.open(root, tp)
     const pruned = await readPruned(root, tp)
     const since = latest(pruned.files?.before, pruned.elasticsearch?.before)
-    const last = log.froms.at(-1)
+    const last = log.entries.at(-1)?.from
     // A last manifest that cannot be read is told below; what is before it is proven all the same.
     const next = await log.next().catch(() => last)
     if (since !== undefined) this.#held = new OffsetBitmap()
-    const origin = log.origin ?? log.froms[0]
+    const origin = log.origin ?? log.entries[0]?.from
     const end = this.#options.scanned?.end ?? Math.min(next ?? 0, position?.committed ?? Number.POSITIVE_INFINITY)
     const documents =
       elasticsearch === undefined
@@ -131,12 +131,19 @@ class PartitionCheck {
         : new DocumentsCheck({ ...elasticsearch, tp, problems: this.#problems, since })
     const files = new FilesCheck({
       root,
+      log,
       tp,
       problems: this.#problems,
       fast: thoroughness === 'fast',
       pruned: pruned.files,
       since,
       ...(this.#options.scanned === undefined ? {} : { onLines: (lines) => this.#addUp(lines, end) }),
+      onSettled: async (settled) => {
+        if (documents !== undefined && thoroughness !== 'fast')
+          await this.#compare(documents, settled, end, settled === next)
+        this.#forget(settled)
+        this.#options.onProgress({ position: settled, records: this.#records })
+      },
     })
     if (log.origin === undefined) {
       const path = join(manifestDirectory(tp), originName)
@@ -151,19 +158,25 @@ class PartitionCheck {
         expected = undefined
         continue
       }
+      // Committed since this began.
+      if (next !== undefined && manifest.from >= next) break
       this.#checkChain(manifest, expected)
       expected = manifest.next
       const checked = await files.check(manifest, manifest.from === last, { seen: this.#seen, compared: this.#held })
       this.#manifests++
       this.#files += checked.files
       this.#bytes += checked.bytes
-      this.#records += manifest.records
+      this.#records += checked.records
       this.#prunedRecords += checked.prunedRecords
       this.#countGaps(manifest)
       this.#uncompared += checked.comparedRecords
-      if (documents !== undefined) await this.#compare(documents, manifest.next, end, manifest.next === next)
-      this.#forget(manifest.next)
-      this.#options.onProgress({ position: manifest.next, records: this.#records })
+      if (manifest.isPart === true && thoroughness === 'fast') {
+        // How many of its records were counted before is not known.
+        this.#compared = manifest.next
+        this.#uncompared = 0
+      } else if (documents !== undefined && thoroughness === 'fast') {
+        await this.#compare(documents, manifest.next, end, manifest.next === next)
+      }
     }
     await this.#comparing
     if (documents !== undefined) await this.#compareContent(documents, log, end)
@@ -208,32 +221,35 @@ class PartitionCheck {
 
   /** Finds the documents that are not their lines, where the sums say that there are some. */
   async #compareContent(documents: DocumentsCheck, log: CommitLog, end: number): Promise<void> {
-    const { scanned, root } = this.#options
+    const { scanned } = this.#options
     if (scanned === undefined) return
     for (const chunk of this.#sums.differing(scanned.sums)) {
       await log.refresh()
-      for (const from of log.froms) {
-        if (from >= chunk.next) break
-        const manifest = await log.manifest(from).catch(() => undefined)
-        if (manifest === undefined || manifest.next <= chunk.from) continue
+      for (let position = chunk.from; position < chunk.next; ) {
+        const manifest = await log.covering(position).catch(() => undefined)
+        if (manifest === undefined) {
+          position = log.entries.find(({ from }) => from > position)?.from ?? chunk.next
+          continue
+        }
         for (const file of manifest.files) {
           if (file.last < chunk.from || file.first >= chunk.next) continue
-          await this.#compareFile(documents, join(root, file.path), file, chunk, end)
+          await this.#compareFile(documents, log, file, chunk, end)
         }
+        position = manifest.next
       }
     }
   }
 
   async #compareFile(
     documents: DocumentsCheck,
-    path: string,
+    log: CommitLog,
     file: ManifestFile,
     chunk: OffsetRange,
     end: number,
   ): Promise<void> {
     const head = new LineHead()
     try {
-      for await (const text of readBlocks(path)) {
+      for await (const text of readBlocks(join(this.#options.root, file.path))) {
         const offsets: number[] = []
         const starts: number[] = []
         for (let start = 0; start < text.length; start = text.indexOf(LF, start) + 1) {
@@ -244,6 +260,8 @@ class PartitionCheck {
         await documents.compareContent({ type: typeOf(file), hour: hourOfFile(file), text, offsets, starts }, end)
       }
     } catch (error) {
+      const replacement = isGone(error) ? await log.replacementOf(file) : undefined
+      if (replacement !== undefined) return this.#compareFile(documents, log, replacement, chunk, end)
       // A file that cannot be read, or was pruned meanwhile, was told of where it was read first.
       if (!(error instanceof ArchiverError) || error.code !== 'DAMAGED') throw error
     }

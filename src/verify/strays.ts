@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { CommitLog, namesIn } from '../files/catalog.ts'
+import type { Manifest } from '../files/manifest.ts'
 import { archiveMarker, manifestsDirectory, parseDataFileName, stagingDirectory } from '../files/path.ts'
+import { isThere } from '../files/publish.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import { topicSegment } from '../segment.ts'
 
@@ -70,13 +72,23 @@ class Finder {
       this.#logs.set(key, log)
     }
     if (await isIn(log, parsed.first, path)) return true
-    // A worker may have committed it since the log was listed.
+    // A worker may have committed it since the log was listed, or removed it because it was merged.
     await log.refresh()
-    return isIn(log, parsed.first, path)
+    return (await isIn(log, parsed.first, path)) || !(await isThere(join(this.#root, path)))
   }
 }
 
+/** The paths that manifests name, as long as they are remembered. */
+const named = new WeakMap<Manifest, ReadonlySet<string>>()
+
 async function isIn(log: CommitLog, first: number, path: string): Promise<boolean> {
   const manifest = await log.covering(first).catch(() => undefined)
-  return manifest?.files.some((file) => file.path === path) ?? false
+  if (manifest === undefined) return false
+  let paths = named.get(manifest)
+  if (paths === undefined) {
+    // Until a compaction is completed, what it replaces is still there.
+    paths = new Set(manifest.files.flatMap((file) => [file.path, ...(file.replaces ?? [])]))
+    named.set(manifest, paths)
+  }
+  return paths.has(path)
 }

@@ -3,8 +3,9 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { gunzipSync, gzipSync } from 'node:zlib'
+import { listLog } from '../../src/files/log-listing.ts'
 import type { Manifest, ManifestFile } from '../../src/files/manifest.ts'
-import { listManifests, printManifest, readManifest } from '../../src/files/manifest.ts'
+import { printManifest, readManifest } from '../../src/files/manifest.ts'
 import { manifestDirectory, manifestName } from '../../src/files/path.ts'
 import { FilesSink } from '../../src/files/sink.ts'
 import { LineEncoder } from '../../src/line.ts'
@@ -87,9 +88,12 @@ function sourceRecord({ offset, type, timestamp, value, key, headers }: MadeUpRe
   }
 }
 
-/** The manifests of a partition in order. */
+/** The manifests of a partition that are in force, in order. */
 export async function manifestsOf(root: string, tp: TopicPartition): Promise<Manifest[]> {
-  return Promise.all((await listManifests(root, tp)).map(async (from) => (await readManifest(root, tp, from))!))
+  const { entries } = await listLog(root, tp)
+  return Promise.all(
+    entries.map(async ({ from, compacted }) => (await readManifest(root, tp, from, compacted?.generation))!),
+  )
 }
 
 /** Writes a manifest in place of the one that begins where it does. */

@@ -4,16 +4,16 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { ArchiverError } from '../../src/errors.ts'
 import { archiveFormat, claimArchive, readIdentity } from '../../src/files/archive.ts'
+import { listLog } from '../../src/files/log-listing.ts'
 import {
-  listManifests,
   type Manifest,
   manifestFormat,
   printManifest,
-  readLastManifest,
+  readCompactedHead,
   readManifest,
   readOrigin,
 } from '../../src/files/manifest.ts'
-import { manifestDirectory, manifestName, originName } from '../../src/files/path.ts'
+import { compactedName, manifestDirectory, manifestName, originName } from '../../src/files/path.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
 
 const tp = { topic: 'events', partition: 3 }
@@ -47,11 +47,10 @@ const hasCode =
     return true
   }
 
-test('a manifest is read as it was written, the last by its offset, and nothing else is taken for one', async (t) => {
+test('a manifest is read as it was written, and nothing else is taken for one', async (t) => {
   const root = await temporaryDirectory(t)
   assert.equal(await readManifest(root, tp, 0), undefined)
-  assert.equal(await readLastManifest(root, tp), undefined)
-  assert.deepEqual(await listManifests(root, tp), [])
+  assert.deepEqual((await listLog(root, tp)).entries, [])
   for (const [from, next] of [
     [0, 9],
     [9, 10],
@@ -61,10 +60,68 @@ test('a manifest is read as it was written, the last by its offset, and nothing 
   }
   await write(root, originName, { format: 1, ...tp, offset: 0, worker: 'w', written: '' })
   for (const other of ['00000000000000000999.json.w.new', '999.json', 'notes.txt']) await write(root, other, '{')
-  assert.deepEqual(await listManifests(root, tp), [0, 9, 10])
-  assert.deepEqual(await readLastManifest(root, tp), manifest(10, 200))
+  assert.deepEqual((await listLog(root, tp)).entries, [{ from: 0 }, { from: 9 }, { from: 10 }])
+  assert.deepEqual(await readManifest(root, tp, 10), manifest(10, 200))
   assert.equal((await readOrigin(root, tp))?.offset, 0)
   assert.equal(await readOrigin(root, { topic: 'events', partition: 4 }), undefined)
+})
+
+test('of compacted manifests the highest generation is in force, and makes void what begins inside its range', async (t) => {
+  const root = await temporaryDirectory(t)
+  const compacted = (from: number, next: number, generation: number, closed = false) => {
+    const { files, gaps, ...head } = manifest(from, next)
+    return { ...head, generation, committed: from, closed, unmerged: 2, gaps, files }
+  }
+  for (const from of [0, 9, 10, 40, 200, 250]) await write(root, manifestName(from), manifest(from, from + 9))
+  await write(root, compactedName({ from: 0, generation: 9 }), compacted(0, 10, 9))
+  await write(root, compactedName({ from: 0, generation: 10 }), compacted(0, 40, 10, true))
+  await write(root, compactedName({ from: 40, generation: 1 }), compacted(40, 200, 1))
+  for (const other of ['compacted-0-1.json', `${compactedName({ from: 200, generation: 1 })}.new`]) {
+    await write(root, other, '{')
+  }
+  const listing = await listLog(root, tp)
+  assert.deepEqual(
+    listing.entries.map(({ from, compacted }) => [from, compacted?.generation, compacted?.next]),
+    [
+      [0, 10, 40],
+      [40, 1, 200],
+      [200, undefined, undefined],
+      [250, undefined, undefined],
+    ],
+  )
+  assert.deepEqual(listing.voidFlushes, [0, 9, 10, 40])
+  assert.deepEqual(listing.voidCompacted, [{ from: 0, generation: 9 }])
+  assert.deepEqual(listing.entries[0]!.compacted, {
+    from: 0,
+    generation: 10,
+    next: 40,
+    committed: 0,
+    closed: true,
+    unmerged: 2,
+  })
+})
+
+test('the head of a compacted manifest is read without its list, and held to its name', async (t) => {
+  const root = await temporaryDirectory(t)
+  const name = { from: 5, generation: 2 }
+  const path = compactedName(name)
+  assert.equal(await readCompactedHead(root, tp, name), undefined)
+  const { files, gaps, ...head } = manifest(5, 9)
+  const whole = printManifest({ ...head, generation: 2, gaps, files })
+  // What lies behind the head may be anything: it is not looked at.
+  await write(root, path, whole.replace(' "files": []', ` "files": [${'{},'.repeat(10_000)}`))
+  assert.equal((await readCompactedHead(root, tp, name))?.next, 9)
+  // Written by other hands, the lists first.
+  await write(root, path, { files, gaps, ...head, generation: 2 })
+  assert.equal((await readCompactedHead(root, tp, name))?.next, 9)
+  for (const wrong of [
+    '{',
+    { ...head, generation: 3, gaps, files },
+    { ...head, generation: 2, from: 6, gaps, files },
+  ]) {
+    await write(root, path, wrong)
+    await assert.rejects(readCompactedHead(root, tp, name), hasCode('MANIFEST_INVALID', path))
+  }
 })
 
 test('a manifest that cannot be trusted is an error that names the file', async (t) => {
@@ -81,7 +138,6 @@ test('a manifest that cannot be trusted is an error that names the file', async 
   for (const [why, content] of Object.entries(wrong)) {
     await write(root, manifestName(5), content)
     await assert.rejects(readManifest(root, tp, 5), hasCode('MANIFEST_INVALID', why, manifestName(5)), why)
-    await assert.rejects(readLastManifest(root, tp), hasCode('MANIFEST_INVALID'), why)
   }
   await write(root, originName, { ...manifest(5, 9) })
   await assert.rejects(readOrigin(root, tp), hasCode('MANIFEST_INVALID', originName, 'no offset'))
