@@ -6,6 +6,7 @@ import { logLevels } from './log.ts'
 import {
   bytes,
   decimal,
+  duration,
   flag,
   integer,
   list,
@@ -127,6 +128,11 @@ export const filesOptions = {
     default: '256MiB',
     min: 1024,
     explanation: 'Records of a partition are flushed earlier when their lines are this large.',
+  }),
+  compactAfter: duration({
+    default: '1h',
+    explanation:
+      'The files of an hour become one, and old manifests are folded, so long after the hour has closed and its newest file was written; such as 1h or 30m. 0: never.',
   }),
 }
 

@@ -187,10 +187,11 @@ export const instant = kind<number>(
 
 const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** A time span in ms: `90d`, `12h`, `30m`. */
+/** A time span in ms: `90d`, `12h`, `30m`, `0`. */
 export const duration = kind<number>(
   () => '<90d>',
   () => (value) => {
+    if (value === '0') return 0
     const [, number, unit] = /^(\d+)\s*(ms|s|m|h|d)$/.exec(value) ?? []
     if (number === undefined || unit === undefined) throw new Error('a time span such as 90d, 12h or 30m')
     return Number(number) * durationUnits[unit]!

@@ -154,6 +154,7 @@ function createSinks(
           flushBytes: options.flushBytes,
           memoryLimit: options.memoryBudget * filesShare,
           committedOffset: (tp) => coordinator.committedOffset(tp),
+          compactAfterMs: options.compactAfter,
           observer,
         },
         log,

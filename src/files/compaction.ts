@@ -309,9 +309,8 @@ async function carryOut(
     const merged: ManifestFile[] = []
     const kept = [...plan.kept]
     for (const files of plan.merges) {
-      signal?.throwIfAborted()
       try {
-        merged.push(await merge(root, tp, staging, files))
+        merged.push(await merge(root, tp, staging, files, signal))
       } catch (error) {
         if (!(error instanceof Unlike)) throw error
         if (await isOvertaken(root, tp, plan)) return nothing
@@ -431,13 +430,14 @@ async function merge(
   tp: TopicPartition,
   staging: string,
   files: readonly ManifestFile[],
+  signal: AbortSignal | undefined,
 ): Promise<ManifestFile> {
   const first = files[0]!
   const staged = `${staging}/${stagedName(first.first)}`
   const hash = createHash('sha256')
   const target = await open(join(root, staged), 'wx')
   try {
-    for (const file of files) await append(target, join(root, file.path), file, hash)
+    for (const file of files) await append(target, join(root, file.path), file, hash, signal)
     await target.sync()
   } catch (error) {
     await removeIfThere(join(root, staged))
@@ -468,12 +468,14 @@ async function append(
   path: string,
   file: ManifestFile,
   whole: ReturnType<typeof createHash>,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   const own = createHash('sha256')
   const source = await openSource(path, file)
   try {
     const buffer = Buffer.allocUnsafe(Math.min(copyBytes, file.bytes + 1))
     for (let copied = 0; ; ) {
+      signal?.throwIfAborted()
       const { bytesRead } = await source.read(buffer, 0, buffer.length)
       if (bytesRead === 0) {
         if (copied !== file.bytes) throw new Unlike(`${file.path} has ${copied} bytes, written were ${file.bytes}`)

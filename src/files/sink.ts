@@ -6,6 +6,7 @@ import { partitionKey, type RecordBatch, type TopicPartition } from '../record.t
 import type { Sink, SinkPosition } from '../sink.ts'
 import { claimArchive } from './archive.ts'
 import { BufferPool } from './buffer-pool.ts'
+import { Compactor } from './compactor.ts'
 import { PartitionWriter, type WriterContext } from './partition-writer.ts'
 
 export interface FilesSinkOptions {
@@ -22,6 +23,8 @@ export interface FilesSinkOptions {
   /** Bytes of lines in memory at which partitions are paused. */
   readonly memoryLimit: number
   readonly committedOffset: (tp: TopicPartition) => number | undefined
+  /** The files of an hour become one so long after it has closed, in ms; 0: never. */
+  readonly compactAfterMs: number
   /** Hears of flushes. */
   readonly observer?: Observer
 }
@@ -51,6 +54,7 @@ export class FilesSink implements Sink {
   #relieved: () => void = () => {}
   #held = 0
   #ageTimer: NodeJS.Timeout | undefined
+  #compactor: Compactor | undefined
 
   constructor(options: FilesSinkOptions, log: Logger) {
     this.#options = options
@@ -92,6 +96,8 @@ export class FilesSink implements Sink {
   async start(relieved: () => void): Promise<void> {
     this.#relieved = relieved
     await claimArchive(this.#context.root, this.#options.clusterId, this.#options.group)
+    const { compactAfterMs } = this.#options
+    if (compactAfterMs > 0) this.#compactor = new Compactor(this.#context, { compactAfterMs })
     this.#ageTimer = setInterval(() => this.#flushOld(), Math.min(ageCheckMs, this.#options.flushIntervalMs))
   }
 
@@ -99,6 +105,7 @@ export class FilesSink implements Sink {
     await this.close(tp)
     const { writer, position } = await PartitionWriter.open(this.#context, tp, fallback)
     this.#writers.set(partitionKey(tp), writer)
+    this.#compactor?.add(tp)
     return position
   }
 
@@ -119,11 +126,13 @@ export class FilesSink implements Sink {
   async close(tp: TopicPartition): Promise<void> {
     const writer = this.#writers.get(partitionKey(tp))
     this.#writers.delete(partitionKey(tp))
+    this.#compactor?.remove(tp)
     await writer?.close()
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#ageTimer)
+    await this.#compactor?.stop()
     const writers = [...this.#writers.values()]
     this.#writers.clear()
     await Promise.all(writers.map((writer) => writer.close()))

@@ -30,6 +30,7 @@ async function startSink(
       flushBytes: 2 ** 30,
       memoryLimit: 64 * 2 ** 20,
       committedOffset: () => undefined,
+      compactAfterMs: 0,
       ...options,
     },
     log,

@@ -38,6 +38,7 @@ const sink = new FilesSink(
     // As `run` divides it.
     memoryLimit: (what.budget ?? 64 * 2 ** 20) / 2,
     committedOffset: () => undefined,
+    compactAfterMs: 0,
   },
   createLogger({ level: 'silent', stream: process.stderr }),
 )

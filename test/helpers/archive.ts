@@ -57,6 +57,7 @@ export async function makeArchive(
       flushBytes: 2 ** 30,
       memoryLimit: 2 ** 28,
       committedOffset: () => undefined,
+      compactAfterMs: 0,
     },
     quiet,
   )

@@ -40,6 +40,7 @@ registerSinkContract('files', async (t) => {
           flushBytes: 2 ** 30,
           memoryLimit,
           committedOffset: () => undefined,
+          compactAfterMs: 0,
         },
         log,
       ),
