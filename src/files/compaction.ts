@@ -302,6 +302,7 @@ async function carryOut(
   const staging = `${stagingOf(tp)}/${compactionStaging(plan, unique)}`
   const directory = join(root, manifestDirectory(tp))
   const path = join(directory, compactedName(plan))
+  const beside = join(root, staging, compactedName(plan))
   /** From the first try to link it on, until it is known that there is no link. */
   let mayBeLinked = false
   try {
@@ -327,7 +328,6 @@ async function carryOut(
     await syncPath(join(root, staging))
     faultPoint('compaction.merged')
     const manifest = describeCompacted(tp, worker, plan, kept, merged)
-    const beside = join(root, staging, compactedName(plan))
     await writeDurably(beside, printManifest(manifest))
     faultPoint('compaction.manifest-written')
     signal?.throwIfAborted()
@@ -364,9 +364,10 @@ async function carryOut(
     )
     return { merged: merged.length, replaced: replaced.length, bytes, folded: plan.folded, isMore: plan.isMore }
   } catch (error) {
-    // Whoever completes a compaction removes what slower ones stage for the same one.
-    if (!mayBeLinked && systemCode(error) === 'ENOENT' && (await isOvertaken(root, tp, plan))) return nothing
-    throw error
+    // Whoever completes a compaction removes what slower ones stage for the same one; what is not there was not linked.
+    const isRemoved = systemCode(error) === 'ENOENT' && !(await isThere(beside))
+    if (!isRemoved || !(await isOvertaken(root, tp, plan))) throw error
+    return nothing
   } finally {
     if (!mayBeLinked) await rm(join(root, staging), { recursive: true, force: true })
   }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ArchiverError, messageOf } from '../errors.ts'
+import { ArchiverError, messageOf, systemCode } from '../errors.ts'
 import { faultPoint } from '../fault.ts'
 import type { Logger } from '../log.ts'
 import { type Gap, partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
@@ -306,7 +306,7 @@ export class PartitionWriter {
     faultPoint('files.manifest-written')
     const path = join(root, manifestDirectory(tp), manifestName(range.from))
     this.#mayNameStaged = true
-    if (!(await linkExclusively(beside, path))) {
+    if (!(await this.#link(beside, path))) {
       this.#mayNameStaged = false
       throw fenced(tp, range.from)
     }
@@ -338,6 +338,16 @@ export class PartitionWriter {
     )
     flushed(now() - startedAt)
     await this.#removeForeign()
+  }
+
+  async #link(beside: string, path: string): Promise<boolean> {
+    try {
+      return await linkExclusively(beside, path)
+    } catch (error) {
+      // Removed by who committed here while this worker was frozen: what is not there was not linked.
+      if (systemCode(error) === 'ENOENT' && !(await isThere(beside))) this.#mayNameStaged = false
+      throw error
+    }
   }
 
   async #isCompacted(offset: number): Promise<boolean> {

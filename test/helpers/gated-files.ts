@@ -8,8 +8,17 @@ import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 const gatedCalls = ['link', 'mkdir', 'open', 'readFile', 'readdir', 'rename', 'rm', 'rmdir', 'stat', 'unlink'] as const
 
 interface Step {
+  /** The call that waits, such as `link`. */
+  readonly call: string
+  readonly paths: readonly string[]
   readonly pass: () => void
   readonly done: Promise<void>
+}
+
+/** Nobody pulls the plug here, and fsync is most of what a flush takes. */
+function withoutSync(result: unknown): unknown {
+  if (typeof result === 'object' && result !== null && 'sync' in result) result.sync = async () => {}
+  return result
 }
 
 /** Someone who acts upon files one call at a time, when it is let. */
@@ -25,10 +34,10 @@ export class Actor {
     this.name = name
   }
 
-  gate(): { readonly passed: Promise<void>; readonly done: () => void } {
+  gate(call: string, paths: readonly string[]): { readonly passed: Promise<void>; readonly done: () => void } {
     const passed = Promise.withResolvers<void>()
     const done = Promise.withResolvers<void>()
-    this.waiting.push({ pass: passed.resolve, done: done.promise })
+    this.waiting.push({ call, paths, pass: passed.resolve, done: done.promise })
     return { passed: passed.promise, done: done.resolve }
   }
 }
@@ -48,11 +57,14 @@ export class GatedFiles {
       const real = calls[name]!
       calls[name] = async (...args) => {
         const actor = acting.getStore()
-        if (actor === undefined) return real(...args)
-        const { passed, done } = actor.gate()
+        if (actor === undefined) return withoutSync(await real(...args))
+        const { passed, done } = actor.gate(
+          name,
+          args.filter((arg) => typeof arg === 'string'),
+        )
         await passed
         try {
-          return await real(...args)
+          return withoutSync(await real(...args))
         } finally {
           done()
         }
@@ -84,6 +96,25 @@ export class GatedFiles {
   /** It never acts again. */
   kill(actor: Actor): void {
     this.#actors.delete(actor)
+  }
+
+  /** Lets an actor act alone until `isThere` says of its next step that it is the one to stop before; false where it never came to it. */
+  async runTo(actor: Actor, isThere: (call: string, paths: readonly string[]) => boolean): Promise<boolean> {
+    let hasCome = false
+    await this.run((ready) => {
+      if (!ready.includes(actor)) return undefined
+      const [next] = actor.waiting
+      hasCome = isThere(next!.call, next!.paths)
+      if (hasCome) this.#actors.delete(actor)
+      return hasCome ? undefined : actor
+    })
+    return hasCome
+  }
+
+  /** Lets an actor that was stopped go on to its end. */
+  async thaw(actor: Actor): Promise<void> {
+    this.#actors.add(actor)
+    await this.run(([one]) => one)
   }
 
   /** Lets one step after another happen until all actors are over; `choose` picks among those that are ready. */
