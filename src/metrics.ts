@@ -10,6 +10,7 @@ export interface MetricsParts {
   readonly age: (partition: PartitionStatus) => number
   readonly sinks: readonly { readonly name: string; readonly heldBytes: number; readonly waiting: string | undefined }[]
   readonly openBuckets: () => number
+  readonly compactedFiles: () => number
 }
 
 type Set = (value: number, labels?: Readonly<Record<string, string | number>>) => void
@@ -64,7 +65,7 @@ export class Metrics implements Observer {
   }
 
   /** Begins to tell about a worker and the process. */
-  watch({ counts, partitions, age, sinks, openBuckets }: MetricsParts): void {
+  watch({ counts, partitions, age, sinks, openBuckets, compactedFiles }: MetricsParts): void {
     collectDefaultMetrics({ register: this.#registry })
     for (const { name } of sinks) {
       this.#retries.inc({ sink: name }, 0)
@@ -101,6 +102,9 @@ export class Metrics implements Observer {
     )
     this.#counter('archiver_fenced_total', 'Flushes dropped because another worker had committed first.', (set) =>
       set(counts().fenced),
+    )
+    this.#counter('archiver_compacted_files_total', 'Small files of past hours that were merged into one.', (set) =>
+      set(compactedFiles()),
     )
     const perPartition = (name: string, help: string, read: (status: PartitionStatus) => number | undefined) =>
       this.#gauge(

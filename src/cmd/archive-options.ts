@@ -124,3 +124,19 @@ export const pruneOptions = {
 }
 
 export type PruneOptions = Values<typeof pruneOptions>
+
+export const compactOptions = {
+  archiveDir: filesOptions.archiveDir,
+  topic: selectionOptions.topic,
+  partition: selectionOptions.partition,
+  compactAfter: duration({
+    default: '1h',
+    explanation:
+      'Hours that closed so long ago, and got no file since, are merged; manifests this old are folded. 0: whatever is there.',
+  }),
+  dryRun: flag({ default: false, explanation: 'Say what would be done, change nothing.' }),
+  json: flag({ default: false, explanation: 'Print one JSON object a partition.' }),
+  ...logOptions,
+}
+
+export type CompactOptions = Values<typeof compactOptions>

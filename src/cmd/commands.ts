@@ -3,6 +3,7 @@ import { ArchiverError } from '../errors.ts'
 import { describeOptions, type OptionSources, type Options, readOptions } from '../options.ts'
 import {
   catOptions,
+  compactOptions,
   lsOptions,
   pruneOptions,
   restoreOptions,
@@ -57,6 +58,11 @@ const commands: Readonly<Record<string, Command>> = {
   ),
   status: command('Says how far each partition is, and what it waits for.', statusOptions, async (values) =>
     (await import('./status.ts')).status(values),
+  ),
+  compact: command(
+    'Merges the small files of past hours into one each, and folds old manifests.',
+    compactOptions,
+    async (values) => (await import('./compact.ts')).compact(values),
   ),
   prune: command('Removes old days from the files and from Elasticsearch.', pruneOptions, async (values) =>
     (await import('./prune.ts')).prune(values),

@@ -56,6 +56,7 @@ export async function serveMonitor(
     age: (partition) => ages.of(partition, performance.now()),
     sinks,
     openBuckets: () => files?.openBuckets ?? 0,
+    compactedFiles: () => files?.compactedFiles ?? 0,
   })
   const status = (): WorkerStatus => {
     const partitions = worker.status()

@@ -55,6 +55,7 @@ export class FilesSink implements Sink {
   #held = 0
   #ageTimer: NodeJS.Timeout | undefined
   #compactor: Compactor | undefined
+  #compactedFiles = 0
 
   constructor(options: FilesSinkOptions, log: Logger) {
     this.#options = options
@@ -83,6 +84,11 @@ export class FilesSink implements Sink {
     return buckets
   }
 
+  /** Files that were merged into larger ones. */
+  get compactedFiles(): number {
+    return this.#compactedFiles
+  }
+
   /** How long it takes at the most until what is staged of a partition is committed, in ms; undefined where nothing is. */
   flushDueMs(tp: TopicPartition): number | undefined {
     const since = this.#writers.get(partitionKey(tp))?.stagedSince
@@ -97,7 +103,14 @@ export class FilesSink implements Sink {
     this.#relieved = relieved
     await claimArchive(this.#context.root, this.#options.clusterId, this.#options.group)
     const { compactAfterMs } = this.#options
-    if (compactAfterMs > 0) this.#compactor = new Compactor(this.#context, { compactAfterMs })
+    if (compactAfterMs > 0) {
+      this.#compactor = new Compactor(this.#context, {
+        compactAfterMs,
+        compacted: ({ replaced }) => {
+          this.#compactedFiles += replaced
+        },
+      })
+    }
     this.#ageTimer = setInterval(() => this.#flushOld(), Math.min(ageCheckMs, this.#options.flushIntervalMs))
   }
 

@@ -1,0 +1,120 @@
+import { resolve } from 'node:path'
+import { workerName } from '../config.ts'
+import { ArchiverError, messageOf } from '../errors.ts'
+import { listPartitions, requireArchive } from '../files/catalog.ts'
+import { type Compaction, type CompactionContext, compactPartition } from '../files/compaction.ts'
+import { isSelected } from '../files/selection.ts'
+import { createLogger } from '../log.ts'
+import { partitionKey, type TopicPartition } from '../record.ts'
+import type { CompactOptions } from './archive-options.ts'
+import { signalled } from './program.ts'
+import { count, plural, size, table } from './table.ts'
+import { createTerminal } from './terminal.ts'
+
+/** What was done to one topic-partition, in all passes. */
+interface Outcome {
+  readonly tp: TopicPartition
+  merged: number
+  replaced: number
+  bytes: number
+  folded: number
+}
+
+/**
+ * Merges the small files of hours that are over, and folds old manifests, in a whole archive; workers may be at work on it.
+ * @throws ArchiverError of the first partition that could not be compacted, after all others.
+ */
+export async function compact(options: CompactOptions): Promise<void> {
+  const root = resolve(options.archiveDir)
+  const signal = signalled()
+  await requireArchive(root)
+  const terminal = createTerminal(process.stderr)
+  const log = createLogger({
+    level: options.logLevel,
+    stream: { isTTY: terminal.isTTY, write: (line) => terminal.write(line) },
+  })
+  const context: CompactionContext = { root, worker: workerName(), log, onFile: (task) => task() }
+  const selection = {
+    topics: options.topic,
+    partitions: options.partition === undefined ? undefined : [options.partition],
+  }
+  const outcomes: Outcome[] = []
+  let failure: ArchiverError | undefined
+  try {
+    const partitions = (await listPartitions(root)).filter((tp) => isSelected(selection, tp))
+    if (partitions.length === 0) throw new ArchiverError('NOT_FOUND', 'the archive holds no such topic and partition')
+    for (const [i, tp] of partitions.entries()) {
+      const outcome: Outcome = { tp, merged: 0, replaced: 0, bytes: 0, folded: 0 }
+      outcomes.push(outcome)
+      const tell = () =>
+        terminal.setStatus(
+          `${i + 1}/${partitions.length} ${partitionKey(tp)}: ${plural(outcome.replaced, 'file')} merged into ${count(outcome.merged)}`,
+        )
+      try {
+        await compactWhole(context, tp, options, signal, (pass) => {
+          add(outcome, pass)
+          tell()
+        })
+      } catch (error) {
+        signal.throwIfAborted()
+        log.error(
+          { topic: tp.topic, partition: tp.partition },
+          `${partitionKey(tp)} cannot be compacted: ${messageOf(error)}`,
+        )
+        failure ??= error instanceof ArchiverError ? error : new ArchiverError('ARCHIVE_UNUSABLE', messageOf(error))
+      }
+    }
+  } finally {
+    terminal.close()
+  }
+  process.stdout.write(options.json ? outcomes.map(printJson).join('') : `${print(outcomes, options.dryRun)}\n`)
+  if (failure !== undefined) throw failure
+}
+
+async function compactWhole(
+  context: CompactionContext,
+  tp: TopicPartition,
+  { compactAfter: compactAfterMs, dryRun }: CompactOptions,
+  signal: AbortSignal,
+  done: (pass: Compaction) => void,
+): Promise<void> {
+  for (let isMore = true; isMore; ) {
+    const pass = await compactPartition(context, tp, { compactAfterMs, now: Date.now(), dryRun, signal })
+    done(pass)
+    // What comes behind a pass is known when it is done.
+    isMore = pass.isMore && !dryRun
+  }
+}
+
+function add(outcome: Outcome, { merged, replaced, bytes, folded }: Compaction): void {
+  outcome.merged += merged
+  outcome.replaced += replaced
+  outcome.bytes += bytes
+  outcome.folded += folded
+}
+
+function printJson({ tp, merged, replaced, bytes, folded }: Outcome): string {
+  const outcome = { ...tp, merged_files: merged, replaced_files: replaced, copied_bytes: bytes, manifests: folded }
+  return `${JSON.stringify(outcome)}\n`
+}
+
+function print(outcomes: readonly Outcome[], isDryRun: boolean): string {
+  const rows = outcomes
+    .filter(({ merged, folded }) => merged > 0 || folded > 0)
+    .map(({ tp, merged, replaced, bytes, folded }) => [
+      partitionKey(tp),
+      count(replaced),
+      count(merged),
+      size(bytes),
+      count(folded),
+    ])
+  if (rows.length === 0) return 'nothing to compact'
+  const columns = [
+    { head: 'partition' },
+    { head: 'files', right: true },
+    { head: isDryRun ? 'would become' : 'became', right: true },
+    { head: 'bytes', right: true },
+    { head: 'manifests folded', right: true },
+  ]
+  return table(columns, rows)
+}
