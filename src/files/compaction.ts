@@ -155,8 +155,6 @@ interface Plan extends CompactedName {
   readonly folded: number
   readonly isMore: boolean
   readonly pruned: Pruned | undefined
-  /** The first manifest that this one takes the place of. */
-  readonly firstReplaced: string
 }
 
 function describePlan({ merges, folded, isMore }: Plan): Compaction {
@@ -205,7 +203,6 @@ async function makePlan(
     folded,
     isMore: taken.isMore,
     pruned,
-    firstReplaced: base === undefined ? manifestName(from) : compactedName(base),
   }
 }
 
@@ -338,14 +335,8 @@ async function carryOut(
       return nothing
     }
     faultPoint('compaction.linked')
-    if (!(await isInForce(root, tp, plan))) {
-      // The name was free because a higher generation had made it void.
-      await removeIfThere(path)
-      mayBeLinked = false
-      return nothing
-    }
-    // Whoever completes this one removes what it replaces: then nothing is left to do here.
-    if (await isThere(join(directory, plan.firstReplaced))) await completeCompaction(context, tp)
+    // What is in force is completed, and everything else removed: also this one, if its name was free because it is void.
+    await completeCompaction(context, tp)
     const replaced = merged.flatMap(({ replaces }) => replaces!)
     const bytes = merged.reduce((sum, file) => sum + file.bytes, 0)
     log.debug(

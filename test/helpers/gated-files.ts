@@ -101,6 +101,7 @@ export class GatedFiles {
   /** Lets an actor act alone until `isThere` says of its next step that it is the one to stop before; false where it never came to it. */
   async runTo(actor: Actor, isThere: (call: string, paths: readonly string[]) => boolean): Promise<boolean> {
     let hasCome = false
+    if (!actor.isOver) this.#actors.add(actor)
     await this.run((ready) => {
       if (!ready.includes(actor)) return undefined
       const [next] = actor.waiting
@@ -113,7 +114,7 @@ export class GatedFiles {
 
   /** Lets an actor that was stopped go on to its end. */
   async thaw(actor: Actor): Promise<void> {
-    this.#actors.add(actor)
+    if (!actor.isOver) this.#actors.add(actor)
     await this.run(([one]) => one)
   }
 

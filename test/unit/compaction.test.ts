@@ -154,6 +154,9 @@ function pass(root: string, options: Partial<CompactionOptions> = {}, worker = '
   return compactPartition(context, tp, { ...everythingIsOld, ...options })
 }
 
+const isCompactionRename = (call: string, [from]: readonly string[]) =>
+  call === 'rename' && from!.includes('/compaction-')
+
 async function wholeAfter(root: string, acknowledged: number): Promise<void> {
   await assertWhole({ root, random: Math.random, acknowledged, unexpected: [] })
 }
@@ -248,7 +251,7 @@ test('a merged file that is nowhere stops the completion, and nothing that it re
   const root = await newArchive(await temporaryDirectory(t), 'archive')
   await flush(root, 0, 30)
   const compactor = files.start('dies', async () => void (await pass(root)))
-  assert.ok(await files.runTo(compactor, (call, [from]) => call === 'rename' && from!.includes('/compaction-')))
+  assert.ok(await files.runTo(compactor, isCompactionRename))
   const [manifest] = await manifestsOf(root, tp)
   const merged = manifest!.files.find(({ replaces }) => replaces !== undefined)!
   await rm(join(root, merged.staged))
@@ -364,6 +367,60 @@ test('a compaction that stops at any of its calls is completed by others, and fi
     assert.deepEqual(hours, [...new Set(hours)])
   }
   assert.ok(calls > 40, 'every step was one')
+})
+
+test('a worker that opened before a compaction was committed leaves alone what it staged', async (t) => {
+  const files = new GatedFiles(t)
+  const root = await newArchive(await temporaryDirectory(t), 'archive')
+  await flush(root, 0, 30)
+  const compactor = files.start('compacts', async () => void (await pass(root)))
+  assert.ok(await files.runTo(compactor, (call, [, to]) => call === 'link' && to!.includes('compacted-')))
+  const owner = newSink(root, 'owner')
+  await owner.open(tp, 0)
+  assert.ok(await files.runTo(compactor, isCompactionRename))
+  const written = owner.write(makeBatch(tp, 30, 35, typeOf, timestampOf))
+  await owner.flush([tp])
+  await written
+  await files.thaw(compactor)
+  assert.equal(compactor.failure, undefined)
+  await wholeAfter(root, 35)
+})
+
+test('what is staged for a compaction that may yet be committed is not removed', async (t) => {
+  const files = new GatedFiles(t)
+  const root = await newArchive(await temporaryDirectory(t), 'archive')
+  await flush(root, 0, 20)
+  await pass(root)
+  await flush(root, 20, 30)
+  const compactor = files.start('compacts', async () => void (await pass(root)))
+  assert.ok(await files.runTo(compactor, (call, [, to]) => call === 'link' && to!.includes('compacted-')))
+  await flush(root, 30, 35)
+  await files.thaw(compactor)
+  assert.equal(compactor.failure, undefined)
+  assert.ok((await namesOf(root)).includes('compacted-00000000000000000000-2.json'))
+  await wholeAfter(root, 35)
+})
+
+test('no generation follows one that is not completed', async (t) => {
+  const files = new GatedFiles(t)
+  const root = await newArchive(await temporaryDirectory(t), 'archive')
+  await flush(root, 0, 30)
+  const owner = newSink(root, 'owner')
+  await owner.open(tp, 0)
+  const late = files.start('late', async () => void (await pass(root, {}, 'late')))
+  let listings = 0
+  // It has found nothing to complete, and has not looked for what to do.
+  assert.ok(await files.runTo(late, (call) => call === 'readdir' && ++listings === 3))
+  const early = files.start('early', async () => void (await pass(root, {}, 'early')))
+  assert.ok(await files.runTo(early, isCompactionRename))
+  const written = owner.write(makeBatch(tp, 30, 35, typeOf, timestampOf))
+  await owner.flush([tp])
+  await written
+  await files.thaw(late)
+  await pass(root)
+  await files.thaw(early)
+  assert.deepEqual([late.failure, early.failure], [undefined, undefined])
+  await wholeAfter(root, 35)
 })
 
 test('whoever writes, compacts, freezes, thaws or dies at whatever call: every offset is there exactly once', async (t) => {
