@@ -112,6 +112,9 @@ async function endCleanly(workers: readonly RunningArchiver[]): Promise<void> {
   for (const { ended, output } of workers) assert.equal(await ended, 143, output())
 }
 
+/** Those of a compaction are in commit-log.test.ts: they need no server. */
+const pointsOfArchiving = faultPoints.filter((point) => !point.startsWith('compaction.'))
+
 test('killed at each step, the next start completes: every record exactly once', { concurrency: 3 }, async (t) => {
   const topic = await createTopic(t, { stem: 'points', partitions: 2 })
   await produce(
@@ -121,7 +124,7 @@ test('killed at each step, the next start completes: every record exactly once',
   )
   const known = await recordsOf(topic)
   await Promise.all(
-    faultPoints.map((point) =>
+    pointsOfArchiving.map((point) =>
       t.test(point, async (t) => {
         const scenario = await createScenario(t)
         const argv = [...scenario.argv, '--topics', topic, '--flush-interval', '1']
@@ -473,6 +476,7 @@ test('a minute of everything at once', async (t) => {
       everyMs: 3000,
       sessionTimeoutMs: 6000,
       flushIntervalSeconds: 2,
+      compactAfterSeconds: 3,
       drainSeconds: 120,
       keep: false,
     },

@@ -27,6 +27,12 @@ const options = {
   every: integer({ default: '5000', min: 100, unit: 'ms', explanation: 'The mean time between two faults.' }),
   sessionTimeout: integer({ default: '6000', min: 6000, unit: 'ms', explanation: 'Session timeout of the workers.' }),
   flushInterval: integer({ default: '3', min: 1, unit: 's', explanation: 'Flush interval of the workers.' }),
+  compactAfter: integer({
+    default: '5',
+    min: 0,
+    unit: 's',
+    explanation: 'How soon workers compact what they have written; 0: never.',
+  }),
   drain: integer({
     default: '240',
     min: 10,
@@ -79,6 +85,7 @@ async function main(argv: readonly string[]): Promise<void> {
         everyMs: given.every,
         sessionTimeoutMs: given.sessionTimeout,
         flushIntervalSeconds: given.flushInterval,
+        compactAfterSeconds: given.compactAfter,
         drainSeconds: given.drain,
         keep: given.keep,
       },

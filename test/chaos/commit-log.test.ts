@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdir, readdir, rm, rmdir } from 'node:fs/promises'
+import { cp, mkdir, readdir, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { faultPoints } from '../../src/fault.ts'
 import { FilesSink, type FilesSinkOptions } from '../../src/files/sink.ts'
 import { createLogger } from '../../src/log.ts'
+import { checkPartition } from '../../src/verify/partition.ts'
+import { makeArchive, records } from '../helpers/archive.ts'
+import { runArchiver } from '../helpers/archiver.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
-import { readFiles } from '../helpers/stores.ts'
+import { dataFiles, readFiles } from '../helpers/stores.ts'
 import { makeBatch } from './records.ts'
 
 /** Workers that believe they own the same partition, and flushes that fail at the worst moment: one archive, several sinks. */
@@ -193,6 +197,36 @@ test('an archive whose file system was unmounted is not begun anew below it', as
   await mkdir(root)
   await assert.rejects(sink.open(tp, 0), /has no _archive\.json any more: is it mounted\?/)
   assert.deepEqual(await readdir(root), [])
+})
+
+test('killed at each step of a compaction, the next one completes it: every record exactly once', async (t) => {
+  const made = { topic: 'orders', partition: 0 }
+  const flushes = Array.from({ length: 6 }, (_, i) => records(i * 20, (i + 1) * 20))
+  const whole = await makeArchive(t, [{ tp: made, flushes }])
+  const lines = (await readFiles(whole)).map(({ line }) => line).sort()
+  const points = faultPoints.filter((point) => point.startsWith('compaction.'))
+  assert.ok(points.length > 5)
+  for (const point of points) {
+    const root = join(await temporaryDirectory(t), 'archive')
+    await cp(whole, root, { recursive: true })
+    const argv = ['compact', '--archive-dir', root, '--compact-after', '0']
+    const doomed = await runArchiver(t, argv, { ARCHIVER_FAULT: point })
+    assert.equal(doomed.code, 128 + 9, `${point}: ${doomed.output}`)
+    const next = await runArchiver(t, argv)
+    assert.equal(next.code, 0, `${point}: ${next.output}`)
+    assert.deepEqual((await readFiles(root)).map(({ line }) => line).sort(), lines, point)
+    assert.equal((await dataFiles(root)).length, 2, point)
+    const verified = await checkPartition({
+      root,
+      tp: made,
+      thoroughness: 'full',
+      elasticsearch: undefined,
+      kafka: undefined,
+      onProgress: () => {},
+    })
+    assert.deepEqual(verified.problems, [], point)
+    assert.deepEqual(await readdir(join(root, '_staging', 'orders', '0')), [], point)
+  }
 })
 
 async function waitFor(condition: () => boolean | Promise<boolean>): Promise<void> {

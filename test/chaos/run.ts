@@ -29,6 +29,8 @@ export interface ChaosOptions {
   readonly everyMs: number
   readonly sessionTimeoutMs: number
   readonly flushIntervalSeconds: number
+  /** Hours are merged so soon: all records are of hours long past. 0: never. */
+  readonly compactAfterSeconds: number
   /** How long the workers may take for what is left once all is well, in seconds. */
   readonly drainSeconds: number
   /** Leaves archive, indices and topics. */
@@ -239,6 +241,7 @@ function workerArguments(
     ...['--index-prefix', `${run.name}-`],
     ...['--session-timeout', String(options.sessionTimeoutMs)],
     ...['--flush-interval', String(options.flushIntervalSeconds)],
+    ...['--compact-after', `${options.compactAfterSeconds}s`],
     ...['--flush-bytes', '4MiB'],
     ...['--elasticsearch-timeout', '10'],
     ...['--commit-interval', '500'],

@@ -59,6 +59,8 @@ interface ChainManifest {
 /** What the commit logs say. */
 export interface ChainAccount {
   readonly manifests: number
+  /** How many of them took the place of others. */
+  readonly compacted: number
   readonly files: number
   /** Offsets that are recorded as lost. */
   readonly lost: number
@@ -67,11 +69,22 @@ export interface ChainAccount {
   readonly problems: readonly string[]
 }
 
+/** The name of the manifest in force that begins at an offset: the highest generation, else that of a flush. */
+function manifestAt(names: readonly string[], offset: number): string | undefined {
+  const digits = String(offset).padStart(20, '0')
+  const generations = names
+    .filter((name) => name.startsWith(`compacted-${digits}-`))
+    .map((name) => Number(name.slice(31, -5)))
+  if (generations.length > 0) return `compacted-${digits}-${Math.max(...generations)}.json`
+  return names.includes(`${digits}.json`) ? `${digits}.json` : undefined
+}
+
 /** Checks that the manifests tile `[origin, end)`, that every file they name is there as they say, and that there is no other. */
 export async function checkChains(root: string, expected: Expected): Promise<ChainAccount> {
   const problems: string[] = []
   const named = new Set<string>()
   let manifests = 0
+  let compacted = 0
   let lost = 0
   for (const { topic, partition, end } of expected.partitions) {
     const directory = join(root, '_manifests', topic, String(partition))
@@ -82,17 +95,19 @@ export async function checkChains(root: string, expected: Expected): Promise<Cha
       continue
     }
     const origin = JSON.parse(await readFile(join(directory, 'origin.json'), 'utf8')) as { offset: number }
-    let next = origin.offset
     for (const name of names) {
-      if (name === 'origin.json') continue
-      if (!/^\d{20}\.json$/.test(name)) {
+      if (name !== 'origin.json' && !/^(\d{20}|compacted-\d{20}-\d+)\.json$/.test(name))
         problems.push(`${tp}: ${name} is no manifest`)
-        continue
-      }
+    }
+    let next = origin.offset
+    for (let name = manifestAt(names, next); name !== undefined; name = manifestAt(names, next)) {
       manifests++
+      if (name.startsWith('compacted-')) compacted++
       const manifest = JSON.parse(await readFile(join(directory, name), 'utf8')) as ChainManifest
-      if (manifest.from !== Number(name.slice(0, 20)) || manifest.from !== next)
+      if (manifest.from !== next || manifest.next <= next) {
         problems.push(`${tp}: ${name} covers [${manifest.from}, ${manifest.next}), the one before ends at ${next}`)
+        break
+      }
       next = manifest.next
       const inFiles = manifest.files.reduce((sum, file) => sum + file.records, 0)
       const inGaps = manifest.gaps.reduce((sum, gap) => sum + gap.next - gap.from, 0)
@@ -121,7 +136,7 @@ export async function checkChains(root: string, expected: Expected): Promise<Cha
     else if (!path.startsWith('_manifests/') && path !== '_archive.json' && !named.has(path))
       problems.push(`${path} belongs to no manifest`)
   }
-  return { manifests, files: named.size, lost, staged, problems }
+  return { manifests, compacted, files: named.size, lost, staged, problems }
 }
 
 const pageDocuments = 2000
