@@ -150,10 +150,12 @@ export class CommitLog {
     /** … and exactly here, if nothing is missing. */
     let position: number | undefined
     for (let tries = 0; ; ) {
-      const first = this.#entries.findIndex(({ from }) => from > given)
-      const entry = this.#entries[first]
+      // Of a listing that is younger than the position: it took the place of what was read, and of more.
+      const over = this.#entries.find((candidate) => isInside(candidate, position))
+      const first = over === undefined ? this.#entries.findIndex(({ from }) => from > given) : -1
+      const entry = over ?? this.#entries[first]
       if (entry === undefined) return
-      const ahead = new Set(this.#entries.slice(first, first + manifestsAhead))
+      const ahead = new Set(over === undefined ? this.#entries.slice(first, first + manifestsAhead) : [over])
       for (const known of reading.keys()) if (!ahead.has(known)) reading.delete(known)
       for (const next of ahead) {
         if (!reading.has(next)) {
@@ -165,25 +167,24 @@ export class CommitLog {
         // These may be a hundred times as large.
         if (next.compacted !== undefined) break
       }
-      let manifest: LoggedManifest | undefined | { from: number; error: unknown } = await reading.get(entry)
+      const manifest = await reading.get(entry)
       reading.delete(entry)
       const isHole = position !== undefined && entry.from > position
       if (manifest === undefined || (isHole && tries === 0)) {
         if (tries++ === mostTries) throw this.#vanished(entry.from)
         await this.refresh()
-        reading.clear()
-        const over =
-          position === undefined ? undefined : this.#entries.find((candidate) => isInside(candidate, position))
-        if (over === undefined) continue
-        manifest = await this.#read(over).catch((error: unknown) => ({ from: over.from, error }))
-        if (manifest === undefined) continue
-        if (!('error' in manifest)) manifest = partFrom(position!, manifest)
+        continue
       }
       tries = 0
-      yield manifest
-      const isRead = !('error' in manifest)
-      position = isRead ? (manifest as Manifest).next : undefined
-      given = isRead && (manifest as LoggedManifest).isPart === true ? position! - 1 : manifest.from
+      if ('error' in manifest) {
+        yield manifest
+        position = undefined
+        given = Math.max(given, manifest.from)
+        continue
+      }
+      yield over === undefined ? manifest : partFrom(position!, manifest)
+      position = manifest.next
+      given = over === undefined ? manifest.from : manifest.next - 1
     }
   }
 

@@ -60,12 +60,15 @@ export async function publish(
   return missing
 }
 
-/** Fsyncs the directories of some files, each once; one that is gone needs none. */
+/** Fsyncs the directories of some files, each once; one that a prune removed needs none. */
 export async function syncDirectories({ root, onFile }: PublishContext, paths: readonly string[]): Promise<void> {
   await inLanes(new Set(paths.map((path) => dirname(path))), (directory) =>
     onFile(async () => {
-      const path = join(root, directory)
-      if (await isThere(path)) await syncPath(path)
+      try {
+        await syncPath(join(root, directory))
+      } catch (error) {
+        if (systemCode(error) !== 'ENOENT') throw error
+      }
     }),
   )
 }

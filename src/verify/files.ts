@@ -120,14 +120,11 @@ export class FilesCheck {
       coverage.check(manifest.next)
       coverage.count(prunedRecords, found.seen.added - before)
     }
+    // Of a part it is known by counting alone.
+    if (manifest.isPart !== true) records = manifest.records
+    else if (!fast) records = prunedRecords + found.seen.added - before
     await onSettled(manifest.next)
-    return {
-      files,
-      bytes,
-      records: manifest.isPart === true ? records : manifest.records,
-      prunedRecords,
-      comparedRecords,
-    }
+    return { files, bytes, records, prunedRecords, comparedRecords }
   }
 
   #isCompared(file: ManifestFile): boolean {
@@ -382,6 +379,7 @@ class FileLines {
       end = text.indexOf(LF, start) + 1
       if (this.#isShared && this.#isOfOther(text, start)) continue
       this.#records++
+      this.#bytes += end - start
       if (!this.#isGood(text, start, end)) {
         this.#invalid(text, start, end)
         continue
@@ -405,7 +403,6 @@ class FileLines {
       starts.push(start)
     }
     starts.push(text.length)
-    this.#bytes += text.length
     return { type: this.#type, hour: this.#hour, text, offsets, starts }
   }
 

@@ -55,7 +55,7 @@ export class Disk {
   }
 
   async makeReadOnly(): Promise<void> {
-    // Refused while a file is open for writing, which is never for long.
+    // Refused while a file is open for writing: by a worker that is frozen for as long as that.
     await untilAllowed(() => this.#remount('ro'))
   }
 
@@ -90,7 +90,7 @@ async function untilAllowed(remount: () => Promise<void>): Promise<void> {
       await remount()
       return
     } catch (error) {
-      if (attempt === 100) throw error
+      if (attempt === 1000) throw error
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
   }

@@ -3,13 +3,18 @@ import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { lineOf } from '../../src/cmd/cat.ts'
 import { ArchiverError } from '../../src/errors.ts'
+import { linesByOffset, selectedFiles } from '../../src/files/batches.ts'
 import { CommitLog } from '../../src/files/catalog.ts'
 import { type CompactionOptions, compactPartition, completeCompaction } from '../../src/files/compaction.ts'
+import { type Order, readLines } from '../../src/files/lines.ts'
 import { manifestDirectory } from '../../src/files/path.ts'
+import { isPruned, planPrune, pruneFiles, readPruned } from '../../src/files/pruned.ts'
 import { FilesSink } from '../../src/files/sink.ts'
+import { decodeLine } from '../../src/line.ts'
 import { createLogger } from '../../src/log.ts'
-import { checkPartition } from '../../src/verify/partition.ts'
+import { checkPartition, type PartitionCheckOptions } from '../../src/verify/partition.ts'
 import { strayFiles } from '../../src/verify/strays.ts'
 import { makeBatch } from '../chaos/records.ts'
 import { manifestsOf } from '../helpers/archive.ts'
@@ -91,9 +96,12 @@ async function compact({ root, random, unexpected }: History, worker: string, ro
   }
 }
 
+function verifyOptions(root: string): PartitionCheckOptions {
+  return { root, tp, thoroughness: 'full', elasticsearch: undefined, kafka: undefined, onProgress: () => {} }
+}
+
 function verify(root: string) {
-  const everything = { thoroughness: 'full', elasticsearch: undefined, kafka: undefined } as const
-  return checkPartition({ root, tp, ...everything, onProgress: () => {} })
+  return checkPartition(verifyOptions(root))
 }
 
 async function assertWhole({ root, acknowledged, unexpected }: History): Promise<void> {
@@ -360,7 +368,6 @@ test('a compaction that stops at any of its calls is completed by others, and fi
     await pass(root)
     if (!isOver) await files.thaw(compactor)
     assert.equal(compactor.failure, undefined)
-    await wholeAfter(root, 30)
     await pass(root)
     await wholeAfter(root, 30)
     const hours = (await dataFiles(root)).map((path) => dirname(path))
@@ -422,6 +429,102 @@ test('no generation follows one that is not completed', async (t) => {
   assert.deepEqual([late.failure, early.failure], [undefined, undefined])
   await wholeAfter(root, 35)
 })
+
+test('a prune at any moment of a compaction: what it takes is gone, what it leaves is whole, and verify knows', async (t) => {
+  const files = new GatedFiles(t)
+  const base = await temporaryDirectory(t)
+  const begun = await newArchive(base, 'begun')
+  await flush(begun, 0, 20)
+  await pass(begun)
+  await flush(begun, 20, 48)
+  const before = start + 3 * msPerHour
+  for (let calls = 1, isOver = false; !isOver; calls += 4) {
+    const root = join(base, `at-${calls}`)
+    await cp(begun, root, { recursive: true })
+    const compactor = files.start('stops', async () => void (await pass(root, {}, 'stops')))
+    let left = calls
+    isOver = !(await files.runTo(compactor, () => --left === 0))
+    const plan = await planPrune(root, tp, before)
+    await pruneFiles(root, plan!)
+    if (!isOver) await files.thaw(compactor)
+    assert.equal(compactor.failure, undefined)
+    for (let passes = 0; passes < 2; passes++) {
+      const { problems, pruned_records, proven } = await verify(root)
+      assert.deepEqual(problems, [], `at call ${calls}`)
+      assert.ok(proven && pruned_records > 0)
+      for await (const path of strayFiles(root, [tp], undefined)) assert.fail(`${path} is a stray file`)
+      const { files: pruned } = await readPruned(root, tp)
+      const there = new Set(await dataFiles(root))
+      for (const manifest of await manifestsOf(root, tp)) {
+        for (const file of manifest.files) assert.equal(there.has(file.path), !isPruned(pruned, file), file.path)
+      }
+      await pass(root)
+    }
+    const held = new Set((await readFiles(root)).map(({ offset }) => offset))
+    for (let offset = 0; offset < 48; offset++) {
+      if (timestampOf(offset) >= before) assert.ok(held.has(offset), `offset ${offset}`)
+    }
+  }
+})
+
+/** What readers say of offsets 0 to 47, however they get at them. */
+const readers: Readonly<Record<string, (root: string) => Promise<unknown>>> = {
+  verify: async (root) => {
+    const { problems, records, proven } = await verify(root)
+    return { problems, records, proven }
+  },
+  'verify --fast': async (root) => (await checkPartition({ ...verifyOptions(root), thoroughness: 'fast' })).problems,
+  stray: async (root) => {
+    const found: string[] = []
+    for await (const path of strayFiles(root, [tp], undefined)) found.push(path)
+    return found
+  },
+  restore: async (root) => {
+    const offsets: number[] = []
+    for await (const selected of selectedFiles(root, tp, {})) {
+      for await (const line of linesByOffset(root, selected, {})) offsets.push(decodeLine(line).record.offset)
+    }
+    return offsets
+  },
+  'cat --offset': async (root) => (await lineOf(root, 30, {})).toString('utf8'),
+  cat: (root) => catAll(root, 'oldest'),
+  'cat --order newest': (root) => catAll(root, 'newest'),
+}
+
+async function catAll(root: string, order: Order): Promise<number[]> {
+  const offsets: number[] = []
+  for await (const { block, start, end } of readLines(root, {}, order)) {
+    offsets.push(decodeLine(block.subarray(start, end)).record.offset)
+  }
+  return offsets
+}
+
+for (const [name, read] of Object.entries(readers)) {
+  test(`${name} finds the same, whatever is compacted while it reads`, async (t) => {
+    const files = new GatedFiles(t)
+    const base = await temporaryDirectory(t)
+    const begun = await newArchive(base, 'begun')
+    await flush(begun, 0, 20, 4)
+    await pass(begun)
+    await flush(begun, 20, 48, 4)
+    const expected = await read(begun)
+    for (let calls = 1, isOver = false; !isOver; calls += 2) {
+      const root = join(base, `at-${calls}`)
+      await cp(begun, root, { recursive: true })
+      let found: unknown
+      const reader = files.start('reads', async () => {
+        found = await read(root)
+      })
+      let left = calls
+      isOver = !(await files.runTo(reader, () => --left === 0))
+      await pass(root)
+      if (!isOver) await files.thaw(reader)
+      assert.equal(reader.failure, undefined, `at call ${calls}`)
+      assert.deepEqual(found, expected, `at call ${calls}`)
+      await rm(root, { recursive: true })
+    }
+  })
+}
 
 test('whoever writes, compacts, freezes, thaws or dies at whatever call: every offset is there exactly once', async (t) => {
   const base = await temporaryDirectory(t)
