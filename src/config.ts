@@ -131,6 +131,7 @@ export const filesOptions = {
   }),
   compactAfter: duration({
     default: '1h',
+    placeholder: '<30m>',
     explanation:
       'The files of an hour become one, and old manifests are folded, so long after the hour has closed and its newest file was written; such as 1h or 30m. 0: never.',
   }),

@@ -131,6 +131,7 @@ export const compactOptions = {
   partition: selectionOptions.partition,
   compactAfter: duration({
     default: '1h',
+    placeholder: '<30m>',
     explanation:
       'Hours that closed so long ago, and got no file since, are merged; manifests this old are folded. 0: whatever is there.',
   }),
