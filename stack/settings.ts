@@ -7,8 +7,10 @@ import { StackError } from './stack-error.ts'
 export const elasticsearchVersions = ['9.5.3', '8.19.21'] as const
 export type ElasticsearchVersion = (typeof elasticsearchVersions)[number]
 
-export const partNames = ['kafka', 'elasticsearch'] as const
+export const partNames = ['kafka', 'elasticsearch', 'mariadb'] as const
 export type PartName = (typeof partNames)[number]
+/** What a start without names starts; the others are for those who ask. */
+export const usualParts: readonly PartName[] = ['kafka', 'elasticsearch']
 
 /** What a caller may choose; what is left out is what this folder's stack used last, else the default. */
 export interface StackOptions {
@@ -20,6 +22,7 @@ export interface StackOptions {
   readonly controllerPort?: number | undefined
   readonly elasticsearchPort?: number | undefined
   readonly transportPort?: number | undefined
+  readonly mariadbPort?: number | undefined
   readonly elasticsearchVersion?: ElasticsearchVersion | undefined
   /** Bytes. */
   readonly kafkaHeap?: number | undefined
@@ -39,6 +42,7 @@ export interface StackSettings {
   readonly controllerPort: number
   readonly elasticsearchPort: number
   readonly transportPort: number
+  readonly mariadbPort: number
   readonly elasticsearchVersion: ElasticsearchVersion
   readonly kafkaHeap: number
   readonly elasticsearchHeap: number
@@ -88,6 +92,7 @@ export function resolveSettings(
       options.transportPort ??
       (elasticsearchPort === saved.elasticsearchPort ? saved.transportPort : undefined) ??
       elasticsearchPort + 100,
+    mariadbPort: options.mariadbPort ?? saved.mariadbPort ?? 3306,
     elasticsearchVersion: options.elasticsearchVersion ?? saved.elasticsearchVersion ?? defaultVersion(),
     kafkaHeap: options.kafkaHeap ?? saved.kafkaHeap ?? 512 * mebibyte,
     elasticsearchHeap: options.elasticsearchHeap ?? saved.elasticsearchHeap ?? 1024 * mebibyte,

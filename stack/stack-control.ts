@@ -21,6 +21,7 @@ import { certificateFile, elasticsearchDir, elasticsearchPart, newestElasticsear
 import type { Progress } from './fetch.ts'
 import { findJavas, type Java } from './java.ts'
 import { kafkaPart } from './kafka-part.ts'
+import { mariadbCertificate, mariadbPart, mariadbUrl } from './mariadb-part.ts'
 import { Part, type PartStatus } from './part.ts'
 import { readCommandLine } from './process-table.ts'
 import {
@@ -32,26 +33,29 @@ import {
   type StackOptions,
   type StackSettings,
   settingsFile,
+  usualParts,
 } from './settings.ts'
 import { otherWay, StackError } from './stack-error.ts'
 
 const silent: Progress = { update: () => {}, say: () => {} }
 
 /**
- * A real Kafka and a real Elasticsearch in one folder, each a process of its own that outlives the program that started
- * it. Tests start, freeze and kill the parts one by one: `stack.kafka.signal('SIGSTOP')`, `stack.elasticsearch.kill()`,
+ * A real Kafka and a real Elasticsearch in one folder, and a MariaDB for those who ask for it, each a process of its own that outlives the
+ * program that started it. Tests start, freeze and kill the parts one by one: `stack.kafka.signal('SIGSTOP')`, `stack.elasticsearch.kill()`,
  * then `stack.start('kafka')`.
  */
 export class Stack {
   readonly settings: StackSettings
   readonly kafka: Part
   readonly elasticsearch: Part
+  readonly mariadb: Part
   readonly #progress: Progress
 
   constructor(settings: StackSettings, javas: () => readonly Java[], progress: Progress) {
     this.settings = settings
     this.kafka = new Part(kafkaPart(settings, javas))
     this.elasticsearch = new Part(elasticsearchPart(settings, javas))
+    this.mariadb = new Part(mariadbPart(settings, javas))
     this.#progress = progress
   }
 
@@ -65,7 +69,22 @@ export class Stack {
     return this.elasticsearch.definition.address
   }
 
-  /** The file that a client trusts where security is on. */
+  /** For `--mysql`. */
+  get mysqlUrl(): string {
+    return mariadbUrl(this.settings)
+  }
+
+  /** For `--mysql`, with every right. */
+  get mysqlRootUrl(): string {
+    return mariadbUrl(this.settings, 'root')
+  }
+
+  /** For `--mysql-ca`. */
+  get mysqlCertificateFile(): string {
+    return mariadbCertificate(this.settings.dir)
+  }
+
+  /** The file that a client of Elasticsearch trusts where security is on. */
   get certificateFile(): string {
     return certificateFile(this.settings.dir)
   }
@@ -75,13 +94,14 @@ export class Stack {
   }
 
   /**
-   * Starts what does not run yet, and returns when all of it answers. Harmless where it already runs.
+   * Starts what does not run yet, and returns when all of it answers. Harmless where it already runs. Without names: Kafka and
+   * Elasticsearch.
    *
    * @throws StackError one sentence with what to do: a port that is taken, no fitting Java, no Maven, too little memory, a
    * start that failed, other settings than those it runs with.
    */
   async start(...names: readonly PartName[]): Promise<void> {
-    const parts = this.#parts(names.length === 0 ? partNames : names)
+    const parts = this.#parts(names.length === 0 ? usualParts : names)
     makeFolder(this.settings.dir)
     await using _ = await lock(this.settings.dir, this.#progress)
     this.#refuseOtherSettings()
@@ -101,8 +121,12 @@ export class Stack {
     return parts.filter((_, index) => stopped[index]).map((part) => part.definition.name)
   }
 
+  /** Of the usual parts, and of others that run. */
   async status(): Promise<readonly PartStatus[]> {
-    return await Promise.all(this.#parts(partNames).map((part) => part.status()))
+    const parts = this.#parts(partNames).filter(
+      ({ definition, pid }) => usualParts.includes(definition.name) || pid !== undefined,
+    )
+    return await Promise.all(parts.map((part) => part.status()))
   }
 
   /** Stops, and deletes the data, the logs and the settings; the downloads stay unless they are asked for too. */
@@ -111,7 +135,7 @@ export class Stack {
     const { dir, cacheDir } = this.settings
     const elasticsearch = elasticsearchDir(dir)
     const moved = dirname(elasticsearch) === dir ? [] : [dirname(elasticsearch)]
-    for (const path of [join(dir, 'kafka'), elasticsearch, ...moved, settingsFile(dir)]) {
+    for (const path of [join(dir, 'kafka'), join(dir, 'mariadb'), elasticsearch, ...moved, settingsFile(dir)]) {
       rmSync(path, { recursive: true, force: true })
     }
     if (options.downloads === true) rmSync(cacheDir, { recursive: true, force: true })
@@ -121,7 +145,7 @@ export class Stack {
   /** A part that runs keeps the ports and versions it began with; asking for others is a mistake worth a word. */
   #refuseOtherSettings(): void {
     const saved = readSavedSettings(this.settings.dir)
-    if (this.kafka.pid === undefined && this.elasticsearch.pid === undefined) return
+    if (this.#parts(partNames).every(({ pid }) => pid === undefined)) return
     for (const [key, value] of Object.entries(saved)) {
       const asked = this.settings[key as keyof StackSettings]
       if (asked === value || asked === undefined) continue

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { ArchiverError, messageOf } from '../src/errors.ts'
 import { bytes, describeOptions, flag, integer, oneOf, readOptions, text, type Values } from '../src/options.ts'
 import type { Progress } from './fetch.ts'
-import { elasticsearchVersions, mebibyte, type PartName, partNames, pointsElsewhere } from './settings.ts'
+import { elasticsearchVersions, mebibyte, type PartName, partNames, pointsElsewhere, usualParts } from './settings.ts'
 import { openStack, type Stack } from './stack-control.ts'
 import { StackError } from './stack-error.ts'
 
@@ -24,6 +24,7 @@ const options = {
     ...port,
     explanation: 'Transport port of Elasticsearch. Default: a hundred above its HTTP port.',
   }),
+  mariadbPort: integer({ ...port, explanation: 'Port of MariaDB. Default: what this folder used last, else 3306.' }),
   elasticsearchVersion: oneOf(['auto', ...elasticsearchVersions], {
     explanation: 'auto: what this folder used last, else 9.5.3 where a Java 21 or newer is found, else 8.19.21.',
     default: 'auto',
@@ -42,6 +43,7 @@ const options = {
     placeholder: '<password>',
   }),
   only: oneOf(['both', ...partNames], { explanation: 'For up and down: one part alone.', default: 'both' }),
+  mariadb: flag({ explanation: 'For up: MariaDB as well, which stands for MySQL.', default: false }),
   lines: integer({ min: 1, explanation: 'For logs: how many lines from the end.', default: '50' }),
   follow: flag({ explanation: 'For logs: keep printing what comes.', default: false }),
   downloads: flag({ explanation: 'For wipe: the downloads too.', default: false }),
@@ -52,14 +54,15 @@ type CommandName = (typeof commands)[number]
 
 const usage = `Usage: npm run stack -- <command> [options]
 
-A real Kafka and a real Elasticsearch on this machine, fetched from Maven Central once. Needs Java and Maven.
+A real Kafka and a real Elasticsearch on this machine, and a real MariaDB for those who ask for it, fetched from Maven Central once.
+Needs Java and Maven.
 
 Commands
   up       starts what does not run, and waits until both answer
-  down     stops both; the data stays
+  down     stops all that runs; the data stays
   status   what runs and where; exit code 1 unless both answer
-  logs     the end of the logs: logs [kafka|elasticsearch]
-  wipe     stops both and deletes their data
+  logs     the end of the logs: logs [kafka|elasticsearch|mariadb]
+  wipe     stops all and deletes their data
 
 Options (each is also a variable: --kafka-port is ARCHIVER_KAFKA_PORT)
 ${describeOptions(options)}
@@ -104,6 +107,9 @@ async function status(stack: Stack): Promise<boolean> {
   if (stack.settings.security && parts.some((part) => part.name === 'elasticsearch' && part.pid !== undefined)) {
     print(`Elasticsearch: user elastic, password ${stack.settings.elasticPassword}, CA file ${stack.certificateFile}`)
   }
+  if (parts.some((part) => part.name === 'mariadb')) {
+    print(`MariaDB: --mysql ${stack.mysqlUrl} (root has the same password), CA file ${stack.mysqlCertificateFile}`)
+  }
   return parts.every((part) => part.answers)
 }
 
@@ -139,9 +145,13 @@ async function main(argv: readonly string[]): Promise<number> {
   const named = command === 'logs' && isOneOf(partNames, rest[0]) ? rest[0] : undefined
   const values = readOptions(options, { argv: named === undefined ? rest : rest.slice(1), env: process.env })
   const only = named ?? (values.only === 'both' ? undefined : values.only)
-  const names = only === undefined ? partNames : [only]
+  const names = only === undefined ? namesFor(command, values.mariadb) : [only]
   const stack = open(values)
   return await run(command, stack, names, values)
+}
+
+function namesFor(command: CommandName, mariadb: boolean): readonly PartName[] {
+  return command !== 'up' || mariadb ? partNames : usualParts
 }
 
 async function run(
