@@ -3,6 +3,7 @@ import { checkIndexPrefix, statusIndexPrefix } from './elasticsearch/index-name.
 import { ArchiverError } from './errors.ts'
 import { parseTypePath, type TypeSource } from './line.ts'
 import { logLevels } from './log.ts'
+import { checkTableName } from './mysql/table-name.ts'
 import {
   bytes,
   decimal,
@@ -211,6 +212,57 @@ export const bulkOptions = {
 
 export const elasticsearchOptions = { ...elasticsearchConnectionOptions, ...bulkOptions }
 
+/** How to reach MySQL or MariaDB and what the table is called there: for every command that reads or writes it. */
+export const mysqlConnectionOptions = {
+  mysql: negatable(
+    secret(
+      text({
+        placeholder: '<mysql://user@host:3306/database>',
+        explanation:
+          'Keep records in this database of MySQL 8 or MariaDB as well; a password in it is better given by itself, as a variable or a file.',
+      }),
+    ),
+  ),
+  mysqlPassword: secret(text({ explanation: 'Password of that user; better given as a variable.' })),
+  mysqlPasswordFile: text({
+    placeholder: '<file>',
+    explanation: 'A file that holds the password, without or with a line break at its end.',
+  }),
+  mysqlTls: flag({
+    default: false,
+    explanation: 'Speak TLS with the server; goes without saying where --mysql-ca is given.',
+  }),
+  mysqlCa: text({ placeholder: '<file>', explanation: 'Certificate authority of the server, as a PEM file.' }),
+  mysqlTable: text({
+    default: 'archive_records',
+    explanation: 'The table of the records; that of rejects has the same name with _rejected behind it.',
+  }),
+  mysqlTimeout: integer({ default: '60', min: 1, unit: 's', explanation: 'How long an answer may take.' }),
+}
+
+export const mysqlSinkOptions = {
+  mysqlBatchBytes: bytes({
+    default: '2MB',
+    min: 1024,
+    explanation: 'Size of a statement; it stays below max_allowed_packet of the server in any case.',
+  }),
+  mysqlConcurrency: integer({
+    default: '2',
+    min: 1,
+    max: 64,
+    explanation: 'Most statements in flight, and connections.',
+  }),
+  mysqlLinger: integer({
+    default: '200',
+    min: 0,
+    max: 60_000,
+    unit: 'ms',
+    explanation: 'How long a row may wait for others to fill a statement.',
+  }),
+}
+
+export const mysqlOptions = { ...mysqlConnectionOptions, ...mysqlSinkOptions }
+
 /** How to reach Kibana: for the commands that put dashboards there. */
 export const kibanaOptions = {
   kibana: text({
@@ -304,12 +356,14 @@ export const runOptions = {
   ...typeOptions,
   ...filesOptions,
   ...elasticsearchOptions,
+  ...mysqlOptions,
   ...workerOptions,
   ...logOptions,
 }
 
 export const setupOptions = {
   ...elasticsearchOptions,
+  ...mysqlConnectionOptions,
   ...kibanaOptions,
   check: flag({
     default: false,
@@ -339,11 +393,12 @@ export function checkRunOptions(options: RunOptions): void {
   if (options.topics !== undefined && options.topicsRegex !== undefined) {
     throw usage('--topics and --topics-regex exclude each other')
   }
-  if (!options.files && options.elasticsearch === undefined) {
-    throw usage('--no-files with --no-elasticsearch leaves nothing to keep records in')
+  if (!options.files && options.elasticsearch === undefined && options.mysql === undefined) {
+    throw usage('--no-files with --no-elasticsearch and without --mysql leaves nothing to keep records in')
   }
   checkKafkaOptions(options)
   checkElasticsearchOptions(options)
+  checkMysqlOptions(options)
   if (options.statusDocuments && statusIndexPrefix.startsWith(options.indexPrefix)) {
     throw usage(
       `--index-prefix: "${options.indexPrefix}" is not allowed with status documents: their indices ${statusIndexPrefix}* would count as part of the archive; choose another one, or --no-status-documents`,
@@ -434,6 +489,51 @@ export function checkElasticsearchOptions(options: Values<typeof elasticsearchCo
     throw usage('--elasticsearch-password is of no use without --elasticsearch-user')
   }
   elasticsearchHeaders(options)
+}
+
+/** The same for the options of MySQL. */
+export function checkMysqlOptions(options: Values<typeof mysqlConnectionOptions>): void {
+  const { mysql, mysqlPassword: password, mysqlPasswordFile: file } = options
+  const url = mysql === undefined ? undefined : mysqlAddress(mysql)
+  try {
+    checkTableName(options.mysqlTable)
+  } catch (error) {
+    throw usage(`--mysql-table: "${options.mysqlTable}" is not allowed; expected ${(error as Error).message}`)
+  }
+  if (password !== undefined && file !== undefined) {
+    throw usage('--mysql-password and --mysql-password-file exclude each other')
+  }
+  if (url?.password !== undefined && (password ?? file) !== undefined) {
+    throw usage('--mysql names a password already; give it once')
+  }
+}
+
+/** The parts of `--mysql`. Throws ArchiverError `USAGE`, without showing a password. */
+export function mysqlAddress(url: string): {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: string | undefined
+  readonly database: string
+} {
+  const refused = () =>
+    usage(`--mysql: "${withoutCredentials(url)}" is not allowed; expected mysql://user@host:3306/database`)
+  if (!URL.canParse(url)) throw refused()
+  const { protocol, hostname: host, port, username, password, pathname, search } = new URL(url)
+  const database = pathname.slice(1)
+  if (!/^(mysql|mariadb):$/.test(protocol) || host === '' || username === '' || search !== '') throw refused()
+  if (database === '' || database.includes('/')) throw refused()
+  try {
+    return {
+      host: host.replace(/^\[(.*)\]$/, '$1'),
+      port: port === '' ? 3306 : Number(port),
+      user: decodeURIComponent(username),
+      password: password === '' ? undefined : decodeURIComponent(password),
+      database: decodeURIComponent(database),
+    }
+  } catch {
+    throw refused() // A percent sign that begins no escape.
+  }
 }
 
 /** A URL as it may be shown. */

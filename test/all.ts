@@ -1,15 +1,16 @@
 import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { type PartName, usualParts } from '../stack/settings.ts'
 import { openStack } from '../stack/stack-control.ts'
 
 /**
- * `npm test`: lint, types, unit and property tests, then integration and chaos tests against a Kafka and an Elasticsearch of
- * their own ports, so that a demo beside them is not disturbed. A step that ran no test has failed.
+ * `npm test`: lint, types, unit and property tests, then integration and chaos tests against a Kafka, an Elasticsearch and a MariaDB
+ * of their own ports, so that a demo beside them is not disturbed. A step that ran no test has failed.
  */
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const ports = { kafkaPort: 19_092, elasticsearchPort: 19_200 }
+const ports = { kafkaPort: 19_092, elasticsearchPort: 19_200, mariadbPort: 19_306 }
 
 let passed = 0
 let failed = 0
@@ -81,15 +82,20 @@ function tests(pattern: string, env: Readonly<Record<string, string>> = {}, conc
 
 const ownServers = process.env.ARCHIVER_BROKERS === undefined || process.env.ARCHIVER_ELASTICSEARCH === undefined
 const stack = openStack({ dir: '.stack-test', ...ports }, { update: () => {}, say: (line) => console.log(line) })
-const servers = ownServers ? { ARCHIVER_BROKERS: stack.brokers, ARCHIVER_ELASTICSEARCH: stack.elasticsearchUrl } : {}
+const ownMysql = process.env.ARCHIVER_TEST_MYSQL === undefined
+const parts: readonly PartName[] = [...(ownServers ? usualParts : []), ...(ownMysql ? (['mariadb'] as const) : [])]
+const servers = {
+  ...(ownServers ? { ARCHIVER_BROKERS: stack.brokers, ARCHIVER_ELASTICSEARCH: stack.elasticsearchUrl } : {}),
+  ...(ownMysql ? { ARCHIVER_TEST_MYSQL: stack.mysqlUrl, ARCHIVER_TEST_MYSQL_CA: stack.mysqlCertificateFile } : {}),
+}
 
 try {
   await step('lint', check('npx', 'biome', 'ci', '--colors=off', '.'))
   await step('types', check('npx', 'tsc', '-p', '.'))
   await step('unit and property tests', tests('test/unit/**/*.test.ts'))
-  if (ownServers) await step('stack', () => stack.start().then(() => true))
+  if (parts.length > 0) await step('stack', () => stack.start(...parts).then(() => true))
   await step('integration tests', tests('test/integration/**/*.test.ts', servers, 1))
-  if (ownServers) await stack.stop()
+  await stack.stop()
   if (globSync('test/chaos/**/*.test.ts', { cwd: root }).length > 0) {
     await step('chaos tests', tests('test/chaos/**/*.test.ts', {}, 1))
   }
@@ -97,7 +103,7 @@ try {
   if (!(error instanceof StepFailed)) throw error
   process.exitCode = 1
 } finally {
-  if (ownServers) await stack.stop()
+  await stack.stop()
 }
 console.log(`\n${passed} passed, ${failed} failed`)
 if (failed > 0 || passed === 0) process.exitCode = 1

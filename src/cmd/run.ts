@@ -7,6 +7,7 @@ import { KafkaSource } from '../kafka/source.ts'
 import { LineEncoder } from '../line.ts'
 import { createLogger, type Logger } from '../log.ts'
 import { Metrics } from '../metrics.ts'
+import { MysqlSink } from '../mysql/sink.ts'
 import { Observations, type Observer } from '../observer.ts'
 import { Coordinator } from '../offsets/coordinator.ts'
 import type { Sink } from '../sink.ts'
@@ -14,6 +15,7 @@ import { Worker } from '../worker.ts'
 import { elasticsearchClient, elasticsearchSinkOptions } from './elasticsearch-client.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { observers, serveMonitor } from './monitor.ts'
+import { mysqlClient, mysqlSinkOptions } from './mysql-client.ts'
 import { signalled } from './program.ts'
 import { startStatusDocuments } from './status-documents.ts'
 import { accountOf, StatusReporter } from './status-line.ts'
@@ -24,6 +26,7 @@ const mib = 2 ** 20
 /** Of the memory budget; the rest is for what is being fetched, compressed and sent. */
 const filesShare = 0.5
 const elasticsearchShare = 0.25
+const mysqlShare = 0.15
 
 /**
  * V8's young generation. Records live for one batch, so a small one is collected as cheaply as the 16 to 32 MiB that V8 grows it
@@ -128,8 +131,12 @@ async function work(
   }
 }
 
-function sinkNames({ files, elasticsearch }: RunOptions): string[] {
-  return [...(files ? ['files'] : []), ...(elasticsearch === undefined ? [] : ['elasticsearch'])]
+function sinkNames({ files, elasticsearch, mysql }: RunOptions): string[] {
+  return [
+    ...(files ? ['files'] : []),
+    ...(elasticsearch === undefined ? [] : ['elasticsearch']),
+    ...(mysql === undefined ? [] : ['mysql']),
+  ]
 }
 
 function createSinks(
@@ -170,6 +177,15 @@ function createSinks(
       ),
     )
   }
+  if (options.mysql !== undefined) {
+    sinks.push(
+      new MysqlSink(
+        mysqlClient(options.mysql, options),
+        mysqlSinkOptions(options, options.memoryBudget * mysqlShare, observer),
+        log,
+      ),
+    )
+  }
   return sinks
 }
 
@@ -181,10 +197,11 @@ function describeStart(options: RunOptions, worker: string, topics: readonly str
       `Elasticsearch at ${options.elasticsearchCloudId === undefined ? options.elasticsearch.map(withoutCredentials).join(', ') : 'the cloud id'} (${options.indexPrefix}*)`,
     )
   }
+  if (options.mysql !== undefined) into.push(`MySQL at ${withoutCredentials(options.mysql)} (${options.mysqlTable})`)
   const from =
     options.topicsRegex === undefined
       ? `topics ${topics.join(', ')}`
       : `topics that match ${String(options.topicsRegex)} (now ${topics.join(', ') || 'none'})`
   const end = options.untilEnd ? ', until the end as it is now' : ''
-  return `archiving ${from} of ${options.brokers.join(', ')} as group ${options.group} into ${into.join(' and ')}${end}; memory for records ${Math.round(options.memoryBudget / mib)} MiB; worker ${worker}`
+  return `archiving ${from} of ${options.brokers.join(', ')} as group ${options.group} into ${new Intl.ListFormat('en-GB').format(into)}${end}; memory for records ${Math.round(options.memoryBudget / mib)} MiB; worker ${worker}`
 }

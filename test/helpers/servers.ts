@@ -10,6 +10,8 @@ import { createLogger } from '../../src/log.ts'
 /** The servers that integration tests use: those of the environment, else the development stack. `npm test` starts its own. */
 export const brokers: readonly string[] = (process.env.ARCHIVER_BROKERS ?? '127.0.0.1:9092').split(',')
 export const elasticsearchUrl: string = process.env.ARCHIVER_ELASTICSEARCH ?? 'http://127.0.0.1:9200'
+/** With a user who may make databases and tables whose names begin with `archive`; `root` has the same password. */
+export const mysqlUrl: string = process.env.ARCHIVER_TEST_MYSQL ?? 'mysql://archiver:archiver@127.0.0.1:3306/archive'
 
 const quiet = createLogger({ level: 'silent', stream: process.stderr })
 

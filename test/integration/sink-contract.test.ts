@@ -3,7 +3,10 @@ import { Elasticsearch } from '../../src/elasticsearch/client.ts'
 import { ElasticsearchSink } from '../../src/elasticsearch/sink.ts'
 import { FilesSink } from '../../src/files/sink.ts'
 import { createLogger } from '../../src/log.ts'
+import { Mysql } from '../../src/mysql/client.ts'
+import { MysqlSink } from '../../src/mysql/sink.ts'
 import { MemorySink, type MemoryStore } from '../helpers/memory-sink.ts'
+import { connectionOf, mysqlClient, readLines, tableName } from '../helpers/mysql.ts'
 import { elasticsearchUrl, indexPrefix, temporaryDirectory, uniqueName } from '../helpers/servers.ts'
 import { registerSinkContract } from '../helpers/sink-contract.ts'
 import { readDocuments, readFiles } from '../helpers/stores.ts'
@@ -70,5 +73,21 @@ registerSinkContract('elasticsearch', async (t) => {
         log,
       ),
     lines: async () => (await readDocuments(prefix)).map(({ line }) => line),
+  }
+})
+
+registerSinkContract('mysql', async (t) => {
+  const table = tableName(t)
+  const reader = mysqlClient(t)
+  return {
+    memoryLimit,
+    topic: uniqueName('contract'),
+    sink: () =>
+      new MysqlSink(
+        new Mysql(connectionOf()),
+        { table, batchBytes: 2 ** 30, concurrency: 2, lingerMs: hour, unknownMs: hour, memoryLimit },
+        log,
+      ),
+    lines: async () => (await readLines(reader, table)).map((line) => line ?? 'not all of it'),
   }
 })

@@ -101,9 +101,10 @@ test('technologies know the core and never each other', () => {
 })
 
 test('the core knows no technology, the worker only the contracts and the coordinator', () => {
-  // How indices are named decides what --index-prefix allows: a pure file without the technology behind it.
+  // How indices and tables are named decides what --index-prefix and --mysql-table allow: pure files without the technology behind them.
   const allowed = new Set([
     'config.ts imports elasticsearch/index-name.ts',
+    'config.ts imports mysql/table-name.ts',
     ...['coordinator', 'tracker'].map((name) => `worker.ts imports offsets/${name}.ts`),
   ])
   const wrong = violations(

@@ -1,0 +1,44 @@
+import { mysqlAddress, type mysqlConnectionOptions, type mysqlOptions } from '../config.ts'
+import { Mysql } from '../mysql/client.ts'
+import type { MysqlSinkOptions } from '../mysql/sink.ts'
+import type { Observer } from '../observer.ts'
+import type { Values } from '../options.ts'
+import { secretOf } from './elasticsearch-client.ts'
+
+/** An error that nobody has met is waited out for so long. */
+const unknownMs = 600_000
+
+/**
+ * The client that the options describe; `url` is `--mysql`.
+ * @throws ArchiverError `USAGE` where the file with the password cannot be read.
+ */
+export function mysqlClient(url: string, options: Values<typeof mysqlConnectionOptions>): Mysql {
+  const { host, port, user, password, database } = mysqlAddress(url)
+  return new Mysql({
+    host,
+    port,
+    user,
+    password: password ?? options.mysqlPassword ?? secretOf('--mysql-password-file', options.mysqlPasswordFile),
+    database,
+    caFile: options.mysqlCa,
+    tls: options.mysqlTls,
+    timeoutMs: options.mysqlTimeout * 1000,
+  })
+}
+
+/** What the options say of the sink; `memoryLimit` in bytes is the share of whoever runs it. */
+export function mysqlSinkOptions(
+  options: Values<typeof mysqlOptions>,
+  memoryLimit: number,
+  observer?: Observer,
+): MysqlSinkOptions {
+  return {
+    table: options.mysqlTable,
+    batchBytes: options.mysqlBatchBytes,
+    concurrency: options.mysqlConcurrency,
+    lingerMs: options.mysqlLinger,
+    unknownMs,
+    memoryLimit,
+    ...(observer === undefined ? {} : { observer }),
+  }
+}

@@ -1,0 +1,201 @@
+import { createHash } from 'node:crypto'
+import { escape as escapeText } from 'mysql2'
+import { envelopeOfLine, valueOfLine } from '../line.ts'
+import { lineStart, type RecordBatch } from '../record.ts'
+
+/**
+ * A record as one row. The row holds everything that the record's line holds, so that the line can be made of it again, byte for byte:
+ * `verify --deep` compares it, and nothing is lost where the files are.
+ *
+ * - `value_text` is the producer's text as it came; `value` is generated from it by the server, as JSON.
+ * - What is no valid JSON in UTF-8 is `value_bytes`, and `error_type` and `error_reason` say why.
+ * - A tombstone (and a JSON `null`, which has the same line) has neither.
+ */
+export const columns = [
+  'topic',
+  'partition',
+  'offset',
+  'timestamp',
+  'time',
+  'type',
+  'type_json',
+  'key_text',
+  'key_bytes',
+  'headers',
+  'value_text',
+  'value_bytes',
+  'error_type',
+  'error_reason',
+] as const
+
+type Column = (typeof columns)[number]
+
+/** Characters of a type in its column; a longer one, or one that is no Unicode text, is shortened there and whole in `type_json`. */
+export const longestType = 512
+const hashDigits = 32
+const longestReason = 1000
+
+/** What is kept of a record that the server does not take as it is: without `value` as JSON, without any value, without all that has no end. */
+export type Kept = 'text' | 'envelope' | 'position'
+
+/** `error_type` of what the archiver did, beside those of malformed messages (`invalid_json`, `invalid_utf8`). */
+export const errorTypes = {
+  /** The text is whole in `value_text`, and `value` is NULL: the server refuses it as JSON. */
+  text: 'refused_as_json',
+  /** The row is without its value: the server refuses it, or it is larger than a statement may be. The files hold it. */
+  envelope: 'value_omitted',
+  /** The same without key and headers. */
+  position: 'all_omitted',
+  /** In the table of rejects: another record has this position in the table. */
+  taken: 'position_taken',
+} as const
+
+/** Why a row is not the whole record as it would be. */
+export interface Reduction {
+  /** Undefined: all of it is kept. */
+  readonly kept: Kept | undefined
+  readonly errorType: string
+  readonly reason: string
+}
+
+interface Envelope {
+  readonly '@timestamp'?: string
+  readonly type?: string
+  readonly kafka: {
+    readonly key?: string
+    readonly key_base64?: string
+    readonly headers?: readonly unknown[]
+  }
+  readonly value_base64?: string
+  readonly error?: { readonly type: string; readonly reason: string }
+}
+
+/** The values of a row as SQL, in parentheses, in the order of `columns`. */
+export function rowSql(batch: RecordBatch, i: number, reduction?: Reduction): string {
+  const line = batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
+  const kept = reduction?.kept
+  const withoutValue = kept === 'envelope' || kept === 'position'
+  const withoutEnds = kept === 'position'
+  const value = valueOfLine(line)
+  const isMalformed = value === undefined
+  const envelopeText = `${envelopeOfLine(line).toString('utf8')}}`
+  const envelope = JSON.parse(envelopeText) as Envelope
+  const { key, key_base64, headers } = envelope.kafka
+  const { error, value_base64: base64 } = isMalformed && !withoutValue ? malformedPart(line) : noPart
+  const text = isMalformed || withoutValue ? undefined : textOf(value)
+  const type = typeColumns(envelope.type)
+  return `(${[
+    quote(batch.topic),
+    batch.partition,
+    batch.offsets[i]!,
+    timestampOf(batch, i, envelopeText),
+    quote(envelope['@timestamp']?.slice(0, 23).replace('T', ' ')),
+    quote(type.name),
+    quote(withoutEnds ? undefined : type.json),
+    quote(withoutEnds ? undefined : key),
+    bytesSql(withoutEnds ? undefined : key_base64),
+    quote(withoutEnds || headers === undefined ? undefined : JSON.stringify(headers)),
+    quote(text),
+    bytesSql(base64),
+    quote(reduction?.errorType ?? error?.type),
+    quote((reduction?.reason ?? error?.reason)?.slice(0, longestReason).toWellFormed()),
+  ].join(',')})`
+}
+
+const noPart: Pick<Envelope, 'error' | 'value_base64'> = {}
+
+function malformedPart(line: Buffer): Pick<Envelope, 'error' | 'value_base64'> {
+  return JSON.parse(line.toString('utf8')) as Envelope
+}
+
+/** A tombstone and the JSON text `null` have the same line: neither has a text. */
+function textOf(value: Buffer): string | undefined {
+  return isNull(value) ? undefined : value.toString('utf8')
+}
+
+function isNull(value: Buffer): boolean {
+  return value.length === 4 && value.toString('latin1') === 'null'
+}
+
+/** A text as SQL. */
+export function quoteText(text: string): string {
+  return escapeText(text)
+}
+
+function quote(text: string | undefined): string {
+  return text === undefined ? 'NULL' : escapeText(text)
+}
+
+function bytesSql(base64: string | undefined): string {
+  if (base64 === undefined) return 'NULL'
+  return base64 === '' ? "X''" : `FROM_BASE64('${base64}')`
+}
+
+const timestampMark = /"offset":\d+,"timestamp":(-?\d+)/
+
+/** All digits of Kafka's int64. */
+export function timestampOf(batch: RecordBatch, i: number, envelope?: string): string {
+  const timestamp = batch.timestamps[i]!
+  if (Number.isSafeInteger(timestamp)) return String(timestamp)
+  const line = batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
+  // Quotes are escaped in everything that a message says, so the first match is the envelope's own.
+  return timestampMark.exec(envelope ?? envelopeOfLine(line).toString('utf8'))![1]!
+}
+
+/** A type as its column holds it, and whole where that is not all of it. */
+export function typeColumns(type: string | undefined): { readonly name?: string; readonly json?: string } {
+  if (type === undefined) return {}
+  if (type.length <= longestType && type.isWellFormed()) return { name: type }
+  const json = JSON.stringify(type)
+  const hash = createHash('sha256').update(json).digest('hex').slice(0, hashDigits)
+  return { name: `${type.slice(0, longestType - hashDigits - 1).toWellFormed()}-${hash}`, json }
+}
+
+/** A row as mysql2 gives it back: texts, bytes as Buffers, large integers as texts. */
+export interface StoredRow {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: string | number
+  readonly timestamp: string | number
+  readonly time: string | null
+  readonly type: string | null
+  readonly type_json: string | null
+  readonly key_text: string | null
+  readonly key_bytes: Buffer | null
+  readonly headers: string | null
+  readonly value_text: string | null
+  readonly value_bytes: Buffer | null
+  readonly error_type: string | null
+  readonly error_reason: string | null
+}
+
+/** The record's own line, without its LF; undefined where the row does not hold all of it. */
+export function lineOfRow(row: StoredRow): Buffer | undefined {
+  const { error_type: errorType } = row
+  if (errorType === errorTypes.envelope || errorType === errorTypes.position) return undefined
+  const time = row.time === null ? '' : `"@timestamp":"${row.time.replace(' ', 'T')}Z",`
+  const type = row.type === null ? '' : `"type":${row.type_json ?? JSON.stringify(row.type)},`
+  const head = `{${time}${type}"kafka":{"topic":"${row.topic}","partition":${row.partition},"offset":${row.offset},"timestamp":${row.timestamp}${keyField(row)}${row.headers === null ? '' : `,"headers":${row.headers}`}}`
+  if (row.value_bytes === null) return Buffer.from(`${head},"value":${row.value_text ?? 'null'}}`)
+  const error = JSON.stringify({ type: errorType, reason: row.error_reason })
+  return Buffer.from(`${head},"value_base64":"${row.value_bytes.toString('base64')}","error":${error}}`)
+}
+
+function keyField({ key_text, key_bytes }: StoredRow): string {
+  if (key_text !== null) return `,"key":${JSON.stringify(key_text)}`
+  return key_bytes === null ? '' : `,"key_base64":"${key_bytes.toString('base64')}"`
+}
+
+const quotedColumns = columns.map((column: Column) => `\`${column}\``).join(', ')
+
+/** Everything of a row that its line needs. */
+export const selectedColumns = quotedColumns
+
+/** One statement for some rows, made by `rowSql`. `table` is quoted. */
+export function insertSql(table: string, rows: readonly string[]): string {
+  return `${insertHead(table)}${rows.join(',')}`
+}
+
+export function insertHead(table: string): string {
+  return `INSERT INTO ${table} (${quotedColumns}) VALUES `
+}
