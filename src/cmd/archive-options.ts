@@ -4,6 +4,8 @@ import {
   filesOptions,
   kafkaConnectionOptions,
   logOptions,
+  mysqlConnectionOptions,
+  mysqlSinkOptions,
   workerOptions,
 } from '../config.ts'
 import { duration, flag, instant, integer, list, oneOf, text, type Values } from '../options.ts'
@@ -15,8 +17,9 @@ export const verifyOptions = {
   ...kafkaConnectionOptions,
   kafka: flag({ default: true, explanation: 'Do not ask Kafka: then nothing is said of what was committed.' }),
   ...elasticsearchConnectionOptions,
+  ...mysqlConnectionOptions,
   topics: list({ placeholder: '<a,b,…>', explanation: 'Only these topics; all of the archive where none is named.' }),
-  deep: flag({ default: false, explanation: 'Compare every document with its line, byte for byte.' }),
+  deep: flag({ default: false, explanation: 'Compare every document and every row with its line, byte for byte.' }),
   fast: flag({ default: false, explanation: 'Look at manifests, sizes and counts only; no file is read.' }),
   json: flag({ default: false, explanation: 'Print one JSON object.' }),
   ...logOptions,
@@ -63,7 +66,7 @@ export type CatOptions = Values<typeof catOptions>
 
 export const restoreOptions = {
   archiveDir: filesOptions.archiveDir,
-  to: oneOf(['elasticsearch', 'kafka'], { default: 'elasticsearch', explanation: 'Where the records go.' }),
+  to: oneOf(['elasticsearch', 'mysql', 'kafka'], { default: 'elasticsearch', explanation: 'Where the records go.' }),
   type: selectionOptions.type,
   topic: selectionOptions.topic,
   partition: selectionOptions.partition,
@@ -80,6 +83,8 @@ export const restoreOptions = {
   ...kafkaConnectionOptions,
   ...elasticsearchConnectionOptions,
   ...bulkOptions,
+  ...mysqlConnectionOptions,
+  ...mysqlSinkOptions,
   memoryBudget: workerOptions.memoryBudget,
   ...logOptions,
 }
@@ -119,6 +124,7 @@ export const pruneOptions = {
   olderThan: duration({ explanation: 'Days that are wholly older than this go.' }),
   files: flag({ default: true, explanation: 'Keep the files.' }),
   ...elasticsearchConnectionOptions,
+  ...mysqlConnectionOptions,
   dryRun: flag({ default: false, explanation: 'Say what would go, remove nothing.' }),
   ...logOptions,
 }

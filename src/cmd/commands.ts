@@ -33,8 +33,10 @@ const commands: Readonly<Record<string, Command>> = {
   run: command('Archives topics; this is what runs when no command is named.', runOptions, async (values) =>
     (await import('./run.ts')).run(values),
   ),
-  setup: command('Installs the index templates, and dashboards in Kibana.', setupOptions, async (values) =>
-    (await import('./setup.ts')).setup(values),
+  setup: command(
+    'Installs the index templates, the table of MySQL, and dashboards in Kibana.',
+    setupOptions,
+    async (values) => (await import('./setup.ts')).setup(values),
   ),
   dashboard: command(
     'Makes a dashboard for a type of messages from what Elasticsearch knows of it.',
@@ -42,7 +44,7 @@ const commands: Readonly<Record<string, Command>> = {
     async (values) => (await import('./dashboard.ts')).dashboard(values),
   ),
   verify: command(
-    'Proves that files, Elasticsearch and Kafka agree, offset by offset.',
+    'Proves that files, Elasticsearch, MySQL and Kafka agree, offset by offset.',
     verifyOptions,
     async (values) => (await import('./verify.ts')).verify(values),
   ),
@@ -53,8 +55,10 @@ const commands: Readonly<Record<string, Command>> = {
   ),
   ls: command('Lists what the archive holds.', lsOptions, async (values) => (await import('./ls.ts')).ls(values)),
   cat: command('Prints records of the archive.', catOptions, async (values) => (await import('./cat.ts')).cat(values)),
-  restore: command('Gives records of the archive back to Elasticsearch or to Kafka.', restoreOptions, async (values) =>
-    (await import('./restore.ts')).restore(values),
+  restore: command(
+    'Gives records of the archive back to Elasticsearch, to MySQL or to Kafka.',
+    restoreOptions,
+    async (values) => (await import('./restore.ts')).restore(values),
   ),
   status: command('Says how far each partition is, and what it waits for.', statusOptions, async (values) =>
     (await import('./status.ts')).status(values),
@@ -64,7 +68,7 @@ const commands: Readonly<Record<string, Command>> = {
     compactOptions,
     async (values) => (await import('./compact.ts')).compact(values),
   ),
-  prune: command('Removes old days from the files and from Elasticsearch.', pruneOptions, async (values) =>
+  prune: command('Removes old days from the files, from Elasticsearch and from MySQL.', pruneOptions, async (values) =>
     (await import('./prune.ts')).prune(values),
   ),
 }
@@ -83,7 +87,7 @@ function help(argv: readonly string[]): string {
   const { summary, options } = commands[name]!
   const list = Object.entries(commands).map(([key, { summary }]) => `  ${key.padEnd(14)} ${summary}`)
   return [
-    'archiver: keeps every message of Kafka topics in gzip JSONL files and in Elasticsearch, exactly once in both.',
+    'archiver: keeps every message of Kafka topics in gzip JSONL files, in Elasticsearch and, if wanted, in MySQL, exactly once in each.',
     '',
     'Usage: archiver [command] [options]',
     '',

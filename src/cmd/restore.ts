@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { checkElasticsearchOptions } from '../config.ts'
+import { checkElasticsearchOptions, checkMysqlOptions } from '../config.ts'
 import { IndexNames } from '../elasticsearch/index-name.ts'
 import { DocumentReader } from '../elasticsearch/reader.ts'
 import { ElasticsearchSink } from '../elasticsearch/sink.ts'
@@ -12,10 +12,14 @@ import { KafkaRestorer, prepareTopic } from '../kafka/restore.ts'
 import { withAdmin } from '../kafka/topics.ts'
 import { decodeLine, hourOf } from '../line.ts'
 import { createLogger, type Logger } from '../log.ts'
+import { RowReader } from '../mysql/reader.ts'
+import { MysqlSink } from '../mysql/sink.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
+import type { Sink } from '../sink.ts'
 import type { RestoreOptions } from './archive-options.ts'
 import { elasticsearchClient, elasticsearchSinkOptions } from './elasticsearch-client.ts'
 import { kafkaClient } from './kafka-client.ts'
+import { mysqlClient, mysqlSinkOptions } from './mysql-client.ts'
 import { signalled } from './program.ts'
 import { count, plural } from './table.ts'
 import { createTerminal } from './terminal.ts'
@@ -27,7 +31,7 @@ interface Account {
   present: number
 }
 
-/** What both directions need. */
+/** What all directions need. */
 interface Restore {
   readonly root: string
   readonly options: RestoreOptions
@@ -41,7 +45,7 @@ interface Restore {
 }
 
 /**
- * Gives records of the archive back to Elasticsearch or to Kafka.
+ * Gives records of the archive back to Elasticsearch, to MySQL or to Kafka.
  * @throws ArchiverError for what makes it impossible, `DAMAGED` where a file cannot be read.
  */
 export async function restore(options: RestoreOptions): Promise<void> {
@@ -82,6 +86,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
   }
   try {
     if (options.to === 'kafka') await restoreToKafka(job)
+    else if (options.to === 'mysql') await restoreToMysql(job)
     else await restoreToElasticsearch(job)
   } finally {
     terminal.close()
@@ -111,22 +116,53 @@ async function restoreToElasticsearch(job: Restore): Promise<void> {
   try {
     await sink.start(() => room.relieved())
     await reader.refresh()
-    for (const tp of partitions) await feed(job, sink, tp, new Presence(reader, options.indexPrefix, tp), room)
+    for (const tp of partitions) {
+      await feed(job, sink, tp, new DocumentPresence(reader, options.indexPrefix, tp), room)
+    }
     await reader.refresh()
   } finally {
     await sink.stop()
   }
 }
 
-async function feed(
-  job: Restore,
-  sink: ElasticsearchSink,
-  tp: TopicPartition,
-  presence: Presence,
-  room: Room,
-): Promise<void> {
+// To MySQL: the same rows under the same primary key.
+
+async function restoreToMysql(job: Restore): Promise<void> {
+  const { options, log, partitions } = job
+  checkMysqlOptions(options)
+  if (options.mysql === undefined) throw new ArchiverError('USAGE', '--to mysql needs --mysql')
+  const client = mysqlClient(options.mysql, options)
+  const sink = new MysqlSink(client, mysqlSinkOptions(options, options.memoryBudget), log)
+  const reader = new RowReader(client, options.mysqlTable)
+  const room = new Room()
+  try {
+    await sink.start(() => room.relieved())
+    for (const tp of partitions) await feed(job, sink, tp, rowPresence(reader, tp), room)
+  } finally {
+    await sink.stop()
+  }
+}
+
+function rowPresence(reader: RowReader, tp: TopicPartition): Presence {
+  return {
+    isWhole: async (file) => {
+      const type = typeOf(file)
+      const range = { from: file.first, next: file.last + 1 }
+      const rows = await reader.countOf(tp, range, type.reserved ? undefined : type.name, hourOf(file.min_timestamp))
+      // Without a type there are two kinds of records: then the count may be larger, and the file is sent again.
+      return rows === file.records
+    },
+  }
+}
+
+/** Finds files whose records are all there, so that a restore that was killed goes on where it was. */
+interface Presence {
+  isWhole(file: ManifestFile): Promise<boolean>
+}
+
+async function feed(job: Restore, sink: Sink, tp: TopicPartition, presence: Presence, room: Room): Promise<void> {
   const { root, selection, signal, account, progress } = job
-  await sink.open(tp)
+  await sink.open(tp, 0)
   const writes = new Set<Promise<void>>()
   let failure: unknown
   for await (const { log, files } of selectedFiles(root, tp, selection)) {
@@ -193,8 +229,7 @@ async function untilAborted(task: Promise<void>, signal: AbortSignal): Promise<v
   }
 }
 
-/** Finds files whose documents are all there, so that a restore that was killed goes on where it was. */
-class Presence {
+class DocumentPresence implements Presence {
   readonly #reader: DocumentReader
   readonly #names: IndexNames
   readonly #tp: TopicPartition

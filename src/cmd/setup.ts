@@ -1,33 +1,38 @@
-import { checkElasticsearchOptions, checkKibanaOptions, type setupOptions } from '../config.ts'
+import { checkElasticsearchOptions, checkKibanaOptions, checkMysqlOptions, type setupOptions } from '../config.ts'
 import { compareTemplates, installTemplates } from '../elasticsearch/templates.ts'
 import { ArchiverError } from '../errors.ts'
 import { compareObjects, installObjects } from '../kibana/install.ts'
 import { shippedObjects } from '../kibana/shipped.ts'
 import { createLogger, type Logger } from '../log.ts'
+import { compareTables, installTables } from '../mysql/schema.ts'
 import type { Values } from '../options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kibanaClient } from './kibana-client.ts'
+import { mysqlClient } from './mysql-client.ts'
 
 type SetupOptions = Values<typeof setupOptions>
 
 /**
- * Installs what the archiver needs in Elasticsearch, for clusters where workers may not do that themselves, and its dashboards in Kibana.
+ * Installs what the archiver needs in Elasticsearch and MySQL, for servers where workers may not do that themselves, and its dashboards in
+ * Kibana.
  * @throws ArchiverError `DIFFERS` where `--check` found something to do.
  */
 export async function setup(options: SetupOptions): Promise<void> {
   checkElasticsearchOptions(options)
   checkKibanaOptions(options)
-  if (options.elasticsearch === undefined && options.kibana === undefined) {
-    throw new ArchiverError('USAGE', '--no-elasticsearch without --kibana leaves nothing to set up')
+  checkMysqlOptions(options)
+  if (options.elasticsearch === undefined && options.kibana === undefined && options.mysql === undefined) {
+    throw new ArchiverError('USAGE', '--no-elasticsearch without --kibana or --mysql leaves nothing to set up')
   }
   const log = createLogger({ level: options.logLevel, stream: process.stdout })
   let differences = 0
   if (options.elasticsearch !== undefined) differences += await setUpTemplates(options, options.elasticsearch, log)
+  if (options.mysql !== undefined) differences += await setUpTables(options, options.mysql, log)
   if (options.kibana !== undefined) differences += await setUpKibana(options, options.kibana, log)
   if (differences > 0) {
     throw new ArchiverError(
       'DIFFERS',
-      `${differences} ${differences === 1 ? 'thing differs' : 'things differ'} from what this version installs; run setup without --check`,
+      `${differences} ${differences === 1 ? 'thing differs' : 'things differ'} from what this version installs${options.check ? '; run setup without --check' : ''}`,
     )
   }
 }
@@ -45,6 +50,25 @@ async function setUpTemplates(options: SetupOptions, nodes: readonly string[], l
     const differences = await compareTemplates(client, options.indexPrefix, options.indexProfile)
     for (const { name, state, message } of differences) log.warn({ template: name, state }, message)
     if (differences.length === 0) log.info(`templates for ${options.indexPrefix}* are as this version installs them`)
+    return differences.length
+  } finally {
+    await client.close()
+  }
+}
+
+/** Returns how many tables differ; none where they were made. */
+async function setUpTables(options: SetupOptions, url: string, log: Logger): Promise<number> {
+  const client = mysqlClient(url, options)
+  try {
+    const { kind, version } = await client.detect()
+    if (!options.check) await installTables(client, options.mysqlTable, log)
+    const differences = await compareTables(client, options.mysqlTable)
+    for (const { table, state, message } of differences) log.warn({ table, state }, message)
+    if (differences.length === 0) {
+      log.info(
+        `table ${options.mysqlTable} is in place on ${kind === 'mysql' ? 'MySQL' : 'MariaDB'} ${version} at ${client.address}`,
+      )
+    }
     return differences.length
   } finally {
     await client.close()

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { checkElasticsearchOptions } from '../config.ts'
+import { checkElasticsearchOptions, checkMysqlOptions } from '../config.ts'
 import { DocumentReader } from '../elasticsearch/reader.ts'
 import { ArchiverError } from '../errors.ts'
 import { readIdentity } from '../files/archive.ts'
@@ -7,6 +7,7 @@ import { listPartitions, requireArchive } from '../files/catalog.ts'
 import { type KafkaPosition, readPositions } from '../kafka/positions.ts'
 import { withAdmin } from '../kafka/topics.ts'
 import { createLogger } from '../log.ts'
+import { RowReader } from '../mysql/reader.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import {
   checkPartition,
@@ -20,16 +21,18 @@ import { strayFiles } from '../verify/strays.ts'
 import type { VerifyOptions } from './archive-options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kafkaClient } from './kafka-client.ts'
+import { mysqlClient } from './mysql-client.ts'
 import { signalled } from './program.ts'
 import { count, plural, size } from './table.ts'
 import { createTerminal } from './terminal.ts'
 
 /**
- * Proves that files, Elasticsearch and Kafka agree, offset by offset, and prints a verdict a partition.
+ * Proves that files, Elasticsearch, MySQL and Kafka agree, offset by offset, and prints a verdict a partition.
  * @throws ArchiverError `DAMAGED` where anything is not proven.
  */
 export async function verify(options: VerifyOptions): Promise<void> {
   checkElasticsearchOptions(options)
+  checkMysqlOptions(options)
   if (options.deep && options.fast) throw new ArchiverError('USAGE', '--deep and --fast exclude each other')
   const thoroughness: Thoroughness = options.deep ? 'deep' : options.fast ? 'fast' : 'full'
   const root = resolve(options.archiveDir)
@@ -39,11 +42,17 @@ export async function verify(options: VerifyOptions): Promise<void> {
   const kafka = options.kafka ? await askKafka(options, root, archived) : undefined
   const partitions = select(archived, kafka, options.topics)
   const client = options.elasticsearch === undefined ? undefined : elasticsearchClient(options.elasticsearch, options)
+  const database = options.mysql === undefined ? undefined : mysqlClient(options.mysql, options)
   const terminal = createTerminal(process.stderr)
   const verdicts: Verdict[] = []
   const strays: string[] = []
   try {
     await client?.detect()
+    await database?.detect()
+    const mysql = database && {
+      reader: new RowReader(database, options.mysqlTable),
+      table: options.mysqlTable,
+    }
     const elasticsearch =
       client === undefined
         ? undefined
@@ -70,6 +79,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
         tp,
         thoroughness,
         elasticsearch,
+        mysql,
         kafka: positionOf(tp),
         ...(sums === undefined ? {} : { scanned: { sums, end: parts.get(partitionKey(tp))!.end } }),
         onProgress: ({ position, records }) => {
@@ -92,6 +102,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
   } finally {
     terminal.close()
     await client?.close()
+    await database?.close()
   }
   if (options.json) process.stdout.write(`${JSON.stringify(summary(verdicts, strays))}\n`)
   throwUnlessProven(verdicts, strays.length)
@@ -145,14 +156,13 @@ function select(
 
 /** The verdict as a line, with a line for every problem. */
 export function describe(verdict: Verdict): string {
-  const { topic, partition, origin, next, records, files, documents, rejected, gaps, pruned_records: pruned } = verdict
+  const { topic, partition, origin, next, records, files, documents, rows, gaps, pruned_records: pruned } = verdict
   const parts = [
     origin === undefined || next === undefined ? 'nothing archived' : `offsets ${count(origin)} to ${count(next)}`,
     `${plural(records, 'record')} in ${plural(files, 'file')} (${size(verdict.bytes)})`,
     ...(pruned === 0 ? [] : [`${plural(pruned, 'record')} of them pruned`]),
-    ...(documents === undefined
-      ? []
-      : [`${plural(documents, 'document')}${rejected === 0 ? '' : `, ${count(rejected!)} of them rejected`}`]),
+    ...(documents === undefined ? [] : [`${plural(documents, 'document')}${rejects(verdict.rejected)}`]),
+    ...(rows === undefined ? [] : [`${plural(rows, 'row')}${rejects(verdict.rows_rejected)}`]),
     ...Object.entries(gaps).map(([reason, offsets]) => `${plural(offsets, 'offset')} without a record (${reason})`),
     ...(verdict.committed === undefined ? [] : [`committed ${count(verdict.committed)}`]),
     ...(verdict.log_end === undefined
@@ -172,26 +182,35 @@ export function describe(verdict: Verdict): string {
   return [head, ...lines].join('\n')
 }
 
+function rejects(rejected: number | undefined): string {
+  return rejected === undefined || rejected === 0 ? '' : `, ${count(rejected)} of them rejected`
+}
+
 function summary(verdicts: readonly Verdict[], strays: readonly string[]): Record<string, unknown> {
   return {
     proven: strays.length === 0 && verdicts.every(({ proven }) => proven),
     records: sum(verdicts, ({ records }) => records),
     documents: sum(verdicts, ({ documents }) => documents ?? 0),
+    rows: sum(verdicts, ({ rows }) => rows ?? 0),
     stray_files: strays,
     partitions: verdicts,
   }
 }
 
 function describeTotals(verdicts: readonly Verdict[]): string {
-  const documents = verdicts.some((verdict) => verdict.documents !== undefined)
-    ? `, ${plural(
-        sum(verdicts, (verdict) => verdict.documents ?? 0),
-        'document',
-      )}`
-    : ''
+  const documents = stored(verdicts, 'document', (verdict) => verdict.documents)
+  const rows = stored(verdicts, 'row', (verdict) => verdict.rows)
   const files = sum(verdicts, (verdict) => verdict.files)
   const records = sum(verdicts, (verdict) => verdict.records)
-  return `${plural(verdicts.length, 'partition')}, ${plural(records, 'record')} in ${plural(files, 'file')}${documents}`
+  return `${plural(verdicts.length, 'partition')}, ${plural(records, 'record')} in ${plural(files, 'file')}${documents}${rows}`
+}
+
+function stored(verdicts: readonly Verdict[], what: string, of: (verdict: Verdict) => number | undefined): string {
+  if (verdicts.every((verdict) => of(verdict) === undefined)) return ''
+  return `, ${plural(
+    sum(verdicts, (verdict) => of(verdict) ?? 0),
+    what,
+  )}`
 }
 
 function sum(verdicts: readonly Verdict[], of: (verdict: Verdict) => number): number {

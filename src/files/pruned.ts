@@ -23,6 +23,7 @@ export interface Pruned {
 export interface PrunedStores {
   readonly files?: Pruned
   readonly elasticsearch?: Pruned
+  readonly mysql?: Pruned
 }
 
 /** @throws ArchiverError `MANIFEST_INVALID` */

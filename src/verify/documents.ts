@@ -12,7 +12,9 @@ import { decodeLine, envelopeOfLine, valueOfLine } from '../line.ts'
 import type { OffsetBitmap } from '../offsets/offset-bitmap.ts'
 import type { OffsetRange, TopicPartition } from '../record.ts'
 import type { CheckedLines } from './files.ts'
+import { missingRanges } from './missing.ts'
 import { describeOffsets, type Problems } from './problems.ts'
+import type { StoreCheck } from './store-check.ts'
 
 /** Documents of one multi-get, and the bytes of their lines. */
 const getDocuments = 1000
@@ -31,7 +33,7 @@ export interface DocumentsCheckOptions {
 }
 
 /** Holds the documents of a topic-partition to the offsets that its files hold. */
-export class DocumentsCheck {
+export class DocumentsCheck implements StoreCheck {
   readonly #options: DocumentsCheckOptions
   readonly #names: IndexNames
   #changed = 0
@@ -214,21 +216,4 @@ function isRejectOf({ _source }: StoredDocument, line: Buffer): boolean {
   const value = valueOfLine(line)
   if (value === undefined) return value_base64 === decodeLine(line).record.value?.toString('base64')
   return value_text === value.toString('utf8')
-}
-
-function* missingRanges(
-  { from, next }: OffsetRange,
-  held: OffsetBitmap,
-  found: ReadonlyMap<number, number>,
-): Iterable<OffsetRange> {
-  let begin: number | undefined
-  for (let offset = from; offset < next; offset++) {
-    const isMissing = held.has(offset) && !found.has(offset)
-    if (isMissing) begin ??= offset
-    else if (begin !== undefined) {
-      yield { from: begin, next: offset }
-      begin = undefined
-    }
-  }
-  if (begin !== undefined) yield { from: begin, next }
 }

@@ -4,16 +4,19 @@ import { ArchiverError, messageOf } from '../errors.ts'
 import { CommitLog, hourOfFile, typeOf } from '../files/catalog.ts'
 import type { Manifest, ManifestFile } from '../files/manifest.ts'
 import { manifestDirectory, originName } from '../files/path.ts'
-import { readPruned } from '../files/pruned.ts'
+import { type PrunedStores, readPruned } from '../files/pruned.ts'
 import { isGone, readBlocks } from '../files/reader.ts'
 import type { KafkaPosition } from '../kafka/positions.ts'
 import { LineHead } from '../line.ts'
+import type { RowReader } from '../mysql/reader.ts'
 import { OffsetBitmap } from '../offsets/offset-bitmap.ts'
 import type { OffsetRange, TopicPartition } from '../record.ts'
 import { DocumentsCheck } from './documents.ts'
 import { type CheckedLines, FilesCheck } from './files.ts'
 import { describeOffsets, type Problem, type ProblemKind, Problems } from './problems.ts'
+import { RowsCheck } from './rows.ts'
 import type { ComparedPart } from './scan.ts'
+import type { StoreCheck } from './store-check.ts'
 import { LineSums } from './sums.ts'
 
 const LF = 0x0a
@@ -27,6 +30,8 @@ export interface PartitionCheckOptions {
   readonly thoroughness: Thoroughness
   /** Undefined where Elasticsearch is not looked at. */
   readonly elasticsearch: { readonly reader: DocumentReader; readonly indexPrefix: string } | undefined
+  /** Undefined where MySQL is not looked at. */
+  readonly mysql?: { readonly reader: RowReader; readonly table: string } | undefined
   /** Undefined where Kafka is not looked at, `absent` where it does not know the partition. */
   readonly kafka: KafkaPosition | 'absent' | undefined
   /** The documents of this partition, added up below `end`; for `deep`. */
@@ -48,10 +53,13 @@ export interface Verdict extends TopicPartition {
   readonly pruned_records: number
   /** Offsets without a record, by reason. */
   readonly gaps: Readonly<Record<string, number>>
-  /** Elasticsearch was held to the files up to here; what lies beyond is not acknowledged yet. */
+  /** The other stores were held to the files up to here; what lies beyond is not acknowledged yet. */
   readonly compared_until: number | undefined
   readonly documents: number | undefined
   readonly rejected: number | undefined
+  readonly rows: number | undefined
+  /** Rows without the value, or with a value that the server refuses as JSON. */
+  readonly rows_rejected: number | undefined
   readonly committed: number | undefined
   readonly log_start: number | undefined
   readonly log_end: number | undefined
@@ -85,15 +93,23 @@ export async function comparedPart(
     topic: tp.topic,
     partition: tp.partition,
     end: Math.min(next ?? 0, committed ?? Number.POSITIVE_INFINITY),
-    since: latest(pruned.files?.before, pruned.elasticsearch?.before),
+    since: prunedBefore(pruned),
   }
+}
+
+/** A store beside the files, and what was found in it. */
+interface ComparedStore {
+  readonly check: StoreCheck
+  records: number
+  /** The lines of its records below the end, added up; for `deep`. */
+  readonly sums: (() => Promise<LineSums>) | undefined
 }
 
 class PartitionCheck {
   readonly #options: PartitionCheckOptions
   readonly #problems = new Problems()
   readonly #seen = new OffsetBitmap()
-  /** What Elasticsearch is held to; the same set unless something was pruned. */
+  /** What the other stores are held to; the same set unless something was pruned. */
   #held = this.#seen
   readonly #sums = new LineSums()
   readonly #gaps: Record<string, number> = {}
@@ -102,8 +118,7 @@ class PartitionCheck {
   #bytes = 0
   #records = 0
   #prunedRecords = 0
-  #documents = 0
-  /** Elasticsearch is compared up to here; the comparison of what comes next may be under way. */
+  /** The other stores are compared up to here; the comparison of what comes next may be under way. */
   #compared = 0
   /** Records of manifests that are not compared yet, where only their number is known. */
   #uncompared = 0
@@ -114,21 +129,30 @@ class PartitionCheck {
   }
 
   async run(): Promise<Verdict> {
-    const { root, tp, thoroughness, elasticsearch, kafka } = this.#options
+    const { root, tp, thoroughness, elasticsearch, mysql, kafka, scanned } = this.#options
     const position = kafka === undefined || kafka === 'absent' ? undefined : kafka
     const log = await CommitLog.open(root, tp)
     const pruned = await readPruned(root, tp)
-    const since = latest(pruned.files?.before, pruned.elasticsearch?.before)
+    const since = prunedBefore(pruned)
     const last = log.entries.at(-1)?.from
     // A last manifest that cannot be read is told below; what is before it is proven all the same.
     const next = await log.next().catch(() => last)
     if (since !== undefined) this.#held = new OffsetBitmap()
     const origin = log.origin ?? log.entries[0]?.from
-    const end = this.#options.scanned?.end ?? Math.min(next ?? 0, position?.committed ?? Number.POSITIVE_INFINITY)
-    const documents =
-      elasticsearch === undefined
-        ? undefined
-        : new DocumentsCheck({ ...elasticsearch, tp, problems: this.#problems, since })
+    const end = scanned?.end ?? Math.min(next ?? 0, position?.committed ?? Number.POSITIVE_INFINITY)
+    const common = { tp, problems: this.#problems, since }
+    const documents: ComparedStore | undefined = elasticsearch && {
+      check: new DocumentsCheck({ ...elasticsearch, ...common }),
+      records: 0,
+      sums: scanned && (async () => scanned.sums),
+    }
+    const rowsCheck = mysql && new RowsCheck({ ...mysql, ...common })
+    const rows: ComparedStore | undefined = rowsCheck && {
+      check: rowsCheck,
+      records: 0,
+      sums: thoroughness === 'deep' ? () => rowsCheck.sums({ from: origin ?? 0, next: end }) : undefined,
+    }
+    const stores = [documents, rows].filter((store) => store !== undefined)
     const files = new FilesCheck({
       root,
       log,
@@ -137,11 +161,10 @@ class PartitionCheck {
       fast: thoroughness === 'fast',
       pruned: pruned.files,
       since,
-      ...(this.#options.scanned === undefined ? {} : { onLines: (lines) => this.#addUp(lines, end) }),
+      ...(stores.some(({ sums }) => sums !== undefined) ? { onLines: (lines) => this.#addUp(lines, end) } : {}),
       onSettled: async (settled) => {
-        if (documents !== undefined && thoroughness !== 'fast')
-          await this.#compare(documents, settled, end, settled === next)
-        this.#forget(settled)
+        if (stores.length > 0 && thoroughness !== 'fast') await this.#compare(stores, settled, end, settled === next)
+        this.#forget(settled, stores)
         this.#options.onProgress({ position: settled, records: this.#records })
       },
     })
@@ -174,21 +197,22 @@ class PartitionCheck {
         // How many of its records were counted before is not known.
         this.#compared = manifest.next
         this.#uncompared = 0
-      } else if (documents !== undefined && thoroughness === 'fast') {
-        await this.#compare(documents, manifest.next, end, manifest.next === next)
+      } else if (stores.length > 0 && thoroughness === 'fast') {
+        await this.#compare(stores, manifest.next, end, manifest.next === next)
       }
     }
     await this.#comparing
-    if (documents !== undefined) await this.#compareContent(documents, log, end)
-    if (documents !== undefined && origin !== undefined) {
-      const known = kafka === 'absent' ? next : position?.end
-      await documents.compareOutside(origin, known === undefined ? undefined : Math.max(known, end))
+    const known = kafka === 'absent' ? next : position?.end
+    for (const store of stores) {
+      await this.#compareContent(store, log, end)
+      if (origin === undefined) continue
+      await store.check.compareOutside(origin, known === undefined ? undefined : Math.max(known, end))
     }
     this.#checkKafka(next)
-    const rejected =
-      elasticsearch === undefined || origin === undefined
-        ? undefined
-        : await elasticsearch.reader.rejected(tp, { from: origin, next: end }, since)
+    const range = { from: origin ?? 0, next: end }
+    const isEmpty = origin === undefined
+    const rejected = isEmpty ? undefined : await elasticsearch?.reader.rejected(tp, range, since)
+    const rowsRejected = isEmpty ? undefined : await mysql?.reader.rejected(tp, range, since)
     return {
       ...tp,
       proven: this.#problems.isEmpty,
@@ -200,9 +224,11 @@ class PartitionCheck {
       records: this.#records,
       pruned_records: this.#prunedRecords,
       gaps: this.#gaps,
-      compared_until: elasticsearch === undefined ? undefined : end,
-      documents: elasticsearch === undefined ? undefined : this.#documents,
+      compared_until: stores.length === 0 ? undefined : end,
+      documents: documents?.records,
       rejected,
+      rows: rows?.records,
+      rows_rejected: rowsRejected,
       committed: position?.committed,
       log_start: position?.start,
       log_end: position?.end,
@@ -219,11 +245,10 @@ class PartitionCheck {
     }
   }
 
-  /** Finds the documents that are not their lines, where the sums say that there are some. */
-  async #compareContent(documents: DocumentsCheck, log: CommitLog, end: number): Promise<void> {
-    const { scanned } = this.#options
-    if (scanned === undefined) return
-    for (const chunk of this.#sums.differing(scanned.sums)) {
+  /** Finds the records that are not their lines, where the sums say that there are some. */
+  async #compareContent({ check, sums }: ComparedStore, log: CommitLog, end: number): Promise<void> {
+    if (sums === undefined) return
+    for (const chunk of this.#sums.differing(await sums())) {
       await log.refresh()
       for (let position = chunk.from; position < chunk.next; ) {
         const manifest = await log.covering(position).catch(() => undefined)
@@ -233,7 +258,7 @@ class PartitionCheck {
         }
         for (const file of manifest.files) {
           if (file.last < chunk.from || file.first >= chunk.next) continue
-          await this.#compareFile(documents, log, file, chunk, end)
+          await this.#compareFile(check, log, file, chunk, end)
         }
         position = manifest.next
       }
@@ -241,7 +266,7 @@ class PartitionCheck {
   }
 
   async #compareFile(
-    documents: DocumentsCheck,
+    check: StoreCheck,
     log: CommitLog,
     file: ManifestFile,
     chunk: OffsetRange,
@@ -257,11 +282,11 @@ class PartitionCheck {
           offsets.push(head.offset)
           starts.push(start)
         }
-        await documents.compareContent({ type: typeOf(file), hour: hourOfFile(file), text, offsets, starts }, end)
+        await check.compareContent({ type: typeOf(file), hour: hourOfFile(file), text, offsets, starts }, end)
       }
     } catch (error) {
       const replacement = isGone(error) ? await log.replacementOf(file) : undefined
-      if (replacement !== undefined) return this.#compareFile(documents, log, replacement, chunk, end)
+      if (replacement !== undefined) return this.#compareFile(check, log, replacement, chunk, end)
       // A file that cannot be read, or was pruned meanwhile, was told of where it was read first.
       if (!(error instanceof ArchiverError) || error.code !== 'DAMAGED') throw error
     }
@@ -290,7 +315,7 @@ class PartitionCheck {
   }
 
   /** Compares what has gathered since the last comparison, once it is worth a request; one comparison at a time, beside the reading. */
-  async #compare(documents: DocumentsCheck, next: number, end: number, isLast: boolean): Promise<void> {
+  async #compare(stores: readonly ComparedStore[], next: number, end: number, isLast: boolean): Promise<void> {
     const from = this.#compared
     const to = Math.min(next, end)
     if (to <= from || (to - from < mostOffsetsAtOnce && !isLast && to !== end)) return
@@ -301,21 +326,20 @@ class PartitionCheck {
     const range = { from, next: to }
     // A range that ends inside a manifest cannot be counted by its records alone.
     if (this.#options.thoroughness === 'fast' && to !== next) return
-    const compared =
-      this.#options.thoroughness === 'fast'
-        ? documents.compareNumber(range, records)
-        : documents.compare(range, this.#held)
-    this.#comparing = compared.then((count) => {
-      this.#documents += count
-      this.#held.dropBelow(to)
+    const isFast = this.#options.thoroughness === 'fast'
+    const compared = stores.map(async (store) => {
+      store.records += await (isFast
+        ? store.check.compareNumber(range, records)
+        : store.check.compare(range, this.#held))
     })
+    this.#comparing = Promise.all(compared).then(() => this.#held.dropBelow(to))
     // Awaited before the next one; until then nobody else looks.
     this.#comparing.catch(() => {})
   }
 
   /** Offsets that neither the next manifest nor the next comparison asks for. */
-  #forget(next: number): void {
-    if (this.#held !== this.#seen || this.#options.elasticsearch === undefined) this.#seen.dropBelow(next)
+  #forget(next: number, stores: readonly ComparedStore[]): void {
+    if (this.#held !== this.#seen || stores.length === 0) this.#seen.dropBelow(next)
   }
 
   #checkKafka(next: number | undefined): void {
@@ -349,8 +373,10 @@ class PartitionCheck {
   }
 }
 
-function latest(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? (a ?? b) : Math.max(a, b)
+/** Records of before this were taken from one of the stores, in ms. */
+function prunedBefore({ files, elasticsearch, mysql }: PrunedStores): number | undefined {
+  const befores = [files, elasticsearch, mysql].flatMap((pruned) => (pruned === undefined ? [] : [pruned.before]))
+  return befores.length === 0 ? undefined : Math.max(...befores)
 }
 
 /** @throws ArchiverError `DAMAGED`, where any verdict is not a proof. */

@@ -22,6 +22,11 @@ export const problemKinds = {
   'document-doubled': 'Records with more than one document.',
   'document-also-rejected': 'Records in their index and in the rejected one: retry-rejected removes the reject.',
   'document-changed': 'Documents that are not, byte for byte, the lines of the files.',
+  'row-missing': 'Records that the files hold and MySQL does not: restore --to mysql sends them again.',
+  'row-extra': 'Rows of records that the files do not hold.',
+  'row-changed': 'Rows that do not hold, byte for byte, the lines of the files.',
+  'row-collision':
+    'Another record has the row of this position: the topic was made anew, or two archives share a table.',
   'archive-behind-group': 'The group has committed offsets that the files do not hold.',
   'archive-ahead-of-log': "The archive holds offsets that Kafka's log has not reached: the topic was made anew.",
   'not-archived': 'Kafka has records of a partition of which the archive holds nothing.',

@@ -1,0 +1,167 @@
+import { decodeLine } from '../line.ts'
+import type { RowReader } from '../mysql/reader.ts'
+import { lineOfRow, type StoredRow, typeColumns } from '../mysql/row.ts'
+import type { OffsetBitmap } from '../offsets/offset-bitmap.ts'
+import { type OffsetRange, partitionKey, type TopicPartition } from '../record.ts'
+import type { CheckedLines } from './files.ts'
+import { missingRanges } from './missing.ts'
+import { describeOffsets, type Problems } from './problems.ts'
+import type { StoreCheck } from './store-check.ts'
+import { LineSums } from './sums.ts'
+
+/** Offsets of one question. */
+const mostOffsetsAtOnce = 50_000
+const mostNamed = 20
+/** A partition of which so many rows differ has no need of the rest. */
+const mostChanged = 100
+
+export interface RowsCheckOptions {
+  readonly reader: RowReader
+  readonly table: string
+  readonly tp: TopicPartition
+  readonly problems: Problems
+  /** Only rows of this time and later are looked at, in ms: what is older was pruned in one of the stores. */
+  readonly since: number | undefined
+}
+
+/** Holds the rows of a topic-partition to the offsets that its files hold. */
+export class RowsCheck implements StoreCheck {
+  readonly #options: RowsCheckOptions
+  #changed = 0
+
+  constructor(options: RowsCheckOptions) {
+    this.#options = options
+  }
+
+  /** Counts a range; where the count is not that of the files, or says too little, asks for the very offsets. Returns the number of rows. */
+  async compare(range: OffsetRange, held: OffsetBitmap): Promise<number> {
+    const { reader, tp, since } = this.#options
+    let rows = 0
+    for (const part of held.partsOf(range, mostOffsetsAtOnce)) {
+      const count = await reader.count(tp, part, since)
+      rows += count
+      if (part.isEmpty && count > 0) await this.#tellExtra(part, count)
+      const expected = part.isEmpty ? 0 : held.countIn(part)
+      // The primary key holds an offset once: with one in every place, the same number is the same set.
+      const isWhole = part.isEmpty || expected === part.next - part.from
+      if (part.isEmpty || (isWhole && count === expected)) continue
+      await this.#bisect(part, held)
+    }
+    return rows
+  }
+
+  /** The same without knowing which offsets the files hold, only how many. */
+  async compareNumber(range: OffsetRange, records: number): Promise<number> {
+    const { reader, tp, problems, since, table } = this.#options
+    const rows = await reader.count(tp, range, since)
+    if (rows !== records) {
+      problems.add({
+        kind: rows < records ? 'row-missing' : 'row-extra',
+        message: `${describeOffsets(range)}: ${rows} rows in ${table} for ${records} records; without --fast verify names them`,
+        offsets: { from: range.from, next: range.next },
+      })
+    }
+    return rows
+  }
+
+  async #bisect(part: OffsetRange, held: OffsetBitmap): Promise<void> {
+    const { reader, tp, problems, since, table } = this.#options
+    const found = new Set(await reader.offsets(tp, part, since))
+    for (const offsets of missingRanges(part, held, found)) {
+      problems.add({
+        kind: 'row-missing',
+        message: `${describeOffsets(offsets)}: not in ${table}`,
+        offsets,
+      })
+    }
+    for (const offset of found) if (!held.has(offset)) await this.#tellExtra({ from: offset, next: offset + 1 }, 1)
+  }
+
+  async #tellExtra(range: OffsetRange, count: number): Promise<void> {
+    const { reader, tp, problems, since, table } = this.#options
+    const named = await reader.offsets(tp, range, since, mostNamed)
+    for (const offset of named) {
+      problems.add({
+        kind: 'row-extra',
+        message: `${table} holds ${partitionKey(tp)} offset ${offset}, and no file does`,
+        offsets: { from: offset, next: offset + 1 },
+      })
+    }
+    if (count > named.length) {
+      problems.add({
+        kind: 'row-extra',
+        message: `${count - named.length} more rows of ${describeOffsets(range)}`,
+        offsets: { from: range.from, next: range.next },
+      })
+    }
+  }
+
+  /**
+   * What lies outside the range that files and rows share, and records that could not have their position. `end`: no record of Kafka has this
+   * offset or a later one.
+   */
+  async compareOutside(origin: number, end: number | undefined): Promise<void> {
+    const { reader, tp, since, problems, table } = this.#options
+    const before = await reader.count(tp, { next: origin }, since)
+    if (before > 0) await this.#tellExtra({ from: 0, next: origin }, before)
+    if (end !== undefined) {
+      const behind = await reader.count(tp, { from: end }, since)
+      if (behind > 0) await this.#tellExtra({ from: end, next: Number.MAX_SAFE_INTEGER }, behind)
+    }
+    for (const offset of await reader.collisions(
+      tp,
+      { from: origin, ...(end === undefined ? {} : { next: end }) },
+      since,
+    )) {
+      problems.add({
+        kind: 'row-collision',
+        message: `offset ${offset}: another record has its row in ${table}; it is in ${table}_rejected`,
+        offsets: { from: offset, next: offset + 1 },
+      })
+    }
+  }
+
+  /** Adds up the lines of all rows of a range, to be compared with those of the files. */
+  async sums(range: OffsetRange): Promise<LineSums> {
+    const { reader, tp, since } = this.#options
+    const sums = new LineSums()
+    for await (const row of reader.rows(tp, range, since)) {
+      const line = lineOfRow(row)
+      if (line !== undefined) sums.add(Number(row.offset), line)
+    }
+    return sums
+  }
+
+  /** Compares rows with their lines, byte for byte; those of offsets from `end` on may not be there yet. */
+  async compareContent({ offsets, starts, text }: CheckedLines, end: number): Promise<void> {
+    const { reader, tp, since, problems, table } = this.#options
+    const last = offsets.at(-1)
+    if (last === undefined || this.#changed >= mostChanged) return
+    const lineOf = new Map(offsets.map((offset, i) => [offset, starts[i]!]))
+    for await (const row of reader.rows(tp, { from: offsets[0]!, next: Math.min(end, last + 1) }, since)) {
+      const offset = Number(row.offset)
+      const start = lineOf.get(offset)
+      if (start === undefined) continue
+      const line = text.subarray(start, text.indexOf(0x0a, start))
+      if (isSame(row, line)) continue
+      problems.add({
+        kind: 'row-changed',
+        message: `the row of ${partitionKey(tp)} offset ${offset} in ${table} is not its line in the files`,
+        offsets: { from: offset, next: offset + 1 },
+      })
+      this.#changed++
+      if (this.#changed >= mostChanged) return
+    }
+  }
+}
+
+/** True where a row holds a line, or what can be held of it. */
+function isSame(row: StoredRow, line: Buffer): boolean {
+  const held = lineOfRow(row)
+  if (held !== undefined) return held.equals(line)
+  const { record, type } = decodeLine(line)
+  return (
+    String(row.timestamp) === String(record.timestamp) &&
+    row.type === (type.reserved ? null : typeColumns(type.name).name)
+  )
+}
