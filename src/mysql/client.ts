@@ -39,7 +39,7 @@ export interface ServerFacts {
   readonly version: string
   /** The bytes that one statement may have. */
   readonly maxPacketBytes: number
-  /** Whether a transaction is on disk when it is acknowledged: `innodb_flush_log_at_trx_commit`. */
+  /** Whether a transaction is on disk when it is acknowledged: `innodb_flush_log_at_trx_commit`, and `sync_binlog` where there is one. */
   readonly flushesEveryCommit: boolean
 }
 
@@ -47,6 +47,8 @@ interface FactsRow {
   readonly version: string
   readonly max_packet: string
   readonly flush: string
+  readonly has_binlog: string
+  readonly sync_binlog: string
 }
 
 const connectTimeoutMs = 10_000
@@ -55,9 +57,9 @@ const connectTimeoutMs = 10_000
  * Strict, so that nothing is shortened or altered with a warning; a lock is waited for a while only, as what waits holds others up.
  */
 const sessionSql =
-  "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', autocommit = 1, innodb_lock_wait_timeout = 10"
+  "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', autocommit = 1, innodb_lock_wait_timeout = 10, lock_wait_timeout = 10"
 const factsSql =
-  'SELECT VERSION() AS version, @@max_allowed_packet AS max_packet, @@innodb_flush_log_at_trx_commit AS flush'
+  'SELECT VERSION() AS version, @@max_allowed_packet AS max_packet, @@innodb_flush_log_at_trx_commit AS flush, @@log_bin AS has_binlog, @@sync_binlog AS sync_binlog'
 
 /** One connection and what is under way on it. */
 interface Session {
@@ -272,13 +274,14 @@ function destroy(session: Session, failure: MysqlFailure = lostFailure()): void 
   session.fail?.(failure)
 }
 
-function factsOf({ version, max_packet, flush }: FactsRow): ServerFacts {
+function factsOf({ version, max_packet, flush, has_binlog, sync_binlog }: FactsRow): ServerFacts {
   return {
     kind: /mariadb/i.test(version) ? 'mariadb' : 'mysql',
     // Some MariaDB put the version of a MySQL before their own, for clients of old.
     version: version.replace(/^5\.5\.5-/, ''),
     maxPacketBytes: Number(max_packet),
-    flushesEveryCommit: String(flush) === '1',
+    // A crash takes back what is missing in the log that replicas read.
+    flushesEveryCommit: Number(flush) === 1 && (Number(has_binlog) === 0 || Number(sync_binlog) === 1),
   }
 }
 

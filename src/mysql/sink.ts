@@ -125,7 +125,7 @@ export class MysqlSink implements Sink {
     const { flushesEveryCommit } = await this.#client.detect()
     if (!flushesEveryCommit) {
       this.#log.warn(
-        `MySQL at ${this.#client.address} has innodb_flush_log_at_trx_commit other than 1: rows that it has acknowledged are lost where its machine crashes`,
+        `MySQL at ${this.#client.address} does not flush every commit to its disk: rows that it has acknowledged are lost where its machine crashes, unless innodb_flush_log_at_trx_commit is 1, and sync_binlog where there is a binary log`,
       )
     }
     await installTables(this.#client, this.#options.table, this.#log)
