@@ -23,6 +23,7 @@ export class Metrics implements Observer {
   readonly #registry = new Registry()
   readonly #flush: Histogram
   readonly #bulk: Histogram
+  readonly #insert: Histogram
   readonly #retries: Counter
   readonly #rejected: Counter
 
@@ -40,6 +41,12 @@ export class Metrics implements Observer {
       buckets: seconds,
       registers,
     })
+    this.#insert = new Histogram({
+      name: 'archiver_insert_duration_seconds',
+      help: 'How long MySQL took to answer an INSERT.',
+      buckets: seconds,
+      registers,
+    })
     this.#retries = new Counter({
       name: 'archiver_retries_total',
       help: 'Requests or documents that a sink had to send again.',
@@ -48,14 +55,14 @@ export class Metrics implements Observer {
     })
     this.#rejected = new Counter({
       name: 'archiver_rejected_records_total',
-      help: 'Records whose documents Elasticsearch refused for their content; they are in the rejected index.',
+      help: 'Records that a sink refused as they are: in the rejected index of Elasticsearch, or in MySQL with an error_type.',
       labelNames: ['sink'],
       registers,
     })
   }
 
   done(sink: string, ms: number): void {
-    const histogram = sink === 'files' ? this.#flush : this.#bulk
+    const histogram = { files: this.#flush, mysql: this.#insert }[sink] ?? this.#bulk
     histogram.observe(ms / 1000)
   }
 
@@ -69,7 +76,7 @@ export class Metrics implements Observer {
     collectDefaultMetrics({ register: this.#registry })
     for (const { name } of sinks) {
       this.#retries.inc({ sink: name }, 0)
-      if (name === 'elasticsearch') this.#rejected.inc({ sink: name }, 0)
+      if (name !== 'files') this.#rejected.inc({ sink: name }, 0)
     }
     this.#counter('archiver_records_total', 'Records read from Kafka.', (set) => set(counts().records))
     this.#counter('archiver_bytes_total', 'Bytes of the lines of these records.', (set) => set(counts().bytes))
