@@ -42,7 +42,7 @@ class ExpectedPartition {
   }
 }
 
-export type Store = 'files' | 'elasticsearch'
+export type Store = 'files' | 'elasticsearch' | 'mysql'
 
 /** A record as a store holds it. */
 export interface HeldRecord {
@@ -68,7 +68,7 @@ export interface StoreAccount {
 
 const mostExamples = 20
 
-/** Everything that Kafka delivers, and what must be true of both stores. */
+/** Everything that Kafka delivers, and what must be true of the stores. */
 export class Expected {
   readonly #partitions = new Map<string, ExpectedPartition>()
   readonly #compacted: ReadonlySet<string>
@@ -76,9 +76,12 @@ export class Expected {
   readonly #fingerprints: Readonly<Record<Store, Map<string, ExpectedPartition>>> = {
     files: new Map(),
     elasticsearch: new Map(),
+    mysql: new Map(),
   }
+  readonly #stores: readonly Store[]
 
-  constructor(options: { indexPrefix: string; compacted?: readonly string[] }) {
+  constructor(options: { indexPrefix: string; compacted?: readonly string[]; mysql?: boolean }) {
+    this.#stores = ['files', 'elasticsearch', ...(options.mysql === true ? (['mysql'] as const) : [])]
     this.#indexPrefix = options.indexPrefix
     this.#compacted = new Set(options.compacted ?? [])
   }
@@ -108,10 +111,11 @@ export class Expected {
       offset,
       fingerprint(shown, indexOf(this.#indexPrefix, shown.type, day)),
     )
+    if (this.#stores.includes('mysql')) this.#of('mysql', topic, partition).add(offset, fingerprint(shown, anyTable))
   }
 
   #end({ topic, partition, start, end }: PlainEnd): void {
-    for (const store of ['files', 'elasticsearch'] as const) {
+    for (const store of this.#stores) {
       const expected = this.#of(store, topic, partition)
       expected.start = start
       expected.end = end
@@ -312,6 +316,45 @@ interface Line {
   }
   readonly value_base64?: string
   readonly value_text?: string
+}
+
+/** A row of MySQL as mysql2 gives it back, with large integers as texts. */
+export interface HeldRow {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: string
+  readonly timestamp: string
+  readonly time: string | null
+  readonly type: string | null
+  readonly key_text: string | null
+  readonly key_bytes: Buffer | null
+  readonly headers: string | null
+  readonly value_text: string | null
+  readonly value_bytes: Buffer | null
+}
+
+const anyTable = 'mysql'
+
+/** A row as it counts. */
+export function heldInRow(row: HeldRow): HeldRecord {
+  const isMalformed = row.value_bytes !== null
+  const shown: Shown = {
+    type: row.type ?? (isMalformed ? '_malformed' : '_untyped'),
+    timestamp: row.timestamp,
+    time: row.time === null ? undefined : `${row.time.replace(' ', 'T')}Z`,
+    key: row.key_text === null ? row.key_bytes : Buffer.from(row.key_text, 'utf8'),
+    headers: ((JSON.parse(row.headers ?? '[]') as Line['kafka']['headers']) ?? []).map((header) => ({
+      key: header.key,
+      value: bytesOf(header.value ?? undefined, header.value_base64),
+    })),
+    value: row.value_bytes ?? (row.value_text === null ? nullText : Buffer.from(row.value_text, 'utf8')),
+  }
+  return {
+    topic: row.topic,
+    partition: row.partition,
+    offset: Number(row.offset),
+    fingerprint: fingerprint(shown, anyTable),
+  }
 }
 
 const valueMark = Buffer.from('},"value":')

@@ -463,14 +463,15 @@ test('the account sees an archive that was broken on purpose', async (t) => {
   assert.ok(isClean(engine.files), 'the files are whole again')
 })
 
-test('a minute of everything at once', async (t) => {
+test('a minute of everything at once, with MySQL as a third store', async (t) => {
   const account = await runChaos(
     {
       stack,
       dir: stack.settings.dir,
       seconds: 60,
       workers: 3,
-      kinds: faultKinds,
+      kinds: [...faultKinds, 'mysql'],
+      mysql: true,
       seed: 7,
       rate: 300,
       everyMs: 3000,

@@ -51,12 +51,14 @@ const options = {
     max: 65_535,
     explanation: 'Port of the Elasticsearch of the run.',
   }),
+  mysql: flag({ default: false, explanation: 'With MySQL as a third store, which is broken like the others.' }),
+  mariadbPort: integer({ default: '9496', min: 1, max: 65_535, explanation: 'Port of the MariaDB of the run.' }),
   keep: flag({ default: false, explanation: 'Leave archive, indices and topics for a look at them.' }),
-  keepStack: flag({ default: false, explanation: 'Leave Kafka and Elasticsearch running.' }),
+  keepStack: flag({ default: false, explanation: 'Leave the servers running.' }),
 }
 
 const help = `chaos: produces records while it kills, freezes and starves workers, broker, engine and disk, then
-compares every record of Kafka with both stores. Exit code 0 where nothing is missing, duplicate or changed.
+compares every record of Kafka with the stores. Exit code 0 where nothing is missing, duplicate or changed.
 
 ${describeOptions(options)}`
 
@@ -70,7 +72,12 @@ async function main(argv: readonly string[]): Promise<void> {
   })
   const seed = given.seed ?? Math.floor(Math.random() * 1_000_000)
   const terminal = createTerminal(process.stderr)
-  const stack = openStack({ dir: given.dir, kafkaPort: given.kafkaPort, elasticsearchPort: given.elasticsearchPort })
+  const stack = openStack({
+    dir: given.dir,
+    kafkaPort: given.kafkaPort,
+    elasticsearchPort: given.elasticsearchPort,
+    mariadbPort: given.mariadbPort,
+  })
   let said = 0
   try {
     const account = await runChaos(
@@ -79,7 +86,8 @@ async function main(argv: readonly string[]): Promise<void> {
         dir: given.dir,
         seconds: given.seconds,
         workers: given.workers,
-        kinds,
+        kinds: given.mysql ? [...kinds, 'mysql'] : kinds,
+        mysql: given.mysql,
         seed,
         rate: given.rate,
         everyMs: given.every,

@@ -2,7 +2,8 @@ import { faultPoints } from '../../src/fault.ts'
 
 /** What `--faults` names. */
 export const faultKinds = ['kill', 'stop', 'term', 'broker', 'elasticsearch', 'disk'] as const
-export type FaultKind = (typeof faultKinds)[number]
+/** `mysql` comes with `--mysql`. */
+export type FaultKind = (typeof faultKinds)[number] | 'mysql'
 
 /** One thing that will be broken, and when; all of it follows from the seed. */
 export type Fault = { readonly atMs: number; readonly kind: FaultKind } & (
@@ -24,6 +25,7 @@ export type Fault = { readonly atMs: number; readonly kind: FaultKind } & (
         | 'engine-freeze'
       readonly ms: number
     }
+  | { readonly action: 'mysql-kill' | 'mysql-restart' | 'mysql-freeze' | 'mysql-disconnect'; readonly ms: number }
   | { readonly action: 'disk-full' | 'disk-read-only' | 'disk-forbidden'; readonly ms: number }
 )
 
@@ -56,6 +58,7 @@ const weights: Readonly<Record<FaultKind, number>> = {
   broker: 1.5,
   elasticsearch: 5,
   disk: 2,
+  mysql: 4,
 }
 const mostWorkers = 6
 
@@ -118,6 +121,14 @@ export function makePlan(options: PlanOptions): Fault[] {
         faults.push({ atMs, kind, action, ms: between(1500, 6000) })
         break
       }
+      case 'mysql':
+        faults.push({
+          atMs,
+          kind,
+          action: pick(['mysql-kill', 'mysql-restart', 'mysql-freeze', 'mysql-disconnect'] as const),
+          ms: between(1500, 12_000),
+        })
+        break
       case 'disk':
         faults.push({
           atMs,

@@ -14,12 +14,14 @@ export function describeAccount(account: ChaosAccount): string {
     `drained in      ${account.drainedSeconds.toFixed(1)} s; a committed offset went backwards for ${account.longestRegressionSeconds.toFixed(1)} s at most`,
     describeStore('files', account.files),
     describeStore('elasticsearch', account.elasticsearch),
+    ...(account.mysql === undefined ? [] : [describeStore('mysql', account.mysql)]),
     `manifests       ${chains.manifests} (${chains.compacted} compacted) with ${chains.files} files, ${chains.lost} offsets lost, ${chains.problems.length} problems, ${chains.staged} files left in staging`,
     ...[
       ...chains.problems.slice(0, 20),
       ...account.problems.slice(0, 20),
       ...account.files.examples,
       ...account.elasticsearch.examples,
+      ...(account.mysql?.examples ?? []),
     ].map((line) => `  ${line}`),
     isProven(account) ? 'nothing missing, duplicate or changed' : 'NOT AS PROMISED',
   ]

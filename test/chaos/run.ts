@@ -5,6 +5,7 @@ import type { Admin } from 'kafkajs'
 import { messageOf } from '../../src/errors.ts'
 import { createKafka } from '../../src/kafka/client.ts'
 import { createLogger } from '../../src/log.ts'
+import { partNames, usualParts } from '../../stack/settings.ts'
 import type { Stack } from '../../stack/stack-control.ts'
 import { Expected, isClean, type StoreAccount } from './account.ts'
 import { Disk, diskBytes } from './disk.ts'
@@ -12,7 +13,7 @@ import { Load, type LoadTopic } from './load.ts'
 import { readKafka } from './plain-consumer.ts'
 import { type Fault, type FaultKind, makePlan } from './plan.ts'
 import { BreakableProxy, type ProxyMode } from './proxy.ts'
-import { type ChainAccount, checkChains, documentsHeld, filesHeld } from './stores.ts'
+import { askMysql, type ChainAccount, checkChains, documentsHeld, filesHeld, rowsHeld } from './stores.ts'
 import { type ChaosWorker, Workers } from './workers.ts'
 
 export interface ChaosOptions {
@@ -22,6 +23,8 @@ export interface ChaosOptions {
   readonly seconds: number
   readonly workers: number
   readonly kinds: readonly FaultKind[]
+  /** MySQL as a third store. */
+  readonly mysql?: boolean
   readonly seed: number
   /** Records a second. */
   readonly rate: number
@@ -52,6 +55,7 @@ export interface ChaosAccount {
   readonly longestRegressionSeconds: number
   readonly files: StoreAccount
   readonly elasticsearch: StoreAccount
+  readonly mysql: StoreAccount | undefined
   readonly chains: ChainAccount
   /** Everything that is wrong besides records: workers that ended by themselves, lag that stayed, files as a whole. */
   readonly problems: readonly string[]
@@ -59,10 +63,11 @@ export interface ChaosAccount {
 
 /** Whether a run proves what it should. */
 export function isProven(account: ChaosAccount): boolean {
-  const { files, elasticsearch, chains, problems } = account
+  const { files, elasticsearch, mysql, chains, problems } = account
   return (
     isClean(files) &&
     isClean(elasticsearch) &&
+    (mysql === undefined || isClean(mysql)) &&
     chains.problems.length === 0 &&
     chains.lost === 0 &&
     problems.length === 0
@@ -97,7 +102,9 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
   if (options.kinds.includes('disk')) await disk.mount()
   await mkdir(disk.path, { recursive: true })
   if (isRoot) await chown(disk.path, unprivileged, unprivileged)
-  await stack.start()
+  const hasMysql = options.mysql === true
+  const table = name.replaceAll('-', '_')
+  await stack.start(...(hasMysql ? partNames : usualParts))
   const proxy = new BreakableProxy(stack.elasticsearchUrl)
   const proxyUrl = await proxy.start()
   const kafka = createKafka({
@@ -108,7 +115,7 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
   })
   const admin = kafka.admin()
   const workers = new Workers({
-    argv: workerArguments(options, { name, topics, archiveDir: disk.path, proxyUrl, brokers: stack.brokers }),
+    argv: workerArguments(options, { name, topics, archiveDir: disk.path, proxyUrl, table }),
     logDir: runDir,
     restartMs: 1000,
     ...(isRoot ? { uid: unprivileged } : {}),
@@ -155,6 +162,7 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
     const expected = new Expected({
       indexPrefix,
       compacted: topics.filter((topic) => isCompacted(topic)).map((topic) => topic.name),
+      mysql: hasMysql,
     })
     await expected.read(
       readKafka(
@@ -172,6 +180,11 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
       documentsHeld(stack.elasticsearchUrl, indexPrefix, expected.partitions),
       (records) => progress.status(`reading Elasticsearch: ${records} documents`),
     )
+    const mysql = hasMysql
+      ? await expected.account('mysql', rowsHeld(stack.mysqlUrl, table), (records) =>
+          progress.status(`reading MySQL: ${records} rows`),
+        )
+      : undefined
     progress.status('reading manifests')
     const chains = await checkChains(disk.path, expected)
     return {
@@ -187,6 +200,7 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
       longestRegressionSeconds: watch.longestRegressionSeconds,
       files,
       elasticsearch,
+      mysql,
       chains,
       problems,
     }
@@ -197,6 +211,7 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
     if (!options.keep) {
       await admin.deleteTopics({ topics: topics.map((topic) => topic.name) }).catch(() => {}) // Only tidying up.
       await deleteIndices(stack.elasticsearchUrl, indexPrefix)
+      if (hasMysql) await askMysql(stack.mysqlUrl, `DROP TABLE IF EXISTS ${table}, ${table}_rejected`)
       await disk.unmount()
       await rm(disk.path, { recursive: true, force: true })
     }
@@ -229,15 +244,18 @@ async function createTopics(admin: Admin, topics: readonly LoadTopic[]): Promise
 
 function workerArguments(
   options: ChaosOptions,
-  run: { name: string; topics: readonly LoadTopic[]; archiveDir: string; proxyUrl: string; brokers: string },
+  run: { name: string; topics: readonly LoadTopic[]; archiveDir: string; proxyUrl: string; table: string },
 ): string[] {
   return [
     'run',
-    ...['--brokers', run.brokers],
+    ...['--brokers', options.stack.brokers],
     ...['--topics', run.topics.map(({ name }) => name).join(',')],
     ...['--group', run.name],
     ...['--archive-dir', run.archiveDir],
     ...['--elasticsearch', run.proxyUrl],
+    ...(options.mysql === true
+      ? ['--mysql', options.stack.mysqlUrl, '--mysql-table', run.table, '--mysql-timeout', '5']
+      : []),
     ...['--index-prefix', `${run.name}-`],
     ...['--session-timeout', String(options.sessionTimeoutMs)],
     ...['--flush-interval', String(options.flushIntervalSeconds)],
@@ -312,8 +330,8 @@ class Breaker {
         ? 'engine'
         : fault.action.startsWith('engine')
           ? 'proxy'
-          : fault.kind === 'disk'
-            ? 'disk'
+          : fault.kind === 'disk' || fault.kind === 'mysql'
+            ? fault.kind
             : String(fault.atMs)
     const next = (this.#lanes.get(lane) ?? Promise.resolve()).then(async () => {
       const details = Object.entries(fault).flatMap(([key, value]) =>
@@ -364,6 +382,18 @@ class Breaker {
         return await freeze(stack.kafka, fault.ms)
       case 'engine-freeze':
         return await freeze(stack.elasticsearch, fault.ms)
+      case 'mysql-freeze':
+        return await freeze(stack.mariadb, fault.ms)
+      case 'mysql-disconnect':
+        await disconnectAll(stack)
+        return true
+      case 'mysql-kill':
+      case 'mysql-restart':
+        if (fault.action === 'mysql-kill') await stack.mariadb.kill()
+        else await stack.stop('mariadb')
+        await pause(fault.ms)
+        await stack.start('mariadb')
+        return true
       case 'broker-kill':
       case 'engine-kill':
       case 'broker-restart':
@@ -418,6 +448,14 @@ async function freeze(part: Stack['kafka'], ms: number): Promise<boolean> {
   await pause(ms)
   part.signal('SIGCONT')
   return true
+}
+
+/** Every connection of the workers is cut by the server, whatever it is at. */
+async function disconnectAll({ mysqlRootUrl }: Stack): Promise<void> {
+  const list = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'archiver'"
+  for (const { ID } of await askMysql<readonly { ID: number }[]>(mysqlRootUrl, list)) {
+    await askMysql(mysqlRootUrl, `KILL CONNECTION ${ID}`).catch(() => {}) // Gone by itself.
+  }
 }
 
 async function pause(ms: number): Promise<void> {

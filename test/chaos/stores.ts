@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { type Expected, type HeldRecord, heldInFile, heldInIndex } from './account.ts'
+import { type Connection, createConnection } from 'mysql2'
+import { type Expected, type HeldRecord, type HeldRow, heldInFile, heldInIndex, heldInRow } from './account.ts'
 
 /** Every record in the data files of an archive, and, in `problems`, what is wrong with a file as a whole. */
 export async function* filesHeld(root: string, problems: string[]): AsyncGenerator<HeldRecord> {
@@ -226,4 +227,34 @@ function endOfValue(text: Buffer, start: number): number {
     else if ((byte === 0x7d || byte === 0x5d) && --depth === 0) return i + 1
   }
   throw new Error('an answer of Elasticsearch is cut off')
+}
+
+/** A session of MySQL, without the archiver's own client. */
+export function mysqlSession(url: string): Connection {
+  return createConnection({ uri: url, supportBigNumbers: true, bigNumberStrings: true, dateStrings: true })
+}
+
+/** Runs a statement and ends the session. */
+export async function askMysql<T>(url: string, sql: string): Promise<T> {
+  const session = mysqlSession(url)
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      session.on('error', reject)
+      session.query(sql, (error, rows) => (error === null ? resolve(rows as T) : reject(error)))
+    })
+  } finally {
+    session.destroy()
+  }
+}
+
+/** Every row of a table, and of the one of rejects, which counts as if it lay in the first. */
+export async function* rowsHeld(url: string, table: string): AsyncGenerator<HeldRecord> {
+  for (const name of [table, `${table}_rejected`]) {
+    const session = mysqlSession(url)
+    try {
+      for await (const row of session.query(`SELECT * FROM ${name}`).stream()) yield heldInRow(row as HeldRow)
+    } finally {
+      session.destroy()
+    }
+  }
 }
