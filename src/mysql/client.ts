@@ -113,11 +113,10 @@ export class Mysql {
     })
     this.#release(session)
     const { kind, version } = this.facts
-    const [major = 0, minor = 0] = version.split('.').map(Number)
-    if (kind === 'mysql' ? major < 8 : major < 10 || (major === 10 && minor < 6)) {
+    if (!isNewEnough(version, kind === 'mysql' ? [8, 0, 17] : [10, 6, 0])) {
       throw new ArchiverError(
         'UNREACHABLE',
-        `MySQL at ${this.address} is ${kind === 'mysql' ? 'MySQL' : 'MariaDB'} ${version}; MySQL 8.0 or MariaDB 10.6, or newer, is needed`,
+        `MySQL at ${this.address} is ${kind === 'mysql' ? 'MySQL' : 'MariaDB'} ${version}; MySQL 8.0.17 or MariaDB 10.6, or newer, is needed`,
       )
     }
     return this.facts
@@ -265,6 +264,12 @@ export class Mysql {
       })
     })
   }
+}
+
+function isNewEnough(version: string, needed: readonly number[]): boolean {
+  const parts = version.split(/[.-]/).map(Number)
+  for (const [i, part] of needed.entries()) if (parts[i] !== part) return (parts[i] ?? 0) > part
+  return true
 }
 
 function destroy(session: Session, failure: MysqlFailure = lostFailure()): void {
