@@ -88,11 +88,14 @@ function open(values: Values<typeof options>): Stack {
 }
 
 async function up(stack: Stack, names: readonly PartName[]): Promise<void> {
-  if (pointsElsewhere(process.env, stack.settings)) {
+  const wanted = pointsElsewhere(process.env, stack.settings)
+    ? names.filter((name) => !usualParts.includes(name))
+    : names
+  if (wanted.length < names.length) {
     print('Not needed: ARCHIVER_BROKERS and ARCHIVER_ELASTICSEARCH point at other servers')
-    return
   }
-  await stack.start(...names)
+  if (wanted.length === 0) return
+  await stack.start(...wanted)
   await status(stack)
 }
 
