@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs'
 import { type elasticsearchConnectionOptions, elasticsearchHeaders, type elasticsearchOptions } from '../config.ts'
 import { Elasticsearch, type ElasticsearchConnection } from '../elasticsearch/client.ts'
 import { ObservedElasticsearch } from '../elasticsearch/observed.ts'
 import type { ElasticsearchSinkOptions } from '../elasticsearch/sink.ts'
-import { ArchiverError, messageOf } from '../errors.ts'
 import type { Observer } from '../observer.ts'
 import type { Values } from '../options.ts'
+import { secretOf } from './secret.ts'
 
 /**
  * The client that the options describe; `nodes` are those of `--elasticsearch`.
@@ -49,17 +48,4 @@ export function elasticsearchSinkOptions(
     installTemplates: options.templates,
     indexProfile: options.indexProfile,
   }
-}
-
-/** What stands in a file with a secret, without the line break at its end. Throws ArchiverError `USAGE`. */
-export function secretOf(flag: string, file: string | undefined): string | undefined {
-  if (file === undefined) return undefined
-  let secret: string
-  try {
-    secret = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
-  } catch (error) {
-    throw new ArchiverError('USAGE', `${flag} ${file} cannot be read: ${messageOf(error)}`)
-  }
-  if (secret === '') throw new ArchiverError('USAGE', `${flag} ${file} is empty`)
-  return secret
 }

@@ -1,7 +1,7 @@
 import type { elasticsearchConnectionOptions, kibanaOptions } from '../config.ts'
 import { Kibana } from '../kibana/client.ts'
 import type { Values } from '../options.ts'
-import { secretOf } from './elasticsearch-client.ts'
+import { secretOf } from './secret.ts'
 
 const timeoutMs = 60_000
 

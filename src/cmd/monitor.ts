@@ -6,7 +6,7 @@ import type { Observer } from '../observer.ts'
 import type { ListenAddress } from '../options.ts'
 import type { Sink } from '../sink.ts'
 import type { PartitionStatus, Worker } from '../worker.ts'
-import { UnacknowledgedAges } from './status-documents.ts'
+import { UnacknowledgedAges } from './unacknowledged-ages.ts'
 
 const sampleMs = 1000
 

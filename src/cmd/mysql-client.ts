@@ -3,7 +3,7 @@ import { Mysql } from '../mysql/client.ts'
 import type { MysqlSinkOptions } from '../mysql/sink.ts'
 import type { Observer } from '../observer.ts'
 import type { Values } from '../options.ts'
-import { secretOf } from './elasticsearch-client.ts'
+import { secretOf } from './secret.ts'
 
 /** An error that nobody has met is waited out for so long. */
 const unknownMs = 600_000

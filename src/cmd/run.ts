@@ -1,23 +1,19 @@
 import { resolve } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { checkRunOptions, type RunOptions, typeSource, withoutCredentials, workerName } from '../config.ts'
-import { ElasticsearchSink } from '../elasticsearch/sink.ts'
 import { FilesSink } from '../files/sink.ts'
 import { KafkaSource } from '../kafka/source.ts'
 import { LineEncoder } from '../line.ts'
 import { createLogger, type Logger } from '../log.ts'
 import { Metrics } from '../metrics.ts'
-import { MysqlSink } from '../mysql/sink.ts'
 import { Observations, type Observer } from '../observer.ts'
 import { Coordinator } from '../offsets/coordinator.ts'
 import type { Sink } from '../sink.ts'
 import { Worker } from '../worker.ts'
-import { elasticsearchClient, elasticsearchSinkOptions } from './elasticsearch-client.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { observers, serveMonitor } from './monitor.ts'
-import { mysqlClient, mysqlSinkOptions } from './mysql-client.ts'
 import { signalled } from './program.ts'
-import { startStatusDocuments } from './status-documents.ts'
+import type { startStatusDocuments } from './status-documents.ts'
 import { accountOf, StatusReporter } from './status-line.ts'
 import { createTerminal, type Terminal } from './terminal.ts'
 
@@ -67,7 +63,7 @@ export async function run(options: RunOptions): Promise<void> {
     const observations = new Observations()
     const metrics = new Metrics()
     const observer = observers(observations, metrics)
-    sinks = createSinks(options, worker, source.clusterId, coordinator, observer, log)
+    sinks = await createSinks(options, worker, source.clusterId, coordinator, observer, log)
     const archiver = new Worker({
       source,
       sinks,
@@ -88,7 +84,7 @@ export async function run(options: RunOptions): Promise<void> {
     log.info(describeStart(options, worker, source.topics()))
     const parts = { name: worker, worker: archiver, sinks, metrics }
     const monitor = options.http === undefined ? undefined : await serveMonitor(options.http, parts, log)
-    const status = startStatusDocuments(options, { name: worker, worker: archiver, sinks, observations }, log)
+    const status = await startStatus(options, { name: worker, worker: archiver, sinks, observations }, log)
     try {
       await work(archiver, sinks, terminal, log, options, signal)
     } finally {
@@ -139,14 +135,24 @@ function sinkNames({ files, elasticsearch, mysql }: RunOptions): string[] {
   ]
 }
 
-function createSinks(
+async function startStatus(
+  options: RunOptions,
+  parts: Parameters<typeof startStatusDocuments>[1],
+  log: Logger,
+): Promise<ReturnType<typeof startStatusDocuments>> {
+  if (options.elasticsearch === undefined) return undefined
+  return (await import('./status-documents.ts')).startStatusDocuments(options, parts, log)
+}
+
+/** Their clients take half a second to load: only those that are used are. */
+async function createSinks(
   options: RunOptions,
   worker: string,
   clusterId: string,
   coordinator: Coordinator,
   observer: Observer,
   log: Logger,
-): readonly Sink[] {
+): Promise<readonly Sink[]> {
   const sinks: Sink[] = []
   if (options.files) {
     sinks.push(
@@ -169,6 +175,8 @@ function createSinks(
     )
   }
   if (options.elasticsearch !== undefined) {
+    const { ElasticsearchSink } = await import('../elasticsearch/sink.ts')
+    const { elasticsearchClient, elasticsearchSinkOptions } = await import('./elasticsearch-client.ts')
     sinks.push(
       new ElasticsearchSink(
         elasticsearchClient(options.elasticsearch, options, observer),
@@ -178,6 +186,8 @@ function createSinks(
     )
   }
   if (options.mysql !== undefined) {
+    const { MysqlSink } = await import('../mysql/sink.ts')
+    const { mysqlClient, mysqlSinkOptions } = await import('./mysql-client.ts')
     sinks.push(
       new MysqlSink(
         mysqlClient(options.mysql, options),

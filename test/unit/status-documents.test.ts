@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { UnacknowledgedAges } from '../../src/cmd/status-documents.ts'
+import { UnacknowledgedAges } from '../../src/cmd/unacknowledged-ages.ts'
 import { Observations } from '../../src/observer.ts'
 
 test('the age of what is not committed is that of its oldest record', () => {
