@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import type { ChildUsage } from './child.ts'
+import { peakMemory } from './proc.ts'
 
 /**
  * Loaded into a measured Node process with `--import`: writes what the process used when it ends. Nothing outside tells this
@@ -8,10 +9,11 @@ import type { ChildUsage } from './child.ts'
 const path = process.env.BENCH_USAGE_FILE
 if (path !== undefined) {
   process.on('exit', () => {
-    const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage()
+    const { userCPUTime, systemCPUTime } = process.resourceUsage()
     const usage: ChildUsage = {
       cpuSeconds: (userCPUTime + systemCPUTime) / 1e6,
-      peakBytes: maxRSS * 1024,
+      // Not `maxRSS`: at an exec Linux carries over that of the parent, whose memory a spawned child has for a moment.
+      peakBytes: peakMemory(process.pid) ?? 0,
       loopBusy: performance.eventLoopUtilization().utilization,
     }
     writeFileSync(path, JSON.stringify(usage))
