@@ -56,9 +56,8 @@ interface KnownType {
   batch: number
   /** Index into the types of that batch. */
   index: number
-  /** The line up to its offset; with `@timestamp`, of which only the digits change, and without. */
+  /** The line up to its offset, with an `@timestamp` of which only the digits change. */
   timed: Buffer
-  timeless: Buffer
   /** The day, since 1970, that is written in `timed`. */
   day: number
 }
@@ -77,6 +76,7 @@ const fixedBytes = 128
 /** `{"key":"","value":""},` */
 const headerBytes = 24
 
+const nothing = Buffer.alloc(0)
 const timestampField = Buffer.from(',"timestamp":')
 const keyField = Buffer.from(',"key":"')
 const headersField = Buffer.from(',"headers":[')
@@ -101,8 +101,9 @@ export class LineEncoder {
   readonly #days = new Map<number, string>()
   #batch = 0
   #types: RecordType[] = []
+  #begun: KnownType[] = []
   #afterType = ''
-  #buffer = Buffer.alloc(0)
+  #buffer = nothing
   #position = 0
   /** Lines grow by about this many bytes a record; the next batch's buffer is sized by it. */
   #bytesPerRecord = 512
@@ -175,7 +176,10 @@ export class LineEncoder {
     const lines = this.#buffer.subarray(0, this.#position)
     // 5 % above what the last batch needed keeps growth rare and waste small.
     this.#bytesPerRecord = Math.max(128, overheadPerRecord * 1.05 + 16)
-    this.#buffer = Buffer.alloc(0)
+    this.#buffer = nothing
+    // Of ten thousand types the beginnings of lines are megabytes that hardly any batch needs.
+    for (const known of this.#begun) known.timed = nothing
+    this.#begun = []
     return lines
   }
 
@@ -192,7 +196,7 @@ export class LineEncoder {
     if (hasDay(time)) {
       this.#setTime(known, time)
       this.#put(known.timed)
-    } else this.#put(known.timeless)
+    } else this.#putText(`{${known.field}${this.#afterType}`)
     this.#putNumber(offset)
     this.#put(timestampField)
     this.#putNumber(timestamp)
@@ -215,7 +219,7 @@ export class LineEncoder {
     known.batch = this.#batch
     known.index = this.#types.push(known.type) - 1
     known.timed = Buffer.from(`${timeOpen}0000-00-00T00:00:00.000Z",${known.field}${this.#afterType}`)
-    known.timeless = Buffer.from(`{${known.field}${this.#afterType}`)
+    this.#begun.push(known)
     known.day = -1
   }
 
@@ -394,9 +398,8 @@ export class LineEncoder {
 }
 
 function knownType(type: RecordType): KnownType {
-  const none = Buffer.alloc(0)
   const field = type.reserved ? '' : `"type":${JSON.stringify(type.name)},`
-  return { type, field, batch: -1, index: -1, timed: none, timeless: none, day: -1 }
+  return { type, field, batch: -1, index: -1, timed: nothing, day: -1 }
 }
 
 /** What a value that is no JSON text in UTF-8 has for `error`. */

@@ -89,7 +89,7 @@ export class RecordInPlace implements SourceRecord {
     return new RecordInPlace(
       record.offset,
       record.timestamp,
-      Buffer.concat(parts),
+      parts.length === 1 ? parts[0]! : Buffer.concat(parts),
       keyStart,
       keyEnd,
       valueStart,

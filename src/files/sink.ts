@@ -30,9 +30,9 @@ export interface FilesSinkOptions {
 }
 
 /** Above this part of the memory limit the largest buckets are written as they are … */
-const spillAbove = 0.5
+const spillAbove = 0.35
 /** … until this part is left. */
-const spillDownTo = 0.35
+const spillDownTo = 0.2
 /** Files open at once, of all partitions. */
 const openFiles = 16
 const ageCheckMs = 250

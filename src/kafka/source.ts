@@ -85,19 +85,20 @@ export class KafkaSource implements Source {
     const where = brokers.join(', ')
     const first = this.#options.firstContact.admin()
     const connecting = first.connect()
+    let existing: ReadonlySet<string>
     try {
       await withTimeout(connecting, connectTimeoutMs)
       this.#clusterId = (await withTimeout(first.describeCluster(), connectTimeoutMs)).clusterId
       await first.disconnect()
       await this.#admin.connect()
+      existing = new Set(await this.#admin.listTopics())
     } catch (error) {
       // Not awaited: kafkajs would wait for the connection that does not come. One that comes after all must not keep us alive.
       connecting
-        .then(() => first.disconnect())
+        .then(() => Promise.all([first.disconnect(), this.#admin.disconnect()]))
         .catch((later: unknown) => this.#log.debug(`disconnecting: ${messageOf(later)}`))
       throw new ArchiverError('UNREACHABLE', connectFailure(error, where), { brokers }, error)
     }
-    const existing = new Set(await this.#admin.listTopics())
     if (!(topics instanceof RegExp)) {
       const missing = topics.filter((topic) => !existing.has(topic))
       if (missing.length > 0) {

@@ -100,8 +100,14 @@ async function untilCommitted(
   await until(
     `lag 0 of ${topics.join(', ')}`,
     async () => {
-      const offsets = [...(await committedAndEnds(t, group, topics)).values()]
-      return offsets.length > 0 && offsets.every(({ committed, end }) => committed === end)
+      try {
+        const offsets = [...(await committedAndEnds(t, group, topics)).values()]
+        return offsets.length > 0 && offsets.every(({ committed, end }) => committed === end)
+      } catch (error) {
+        // A broker that has just come back may lead nothing yet.
+        if ((error as { retriable?: boolean }).retriable === true) return false
+        throw error
+      }
     },
     deadlineMs,
   )
