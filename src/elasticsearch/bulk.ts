@@ -1,19 +1,7 @@
 import { longestNumber, putNumber } from '../decimal.ts'
-import { lineStart, type RecordBatch, type TopicPartition } from '../record.ts'
+import type { PendingBatch } from '../pending.ts'
+import { lineStart, type TopicPartition } from '../record.ts'
 import { type IndexNames, sameDay } from './index-name.ts'
-
-/** A batch on its way into Elasticsearch. */
-export interface PendingBatch {
-  readonly batch: RecordBatch
-  /** Documents that are not stored yet. */
-  remaining: number
-  /** The partition was given up: what is left needs not be sent. */
-  closed: boolean
-  /** Settles when every document is stored. */
-  readonly stored: () => void
-  /** Settles when every document is stored or the partition was given up. */
-  readonly done: Promise<void>
-}
 
 /** A document other than a record's own line: what is kept of a record that Elasticsearch refused. */
 export interface Replacement {

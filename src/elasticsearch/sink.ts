@@ -1,7 +1,8 @@
 import PQueue from 'p-queue'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { lineStart, partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
+import { PendingBatches } from '../pending.ts'
+import { lineStart, type RecordBatch, type TopicPartition } from '../record.ts'
 import { Backoff } from '../retry.ts'
 import type { Sink, SinkPosition } from '../sink.ts'
 import {
@@ -16,7 +17,7 @@ import {
   type Scope,
 } from './answer.ts'
 import { Breaker } from './breaker.ts'
-import { BulkQueue, type BulkRequest, documentId, indexOf, type Part, type PendingBatch } from './bulk.ts'
+import { BulkQueue, type BulkRequest, documentId, indexOf, type Part } from './bulk.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
 import { AdaptiveConcurrency } from './concurrency.ts'
 import { HeldIndices, type HoldReason, probeDocuments } from './held-indices.ts'
@@ -104,9 +105,7 @@ export class ElasticsearchSink implements Sink {
   readonly #concurrency: AdaptiveConcurrency
   readonly #breaker: Breaker
   readonly #held: HeldIndices
-  readonly #pending = new Map<string, Set<PendingBatch>>()
-  readonly #failWrite = new WeakMap<PendingBatch, (error: unknown) => void>()
-  readonly #heldByPartition = new Map<string, number>()
+  readonly #pending: PendingBatches
   /** Refusals that were held long enough: type and kind of the refusal. Their documents are rejected at once. */
   readonly #givenWay = new Set<string>()
   /** How often each kind of refusal came since it was last said. */
@@ -114,9 +113,6 @@ export class ElasticsearchSink implements Sink {
   readonly #warned = new Set<string>()
   readonly #stopping = new AbortController()
   readonly #backoff = new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs })
-  #relieved: () => void = () => {}
-  #heldBytes = 0
-  #openPartitions = 0
   #lingerTimer: NodeJS.Timeout | undefined
   #gateTimer: NodeJS.Timeout | undefined
   #rejectsTimer: NodeJS.Timeout | undefined
@@ -133,6 +129,7 @@ export class ElasticsearchSink implements Sink {
     this.#client = client
     this.#options = options
     this.#log = log
+    this.#pending = new PendingBatches(options.memoryLimit)
     this.#names = new IndexNames(options.indexPrefix)
     this.#queue = new BulkQueue(this.#names, options.bulkBytes)
     this.#mostBodyBytes = options.bulkBytes
@@ -156,11 +153,11 @@ export class ElasticsearchSink implements Sink {
   }
 
   get heldBytes(): number {
-    return this.#heldBytes
+    return this.#pending.heldBytes
   }
 
   async start(relieved: () => void): Promise<void> {
-    this.#relieved = relieved
+    this.#pending.relieved = relieved
     await this.#client.detect()
     const { installTemplates: installs, indexPrefix, indexProfile: profile } = this.#options
     if (installs) await installTemplates(this.#client, indexPrefix, this.#log, { profile })
@@ -168,44 +165,22 @@ export class ElasticsearchSink implements Sink {
 
   async open(tp: TopicPartition): Promise<SinkPosition> {
     await this.close(tp)
-    this.#openPartitions++
-    this.#pending.set(partitionKey(tp), new Set())
+    this.#pending.open(tp)
     return { next: undefined, origin: undefined, committed: undefined }
   }
 
   write(batch: RecordBatch): Promise<void> {
     if (batch.count === 0) return Promise.resolve()
-    const key = partitionKey(batch)
-    const ofPartition = this.#pending.get(key)
+    const added = this.#pending.add(batch)
     // A partition that was given up: nobody waits for its records any more.
-    if (ofPartition === undefined) return new Promise(() => {})
-    return new Promise<void>((resolve, reject) => {
-      let settle: () => void = () => {}
-      const done = new Promise<void>((settled) => {
-        settle = settled
-      })
-      const pending: PendingBatch = {
-        batch,
-        remaining: batch.count,
-        closed: false,
-        done,
-        stored: () => {
-          ofPartition.delete(pending)
-          this.#changeHeld(key, -batch.lines.length)
-          settle()
-          if (!pending.closed) resolve()
-        },
-      }
-      this.#failWrite.set(pending, reject)
-      ofPartition.add(pending)
-      this.#changeHeld(key, batch.lines.length)
-      this.#queue.push({ pending, start: 0, end: batch.count })
-      this.#pump()
-    })
+    if (added === undefined) return new Promise(() => {})
+    this.#queue.push({ pending: added.pending, start: 0, end: batch.count })
+    this.#pump()
+    return added.written
   }
 
   async flush(tps: readonly TopicPartition[]): Promise<void> {
-    const waited = tps.flatMap((tp) => [...(this.#pending.get(partitionKey(tp)) ?? [])])
+    const waited = this.#pending.of(tps)
     if (waited.length === 0) return
     this.#urgent = true
     this.#pump()
@@ -213,16 +188,7 @@ export class ElasticsearchSink implements Sink {
   }
 
   async close(tp: TopicPartition): Promise<void> {
-    const key = partitionKey(tp)
-    const ofPartition = this.#pending.get(key)
-    if (ofPartition === undefined) return
-    this.#pending.delete(key)
-    this.#openPartitions--
-    for (const pending of ofPartition) {
-      pending.closed = true
-      pending.stored()
-    }
-    this.#heldByPartition.delete(key)
+    if (!this.#pending.close(tp)) return
     this.#queue.dropClosed()
     this.#held.dropClosed()
   }
@@ -236,19 +202,8 @@ export class ElasticsearchSink implements Sink {
     await this.#client.close()
   }
 
-  /** Partitions share the limit, so that one whose index is held does not keep the others from going on. */
   pressure(tp: TopicPartition): number {
-    const held = this.#heldByPartition.get(partitionKey(tp)) ?? 0
-    const sharers = Math.max(Math.min(4, this.#openPartitions), this.#heldByPartition.size, 1)
-    return held / (this.#options.memoryLimit / sharers)
-  }
-
-  #changeHeld(key: string, delta: number): void {
-    this.#heldBytes += delta
-    const held = (this.#heldByPartition.get(key) ?? 0) + delta
-    if (held > 0) this.#heldByPartition.set(key, held)
-    else this.#heldByPartition.delete(key)
-    if (delta < 0) this.#relieved()
+    return this.#pending.pressure(tp)
   }
 
   // Requests.
@@ -322,7 +277,7 @@ export class ElasticsearchSink implements Sink {
   /** Something that must not happen: whoever wrote these records reads them again. */
   #broken({ parts }: BulkRequest, error: unknown): void {
     this.#log.error({ err: error }, `a bulk request ended in a fault of this program: ${messageOf(error)}`)
-    for (const { pending } of parts) this.#failWrite.get(pending)?.(error)
+    for (const { pending } of parts) this.#pending.fail(pending, error)
   }
 
   /** Sends a request once and sees to each of its documents; what is to be tried again is back in the queue then. */

@@ -2,6 +2,7 @@ import PQueue from 'p-queue'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Observer } from '../observer.ts'
+import { PendingBatches } from '../pending.ts'
 import { malformedType, partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
 import { Backoff } from '../retry.ts'
 import type { Sink, SinkPosition } from '../sink.ts'
@@ -9,7 +10,7 @@ import { isTooLarge, judge } from './answer.ts'
 import { type Mysql, MysqlFailure } from './client.ts'
 import { errorTypes, insertSql, type Kept, quoteText, type Reduction, timestampOf } from './row.ts'
 import { installTables } from './schema.ts'
-import { type PendingBatch, partsOf, type Row, StatementQueue } from './statement.ts'
+import { partsOf, type Row, StatementQueue } from './statement.ts'
 import { rejectedTable } from './table-name.ts'
 
 export interface MysqlSinkOptions {
@@ -79,9 +80,7 @@ export class MysqlSink implements Sink {
   readonly #rejectedTable: string
   readonly #queue = new StatementQueue()
   readonly #sending: PQueue
-  readonly #pending = new Map<string, Set<PendingBatch>>()
-  readonly #failWrite = new WeakMap<PendingBatch, (error: unknown) => void>()
-  readonly #heldByPartition = new Map<string, number>()
+  readonly #pending: PendingBatches
   /** Partitions of which rows may be there already: it is asked before they are sent. */
   readonly #askFirst = new Set<string>()
   /** Numbers of errors that nobody has met, and when they came. */
@@ -90,9 +89,6 @@ export class MysqlSink implements Sink {
   readonly #unsaidRejects = new Map<string, number>()
   readonly #saidRejects = new Set<string>()
   readonly #backoff = new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs })
-  #relieved: () => void = () => {}
-  #heldBytes = 0
-  #openPartitions = 0
   #stopping = false
   #lingerTimer: NodeJS.Timeout | undefined
   #gateTimer: NodeJS.Timeout | undefined
@@ -107,6 +103,7 @@ export class MysqlSink implements Sink {
     this.#client = client
     this.#options = options
     this.#log = log
+    this.#pending = new PendingBatches(options.memoryLimit)
     this.#table = `\`${options.table}\``
     this.#rejectedTable = `\`${rejectedTable(options.table)}\``
     this.#sending = new PQueue({ concurrency: options.concurrency })
@@ -117,11 +114,11 @@ export class MysqlSink implements Sink {
   }
 
   get heldBytes(): number {
-    return this.#heldBytes
+    return this.#pending.heldBytes
   }
 
   async start(relieved: () => void): Promise<void> {
-    this.#relieved = relieved
+    this.#pending.relieved = relieved
     const { flushesEveryCommit } = await this.#client.detect()
     if (!flushesEveryCommit) {
       this.#log.warn(
@@ -133,42 +130,23 @@ export class MysqlSink implements Sink {
 
   async open(tp: TopicPartition): Promise<SinkPosition> {
     await this.close(tp)
-    this.#openPartitions++
-    this.#pending.set(partitionKey(tp), new Set())
+    this.#pending.open(tp)
     this.#askFirst.add(partitionKey(tp))
     return { next: undefined, origin: undefined, committed: undefined }
   }
 
   write(batch: RecordBatch): Promise<void> {
     if (batch.count === 0) return Promise.resolve()
-    const key = partitionKey(batch)
-    const ofPartition = this.#pending.get(key)
+    const added = this.#pending.add(batch)
     // A partition that was given up: nobody waits for its records any more.
-    if (ofPartition === undefined) return new Promise(() => {})
-    return new Promise<void>((resolve, reject) => {
-      const { promise: done, resolve: settle } = Promise.withResolvers<void>()
-      const pending: PendingBatch = {
-        batch,
-        remaining: batch.count,
-        closed: false,
-        done,
-        stored: () => {
-          ofPartition.delete(pending)
-          this.#changeHeld(key, -batch.lines.length)
-          settle()
-          if (!pending.closed) resolve()
-        },
-      }
-      this.#failWrite.set(pending, reject)
-      ofPartition.add(pending)
-      this.#changeHeld(key, batch.lines.length)
-      this.#queue.push({ pending, start: 0, end: batch.count })
-      this.#pump()
-    })
+    if (added === undefined) return new Promise(() => {})
+    this.#queue.push({ pending: added.pending, start: 0, end: batch.count })
+    this.#pump()
+    return added.written
   }
 
   async flush(tps: readonly TopicPartition[]): Promise<void> {
-    const waited = tps.flatMap((tp) => [...(this.#pending.get(partitionKey(tp)) ?? [])])
+    const waited = this.#pending.of(tps)
     if (waited.length === 0) return
     this.#urgent = true
     this.#pump()
@@ -176,17 +154,8 @@ export class MysqlSink implements Sink {
   }
 
   async close(tp: TopicPartition): Promise<void> {
-    const key = partitionKey(tp)
-    const ofPartition = this.#pending.get(key)
-    if (ofPartition === undefined) return
-    this.#pending.delete(key)
-    this.#askFirst.delete(key)
-    this.#openPartitions--
-    for (const pending of ofPartition) {
-      pending.closed = true
-      pending.stored()
-    }
-    this.#heldByPartition.delete(key)
+    if (!this.#pending.close(tp)) return
+    this.#askFirst.delete(partitionKey(tp))
     this.#queue.dropClosed()
   }
 
@@ -199,19 +168,8 @@ export class MysqlSink implements Sink {
     await this.#sending.onIdle()
   }
 
-  /** Partitions share the limit, so that one alone does not take all of it from the others. */
   pressure(tp: TopicPartition): number {
-    const held = this.#heldByPartition.get(partitionKey(tp)) ?? 0
-    const sharers = Math.max(Math.min(4, this.#openPartitions), this.#heldByPartition.size, 1)
-    return held / (this.#options.memoryLimit / sharers)
-  }
-
-  #changeHeld(key: string, delta: number): void {
-    this.#heldBytes += delta
-    const held = (this.#heldByPartition.get(key) ?? 0) + delta
-    if (held > 0) this.#heldByPartition.set(key, held)
-    else this.#heldByPartition.delete(key)
-    if (delta < 0) this.#relieved()
+    return this.#pending.pressure(tp)
   }
 
   // Statements.
@@ -264,7 +222,7 @@ export class MysqlSink implements Sink {
   /** Something that must not happen: whoever wrote these records reads them again. */
   #broken(rows: readonly Row[], error: unknown): void {
     this.#log.error({ err: error }, `a statement ended in a fault of this program: ${messageOf(error)}`)
-    for (const { pending } of rows) this.#failWrite.get(pending)?.(error)
+    for (const { pending } of rows) this.#pending.fail(pending, error)
   }
 
   /** Sends rows and sees to each of them; what is to be tried again is back in the queue then. */

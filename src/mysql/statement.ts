@@ -1,18 +1,6 @@
-import { lineStart, type RecordBatch } from '../record.ts'
+import type { PendingBatch } from '../pending.ts'
+import { lineStart } from '../record.ts'
 import { insertHead, type Reduction, rowSql } from './row.ts'
-
-/** A batch on its way into MySQL. */
-export interface PendingBatch {
-  readonly batch: RecordBatch
-  /** Rows that are not stored yet. */
-  remaining: number
-  /** The partition was given up: what is left needs not be sent. */
-  closed: boolean
-  /** Settles when every row is stored. */
-  readonly stored: () => void
-  /** Settles when every row is stored or the partition was given up. */
-  readonly done: Promise<void>
-}
 
 /** Records `[start, end)` of a batch, which go the same way. */
 export interface Part {

@@ -1,16 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import {
-  BulkQueue,
-  type BulkRequest,
-  documentId,
-  indexOf,
-  type Part,
-  type PendingBatch,
-} from '../../src/elasticsearch/bulk.ts'
+import { BulkQueue, type BulkRequest, documentId, indexOf, type Part } from '../../src/elasticsearch/bulk.ts'
 import { IndexNames } from '../../src/elasticsearch/index-name.ts'
 import { LineEncoder } from '../../src/line.ts'
+import type { PendingBatch } from '../../src/pending.ts'
 import { lineStart, type RecordBatch } from '../../src/record.ts'
 
 const names = new IndexNames('archive-')

@@ -5,8 +5,9 @@ import { checkMysqlOptions, mysqlAddress, mysqlConnectionOptions } from '../../s
 import { LineEncoder } from '../../src/line.ts'
 import { judge, type Verdict } from '../../src/mysql/answer.ts'
 import { insertSql, typeColumns } from '../../src/mysql/row.ts'
-import { type PendingBatch, partsOf, type Row, StatementQueue } from '../../src/mysql/statement.ts'
+import { partsOf, type Row, StatementQueue } from '../../src/mysql/statement.ts'
 import { readOptions } from '../../src/options.ts'
+import type { PendingBatch } from '../../src/pending.ts'
 import type { RecordBatch } from '../../src/record.ts'
 
 test('errors are judged by their number', () => {
