@@ -61,7 +61,9 @@ export async function checkMarker(root: string): Promise<void> {
 async function createIdentity(root: string, clusterId: string, group: string): Promise<void> {
   await makeDirectory('/', root.slice(1))
   const names = await readdir(root)
-  if (names.length > 0 && !names.every((name) => name === 'lost+found' || name.startsWith(`${archiveMarker}.`))) {
+  if (names.some((name) => name !== 'lost+found' && !name.startsWith(`${archiveMarker}.`))) {
+    // Another worker that begins at the same moment was faster: its marker is there before anything else is.
+    if ((await readIdentity(root)) !== undefined) return
     throw new ArchiverError(
       'ARCHIVE_MISMATCH',
       `${root} is not empty and has no ${archiveMarker}: name an empty directory with --archive-dir, or the root of an archive`,
