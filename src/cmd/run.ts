@@ -1,5 +1,4 @@
 import { resolve } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
 import { checkRunOptions, type RunOptions, typeSource, withoutCredentials, workerName } from '../config.ts'
 import { FilesSink } from '../files/sink.ts'
 import { KafkaSource } from '../kafka/source.ts'
@@ -16,6 +15,7 @@ import { signalled } from './program.ts'
 import type { startStatusDocuments } from './status-documents.ts'
 import { accountOf, StatusReporter } from './status-line.ts'
 import { createTerminal, type Terminal } from './terminal.ts'
+import { keepYoungGenerationSmall } from './young-generation.ts'
 
 const connectTimeoutMs = 15_000
 const mib = 2 ** 20
@@ -25,18 +25,12 @@ const elasticsearchShare = 0.15
 const mysqlShare = 0.15
 
 /**
- * V8's young generation. Records live for one batch, so a small one is collected as cheaply as the 16 to 32 MiB that V8 grows it
- * to, and the process stays about 100 MB smaller.
- */
-const youngGeneration = ['--max-semi-space-size=8', '--semi-space-growth-factor=1']
-
-/**
  * The worker, from its options to its account.
  * @throws ArchiverError for what makes a start impossible, and for what ended the run.
  */
 export async function run(options: RunOptions): Promise<void> {
   checkRunOptions(options)
-  for (const v8Flag of youngGeneration) setFlagsFromString(v8Flag)
+  keepYoungGenerationSmall()
   const signal = signalled()
   const terminal = createTerminal(process.stdout)
   const log = createLogger({ level: options.logLevel, stream: terminal })

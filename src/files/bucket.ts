@@ -1,5 +1,6 @@
-import { createHash } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import { createHash, type Hash, hash } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
@@ -8,61 +9,81 @@ import { faultPoint } from '../fault.ts'
 import type { RecordBatch, RecordType, TopicPartition } from '../record.ts'
 import { lineStart } from '../record.ts'
 import type { BufferPool } from './buffer-pool.ts'
-import { syncPath } from './durable.ts'
+import type { LineMemory } from './line-memory.ts'
 import type { ManifestFile } from './manifest.ts'
-import { dataFileName, stagedName } from './path.ts'
+import { dataFileName, hourDirectory, stagedName } from './path.ts'
+import type { Extent, SpillFile } from './spill.ts'
 
 const compress = promisify(gzip)
 
 /** Lines are compressed in members of at most this many bytes: measured, twice as many make files 1 % smaller. */
 export const memberBytes = 2 ** 19
-const smallestBuffer = 4096
+const smallestBuffer = 1024
+const newFile = 'wx'
+const presentFile = constants.O_WRONLY | constants.O_APPEND
+
+/** The first `used` bytes of a buffer. */
+interface Lines {
+  readonly buffer: Buffer
+  readonly used: number
+}
+
+/** Few different sizes, so that the pool has one that fits. Lines that are a member by themselves get what they need. */
+function capacityFor(bytes: number): number {
+  if (bytes > memberBytes) return bytes
+  let capacity = smallestBuffer
+  while (capacity < bytes) capacity *= 2
+  return capacity
+}
 
 /** What all buckets of a sink share. */
 export interface BucketContext {
   readonly root: string
   readonly gzipLevel: number
   readonly buffers: BufferPool
-  /** Told of every change of the memory that buckets hold, in bytes. */
-  readonly held: (delta: number) => void
+  readonly memory: LineMemory
   /** Runs a task on a file; bounds how many files are open at once. */
   readonly onFile: <T>(task: () => Promise<T>) => Promise<T>
 }
 
 /**
- * One file in the making: the records of one topic-partition, type and hour of one range. Lines gather in a buffer; when it is
- * full, or memory is short, it becomes a gzip member (RFC 1952, section 2.2: members stand one after another) at the end of
- * the staged file. A bucket keeps neither a zlib stream nor a descriptor open.
+ * One file in the making: the records of one topic-partition, type and hour of one range. Lines gather in a buffer; when there are
+ * enough for a member, they become a gzip member (RFC 1952, section 2.2: members stand one after another) at the end of
+ * the staged file. When memory is short, what is in the buffer waits for that in the range's spill file. A bucket keeps neither a
+ * zlib stream nor a descriptor open.
  */
 export class Bucket {
+  readonly type: RecordType
+  readonly hour: number
   readonly #context: BucketContext
   readonly #stagedPath: string
-  readonly #hash = createHash('sha256')
-  readonly #type: RecordType
+  readonly #first: number
   #buffer: Buffer | undefined
   #used = 0
+  /** The lines before those in the buffer, of the same member. */
+  #spilled: Extent[] = []
+  #spilledBytes = 0
+  #spillFile: SpillFile | undefined
   #records = 0
-  readonly #first: number
   #last: number
   #lineBytes = 0
   #bytes = 0
+  #members = 0
+  #hash: Hash | undefined
+  #sha256 = ''
   #minTimestamp = Number.POSITIVE_INFINITY
   #maxTimestamp = Number.NEGATIVE_INFINITY
-  /** The members before are written when this settles. A failure stays in it and comes out of `finish`. */
+  /** The members before are written when this settles. A failure stays in it and comes out of `complete`. */
   #written: Promise<void> = Promise.resolve()
 
   /** `staging`: the directory of the staged file, relative to the root. `first`: the offset of the first record to come. */
-  constructor(context: BucketContext, staging: string, type: RecordType, first: number) {
+  constructor(context: BucketContext, staging: string, type: RecordType, hour: number, first: number) {
     this.#context = context
     this.#stagedPath = `${staging}/${stagedName(first)}`
-    this.#type = type
+    this.type = type
+    this.hour = hour
     this.#first = first
     this.#last = first
-  }
-
-  /** Bytes of memory that the lines waiting for their member take. */
-  get bufferBytes(): number {
-    return this.#buffer?.length ?? 0
   }
 
   /** Takes record `i` of a batch. */
@@ -70,7 +91,8 @@ export class Bucket {
     const start = lineStart(batch, i)
     const end = batch.ends[i]!
     const length = end - start
-    if (this.#used > 0 && this.#used + length > memberBytes) this.seal()
+    const waiting = this.#spilledBytes + this.#used
+    if (waiting > 0 && waiting + length > memberBytes) this.#seal(false)
     const buffer = this.#room(length)
     batch.lines.copy(buffer, this.#used, start, end)
     this.#used += length
@@ -86,93 +108,142 @@ export class Bucket {
     const needed = this.#used + length
     const present = this.#buffer
     if (present !== undefined && needed <= present.length) return present
-    let capacity = present?.length ?? smallestBuffer
-    while (capacity < needed) capacity *= 2
-    if (needed <= memberBytes) capacity = Math.min(capacity, memberBytes)
+    const capacity = capacityFor(needed)
     const larger = this.#context.buffers.take(capacity)
     if (present !== undefined) {
       present.copy(larger, 0, 0, this.#used)
       this.#context.buffers.give(present)
     }
-    this.#context.held(capacity - (present?.length ?? 0))
+    this.#context.memory.gathering(capacity - (present?.length ?? 0))
     this.#buffer = larger
     return larger
   }
 
-  /** Makes a member of what is buffered. Compression runs in zlib's thread pool; members are written in their order. */
-  seal(): void {
+  /** The buffer is not this bucket's any more; it is held until it is written. */
+  #takeBuffer(): Lines | undefined {
     const buffer = this.#buffer
-    if (buffer === undefined) return
-    const { buffers, gzipLevel, held, onFile, root } = this.#context
-    const before = this.#written
-    const lines = buffer.subarray(0, this.#used)
+    if (buffer === undefined) return undefined
+    const used = this.#used
     this.#buffer = undefined
     this.#used = 0
+    this.#context.memory.gathering(-buffer.length)
+    this.#context.memory.writing(buffer.length)
+    return { buffer, used }
+  }
+
+  /** Lets what is buffered wait in a spill file. */
+  spill(file: SpillFile): void {
+    const taken = this.#takeBuffer()
+    if (taken === undefined) return
+    this.#spillFile = file
+    this.#spilled.push(file.add(taken.buffer, taken.used))
+    this.#spilledBytes += taken.used
+  }
+
+  /** Makes a member of what waits. Compression runs in zlib's thread pool; members are written in their order. */
+  #seal(isLast: boolean): void {
+    const { memory, buffers, gzipLevel, onFile } = this.#context
+    const taken = this.#takeBuffer()
+    const spilled = this.#spilled
+    const spilledBytes = this.#spilledBytes
+    const before = this.#written
+    this.#spilled = []
+    this.#spilledBytes = 0
     this.#written = (async () => {
       try {
         // Compressing waits for its turn too: it takes zlib 384 KiB each, and a flush seals ten thousand buckets at once.
         await onFile(async () => {
-          const bytes = await compress(lines, {
+          const lines = spilledBytes === 0 ? taken! : await this.#gather(spilled, spilledBytes, taken)
+          const bytes = await compress(lines.buffer.subarray(0, lines.used), {
             level: gzipLevel,
             memLevel: 9,
             // One chunk for most members: each further one is a turn through the event loop.
-            chunkSize: Math.max(1024, lines.length >> 1),
+            chunkSize: Math.max(1024, lines.used >> 1),
           })
+          if (lines !== taken) buffers.give(lines.buffer)
           await before
-          this.#hash.update(bytes)
-          this.#bytes += bytes.length
-          const handle = await open(join(root, this.#stagedPath), 'a')
-          try {
-            await handle.writeFile(bytes)
-          } finally {
-            await handle.close()
-          }
-          faultPoint('files.staged')
+          await this.#write(bytes, isLast)
         })
       } finally {
-        buffers.give(buffer)
-        held(-buffer.length)
+        if (taken !== undefined) {
+          buffers.give(taken.buffer)
+          memory.writing(-taken.buffer.length)
+        }
       }
     })()
-    // Nobody may be waiting yet; `finish` is where the failure is met.
+    // Nobody may be waiting yet; `complete` is where the failure is met.
     this.#written.catch(() => {})
   }
 
-  /** Writes what is left. Throws what any member met. */
-  async complete(): Promise<void> {
-    this.seal()
-    await this.#written
+  /** The lines in the spill file, then those in the buffer. */
+  async #gather(spilled: readonly Extent[], spilledBytes: number, buffered: Lines | undefined): Promise<Lines> {
+    const used = spilledBytes + (buffered?.used ?? 0)
+    const buffer = this.#context.buffers.take(capacityFor(used))
+    await this.#spillFile!.read(spilled, buffer)
+    buffered?.buffer.copy(buffer, spilledBytes, 0, buffered.used)
+    return { buffer, used }
   }
 
-  /** Makes the staged file's data durable. Throws where it cannot be known to be: then the file must be made anew. */
-  async sync(): Promise<void> {
+  /** Appends a member to the staged file; after the last one its data is made durable. */
+  async #write(bytes: Buffer, isLast: boolean): Promise<void> {
     const path = join(this.#context.root, this.#stagedPath)
-    const size = await this.#context.onFile(() => syncPath(path))
-    // Appending makes a file that was removed anew, without what was in it.
+    // A file that somebody removed is not made anew without what was in it.
+    const handle = await open(path, this.#members === 0 ? newFile : presentFile)
+    try {
+      await handle.writeFile(bytes)
+      this.#bytes += bytes.length
+      this.#members++
+      if (isLast) {
+        faultPoint('files.written')
+        // Where this fails the file must be made anew: what a second fsync says of it is not to be relied on.
+        await handle.sync()
+        await this.#checkSize(handle, path)
+      }
+    } finally {
+      await handle.close()
+    }
+    faultPoint('files.staged')
+    if (isLast && this.#hash === undefined) this.#sha256 = hash('sha256', bytes)
+    else {
+      this.#hash ??= createHash('sha256')
+      this.#hash.update(bytes)
+      if (isLast) this.#sha256 = this.#hash.digest('hex')
+    }
+  }
+
+  async #checkSize(handle: FileHandle, path: string): Promise<void> {
+    if (this.#members === 1) return
+    const { size } = await handle.stat()
     if (size !== this.#bytes) {
       throw new ArchiverError('ARCHIVE_UNUSABLE', `${path} has ${size} bytes of ${this.#bytes}: somebody changed it`)
     }
   }
 
+  /** Writes what is left and makes the file's data durable; nothing is appended after that. Throws what any member met. */
+  async complete(): Promise<void> {
+    this.#seal(true)
+    await this.#written
+  }
+
   /** Waits for what is being written, whatever comes of it, and gives the memory back. */
   async drop(): Promise<void> {
-    if (this.#buffer !== undefined) this.#context.held(-this.#buffer.length)
+    if (this.#buffer !== undefined) this.#context.memory.gathering(-this.#buffer.length)
     this.#buffer = undefined
     await Promise.allSettled([this.#written])
   }
 
-  /** The entry of the complete file; `directory` relative to the root. */
-  manifestFile(tp: TopicPartition, directory: string): ManifestFile {
+  /** The entry of the complete file. */
+  manifestFile(tp: TopicPartition): ManifestFile {
     return {
-      path: `${directory}/${dataFileName(tp, this.#first, this.#last)}`,
+      path: `${hourDirectory(this.type, this.hour)}/${dataFileName(tp, this.#first, this.#last)}`,
       staged: this.#stagedPath,
-      ...(this.#type.reserved ? {} : { type: this.#type.name }),
+      ...(this.type.reserved ? {} : { type: this.type.name }),
       records: this.#records,
       first: this.#first,
       last: this.#last,
       bytes: this.#bytes,
       line_bytes: this.#lineBytes,
-      sha256: this.#hash.digest('hex'),
+      sha256: this.#sha256,
       min_timestamp: this.#minTimestamp,
       max_timestamp: this.#maxTimestamp,
     }

@@ -4,11 +4,13 @@ import { join } from 'node:path'
 import { ArchiverError, messageOf, systemCode } from '../errors.ts'
 import { faultPoint } from '../fault.ts'
 import type { Logger } from '../log.ts'
-import { type Gap, partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
+import { type Gap, partitionKey, type RecordBatch, type RecordType, type TopicPartition } from '../record.ts'
+import { typeSegment } from '../segment.ts'
 import { checkMarker } from './archive.ts'
 import { Bucket, type BucketContext } from './bucket.ts'
 import { completeCompaction } from './compaction.ts'
 import { archiveTrouble, linkExclusively, makeDirectory, removeIfThere, syncPath, writeDurably } from './durable.ts'
+import type { KnownDirectories } from './known-directories.ts'
 import { compactedOver, type KnownHeads, listLog } from './log-listing.ts'
 import {
   describeGaps,
@@ -25,13 +27,16 @@ import {
   manifestName,
   originName,
   parseCompactionStaging,
+  spillName,
   stagingOf,
 } from './path.ts'
 import { inLanes, isThere, publishFlush, rollForward, tellMissing } from './publish.ts'
+import { SpillFile } from './spill.ts'
 
 /** What the writers of a sink share. */
 export interface WriterContext extends BucketContext {
   readonly worker: string
+  readonly directories: KnownDirectories
   readonly log: Logger
   /** What the group has committed for a partition, as far as this worker knows. */
   readonly committedOffset: (tp: TopicPartition) => number | undefined
@@ -53,7 +58,12 @@ interface StagedRange {
   readonly since: number
   lineBytes: number
   records: number
-  readonly buckets: Map<string, Bucket>
+  /** In the order in which they were begun. */
+  readonly buckets: Bucket[]
+  /** The same, by the path segment of their type and by their hour. */
+  readonly bucketsOfType: Map<string, Map<number, Bucket>>
+  /** Where lines wait since memory was short. */
+  spillFile: SpillFile | undefined
   readonly gaps: Gap[]
   readonly waiters: Waiter[]
 }
@@ -166,7 +176,9 @@ export class PartitionWriter {
       since: this.#context.now(),
       lineBytes: 0,
       records: 0,
-      buckets: new Map(),
+      buckets: [],
+      bucketsOfType: new Map(),
+      spillFile: undefined,
       gaps: [],
       waiters: [],
     }
@@ -185,13 +197,15 @@ export class PartitionWriter {
     // The bucket of each type of the batch for the hour seen last: most records follow one of the same hour.
     const hourOfType = new Int32Array(batch.types.length).fill(-2)
     const bucketOfType = new Array<Bucket>(batch.types.length)
+    const bucketsOfType = batch.types.map((type) => bucketsOf(range, type))
     for (let i = 0; i < batch.count; i++) {
       if (batch.offsets[i]! < range.next) continue
       const typeIndex = batch.typeIndexes[i]!
       const hour = batch.hours[i]!
       if (hourOfType[typeIndex] !== hour) {
         hourOfType[typeIndex] = hour
-        bucketOfType[typeIndex] = this.#bucket(range, batch, i)
+        bucketOfType[typeIndex] =
+          bucketsOfType[typeIndex]!.get(hour) ?? this.#begin(range, bucketsOfType[typeIndex]!, batch, i)
       }
       bucketOfType[typeIndex]!.append(batch, i)
       range.records++
@@ -199,20 +213,26 @@ export class PartitionWriter {
     range.lineBytes += batch.lines.length
   }
 
-  #bucket(range: StagedRange, batch: RecordBatch, i: number): Bucket {
+  /** Begins the bucket of record `i`. */
+  #begin(range: StagedRange, bucketsOfType: Map<number, Bucket>, batch: RecordBatch, i: number): Bucket {
     const type = batch.types[batch.typeIndexes[i]!]!
-    const directory = hourDirectory(type, batch.hours[i]!)
-    let bucket = range.buckets.get(directory)
-    if (bucket === undefined) {
-      bucket = new Bucket(this.#context, this.#staging, type, batch.offsets[i]!)
-      range.buckets.set(directory, bucket)
-    }
+    const hour = batch.hours[i]!
+    const bucket = new Bucket(this.#context, this.#staging, type, hour, batch.offsets[i]!)
+    bucketsOfType.set(hour, bucket)
+    range.buckets.push(bucket)
     return bucket
   }
 
-  /** The buckets that hold lines in memory, for whoever has to make room. */
-  *bufferedBuckets(): Iterable<Bucket> {
-    for (const bucket of this.#current?.buckets.values() ?? []) if (bucket.bufferBytes > 0) yield bucket
+  /** Lets the lines in memory wait on the disk. */
+  spill(): void {
+    const range = this.#current
+    if (range === undefined) return
+    range.spillFile ??= new SpillFile(join(this.#context.root, this.#staging, spillName(range.from)), {
+      buffers: this.#context.buffers,
+      written: (bytes) => this.#context.memory.writing(-bytes),
+    })
+    for (const bucket of range.buckets) bucket.spill(range.spillFile)
+    range.spillFile.endWave()
   }
 
   /** When the oldest record that is not being flushed was staged, in ms of `now`; undefined where there is none. */
@@ -226,7 +246,7 @@ export class PartitionWriter {
   }
 
   get openBuckets(): number {
-    return this.#current?.buckets.size ?? 0
+    return this.#current?.buckets.length ?? 0
   }
 
   /** Commits all that is staged. Settles when that is done or failed; a failure reaches those who wrote. */
@@ -266,7 +286,8 @@ export class PartitionWriter {
   }
 
   async #discard(range: StagedRange): Promise<void> {
-    await Promise.all([...range.buckets.values()].map((bucket) => bucket.drop()))
+    await Promise.all(range.buckets.map((bucket) => bucket.drop()))
+    await range.spillFile?.drop()
     if (this.#failure !== undefined && !this.#closed) for (const { reject } of range.waiters) reject(this.#failure)
     if (this.#current !== undefined) {
       const later = this.#current
@@ -276,14 +297,13 @@ export class PartitionWriter {
   }
 
   async #commit(range: StagedRange): Promise<void> {
-    const { root, worker, onFile, log, now, flushed } = this.#context
+    const { root, worker, directories, onFile, log, now, flushed } = this.#context
     const tp = this.#tp
     const startedAt = now()
-    await inLanes(range.buckets.values(), (bucket) => bucket.complete())
-    faultPoint('files.written')
-    await inLanes(range.buckets.values(), (bucket) => bucket.sync())
-    const files: ManifestFile[] = [...range.buckets].map(([directory, bucket]) => bucket.manifestFile(tp, directory))
-    await inLanes(range.buckets.keys(), (directory) => onFile(() => makeDirectory(root, directory)))
+    await inLanes(range.buckets, (bucket) => bucket.complete())
+    await range.spillFile?.drop()
+    const files: ManifestFile[] = range.buckets.map((bucket) => bucket.manifestFile(tp))
+    await inLanes(range.buckets, ({ type, hour }) => directories.make(hourDirectory(type, hour), onFile))
     await syncPath(join(root, this.#staging))
     faultPoint('files.synced')
 
@@ -381,6 +401,16 @@ export class PartitionWriter {
       this.#context.log.debug(`staging of ${partitionKey(this.#tp)} stays behind: ${messageOf(error)}`)
     }
   }
+}
+
+function bucketsOf(range: StagedRange, type: RecordType): Map<number, Bucket> {
+  const segment = typeSegment(type)
+  let buckets = range.bucketsOfType.get(segment)
+  if (buckets === undefined) {
+    buckets = new Map()
+    range.bucketsOfType.set(segment, buckets)
+  }
+  return buckets
 }
 
 /** What a compaction left unfinished does not keep a partition from being archived. */

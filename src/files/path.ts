@@ -82,6 +82,11 @@ export function stagedName(first: number): string {
   return `${offsetDigits(first)}.part`
 }
 
+/** Where lines of the range that begins at an offset wait while memory is short. */
+export function spillName(from: number): string {
+  return `${offsetDigits(from)}.spill`
+}
+
 /** Where a compaction stages, below `stagingOf`: says for which manifest, so that only what can never be named any more is removed. */
 export function compactionStaging({ from, generation }: CompactedName, unique: string): string {
   return `compaction-${offsetDigits(from)}-${generation}-${unique}`

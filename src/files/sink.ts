@@ -7,6 +7,8 @@ import type { Sink, SinkPosition } from '../sink.ts'
 import { claimArchive } from './archive.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Compactor } from './compactor.ts'
+import { KnownDirectories } from './known-directories.ts'
+import { LineMemory } from './line-memory.ts'
 import { PartitionWriter, type WriterContext } from './partition-writer.ts'
 
 export interface FilesSinkOptions {
@@ -29,17 +31,15 @@ export interface FilesSinkOptions {
   readonly observer?: Observer
 }
 
-/** Above this part of the memory limit the largest buckets are written as they are … */
-const spillAbove = 0.35
-/** … until this part is left. */
-const spillDownTo = 0.2
+/** Above this part of the memory limit the lines of all buckets go to spill files; while they are written, as much may gather again. */
+const spillAbove = 0.4
 /** Files open at once, of all partitions. */
 const openFiles = 16
 const ageCheckMs = 250
 
 /**
  * The gzip JSONL archive. It holds no more than buffers in memory: ten thousand open types and hours cost their unwritten lines,
- * and when those are too many the largest are written early, as smaller gzip members.
+ * and when those are too many they wait on the disk.
  *
  * It never waits for a disk that is in trouble: a partition whose flush failed reports that to who wrote it and is opened again
  * by the worker, which reads the records anew. So there is one way back from every trouble, and it is the same as after a crash.
@@ -52,7 +52,7 @@ export class FilesSink implements Sink {
   readonly #writers = new Map<string, PartitionWriter>()
   readonly #context: WriterContext
   #relieved: () => void = () => {}
-  #held = 0
+  readonly #memory = new LineMemory(() => this.#relieved())
   #ageTimer: NodeJS.Timeout | undefined
   #compactor: Compactor | undefined
   #compactedFiles = 0
@@ -60,8 +60,10 @@ export class FilesSink implements Sink {
   constructor(options: FilesSinkOptions, log: Logger) {
     this.#options = options
     this.#log = log
+    const root = resolve(options.archiveDir)
     this.#context = {
-      root: resolve(options.archiveDir),
+      root,
+      directories: new KnownDirectories(root),
       gzipLevel: options.gzipLevel,
       buffers: new BufferPool(),
       worker: options.worker,
@@ -70,12 +72,12 @@ export class FilesSink implements Sink {
       now: () => performance.now(),
       flushed: (ms) => options.observer?.done('files', ms),
       onFile: (task) => this.#files.add(task),
-      held: (delta) => this.#changeHeld(delta),
+      memory: this.#memory,
     }
   }
 
   get heldBytes(): number {
-    return this.#held
+    return this.#memory.heldBytes
   }
 
   get openBuckets(): number {
@@ -128,7 +130,7 @@ export class FilesSink implements Sink {
     if (writer === undefined) return new Promise(() => {})
     const committed = writer.write(batch)
     if (writer.stagedBytes >= this.#options.flushBytes) void writer.flush()
-    if (this.#held > this.#options.memoryLimit * spillAbove) this.#spill()
+    if (this.#memory.gatheringBytes > this.#options.memoryLimit * spillAbove) this.#spill()
     return committed
   }
 
@@ -153,12 +155,7 @@ export class FilesSink implements Sink {
   }
 
   pressure(): number {
-    return this.#held / this.#options.memoryLimit
-  }
-
-  #changeHeld(delta: number): void {
-    this.#held += delta
-    if (delta < 0) this.#relieved()
+    return this.#memory.heldBytes / this.#options.memoryLimit
   }
 
   #flushOld(): void {
@@ -169,19 +166,8 @@ export class FilesSink implements Sink {
     }
   }
 
-  /** Writes the largest buffers early. What is being compressed still counts as held until it is written. */
   #spill(): void {
-    const buckets = [...this.#writers.values()].flatMap((writer) => [...writer.bufferedBuckets()])
-    buckets.sort((a, b) => b.bufferBytes - a.bufferBytes)
-    let kept = buckets.reduce((sum, bucket) => sum + bucket.bufferBytes, 0)
-    const goal = this.#options.memoryLimit * spillDownTo
-    let spilled = 0
-    for (const bucket of buckets) {
-      if (kept <= goal) break
-      kept -= bucket.bufferBytes
-      bucket.seal()
-      spilled++
-    }
-    if (spilled > 0) this.#log.debug({ spilled, held: this.#held }, 'memory is short: buffers written early')
+    this.#log.debug({ gathered: this.#memory.gatheringBytes }, 'memory is short: lines wait in spill files')
+    for (const writer of this.#writers.values()) writer.spill()
   }
 }

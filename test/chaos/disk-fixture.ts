@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
+import { keepYoungGenerationSmall } from '../../src/cmd/young-generation.ts'
 import { FilesSink } from '../../src/files/sink.ts'
 import { createLogger } from '../../src/log.ts'
 import { makeBatch } from './records.ts'
@@ -23,6 +24,8 @@ interface What {
   readonly hoard?: boolean
 }
 
+// As `run` does.
+keepYoungGenerationSmall()
 const [, , root, json] = process.argv
 const what = JSON.parse(json!) as What
 const tp = { topic: 'events', partition: 0 }
