@@ -132,11 +132,12 @@ export async function compactPartition(
   tp: TopicPartition,
   options: CompactionOptions,
 ): Promise<Compaction> {
+  let inPlace = Number.POSITIVE_INFINITY
   if (options.dryRun !== true) {
     await completeCompaction(context, tp)
-    await rollForward(context, tp)
+    inPlace = (await rollForward(context, tp))?.next ?? 0
   }
-  const plan = await makePlan(context.root, tp, { ...standardLimits, ...options.limits }, options)
+  const plan = await makePlan(context.root, tp, inPlace, { ...standardLimits, ...options.limits }, options)
   if (plan === undefined) return nothing
   return options.dryRun === true ? describePlan(plan) : carryOut(context, tp, plan, options)
 }
@@ -163,10 +164,14 @@ function describePlan({ merges, folded, isMore }: Plan): Compaction {
   return { merged: merges.length, replaced: files.length, bytes, folded, isMore }
 }
 
-/** What a pass would do; undefined where that is not worth it, or others are compacting. */
+/**
+ * What a pass would do; undefined where that is not worth it, or others are compacting. `inPlace`: the files of flushes below it are where
+ * readers look; a flush that was linked since may be its writer's to complete yet.
+ */
 async function makePlan(
   root: string,
   tp: TopicPartition,
+  inPlace: number,
   limits: CompactionLimits,
   options: CompactionOptions,
 ): Promise<Plan | undefined> {
@@ -178,7 +183,7 @@ async function makePlan(
   const base = last?.closed === false ? last : undefined
   const start = last?.next ?? (await readOrigin(root, tp))?.offset
   if (start === undefined) return undefined
-  const taken = await takeFlushes(root, tp, listing, start, limits, options)
+  const taken = await takeFlushes(root, tp, listing, { start, inPlace }, limits, options)
   if (taken.manifests.length === 0 && (base === undefined || base.unmerged === 0)) return undefined
   const before = base === undefined ? undefined : await readManifest(root, tp, base.from, base.generation)
   if (base !== undefined && before === undefined) return undefined
@@ -213,12 +218,12 @@ interface Taken {
   readonly isMore: boolean
 }
 
-/** The manifests of flushes behind `start` that are old enough, without a hole, and what lies behind them. */
+/** The manifests of flushes from `start` to `inPlace` that are old enough, without a hole, and what lies behind them. */
 async function takeFlushes(
   root: string,
   tp: TopicPartition,
   { entries }: LogListing,
-  start: number,
+  { start, inPlace }: { readonly start: number; readonly inPlace: number },
   limits: CompactionLimits,
   { compactAfterMs, now }: CompactionOptions,
 ): Promise<Taken> {
@@ -232,7 +237,7 @@ async function takeFlushes(
     if (from < start) break
     const manifest = await readManifest(root, tp, from)
     if (manifest === undefined) break
-    const isOld = now - Date.parse(manifest.written) >= compactAfterMs
+    const isOld = now - Date.parse(manifest.written) >= compactAfterMs && manifest.next <= inPlace
     if (isOld && lookedAt === 0 && from === position) {
       if (files >= limits.mostTaken || bytes >= limits.mostBytes) return { manifests, younger, isMore: true }
       manifests.push(manifest)

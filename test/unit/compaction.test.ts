@@ -169,6 +169,11 @@ async function wholeAfter(root: string, acknowledged: number): Promise<void> {
   await assertWhole({ root, random: Math.random, acknowledged, unexpected: [] })
 }
 
+/** True for the directory that has the commit log of the partition. */
+function isLog(path: string): boolean {
+  return path.endsWith(manifestDirectory(tp))
+}
+
 async function namesOf(root: string): Promise<string[]> {
   return (await readdir(join(root, manifestDirectory(tp)))).sort()
 }
@@ -406,6 +411,52 @@ test('what is staged for a compaction that may yet be committed is not removed',
   assert.equal(compactor.failure, undefined)
   assert.ok((await namesOf(root)).includes('compacted-00000000000000000000-2.json'))
   await wholeAfter(root, 35)
+})
+
+test('a flush that is linked while a compaction looks, and stands before its files are in place, is not folded', async (t) => {
+  const files = new GatedFiles(t)
+  const base = await temporaryDirectory(t)
+  const begun = await newArchive(base, 'begun')
+  await flush(begun, 0, 20)
+  let folded = 0
+  // Whichever of its listings of the log the compaction stands before.
+  for (let listings = 1, isOver = false; !isOver; listings++) {
+    const root = join(base, `at-${listings}`)
+    await cp(begun, root, { recursive: true })
+    const compactor = files.start('compacts', async () => {
+      const { folded: more } = await pass(root)
+      folded += more
+    })
+    let left = listings
+    isOver = !(await files.runTo(compactor, (call, [path]) => call === 'readdir' && isLog(path!) && --left === 0))
+    const owner = newSink(root, 'owner')
+    await owner.open(tp, 0)
+    const outcomes: string[] = []
+    const slow = files.start('owner', async () => {
+      const written = owner.write(makeBatch(tp, 20, 27, typeOf, timestampOf)).then(
+        () => outcomes.push('acknowledged'),
+        (error: ArchiverError) => outcomes.push(error.code),
+      )
+      await owner.flush([tp])
+      await written
+    })
+    let isLinked = false
+    // Linked, and about to look whether a compacted manifest has its offset.
+    await files.runTo(slow, (call) => {
+      if (call === 'readdir' && isLinked) return true
+      isLinked ||= call === 'link'
+      return false
+    })
+    assert.ok(isLinked)
+    if (!isOver) await files.thaw(compactor)
+    assert.equal(compactor.failure, undefined)
+    await files.thaw(slow)
+    // Fenced where its flush was completed, and folded, by the compaction.
+    assert.ok(['acknowledged', 'FENCED'].includes(outcomes.join()), outcomes.join())
+    await owner.close(tp)
+    await wholeAfter(root, 27)
+  }
+  assert.ok(folded > 0)
 })
 
 test('no generation follows one that is not completed', async (t) => {
