@@ -68,9 +68,23 @@ function isPlain({ transactionalId, producerId, topicData }: ProduceArguments): 
   return topicData.every(({ partitions }) => partitions.every(({ messages }) => messages.every(hasPlainTimestamp)))
 }
 
-/** Differences between two of them are exact as a number, and as a variable-length integer. */
 function hasPlainTimestamp({ timestamp }: Message): boolean {
-  return timestamp === undefined || (/^-?\d{1,15}$/.test(timestamp) && Math.abs(Number(timestamp)) < 2 ** 50)
+  return timestamp === undefined || /^-?\d{1,19}$/.test(timestamp)
+}
+
+/** Differences between numbers of less are exact, as a variable-length integer too. */
+const mostAsNumber = 2 ** 50
+
+/** A number where that is exact in all that is done with it here. */
+function exact(timestamp: string): number | bigint {
+  const number = Number(timestamp)
+  return Math.abs(number) < mostAsNumber ? number : BigInt(timestamp)
+}
+
+/** As Kafka's clients add them: in 64 bits, whatever overflows. */
+function minus(timestamp: number | bigint, earliest: number | bigint): number | bigint {
+  if (typeof timestamp === 'number' && typeof earliest === 'number') return timestamp - earliest
+  return exact(String(BigInt.asIntN(64, BigInt(timestamp) - BigInt(earliest))))
 }
 
 /** Produce request v3 to v7 of the Kafka protocol. */
@@ -101,7 +115,7 @@ async function writeBatch(
   { compression, epoch, sequence }: { compression: number; epoch: number; sequence: number },
 ): Promise<void> {
   const now = Date.now()
-  const timestamps = messages.map(({ timestamp }) => (timestamp === undefined ? now : Number(timestamp)))
+  const timestamps = messages.map(({ timestamp }) => (timestamp === undefined ? now : exact(timestamp)))
   let earliest = timestamps[0] ?? now
   let latest = earliest
   for (const timestamp of timestamps) {
@@ -136,12 +150,12 @@ async function writeBatch(
 function writeRecords(
   bytes: Bytes,
   messages: readonly Message[],
-  timestamps: readonly number[],
-  earliest: number,
+  timestamps: readonly (number | bigint)[],
+  earliest: number | bigint,
 ): void {
   for (let i = 0; i < messages.length; i++) {
     const { key = null, value, headers } = messages[i]!
-    const delta = timestamps[i]! - earliest
+    const delta = minus(timestamps[i]!, earliest)
     const flat = headers === undefined ? [] : flatten(headers)
     let size = 1 + varIntSize(delta) + varIntSize(i) + nullableSize(key) + nullableSize(value) + varIntSize(flat.length)
     for (const [name, content] of flat) size += nullableSize(name) + nullableSize(content)
@@ -173,9 +187,11 @@ function flatten(headers: IHeaders | readonly Header[]): [string, string | Buffe
 }
 
 const zigzag = (value: number): number => (value < 0 ? -value * 2 - 1 : value * 2)
+const zigzagBig = (value: bigint): bigint => (value < 0n ? -value * 2n - 1n : value * 2n)
 
-/** Bytes of a zigzag variable-length integer; exact to 2^52. */
-function varIntSize(value: number): number {
+/** Bytes of a zigzag variable-length integer; of numbers exact to 2^52. */
+function varIntSize(value: number | bigint): number {
+  if (typeof value === 'bigint') return Math.ceil(zigzagBig(value).toString(2).length / 7)
   let size = 1
   for (let rest = zigzag(value); rest >= 0x80; rest = Math.floor(rest / 0x80)) size++
   return size
@@ -225,19 +241,29 @@ class Bytes {
     this.buffer.writeInt32BE(value, at)
   }
 
-  int64(value: number): void {
+  int64(value: number | bigint): void {
     this.#room(8)
     this.length = this.buffer.writeBigInt64BE(BigInt(value), this.length)
   }
 
-  varInt(value: number): void {
+  varInt(value: number | bigint): void {
     this.#room(10)
+    if (typeof value === 'bigint') {
+      this.#varIntBig(zigzagBig(value))
+      return
+    }
     let rest = zigzag(value)
     while (rest >= 0x80) {
       this.buffer[this.length++] = (rest % 0x80) | 0x80
       rest = Math.floor(rest / 0x80)
     }
     this.buffer[this.length++] = rest
+  }
+
+  #varIntBig(zigzagged: bigint): void {
+    let rest = zigzagged
+    for (; rest >= 0x80n; rest >>= 7n) this.buffer[this.length++] = Number(rest & 0x7fn) | 0x80
+    this.buffer[this.length++] = Number(rest)
   }
 
   utf8(value: string): void {

@@ -1,13 +1,12 @@
 import type { Admin, IHeaders, Kafka, Message, Producer } from 'kafkajs'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { DecodedLine } from '../line.ts'
+import type { SourceRecord } from '../record.ts'
 import { kafkajs } from './kafkajs.ts'
 import { speedUpProduceRequests } from './produce-request.ts'
 
 const batchRecords = 1000
 const batchBytes = 512 * 1024
-/** Beyond this a timestamp is not exact as kafkajs's replacement encodes it. */
-const mostTimestamp = 2 ** 50
 
 /**
  * Gives records back to Kafka: key, value, headers in their order, timestamp and partition as they were. One request is under way at a time
@@ -37,19 +36,24 @@ export class KafkaRestorer {
     return this.#producer.disconnect()
   }
 
-  /** Adds a record of a partition; a promise where a batch is full and there is another to wait for. */
+  /**
+   * Adds a record of a partition; a promise where a full batch has to be sent first. A batch stays below what a broker takes by default
+   * (`message.max.bytes`, 1 MiB), unless one record is as large by itself.
+   */
   add(topic: string, { partition, record }: DecodedLine): Promise<void> | undefined {
-    const { key, value, headers, timestamp, offset } = record
-    if (Math.abs(Number(timestamp)) >= mostTimestamp) {
-      throw new ArchiverError(
-        'INTERNAL',
-        `${topic}/${partition}: timestamp ${timestamp} of offset ${offset} cannot be sent`,
-      )
-    }
     if (this.#target?.topic !== topic || this.#target.partition !== partition) {
       if (this.#messages.length > 0) throw new ArchiverError('INTERNAL', 'flush before the next partition')
       this.#target = { topic, partition }
     }
+    const bytes = bytesOf(record)
+    if (this.#messages.length === 0 || (this.#messages.length < batchRecords && this.#bytes + bytes <= batchBytes)) {
+      this.#take(partition, record, bytes)
+      return undefined
+    }
+    return this.#send().then(() => this.#take(partition, record, bytes))
+  }
+
+  #take(partition: number, { key, value, headers, timestamp }: SourceRecord, bytes: number): void {
     this.#messages.push({
       partition,
       key,
@@ -58,8 +62,7 @@ export class KafkaRestorer {
       // A list, where kafkajs has an object, which would lose the order: `produce-request.ts` takes both.
       ...(headers.length === 0 ? {} : { headers: headers as unknown as IHeaders }),
     })
-    this.#bytes += (key?.length ?? 0) + (value?.length ?? 0) + 64
-    return this.#messages.length >= batchRecords || this.#bytes >= batchBytes ? this.#send() : undefined
+    this.#bytes += bytes
   }
 
   async #send(): Promise<void> {
@@ -86,6 +89,13 @@ export class KafkaRestorer {
   }
 }
 
+/** What a record takes in a batch, at most. */
+function bytesOf({ key, value, headers }: SourceRecord): number {
+  let bytes = (key?.length ?? 0) + (value?.length ?? 0) + 64
+  for (const header of headers) bytes += Buffer.byteLength(header.key) + (header.value?.length ?? 0) + 10
+  return bytes
+}
+
 /** What was done, or is to be known, about a topic that records go into. */
 export interface TargetTopic {
   readonly topic: string
@@ -94,17 +104,39 @@ export interface TargetTopic {
   readonly retentionMs: number
 }
 
+/** From Kafka 4.0 on a broker refuses timestamps more than an hour ahead, and an archive has those that were taken all the same (KIP-937). */
+const anyTimestamp = { name: 'message.timestamp.after.max.ms', value: String(2n ** 63n - 1n) }
+
+async function createForEver(admin: Admin, topic: string, numPartitions: number): Promise<void> {
+  const create = (configEntries: { name: string; value: string }[]) =>
+    admin.createTopics({
+      waitForLeaders: true,
+      topics: [{ topic, numPartitions, replicationFactor: -1, configEntries }],
+    })
+  const forEver = { name: 'retention.ms', value: '-1' }
+  try {
+    await create([forEver, anyTimestamp])
+  } catch (error) {
+    // A broker before 3.6 does not know the setting, and refuses no timestamp.
+    if (!isInvalidConfig(error)) throw error
+    await create([forEver])
+  }
+}
+
+function isInvalidConfig(error: unknown): boolean {
+  return (
+    error instanceof kafkajs.KafkaJSAggregateError &&
+    error.errors.some((one) => one instanceof kafkajs.KafkaJSProtocolError && one.type === 'INVALID_CONFIG')
+  )
+}
+
 /**
  * Makes sure that a topic has enough partitions. One that is made keeps its records for ever: they are older than any retention may allow.
  * @throws ArchiverError `NO_SUCH_TOPIC` where it has too few partitions.
  */
 export async function prepareTopic(admin: Admin, topic: string, partitions: number): Promise<TargetTopic> {
   if (!(await admin.listTopics()).includes(topic)) {
-    const configEntries = [{ name: 'retention.ms', value: '-1' }]
-    await admin.createTopics({
-      waitForLeaders: true,
-      topics: [{ topic, numPartitions: partitions, replicationFactor: -1, configEntries }],
-    })
+    await createForEver(admin, topic, partitions)
     return { topic, created: true, retentionMs: -1 }
   }
   const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })

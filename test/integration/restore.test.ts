@@ -14,6 +14,7 @@ import {
 import { readDocuments, readFiles } from '../helpers/stores.ts'
 
 const msPerHour = 3_600_000
+const textOf = (length: number) => Buffer.from(JSON.stringify({ type: 'a', text: 'x'.repeat(length) }))
 
 test('gives records back to Kafka as they were: key, value, headers in order, timestamp, partition', async (t) => {
   const topic = uniqueName('restore-source')
@@ -35,6 +36,17 @@ test('gives records back to Kafka as they were: key, value, headers in order, ti
       value: Buffer.from('{"type":"a","big":12345678901234567890, "x": 1.0}'),
     },
     { offset: 47, timestamp: august },
+    // Microseconds and worse, by broken clocks.
+    { offset: 48, timestamp: august * 1000 },
+    { offset: 49, timestamp: Number.MAX_SAFE_INTEGER },
+    // Together they would be more than a broker takes as one batch.
+    ...Array.from({ length: 8 }, (_, i) => ({ offset: 50 + i, value: textOf(60_000) })),
+    { offset: 58, value: textOf(900_000) },
+    ...Array.from({ length: 8 }, (_, i) => ({ offset: 59 + i, value: textOf(60_000) })),
+    ...Array.from({ length: 60 }, (_, i) => ({
+      offset: 67 + i,
+      headers: [{ key: 'large', value: Buffer.alloc(40_000, i) }],
+    })),
   ]
   const partitions: { tp: TopicPartition; flushes: MadeUpRecord[][] }[] = [
     { tp: { topic, partition: 0 }, flushes: [records(5, 40), unusual] },
@@ -45,7 +57,7 @@ test('gives records back to Kafka as they were: key, value, headers in order, ti
   t.after(() => admin.deleteTopics({ topics: [target] }).catch(() => {}))
   const restored = await runArchiver(t, ['restore', '--archive-dir', root, '--to', 'kafka', '--to-topic', target])
   assert.equal(restored.code, 0, restored.output)
-  assert.match(restored.output, /restored 63 records to kafka/)
+  assert.match(restored.output, /restored 142 records to kafka/)
 
   const again = `${await temporaryDirectory(t)}/again`
   const ran = await runArchiver(t, [

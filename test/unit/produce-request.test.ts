@@ -54,3 +54,50 @@ test('a request of an idempotent or transactional producer is left to kafkajs', 
   assert.equal(request({ ...args, transactionalId: 'id' }), theirs)
   assert.notEqual(request({ ...args, producerId: { value: -1n } }), theirs)
 })
+
+test('timestamps of any 64 bits come back as they were', async () => {
+  const timestamp = fc.oneof(
+    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+    fc.constantFrom(
+      -1n,
+      0n,
+      2n ** 50n - 1n,
+      2n ** 50n,
+      2n ** 53n + 1n,
+      1564629783000000n,
+      2n ** 63n - 1n,
+      -(2n ** 63n),
+    ),
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(timestamp, { minLength: 1, maxLength: 5 }), async (timestamps) => {
+      const messages = timestamps.map((one) => ({ key: null, value: 'v', timestamp: String(one) }))
+      const topicData = [{ topic: 't', partitions: [{ partition: 0, messages }] }]
+      const { buffer } = await fastRequests(original)({ acks: -1, timeout: 1, topicData }).encode()
+      // Transaction, acknowledgements, timeout, one topic by its name, one partition, its index, its size.
+      const batch = buffer.subarray(2 + 2 + 4 + 4 + 3 + 4 + 4 + 4)
+      const base = batch.readBigInt64BE(27)
+      const read: bigint[] = []
+      let at = 61
+      for (const _ of timestamps) {
+        const [size, body] = varInt(batch, at)
+        const [delta] = varInt(batch, body + 1)
+        read.push(BigInt.asIntN(64, base + delta))
+        at = body + Number(size)
+      }
+      assert.deepEqual(read, timestamps)
+      assert.equal(at, batch.length)
+      assert.equal(batch.readBigInt64BE(35), timestamps.toSorted((a, b) => (a < b ? -1 : 1)).at(-1))
+    }),
+  )
+})
+
+/** The value, and where the next one begins. */
+function varInt(bytes: Buffer, start: number): [bigint, number] {
+  let value = 0n
+  for (let at = start, shift = 0n; ; at++, shift += 7n) {
+    const byte = bytes[at]!
+    value |= BigInt(byte & 0x7f) << shift
+    if (byte < 0x80) return [BigInt.asIntN(64, (value >> 1n) ^ -(value & 1n)), at + 1]
+  }
+}
