@@ -363,6 +363,13 @@ class PartitionCheck {
         offsets: { from: next, next: committed },
       })
     }
+    if (start > next) {
+      this.#problems.add({
+        kind: 'lost-before-archived',
+        message: `the files end at ${next}, Kafka's log begins at ${start}`,
+        offsets: { from: next, next: start },
+      })
+    }
     if (end < next) {
       this.#problems.add({
         kind: 'archive-ahead-of-log',

@@ -205,6 +205,10 @@ test('what Kafka says is held against the files', async (t) => {
   assert.deepEqual([sound.proven, sound.lag], [true, 30])
   assert.deepEqual(kinds(await with_({ start: 0, end: 120, committed: 101 })), ['archive-behind-group'])
   assert.deepEqual(kinds(await with_({ start: 0, end: 50, committed: 50 })), ['archive-ahead-of-log'])
+  const lost = await with_({ start: 110, end: 120, committed: 90 })
+  assert.deepEqual(kinds(lost), ['lost-before-archived'])
+  assert.deepEqual(lost.problems[0]!.offsets, { from: 100, next: 110 })
+  assert.equal((await with_({ start: 100, end: 120, committed: 90 })).proven, true)
   assert.equal((await with_('absent')).proven, true)
   const other = await checkPartition({
     root,
