@@ -52,14 +52,14 @@ async function printSelected(
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
-  let left = options.limit ?? Number.POSITIVE_INFINITY
-  for await (const { block, start, end } of readLines(root, selectionOf(options), options.order)) {
-    const line = block.subarray(start, end)
-    if (condition !== undefined && !condition(line)) continue
-    const full = output.print(line)
-    if (full !== undefined) await full
+  const { order, limit } = options
+  const matches = (line: Buffer) => {
     signal.throwIfAborted()
-    if (--left <= 0) break
+    return condition?.(line) ?? true
+  }
+  for await (const { block, start, end } of readLines(root, selectionOf(options), { order, limit, matches })) {
+    const full = output.print(block.subarray(start, end))
+    if (full !== undefined) await full
   }
   await output.flush()
 }

@@ -3,8 +3,12 @@ import { isGone, readBlocks, readBlocksBackwards } from './reader.ts'
 import { type Hour, hoursOf, listStream, type Selection, type StreamFile, streamsOf } from './selection.ts'
 
 const LF = 0x0a
-/** Streams that are read side by side, so that their records come in order of time; more of them come one after another. */
-const mostStreams = 64
+/** Streams that are read side by side, so that their records come in order of time: memory holds a member of each. */
+const mostStreams = 256
+/** Up to here, with a few members of each decompressed ahead. */
+const fewStreams = 64
+/** As many lines as this are chosen among more streams. */
+const mostChosen = 10_000
 /** How often in a row a stream is listed anew because a file of it is gone. */
 const mostTries = 5
 
@@ -17,28 +21,92 @@ export interface LineAt {
   readonly end: number
 }
 
-/**
- * The selected lines of an archive by time: hour by hour, and within an hour by timestamp, as far as the records of each partition are in
- * that order themselves. Reads directories and files as it goes: memory holds a few members, whatever the archive holds.
- */
-export async function* readLines(root: string, selection: Selection, order: Order): AsyncGenerator<LineAt> {
-  const hours = await hoursOf(root, selection)
-  if (order === 'newest') hours.reverse()
-  for (const hour of hours) yield* linesOfHour(root, hour, selection, order)
+/** Which lines are wanted of those that are selected. */
+export interface Wanted {
+  readonly order: Order
+  readonly matches?: ((line: Buffer) => boolean) | undefined
+  /** So many are enough. */
+  readonly limit?: number | undefined
 }
 
-async function* linesOfHour(root: string, hour: Hour, selection: Selection, order: Order): AsyncGenerator<LineAt> {
-  const streams = (await streamsOf(root, hour, selection)).map((files) => new LineStream(files, selection, order))
+/**
+ * The selected lines of an archive by time: hour by hour, and within an hour by timestamp, as far as the records of each partition are in
+ * that order themselves. Reads directories and files as it goes: memory holds a few members, whatever the archive holds. Where an hour has more than
+ * 256 streams (of a type and a topic-partition each), the order holds for a `limit` of up to 10,000; without one, 256 streams at a time.
+ */
+export async function* readLines(root: string, selection: Selection, wanted: Wanted): AsyncGenerator<LineAt> {
+  const hours = await hoursOf(root, selection)
+  if (wanted.order === 'newest') hours.reverse()
+  let left = wanted.limit ?? Number.POSITIVE_INFINITY
+  for (const hour of hours) {
+    for await (const line of linesOfHour(root, hour, selection, { ...wanted, limit: left })) {
+      yield line
+      if (--left === 0) return
+    }
+  }
+}
+
+async function* linesOfHour(
+  root: string,
+  hour: Hour,
+  selection: Selection,
+  wanted: Wanted & { readonly limit: number },
+): AsyncGenerator<LineAt> {
+  const streams = await streamsOf(root, hour, selection)
+  const parts: StreamFile[][][] = []
+  for (let at = 0; at < streams.length; at += mostStreams) parts.push(streams.slice(at, at + mostStreams))
+  if (parts.length > 1 && wanted.limit <= mostChosen) yield* chosen(parts, selection, wanted)
+  else for (const part of parts) for await (const { line } of matching(part, selection, wanted)) yield line
+}
+
+interface TimedLine {
+  readonly timestamp: number
+  readonly line: LineAt
+}
+
+/** The first lines in time of all parts: those of each, sorted. */
+async function* chosen(
+  parts: readonly (readonly StreamFile[][])[],
+  selection: Selection,
+  wanted: Wanted & { readonly limit: number },
+): AsyncGenerator<LineAt> {
+  const sign = wanted.order === 'newest' ? -1 : 1
+  let best: TimedLine[] = []
+  for (const part of parts) {
+    let taken = 0
+    for await (const { timestamp, line } of matching(part, selection, wanted)) {
+      best.push({ timestamp, line: kept(line) })
+      if (++taken === wanted.limit) break
+    }
+    best = best.toSorted((a, b) => (a.timestamp - b.timestamp) * sign).slice(0, wanted.limit)
+  }
+  for (const { line } of best) yield line
+}
+
+function kept({ block, start, end }: LineAt): LineAt {
+  const copy = Buffer.from(block.subarray(start, end))
+  return { block: copy, start: 0, end: copy.length }
+}
+
+async function* matching(
+  part: readonly StreamFile[][],
+  selection: Selection,
+  { order, matches }: Wanted,
+): AsyncGenerator<TimedLine> {
+  const ahead = part.length > fewStreams ? 1 : undefined
+  const streams = part.map((files) => new LineStream(files, selection, order, ahead))
   try {
-    if (streams.length > mostStreams) for (const stream of streams) yield* merged([stream], order)
-    else yield* merged(streams, order)
+    for await (const one of merged(streams, order)) {
+      const { block, start, end } = one.line
+      if (matches?.(block.subarray(start, end)) ?? true) yield one
+    }
   } finally {
     for (const stream of streams) await stream.close()
   }
 }
 
 /** Takes from each stream in turn what comes first in time. */
-async function* merged(streams: readonly LineStream[], order: Order): AsyncGenerator<LineAt> {
+async function* merged(streams: readonly LineStream[], order: Order): AsyncGenerator<TimedLine> {
   const open = [...streams]
   const sign = order === 'newest' ? -1 : 1
   for (;;) {
@@ -49,7 +117,7 @@ async function* merged(streams: readonly LineStream[], order: Order): AsyncGener
       else if (best === undefined || (stream.timestamp - best.timestamp) * sign <= 0) best = stream
     }
     if (best === undefined) return
-    yield best.current!
+    yield { timestamp: best.timestamp, line: best.current! }
     best.advance()
   }
 }
@@ -62,6 +130,7 @@ class LineStream {
   #files: StreamFile[]
   readonly #selection: Selection
   readonly #order: Order
+  readonly #ahead: number | undefined
   readonly #head = new LineHead()
   #blocks: AsyncGenerator<Buffer> | undefined
   #block: Buffer = Buffer.alloc(0)
@@ -74,7 +143,9 @@ class LineStream {
   #offset: number | undefined
   #tries = 0
 
-  constructor(files: readonly StreamFile[], selection: Selection, order: Order) {
+  /** `ahead`: members decompressed before they are asked for, see `readBlocks`. */
+  constructor(files: readonly StreamFile[], selection: Selection, order: Order, ahead: number | undefined) {
+    this.#ahead = ahead
     this.#files = order === 'newest' ? files.toReversed() : [...files]
     this.#selection = selection
     this.#order = order
@@ -112,7 +183,7 @@ class LineStream {
       }
       const file = this.#files[0]
       if (file === undefined) return false
-      this.#blocks = this.#order === 'newest' ? readBlocksBackwards(file.path) : readBlocks(file.path)
+      this.#blocks = this.#order === 'newest' ? readBlocksBackwards(file.path) : readBlocks(file.path, this.#ahead)
     }
   }
 

@@ -45,8 +45,13 @@ interface Outcome {
  * told as such, and the next one follows: members stand by themselves.
  *
  * @param observe gets every byte of the file in order, for a hash of it.
+ * @param ahead how many members are decompressed at once, from 1.
  */
-export async function* readMembers(path: string, observe: (bytes: Buffer) => void = () => {}): AsyncGenerator<Member> {
+export async function* readMembers(
+  path: string,
+  observe: (bytes: Buffer) => void = () => {},
+  ahead = membersAhead,
+): AsyncGenerator<Member> {
   const handle = await openToRead(path)
   try {
     const slices = readSlices(handle, observe)
@@ -59,7 +64,7 @@ export async function* readMembers(path: string, observe: (bytes: Buffer) => voi
       }
     }
     for (;;) {
-      await fill(membersAhead)
+      await fill(ahead)
       const first = queue.shift()
       if (first === undefined) return
       const { slice } = first
@@ -122,9 +127,9 @@ async function inflate(bytes: Buffer): Promise<Outcome> {
  * The lines of a data file, many at a time: each block ends with the LF of its last line.
  * @throws ArchiverError `DAMAGED` where the file cannot be read as gzip or does not end with a line.
  */
-export async function* readBlocks(path: string): AsyncGenerator<Buffer> {
+export async function* readBlocks(path: string, ahead?: number): AsyncGenerator<Buffer> {
   let rest: Buffer | undefined
-  for await (const { start, end, text, trouble } of readMembers(path)) {
+  for await (const { start, end, text, trouble } of readMembers(path, undefined, ahead)) {
     if (text === undefined) throw damaged(path, `bytes ${start} to ${end} cannot be decompressed: ${trouble}`)
     const whole: Buffer = rest === undefined ? text : Buffer.concat([rest, text])
     const cut = whole.lastIndexOf(LF) + 1

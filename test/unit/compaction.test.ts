@@ -544,7 +544,7 @@ const readers: Readonly<Record<string, (root: string) => Promise<unknown>>> = {
 
 async function catAll(root: string, order: Order): Promise<number[]> {
   const offsets: number[] = []
-  for await (const { block, start, end } of readLines(root, {}, order)) {
+  for await (const { block, start, end } of readLines(root, {}, { order })) {
     offsets.push(decodeLine(block.subarray(start, end)).record.offset)
   }
   return offsets

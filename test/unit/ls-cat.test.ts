@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { lineOf } from '../../src/cmd/cat.ts'
 import { parseCondition } from '../../src/cmd/where.ts'
 import { ArchiverError } from '../../src/errors.ts'
-import { readLines } from '../../src/files/lines.ts'
+import { readLines, type Wanted } from '../../src/files/lines.ts'
 import type { Selection } from '../../src/files/selection.ts'
 import { august, makeArchive, records } from '../helpers/archive.ts'
 import { runArchiver } from '../helpers/archiver.ts'
@@ -24,7 +24,7 @@ function archive(t: Parameters<typeof makeArchive>[0]) {
 
 async function offsetsOf(root: string, selection: Selection, order: 'oldest' | 'newest' = 'oldest'): Promise<string[]> {
   const found: string[] = []
-  for await (const { block, start, end } of readLines(root, selection, order)) {
+  for await (const { block, start, end } of readLines(root, selection, { order })) {
     const { kafka } = JSON.parse(block.toString('utf8', start, end)) as { kafka: { topic: string; offset: number } }
     found.push(`${kafka.topic[0]}${kafka.offset}`)
   }
@@ -38,6 +38,35 @@ test('records come by time over partitions, types and files, in either direction
   assert.deepEqual(all.slice(0, 5), ['o0', 'u0', 'o1', 'u1', 'o2'])
   assert.deepEqual(all.slice(-2), ['o58', 'o59'])
   assert.deepEqual(await offsetsOf(root, {}, 'newest'), all.toReversed())
+})
+
+test('the newest of an hour are found among more types than are read side by side', async (t) => {
+  const types = 600
+  const many = Array.from({ length: types }, (_, offset) => ({
+    offset,
+    type: `t${offset}`,
+    // In no order of types or offsets.
+    timestamp: august + ((offset * 977) % 3_599) * 1000,
+  }))
+  const root = await makeArchive(t, [{ tp: orders, flushes: [many] }])
+  const byTime = many.toSorted((a, b) => a.timestamp - b.timestamp).map(({ timestamp }) => timestamp)
+  const timesOf = async (wanted: Wanted) => {
+    const times: number[] = []
+    for await (const { block, start, end } of readLines(root, {}, wanted)) {
+      const line = JSON.parse(block.toString('utf8', start, end)) as { kafka: { timestamp: number } }
+      times.push(line.kafka.timestamp)
+    }
+    return times
+  }
+  assert.deepEqual(await timesOf({ order: 'newest', limit: 10 }), byTime.toReversed().slice(0, 10))
+  assert.deepEqual(await timesOf({ order: 'oldest', limit: 500 }), byTime.slice(0, 500))
+  const even = (line: Buffer) => (JSON.parse(line.toString()) as { kafka: { offset: number } }).kafka.offset % 2 === 0
+  const evenTimes = many
+    .filter(({ offset }) => offset % 2 === 0)
+    .map(({ timestamp }) => timestamp)
+    .sort((a, b) => b - a)
+  assert.deepEqual(await timesOf({ order: 'newest', limit: 25, matches: even }), evenTimes.slice(0, 25))
+  assert.deepEqual((await timesOf({ order: 'newest' })).sort(), byTime)
 })
 
 test('a selection restricts types, topics, partitions and times', async (t) => {
