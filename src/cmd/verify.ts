@@ -67,13 +67,13 @@ export async function verify(options: VerifyOptions): Promise<void> {
     }
     const scanned =
       thoroughness === 'deep' && elasticsearch !== undefined
-        ? await scanDocuments(elasticsearch.reader, [...parts.values()], options.topics, (documents) => {
+        ? await scanDocuments(elasticsearch.reader, [...parts.values()], options, (documents) => {
             signal.throwIfAborted()
             terminal.setStatus(`reading ${plural(documents, 'document')}`)
           })
         : undefined
     for (const [i, tp] of partitions.entries()) {
-      const sums = scanned?.get(partitionKey(tp))
+      const documents = scanned?.get(partitionKey(tp))
       const verdict = await checkPartition({
         root,
         tp,
@@ -81,7 +81,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
         elasticsearch,
         mysql,
         kafka: positionOf(tp),
-        ...(sums === undefined ? {} : { scanned: { sums, end: parts.get(partitionKey(tp))!.end } }),
+        ...(documents === undefined ? {} : { scanned: { ...documents, end: parts.get(partitionKey(tp))!.end } }),
         onProgress: ({ position, records }) => {
           signal.throwIfAborted()
           terminal.setStatus(

@@ -130,7 +130,7 @@ export class DocumentReader {
     }))
   }
 
-  /** Documents by id, in the order asked for, as the bytes of the answer: see `sourcesIn`. */
+  /** Documents by id, in the order asked for, as the bytes of the answer: see `hitsIn`. */
   get(documents: readonly { readonly index: string; readonly id: string }[]): Promise<Buffer> {
     const docs = documents.map(({ index, id }) => ({ _index: index, _id: id }))
     return this.#guard(() => this.#client.raw('POST', '/_mget', { docs }, { realtime: 'false' }))
@@ -163,9 +163,9 @@ export class DocumentReader {
     const scrollId = scrollIdIn(answer)
     try {
       for (;;) {
-        const sources = [...sourcesIn(answer)]
-        if (sources.length === 0) return
-        yield { isRejected, sources }
+        const hits = [...hitsIn(answer)]
+        if (hits.length === 0) return
+        yield { index, isRejected, hits }
         const next = { scroll: scrollKeepAlive, scroll_id: scrollId }
         answer = await this.#guard(() => this.#client.raw('POST', '/_search/scroll', next))
       }
@@ -216,11 +216,18 @@ const scrollKeepAlive = '2m'
 const quote = 0x22
 const backslash = 0x5c
 
-/** Some documents, as the bytes that were stored. */
+/** A document: its source as the bytes that were stored. */
+export interface Hit {
+  readonly id: string
+  readonly source: Buffer
+}
+
+/** Some documents of one index. */
 export interface DocumentPage {
-  /** They are of the rejected index, and not lines. */
+  readonly index: string
+  /** It is a rejected index: sources are not lines. */
   readonly isRejected: boolean
-  readonly sources: readonly Buffer[]
+  readonly hits: readonly Hit[]
 }
 
 /** The scroll id stands at the beginning of an answer, before anything that a document says. */
@@ -229,20 +236,30 @@ function scrollIdIn(answer: Buffer): string | undefined {
 }
 
 const hitsMark = Buffer.from('"hits":[')
+const hitIdMark = Buffer.from('"_id":')
 const hitSourceMark = Buffer.from('"_source":')
 
-/** The sources in the answer to a search, cut out of it unparsed. */
-export function* sourcesIn(answer: Buffer): Iterable<Buffer> {
+/** The documents in the answer to a search; sources are cut out of it unparsed. */
+export function* hitsIn(answer: Buffer): Iterable<Hit> {
   let position = answer.indexOf(hitsMark)
   if (position === -1) return
   for (;;) {
     // Between two sources stand ids and names, in which quotes are escaped.
     const mark = answer.indexOf(hitSourceMark, position)
     if (mark === -1) return
+    const id = answer.indexOf(hitIdMark, position) + hitIdMark.length
     const start = mark + hitSourceMark.length
     position = endOfObject(answer, start)
-    yield answer.subarray(start, position)
+    yield { id: idAt(answer, id), source: answer.subarray(start, position) }
   }
+}
+
+/** The JSON string that begins at `start`; ids of this program have nothing to escape, those of others may. */
+function idAt(bytes: Buffer, start: number): string {
+  let end = start + 1
+  while (bytes[end] !== quote) end += bytes[end] === backslash ? 2 : 1
+  const text = bytes.toString('utf8', start + 1, end)
+  return text.includes('\\') ? (JSON.parse(`"${text}"`) as string) : text
 }
 
 /** Where the JSON object that begins at `start` ends. */

@@ -16,7 +16,7 @@ import { describeOffsets, type Problems } from './problems.ts'
 const LF = 0x0a
 const CLOSING_BRACE = 0x7d
 /** `{"@timestamp":"2019-08-01T03:23:03.000Z",` */
-const timestampFieldBytes = 41
+export const timestampFieldBytes = 41
 /** A worker that has just committed is still renaming. */
 const publishPatienceMs = 5000
 /** Offsets of one loss that are noted as told. */

@@ -15,7 +15,7 @@ import { DocumentsCheck } from './documents.ts'
 import { type CheckedLines, FilesCheck } from './files.ts'
 import { describeOffsets, type Problem, type ProblemKind, Problems } from './problems.ts'
 import { RowsCheck } from './rows.ts'
-import type { ComparedPart } from './scan.ts'
+import type { ComparedPart, MisplacedDocument, ScannedDocuments } from './scan.ts'
 import type { StoreCheck } from './store-check.ts'
 import { LineSums } from './sums.ts'
 
@@ -34,8 +34,8 @@ export interface PartitionCheckOptions {
   readonly mysql?: { readonly reader: RowReader; readonly table: string } | undefined
   /** Undefined where Kafka is not looked at, `absent` where it does not know the partition. */
   readonly kafka: KafkaPosition | 'absent' | undefined
-  /** The documents of this partition, added up below `end`; for `deep`. */
-  readonly scanned?: { readonly sums: LineSums; readonly end: number }
+  /** The documents of this partition below `end`; for `deep`. */
+  readonly scanned?: ScannedDocuments & { readonly end: number }
   readonly onProgress: (progress: { readonly position: number; readonly records: number }) => void
 }
 
@@ -202,6 +202,7 @@ class PartitionCheck {
       }
     }
     await this.#comparing
+    for (const document of scanned?.misplaced ?? []) this.#tellMisplaced(document)
     const known = kafka === 'absent' ? next : position?.end
     for (const store of stores) {
       await this.#compareContent(store, log, end)
@@ -236,6 +237,16 @@ class PartitionCheck {
       problem_counts: Object.fromEntries(this.#problems.counts),
       problems: this.#problems.kept,
     }
+  }
+
+  #tellMisplaced({ offset, index, id }: MisplacedDocument): void {
+    this.#problems.add({
+      kind: 'document-misplaced',
+      message: `${id} in ${index} is the record of offset ${offset}, which belongs under another id or into another index`,
+      index,
+      id,
+      offsets: { from: offset, next: offset + 1 },
+    })
   }
 
   #addUp({ text, offsets, starts }: CheckedLines, end: number): void {

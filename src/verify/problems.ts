@@ -21,6 +21,8 @@ export const problemKinds = {
   'document-extra': 'Documents of records that the files do not hold.',
   'document-doubled': 'Records with more than one document.',
   'document-also-rejected': 'Records in their index and in the rejected one: retry-rejected removes the reject.',
+  'document-misplaced':
+    'Documents under another _id, or in another index, than their records have: somebody copied or reindexed them. Delete them, then restore --to elasticsearch.',
   'document-changed': 'Documents that are not, byte for byte, the lines of the files.',
   'row-missing': 'Records that the files hold and MySQL does not: restore --to mysql sends them again.',
   'row-extra': 'Rows of records that the files do not hold.',

@@ -1,6 +1,9 @@
+import { documentId } from '../elasticsearch/bulk.ts'
+import { IndexNames } from '../elasticsearch/index-name.ts'
 import type { DocumentReader } from '../elasticsearch/reader.ts'
-import { LineHead } from '../line.ts'
-import { partitionKey, type TopicPartition } from '../record.ts'
+import { hourOf, LineHead } from '../line.ts'
+import { malformedType, partitionKey, type TopicPartition, unknownHour, untypedType } from '../record.ts'
+import { timestampFieldBytes } from './files.ts'
 import { LineSums } from './sums.ts'
 
 /** Which documents of a partition are compared. */
@@ -11,47 +14,99 @@ export interface ComparedPart extends TopicPartition {
   readonly since: number | undefined
 }
 
+/** A document that is not where its record belongs: another `_id`, or another index. */
+export interface MisplacedDocument {
+  readonly offset: number
+  readonly index: string
+  readonly id: string
+}
+
+/** All documents of one partition. */
+export interface ScannedDocuments {
+  /** Of those that are where they belong. */
+  readonly sums: LineSums
+  readonly misplaced: readonly MisplacedDocument[]
+}
+
 interface Entry {
   readonly part: ComparedPart
   readonly sums: LineSums
+  readonly misplaced: MisplacedDocument[]
 }
 
+/** Misplaced documents that are kept of a partition, to be named. */
+const mostMisplaced = 1000
 const kafkaMark = Buffer.from('"kafka":{"topic":"')
 
 /**
- * Adds up all documents of some partitions, by `partitionKey`. Documents are read in the order in which the engine keeps them, which is a
+ * Reads all documents of some partitions, by `partitionKey`. Documents are read in the order in which the engine keeps them, which is a
  * hundred times as fast as asking for them one by one.
  */
 export async function scanDocuments(
   reader: DocumentReader,
   parts: readonly ComparedPart[],
-  topics: readonly string[] | undefined,
+  { topics, indexPrefix }: { readonly topics: readonly string[] | undefined; readonly indexPrefix: string },
   onProgress: (documents: number) => void,
-): Promise<ReadonlyMap<string, LineSums>> {
+): Promise<ReadonlyMap<string, ScannedDocuments>> {
   const entries = new Map<string, Entry>()
-  const sums = new Map<string, LineSums>()
+  const scanned = new Map<string, ScannedDocuments>()
   for (const part of parts) {
-    const entry = { part, sums: new LineSums() }
+    const entry = { part, sums: new LineSums(), misplaced: [] }
     entries.set(`"kafka":{"topic":"${part.topic}","partition":${part.partition}`, entry)
-    sums.set(partitionKey(part), entry.sums)
+    scanned.set(partitionKey(part), entry)
   }
   const head = new LineHead()
+  const places = new Places(indexPrefix)
   let documents = 0
-  for await (const page of reader.scan(topics)) {
-    for (const source of page.sources) {
-      const line = page.isRejected ? originalLine(source) : source
+  for await (const { index, isRejected, hits } of reader.scan(topics)) {
+    for (const { id, source } of hits) {
+      const line = isRejected ? originalLine(source) : source
       if (line === undefined || !head.read(line, 0)) continue
       const start = line.indexOf(kafkaMark)
       const entry = start === -1 ? undefined : entries.get(line.toString('latin1', start, head.offsetAt))
       if (entry === undefined || head.offset >= entry.part.end) continue
-      const { since } = entry.part
-      if (since !== undefined && head.timestamp >= 0 && head.timestamp < since) continue
-      entry.sums.add(head.offset, line)
+      const { part, sums, misplaced } = entry
+      if (part.since !== undefined && head.timestamp >= 0 && head.timestamp < part.since) continue
+      const { offset, timestamp } = head
+      if (id === documentId(part, offset) && places.has(index, line.toString('latin1', 0, start), timestamp)) {
+        sums.add(offset, line)
+      } else if (misplaced.length < mostMisplaced) misplaced.push({ offset, index, id })
     }
-    documents += page.sources.length
+    documents += hits.length
     onProgress(documents)
   }
-  return sums
+  return scanned
+}
+
+/** Which index a line belongs to, remembered by what its type and day are made of. */
+class Places {
+  readonly #names: IndexNames
+  readonly #known = new Map<string, ReadonlySet<string>>()
+
+  constructor(indexPrefix: string) {
+    this.#names = new IndexNames(indexPrefix)
+  }
+
+  /** True where the index may hold a line that begins like this, up to `"kafka"`. */
+  has(index: string, beginning: string, timestamp: number): boolean {
+    const hour = hourOf(timestamp)
+    const type = hour === unknownHour ? beginning : beginning.slice(timestampFieldBytes)
+    const key = `${hour === unknownHour ? '' : Math.floor(hour / 24)} ${type}`
+    let known = this.#known.get(key)
+    if (known === undefined) {
+      known = new Set([...this.#typesOf(type).map((one) => this.#names.of(one, hour)), this.#names.rejected(hour)])
+      if (this.#known.size >= 10_000) this.#known.clear()
+      this.#known.set(key, known)
+    }
+    return known.has(index)
+  }
+
+  /** Of `"type":"…",`; what a line without a type is of stands further behind in it. */
+  #typesOf(field: string) {
+    const text = /"type":("(?:[^"\\]|\\.)*"),$/s.exec(field)?.[1]
+    if (text === undefined) return [malformedType, untypedType]
+    return [{ name: JSON.parse(Buffer.from(text, 'latin1').toString('utf8')) as string, reserved: false }]
+  }
 }
 
 const textMark = Buffer.from(',"value_text":')

@@ -32,7 +32,7 @@ async function archived(t: TestContext, flushes: readonly (readonly MadeUpRecord
   const check = async (thoroughness: Thoroughness = 'full'): Promise<Verdict> => {
     await reader.refresh()
     const part = await comparedPart(root, tp, undefined)
-    const sums = await scanDocuments(reader, [part], undefined, () => {})
+    const scanned = await scanDocuments(reader, [part], { topics: undefined, indexPrefix: prefix }, () => {})
     return checkPartition({
       root,
       tp,
@@ -40,7 +40,7 @@ async function archived(t: TestContext, flushes: readonly (readonly MadeUpRecord
       elasticsearch: { reader, indexPrefix: prefix },
       kafka: undefined,
       onProgress: () => {},
-      ...(thoroughness === 'deep' ? { scanned: { sums: sums.get('orders/1')!, end: part.end } } : {}),
+      ...(thoroughness === 'deep' ? { scanned: { ...scanned.get('orders/1')!, end: part.end } } : {}),
     })
   }
   return { prefix, root, check }
@@ -114,6 +114,24 @@ test('verify finds in Elasticsearch, by name', async (t) => {
     assert.deepEqual(kinds(verdict), ['document-changed'])
     assert.deepEqual([verdict.problems[0]!.index, verdict.problems[0]!.id], [index, id(901)])
     await elasticsearch('PUT', `/${index}/_doc/${id(901)}`, source)
+  })
+
+  await t.test('a document under another id, and one in another index', async () => {
+    const elsewhere = `${prefix}a-2019.08.02`
+    for (const [offset, target] of [
+      [904, `${index}/_doc/by-hand`],
+      [905, `${elsewhere}/_doc/${id(905)}`],
+    ] as const) {
+      const source = await line(offset)
+      await elasticsearch('PUT', `/${target}`, source)
+      await elasticsearch('DELETE', `/${index}/_doc/${id(offset)}`)
+      assert.equal((await check()).proven, true, 'by counting alone it is there')
+      const verdict = await check('deep')
+      assert.deepEqual(kinds(verdict), ['document-misplaced'])
+      assert.deepEqual(verdict.problems[0]!.offsets, { from: offset, next: offset + 1 })
+      await elasticsearch('DELETE', `/${target}`)
+      await elasticsearch('PUT', `/${index}/_doc/${id(offset)}`, source)
+    }
   })
 
   await t.test('and nothing once all is mended', async () => {

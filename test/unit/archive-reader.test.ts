@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
-import { sameUntil, sourcesIn } from '../../src/elasticsearch/reader.ts'
+import { hitsIn, sameUntil } from '../../src/elasticsearch/reader.ts'
 import { ArchiverError } from '../../src/errors.ts'
 import { readBlocks, readBlocksBackwards, readMembers } from '../../src/files/reader.ts'
 import { OffsetBitmap } from '../../src/offsets/offset-bitmap.ts'
@@ -98,10 +98,20 @@ test('of a damaged file all members but the damaged ones are read, and which tho
 
 test('sources are cut out of answers byte for byte', () => {
   const sources = ['{"a":"}\\"{","big":1e400}', '{"_source":{"x":[{}]},"found":true}', '{"s":"\\\\"}', '{}']
-  const hits = sources.map((source, i) => `{"_index":"i","_id":"${i}","_score":null,"_source":${source},"sort":[${i}]}`)
+  const hits = sources.map(
+    (source, i) => `{"_index":"i","_id":"${i}\\"","_score":null,"_source":${source},"sort":[${i}]}`,
+  )
   const answer = Buffer.from(`{"_scroll_id":"abc==","took":1,"hits":{"total":{"value":4},"hits":[${hits.join()}]}}`)
-  assert.deepEqual([...sourcesIn(answer)].map(String), sources)
-  assert.deepEqual([...sourcesIn(Buffer.from('{"hits":{"hits":[]}}'))], [])
+  const found = [...hitsIn(answer)]
+  assert.deepEqual(
+    found.map(({ source }) => String(source)),
+    sources,
+  )
+  assert.deepEqual(
+    found.map(({ id }) => id),
+    ['0"', '1"', '2"', '3"'],
+  )
+  assert.deepEqual([...hitsIn(Buffer.from('{"hits":{"hits":[]}}'))], [])
 
   const docs = sources.map((source, i) => `{"_index":"i","_id":"${i}","found":true,"_source":${source}}`)
   const got = Buffer.from(`{"docs":[${docs.join()}]}`)
