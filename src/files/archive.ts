@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ArchiverError, messageOf, systemCode } from '../errors.ts'
 import { archiveTrouble, linkExclusively, makeDirectory, removeIfThere, writeDurably } from './durable.ts'
@@ -41,11 +41,25 @@ export async function claimArchive(root: string, clusterId: string, group: strin
     check(root, present ?? (await readIdentity(root)), clusterId, group)
     await makeDirectory(root, stagingDirectory)
     await makeDirectory(root, manifestsDirectory)
-    const probe = join(root, stagingDirectory, `probe-${randomBytes(6).toString('hex')}`)
-    await writeDurably(probe, 'can be written\n')
-    await removeIfThere(probe)
+    await probe(root)
   } catch (error) {
     throw await archiveTrouble(root, error)
+  }
+}
+
+/** Does once what every flush does: writes in staging, links to the commit log, renames to where the data is. */
+async function probe(root: string): Promise<void> {
+  const name = `probe-${randomBytes(6).toString('hex')}`
+  const staged = join(root, stagingDirectory, name)
+  const linked = join(root, manifestsDirectory, name)
+  // Spark, Hive and the archive's own readers skip what begins like this.
+  const renamed = join(root, `${archiveMarker}.${name}`)
+  try {
+    await writeDurably(staged, 'can be written, linked and renamed\n')
+    await linkExclusively(staged, linked)
+    await rename(staged, renamed)
+  } finally {
+    for (const path of [staged, linked, renamed]) await removeIfThere(path)
   }
 }
 

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
-import { cp, mkdir, readdir, rm, rmdir, stat, truncate } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import fsPromises, { cp, mkdir, readdir, rm, rmdir, stat, truncate } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { gunzipSync } from 'node:zlib'
 import { faultPoints } from '../../src/fault.ts'
 import { memberBytes } from '../../src/files/bucket.ts'
 import { FilesSink, type FilesSinkOptions } from '../../src/files/sink.ts'
@@ -195,6 +198,61 @@ for (const [what, damage] of [
     await sink.flush([tp])
     assert.deepEqual(await Promise.all(again), ['acknowledged', 'acknowledged'])
     assert.deepEqual(await offsetsIn(root), range(0, 410))
+  })
+}
+
+/** From when `arm` is called until the test ends, the next fsync of a path that fits fails as a dying disk lets it fail. */
+function breakSync(t: TestContext): (fits: (path: string) => boolean) => void {
+  let wanted: ((path: string) => boolean) | undefined
+  const real = fsPromises.open
+  fsPromises.open = async (...args) => {
+    const handle = await real(...args)
+    const path = String(args[0])
+    const sync = handle.sync.bind(handle)
+    handle.sync = async () => {
+      if (wanted?.(path) !== true) return await sync()
+      wanted = undefined
+      throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO', syscall: 'fsync' })
+    }
+    return handle
+  }
+  syncBuiltinESMExports()
+  t.after(() => {
+    fsPromises.open = real
+    syncBuiltinESMExports()
+  })
+  return (fits) => {
+    wanted = fits
+  }
+}
+
+for (const [what, fits] of [
+  ['a staged file', (path: string) => path.endsWith('.part')],
+  ['the directory of staging', (path: string) => path.includes('_staging') && !path.includes('.')],
+  ['a manifest', (path: string) => path.includes('_staging') && path.endsWith('.json')],
+  ['the directory of the commit log', (path: string) => path.endsWith('_manifests/events/3')],
+  ['the directory of an hour', (path: string) => path.includes('hr=')],
+] as const) {
+  test(`${what} that cannot be fsynced is not acknowledged; read again, every record is there once`, async (t) => {
+    const arm = breakSync(t)
+    const root = join(await temporaryDirectory(t), 'archive')
+    const sink = await startSink(t, root, 'one')
+    await sink.open(tp, 0)
+    const first = outcomeOf(sink.write(makeBatch(tp, 0, 10)))
+    await sink.flush([tp])
+    assert.equal(await first, 'acknowledged')
+    arm(fits)
+    const broken = outcomeOf(sink.write(makeBatch(tp, 10, 20)))
+    const behind = outcomeOf(sink.write(makeBatch(tp, 20, 30)))
+    await sink.flush([tp])
+    assert.deepEqual(await Promise.all([broken, behind]), ['ARCHIVE_UNUSABLE', 'ARCHIVE_UNUSABLE'])
+    const { next } = await sink.open(tp, 0)
+    const again = outcomeOf(sink.write(makeBatch(tp, 5, 30)))
+    await sink.flush([tp])
+    assert.equal(await again, 'acknowledged')
+    assert.ok(next === 10 || next === 30)
+    assert.deepEqual(await offsetsIn(root), range(0, 30))
+    for (const path of await dataFiles(root)) assert.doesNotThrow(() => gunzipSync(readFileSync(join(root, path))))
   })
 }
 

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { claimArchive } from '../../src/files/archive.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
 import { readFiles } from '../helpers/stores.ts'
 import { Disk } from './disk.ts'
@@ -71,7 +72,7 @@ async function mountDisk(t: TestContext, size: number): Promise<Disk | undefined
     await rm(directory, { recursive: true })
   })
   if (disk.isMounted) return disk
-  t.diagnostic('no tmpfs may be mounted here; the limit of file sizes stands for it')
+  t.skip('no tmpfs may be mounted here; the limit of file sizes stands for it')
   return undefined
 }
 
@@ -120,6 +121,22 @@ test('a file system that turns read-only, and back', async (t) => {
   worker.tell('finish')
   assert.equal(await worker.ended, 0)
   await assertAllThere(root, 2000)
+})
+
+test('staging on another file system than the rest is refused at the start', async (t) => {
+  const root = join(await temporaryDirectory(t), 'archive')
+  await claimArchive(root, 'cluster', 'group')
+  const staging = new Disk(join(root, '_staging'), 4 * mebibyte)
+  await staging.mount()
+  try {
+    if (!staging.isMounted) return t.skip('no tmpfs may be mounted here')
+    await assert.rejects(claimArchive(root, 'cluster', 'group'), {
+      code: 'ARCHIVE_UNUSABLE',
+      message: /staging and archive lie on different file systems/,
+    })
+  } finally {
+    await staging.unmount()
+  }
 })
 
 test('permission that is lost, and given back', async (t) => {
