@@ -34,6 +34,14 @@ export interface RunningChild {
   readonly ended: Promise<ChildRun>
 }
 
+export interface ChildOptions {
+  /** What it prints when its start-up is over. */
+  readonly begins?: string
+  readonly cwd?: string
+  /** What it prints goes to /dev/null. */
+  readonly discards?: boolean
+}
+
 const hook = fileURLToPath(new URL('usage-hook.ts', import.meta.url))
 const pollMs = 250
 
@@ -42,11 +50,11 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('ARCHIVER_')))
 }
 
-/** Starts a TypeScript program in a Node of its own. `begins`: what it prints when its start-up is over. */
+/** Starts a TypeScript program in a Node of its own. */
 export async function startNode(
   program: string,
   argv: readonly string[],
-  options: { readonly begins?: string; readonly cwd?: string } = {},
+  options: ChildOptions = {},
 ): Promise<RunningChild> {
   const directory = await mkdtemp(join(tmpdir(), 'archiver-bench-'))
   const usageFile = join(directory, 'usage.json')
@@ -92,11 +100,11 @@ export async function runShell(script: string): Promise<ChildRun> {
 function startChild(
   command: string,
   argv: readonly string[],
-  options: { readonly begins?: string; readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
+  options: ChildOptions & { readonly env?: Readonly<Record<string, string>> } = {},
 ): RunningChild {
   const startedAt = performance.now()
   const child = spawn(command, argv, {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', options.discards === true ? 'ignore' : 'pipe', 'pipe'],
     env: { ...cleanEnvironment(), ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   })
@@ -109,8 +117,8 @@ function startChild(
       startup = { seconds: since(), cpuSeconds: processTimes(child.pid!)?.own ?? 0 }
     }
   }
-  child.stdout.setEncoding('utf8').on('data', take)
-  child.stderr.setEncoding('utf8').on('data', take)
+  child.stdout?.setEncoding('utf8').on('data', take)
+  child.stderr?.setEncoding('utf8').on('data', take)
 
   const stop = () => child.kill('SIGKILL')
   process.once('exit', stop)

@@ -60,7 +60,8 @@ export function worker(
       const archive = context.archive('worker')
       const run = await context.work(program, data, sinks, archive)
       if (round === 0) await look(archive)
-      await context.deleteArchive(archive, sinks)
+      // Files stay until all have run: ext4 searches for inodes that were not freed within the last minutes, and who makes files then pays for it.
+      if (sinks.elasticsearch) await context.deleteIndices(archive.indexPrefix)
       return run
     },
   }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { Elasticsearch } from '../../src/elasticsearch/client.ts'
 import { installTemplates } from '../../src/elasticsearch/templates.ts'
 import { ArchiverError, messageOf } from '../../src/errors.ts'
-import { type ChildRun, runNode } from './child.ts'
+import { type ChildOptions, type ChildRun, runNode } from './child.ts'
 import { type Data, openData, type Profile } from './data.ts'
 import { meter, untilQuiet } from './meter.ts'
 import { type Run, runOf } from './run.ts'
@@ -137,7 +137,7 @@ export class Context {
     if (sinks.files) await mkdir(this.options.directory, { recursive: true })
     const words = this.workerWords(archive, data.topic, sinks, ['--until-end'])
     return await this.measure(
-      () => this.runArchiver(program, words, 'joined the group'),
+      () => this.runArchiver(program, words, { begins: 'joined the group' }),
       async ({ output }) => {
         checkAccount(output, data.records)
         return {
@@ -149,8 +149,12 @@ export class Context {
     )
   }
 
-  runArchiver(program: Program, words: readonly string[], begins: string): Promise<ChildRun> {
-    return runNode(join(program.root, 'src/cmd/archiver.ts'), words, { begins, cwd: program.root })
+  runArchiver(
+    program: Program,
+    words: readonly string[],
+    options: Pick<ChildOptions, 'begins' | 'discards'> = {},
+  ): Promise<ChildRun> {
+    return runNode(join(program.root, 'src/cmd/archiver.ts'), words, { ...options, cwd: program.root })
   }
 
   /** Bytes of all data files. */
