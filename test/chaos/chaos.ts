@@ -25,6 +25,11 @@ const options = {
   }),
   rate: integer({ default: '1200', min: 1, unit: 'records/s', explanation: 'How many records are produced.' }),
   every: integer({ default: '5000', min: 100, unit: 'ms', explanation: 'The mean time between two faults.' }),
+  away: integer({
+    min: 1,
+    unit: 's',
+    explanation: 'Besides: once in the run the broker, and once Elasticsearch, is away for so long.',
+  }),
   sessionTimeout: integer({ default: '6000', min: 6000, unit: 'ms', explanation: 'Session timeout of the workers.' }),
   flushInterval: integer({ default: '3', min: 1, unit: 's', explanation: 'Flush interval of the workers.' }),
   compactAfter: integer({
@@ -91,6 +96,7 @@ async function main(argv: readonly string[]): Promise<void> {
         seed,
         rate: given.rate,
         everyMs: given.every,
+        ...(given.away === undefined ? {} : { awayMs: given.away * 1000 }),
         sessionTimeoutMs: given.sessionTimeout,
         flushIntervalSeconds: given.flushInterval,
         compactAfterSeconds: given.compactAfter,

@@ -37,6 +37,8 @@ export interface PlanOptions {
   readonly sessionTimeoutMs: number
   /** Mean time between two faults, in ms. */
   readonly everyMs: number
+  /** Once in the run the broker, and once the engine, is away for so long, in ms. */
+  readonly awayMs?: number
 }
 
 /** Numbers from 0 to 1 that follow from a seed (mulberry32). */
@@ -140,5 +142,15 @@ export function makePlan(options: PlanOptions): Fault[] {
     }
     atMs += between(options.everyMs * 0.4, options.everyMs * 1.6)
   }
-  return faults
+  return [...faults, ...longOutages(options)].sort((a, b) => a.atMs - b.atMs)
+}
+
+function longOutages({ seconds, kinds, awayMs: ms }: PlanOptions): Fault[] {
+  if (ms === undefined) return []
+  const at = (part: number) => Math.round(seconds * 1000 * part)
+  const outages: Fault[] = [
+    { atMs: at(0.2), kind: 'broker', action: 'broker-away', ms },
+    { atMs: at(0.6), kind: 'elasticsearch', action: 'engine-restart', ms },
+  ]
+  return outages.filter(({ kind }) => kinds.includes(kind))
 }

@@ -30,6 +30,7 @@ export interface ChaosOptions {
   readonly rate: number
   /** Mean time between two faults, in ms. */
   readonly everyMs: number
+  readonly awayMs?: number
   readonly sessionTimeoutMs: number
   readonly flushIntervalSeconds: number
   /** Hours are merged so soon: all records are of hours long past. 0: never. */
