@@ -52,7 +52,8 @@ export function configurationReference(): string {
     'Written by `npm run docs` from the declarations in `src/`; do not edit.',
     'Each option is a flag, an environment variable or a key of the YAML file at `--config`; a flag wins over a variable, a variable over the file. ' +
       '`--flush-interval 10` is `ARCHIVER_FLUSH_INTERVAL=10` and `flush-interval: 10`. A list is written with commas, in YAML also as a list. ' +
-      'An option that is on is switched off by `--no-…`, `ARCHIVER_NO_…=true` or `false` in the file. One file may serve all commands: each takes the keys that it knows.',
+      'An option that is on is switched off by `--no-…`, `ARCHIVER_NO_…=true` or `false` in the file. One file may serve all commands: each takes its own keys; one that no command has is a mistake. ' +
+      'A variable that begins with `ARCHIVER_` and is that of no option is named on standard error, and passed over.',
     'A mistake is one line that names the option, the value and what is allowed, with exit code 2. Secrets are better given as variables or as files than as flags, which other users of the machine can read.',
     '```yaml\nbrokers: [kafka-1:9092, kafka-2:9092]\ntopics-regex: ^events\\.\narchive-dir: /archive\nelasticsearch: https://elasticsearch:9200\nelasticsearch-ca: /etc/archiver/ca.pem\nflush-interval: 30\n```',
     ...groups.flatMap(([title, options]) => [`## ${title}`, table(options)]),
