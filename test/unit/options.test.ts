@@ -6,7 +6,15 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { pruneOptions } from '../../src/cmd/archive-options.ts'
-import { checkRunOptions, elasticsearchOptions, runOptions, typeSource } from '../../src/config.ts'
+import {
+  checkKafkaOptions,
+  checkKibanaOptions,
+  checkRunOptions,
+  elasticsearchOptions,
+  runOptions,
+  setupOptions,
+  typeSource,
+} from '../../src/config.ts'
 import { ArchiverError } from '../../src/errors.ts'
 import { describeOptions, flagName, readOptions, unknownVariables, variableName } from '../../src/options.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
@@ -225,13 +233,44 @@ test('what no single option can check', () => {
   assert.throws(() => check('--topics', 'a', '--no-files', '--no-elasticsearch'), isUsage('--no-files'))
   assert.throws(
     () => check('--topics', 'a', '--elasticsearch', 'localhost'),
-    isUsage('--elasticsearch', '"localhost"', 'http://'),
+    isUsage('--elasticsearch: "localhost"', 'http://'),
   )
   assert.throws(
     () => check('--topics', 'a', '--index-prefix', 'Archive-'),
     isUsage('--index-prefix', '"Archive-"', 'archive-'),
   )
   assert.throws(() => check('--topics', 'a', '--type-path', 'a..b'), isUsage('--type-path', '"a..b"', 'meta.type'))
+})
+
+test('a URL with a password that is not percent-encoded is refused, and no part of it is shown', () => {
+  const login = ['--sasl-username', 'u', '--sasl-password', 'p', '--sasl-mechanism', 'oauthbearer']
+  const check = {
+    '--elasticsearch': (password: string) =>
+      checkRunOptions(read(['--topics', 'a', '--elasticsearch', `http://user:${password}@host:9200`])),
+    '--mysql': (password: string) =>
+      checkRunOptions(read(['--topics', 'a', '--mysql', `mysql://user:${password}@host/db`])),
+    '--kibana': (password: string) =>
+      checkKibanaOptions(readOptions(setupOptions, { argv: [`--kibana=http://user:${password}@host:5601`], env: {} })),
+    '--sasl-token-url': (password: string) =>
+      checkKafkaOptions(read([...login, '--sasl-token-url', `https://user:${password}@host/token`])),
+  }
+  // Behind each sign that ends the password, or the URL, too early; `1` may be taken for a port.
+  const everywhere = ['sec/canary', 'sec?canary', 'sec#canary', 'sec%canary', 'sec@canary/sec', '1/canary', '1?canary']
+  const wrong = {
+    '--elasticsearch': [...everywhere, 'sec,canary', '1,canary', 'sec\\canary'],
+    '--mysql': everywhere,
+    '--kibana': [...everywhere, 'sec\\canary'],
+    '--sasl-token-url': [...everywhere, 'canary'],
+  }
+  for (const option of Object.keys(wrong) as (keyof typeof wrong)[]) {
+    for (const password of wrong[option]) {
+      const isRefused = (error: unknown) =>
+        isUsage(option, 'not allowed', option === '--sasl-token-url' ? 'expected' : 'percent-encoded')(error) &&
+        !/sec|canary/.test((error as Error).message)
+      assert.throws(() => check[option](password), isRefused, `${option} ${password}`)
+    }
+  }
+  for (const option of ['--elasticsearch', '--mysql', '--kibana'] as const) check[option]('p%2Fa%2Cs%25s%3F%40%23')
 })
 
 test('where types come from', () => {
