@@ -1,8 +1,8 @@
 # syntax=docker/dockerfile:1
 
 # The image of all programs: archiver (the entry point), generator, producer and echo consumer.
-#   docker build -t archiver .
-#   docker run --rm --read-only --tmpfs /tmp -v archive:/archive archiver run --brokers kafka:9092 --topics events …
+#   docker build -t archiver:0.1.0 .        (or: docker compose build archiver)
+#   docker run --rm --read-only --tmpfs /tmp -v archive:/archive archiver:0.1.0 run --brokers kafka:9092 --topics events …
 # The target `dev` is the checkout with its tools, for `docker compose run --rm dev bash`.
 
 FROM node:24.21.0-bookworm-slim AS dependencies

@@ -14,7 +14,7 @@ import {
   typeOptions,
   workerOptions,
 } from '../src/config.ts'
-import { flagName, type Option, type Options, variableName } from '../src/options.ts'
+import { flagName, negatedVariableName, type Option, type Options, variableName } from '../src/options.ts'
 
 /** The configuration reference, from the declarations of the options: `npm run docs` writes it, a test compares it. */
 
@@ -52,7 +52,8 @@ export function configurationReference(): string {
     'Written by `npm run docs` from the declarations in `src/`; do not edit.',
     'Each option is a flag, an environment variable or a key of the YAML file at `--config`; a flag wins over a variable, a variable over the file. ' +
       '`--flush-interval 10` is `ARCHIVER_FLUSH_INTERVAL=10` and `flush-interval: 10`. A list is written with commas, in YAML also as a list. ' +
-      'An option that is on is switched off by `--no-…`, `ARCHIVER_NO_…=true` or `false` in the file. One file may serve all commands: each takes the keys that it knows.',
+      'What is on is switched off by `--no-…` or `ARCHIVER_NO_…=true`, in the file by `files: false` for `--no-files`. One file may serve all commands: each takes its own keys; one that no command has is a mistake. ' +
+      'A variable that begins with `ARCHIVER_` and is that of no option is named on standard error, and passed over.',
     'A mistake is one line that names the option, the value and what is allowed, with exit code 2. Secrets are better given as variables or as files than as flags, which other users of the machine can read.',
     '```yaml\nbrokers: [kafka-1:9092, kafka-2:9092]\ntopics-regex: ^events\\.\narchive-dir: /archive\nelasticsearch: https://elasticsearch:9200\nelasticsearch-ca: /etc/archiver/ca.pem\nflush-interval: 30\n```',
     ...groups.flatMap(([title, options]) => [`## ${title}`, table(options)]),
@@ -76,8 +77,10 @@ function row(key: string, option: Option<unknown>): string {
   const isOn = isSwitch && option.defaultValue === true
   const flag = isOn ? `--no-${name}` : `--${name}${placeholder === '' ? '' : ` ${placeholder}`}`
   const flags = [flag, ...(negated !== undefined && !isSwitch ? [`--no-${name}`] : [])]
-  const named = [...flags, variableName(key)].map((text) => `\`${escapeCell(text)}\``).join('<br>')
-  const standard = defaultText === undefined ? '' : isSwitch ? defaultText : `\`${defaultText}\``
+  const variable = isOn ? negatedVariableName(key) : variableName(key)
+  const named = [...flags, variable].map((text) => `\`${escapeCell(text)}\``).join('<br>')
+  // A switch is listed by the name that changes something: where it is on, that is its opposite, which is off.
+  const standard = isSwitch ? 'off' : defaultText === undefined ? '' : `\`${defaultText}\``
   return `| ${named} | ${standard} | ${escapeCell(explanation)} |`
 }
 

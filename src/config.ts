@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { type Address, addressOf, isPercentEncoded } from './address.ts'
 import { checkIndexPrefix, statusIndexPrefix } from './elasticsearch/index-name.ts'
 import { ArchiverError } from './errors.ts'
 import { parseTypePath, type TypeSource } from './line.ts'
@@ -62,10 +63,12 @@ export const kafkaSecurityOptions = {
     explanation: 'A file that holds the password, without or with a line break at its end.',
   }),
   saslTokenFile: text({ placeholder: '<file>', explanation: 'A file that holds the token for oauthbearer.' }),
-  saslTokenUrl: text({
-    placeholder: '<url>',
-    explanation: 'Where a token for oauthbearer is had for a client id and a secret (OAuth 2.0 client credentials).',
-  }),
+  saslTokenUrl: secret(
+    text({
+      placeholder: '<url>',
+      explanation: 'Where a token for oauthbearer is had for a client id and a secret (OAuth 2.0 client credentials).',
+    }),
+  ),
   saslTokenScope: text({ explanation: 'The scope to ask for at --sasl-token-url.' }),
 }
 
@@ -141,11 +144,13 @@ export const filesOptions = {
 /** How to reach Elasticsearch and what the archive's indices are called there: for every command that reads or writes it. */
 export const elasticsearchConnectionOptions = {
   elasticsearch: negatable(
-    list({
-      default: 'http://127.0.0.1:9200',
-      placeholder: '<url,…>',
-      explanation: 'Elasticsearch nodes. --no-elasticsearch: keep nothing there.',
-    }),
+    secret(
+      list({
+        default: 'http://127.0.0.1:9200',
+        placeholder: '<url,…>',
+        explanation: 'Elasticsearch nodes. --no-elasticsearch: keep nothing there.',
+      }),
+    ),
   ),
   elasticsearchCloudId: text({ explanation: 'Cloud id of an Elastic Cloud deployment, instead of nodes.' }),
   elasticsearchUser: text({ explanation: 'User for basic authentication.' }),
@@ -265,10 +270,12 @@ export const mysqlOptions = { ...mysqlConnectionOptions, ...mysqlSinkOptions }
 
 /** How to reach Kibana: for the commands that put dashboards there. */
 export const kibanaOptions = {
-  kibana: text({
-    placeholder: '<url>',
-    explanation: 'Kibana to put data views, searches and dashboards into, such as http://127.0.0.1:5601.',
-  }),
+  kibana: secret(
+    text({
+      placeholder: '<url>',
+      explanation: 'Kibana to put data views, searches and dashboards into, such as http://127.0.0.1:5601.',
+    }),
+  ),
   kibanaSpace: text({ explanation: 'The space of Kibana that they go into, by its identifier.' }),
   kibanaUser: text({
     explanation: 'User for basic authentication; without one, and without a key, those for Elasticsearch are used.',
@@ -440,10 +447,13 @@ export function checkKafkaOptions(options: Values<typeof kafkaSecurityOptions>):
       (saslTokenFile === undefined) !== (saslTokenUrl === undefined),
       'oauthbearer needs --sasl-token-file or --sasl-token-url',
     )
-    needs(
-      saslTokenUrl === undefined || URL.canParse(saslTokenUrl),
-      `--sasl-token-url: "${saslTokenUrl}" is not allowed; expected a URL`,
-    )
+    if (saslTokenUrl !== undefined) {
+      const { username, password } = checkedAddresses('--sasl-token-url', [saslTokenUrl], httpUrl)[0]!
+      needs(
+        (username ?? password) === undefined,
+        '--sasl-token-url: credentials are not allowed in it; expected them as --sasl-username and --sasl-password',
+      )
+    }
     needs(
       saslTokenUrl === undefined || hasPassword,
       '--sasl-token-url needs --sasl-username and --sasl-password or --sasl-password-file',
@@ -462,13 +472,7 @@ export function checkKafkaOptions(options: Values<typeof kafkaSecurityOptions>):
 
 /** The same for the options of Elasticsearch alone. */
 export function checkElasticsearchOptions(options: Values<typeof elasticsearchConnectionOptions>): void {
-  for (const node of options.elasticsearch ?? []) {
-    if (!URL.canParse(node) || !/^https?:$/.test(new URL(node).protocol)) {
-      throw usage(
-        `--elasticsearch: "${withoutCredentials(node)}" is not allowed; expected http://host:port or https://host:port`,
-      )
-    }
-  }
+  checkedAddresses('--elasticsearch', options.elasticsearch ?? [], httpUrl)
   try {
     checkIndexPrefix(options.indexPrefix)
   } catch (error) {
@@ -516,38 +520,61 @@ export function mysqlAddress(url: string): {
   readonly password: string | undefined
   readonly database: string
 } {
-  const refused = () =>
-    usage(`--mysql: "${withoutCredentials(url)}" is not allowed; expected mysql://user@host:3306/database`)
-  if (!URL.canParse(url)) throw refused()
-  const { protocol, hostname: host, port, username, password, pathname, search } = new URL(url)
-  const database = pathname.slice(1)
-  if (!/^(mysql|mariadb):$/.test(protocol) || host === '' || username === '' || search !== '') throw refused()
-  if (database === '' || database.includes('/')) throw refused()
-  try {
-    return {
-      host: host.replace(/^\[(.*)\]$/, '$1'),
-      port: port === '' ? 3306 : Number(port),
-      user: decodeURIComponent(username),
-      password: password === '' ? undefined : decodeURIComponent(password),
-      database: decodeURIComponent(database),
-    }
-  } catch {
-    throw refused() // A percent sign that begins no escape.
+  const [address] = checkedAddresses('--mysql', [url], {
+    expected: 'mysql://user@host:3306/database',
+    isExpected: ({ url: { protocol, hostname, pathname, search }, username }) =>
+      /^(mysql|mariadb):$/.test(protocol) &&
+      hostname !== '' &&
+      username !== undefined &&
+      search === '' &&
+      /^\/[^/]+$/.test(pathname) &&
+      isPercentEncoded(pathname),
+  })
+  const { hostname, port, pathname } = address!.url
+  return {
+    host: hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: port === '' ? 3306 : Number(port),
+    user: address!.username!,
+    password: address!.password,
+    database: decodeURIComponent(pathname.slice(1)),
   }
 }
 
-/** A URL as it may be shown. */
-export function withoutCredentials(url: string): string {
-  return url.replace(/^([a-z]+:\/\/)?[^/]*@/i, '$1')
+interface Expectation {
+  readonly expected: string
+  readonly isExpected: (address: Address) => boolean
+}
+
+const httpUrl: Expectation = {
+  expected: 'http://host:port or https://host:port',
+  isExpected: ({ url }) => /^https?:$/.test(url.protocol),
+}
+
+/**
+ * The URLs of an option, taken apart.
+ * @throws ArchiverError `USAGE`. What was given is shown only where no password can be in it: a comma in one makes two URLs, neither of
+ * which looks as if it had one.
+ */
+function checkedAddresses(option: string, urls: readonly string[], { expected, isExpected }: Expectation): Address[] {
+  const isSecret = urls.join().includes('@')
+  return urls.map((url, i) => {
+    const refused = (allowed: string) =>
+      usage(`${option}: ${isSecret ? `URL number ${i + 1}` : `"${url}"`} is not allowed; expected ${allowed}`)
+    let address: Address
+    try {
+      address = addressOf(url)
+    } catch (error) {
+      throw refused(isSecret ? `${expected}, ${(error as Error).message}` : expected)
+    }
+    if (!isExpected(address)) throw refused(expected)
+    return address
+  })
 }
 
 /** What no single option of Kibana can check. Throws ArchiverError `USAGE`. */
 export function checkKibanaOptions(options: Values<typeof kibanaOptions>): void {
   const { kibana, kibanaSpace: space } = options
-  if (kibana !== undefined && (!URL.canParse(kibana) || !/^https?:$/.test(new URL(kibana).protocol))) {
-    const shown = kibana.replace(/[^/]*@/, '***@')
-    throw usage(`--kibana: "${shown}" is not allowed; expected http://host:port or https://host:port`)
-  }
+  if (kibana !== undefined) checkedAddresses('--kibana', [kibana], httpUrl)
   if (space !== undefined && !/^[a-z0-9_-]+$/.test(space)) {
     throw usage(`--kibana-space: "${space}" is not allowed; expected the identifier of a space: a-z 0-9 _ -`)
   }

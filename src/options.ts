@@ -244,12 +244,14 @@ export function flag(described: { explanation: string; default: boolean }): Opti
     defaultValue: described.default,
     negated: { value: false },
     isSwitch: true,
-    parse: (value) => {
-      if (value === 'true' || value === '1' || value === 'on') return true
-      if (value === 'false' || value === '0' || value === 'off') return false
-      throw new Error('true or false')
-    },
+    parse: trueOrFalse,
   }
+}
+
+function trueOrFalse(value: string): boolean {
+  if (value === 'true' || value === '1' || value === 'on') return true
+  if (value === 'false' || value === '0' || value === 'off') return false
+  throw new Error('true or false')
 }
 
 /** The same option with a `--no-<flag>` that leaves it undefined. */
@@ -262,6 +264,8 @@ export function secret<T>(option: Option<T>): Option<T> {
   return { ...option, isSecret: true }
 }
 
+const variablePrefix = 'ARCHIVER_'
+
 /** `flushInterval` → `flush-interval`. */
 export function flagName(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
@@ -269,11 +273,22 @@ export function flagName(key: string): string {
 
 /** `flushInterval` → `ARCHIVER_FLUSH_INTERVAL`. */
 export function variableName(key: string): string {
-  return `ARCHIVER_${flagName(key).replaceAll('-', '_').toUpperCase()}`
+  return `${variablePrefix}${flagName(key).replaceAll('-', '_').toUpperCase()}`
+}
+
+/** `files` → `ARCHIVER_NO_FILES`. */
+export function negatedVariableName(key: string): string {
+  return variableName(key).replace(variablePrefix, `${variablePrefix}NO_`)
 }
 
 function usage(message: string): ArchiverError {
   return new ArchiverError('USAGE', message)
+}
+
+/** The end of a message about a word that is none of the candidates; `prefix` is what stands before all of them. */
+function didYouMean(word: string, candidates: readonly string[], prefix = ''): string {
+  const meant = nearest(word, candidates)
+  return meant === undefined ? '' : `; did you mean ${prefix}${meant}?`
 }
 
 function nearest(word: string, candidates: readonly string[]): string | undefined {
@@ -294,6 +309,14 @@ function nearest(word: string, candidates: readonly string[]): string | undefine
   return best !== undefined && best.far <= Math.max(2, word.length / 3) ? best.candidate : undefined
 }
 
+function parsed<T>(shown: string, raw: string, parse: (text: string) => T, isSecret = false): T {
+  try {
+    return parse(raw)
+  } catch (error) {
+    throw usage(`${shown}: ${isSecret ? 'the value' : `"${raw}"`} is not allowed; expected ${messageOf(error)}`)
+  }
+}
+
 /** Where the options may come from; `argv` without the program's and the command's name. */
 export interface OptionSources {
   readonly argv: readonly string[]
@@ -301,21 +324,22 @@ export interface OptionSources {
 }
 
 /**
- * Reads every declared option from flags, environment and the YAML file that `--config` names, in that order.
+ * Reads every declared option from flags, environment and the YAML file that `--config` names, in that order. `inFile` has the
+ * options of all commands that share the file: a key that is none of them is a mistake, one of another command is passed over.
  *
  * @throws ArchiverError `USAGE`: one line that names the option, the value and what is allowed.
  */
-export function readOptions<O extends Options>(declared: O, sources: OptionSources): Values<O> {
+export function readOptions<O extends Options>(
+  declared: O,
+  sources: OptionSources,
+  inFile: Options = declared,
+): Values<O> {
   const byFlag = new Map(Object.keys(declared).map((key) => [flagName(key), key]))
   const given = new Map<string, { value: unknown; from: string }>()
 
   const put = (key: string, shown: string, raw: string) => {
-    try {
-      given.set(key, { value: declared[key]!.parse(raw), from: shown })
-    } catch (error) {
-      const value = declared[key]!.isSecret === true ? 'the value' : `"${raw}"`
-      throw usage(`${shown}: ${value} is not allowed; expected ${messageOf(error)}`)
-    }
+    const { parse, isSecret } = declared[key]!
+    given.set(key, { value: parsed(shown, raw, parse, isSecret), from: shown })
   }
 
   const flags = [...sources.argv]
@@ -333,8 +357,7 @@ export function readOptions<O extends Options>(declared: O, sources: OptionSourc
       continue
     }
     if (key === undefined) {
-      const meant = nearest(name, [...byFlag.keys()])
-      throw usage(`--${name} is not an option${meant === undefined ? '' : `; did you mean --${meant}?`} (see --help)`)
+      throw usage(`--${name} is not an option${didYouMean(name, [...byFlag.keys()], '--')} (see --help)`)
     }
     if (given.has(key)) throw usage(`--${name} is given twice`)
     if (declared[key]!.isSwitch && inline === undefined) {
@@ -351,17 +374,22 @@ export function readOptions<O extends Options>(declared: O, sources: OptionSourc
     const value = sources.env[variable]
     if (given.has(key)) continue
     if (value !== undefined && value !== '') put(key, variable, value)
-    const noVariable = variable.replace('ARCHIVER_', 'ARCHIVER_NO_')
-    if (declared[key]!.negated !== undefined && /^(true|1|on)$/.test(sources.env[noVariable] ?? '')) {
-      given.set(key, { value: declared[key]!.negated.value, from: noVariable })
+    const { negated } = declared[key]!
+    const noVariable = negatedVariableName(key)
+    const no = sources.env[noVariable]
+    if (negated !== undefined && no !== undefined && no !== '' && parsed(noVariable, no, trueOrFalse)) {
+      given.set(key, { value: negated.value, from: noVariable })
     }
   }
 
   const file = given.get('config')?.value
   if (typeof file === 'string') {
+    const known = Object.keys(inFile).map(flagName)
     for (const [name, value] of Object.entries(readYaml(file))) {
       const key = byFlag.get(name)
-      // A key that another command knows may stand in the file that all commands share.
+      if (key === undefined && !known.includes(name)) {
+        throw usage(`${file}: ${name} is not an option${didYouMean(name.replace(/^no-/, ''), known)}`)
+      }
       if (key === undefined || given.has(key)) continue
       const shown = `${file}: ${name}`
       if (value === false && declared[key]!.negated !== undefined) {
@@ -379,6 +407,26 @@ export function readOptions<O extends Options>(declared: O, sources: OptionSourc
       given.has(key) ? given.get(key)?.value : option.defaultValue,
     ]),
   ) as Values<O>
+}
+
+/** Variables of ours that are no options: `src/fault.ts`, and what points tests at servers. */
+const otherVariables = /^ARCHIVER_(FAULT$|TEST_)/
+
+/**
+ * A line for every variable that begins as ours do and is none of these options, so that a mistyped one is not passed over in silence.
+ * It is no error: Kubernetes makes such variables of its own for a service of that name.
+ */
+export function unknownVariables(options: Options, env: OptionSources['env']): readonly string[] {
+  const known = Object.entries(options).flatMap(([key, { negated }]) =>
+    negated === undefined ? [variableName(key)] : [variableName(key), negatedVariableName(key)],
+  )
+  const candidates = known.map((name) => name.slice(variablePrefix.length))
+  return Object.keys(env)
+    .filter((name) => name.startsWith(variablePrefix) && !known.includes(name) && !otherVariables.test(name))
+    .map((name) => {
+      const meant = didYouMean(name.slice(variablePrefix.length), candidates, variablePrefix)
+      return `${name} is the variable of no option and is passed over${meant}`
+    })
 }
 
 function readYaml(path: string): Record<string, unknown> {

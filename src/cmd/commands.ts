@@ -1,6 +1,6 @@
 import { dashboardOptions, runOptions, setupOptions } from '../config.ts'
 import { ArchiverError } from '../errors.ts'
-import { describeOptions, type OptionSources, type Options, readOptions } from '../options.ts'
+import { describeOptions, type OptionSources, type Options, readOptions, unknownVariables } from '../options.ts'
 import {
   catOptions,
   compactOptions,
@@ -11,6 +11,7 @@ import {
   statusOptions,
   verifyOptions,
 } from './archive-options.ts'
+import { everyOption } from './every-option.ts'
 import { runProgram } from './program.ts'
 
 /** A command: its options, one sentence about it, and what it does with the values. */
@@ -25,7 +26,7 @@ function command<O extends Options>(
   options: O,
   act: (values: ReturnType<typeof readOptions<O>>) => Promise<void>,
 ): Command {
-  return { summary, options, run: (sources) => act(readOptions(options, sources)) }
+  return { summary, options, run: (sources) => act(readOptions(options, sources, everyOption)) }
 }
 
 /** Loaded when chosen, so that none waits for the libraries of the others. */
@@ -107,6 +108,7 @@ await runProgram({
   help,
   main: async (argv) => {
     const { name, argv: rest } = chosen(argv)
+    for (const line of unknownVariables(everyOption, process.env)) process.stderr.write(`archiver: ${line}\n`)
     await commands[name]!.run({ argv: rest, env: process.env })
   },
 })

@@ -6,6 +6,7 @@ import { ArchiverError, messageOf } from '../errors.ts'
 import { withAdmin } from '../kafka/topics.ts'
 import { createLogger } from '../log.ts'
 import { describeOptions, flag, integer, list, pattern, readOptions, text, type Values } from '../options.ts'
+import { everyOption } from './every-option.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { runProgram, signalled } from './program.ts'
 import { readableBytes, readableTimestamp, utf8OrUndefined } from './readable.ts'
@@ -39,7 +40,7 @@ const help = `Prints what it reads from Kafka: time, topic/partition@offset, key
 ${describeOptions(options)}`
 
 async function main(argv: readonly string[]): Promise<void> {
-  const values = readOptions(options, { argv, env: process.env })
+  const values = readOptions(options, { argv, env: process.env }, { ...everyOption, ...options })
   const stop = signalled()
   const log = createLogger({ level: values.logLevel, stream: process.stderr })
   const kafka = kafkaClient(values, { clientId: 'echo-consumer', log, retry: { retries: 4 } })

@@ -20,6 +20,7 @@ import {
   text,
   type Values,
 } from '../options.ts'
+import { everyOption } from './every-option.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { runProgram, signalled } from './program.ts'
 import { createTerminal, type Terminal } from './terminal.ts'
@@ -94,7 +95,7 @@ const progressMs = 5_000
 const statusMs = 200
 
 async function main(argv: readonly string[]): Promise<void> {
-  const values = readOptions(options, { argv, env: process.env })
+  const values = readOptions(options, { argv, env: process.env }, { ...everyOption, ...options })
   const history = timeRange(values, Date.now())
   const stop = signalled()
   const terminal = createTerminal(process.stderr)

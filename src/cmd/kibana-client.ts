@@ -1,3 +1,4 @@
+import { addressOf } from '../address.ts'
 import type { elasticsearchConnectionOptions, kibanaOptions } from '../config.ts'
 import { Kibana } from '../kibana/client.ts'
 import type { Values } from '../options.ts'
@@ -19,7 +20,7 @@ export function kibanaClient(
     password: options.kibanaPassword ?? secretOf('--kibana-password-file', options.kibanaPasswordFile),
     apiKey: options.kibanaApiKey ?? secretOf('--kibana-api-key-file', options.kibanaApiKeyFile),
   }
-  const hasOwn = own.username !== undefined || own.apiKey !== undefined || new URL(url).username !== ''
+  const hasOwn = own.username !== undefined || own.apiKey !== undefined || addressOf(url).username !== undefined
   const credentials = hasOwn
     ? own
     : {

@@ -6,6 +6,7 @@ import { RecordMaker } from '../generator/record-maker.ts'
 import { createTopics, withAdmin } from '../kafka/topics.ts'
 import { createLogger } from '../log.ts'
 import { describeOptions, integer, list, readOptions, text } from '../options.ts'
+import { everyOption } from './every-option.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { runProgram, signalled } from './program.ts'
 import { readableBytes } from './readable.ts'
@@ -42,7 +43,7 @@ const help = `Sends one message a second, each shown on a line as it goes.
 ${describeOptions(options)}`
 
 async function main(argv: readonly string[]): Promise<void> {
-  const values = readOptions(options, { argv, env: process.env })
+  const values = readOptions(options, { argv, env: process.env }, { ...everyOption, ...options })
   const stop = signalled()
   const log = createLogger({ level: values.logLevel, stream: process.stderr })
   const kafka = kafkaClient(values, { clientId: 'producer', log, retry: { retries: 4 } })

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
-import { checkRunOptions, type RunOptions, typeSource, withoutCredentials, workerName } from '../config.ts'
+import { withoutCredentials } from '../address.ts'
+import { checkRunOptions, type RunOptions, typeSource, workerName } from '../config.ts'
 import { FilesSink } from '../files/sink.ts'
 import { KafkaSource } from '../kafka/source.ts'
 import { LineEncoder } from '../line.ts'

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Client, type ClientOptions, errors, Serializer, SniffingTransport } from '@elastic/elasticsearch'
+import { addressOf } from '../address.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { BulkItem } from './answer.ts'
 
@@ -302,15 +303,12 @@ function readCertificate(file: string): Buffer {
 function withoutCredentials(connection: ElasticsearchConnection): ElasticsearchConnection {
   let { username, password } = connection
   const nodes = connection.nodes.map((node) => {
-    const url = new URL(node)
-    if (url.username === '' && url.password === '') return node
-    if (username === undefined) {
-      username = decodeURIComponent(url.username)
-      password = decodeURIComponent(url.password)
+    const address = addressOf(node)
+    if (username === undefined && address.username !== undefined) {
+      username = address.username
+      password = address.password
     }
-    url.username = ''
-    url.password = ''
-    return url.href.replace(/\/$/, '')
+    return address.url.href.replace(/\/$/, '')
   })
   return { ...connection, nodes, username, password }
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Agent, FormData, fetch, type RequestInit } from 'undici'
+import { addressOf } from '../address.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { sleep } from '../retry.ts'
@@ -64,15 +65,13 @@ export class Kibana {
 
   /** @throws ArchiverError `USAGE` where the certificate authority cannot be read. */
   constructor(connection: KibanaConnection) {
-    const { url, username, password, apiKey, caFile, timeoutMs } = connection
-    const parsed = new URL(url)
+    const { username, password, apiKey, caFile, timeoutMs } = connection
+    const { url: parsed, ...inUrl } = addressOf(connection.url)
     const [suffix = '', inPath] = /\/s\/([^/]+)\/?$/.exec(parsed.pathname) ?? []
     const space = connection.space ?? inPath
     parsed.pathname = parsed.pathname.slice(0, parsed.pathname.length - suffix.length)
-    const user = username ?? (parsed.username === '' ? undefined : decodeURIComponent(parsed.username))
-    const secret = password ?? decodeURIComponent(parsed.password)
-    parsed.username = ''
-    parsed.password = ''
+    const user = username ?? inUrl.username
+    const secret = password ?? inUrl.password ?? ''
     this.#connection = { ...connection, space, url: parsed.href.replace(/\/$/, '') }
     this.#base = `${this.#connection.url}${space === undefined ? '' : `/s/${encodeURIComponent(space)}`}`
     this.#headers = {

@@ -63,7 +63,7 @@ interface Role {
   readonly indices: readonly { readonly names: readonly string[]; readonly privileges: readonly string[] }[]
 }
 
-/** The rights that docs/elasticsearch.md lists. */
+/** The rights that docs/elasticsearch.md lists; a test holds its table against them. */
 const roles = {
   worker: (prefix: string): Role => ({
     cluster: ['monitor'],
@@ -77,6 +77,31 @@ const roles = {
       { names: [`${prefix}_rejected-*`], privileges: ['maintenance', 'delete'] },
     ],
   }),
+  verify: (prefix: string): Role => ({
+    cluster: ['monitor'],
+    indices: [{ names: [`${prefix}*`], privileges: ['read', 'maintenance', 'monitor'] }],
+  }),
+  restore: (prefix: string): Role => ({
+    cluster: ['monitor'],
+    indices: [{ names: [`${prefix}*`], privileges: ['create_doc', 'auto_configure', 'read', 'maintenance'] }],
+  }),
+  prune: (prefix: string): Role => ({
+    cluster: ['monitor'],
+    indices: [{ names: [`${prefix}*`], privileges: ['monitor', 'delete_index'] }],
+  }),
+  dashboard: (prefix: string): Role => ({
+    cluster: ['monitor'],
+    indices: [{ names: [`${prefix}*`], privileges: ['read'] }],
+  }),
+}
+
+/** A role less one of its rights on indices. */
+function without(role: Role, missing: string): Role {
+  const indices = role.indices.map(({ names, privileges }) => ({
+    names,
+    privileges: privileges.filter((privilege) => privilege !== missing),
+  }))
+  return { ...role, indices: indices.filter(({ privileges }) => privileges.length > 0) }
 }
 
 interface User {
@@ -222,15 +247,23 @@ describe('an engine with TLS and users', () => {
     assert.equal(await count(`${prefix}a-*`), 1)
   })
 
+  test('docs/elasticsearch.md lists these rights', () => {
+    const page = readFileSync(new URL('../../docs/elasticsearch.md', import.meta.url), 'utf8')
+    const [, table] = /^### Least privileges$([\s\S]+?)^#/m.exec(page)!
+    for (const [name, roleOf] of Object.entries(roles)) {
+      const command = name === 'worker' ? '`run` with `--no-templates`' : `\`${name}\``
+      const row = table!.split('\n').find((line) => line.split('|')[1]?.includes(command))
+      const { cluster, indices } = roleOf('archive-')
+      for (const right of [...cluster, ...indices.flatMap(({ names, privileges }) => [...names, ...privileges])]) {
+        assert.ok(row?.includes(`\`${right}\``), `${command}: ${right}`)
+      }
+    }
+  })
+
   test('none of the rights of a worker can be left out', async (t) => {
     const prefix = `${uniqueName('t')}-`
     for (const missing of ['create_doc', 'auto_configure', 'read']) {
-      const role = roles.worker(prefix)
-      const [{ names, privileges }] = role.indices as [Role['indices'][number]]
-      const username = await createUser({
-        ...role,
-        indices: [{ names, privileges: privileges.filter((privilege) => privilege !== missing) }],
-      })
+      const username = await createUser(without(roles.worker(prefix), missing))
       const { sink, said } = await secured(t, { username, password: canary }, { indexPrefix: `${prefix}${missing}-` })
       const batch = batchOf('topic', ['{"type":"a","n":1}'])
       await sink.open(batch)
@@ -242,6 +275,74 @@ describe('an engine with TLS and users', () => {
       await until(`the lack of ${missing} is told`, () => said('error').some((text) => /security_exception/.test(text)))
       assert.equal(sink.counts.rejected, 0)
     }
+  })
+
+  test('the rights of the commands that read and restore are enough, and none can be left out', async (t) => {
+    const prefix = `${uniqueName('t')}-`
+    const root = join(await temporaryDirectory(t), 'archive')
+    const topic = await createTopic(t)
+    const connection = {
+      ARCHIVER_ELASTICSEARCH: stack.elasticsearchUrl,
+      ARCHIVER_ELASTICSEARCH_CA: stack.certificateFile,
+    }
+    const group = uniqueName('group')
+    const archiver = (user: string, ...argv: string[]) =>
+      runArchiver(t, [...argv, '--index-prefix', prefix, ...(argv[0] === 'dashboard' ? [] : ['--archive-dir', root])], {
+        ...connection,
+        ARCHIVER_ELASTICSEARCH_USER: user,
+        ARCHIVER_ELASTICSEARCH_PASSWORD: canary,
+      })
+    // All at once: the engine looks for new users every five seconds.
+    const usersOf = async (role: Role, needed: readonly string[]) => ({
+      enough: await createUser(role),
+      lacking: await Promise.all(
+        needed.map(async (right) => ({ right, user: await createUser(without(role, right)) })),
+      ),
+    })
+    const [admin, worker, verifier, deepVerifier, restorer, maker, pruner] = await Promise.all([
+      createUser(roles.setup()),
+      createUser(roles.worker(prefix)),
+      usersOf(without(roles.verify(prefix), 'monitor'), ['read', 'maintenance']),
+      usersOf(roles.verify(prefix), ['read', 'maintenance', 'monitor']),
+      // Without the others it waits, as a worker does.
+      usersOf(roles.restore(prefix), ['read', 'maintenance']),
+      usersOf(roles.dashboard(prefix), ['read']),
+      usersOf(roles.prune(prefix), ['monitor', 'delete_index']),
+    ])
+    const set = await setupOf(t, {
+      ARCHIVER_ELASTICSEARCH_USER: admin,
+      ARCHIVER_ELASTICSEARCH_PASSWORD: canary,
+      ARCHIVER_INDEX_PREFIX: prefix,
+    })
+    assert.equal(set.code, 0, set.output)
+    const archiveOne = async () => {
+      await produce(t, topic, [{ value: '{"type":"a","n":1}', timestamp: Date.parse('2019-08-01T03:00:00Z') }])
+      const run = ['run', '--topics', topic, '--group', group, '--until-end', '--no-templates', '--no-status-documents']
+      const { code, output } = await archiver(worker, ...run)
+      assert.equal(code, 0, output)
+    }
+    const index = `${prefix}a-2019.08.01`
+    const out = join(root, '..', 'dashboard.ndjson')
+    await archiveOne()
+    // What was archived a moment ago is seen by searches only because `maintenance` makes it visible.
+    for (const { argv, who, before } of [
+      { argv: ['verify'], who: verifier },
+      { argv: ['verify', '--deep'], who: deepVerifier, before: archiveOne },
+      { argv: ['restore', '--no-templates'], who: restorer, before: () => asElastic('DELETE', `/${index}`) },
+      { argv: ['dashboard', '--type', 'a', '--out', out], who: maker },
+      { argv: ['prune', '--older-than', '1d', '--no-files'], who: pruner },
+    ]) {
+      await before?.()
+      for (const { right, user } of who.lacking) {
+        const { code, output } = await archiver(user, ...argv)
+        assert.equal(code, 1, `${argv[0]} without ${right}: ${output}`)
+        assert.match(output, /security_exception/, `${argv[0]} without ${right}`)
+      }
+      const { code, output } = await archiver(who.enough, ...argv)
+      assert.equal(code, 0, `${argv[0]}: ${output}`)
+      if (argv[0] === 'restore') assert.equal(await count(`${prefix}*`), 2)
+    }
+    assert.equal(await count(`${prefix}*`), 0)
   })
 
   test('a right that is granted later is noticed', async (t) => {
@@ -330,7 +431,12 @@ describe('an engine with TLS and users', () => {
       },
       'a URL that is none': {
         env: { ARCHIVER_ELASTICSEARCH: `ftp://${user}:${canary}@127.0.0.1` },
-        says: /--elasticsearch: "ftp:\/\/127\.0\.0\.1" is not allowed/,
+        says: /--elasticsearch: URL number 1 is not allowed/,
+        code: 2,
+      },
+      'a password that is not percent-encoded': {
+        env: { ARCHIVER_ELASTICSEARCH: withUser.replace(canary, `${canary}%`) },
+        says: /--elasticsearch: URL number 1 is not allowed.* percent-encoded/,
         code: 2,
       },
       'a header that is none': {

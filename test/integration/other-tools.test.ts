@@ -12,14 +12,23 @@ const page = readFileSync(fileURLToPath(new URL('../../docs/reading-with-other-t
 const examples = (language: string) =>
   [...page.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]+?)^\`\`\`$`, 'gm'))].map(([, code]) => code!)
 
-const isThere = (tool: string) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status === 0
-const withJq = isThere('jq')
+const works = (tool: string, ...argv: readonly string[]) => spawnSync(tool, argv, { stdio: 'ignore' }).status === 0
+const withJq = works('jq', '--version')
+const withPython = works('python3', '--version')
 
-const runners: readonly (readonly [string, boolean, (code: string, root: string) => string])[] = [
-  ['sh', true, (code, cwd) => execFileSync('bash', ['-o', 'pipefail', '-c', code], { cwd, encoding: 'utf8' })],
-  ['python', isThere('python3'), (code, cwd) => execFileSync('python3', ['-c', code], { cwd, encoding: 'utf8' })],
-  ['sql', isThere('duckdb'), (code, cwd) => execFileSync('duckdb', ['-csv', '-c', code], { cwd, encoding: 'utf8' })],
-]
+/** DuckDB is a program, or a module of Python; both print rows as CSV. */
+const duckdbs = [
+  ['duckdb', '-csv', '-c'],
+  ['python3', '-c', 'import duckdb, sys; [print(*row, sep=",") for row in duckdb.sql(sys.argv[1]).fetchall()]'],
+] as const
+const duckdb = duckdbs.find(([tool, ...argv]) => works(tool, ...argv, 'SELECT 1'))
+
+/** How the examples of a language are run; undefined where nothing here runs them. */
+const runners: Readonly<Record<string, readonly string[] | undefined>> = {
+  sh: ['bash', '-o', 'pipefail', '-c'],
+  python: withPython ? ['python3', '-c'] : undefined,
+  sql: duckdb,
+}
 
 it('runs every example of the page whose tool is here', async (t) => {
   const topic = await createTopic(t)
@@ -34,11 +43,17 @@ it('runs every example of the page whose tool is here', async (t) => {
   const { root, untilEnd } = await createScenario(t)
   assert.equal((await untilEnd('--topics', topic, '--no-elasticsearch')).code, 0)
 
-  const printed = runners.flatMap(([language, isUsable, run]) => {
+  const printed = Object.entries(runners).flatMap(([language, runner]) => {
     const found = examples(language)
     assert.ok(found.length > 0, language)
-    const usable = isUsable ? found.filter((code) => withJq || !code.includes('jq')) : []
-    return usable.map((code) => run(code, root))
+    const usable = runner === undefined ? [] : found.filter((code) => withJq || !code.includes('jq'))
+    const left = found.length - usable.length
+    if (left > 0)
+      t.diagnostic(`NOT RUN: ${left} of ${found.length} examples in ${language}: its tool is not on this machine`)
+    return usable.map((code) => {
+      const [tool, ...argv] = runner!
+      return execFileSync(tool!, [...argv, code], { cwd: root, encoding: 'utf8' })
+    })
   })
   assert.ok(printed.every((output) => output.trim() !== ''))
   assert.ok(printed.includes(`${order(0)}\n${order(1)}\n${order(2)}\n`), 'the values as they were sent')
@@ -47,5 +62,9 @@ it('runs every example of the page whose tool is here', async (t) => {
     assert.match(printed.join(''), /"offset":5,/)
     assert.ok(printed.includes('40\n'))
   }
-  if (isThere('python3')) assert.ok(printed.includes('45.0\n'))
+  if (withPython) assert.ok(printed.includes('45.0\n'))
+  if (duckdb !== undefined) {
+    assert.match(printed.join(''), /^03,10,35\.0$/m)
+    assert.match(printed.join(''), /^DE,20,30\.00$/m)
+  }
 })

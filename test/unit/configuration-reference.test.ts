@@ -12,6 +12,12 @@ it('docs/configuration.md is what `npm run docs` writes', () => {
   assert.equal(readFileSync(path, 'utf8'), configurationReference(), 'the options changed: npm run docs')
 })
 
+it('names a switch that is on by its opposite, in the flag, the variable and the default alike', () => {
+  assert.match(configurationReference(), /^\| `--no-files`<br>`ARCHIVER_NO_FILES` \| off \| Keep no files\. \|$/m)
+  assert.match(configurationReference(), /^\| `--kafka-tls`<br>`ARCHIVER_KAFKA_TLS` \| off \|/m)
+  assert.doesNotMatch(configurationReference(), /`--no-[a-z-]+`<br>`ARCHIVER_(?!NO_)[A-Z_]+` \| (on|off)/)
+})
+
 it('has every option of every command', () => {
   const reference = configurationReference()
   const declared = Object.entries({ ...config, ...archiveOptions }).filter(([name]) => name.endsWith('Options'))

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parse, parseAllDocuments } from 'yaml'
@@ -7,6 +9,7 @@ import { runOptions } from '../../src/config.ts'
 import { flagName, readOptions, variableName } from '../../src/options.ts'
 import { kafkaVersion } from '../../stack/fetch.ts'
 import { elasticsearchVersions } from '../../stack/settings.ts'
+import { temporaryDirectory } from '../helpers/servers.ts'
 
 /** What is deployed says nothing that this program does not know, and gives it the time that it needs. */
 
@@ -46,6 +49,7 @@ interface Manifest {
 interface PodSpec {
   readonly terminationGracePeriodSeconds: number
   readonly containers: readonly {
+    readonly image: string
     readonly args: readonly string[]
     readonly env: readonly { readonly name: string }[]
     readonly ports: readonly { readonly containerPort: number }[]
@@ -95,7 +99,7 @@ it('has only known keys in the configuration for Kubernetes, and its values are 
 
 it('runs the versions that are tested here', () => {
   const images = [...services.values()].map(({ image }) => image)
-  for (const image of images) assert.match(image, /^archiver:(local|dev)$|:\d+\.\d+\.\d+$/)
+  for (const image of images) assert.match(image, /^archiver:dev$|:\d+\.\d+\.\d+$/)
   const versionsOf = (name: string) =>
     new Set(images.filter((image) => image.includes(`/${name}:`)).map((image) => image.replace(/^.*:/, '')))
   assert.deepEqual(versionsOf('kafka'), new Set([kafkaVersion()]))
@@ -105,6 +109,47 @@ it('runs the versions that are tested here', () => {
   const { devDependencies } = JSON.parse(read('package.json')) as { devDependencies: { node: string } }
   const nodes = [...read('Dockerfile').matchAll(/^FROM node:([\d.]+)-/gm)].map(([, version]) => version)
   assert.deepEqual(new Set(nodes), new Set([devDependencies.node]))
+})
+
+it('names the image of this version everywhere, and what has to be there before it runs', () => {
+  const { version } = JSON.parse(read('package.json')) as { version: string }
+  const own = [...services.values(), ...podOf(kubernetes).containers].map(({ image }) => image)
+  assert.deepEqual(
+    new Set(own.filter((image) => image.startsWith('archiver:'))),
+    new Set([`archiver:${version}`, 'archiver:dev']),
+  )
+  const page = read('docs/getting-started.md')
+  const needed = [
+    ...read('deploy/kubernetes/deployment.yaml').matchAll(/secretKeyRef:\n +name: (\S+)|secretName: (\S+)/g),
+  ]
+  assert.equal(needed.length, 2)
+  for (const [, key, volume] of needed) assert.ok(page.includes(`kubectl create secret generic ${key ?? volume} `))
+  assert.ok(page.includes(`/archiver:${version} .`))
+})
+
+it('is checked by the validators that are there, and says which are not', async (t) => {
+  const bin = await temporaryDirectory(t)
+  const check = () => {
+    const path = fileURLToPath(new URL('../../deploy/check.ts', import.meta.url))
+    return spawnSync(process.execPath, ['--import', 'tsx', path], { encoding: 'utf8', env: { PATH: bin } })
+  }
+  const none = check()
+  assert.equal(none.status, 1, none.stdout)
+  assert.match(none.stdout, /^NOT RUN {2}hadolint: hadolint is not on this machine$/m)
+  assert.match(none.stdout, /^0 of 7 checks ran/m)
+  const fake = (name: string, script: string) => {
+    writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+  }
+  fake('hadolint', 'exit 0')
+  fake('docker-compose', 'exit 0')
+  const good = check()
+  assert.equal(good.status, 0, good.stdout)
+  assert.match(good.stdout, /^ok {7}hadolint$/m)
+  assert.match(good.stdout, /^3 of 7 checks ran, 0 objected$/m)
+  fake('kubeconform', '[ "$1" = -v ] || { echo replicas is no number; exit 1; }')
+  const bad = check()
+  assert.equal(bad.status, 1, bad.stdout)
+  assert.match(bad.stdout, /^BAD {6}kubeconform\nreplicas is no number$/m)
 })
 
 it('lets workers be multiplied: none has a name or a published port of its own', () => {

@@ -32,7 +32,7 @@ it('says which option of a login is missing or too much', () => {
     [['--sasl-mechanism', 'plain', ...user, ...password, '--sasl-password-file', 'f'], /exclude each other/],
     [['--sasl-mechanism', 'plain', ...user, ...password, '--sasl-token-file', 'f'], /for oauthbearer/],
     [['--sasl-mechanism', 'oauthbearer'], /--sasl-token-file or --sasl-token-url/],
-    [['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', 'nowhere', ...user, ...password], /expected a URL/],
+    [['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', 'nowhere', ...user, ...password], /expected http/],
     [['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', 'https://id/token'], /needs --sasl-username/],
     [[...user, ...password], /--sasl-mechanism/],
   ] as const) {

@@ -1,12 +1,22 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
-import { checkRunOptions, elasticsearchOptions, runOptions, typeSource } from '../../src/config.ts'
+import { pruneOptions } from '../../src/cmd/archive-options.ts'
+import {
+  checkKafkaOptions,
+  checkKibanaOptions,
+  checkRunOptions,
+  elasticsearchOptions,
+  runOptions,
+  setupOptions,
+  typeSource,
+} from '../../src/config.ts'
 import { ArchiverError } from '../../src/errors.ts'
-import { describeOptions, flagName, readOptions, variableName } from '../../src/options.ts'
+import { describeOptions, flagName, readOptions, unknownVariables, variableName } from '../../src/options.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
 
 const read = (argv: readonly string[], env: Readonly<Record<string, string>> = {}) =>
@@ -26,10 +36,7 @@ function isUsage(...texts: readonly string[]): (error: unknown) => boolean {
 
 test('a flag wins over a variable, a variable over the file, the file over the default', async (t) => {
   const file = join(await temporaryDirectory(t), 'archiver.yaml')
-  writeFileSync(
-    file,
-    'group: of-the-file\nflush-interval: 7\ntopics: [a, b]\nfiles: false\nunknown-to-this-command: 1\n',
-  )
+  writeFileSync(file, 'group: of-the-file\nflush-interval: 7\ntopics: [a, b]\nfiles: false\n')
   const withFile = ['--config', file]
   assert.equal(read([]).group, 'archiver')
   assert.equal(read(withFile).group, 'of-the-file')
@@ -42,6 +49,61 @@ test('a flag wins over a variable, a variable over the file, the file over the d
   assert.deepEqual(values.topics, ['a', 'b'])
   assert.equal(values.files, false)
   assert.equal(read(withFile.concat('--files')).files, true)
+})
+
+test('a key of the file that no command has is a mistake, one of another command is not', async (t) => {
+  const file = join(await temporaryDirectory(t), 'archiver.yaml')
+  const argv = ['--config', file]
+  const inFile = { ...runOptions, ...pruneOptions }
+  writeFileSync(file, 'older-than: 90d\ngroup: of-the-file\n')
+  assert.equal(readOptions(runOptions, { argv, env: {} }, inFile).group, 'of-the-file')
+  assert.throws(() => read(argv), isUsage(file, 'older-than is not an option'))
+  for (const [content, ...texts] of [
+    ['archive_dir: /archive', 'archive_dir is not an option', 'did you mean archive-dir?'],
+    ['on-gaps: continue', 'on-gaps is not an option', 'did you mean on-gap?'],
+    ['no-files: true', 'no-files is not an option', 'did you mean files?'],
+    ['xyzzy: 1', 'xyzzy is not an option'],
+  ] as const) {
+    writeFileSync(file, content)
+    assert.throws(() => readOptions(runOptions, { argv, env: {} }, inFile), isUsage(file, ...texts), content)
+  }
+})
+
+test('a variable that no command has is told, with the one that was meant', () => {
+  const env = {
+    PATH: '/bin',
+    ARCHIVER_GROUP: 'g',
+    ARCHIVER_NO_FILES: 'true',
+    ARCHIVER_FAULT: 'files.linked',
+    ARCHIVER_TEST_MYSQL: 'mysql://u:secret@h/d',
+    ARCHIVER_ARCHIVEDIR: '/archive',
+    ARCHIVER_SERVICE_HOST: '10.0.0.1',
+  }
+  assert.deepEqual(unknownVariables(runOptions, env), [
+    'ARCHIVER_ARCHIVEDIR is the variable of no option and is passed over; did you mean ARCHIVER_ARCHIVE_DIR?',
+    'ARCHIVER_SERVICE_HOST is the variable of no option and is passed over',
+  ])
+})
+
+test('the archiver holds its file against the options of all commands, and warns of a variable', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const file = join(directory, 'archiver.yaml')
+  const program = fileURLToPath(new URL('../../src/cmd/commands.ts', import.meta.url))
+  const ls = (content: string) => {
+    writeFileSync(file, content)
+    return spawnSync(process.execPath, ['--import', 'tsx', program, 'ls', '--config', file], {
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH, ARCHIVER_GRUOP: 'g' },
+    })
+  }
+  const other = ls(`archive-dir: ${directory}\nolder-than: 90d\n`)
+  assert.equal(other.status, 1, other.stderr)
+  const [warned, said] = other.stderr.split('\n')
+  assert.match(warned!, /^archiver: ARCHIVER_GRUOP .* did you mean ARCHIVER_GROUP\?$/)
+  assert.doesNotMatch(said!, /is not an option/)
+  const mistyped = ls(`archive-dirs: ${directory}\n`)
+  assert.equal(mistyped.status, 2)
+  assert.match(mistyped.stderr, /archive-dirs is not an option; did you mean archive-dir\?\n$/)
 })
 
 test('every option has its flag, its variable and a default that its own validation takes', () => {
@@ -58,6 +120,7 @@ test('switches and their opposites', () => {
   assert.equal(read(['--until-end=false']).untilEnd, false)
   assert.equal(read(['--no-files']).files, false)
   assert.equal(read([], { ARCHIVER_NO_FILES: '1' }).files, false)
+  assert.equal(read([], { ARCHIVER_NO_FILES: 'false' }).files, true)
   assert.equal(read([], { ARCHIVER_FILES: 'false' }).files, false)
   assert.equal(read(['--no-elasticsearch'], { ARCHIVER_ELASTICSEARCH: 'http://a:1' }).elasticsearch, undefined)
   assert.equal(read([], { ARCHIVER_NO_ELASTICSEARCH: 'true' }).elasticsearch, undefined)
@@ -132,6 +195,7 @@ test('a mistake is one line that names the option, the value and what is allowed
   ]
   for (const [argv, texts] of wrong) assert.throws(() => read(argv), isUsage(...texts), argv.join(' '))
   assert.throws(() => read([], { ARCHIVER_GZIP_LEVEL: 'x' }), isUsage('ARCHIVER_GZIP_LEVEL', '"x"', '1 to 9'))
+  assert.throws(() => read([], { ARCHIVER_NO_FILES: 'yes' }), isUsage('ARCHIVER_NO_FILES', '"yes"', 'true or false'))
 
   const file = join(await temporaryDirectory(t), 'archiver.yaml')
   const wrongFiles: Readonly<Record<string, readonly string[]>> = {
@@ -169,13 +233,44 @@ test('what no single option can check', () => {
   assert.throws(() => check('--topics', 'a', '--no-files', '--no-elasticsearch'), isUsage('--no-files'))
   assert.throws(
     () => check('--topics', 'a', '--elasticsearch', 'localhost'),
-    isUsage('--elasticsearch', '"localhost"', 'http://'),
+    isUsage('--elasticsearch: "localhost"', 'http://'),
   )
   assert.throws(
     () => check('--topics', 'a', '--index-prefix', 'Archive-'),
     isUsage('--index-prefix', '"Archive-"', 'archive-'),
   )
   assert.throws(() => check('--topics', 'a', '--type-path', 'a..b'), isUsage('--type-path', '"a..b"', 'meta.type'))
+})
+
+test('a URL with a password that is not percent-encoded is refused, and no part of it is shown', () => {
+  const login = ['--sasl-username', 'u', '--sasl-password', 'p', '--sasl-mechanism', 'oauthbearer']
+  const check = {
+    '--elasticsearch': (password: string) =>
+      checkRunOptions(read(['--topics', 'a', '--elasticsearch', `http://user:${password}@host:9200`])),
+    '--mysql': (password: string) =>
+      checkRunOptions(read(['--topics', 'a', '--mysql', `mysql://user:${password}@host/db`])),
+    '--kibana': (password: string) =>
+      checkKibanaOptions(readOptions(setupOptions, { argv: [`--kibana=http://user:${password}@host:5601`], env: {} })),
+    '--sasl-token-url': (password: string) =>
+      checkKafkaOptions(read([...login, '--sasl-token-url', `https://user:${password}@host/token`])),
+  }
+  // Behind each sign that ends the password, or the URL, too early; `1` may be taken for a port.
+  const everywhere = ['sec/canary', 'sec?canary', 'sec#canary', 'sec%canary', 'sec@canary/sec', '1/canary', '1?canary']
+  const wrong = {
+    '--elasticsearch': [...everywhere, 'sec,canary', '1,canary', 'sec\\canary'],
+    '--mysql': everywhere,
+    '--kibana': [...everywhere, 'sec\\canary'],
+    '--sasl-token-url': [...everywhere, 'canary'],
+  }
+  for (const option of Object.keys(wrong) as (keyof typeof wrong)[]) {
+    for (const password of wrong[option]) {
+      const isRefused = (error: unknown) =>
+        isUsage(option, 'not allowed', option === '--sasl-token-url' ? 'expected' : 'percent-encoded')(error) &&
+        !/sec|canary/.test((error as Error).message)
+      assert.throws(() => check[option](password), isRefused, `${option} ${password}`)
+    }
+  }
+  for (const option of ['--elasticsearch', '--mysql', '--kibana'] as const) check[option]('p%2Fa%2Cs%25s%3F%40%23')
 })
 
 test('where types come from', () => {

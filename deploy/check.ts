@@ -1,0 +1,110 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { Ajv } from 'ajv'
+import { parse } from 'yaml'
+import { runProgram } from '../src/cmd/program.ts'
+import { ArchiverError, messageOf } from '../src/errors.ts'
+import { describeOptions, readOptions, text } from '../src/options.ts'
+
+/**
+ * `npm run check:deploy`: what others say of the files that deploy this program. A validator that is not on this machine is
+ * named, so that nobody takes silence for consent; none is needed by `npm test`.
+ */
+
+const options = {
+  composeSchema: text({
+    placeholder: '<file>',
+    explanation: 'The schema of the Compose specification (schema/compose-spec.json of compose-spec/compose-spec).',
+  }),
+  kubernetesSchemas: text({
+    placeholder: '<location>',
+    explanation: 'Where kubeconform finds schemas, as its -schema-location; from the network where it is not given.',
+  }),
+}
+
+const help = `check:deploy: asks those validators of the Compose files, the Dockerfile, the Kubernetes manifests and the systemd unit
+that are on this machine. Exit code 1 where one objects, or none is there.
+
+${describeOptions(options)}`
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const base = ['--file', 'docker-compose.yml']
+const both = [...base, '--file', 'docker-compose.override.yml']
+
+/** What a validator objected to, if anything; or why it was not asked. */
+type Verdict = { readonly objection: string | undefined } | { readonly notRun: string }
+
+interface Check {
+  readonly name: string
+  readonly run: () => Verdict
+}
+
+/** The first of some ways to call a program that answers to `probe`. */
+function program(ways: readonly (readonly string[])[], probe: string, argv: readonly string[]): Verdict {
+  const answers = ([command, ...words]: readonly string[], more: readonly string[]) =>
+    spawnSync(command!, [...words, ...more], { cwd: root, encoding: 'utf8' })
+  const way = ways.find((words) => answers(words, [probe]).status === 0)
+  if (way === undefined)
+    return { notRun: `${ways.map((words) => words.join(' ')).join(' or ')} is not on this machine` }
+  const { status, stdout, stderr } = answers(way, argv)
+  return { objection: status === 0 ? undefined : `${stdout}${stderr}`.trim() }
+}
+
+function composeSchema(file: string | undefined, path: string): Verdict {
+  if (file === undefined) return { notRun: '--compose-schema is not given' }
+  let schema: Record<string, unknown>
+  try {
+    schema = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>
+  } catch (error) {
+    throw new ArchiverError('USAGE', `--compose-schema ${file} cannot be read: ${messageOf(error)}`)
+  }
+  // Ajv knows the draft by another spelling of its name.
+  const { $schema: _, ...rest } = schema
+  const ajv = new Ajv({ allErrors: true, strict: false, validateFormats: false })
+  const isValid = ajv.validate(rest, parse(readFileSync(`${root}/${path}`, 'utf8'), { merge: true }))
+  return { objection: isValid ? undefined : ajv.errorsText() }
+}
+
+const compose = [['docker', 'compose'], ['docker-compose']]
+const config = ['--profile', '*', 'config', '--quiet']
+
+await runProgram({
+  help,
+  main: async (argv) => {
+    const values = readOptions(options, { argv, env: process.env })
+    const schemas = values.kubernetesSchemas === undefined ? [] : ['-schema-location', values.kubernetesSchemas]
+    const checks: readonly Check[] = [
+      ...['docker-compose.yml', 'docker-compose.override.yml'].map((path) => ({
+        name: `schema of Compose, ${path}`,
+        run: () => composeSchema(values.composeSchema, path),
+      })),
+      { name: 'compose config, docker-compose.yml', run: () => program(compose, 'version', [...base, ...config]) },
+      { name: 'compose config, with the override', run: () => program(compose, 'version', [...both, ...config]) },
+      { name: 'hadolint', run: () => program([['hadolint']], '--version', ['Dockerfile']) },
+      {
+        name: 'kubeconform',
+        run: () => program([['kubeconform']], '-v', ['-strict', '-summary', ...schemas, 'deploy/kubernetes']),
+      },
+      {
+        name: 'systemd-analyze verify',
+        run: () => program([['systemd-analyze']], '--version', ['verify', 'deploy/systemd/archiver.service']),
+      },
+    ]
+    let ran = 0
+    let objected = 0
+    for (const { name, run } of checks) {
+      const verdict = run()
+      if ('notRun' in verdict) {
+        console.log(`NOT RUN  ${name}: ${verdict.notRun}`)
+        continue
+      }
+      ran += 1
+      if (verdict.objection !== undefined) objected += 1
+      console.log(`${verdict.objection === undefined ? 'ok      ' : 'BAD     '} ${name}`)
+      if (verdict.objection !== undefined) console.log(verdict.objection)
+    }
+    console.log(`${ran} of ${checks.length} checks ran, ${objected} objected`)
+    if (ran === 0 || objected > 0) throw new ArchiverError('DIFFERS', 'what is deployed was not found good')
+  },
+})

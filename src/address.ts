@@ -1,0 +1,44 @@
+/** A URL, and what it said of who we are, apart from it. */
+export interface Address {
+  /** Without credentials: it may be shown. */
+  readonly url: URL
+  /** Undefined where there is none, as is the password. */
+  readonly username: string | undefined
+  readonly password: string | undefined
+}
+
+/**
+ * Takes the credentials out of a URL. A password that holds a slash can leave a URL of another host that has the rest of it in its path:
+ * so an @ that is not the end of the credentials is refused.
+ *
+ * @throws Error whose message says what is allowed, and nothing of the text.
+ */
+export function addressOf(text: string): Address {
+  const refused = () => new Error('a URL in which , / ? # @ % of a user or password are percent-encoded')
+  if (!URL.canParse(text)) throw refused()
+  const url = new URL(text)
+  const { username, password } = url
+  url.username = ''
+  url.password = ''
+  if (url.href.includes('@') || !isPercentEncoded(username) || !isPercentEncoded(password)) throw refused()
+  return { url, username: decoded(username), password: decoded(password) }
+}
+
+function decoded(text: string): string | undefined {
+  return text === '' ? undefined : decodeURIComponent(text)
+}
+
+/** False where a percent sign begins no escape. */
+export function isPercentEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** A URL for people. Throws as `addressOf` does. */
+export function withoutCredentials(text: string): string {
+  return addressOf(text).url.href.replace(/\/$/, '')
+}
