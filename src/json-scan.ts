@@ -47,11 +47,17 @@ for (const digit of '0123456789abcdefABCDEF') isHex[digit.charCodeAt(0)] = 1
 const isSimpleEscape = new Uint8Array(256)
 for (const letter of '"\\/bfnrt') isSimpleEscape[letter.charCodeAt(0)] = 1
 
-const literals = new Map<number, Buffer>([
-  [0x74, Buffer.from('true')],
-  [0x66, Buffer.from('false')],
-  [0x6e, Buffer.from('null')],
-])
+/**
+ * Four bytes at once: 0 where all of them simply continue a string, as `inString` has it, else a number whose lowest bit that is set is the
+ * highest of the first byte that does not. What is above that bit means nothing: subtracting carries upwards.
+ */
+function endsInString(word: number): number {
+  const quote = word ^ 0x22222222
+  const backslash = word ^ 0x5c5c5c5c
+  const found = word | (word - 0x20202020) | ((quote - 0x01010101) & ~quote) | ((backslash - 0x01010101) & ~backslash)
+  // The high bit of each byte, 0x80808080, as an int32: as it is written here it is no double.
+  return found & -0x7f7f7f80
+}
 
 /** A key of the path, as the bytes that an unescaped key has, and as text for keys with escapes. */
 interface PathKey {
@@ -72,6 +78,9 @@ export class JsonScanner {
   /** 1 for an object, 0 for an array, per level of nesting; grows, so that depth has no limit but memory. */
   #containers = new Uint8Array(64)
   #start = 0
+  /** The bytes looked at last: many values lie in the same. `#words` reads them four at a time. */
+  #bytes: Buffer | undefined
+  #words: DataView = new DataView(new ArrayBuffer(0))
 
   /** `path`: the keys that lead to the wanted string; empty where nothing is wanted. */
   constructor(path: readonly string[]) {
@@ -89,6 +98,11 @@ export class JsonScanner {
     result.ascii = true
     this.#start = start
 
+    if (bytes !== this.#bytes) {
+      this.#bytes = bytes
+      this.#words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    }
+    const words = this.#words
     const path = this.#path
     const wanted = path.length
     let containers = this.#containers
@@ -101,7 +115,7 @@ export class JsonScanner {
     for (;;) {
       // One round reads one value, with the key before it where an object is open.
       let byte = bytes[i]!
-      while (i < end && spaceKind[byte] !== PLAIN) {
+      while (byte <= 0x20 && i < end && spaceKind[byte] !== PLAIN) {
         if (spaceKind[byte] === BREAK) breaks = true
         byte = bytes[++i]!
       }
@@ -113,6 +127,15 @@ export class JsonScanner {
         const first = ++i
         let escaped = false
         for (;;) {
+          while (i + 4 <= end) {
+            const ends = endsInString(words.getInt32(i, true))
+            if (ends !== 0) {
+              i += (31 - Math.clz32(ends & -ends)) >> 3
+              break
+            }
+            i += 4
+          }
+          if (i < end && bytes[i] === QUOTE) break
           while (i < end && inString[bytes[i]!] === 1) i++
           if (i >= end) return this.#fail('unterminated string', i)
           byte = bytes[i]!
@@ -143,7 +166,7 @@ export class JsonScanner {
         containers[depth++] = byte === OPEN_OBJECT ? 1 : 0
         i++
         byte = bytes[i]!
-        while (i < end && spaceKind[byte] !== PLAIN) {
+        while (byte <= 0x20 && i < end && spaceKind[byte] !== PLAIN) {
           if (spaceKind[byte] === BREAK) breaks = true
           byte = bytes[++i]!
         }
@@ -157,18 +180,15 @@ export class JsonScanner {
         i = afterNumber(bytes, i, end)
         if (i === -1) return this.#fail('bad number', first)
       } else {
-        const literal = literals.get(byte)
-        if (literal === undefined || i + literal.length > end) return this.#fail(describeByte(bytes, i, start, end), i)
-        for (let k = 1; k < literal.length; k++) {
-          if (bytes[i + k] !== literal[k]) return this.#fail(describeByte(bytes, i, start, end), i)
-        }
-        i += literal.length
+        const first = i
+        i = afterLiteral(bytes, i, end)
+        if (i === -1) return this.#fail(describeByte(bytes, first, start, end), first)
       }
 
       // Close what ends here, up to the comma that begins the next value.
       while (completed) {
         byte = bytes[i]!
-        while (i < end && spaceKind[byte] !== PLAIN) {
+        while (byte <= 0x20 && i < end && spaceKind[byte] !== PLAIN) {
           if (spaceKind[byte] === BREAK) breaks = true
           byte = bytes[++i]!
         }
@@ -193,7 +213,7 @@ export class JsonScanner {
       // A key, where the open container is an object.
       if (containers[depth - 1] === 1) {
         byte = bytes[i]!
-        while (i < end && spaceKind[byte] !== PLAIN) {
+        while (byte <= 0x20 && i < end && spaceKind[byte] !== PLAIN) {
           if (spaceKind[byte] === BREAK) breaks = true
           byte = bytes[++i]!
         }
@@ -202,6 +222,15 @@ export class JsonScanner {
         const first = ++i
         let escaped = false
         for (;;) {
+          while (i + 4 <= end) {
+            const ends = endsInString(words.getInt32(i, true))
+            if (ends !== 0) {
+              i += (31 - Math.clz32(ends & -ends)) >> 3
+              break
+            }
+            i += 4
+          }
+          if (i < end && bytes[i] === QUOTE) break
           while (i < end && inString[bytes[i]!] === 1) i++
           if (i >= end) return this.#fail('unterminated string', i)
           byte = bytes[i]!
@@ -227,7 +256,7 @@ export class JsonScanner {
         }
         i++
         byte = bytes[i]!
-        while (i < end && spaceKind[byte] !== PLAIN) {
+        while (byte <= 0x20 && i < end && spaceKind[byte] !== PLAIN) {
           if (spaceKind[byte] === BREAK) breaks = true
           byte = bytes[++i]!
         }
@@ -285,6 +314,16 @@ function afterNumber(bytes: Buffer, i: number, end: number): number {
 function afterDigits(bytes: Buffer, i: number, end: number): number {
   while (i < end && bytes[i]! >= 0x30 && bytes[i]! <= 0x39) i++
   return i
+}
+
+/** The position after `true`, `false` or `null` that begins at `i`, or -1 where none does. */
+function afterLiteral(bytes: Buffer, i: number, end: number): number {
+  if (i + 4 > end) return -1
+  const byte = bytes[i]!
+  if (byte === 0x74) return bytes[i + 1] === 0x72 && bytes[i + 2] === 0x75 && bytes[i + 3] === 0x65 ? i + 4 : -1
+  if (byte === 0x6e) return bytes[i + 1] === 0x75 && bytes[i + 2] === 0x6c && bytes[i + 3] === 0x6c ? i + 4 : -1
+  if (byte !== 0x66 || i + 5 > end) return -1
+  return bytes[i + 1] === 0x61 && bytes[i + 2] === 0x6c && bytes[i + 3] === 0x73 && bytes[i + 4] === 0x65 ? i + 5 : -1
 }
 
 function isKey(bytes: Buffer, start: number, end: number, escaped: boolean, key: PathKey): boolean {

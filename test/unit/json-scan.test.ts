@@ -183,6 +183,28 @@ test('what stands around the bytes does not matter', () => {
   fc.assert(alone, { numRuns: 5000 })
 })
 
+test('every byte counts alike at every place of a string, in a value and in a key', () => {
+  const scanner = new JsonScanner([])
+  for (let byte = 0; byte < 256; byte++) {
+    for (let length = 1; length <= 10; length++) {
+      for (let place = 0; place < length; place++) {
+        const string = Buffer.concat([Buffer.from('"'), Buffer.alloc(length, 'a'), Buffer.from('"')])
+        string[1 + place] = byte
+        const plain = parsed(string.toString('latin1')) !== undefined
+        for (const text of [string, Buffer.concat([Buffer.from('{'), string, Buffer.from(':1}')])]) {
+          const { error, ascii } = scanner.scan(text)
+          assert.equal(error === undefined, plain, `byte ${byte} at ${place} of ${length}: ${error}`)
+          if (plain) assert.equal(ascii, byte < 0x80)
+        }
+        // Cut off before its end, which stands right behind.
+        const cut = string.toString('latin1', 0, string.length - 1)
+        const isCutValid = scanner.scan(string, 0, string.length - 1).error === undefined
+        assert.equal(isCutValid, parsed(cut) !== undefined, JSON.stringify(cut))
+      }
+    }
+  }
+})
+
 test('depth has no limit but memory', () => {
   const scanner = new JsonScanner(['type'])
   for (const depth of [60, 3000, 200_000]) {
