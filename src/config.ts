@@ -148,7 +148,7 @@ export const elasticsearchConnectionOptions = {
       list({
         default: 'http://127.0.0.1:9200',
         placeholder: '<url,…>',
-        explanation: 'Elasticsearch nodes. --no-elasticsearch: keep nothing there.',
+        explanation: 'Elasticsearch nodes. --no-elasticsearch: without it.',
       }),
     ),
   ),

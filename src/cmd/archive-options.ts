@@ -122,10 +122,11 @@ export type StatusOptions = Values<typeof statusOptions>
 export const pruneOptions = {
   archiveDir: filesOptions.archiveDir,
   olderThan: duration({ explanation: 'Days that are wholly older than this go.' }),
-  files: flag({ default: true, explanation: 'Keep the files.' }),
+  files: flag({ default: true, explanation: 'Remove no files.' }),
   ...elasticsearchConnectionOptions,
   ...mysqlConnectionOptions,
   dryRun: flag({ default: false, explanation: 'Say what would go, remove nothing.' }),
+  yes: flag({ default: false, explanation: 'Do not ask. Only on a terminal is it asked at all.' }),
   ...logOptions,
 }
 

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { createInterface } from 'node:readline/promises'
 import { checkElasticsearchOptions, checkMysqlOptions } from '../config.ts'
 import type { Elasticsearch } from '../elasticsearch/client.ts'
 import { deleteIndex, type OldIndex, oldIndices } from '../elasticsearch/prune.ts'
@@ -44,8 +45,12 @@ export async function prune(options: PruneOptions): Promise<void> {
     }
     const indices = client === undefined ? [] : await oldIndices(client, options.indexPrefix, before)
     const oldRows = database === undefined ? 0 : await countOldRows(database, options.mysqlTable, before)
-    show(before, plans, indices, { table: options.mysqlTable, rows: oldRows })
+    const isAnything = show(before, plans, indices, { table: options.mysqlTable, rows: oldRows })
     if (options.dryRun) return
+    if (isAnything && !options.yes && process.stdin.isTTY && !(await isConfirmed(signal))) {
+      process.stdout.write('nothing was removed\n')
+      return
+    }
     for (const plan of plans) {
       signal.throwIfAborted()
       await pruneFiles(root, plan)
@@ -54,19 +59,29 @@ export async function prune(options: PruneOptions): Promise<void> {
     if (database !== undefined && oldRows > 0) {
       await pruneRows(database, options.mysqlTable, root, partitions, before, signal)
     }
-    process.stdout.write('done\n')
+    if (isAnything) process.stdout.write('done\n')
   } finally {
     await client?.close()
     await database?.close()
   }
 }
 
+async function isConfirmed(signal: AbortSignal): Promise<boolean> {
+  const terminal = createInterface({ input: process.stdin, output: process.stdout })
+  try {
+    return /^y(es)?$/i.test((await terminal.question('remove all of it? [y/N] ', { signal })).trim())
+  } finally {
+    terminal.close()
+  }
+}
+
+/** Returns false where there is nothing to show. */
 function show(
   before: number,
   plans: readonly PrunePlan[],
   indices: readonly OldIndex[],
   { table: name, rows: oldRows }: { table: string; rows: number },
-): void {
+): boolean {
   const rows = [
     ...plans
       .filter(({ files }) => files > 0)
@@ -77,10 +92,11 @@ function show(
   const day = new Date(before).toISOString().slice(0, 10)
   if (rows.length === 0) {
     process.stdout.write(`nothing is older than ${day}\n`)
-    return
+    return false
   }
   const columns = [{ head: 'what' }, { head: '' }, { head: 'records', right: true }, { head: 'bytes', right: true }]
   process.stdout.write(`of days before ${day}:\n${table(columns, rows)}\n`)
+  return true
 }
 
 /** Noted for every partition first, so that whoever finds records gone knows why. */
