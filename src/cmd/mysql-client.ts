@@ -5,7 +5,7 @@ import type { Observer } from '../observer.ts'
 import type { Values } from '../options.ts'
 import { secretOf } from './secret.ts'
 
-/** An error that nobody has met is waited out for so long. */
+/** An error that nobody has met is waited out for so long before a row may be to blame. */
 const unknownMs = 600_000
 
 /**

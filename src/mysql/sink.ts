@@ -10,7 +10,7 @@ import { isTooLarge, judge } from './answer.ts'
 import { type Mysql, MysqlFailure } from './client.ts'
 import { errorTypes, insertSql, type Kept, quoteText, type Reduction, timestampOf } from './row.ts'
 import { installTables } from './schema.ts'
-import { partsOf, type Row, StatementQueue } from './statement.ts'
+import { partsOf, type Row, rowOf, StatementQueue } from './statement.ts'
 import { rejectedTable } from './table-name.ts'
 
 export interface MysqlSinkOptions {
@@ -21,7 +21,7 @@ export interface MysqlSinkOptions {
   readonly concurrency: number
   /** How long a row may wait for others to fill a statement, in ms. */
   readonly lingerMs: number
-  /** How long an error that nobody has met is waited out before it is taken for the row's own, in ms. */
+  /** How long an error that nobody has met is waited out before it may be the row's own, in ms. */
   readonly unknownMs: number
   /** Bytes of records in memory at which partitions are paused. */
   readonly memoryLimit: number
@@ -265,6 +265,7 @@ export class MysqlSink implements Sink {
         this.#reduce(rows[0]!, error)
         return
       }
+      if (rows.length === 1 && verdict === 'suspect') return this.#storeSuspect(rows[0]!, error)
       if (verdict === 'exists') {
         const rest = await this.#withoutPresent(rows, rows)
         if (rest.length < rows.length) return this.#store(rest)
@@ -277,7 +278,25 @@ export class MysqlSink implements Sink {
     await this.#store(rows.slice(half))
   }
 
-  #judge({ errno }: MysqlFailure): 'again' | 'exists' | 'row' {
+  /**
+   * An error that nobody has met came for long. It is the row's own only where the server takes the same row as text: one that takes neither
+   * takes nothing now, and its rows keep all they have.
+   * @throws MysqlFailure
+   */
+  async #storeSuspect(row: Row, failure: MysqlFailure): Promise<void> {
+    const { pending, i, isCollision } = row
+    if (row.reduction?.kept !== undefined || isMalformed(row)) throw failure
+    const reduction: Reduction = {
+      kept: 'text',
+      errorType: isCollision ? errorTypes.taken : errorTypes.text,
+      reason: describe(failure),
+    }
+    await this.#store([rowOf({ pending, start: i, end: i + 1, reduction, isCollision }, i)])
+    row.settled = true
+    this.#rejected(row, reduction.errorType, reduction.reason)
+  }
+
+  #judge({ errno }: MysqlFailure): 'again' | 'exists' | 'row' | 'suspect' {
     const verdict = judge(errno)
     if (verdict === 'refused') return 'again'
     if (verdict !== 'unknown') return verdict
@@ -286,7 +305,7 @@ export class MysqlSink implements Sink {
     // Not met for a while, it is another trouble.
     const since = known === undefined || now - known.last > forgetUnknownMs ? now : known.since
     this.#unknown.set(errno!, { since, last: now })
-    return now - since < this.#options.unknownMs ? 'again' : 'row'
+    return now - since < this.#options.unknownMs ? 'again' : 'suspect'
   }
 
   async #insert(table: string, rows: readonly Row[]): Promise<void> {

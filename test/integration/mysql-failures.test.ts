@@ -211,6 +211,65 @@ test('a row that the server refuses is found among many, and the others are as t
   assert.equal(sink.counts.rejected, 1)
 })
 
+/** Answers a number that nobody has met to each row for which the condition is true. */
+async function refuse(root: Mysql, table: string, condition: string): Promise<() => Promise<unknown>> {
+  await root.query(
+    `CREATE TRIGGER ${table}_refuse BEFORE INSERT ON ${table} FOR EACH ROW BEGIN IF ${condition} THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 7777, MESSAGE_TEXT = 'a new trouble'; END IF; END`,
+  )
+  return () => root.query(`DROP TRIGGER ${table}_refuse`)
+}
+
+test('an unheard-of error to every row is waited out, however long: no row is to blame', async (t) => {
+  const { write, table, sink, said } = await openMysqlSink(t, { lingerMs: 0, unknownMs: 200 })
+  const root = rootClient(t)
+  const mend = await refuse(root, table, 'TRUE')
+  const batch = batchOf('t', values(0, 20))
+  const written = write(batch)
+  const tries = sink.counts.retries
+  await until('tries after the time is over', () => sink.counts.retries >= tries + 4)
+  assert.match(sink.waiting ?? '', /7777/)
+  assert.deepEqual(
+    said('info').filter((message) => message.includes('takes rows again')),
+    [],
+  )
+  await mend()
+  await written
+  assert.deepEqual(await readLines(root, table), linesOf(batch))
+  assert.equal(sink.counts.rejected, 0)
+  const refused = await root.query<readonly unknown[]>(`SELECT 1 FROM ${table} WHERE error_type IS NOT NULL`)
+  assert.equal(refused.length, 0)
+})
+
+test('an unheard-of error to one row: it is kept as text after a while, the others are as they are', async (t) => {
+  const { write, table, sink, said } = await openMysqlSink(t, { lingerMs: 0, unknownMs: 200 })
+  const root = rootClient(t)
+  await refuse(root, table, 'NEW.`offset` = 7 AND NEW.error_type IS NULL')
+  const batch = batchOf('t', values(0, 20))
+  await write(batch)
+  assert.deepEqual(await readLines(root, table), linesOf(batch))
+  const refused = await root.query<readonly { readonly o: string; readonly error_type: string }[]>(
+    `SELECT \`offset\` AS o, error_type FROM ${table} WHERE error_type IS NOT NULL`,
+  )
+  assert.deepEqual(
+    refused.map(({ o, error_type }) => [Number(o), error_type]),
+    [[7, 'refused_as_json']],
+  )
+  assert.equal(sink.counts.rejected, 1)
+  assert.ok(said('warn').some((message) => message.includes('7777')))
+})
+
+test('an unheard-of error to a row that is text already is not reason enough to omit its value', async (t) => {
+  const { write, table, sink } = await openMysqlSink(t, { lingerMs: 0, unknownMs: 200 })
+  const root = rootClient(t)
+  const mend = await refuse(root, table, 'NEW.`offset` = 7')
+  const batch = batchOf('t', values(0, 20))
+  const written = write(batch)
+  await until('tries after the time is over', () => sink.counts.retries >= 4)
+  await mend()
+  await written
+  assert.deepEqual(await readLines(root, table), linesOf(batch))
+})
+
 test('a server that is frozen, killed and started again has every record once', async (t) => {
   const stack = await ownMariadb(t)
   const connection = { ...connectionOf(stack.mysqlUrl), timeoutMs: 1500 }
