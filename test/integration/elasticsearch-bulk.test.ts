@@ -163,23 +163,98 @@ test('a document that breaks its whole request is found and rejected alone', asy
   assert.equal(server.documents.size, 100)
 })
 
+/** Whole requests that are refused whatever is in them: a setting of the server, or what a proxy makes of them. */
+const refusedWhatever: Readonly<Record<string, Trouble>> = {
+  'a server that takes no index names in a bulk request': (_, response) =>
+    json(response, 400, errorBody(400, 'illegal_argument_exception', 'explicit index in bulk is not allowed')),
+  'a proxy that takes nothing at all': (_, response) => send(response, 413, 'text/plain', ''),
+}
+
+for (const [name, trouble] of Object.entries(refusedWhatever)) {
+  test(`${name} is waited for: no document is to blame`, async (t) => {
+    const server = await standIn(t)
+    server.intercept = (request, response) => request.path === '/_bulk' && trouble(request, response)
+    const { write, sink, said } = await openSink(t, { nodes: [server.url], bulkBytes: 20_000 })
+    const values = Array.from({ length: 500 }, (_, i) => `{"type":"a","n":${i},"text":"${'y'.repeat(200)}"}`)
+    const written = write(batchOf('topic', values))
+    await until('the sink says why it waits', () => sink.waiting !== undefined)
+    assert.ok(said('error').some((message) => message.includes('does not take documents')))
+    const requests = server.bulks().length
+    assert.ok(requests < 100, `${requests} requests before it noticed`)
+    await until('tries that are refused as well', () => server.bulks().length > requests + 20)
+    server.intercept = undefined
+    await written
+    assert.equal(sink.counts.rejected, 0)
+    assert.deepEqual(
+      [...server.documents.keys()].filter((key) => key.includes('_rejected')),
+      [],
+    )
+    assert.equal(server.documents.size, 500)
+    assert.equal(sink.waiting, undefined)
+    // Bodies become as large as they were: nothing was learnt of them.
+    server.requests.length = 0
+    for (let i = 1; i < 10; i++) await write(batchOf('topic', values, { from: i * 500 }))
+    assert.ok(server.bulks().some(({ bytes }) => bytes > 15_000))
+  })
+}
+
+test('a document that breaks its request is a reject where it is the only one, too', async (t) => {
+  const server = await standIn(t)
+  server.intercept = ({ path, body }, response) =>
+    path === '/_bulk' && body.includes('"poison":1')
+      ? json(response, 400, errorBody(400, 'illegal_argument_exception', 'Malformed content'))
+      : false
+  const { write, sink, said } = await openSink(t, { nodes: [server.url] })
+  await write(batchOf('topic', ['{"type":"a","poison":1}']))
+  const reject = server.documents.get(`archive-_rejected-${someDay}/topic+0+0`)!
+  assert.equal((JSON.parse(reject) as { value_text: string }).value_text, '{"type":"a","poison":1}')
+  assert.equal(sink.counts.rejected, 1)
+  assert.equal(said('warn').length, 1)
+  assert.deepEqual(said('error'), [])
+})
+
+test('an error that nobody has met, to everything: rejects wait for their index and keep their text', async (t) => {
+  const server = await standIn(t)
+  const unheardOf = { status: 400, error: { type: 'x_new_exception', reason: 'never seen' } }
+  server.intercept = ({ path, body }, response) =>
+    path === '/_bulk' &&
+    json(response, 200, { errors: true, items: operationsOf(body).map(() => ({ create: unheardOf })) })
+  const { write, sink } = await openSink(t, { nodes: [server.url], rejectHoldMs: 200 })
+  const written = write(batchOf('topic', ['{"type":"a","n":1}', '{"type":"a","n":2}']))
+  await until('the rejected index is held', () => sink.waiting?.includes('_rejected-') === true)
+  const requests = server.bulks().length
+  await delay(1500)
+  assert.ok(server.bulks().length - requests <= 4, 'it must not spin')
+  server.intercept = undefined
+  await written
+  for (const n of [1, 2]) {
+    const reject = server.documents.get(`archive-_rejected-${someDay}/topic+0+${n - 1}`)!
+    assert.equal((JSON.parse(reject) as { value_text: string }).value_text, `{"type":"a","n":${n}}`)
+  }
+})
+
 test('fewer requests and smaller ones come back to a server that says 429, and nothing comes while it waits', async (t) => {
   const server = await standIn(t)
   const times: number[] = []
   let busy = false
-  server.intercept = ({ path }, response) => {
+  server.intercept = async ({ path }, response) => {
     if (path !== '/_bulk') return false
     times.push(performance.now())
+    // As long as this, so that requests meet each other.
+    await delay(20)
     return busy && json(response, 429, errorBody(429, 'es_rejected_execution_exception', 'too much'))
   }
-  const { write } = await openSink(t, { nodes: [server.url], bulkBytes: 100_000, bulkConcurrency: 8 })
+  const { write, sink } = await openSink(t, { nodes: [server.url], bulkBytes: 100_000, bulkConcurrency: 8 })
   const values = Array.from({ length: 4000 }, () => `{"type":"a","text":"${'y'.repeat(200)}"}`)
   await write(batchOf('topic', values))
   busy = true
   server.requests.length = 0
-  server.mostAtOnce = 0
   const written = write(batchOf('topic', values, { from: 4000 }))
+  await until('the first ones came back', () => sink.counts.retries > 0)
+  const mostBefore = server.mostAtOnce
+  server.mostAtOnce = 0
   await until('tries after those that were in flight', () => server.bulks().length >= 6)
+  assert.ok(server.mostAtOnce < mostBefore, `${server.mostAtOnce} at once after ${mostBefore}`)
   const [last, before] = [server.bulks().at(-1)!, server.bulks()[0]!]
   assert.ok(last.bytes < before.bytes, `${last.bytes} after ${before.bytes}`)
   const [later, latest] = times.slice(-2) as [number, number]

@@ -172,7 +172,13 @@ test('a probe is sent to a held index; a replacement goes where it says, with wh
   const pending = pendingOf(encode(0, [{ type: 'a', hour: 22, size: 10 }]))
   queue.push({ pending, start: 0, end: 1, probe: true })
   assert.equal(checkRequest(queue.take(() => true, assert.fail)!, 10_000).length, 1)
-  const replacement = { index: 'archive-_rejected-1970.01.01', source: Buffer.from('{"kept":true}\n') }
+  const replacement = {
+    index: 'archive-_rejected-1970.01.01',
+    source: Buffer.from('{"kept":true}\n'),
+    rejection: { type: 'x', reason: 'y' },
+    kind: 'x',
+    valueOmitted: false,
+  }
   queue.push({ pending, start: 0, end: 1, replacement })
   assert.equal(queue.bytes, replacement.source.length)
   const request = queue.take(undefined, assert.fail)!
