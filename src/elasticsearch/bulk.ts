@@ -208,7 +208,9 @@ class ActionLines {
     if (known === undefined || !sameDay(known, hour)) {
       const index = indexOf(this.#names, this.#part, i)
       this.#indexOfType[typeIndex] = index
-      this.#headOfType[typeIndex] = Buffer.from(`{"create":{"_index":"${index}${this.#idStart}`)
+      // A pipeline is for records: one that drops them, or fails, must not do so with what is kept of them.
+      const pipeline = this.#part.replacement === undefined ? '' : '"pipeline":"_none",'
+      this.#headOfType[typeIndex] = Buffer.from(`{"create":{${pipeline}"_index":"${index}${this.#idStart}`)
     }
     this.#hourOfType[typeIndex] = hour
     return typeIndex

@@ -2,7 +2,7 @@ import { ArchiverError, messageOf } from '../errors.ts'
 import { hourOf } from '../line.ts'
 import { malformedType, untypedType } from '../record.ts'
 import { Backoff, sleep } from '../retry.ts'
-import { type BulkItem, judgeItem, judgeRequest, kindOf, reasonOf } from './answer.ts'
+import { type BulkItem, judgeItem, judgeRequest, kindOf, rejectionOf } from './answer.ts'
 import { documentId } from './bulk.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
 import { IndexNames } from './index-name.ts'
@@ -167,7 +167,7 @@ export class RejectRetry {
           conflicts.push(candidate)
           break
         default:
-          stays(candidate, wordsOf(item))
+          stays(candidate, rejectionOf(item, longestReason).reason)
       }
     })
     if (stored.length > 0) await this.#removeRejects(stored, 'stored')
@@ -183,7 +183,11 @@ export class RejectRetry {
       const item = items?.[i]
       // Another run may have removed it.
       if (item === undefined || item.status < 300 || item.status === 404) candidate.tally[outcome]++
-      else stays(candidate, `it is in its index, but the reject could not be removed: ${wordsOf(item)}`)
+      else
+        stays(
+          candidate,
+          `it is in its index, but the reject could not be removed: ${rejectionOf(item, longestReason).reason}`,
+        )
     })
   }
 
@@ -250,10 +254,6 @@ export class RejectRetry {
 function stays({ tally }: Candidate, why: string): void {
   tally.stay++
   tally.why = why
-}
-
-function wordsOf({ status, error }: BulkItem): string {
-  return error === undefined ? `status ${status}` : reasonOf(error, longestReason)
 }
 
 function queryFor({ types, reason }: RejectSelection): unknown {

@@ -14,6 +14,7 @@ import {
   judgeRequest,
   kindOf,
   reasonOf,
+  rejectionOf,
   type Scope,
 } from './answer.ts'
 import { Breaker } from './breaker.ts'
@@ -421,9 +422,8 @@ export class ElasticsearchSink implements Sink {
     this.#backOff(now)
     if (now - this.#putOffSaidAt < sayAgainMs) return
     this.#putOffSaidAt = now
-    const words = error === undefined ? 'no reason given' : `${error.type}: ${reasonOf(error, longestReason)}`
     this.#log.warn(
-      `Elasticsearch put off ${documents} documents of a request (${words}); they are sent again until it takes them`,
+      `Elasticsearch put off ${documents} documents of a request (${wordsOf(error)}); they are sent again until it takes them`,
     )
   }
 
@@ -467,7 +467,7 @@ export class ElasticsearchSink implements Sink {
         if (reason !== undefined) this.#held.hold(index, one, reason)
         else if (scope === 'exists') conflicts.push(one)
         else if (scope === 'document' || scope === 'index')
-          this.#reject(one, i, rejectionOf(item), kindOfRejection(item))
+          this.#reject(one, i, rejectionOf(item, longestReason), kindOfRejection(item))
         else {
           putOff ??= item.error
           again.push(one)
@@ -727,14 +727,8 @@ function wordsOf(error: ItemError | undefined): string {
   return error === undefined ? 'no reason given' : `${error.type}: ${reasonOf(error, longestReason)}`
 }
 
-function kindOfRejection({ error }: BulkItem): string {
-  return error === undefined ? 'failure_store' : kindOf(error)
-}
-
-function rejectionOf(item: BulkItem): Rejection {
-  if (item.error === undefined)
-    return { type: 'failure_store', reason: 'the index put the document into its failure store' }
-  return { type: item.error.type, reason: reasonOf(item.error, longestReason) }
+function kindOfRejection(item: BulkItem): string {
+  return item.error === undefined ? rejectionOf(item, longestReason).type : kindOf(item.error)
 }
 
 /** The first `documents` of some parts, and the rest. */

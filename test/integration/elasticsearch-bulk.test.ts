@@ -233,6 +233,43 @@ test('an error that nobody has met, to everything: rejects wait for their index 
   }
 })
 
+test('what an ingest pipeline drops is not taken for stored: it is kept as a reject, past all pipelines', async (t) => {
+  const server = await standIn(t)
+  // The minimal distribution has no processors; a `create` of a dropped document answers 200 and "noop".
+  server.trouble(1, ({ body }, response) => {
+    const operations = operationsOf(body)
+    const dropped = ({ source }: { source: string }) => source.includes('"debug":true')
+    for (const one of operations) if (!dropped(one)) server.documents.set(`${one.index}/${one.id}`, one.source)
+    const items = operations.map((one) => ({ create: { status: dropped(one) ? 200 : 201 } }))
+    return json(response, 200, { errors: false, items })
+  })
+  const { write, sink, said } = await openSink(t, { nodes: [server.url] })
+  const values = Array.from({ length: 10 }, (_, i) => `{"type":"a","debug":${i === 3 || i === 5}}`)
+  await write(batchOf('topic', values))
+  assert.equal(server.documents.size, 10)
+  assert.equal(sink.counts.documents, 8)
+  assert.equal(sink.counts.rejected, 2)
+  const reject = JSON.parse(server.documents.get(`archive-_rejected-${someDay}/topic+0+3`)!) as Record<string, unknown>
+  assert.deepEqual(reject.error, {
+    type: 'dropped_by_pipeline',
+    reason: 'an ingest pipeline of the index dropped the document',
+  })
+  assert.equal(reject.value_text, values[3])
+  assert.equal(said('warn').length, 1, 'said once')
+  const actions = server.bulks().map(({ body }) => body.split('\n')[0]!)
+  assert.doesNotMatch(actions[0]!, /pipeline/)
+  assert.match(actions.at(-1)!, /^\{"create":\{"pipeline":"_none","_index":"archive-_rejected-/)
+})
+
+test('of an answer to a bulk request only what is needed to judge it is asked for', async (t) => {
+  const server = await standIn(t)
+  const { write } = await openSink(t, { nodes: [server.url], shardTimeoutMs: 3000 })
+  await write(batchOf('topic', ['{"type":"a"}']))
+  const [{ query }] = server.bulks() as [(typeof server.requests)[number]]
+  assert.equal(query.get('filter_path'), 'errors,items.*.error,items.*.status,items.*.failure_store')
+  assert.equal(query.get('timeout'), '3000ms')
+})
+
 test('fewer requests and smaller ones come back to a server that says 429, and nothing comes while it waits', async (t) => {
   const server = await standIn(t)
   const times: number[] = []

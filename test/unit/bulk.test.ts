@@ -56,8 +56,10 @@ function checkRequest({ body, parts, documents }: BulkRequest, mostBytes: number
   for (const part of parts) {
     assert.ok(part.start < part.end)
     for (let i = part.start; i < part.end; i++) {
-      const { create } = JSON.parse(lines[line++]!) as { create: { _index: string; _id: string } }
-      assert.deepEqual(create, { _index: indexOf(names, part, i), _id: idOf(part, i) })
+      const { create } = JSON.parse(lines[line++]!) as { create: { _index: string; _id: string; pipeline?: string } }
+      const { pipeline, ...place } = create
+      assert.deepEqual(place, { _index: indexOf(names, part, i), _id: idOf(part, i) })
+      assert.equal(pipeline, part.replacement === undefined ? undefined : '_none')
       const { batch } = part.pending
       const source = part.replacement?.source ?? batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
       assert.equal(`${lines[line++]}\n`, source.toString())
