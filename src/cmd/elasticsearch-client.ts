@@ -34,7 +34,7 @@ export function elasticsearchClient(
 /** What the options say of the sink; `memoryLimit` in bytes is the share of whoever runs it. */
 export function elasticsearchSinkOptions(
   options: Values<typeof elasticsearchOptions>,
-  memoryLimit: number,
+  { memoryLimit, hasFiles }: Pick<ElasticsearchSinkOptions, 'memoryLimit' | 'hasFiles'>,
 ): ElasticsearchSinkOptions {
   return {
     indexPrefix: options.indexPrefix,
@@ -45,6 +45,7 @@ export function elasticsearchSinkOptions(
     rejectBreaker: options.rejectBreaker,
     rejectHoldMs: options.rejectHold * 60_000,
     memoryLimit,
+    hasFiles,
     installTemplates: options.templates,
     indexProfile: options.indexProfile,
   }

@@ -1,7 +1,6 @@
 import { mysqlAddress, type mysqlConnectionOptions, type mysqlOptions } from '../config.ts'
 import { Mysql } from '../mysql/client.ts'
 import type { MysqlSinkOptions } from '../mysql/sink.ts'
-import type { Observer } from '../observer.ts'
 import type { Values } from '../options.ts'
 import { secretOf } from './secret.ts'
 
@@ -29,8 +28,7 @@ export function mysqlClient(url: string, options: Values<typeof mysqlConnectionO
 /** What the options say of the sink; `memoryLimit` in bytes is the share of whoever runs it. */
 export function mysqlSinkOptions(
   options: Values<typeof mysqlOptions>,
-  memoryLimit: number,
-  observer?: Observer,
+  { memoryLimit, hasFiles, observer }: Pick<MysqlSinkOptions, 'memoryLimit' | 'hasFiles' | 'observer'>,
 ): MysqlSinkOptions {
   return {
     table: options.mysqlTable,
@@ -39,6 +37,7 @@ export function mysqlSinkOptions(
     lingerMs: options.mysqlLinger,
     unknownMs,
     memoryLimit,
+    hasFiles,
     ...(observer === undefined ? {} : { observer }),
   }
 }

@@ -1,7 +1,7 @@
 import PQueue from 'p-queue'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { PendingBatches } from '../pending.ts'
+import { omittedMessage, PendingBatches } from '../pending.ts'
 import { lineStart, type RecordBatch, type TopicPartition } from '../record.ts'
 import { Backoff } from '../retry.ts'
 import type { Sink, SinkPosition } from '../sink.ts'
@@ -24,7 +24,7 @@ import { AdaptiveConcurrency } from './concurrency.ts'
 import { HeldIndices, type HoldReason, probeDocuments } from './held-indices.ts'
 import { IndexNames } from './index-name.ts'
 import type { IndexProfile } from './index-profile.ts'
-import { type Rejection, rejectedDocument } from './rejected.ts'
+import { fitsReject, type Rejection, rejectedDocument } from './rejected.ts'
 import { installTemplates } from './templates.ts'
 
 export interface ElasticsearchSinkOptions {
@@ -43,6 +43,8 @@ export interface ElasticsearchSinkOptions {
   readonly rejectHoldMs: number
   /** Bytes of records in memory at which partitions are paused. */
   readonly memoryLimit: number
+  /** Files are kept of the same records: a value that is omitted here is in them. */
+  readonly hasFiles: boolean
   readonly installTemplates: boolean
   /** Of the templates; undefined: as it is on the cluster. */
   readonly indexProfile?: IndexProfile | undefined
@@ -663,24 +665,28 @@ export class ElasticsearchSink implements Sink {
   ): Part {
     const { batch } = pending
     const index = this.#names.rejected(batch.hours[i]!)
-    const source = rejectedDocument(batch, i, rejection, !how.valueOmitted)
-    return { pending, start: i, end: i + 1, replacement: { index, source, rejection, kind: rejection.type, ...how } }
+    const valueOmitted = how.valueOmitted || !fitsReject(batch, i)
+    const source = rejectedDocument(batch, i, rejection, !valueOmitted)
+    const replacement = { index, source, rejection, kind: rejection.type, ...how, valueOmitted }
+    return { pending, start: i, end: i + 1, replacement }
   }
 
-  #rejected({ pending: { batch }, start: i }: Part, { index, rejection, kind }: Replacement): void {
+  #rejected({ pending: { batch }, start: i }: Part, { index, rejection, kind, valueOmitted }: Replacement): void {
     this.counts.rejected++
     const type = batch.types[batch.typeIndexes[i]!]!.name
+    const reason = rejection.reason.slice(0, 300)
+    const position = { topic: batch.topic, partition: batch.partition, offset: batch.offsets[i]! }
     this.#sayReject(`${type}: ${kind}`, () => ({
-      message: `Elasticsearch refused a document of type ${type}: ${rejection.reason.slice(0, 300)}; such documents are kept in ${index}`,
+      message: `Elasticsearch refused a document of type ${type}: ${reason}; such documents are kept in ${index}`,
       details: {
-        topic: batch.topic,
-        partition: batch.partition,
-        offset: batch.offsets[i]!,
+        ...position,
         type,
         error: rejection.type,
         sample: batch.lines.toString('utf8', lineStart(batch, i), Math.min(batch.ends[i]!, lineStart(batch, i) + 300)),
       },
     }))
+    if (valueOmitted && !this.#options.hasFiles)
+      this.#log.error({ ...position, type }, omittedMessage('Elasticsearch', position, reason))
   }
 
   /** Says a kind of reject at once the first time; after that it is counted, and the counts are said once a minute. */

@@ -2,7 +2,7 @@ import PQueue from 'p-queue'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Observer } from '../observer.ts'
-import { PendingBatches } from '../pending.ts'
+import { omittedMessage, PendingBatches } from '../pending.ts'
 import { malformedType, partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
 import { Backoff } from '../retry.ts'
 import type { Sink, SinkPosition } from '../sink.ts'
@@ -23,6 +23,8 @@ export interface MysqlSinkOptions {
   readonly lingerMs: number
   /** How long an error that nobody has met is waited out before it may be the row's own, in ms. */
   readonly unknownMs: number
+  /** Files are kept of the same records: a value that is omitted here is in them. */
+  readonly hasFiles: boolean
   /** Bytes of records in memory at which partitions are paused. */
   readonly memoryLimit: number
   readonly observer?: Observer
@@ -412,6 +414,7 @@ export class MysqlSink implements Sink {
     row.settled = true
     this.counts.rows++
     if (pending.closed) return
+    if (!this.#options.hasFiles && isOmitted(row)) this.#sayOmitted(row)
     pending.remaining--
     if (pending.remaining === 0) pending.stored()
   }
@@ -483,6 +486,11 @@ export class MysqlSink implements Sink {
     )
   }
 
+  #sayOmitted({ pending: { batch }, i, reduction }: Row): void {
+    const position = { topic: batch.topic, partition: batch.partition, offset: batch.offsets[i]! }
+    this.#log.error(position, omittedMessage('MySQL', position, reduction?.reason.slice(0, 300) ?? ''))
+  }
+
   #sayRejects(): void {
     for (const [kind, count] of this.#unsaidRejects) {
       this.#log.warn({ count }, `MySQL did not take ${count} more records as they are: ${kind}`)
@@ -493,6 +501,10 @@ export class MysqlSink implements Sink {
 
 function describe({ message, errno }: MysqlFailure): string {
   return errno === undefined ? message : `${message} (error ${errno})`
+}
+
+function isOmitted({ reduction }: Row): boolean {
+  return reduction?.kept === 'envelope' || reduction?.kept === 'position'
 }
 
 /** Of such a record there is no text to fall back to. */

@@ -63,6 +63,7 @@ export async function openSink(
       rejectBreaker: 500,
       rejectHoldMs: 600_000,
       memoryLimit: 64 * 2 ** 20,
+      hasFiles: true,
       installTemplates: false,
       ...rest,
     },

@@ -145,6 +145,22 @@ test('413: halves down to one document, remembers the limit, keeps what is too l
   assert.ok(said('warn').some((message) => message.includes('takes no request of')))
 })
 
+test('a value that is omitted where there are no files is an error that names the record', async (t) => {
+  for (const hasFiles of [false, true]) {
+    const server = await standIn(t)
+    server.intercept = ({ path, bytes }, response) =>
+      path === '/_bulk' && bytes > 20_000 && send(response, 413, 'text/plain', '')
+    const { write, said, log } = await openSink(t, { nodes: [server.url], hasFiles })
+    await write(batchOf('topic', ['{"type":"a"}', `{"type":"a","text":"${'x'.repeat(30_000)}"}`], { from: 7 }))
+    const errors = log.filter(({ level }) => level === 'error')
+    assert.deepEqual(
+      errors.map(({ topic, partition, offset }) => [topic, partition, offset]),
+      hasFiles ? [] : [['topic', 0, 8]],
+    )
+    if (!hasFiles) assert.match(said('error')[0]!, /^the value of offset 8 of topic\/0 is kept nowhere: Elasticsearch/)
+  }
+})
+
 test('a document that breaks its whole request is found and rejected alone', async (t) => {
   const server = await standIn(t)
   server.intercept = ({ path, body }, response) =>

@@ -124,7 +124,7 @@ test('statements stay below what the server takes, and a record above it is kept
   const batch = batchOf('t', all)
   await root.query('SET GLOBAL max_allowed_packet = 102400')
   try {
-    const { write, table, said } = await openMysqlSink(t)
+    const { write, table, said } = await openMysqlSink(t, { hasFiles: false })
     await write(batch)
     const lines = linesOf(batch)
     assert.deepEqual(
@@ -145,6 +145,8 @@ test('statements stay below what the server takes, and a record above it is kept
       },
     )
     assert.ok(said('warn').some((message) => message.includes('value_omitted')))
+    assert.equal(said('error').length, 1)
+    assert.match(said('error')[0]!, /^the value of offset 30 of t\/0 is kept nowhere: MySQL/)
   } finally {
     await root.query(`SET GLOBAL max_allowed_packet = ${before!.n}`)
   }
