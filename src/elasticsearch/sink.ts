@@ -1,5 +1,6 @@
 import PQueue from 'p-queue'
 import { messageOf } from '../errors.ts'
+import { valueOfLine } from '../line.ts'
 import type { Logger } from '../log.ts'
 import { omittedMessage, PendingBatches } from '../pending.ts'
 import { lineStart, type RecordBatch, type TopicPartition } from '../record.ts'
@@ -84,6 +85,8 @@ const leastBodyBytes = 64 * 1024
 /** Reasons quote values: of each so many characters are kept. */
 const longestReason = 500
 const probeShardTimeoutMs = 1000
+const space = 0x20
+const openBrace = 0x7b
 /** For what no document can be blamed. */
 const forEver = { mostMs: Number.POSITIVE_INFINITY, forRefusals: false }
 /** What goes on is said again after this time. */
@@ -532,6 +535,7 @@ export class ElasticsearchSink implements Sink {
       for (let i = part.start; i < part.end; i++, position++) {
         const scope = judged[position]!
         if (part.replacement !== undefined || (scope !== 'stored' && scope !== 'document')) continue
+        if (scope === 'document' && isWithoutFields(part.pending.batch, i)) continue
         const index = indexOf(this.#names, part, i)
         let tally = seen.get(index)
         if (tally === undefined) {
@@ -723,6 +727,12 @@ function count(probes: Map<string, { documents: number; refused: number }>, inde
 /** The index without its day: what was not mended for one day is not waited for on the next. */
 function givenWayKey(index: string, kind: string): string {
   return `${index.slice(0, index.lastIndexOf('-'))} ${kind}`
+}
+
+/** A number, a text, a list: where `value` is mapped as an object, it is refused for what it is, and says nothing of the template. */
+function isWithoutFields(batch: RecordBatch, i: number): boolean {
+  const value = valueOfLine(batch.lines.subarray(lineStart(batch, i), batch.ends[i]!))
+  return value !== undefined && value.find((byte) => byte > space) !== openBrace
 }
 
 function withoutProbe({ probe: _, ...part }: Part): Part {
