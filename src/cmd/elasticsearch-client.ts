@@ -6,6 +6,8 @@ import type { Observer } from '../observer.ts'
 import type { Values } from '../options.ts'
 import { secretOf } from './secret.ts'
 
+const templateCheckMs = 300_000
+
 /**
  * The client that the options describe; `nodes` are those of `--elasticsearch`.
  * @throws ArchiverError `USAGE` where a file with a secret cannot be read.
@@ -47,6 +49,7 @@ export function elasticsearchSinkOptions(
     memoryLimit,
     hasFiles,
     installTemplates: options.templates,
+    templateCheckMs,
     indexProfile: options.indexProfile,
   }
 }

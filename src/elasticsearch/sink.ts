@@ -26,7 +26,7 @@ import { HeldIndices, type HoldReason, probeDocuments } from './held-indices.ts'
 import { IndexNames } from './index-name.ts'
 import type { IndexProfile } from './index-profile.ts'
 import { fitsReject, type Rejection, rejectedDocument } from './rejected.ts'
-import { installTemplates } from './templates.ts'
+import { TemplateWatch } from './template-watch.ts'
 
 export interface ElasticsearchSinkOptions {
   readonly indexPrefix: string
@@ -47,6 +47,8 @@ export interface ElasticsearchSinkOptions {
   /** Files are kept of the same records: a value that is omitted here is in them. */
   readonly hasFiles: boolean
   readonly installTemplates: boolean
+  /** How often it is looked whether the templates are still there, and still win, in ms. */
+  readonly templateCheckMs: number
   /** Of the templates; undefined: as it is on the cluster. */
   readonly indexProfile?: IndexProfile | undefined
 }
@@ -167,8 +169,10 @@ export class ElasticsearchSink implements Sink {
   async start(relieved: () => void): Promise<void> {
     this.#pending.relieved = relieved
     await this.#client.detect()
-    const { installTemplates: installs, indexPrefix, indexProfile: profile } = this.#options
-    if (installs) await installTemplates(this.#client, indexPrefix, this.#log, { profile })
+    const { installTemplates, templateCheckMs: everyMs, indexPrefix, indexProfile: profile } = this.#options
+    if (!installTemplates) return
+    const [client, log, stopping] = [this.#client, this.#log, this.#stopping.signal]
+    await new TemplateWatch({ client, indexPrefix, profile, everyMs, stopping, log }).start()
   }
 
   async open(tp: TopicPartition): Promise<SinkPosition> {

@@ -64,6 +64,7 @@ export async function openSink(
       memoryLimit: 64 * 2 ** 20,
       hasFiles: true,
       installTemplates: false,
+      templateCheckMs: 300_000,
       ...rest,
     },
     log,

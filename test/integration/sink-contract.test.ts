@@ -70,6 +70,7 @@ registerSinkContract('elasticsearch', async (t) => {
           memoryLimit,
           hasFiles: false,
           installTemplates: true,
+          templateCheckMs: hour,
         },
         log,
       ),
