@@ -483,6 +483,26 @@ test('an API key and headers of the user go with every request', async (t) => {
   }
 })
 
+test('what is no Elasticsearch, and one that is too old, end the start with what is wrong', async (t) => {
+  const server = await standIn(t)
+  const client = new Elasticsearch({ nodes: [server.url], compression: false, requestTimeoutMs: 1000 })
+  t.after(() => client.close())
+  server.intercept = ({ path }, response) => path === '/' && json(response, 200, { version: { number: '7.17.29' } })
+  await assert.rejects(client.detect(), {
+    code: 'UNREACHABLE',
+    message: `Elasticsearch at ${server.url} is 7.17.29; 8 and 9 are supported`,
+  })
+  server.intercept = (_, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end('{"version":{"number":"2.19.0","distribution":"other"}}')
+    return true
+  }
+  await assert.rejects(client.detect(), {
+    code: 'UNREACHABLE',
+    message: /^Elasticsearch at http:\/\/127.* what answers is not Elasticsearch \(no header X-Elastic-Product\)/,
+  })
+})
+
 test('a cloud id names the place instead of nodes', async (t) => {
   const cloudId = `name:${Buffer.from('localhost:1$elasticsearch-of-a-test$').toString('base64')}`
   const client = new Elasticsearch({ nodes: [], cloudId, apiKey: 'a2V5', compression: false, requestTimeoutMs: 1000 })

@@ -9,7 +9,7 @@ import {
 } from '../../src/elasticsearch/templates.ts'
 import { createLogger } from '../../src/log.ts'
 import { runArchiver } from '../helpers/archiver.ts'
-import { openSink } from '../helpers/elasticsearch-sink.ts'
+import { batchOf, openSink } from '../helpers/elasticsearch-sink.ts'
 import { elasticsearch, elasticsearchUrl, indexPrefix, uniqueName, until } from '../helpers/servers.ts'
 import { json, standIn } from '../helpers/stand-in-elasticsearch.ts'
 
@@ -131,6 +131,42 @@ test('a worker says what wins over our templates, and puts back one that is dele
   assert.equal(await installedProfile(es, prefix), 'lean')
   assert.equal(warnings('orders'), 1, 'said once')
   assert.equal(said('warn').length, 2, said('warn').join())
+})
+
+test('two workers that start at the same moment, and write to indices that neither has met', async (t) => {
+  const prefix = indexPrefix(t)
+  const topic = uniqueName('topic')
+  const open = () =>
+    openSink(t, { nodes: [elasticsearchUrl], indexPrefix: prefix, installTemplates: true, bulkLingerMs: 0 })
+  const workers = await Promise.all([open(), open()])
+  assert.deepEqual(await compareTemplates(await client(t), prefix), [])
+  const values = Array.from({ length: 60 }, (_, i) => `{"type":"type-${i % 6}","n":${i}}`)
+  // Each its own partition, and one as if it had been taken from the other.
+  await Promise.all(
+    workers.flatMap(({ write }, partition) => [
+      write(batchOf(topic, values, { partition })),
+      write(batchOf(topic, values, { partition: 2 })),
+    ]),
+  )
+  await elasticsearch('POST', `/${prefix}*/_refresh`)
+  assert.equal((await elasticsearch<{ count: number }>('GET', `/${prefix}*/_count`)).count, 180)
+  for (const { sink, said } of workers) {
+    assert.equal(sink.counts.rejected, 0)
+    assert.deepEqual([...said('warn'), ...said('error')], [])
+    await sink.stop()
+  }
+  const mappings = await elasticsearch<Record<string, { mappings: { properties: { value: { dynamic: string } } } }>>(
+    'GET',
+    `/${prefix}*/_mapping`,
+  )
+  for (const [
+    index,
+    {
+      mappings: { properties },
+    },
+  ] of Object.entries(mappings)) {
+    assert.equal(properties.value.dynamic, 'true', `${index} was made before its template`)
+  }
 })
 
 test('archive@custom of the user lies over ours', async (t) => {
