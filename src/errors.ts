@@ -31,7 +31,7 @@ export const errorCodes = {
   KIBANA: 1,
   /** `setup --check` found something that is not as this version would install it. Exit code 1. */
   DIFFERS: 1,
-  /** Elasticsearch refused documents again that `retry-rejected` sent. Exit code 1. */
+  /** Rejects are left after `retry-rejected`: refused again, or not to be removed. Exit code 1. */
   REJECTED: 1,
   /** A message, a batch or an answer that breaks an assumption this program relies on. Exit code 1. */
   INTERNAL: 1,

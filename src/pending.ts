@@ -104,3 +104,12 @@ export class PendingBatches {
     if (delta < 0) this.relieved()
   }
 }
+
+/** For a record that a sink keeps without its value while there are no files that have it: such a loss is named, one by one. */
+export function omittedMessage(
+  sink: string,
+  { topic, partition, offset }: TopicPartition & { readonly offset: number },
+  reason: string,
+): string {
+  return `the value of offset ${offset} of ${topic}/${partition} is kept nowhere: ${sink} does not take it (${reason}), and without files (--no-files) only Kafka has it, until its retention is over; raise the limit and read it again`
+}

@@ -6,6 +6,8 @@ import type { Observer } from '../observer.ts'
 import type { Values } from '../options.ts'
 import { secretOf } from './secret.ts'
 
+const templateCheckMs = 300_000
+
 /**
  * The client that the options describe; `nodes` are those of `--elasticsearch`.
  * @throws ArchiverError `USAGE` where a file with a secret cannot be read.
@@ -34,7 +36,7 @@ export function elasticsearchClient(
 /** What the options say of the sink; `memoryLimit` in bytes is the share of whoever runs it. */
 export function elasticsearchSinkOptions(
   options: Values<typeof elasticsearchOptions>,
-  memoryLimit: number,
+  { memoryLimit, hasFiles }: Pick<ElasticsearchSinkOptions, 'memoryLimit' | 'hasFiles'>,
 ): ElasticsearchSinkOptions {
   return {
     indexPrefix: options.indexPrefix,
@@ -45,7 +47,9 @@ export function elasticsearchSinkOptions(
     rejectBreaker: options.rejectBreaker,
     rejectHoldMs: options.rejectHold * 60_000,
     memoryLimit,
+    hasFiles,
     installTemplates: options.templates,
+    templateCheckMs,
     indexProfile: options.indexProfile,
   }
 }

@@ -1,11 +1,10 @@
 import { mysqlAddress, type mysqlConnectionOptions, type mysqlOptions } from '../config.ts'
 import { Mysql } from '../mysql/client.ts'
 import type { MysqlSinkOptions } from '../mysql/sink.ts'
-import type { Observer } from '../observer.ts'
 import type { Values } from '../options.ts'
 import { secretOf } from './secret.ts'
 
-/** An error that nobody has met is waited out for so long. */
+/** An error that nobody has met is waited out for so long before a row may be to blame. */
 const unknownMs = 600_000
 
 /**
@@ -29,8 +28,7 @@ export function mysqlClient(url: string, options: Values<typeof mysqlConnectionO
 /** What the options say of the sink; `memoryLimit` in bytes is the share of whoever runs it. */
 export function mysqlSinkOptions(
   options: Values<typeof mysqlOptions>,
-  memoryLimit: number,
-  observer?: Observer,
+  { memoryLimit, hasFiles, observer }: Pick<MysqlSinkOptions, 'memoryLimit' | 'hasFiles' | 'observer'>,
 ): MysqlSinkOptions {
   return {
     table: options.mysqlTable,
@@ -39,6 +37,7 @@ export function mysqlSinkOptions(
     lingerMs: options.mysqlLinger,
     unknownMs,
     memoryLimit,
+    hasFiles,
     ...(observer === undefined ? {} : { observer }),
   }
 }

@@ -110,7 +110,11 @@ async function restoreToElasticsearch(job: Restore): Promise<void> {
   if (options.elasticsearch === undefined)
     throw new ArchiverError('USAGE', '--no-elasticsearch leaves nowhere to restore to')
   const client = elasticsearchClient(options.elasticsearch, options)
-  const sink = new ElasticsearchSink(client, elasticsearchSinkOptions(options, options.memoryBudget), log)
+  const sink = new ElasticsearchSink(
+    client,
+    elasticsearchSinkOptions(options, { memoryLimit: options.memoryBudget, hasFiles: true }),
+    log,
+  )
   const reader = new DocumentReader(client, options.indexPrefix)
   const room = new Room()
   try {
@@ -132,7 +136,11 @@ async function restoreToMysql(job: Restore): Promise<void> {
   checkMysqlOptions(options)
   if (options.mysql === undefined) throw new ArchiverError('USAGE', '--to mysql needs --mysql')
   const client = mysqlClient(options.mysql, options)
-  const sink = new MysqlSink(client, mysqlSinkOptions(options, options.memoryBudget), log)
+  const sink = new MysqlSink(
+    client,
+    mysqlSinkOptions(options, { memoryLimit: options.memoryBudget, hasFiles: true }),
+    log,
+  )
   const reader = new RowReader(client, options.mysqlTable)
   const room = new Room()
   try {

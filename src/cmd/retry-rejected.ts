@@ -34,7 +34,7 @@ export async function retryRejected(options: RetryRejectedOptions): Promise<void
       report(retry, options)
     }
     const stay = retry.tallies.reduce((sum, tally) => sum + tally.stay, 0)
-    if (stay > 0) throw new ArchiverError('REJECTED', `${plural(stay, 'document')} refused again; see why above`)
+    if (stay > 0) throw new ArchiverError('REJECTED', `${plural(stay, 'reject')} left; see why above`)
   } finally {
     terminal.close()
     await client.close()

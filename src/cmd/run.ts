@@ -175,7 +175,10 @@ async function createSinks(
     sinks.push(
       new ElasticsearchSink(
         elasticsearchClient(options.elasticsearch, options, observer),
-        elasticsearchSinkOptions(options, options.memoryBudget * elasticsearchShare),
+        elasticsearchSinkOptions(options, {
+          memoryLimit: options.memoryBudget * elasticsearchShare,
+          hasFiles: options.files,
+        }),
         log,
       ),
     )
@@ -186,7 +189,11 @@ async function createSinks(
     sinks.push(
       new MysqlSink(
         mysqlClient(options.mysql, options),
-        mysqlSinkOptions(options, options.memoryBudget * mysqlShare, observer),
+        mysqlSinkOptions(options, {
+          memoryLimit: options.memoryBudget * mysqlShare,
+          hasFiles: options.files,
+          observer,
+        }),
         log,
       ),
     )

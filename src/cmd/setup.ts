@@ -42,14 +42,17 @@ async function setUpTemplates(options: SetupOptions, nodes: readonly string[], l
   const client = elasticsearchClient(nodes, options)
   try {
     await client.detect()
-    if (!options.check) {
-      await installTemplates(client, options.indexPrefix, log, { mend: true, profile: options.indexProfile })
-      log.info(`templates for ${options.indexPrefix}* are in place on Elasticsearch ${client.version}`)
+    const { check, indexPrefix, indexProfile: profile } = options
+    if (!check) await installTemplates(client, indexPrefix, log, { mend: true, profile })
+    const differences = await compareTemplates(client, indexPrefix, profile)
+    for (const { name, state, message } of differences) {
+      if (check || state === 'overridden') log.warn({ template: name, state }, message)
+    }
+    if (!check) {
+      log.info(`templates for ${indexPrefix}* are in place on Elasticsearch ${client.version}`)
       return 0
     }
-    const differences = await compareTemplates(client, options.indexPrefix, options.indexProfile)
-    for (const { name, state, message } of differences) log.warn({ template: name, state }, message)
-    if (differences.length === 0) log.info(`templates for ${options.indexPrefix}* are as this version installs them`)
+    if (differences.length === 0) log.info(`templates for ${indexPrefix}* are as this version installs them`)
     return differences.length
   } finally {
     await client.close()

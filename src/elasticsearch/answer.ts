@@ -1,3 +1,5 @@
+import type { Rejection } from './rejected.ts'
+
 /**
  * What Elasticsearch's answers mean. An answer is judged in three scopes, by `error.type` and reason and not by status alone:
  * a status of 400 can be one bad document, or a closed index that will be opened again.
@@ -111,8 +113,8 @@ const documentTypesOf500 = new Set([
 /** Judges one item of a bulk answer to a `create`. */
 export function judgeItem(item: BulkItem): Scope {
   const { status, error } = item
-  if (item.failure_store === 'used') return 'document'
-  if (error === undefined) return status >= 200 && status < 300 ? 'stored' : scopeOfStatus(status)
+  if (item.failure_store === 'used' || isDropped(item)) return 'document'
+  if (error === undefined) return status === 201 ? 'stored' : scopeOfStatus(status)
   if (status === 409 || error.type === 'version_conflict_engine_exception') return 'exists'
   if (indexTypes.has(error.type)) return 'index'
   if (requestTypes.has(error.type)) return 'request'
@@ -122,6 +124,21 @@ export function judgeItem(item: BulkItem): Scope {
   if (documentTypes.has(error.type)) return 'document'
   // A type that nobody has met: never lost, and never rejected by the thousand. The index waits and a person looks.
   return 'index'
+}
+
+/** A `create` that made a document answers 201. With 200 and no error an ingest pipeline of the index has dropped it. */
+function isDropped({ status, error }: BulkItem): boolean {
+  return status === 200 && error === undefined
+}
+
+/** Why a document is not in its index, of an item that is none of `stored` and `exists`; of each reason `most` characters. */
+export function rejectionOf(item: BulkItem, most: number): Rejection {
+  if (item.error !== undefined) return { type: item.error.type, reason: reasonOf(item.error, most) }
+  if (item.failure_store !== undefined)
+    return { type: 'failure_store', reason: 'the index put the document into its failure store' }
+  if (isDropped(item))
+    return { type: 'dropped_by_pipeline', reason: 'an ingest pipeline of the index dropped the document' }
+  return { type: `status ${item.status}`, reason: `status ${item.status}` }
 }
 
 /** True where nobody has met such an error: it holds the index for a while only, then it is taken for the document's own. */

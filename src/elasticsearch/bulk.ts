@@ -2,13 +2,23 @@ import { longestNumber, putNumber } from '../decimal.ts'
 import type { PendingBatch } from '../pending.ts'
 import { lineStart, type TopicPartition } from '../record.ts'
 import { type IndexNames, sameDay } from './index-name.ts'
+import type { Rejection } from './rejected.ts'
 
 /** A document other than a record's own line: what is kept of a record that Elasticsearch refused. */
 export interface Replacement {
   readonly index: string
   readonly source: Buffer
+  /** Why the record is not there as it is. */
+  readonly rejection: Rejection
+  /** What it has in common with others that were refused so: for log lines. */
+  readonly kind: string
   /** It has nothing of the value: what is left can hardly be refused. */
-  readonly valueOmitted?: boolean
+  readonly valueOmitted: boolean
+  /**
+   * Sent in the place of this part, whose request was refused as a whole: that was the document's fault only if the request of the
+   * replacement is not.
+   */
+  readonly insteadOf?: Part
   /** Behind the record's own `_id`, where another record has that in this index. */
   readonly idSuffix?: string
 }
@@ -198,7 +208,9 @@ class ActionLines {
     if (known === undefined || !sameDay(known, hour)) {
       const index = indexOf(this.#names, this.#part, i)
       this.#indexOfType[typeIndex] = index
-      this.#headOfType[typeIndex] = Buffer.from(`{"create":{"_index":"${index}${this.#idStart}`)
+      // A pipeline is for records: one that drops them, or fails, must not do so with what is kept of them.
+      const pipeline = this.#part.replacement === undefined ? '' : '"pipeline":"_none",'
+      this.#headOfType[typeIndex] = Buffer.from(`{"create":{${pipeline}"_index":"${index}${this.#idStart}`)
     }
     this.#hourOfType[typeIndex] = hour
     return typeIndex

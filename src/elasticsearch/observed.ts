@@ -1,5 +1,5 @@
 import type { Observer } from '../observer.ts'
-import { type BulkItem, judgeItem } from './answer.ts'
+import { type BulkItem, judgeItem, rejectionOf } from './answer.ts'
 import { Elasticsearch, type ElasticsearchConnection, RequestFailure } from './client.ts'
 
 /** A client that tells how long bulk requests take, and why requests and documents come back. */
@@ -33,7 +33,7 @@ export class ObservedElasticsearch extends Elasticsearch {
       const scope = judgeItem(item)
       if (scope === 'stored' || scope === 'exists') continue
       const ofEvent = scope === 'document' ? counts.reject : counts.retry
-      const reason = item.error?.type ?? `status ${item.status}`
+      const reason = rejectionOf(item, 0).type
       ofEvent.set(reason, (ofEvent.get(reason) ?? 0) + 1)
     }
     for (const event of ['retry', 'reject'] as const) {

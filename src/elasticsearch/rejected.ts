@@ -18,11 +18,16 @@ export interface Rejection {
   readonly reason: string
 }
 
-/** Lucene refuses nothing in an analysed text, but a request has an end: beyond this the files alone keep the value. */
+/** Lucene refuses nothing in an analysed text, but a request has an end. */
 const longestText = 8 * 2 ** 20
 const longestReason = 2000
 
-/** The document for the rejected index, ended by LF. `keepValue`: false where even the text was too large. */
+/** Whether the value of a record is short enough to be kept in a reject. */
+export function fitsReject(batch: RecordBatch, i: number): boolean {
+  return batch.ends[i]! - lineStart(batch, i) <= longestText
+}
+
+/** The document for the rejected index, ended by LF. `keepValue`: false where even the text is too large. */
 export function rejectedDocument(batch: RecordBatch, i: number, rejection: Rejection, keepValue = true): Buffer {
   const line = batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
   const value = valueOfLine(line)
@@ -32,7 +37,7 @@ export function rejectedDocument(batch: RecordBatch, i: number, rejection: Rejec
 }
 
 function valueField(line: Buffer, value: Buffer | undefined, keepValue: boolean): string {
-  if (!keepValue || line.length > longestText) return ',"value_omitted":true'
+  if (!keepValue) return ',"value_omitted":true'
   if (value !== undefined) return `,"value_text":${JSON.stringify(value.toString('utf8'))}`
   const { value_base64 } = JSON.parse(line.toString('utf8')) as { value_base64: string }
   return `,"value_base64":"${value_base64}"`

@@ -2,7 +2,7 @@ import { ArchiverError, messageOf } from '../errors.ts'
 import { hourOf } from '../line.ts'
 import { malformedType, untypedType } from '../record.ts'
 import { Backoff, sleep } from '../retry.ts'
-import { type BulkItem, judgeItem, judgeRequest, kindOf, reasonOf } from './answer.ts'
+import { type BulkItem, judgeItem, judgeRequest, kindOf, rejectionOf } from './answer.ts'
 import { documentId } from './bulk.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
 import { IndexNames } from './index-name.ts'
@@ -25,7 +25,7 @@ export interface RetryTally {
   stored: number
   /** They were there already: only the reject was removed. */
   present: number
-  /** They stay rejects. */
+  /** They are rejects as before; some perhaps in their index as well (`why` says so). */
   stay: number
   /** Why, of the last one that stays. */
   why?: string
@@ -42,6 +42,9 @@ interface SearchAnswer {
   readonly hits: { readonly total?: { readonly value: number }; readonly hits: readonly Hit[] }
 }
 
+/** How a record came to be in its index. */
+type Outcome = 'stored' | 'present'
+
 /** A reject with the document that it becomes. */
 interface Candidate {
   readonly hit: Hit
@@ -54,6 +57,8 @@ interface Candidate {
 /** A reject may hold 8 MiB of text. */
 const pageSize = 50
 const mostTries = 8
+/** Reasons quote values: of each so many characters are shown. */
+const longestReason = 300
 const requestTimeoutMs = 20_000
 
 /** Sends rejects again, once what refused them is mended, and removes those that went through. */
@@ -128,14 +133,13 @@ export class RejectRetry {
     tally.rejects++
     if (dryRun) return []
     const line = lineOfRejected(source)
-    if (line === undefined) {
-      tally.stay++
-      tally.why = 'the reject does not hold the whole value; "archiver restore" has it in the files'
-      return []
-    }
     const { offset, timestamp } = source.kafka
     const index = this.#names.of(type, hourOf(timestamp))
-    return [{ hit, tally, index, id: documentId(source.kafka, offset), line }]
+    const id = documentId(source.kafka, offset)
+    if (line !== undefined) return [{ hit, tally, index, id, line }]
+    tally.stay++
+    tally.why = 'the reject does not hold the whole value; "archiver restore" has it in the files'
+    return []
   }
 
   #tally(type: string, { error }: RejectedSource): RetryTally {
@@ -148,33 +152,43 @@ export class RejectRetry {
 
   /** Creates the documents, removes the rejects of those that are there. */
   async #retry(candidates: readonly Candidate[]): Promise<void> {
-    const done: Candidate[] = []
+    const stored: Candidate[] = []
     const conflicts: Candidate[] = []
     const items = await this.#bulk(
       candidates.map(({ index, id, line }) => [JSON.stringify({ create: { _index: index, _id: id } }), line] as const),
     )
     candidates.forEach((candidate, i) => {
       const item = items === undefined ? { status: 201 } : items[i]!
-      const { tally } = candidate
       switch (judgeItem(item)) {
         case 'stored':
-          tally.stored++
-          done.push(candidate)
+          stored.push(candidate)
           break
         case 'exists':
           conflicts.push(candidate)
           break
         default:
-          tally.stay++
-          tally.why = item.error === undefined ? `status ${item.status}` : reasonOf(item.error, 300)
+          stays(candidate, rejectionOf(item, longestReason).reason)
       }
     })
-    if (conflicts.length > 0) done.push(...(await this.#presentOf(conflicts)))
-    if (done.length > 0) {
-      await this.#bulk(
-        done.map(({ hit }) => [JSON.stringify({ delete: { _index: hit._index, _id: hit._id } })] as const),
-      )
-    }
+    if (stored.length > 0) await this.#removeRejects(stored, 'stored')
+    const present = conflicts.length === 0 ? [] : await this.#presentOf(conflicts)
+    if (present.length > 0) await this.#removeRejects(present, 'present')
+  }
+
+  async #removeRejects(candidates: readonly Candidate[], outcome: Outcome): Promise<void> {
+    const items = await this.#bulk(
+      candidates.map(({ hit }) => [JSON.stringify({ delete: { _index: hit._index, _id: hit._id } })] as const),
+    )
+    candidates.forEach((candidate, i) => {
+      const item = items?.[i]
+      // Another run may have removed it.
+      if (item === undefined || item.status < 300 || item.status === 404) candidate.tally[outcome]++
+      else
+        stays(
+          candidate,
+          `it is in its index, but the reject could not be removed: ${rejectionOf(item, longestReason).reason}`,
+        )
+    })
   }
 
   /** Of documents that were there already, those that are the same record. */
@@ -185,14 +199,10 @@ export class RejectRetry {
     const { docs } = await this.#ask<Docs>('POST', '/_mget', {
       docs: conflicts.map(({ index, id }) => ({ _index: index, _id: id, _source: ['kafka.timestamp'] })),
     })
-    return conflicts.filter(({ hit, tally }, i) => {
+    return conflicts.filter((candidate, i) => {
       const found = docs[i]?._source?.kafka?.timestamp
-      if (found === hit._source.kafka.timestamp) {
-        tally.present++
-        return true
-      }
-      tally.stay++
-      tally.why = `its index holds another record under its id, of Kafka timestamp ${found}`
+      if (found === candidate.hit._source.kafka.timestamp) return true
+      stays(candidate, `its index holds another record under its id, of Kafka timestamp ${found}`)
       return false
     })
   }
@@ -239,6 +249,11 @@ export class RejectRetry {
       }
     }
   }
+}
+
+function stays({ tally }: Candidate, why: string): void {
+  tally.stay++
+  tally.why = why
 }
 
 function queryFor({ types, reason }: RejectSelection): unknown {

@@ -1,7 +1,8 @@
 import PQueue from 'p-queue'
 import { messageOf } from '../errors.ts'
+import { valueOfLine } from '../line.ts'
 import type { Logger } from '../log.ts'
-import { PendingBatches } from '../pending.ts'
+import { omittedMessage, PendingBatches } from '../pending.ts'
 import { lineStart, type RecordBatch, type TopicPartition } from '../record.ts'
 import { Backoff } from '../retry.ts'
 import type { Sink, SinkPosition } from '../sink.ts'
@@ -14,17 +15,18 @@ import {
   judgeRequest,
   kindOf,
   reasonOf,
+  rejectionOf,
   type Scope,
 } from './answer.ts'
 import { Breaker } from './breaker.ts'
-import { BulkQueue, type BulkRequest, documentId, indexOf, type Part } from './bulk.ts'
+import { BulkQueue, type BulkRequest, documentId, indexOf, type Part, type Replacement } from './bulk.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
 import { AdaptiveConcurrency } from './concurrency.ts'
 import { HeldIndices, type HoldReason, probeDocuments } from './held-indices.ts'
 import { IndexNames } from './index-name.ts'
 import type { IndexProfile } from './index-profile.ts'
-import { type Rejection, rejectedDocument } from './rejected.ts'
-import { installTemplates } from './templates.ts'
+import { fitsReject, type Rejection, rejectedDocument } from './rejected.ts'
+import { TemplateWatch } from './template-watch.ts'
 
 export interface ElasticsearchSinkOptions {
   readonly indexPrefix: string
@@ -42,7 +44,11 @@ export interface ElasticsearchSinkOptions {
   readonly rejectHoldMs: number
   /** Bytes of records in memory at which partitions are paused. */
   readonly memoryLimit: number
+  /** Files are kept of the same records: a value that is omitted here is in them. */
+  readonly hasFiles: boolean
   readonly installTemplates: boolean
+  /** How often it is looked whether the templates are still there, and still win, in ms. */
+  readonly templateCheckMs: number
   /** Of the templates; undefined: as it is on the cluster. */
   readonly indexProfile?: IndexProfile | undefined
 }
@@ -81,6 +87,8 @@ const leastBodyBytes = 64 * 1024
 /** Reasons quote values: of each so many characters are kept. */
 const longestReason = 500
 const probeShardTimeoutMs = 1000
+const space = 0x20
+const openBrace = 0x7b
 /** For what no document can be blamed. */
 const forEver = { mostMs: Number.POSITIVE_INFINITY, forRefusals: false }
 /** What goes on is said again after this time. */
@@ -124,6 +132,8 @@ export class ElasticsearchSink implements Sink {
   #putOffSaidAt = Number.NEGATIVE_INFINITY
   /** The largest body that the server takes, as far as its answers tell (413). */
   #mostBodyBytes: number
+  /** The smallest body that was refused for its size since one was taken. */
+  #refusedBytes = Number.POSITIVE_INFINITY
 
   constructor(client: Elasticsearch, options: ElasticsearchSinkOptions, log: Logger) {
     this.#client = client
@@ -159,8 +169,10 @@ export class ElasticsearchSink implements Sink {
   async start(relieved: () => void): Promise<void> {
     this.#pending.relieved = relieved
     await this.#client.detect()
-    const { installTemplates: installs, indexPrefix, indexProfile: profile } = this.#options
-    if (installs) await installTemplates(this.#client, indexPrefix, this.#log, { profile })
+    const { installTemplates, templateCheckMs: everyMs, indexPrefix, indexProfile: profile } = this.#options
+    if (!installTemplates) return
+    const [client, log, stopping] = [this.#client, this.#log, this.#stopping.signal]
+    await new TemplateWatch({ client, indexPrefix, profile, everyMs, stopping, log }).start()
   }
 
   async open(tp: TopicPartition): Promise<SinkPosition> {
@@ -304,6 +316,7 @@ export class ElasticsearchSink implements Sink {
     const now = performance.now()
     this.#concurrency.succeeded(body.length, !this.#queue.isEmpty, now, now - startedAt)
     this.#sending.concurrency = this.#concurrency.limit
+    this.#taken(body.length)
     this.#queue.mostBytes = Math.min(this.#mostBodyBytes, this.#queue.mostBytes * 2)
     if (items !== undefined) await this.#seeToItems(request, items)
     else {
@@ -312,9 +325,11 @@ export class ElasticsearchSink implements Sink {
     }
   }
 
-  /** Parts come back to be sent again; a probe goes back to what is held. */
+  /** Parts come back to be sent again: a probe to what is held, and what was sent in the place of a document as that document. */
   #putBack(parts: readonly Part[]): void {
-    this.#queue.pushFirst(parts.filter(({ probe }) => probe !== true))
+    this.#queue.pushFirst(
+      parts.filter(({ probe }) => probe !== true).map((part) => part.replacement?.insteadOf ?? part),
+    )
     for (const part of parts) if (part.probe === true) this.#putAside(indexOf(this.#names, part, part.start), part)
   }
 
@@ -328,37 +343,50 @@ export class ElasticsearchSink implements Sink {
         this.#failed(error.message, verdict === 'refused')
         return
       case 'halve':
-      case 'bisect': {
+      case 'bisect':
         this.counts.retries++
-        if (documents === 1) {
-          const part = parts[0]!
-          const index = indexOf(this.#names, part, part.start)
-          const type = verdict === 'halve' ? 'request_too_large' : (error.type ?? 'refused')
-          if (part.probe === true) this.#held.probed(index, true)
-          if (part.replacement?.valueOmitted === true) {
-            this.#held.hold(index, withoutProbe(part), { message: error.message, ...forEver })
-            return
-          }
-          // As text the value is no smaller.
-          this.#reject(part, part.start, { type, reason: error.message }, type, verdict === 'halve')
-          return
+        if (documents === 1) this.#requestOfOneFailed(parts[0]!, verdict, error)
+        else {
+          if (verdict === 'halve') this.#refusedBytes = Math.min(this.#refusedBytes, body.length)
+          // One half at a time: where nothing gets through, it is seen after a few requests and not after one a document.
+          const left = documents >> 1
+          this.#queue.pushFirst(splitParts(parts, left).flat())
+          this.#takeAndStart(left)
         }
-        if (verdict === 'halve') this.#tooLarge(body.length)
-        const left = documents >> 1
-        this.#queue.pushFirst(splitParts(parts, left).flat())
-        this.#takeAndStart(left)
-        this.#takeAndStart(documents - left)
-      }
     }
   }
 
-  /** The server said 413: bodies stay below what it refused. */
-  #tooLarge(bytes: number): void {
-    const most = Math.max(1024, bytes >> 1)
+  /**
+   * A document is alone, and its request is refused as a whole. What is kept of a reject is sent at once: taken, the document was to blame;
+   * refused in the same way, nothing gets through, and the document waits as it is.
+   */
+  #requestOfOneFailed(part: Part, verdict: 'halve' | 'bisect', { type, message }: RequestFailure): void {
+    const { replacement } = part
+    if (part.probe === true) this.#held.probed(indexOf(this.#names, part, part.start), false)
+    // As text a value is no smaller; without it, what is too large no longer is.
+    const valueOmitted = verdict === 'halve'
+    if (replacement === undefined || (valueOmitted && !replacement.valueOmitted)) {
+      const rejection = { type: valueOmitted ? 'request_too_large' : (type ?? 'refused'), reason: message }
+      const insteadOf = replacement?.insteadOf ?? withoutProbe(part)
+      this.#queue.pushFirst([this.#asReject(part, part.start, rejection, { valueOmitted, insteadOf })])
+      this.#takeAndStart(1)
+      return
+    }
+    this.#refusedBytes = Number.POSITIVE_INFINITY
+    this.#putBack([part])
+    this.#failed(message, true)
+  }
+
+  /** A body was taken: where a larger one was refused for its size (413), bodies stay below that. */
+  #taken(bytes: number): void {
+    const refused = this.#refusedBytes
+    this.#refusedBytes = Number.POSITIVE_INFINITY
+    if (refused === Number.POSITIVE_INFINITY || bytes >= refused) return
+    const most = Math.max(1024, refused >> 1)
     if (most >= this.#mostBodyBytes) return
     this.#log.warn(
-      { bytes },
-      `Elasticsearch takes no request of ${bytes} bytes (http.max_content_length, or a proxy's limit); from now on they are smaller`,
+      { bytes: refused },
+      `Elasticsearch takes no request of ${refused} bytes (http.max_content_length, or a proxy's limit); from now on they are smaller`,
     )
     this.#mostBodyBytes = most
     this.#queue.mostBytes = Math.min(this.#queue.mostBytes, most)
@@ -403,9 +431,8 @@ export class ElasticsearchSink implements Sink {
     this.#backOff(now)
     if (now - this.#putOffSaidAt < sayAgainMs) return
     this.#putOffSaidAt = now
-    const words = error === undefined ? 'no reason given' : `${error.type}: ${reasonOf(error, longestReason)}`
     this.#log.warn(
-      `Elasticsearch put off ${documents} documents of a request (${words}); they are sent again until it takes them`,
+      `Elasticsearch put off ${documents} documents of a request (${wordsOf(error)}); they are sent again until it takes them`,
     )
   }
 
@@ -449,7 +476,7 @@ export class ElasticsearchSink implements Sink {
         if (reason !== undefined) this.#held.hold(index, one, reason)
         else if (scope === 'exists') conflicts.push(one)
         else if (scope === 'document' || scope === 'index')
-          this.#reject(one, i, rejectionOf(item), kindOfRejection(item))
+          this.#reject(one, i, rejectionOf(item, longestReason), kindOfRejection(item))
         else {
           putOff ??= item.error
           again.push(one)
@@ -477,7 +504,8 @@ export class ElasticsearchSink implements Sink {
     switch (scope) {
       case 'index': {
         const message = wordsOf(item.error)
-        if (!isUnknown(item)) return { message, ...forEver }
+        // Of a reject no field can be wrong: whatever nobody has met, it is about the rejected index.
+        if (!isUnknown(item) || part.replacement !== undefined) return { message, ...forEver }
         const kind = kindOfRejection(item)
         if (this.#givenWay.has(givenWayKey(index, kind))) return undefined
         return { message, kind, mostMs: this.#options.rejectHoldMs, forRefusals: false }
@@ -511,6 +539,7 @@ export class ElasticsearchSink implements Sink {
       for (let i = part.start; i < part.end; i++, position++) {
         const scope = judged[position]!
         if (part.replacement !== undefined || (scope !== 'stored' && scope !== 'document')) continue
+        if (scope === 'document' && isWithoutFields(part.pending.batch, i)) continue
         const index = indexOf(this.#names, part, i)
         let tally = seen.get(index)
         if (tally === undefined) {
@@ -618,43 +647,54 @@ export class ElasticsearchSink implements Sink {
     for (const [index, documents] of probes) this.#probed(index, documents, 0)
   }
 
-  #stored({ pending, replacement }: Part, documents: number): void {
+  #stored(part: Part, documents: number): void {
+    const { pending, replacement } = part
     if (replacement === undefined) this.counts.documents += documents
     if (pending.closed) return
+    if (replacement !== undefined) this.#rejected(part, replacement)
     pending.remaining -= documents
     if (pending.remaining === 0) pending.stored()
   }
 
   /** Keeps a record that will never be taken as it is findable, in the rejected index. */
-  #reject(part: Part, i: number, rejection: Rejection, kind: string = rejection.type, valueOmitted = false): void {
-    const { batch } = part.pending
+  #reject(part: Part, i: number, rejection: Rejection, kind?: string): void {
     if (part.pending.closed) return
-    const again = part.replacement !== undefined
-    const type = batch.types[batch.typeIndexes[i]!]!.name
-    const index = this.#names.rejected(batch.hours[i]!)
-    if (!again) {
-      this.counts.rejected++
-      this.#sayReject(`${type}: ${kind}`, () => ({
-        message: `Elasticsearch refused a document of type ${type}: ${rejection.reason.slice(0, 300)}; such documents are kept in ${index}`,
-        details: {
-          topic: batch.topic,
-          partition: batch.partition,
-          offset: batch.offsets[i]!,
-          type,
-          error: rejection.type,
-          sample: batch.lines.toString(
-            'utf8',
-            lineStart(batch, i),
-            Math.min(batch.ends[i]!, lineStart(batch, i) + 300),
-          ),
-        },
-      }))
-    }
     // Refused as a reject too, it is kept without its value.
-    const omitted = again || valueOmitted
-    const source = rejectedDocument(batch, i, rejection, !omitted)
-    const replacement = { index, source, valueOmitted: omitted }
-    this.#queue.push({ pending: part.pending, start: i, end: i + 1, replacement })
+    const valueOmitted = part.replacement !== undefined
+    this.#queue.push(this.#asReject(part, i, rejection, { valueOmitted, ...(kind === undefined ? {} : { kind }) }))
+  }
+
+  /** What is kept of a refused record, as a part in its place. */
+  #asReject(
+    { pending }: Part,
+    i: number,
+    rejection: Rejection,
+    how: Pick<Replacement, 'valueOmitted' | 'insteadOf'> & { readonly kind?: string },
+  ): Part {
+    const { batch } = pending
+    const index = this.#names.rejected(batch.hours[i]!)
+    const valueOmitted = how.valueOmitted || !fitsReject(batch, i)
+    const source = rejectedDocument(batch, i, rejection, !valueOmitted)
+    const replacement = { index, source, rejection, kind: rejection.type, ...how, valueOmitted }
+    return { pending, start: i, end: i + 1, replacement }
+  }
+
+  #rejected({ pending: { batch }, start: i }: Part, { index, rejection, kind, valueOmitted }: Replacement): void {
+    this.counts.rejected++
+    const type = batch.types[batch.typeIndexes[i]!]!.name
+    const reason = rejection.reason.slice(0, 300)
+    const position = { topic: batch.topic, partition: batch.partition, offset: batch.offsets[i]! }
+    this.#sayReject(`${type}: ${kind}`, () => ({
+      message: `Elasticsearch refused a document of type ${type}: ${reason}; such documents are kept in ${index}`,
+      details: {
+        ...position,
+        type,
+        error: rejection.type,
+        sample: batch.lines.toString('utf8', lineStart(batch, i), Math.min(batch.ends[i]!, lineStart(batch, i) + 300)),
+      },
+    }))
+    if (valueOmitted && !this.#options.hasFiles)
+      this.#log.error({ ...position, type }, omittedMessage('Elasticsearch', position, reason))
   }
 
   /** Says a kind of reject at once the first time; after that it is counted, and the counts are said once a minute. */
@@ -693,6 +733,12 @@ function givenWayKey(index: string, kind: string): string {
   return `${index.slice(0, index.lastIndexOf('-'))} ${kind}`
 }
 
+/** A number, a text, a list: where `value` is mapped as an object, it is refused for what it is, and says nothing of the template. */
+function isWithoutFields(batch: RecordBatch, i: number): boolean {
+  const value = valueOfLine(batch.lines.subarray(lineStart(batch, i), batch.ends[i]!))
+  return value !== undefined && value.find((byte) => byte > space) !== openBrace
+}
+
 function withoutProbe({ probe: _, ...part }: Part): Part {
   return part
 }
@@ -701,14 +747,8 @@ function wordsOf(error: ItemError | undefined): string {
   return error === undefined ? 'no reason given' : `${error.type}: ${reasonOf(error, longestReason)}`
 }
 
-function kindOfRejection({ error }: BulkItem): string {
-  return error === undefined ? 'failure_store' : kindOf(error)
-}
-
-function rejectionOf(item: BulkItem): Rejection {
-  if (item.error === undefined)
-    return { type: 'failure_store', reason: 'the index put the document into its failure store' }
-  return { type: item.error.type, reason: reasonOf(item.error, longestReason) }
+function kindOfRejection(item: BulkItem): string {
+  return item.error === undefined ? rejectionOf(item, longestReason).type : kindOf(item.error)
 }
 
 /** The first `documents` of some parts, and the rest. */

@@ -6,7 +6,7 @@
  * - refused: the same, but somebody must mend something first: rights, a missing table.
  * - exists: a row has this position already.
  * - row: one of the rows will never be taken as it is.
- * - unknown: nobody has met it. Waited for a while, then taken for the row's own.
+ * - unknown: nobody has met it. Waited for; after a while it is taken for the row's own where the server takes the same row as text.
  */
 export type Verdict = 'again' | 'refused' | 'exists' | 'row' | 'unknown'
 
@@ -21,6 +21,7 @@ const againNumbers = new Set([
   1041, // ER_OUT_OF_RESOURCES
   1042, // ER_BAD_HOST_ERROR
   1043, // ER_HANDSHAKE_ERROR
+  1047, // ER_UNKNOWN_COM_ERROR: a node of Galera that is not in its cluster
   1053, // ER_SERVER_SHUTDOWN
   1077, // ER_NORMAL_SHUTDOWN
   1079, // ER_SHUTDOWN_COMPLETE
@@ -74,6 +75,7 @@ const againNumbers = new Set([
   3572, // ER_LOCK_NOWAIT
   4020, // ER_MAX_STATEMENT… (MariaDB)
   4031, // ER_CLIENT_INTERACTION_TIMEOUT (MySQL)
+  9001, // ProxySQL: no server behind it was reached in time
 ])
 
 const refusedNumbers = new Set([

@@ -2,7 +2,7 @@ import PQueue from 'p-queue'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Observer } from '../observer.ts'
-import { PendingBatches } from '../pending.ts'
+import { omittedMessage, PendingBatches } from '../pending.ts'
 import { malformedType, partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
 import { Backoff } from '../retry.ts'
 import type { Sink, SinkPosition } from '../sink.ts'
@@ -10,7 +10,7 @@ import { isTooLarge, judge } from './answer.ts'
 import { type Mysql, MysqlFailure } from './client.ts'
 import { errorTypes, insertSql, type Kept, quoteText, type Reduction, timestampOf } from './row.ts'
 import { installTables } from './schema.ts'
-import { partsOf, type Row, StatementQueue } from './statement.ts'
+import { partsOf, type Row, rowOf, StatementQueue } from './statement.ts'
 import { rejectedTable } from './table-name.ts'
 
 export interface MysqlSinkOptions {
@@ -21,8 +21,10 @@ export interface MysqlSinkOptions {
   readonly concurrency: number
   /** How long a row may wait for others to fill a statement, in ms. */
   readonly lingerMs: number
-  /** How long an error that nobody has met is waited out before it is taken for the row's own, in ms. */
+  /** How long an error that nobody has met is waited out before it may be the row's own, in ms. */
   readonly unknownMs: number
+  /** Files are kept of the same records: a value that is omitted here is in them. */
+  readonly hasFiles: boolean
   /** Bytes of records in memory at which partitions are paused. */
   readonly memoryLimit: number
   readonly observer?: Observer
@@ -265,6 +267,7 @@ export class MysqlSink implements Sink {
         this.#reduce(rows[0]!, error)
         return
       }
+      if (rows.length === 1 && verdict === 'suspect') return this.#storeSuspect(rows[0]!, error)
       if (verdict === 'exists') {
         const rest = await this.#withoutPresent(rows, rows)
         if (rest.length < rows.length) return this.#store(rest)
@@ -277,7 +280,25 @@ export class MysqlSink implements Sink {
     await this.#store(rows.slice(half))
   }
 
-  #judge({ errno }: MysqlFailure): 'again' | 'exists' | 'row' {
+  /**
+   * An error that nobody has met came for long. It is the row's own only where the server takes the same row as text: one that takes neither
+   * takes nothing now, and its rows keep all they have.
+   * @throws MysqlFailure
+   */
+  async #storeSuspect(row: Row, failure: MysqlFailure): Promise<void> {
+    const { pending, i, isCollision } = row
+    if (row.reduction?.kept !== undefined || isMalformed(row)) throw failure
+    const reduction: Reduction = {
+      kept: 'text',
+      errorType: isCollision ? errorTypes.taken : errorTypes.text,
+      reason: describe(failure),
+    }
+    await this.#store([rowOf({ pending, start: i, end: i + 1, reduction, isCollision }, i)])
+    row.settled = true
+    this.#rejected(row, reduction.errorType, reduction.reason)
+  }
+
+  #judge({ errno }: MysqlFailure): 'again' | 'exists' | 'row' | 'suspect' {
     const verdict = judge(errno)
     if (verdict === 'refused') return 'again'
     if (verdict !== 'unknown') return verdict
@@ -286,7 +307,7 @@ export class MysqlSink implements Sink {
     // Not met for a while, it is another trouble.
     const since = known === undefined || now - known.last > forgetUnknownMs ? now : known.since
     this.#unknown.set(errno!, { since, last: now })
-    return now - since < this.#options.unknownMs ? 'again' : 'row'
+    return now - since < this.#options.unknownMs ? 'again' : 'suspect'
   }
 
   async #insert(table: string, rows: readonly Row[]): Promise<void> {
@@ -393,6 +414,7 @@ export class MysqlSink implements Sink {
     row.settled = true
     this.counts.rows++
     if (pending.closed) return
+    if (!this.#options.hasFiles && isOmitted(row)) this.#sayOmitted(row)
     pending.remaining--
     if (pending.remaining === 0) pending.stored()
   }
@@ -464,6 +486,11 @@ export class MysqlSink implements Sink {
     )
   }
 
+  #sayOmitted({ pending: { batch }, i, reduction }: Row): void {
+    const position = { topic: batch.topic, partition: batch.partition, offset: batch.offsets[i]! }
+    this.#log.error(position, omittedMessage('MySQL', position, reduction?.reason.slice(0, 300) ?? ''))
+  }
+
   #sayRejects(): void {
     for (const [kind, count] of this.#unsaidRejects) {
       this.#log.warn({ count }, `MySQL did not take ${count} more records as they are: ${kind}`)
@@ -474,6 +501,10 @@ export class MysqlSink implements Sink {
 
 function describe({ message, errno }: MysqlFailure): string {
   return errno === undefined ? message : `${message} (error ${errno})`
+}
+
+function isOmitted({ reduction }: Row): boolean {
+  return reduction?.kept === 'envelope' || reduction?.kept === 'position'
 }
 
 /** Of such a record there is no text to fall back to. */

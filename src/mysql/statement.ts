@@ -105,7 +105,8 @@ export class StatementQueue {
   }
 }
 
-function rowOf({ pending, reduction, isCollision }: Part, i: number): Row {
+/** Record `i` of a part as a row. */
+export function rowOf({ pending, reduction, isCollision }: Part, i: number): Row {
   const sql = rowSql(pending.batch, i, reduction)
   return {
     pending,

@@ -9,15 +9,13 @@ import type { RecordBatch, SourceRecord } from '../../src/record.ts'
 export const someTime = 1_564_629_783_000
 export const someDay = '2019.08.01'
 
-const encoder = new LineEncoder({ from: 'value', path: ['type'] })
-
-/** A batch of one partition: records with these values, from an offset on. */
+/** A batch of one partition: records with these values, from an offset on. Types are those of the field `type`, or the topic. */
 export function batchOf(
   topic: string,
   values: readonly (string | Buffer | null)[],
-  options: { from?: number; partition?: number; timestamp?: number } = {},
+  options: { from?: number; partition?: number; timestamp?: number; typeFrom?: 'value' | 'topic' } = {},
 ): RecordBatch {
-  const { from = 0, partition = 0, timestamp = someTime } = options
+  const { from = 0, partition = 0, timestamp = someTime, typeFrom = 'value' } = options
   const records: SourceRecord[] = values.map((value, i) => ({
     offset: from + i,
     timestamp,
@@ -25,6 +23,7 @@ export function batchOf(
     value: typeof value === 'string' ? Buffer.from(value) : value,
     headers: [],
   }))
+  const encoder = new LineEncoder(typeFrom === 'topic' ? { from: 'topic' } : { from: 'value', path: ['type'] })
   return encoder.encode({ topic, partition, from, next: from + values.length, records })
 }
 
@@ -63,7 +62,9 @@ export async function openSink(
       rejectBreaker: 500,
       rejectHoldMs: 600_000,
       memoryLimit: 64 * 2 ** 20,
+      hasFiles: true,
       installTemplates: false,
+      templateCheckMs: 300_000,
       ...rest,
     },
     log,

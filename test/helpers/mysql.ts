@@ -80,6 +80,7 @@ export async function openMysqlSink(
       concurrency: 2,
       lingerMs: 20,
       unknownMs: 600_000,
+      hasFiles: true,
       memoryLimit: 64 * 2 ** 20,
       ...rest,
     },

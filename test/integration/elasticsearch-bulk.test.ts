@@ -145,6 +145,22 @@ test('413: halves down to one document, remembers the limit, keeps what is too l
   assert.ok(said('warn').some((message) => message.includes('takes no request of')))
 })
 
+test('a value that is omitted where there are no files is an error that names the record', async (t) => {
+  for (const hasFiles of [false, true]) {
+    const server = await standIn(t)
+    server.intercept = ({ path, bytes }, response) =>
+      path === '/_bulk' && bytes > 20_000 && send(response, 413, 'text/plain', '')
+    const { write, said, log } = await openSink(t, { nodes: [server.url], hasFiles })
+    await write(batchOf('topic', ['{"type":"a"}', `{"type":"a","text":"${'x'.repeat(30_000)}"}`], { from: 7 }))
+    const errors = log.filter(({ level }) => level === 'error')
+    assert.deepEqual(
+      errors.map(({ topic, partition, offset }) => [topic, partition, offset]),
+      hasFiles ? [] : [['topic', 0, 8]],
+    )
+    if (!hasFiles) assert.match(said('error')[0]!, /^the value of offset 8 of topic\/0 is kept nowhere: Elasticsearch/)
+  }
+})
+
 test('a document that breaks its whole request is found and rejected alone', async (t) => {
   const server = await standIn(t)
   server.intercept = ({ path, body }, response) =>
@@ -163,23 +179,135 @@ test('a document that breaks its whole request is found and rejected alone', asy
   assert.equal(server.documents.size, 100)
 })
 
+/** Whole requests that are refused whatever is in them: a setting of the server, or what a proxy makes of them. */
+const refusedWhatever: Readonly<Record<string, Trouble>> = {
+  'a server that takes no index names in a bulk request': (_, response) =>
+    json(response, 400, errorBody(400, 'illegal_argument_exception', 'explicit index in bulk is not allowed')),
+  'a proxy that takes nothing at all': (_, response) => send(response, 413, 'text/plain', ''),
+}
+
+for (const [name, trouble] of Object.entries(refusedWhatever)) {
+  test(`${name} is waited for: no document is to blame`, async (t) => {
+    const server = await standIn(t)
+    server.intercept = (request, response) => request.path === '/_bulk' && trouble(request, response)
+    const { write, sink, said } = await openSink(t, { nodes: [server.url], bulkBytes: 20_000 })
+    const values = Array.from({ length: 500 }, (_, i) => `{"type":"a","n":${i},"text":"${'y'.repeat(200)}"}`)
+    const written = write(batchOf('topic', values))
+    await until('the sink says why it waits', () => sink.waiting !== undefined)
+    assert.ok(said('error').some((message) => message.includes('does not take documents')))
+    const requests = server.bulks().length
+    assert.ok(requests < 100, `${requests} requests before it noticed`)
+    await until('tries that are refused as well', () => server.bulks().length > requests + 20)
+    server.intercept = undefined
+    await written
+    assert.equal(sink.counts.rejected, 0)
+    assert.deepEqual(
+      [...server.documents.keys()].filter((key) => key.includes('_rejected')),
+      [],
+    )
+    assert.equal(server.documents.size, 500)
+    assert.equal(sink.waiting, undefined)
+    // Bodies become as large as they were: nothing was learnt of them.
+    server.requests.length = 0
+    for (let i = 1; i < 10; i++) await write(batchOf('topic', values, { from: i * 500 }))
+    assert.ok(server.bulks().some(({ bytes }) => bytes > 15_000))
+  })
+}
+
+test('a document that breaks its request is a reject where it is the only one, too', async (t) => {
+  const server = await standIn(t)
+  server.intercept = ({ path, body }, response) =>
+    path === '/_bulk' && body.includes('"poison":1')
+      ? json(response, 400, errorBody(400, 'illegal_argument_exception', 'Malformed content'))
+      : false
+  const { write, sink, said } = await openSink(t, { nodes: [server.url] })
+  await write(batchOf('topic', ['{"type":"a","poison":1}']))
+  const reject = server.documents.get(`archive-_rejected-${someDay}/topic+0+0`)!
+  assert.equal((JSON.parse(reject) as { value_text: string }).value_text, '{"type":"a","poison":1}')
+  assert.equal(sink.counts.rejected, 1)
+  assert.equal(said('warn').length, 1)
+  assert.deepEqual(said('error'), [])
+})
+
+test('an error that nobody has met, to everything: rejects wait for their index and keep their text', async (t) => {
+  const server = await standIn(t)
+  const unheardOf = { status: 400, error: { type: 'x_new_exception', reason: 'never seen' } }
+  server.intercept = ({ path, body }, response) =>
+    path === '/_bulk' &&
+    json(response, 200, { errors: true, items: operationsOf(body).map(() => ({ create: unheardOf })) })
+  const { write, sink } = await openSink(t, { nodes: [server.url], rejectHoldMs: 200 })
+  const written = write(batchOf('topic', ['{"type":"a","n":1}', '{"type":"a","n":2}']))
+  await until('the rejected index is held', () => sink.waiting?.includes('_rejected-') === true)
+  const requests = server.bulks().length
+  await delay(1500)
+  assert.ok(server.bulks().length - requests <= 4, 'it must not spin')
+  server.intercept = undefined
+  await written
+  for (const n of [1, 2]) {
+    const reject = server.documents.get(`archive-_rejected-${someDay}/topic+0+${n - 1}`)!
+    assert.equal((JSON.parse(reject) as { value_text: string }).value_text, `{"type":"a","n":${n}}`)
+  }
+})
+
+test('what an ingest pipeline drops is not taken for stored: it is kept as a reject, past all pipelines', async (t) => {
+  const server = await standIn(t)
+  // The minimal distribution has no processors; a `create` of a dropped document answers 200 and "noop".
+  server.trouble(1, ({ body }, response) => {
+    const operations = operationsOf(body)
+    const dropped = ({ source }: { source: string }) => source.includes('"debug":true')
+    for (const one of operations) if (!dropped(one)) server.documents.set(`${one.index}/${one.id}`, one.source)
+    const items = operations.map((one) => ({ create: { status: dropped(one) ? 200 : 201 } }))
+    return json(response, 200, { errors: false, items })
+  })
+  const { write, sink, said } = await openSink(t, { nodes: [server.url] })
+  const values = Array.from({ length: 10 }, (_, i) => `{"type":"a","debug":${i === 3 || i === 5}}`)
+  await write(batchOf('topic', values))
+  assert.equal(server.documents.size, 10)
+  assert.equal(sink.counts.documents, 8)
+  assert.equal(sink.counts.rejected, 2)
+  const reject = JSON.parse(server.documents.get(`archive-_rejected-${someDay}/topic+0+3`)!) as Record<string, unknown>
+  assert.deepEqual(reject.error, {
+    type: 'dropped_by_pipeline',
+    reason: 'an ingest pipeline of the index dropped the document',
+  })
+  assert.equal(reject.value_text, values[3])
+  assert.equal(said('warn').length, 1, 'said once')
+  const actions = server.bulks().map(({ body }) => body.split('\n')[0]!)
+  assert.doesNotMatch(actions[0]!, /pipeline/)
+  assert.match(actions.at(-1)!, /^\{"create":\{"pipeline":"_none","_index":"archive-_rejected-/)
+})
+
+test('of an answer to a bulk request only what is needed to judge it is asked for', async (t) => {
+  const server = await standIn(t)
+  const { write } = await openSink(t, { nodes: [server.url], shardTimeoutMs: 3000 })
+  await write(batchOf('topic', ['{"type":"a"}']))
+  const [{ query }] = server.bulks() as [(typeof server.requests)[number]]
+  assert.equal(query.get('filter_path'), 'errors,items.*.error,items.*.status,items.*.failure_store')
+  assert.equal(query.get('timeout'), '3000ms')
+})
+
 test('fewer requests and smaller ones come back to a server that says 429, and nothing comes while it waits', async (t) => {
   const server = await standIn(t)
   const times: number[] = []
   let busy = false
-  server.intercept = ({ path }, response) => {
+  server.intercept = async ({ path }, response) => {
     if (path !== '/_bulk') return false
     times.push(performance.now())
+    // As long as this, so that requests meet each other.
+    await delay(20)
     return busy && json(response, 429, errorBody(429, 'es_rejected_execution_exception', 'too much'))
   }
-  const { write } = await openSink(t, { nodes: [server.url], bulkBytes: 100_000, bulkConcurrency: 8 })
+  const { write, sink } = await openSink(t, { nodes: [server.url], bulkBytes: 100_000, bulkConcurrency: 8 })
   const values = Array.from({ length: 4000 }, () => `{"type":"a","text":"${'y'.repeat(200)}"}`)
   await write(batchOf('topic', values))
   busy = true
   server.requests.length = 0
-  server.mostAtOnce = 0
   const written = write(batchOf('topic', values, { from: 4000 }))
+  await until('the first ones came back', () => sink.counts.retries > 0)
+  const mostBefore = server.mostAtOnce
+  server.mostAtOnce = 0
   await until('tries after those that were in flight', () => server.bulks().length >= 6)
+  assert.ok(server.mostAtOnce < mostBefore, `${server.mostAtOnce} at once after ${mostBefore}`)
   const [last, before] = [server.bulks().at(-1)!, server.bulks()[0]!]
   assert.ok(last.bytes < before.bytes, `${last.bytes} after ${before.bytes}`)
   const [later, latest] = times.slice(-2) as [number, number]
@@ -353,6 +481,26 @@ test('an API key and headers of the user go with every request', async (t) => {
     assert.equal(headers['x-proxy-key'], 'let me in')
     assert.match(headers.accept!, /compatible-with=[89]/)
   }
+})
+
+test('what is no Elasticsearch, and one that is too old, end the start with what is wrong', async (t) => {
+  const server = await standIn(t)
+  const client = new Elasticsearch({ nodes: [server.url], compression: false, requestTimeoutMs: 1000 })
+  t.after(() => client.close())
+  server.intercept = ({ path }, response) => path === '/' && json(response, 200, { version: { number: '7.17.29' } })
+  await assert.rejects(client.detect(), {
+    code: 'UNREACHABLE',
+    message: `Elasticsearch at ${server.url} is 7.17.29; 8 and 9 are supported`,
+  })
+  server.intercept = (_, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end('{"version":{"number":"2.19.0","distribution":"other"}}')
+    return true
+  }
+  await assert.rejects(client.detect(), {
+    code: 'UNREACHABLE',
+    message: /^Elasticsearch at http:\/\/127.* what answers is not Elasticsearch \(no header X-Elastic-Product\)/,
+  })
 })
 
 test('a cloud id names the place instead of nodes', async (t) => {

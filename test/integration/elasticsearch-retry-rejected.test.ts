@@ -55,7 +55,7 @@ test('after the template is mended rejects go to their index, with the bytes the
   await template({})
   const again = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--type', 'a'])
   assert.equal(again.code, 1, again.output)
-  assert.match(again.output, /3 documents refused again/)
+  assert.match(again.output, /3 rejects left/)
   const kept = (await documents(`${prefix}a-*`)).size
   assert.equal(kept, 1)
   await elasticsearch('DELETE', `/${prefix}a-${someDay}`)
@@ -118,6 +118,35 @@ test('after the template is mended rejects go to their index, with the bytes the
   const none = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--type', 'c'])
   assert.equal(none.code, 0)
   assert.match(none.output, /There are no such rejects/)
+})
+
+test('a reject that cannot be removed is told, and fails the command: the record is in both places', async (t) => {
+  const prefix = indexPrefix(t)
+  const topic = uniqueName('topic')
+  const template = (properties: unknown) =>
+    elasticsearch('PUT', `/_index_template/${prefix}strict`, {
+      index_patterns: [`${prefix}a-*`],
+      priority: 500,
+      template: { mappings: { dynamic: false, properties: { value: { properties } } } },
+    })
+  await template({ n: { type: 'long' } })
+  const { write } = await openSink(t, { nodes: [elasticsearchUrl], indexPrefix: prefix, installTemplates: true })
+  await write(batchOf(topic, ['{"type":"a","n":"abc"}', '{"type":"a","n":"abc"}']))
+  const rejected = `${prefix}_rejected-${someDay}`
+  await template({})
+  await elasticsearch('DELETE', `/${prefix}a-${someDay}`)
+  await elasticsearch('PUT', `/${rejected}/_settings`, { 'index.blocks.write': true })
+  const blocked = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--json'])
+  assert.equal(blocked.code, 1, blocked.output)
+  assert.match(blocked.output, /"rejects":2,"stored":0,"present":0,"stay":2/)
+  assert.match(blocked.output, /it is in its index, but the reject could not be removed: .*index write/)
+  assert.equal((await documents(`${prefix}a-*`)).size, 2)
+
+  await elasticsearch('PUT', `/${rejected}/_settings`, { 'index.blocks.write': null })
+  const freed = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--json'])
+  assert.equal(freed.code, 0, freed.output)
+  assert.match(freed.output, /"rejects":2,"stored":0,"present":2,"stay":0/)
+  assert.equal((await documents(rejected)).size, 0)
 })
 
 test('a reject gives back the line it was made of, whatever it holds', () => {

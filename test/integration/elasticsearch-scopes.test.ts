@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import type { ElasticsearchSinkOptions } from '../../src/elasticsearch/sink.ts'
+import { runArchiver } from '../helpers/archiver.ts'
 import { batchOf, type OpenSink, openSink, someDay } from '../helpers/elasticsearch-sink.ts'
 import { elasticsearch, elasticsearchUrl, indexPrefix, uniqueName, until } from '../helpers/servers.ts'
 
@@ -337,6 +338,48 @@ test('the breaker leaves single bad documents alone, and can be switched off', a
   )
   assert.equal(await count(off.rejectedIndex), 1000)
   assert.deepEqual(off.said('error'), [])
+})
+
+test('values without fields under a type from the topic: rejects at once, without an alarm; unindexed, they are stored', async (t) => {
+  const { prefix, topic, write, said, index, rejectedIndex } = await place(t, { rejectBreaker: 50 })
+  const values = ['42', '"text"', '[1,"a"]', 'true', '1.50']
+  const batch = batchOf(topic, Array.from({ length: 40 }, () => values).flat(), { typeFrom: 'topic' })
+  const last = batch.count - 1
+  await write(batch)
+  assert.equal(await count(rejectedIndex), batch.count)
+  assert.deepEqual(said('error'), [], 'the breaker held the topic')
+  const id = encodeURIComponent(`${topic}+0+${last}`)
+  const { _source: reject } = await elasticsearch<{ _source: Record<string, unknown> }>(
+    'GET',
+    `/${rejectedIndex}/_doc/${id}`,
+  )
+  assert.deepEqual([reject.type, reject.value_text], [topic, '1.50'])
+
+  // What is documented: a template for this type, made of ours.
+  await elasticsearch('PUT', `/_index_template/${prefix}numbers`, {
+    index_patterns: [`${prefix}${topic}-*`],
+    priority: 200,
+    composed_of: [
+      'archive@settings',
+      'archive@lifecycle',
+      'archive@envelope',
+      'archive@value-unindexed',
+      'archive@custom',
+    ],
+    ignore_missing_component_templates: ['archive@lifecycle', 'archive@custom'],
+    allow_auto_create: true,
+  })
+  await elasticsearch('DELETE', `/${index(topic)}`)
+  const retried = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--type', topic])
+  assert.equal(retried.code, 0, retried.output)
+  assert.equal(await count(index(topic)), batch.count)
+  assert.equal(await count(rejectedIndex), 0)
+  const stored = await fetch(`${elasticsearchUrl}/${index(topic)}/_source/${id}`)
+  assert.equal(await stored.text(), batch.lines.toString('utf8', batch.ends[last - 1]!, batch.ends[last]! - 1))
+  await write(batchOf(topic, values, { from: batch.count, typeFrom: 'topic' }))
+  assert.equal(await count(index(topic)), batch.count + values.length)
+  const checked = await runArchiver(t, ['setup', '--check', '--index-prefix', prefix])
+  assert.doesNotMatch(checked.output, /wins over/)
 })
 
 test('a 409 whose document cannot be read holds the index until it can', async (t) => {

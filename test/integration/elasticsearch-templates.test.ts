@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { Elasticsearch } from '../../src/elasticsearch/client.ts'
-import { compareTemplates, installTemplates, readTemplates } from '../../src/elasticsearch/templates.ts'
+import {
+  compareTemplates,
+  installedProfile,
+  installTemplates,
+  readTemplates,
+} from '../../src/elasticsearch/templates.ts'
 import { createLogger } from '../../src/log.ts'
 import { runArchiver } from '../helpers/archiver.ts'
-import { elasticsearch, elasticsearchUrl, indexPrefix, uniqueName } from '../helpers/servers.ts'
+import { batchOf, openSink } from '../helpers/elasticsearch-sink.ts'
+import { elasticsearch, elasticsearchUrl, indexPrefix, uniqueName, until } from '../helpers/servers.ts'
 import { json, standIn } from '../helpers/stand-in-elasticsearch.ts'
 
 const quiet = createLogger({ level: 'silent', stream: process.stderr })
@@ -90,10 +96,77 @@ test('setup --check tells each difference and ends with 1; setup mends what is o
 
   const mended = await runArchiver(t, ['setup', '--index-prefix', prefix])
   assert.equal(mended.code, 0, mended.output)
+  assert.ok(mended.output.includes(found[4]!.message), 'what still wins over ours is said')
   assert.deepEqual(
     (await compareTemplates(es, prefix)).map(({ state }) => state),
     ['newer', 'overridden'],
   )
+})
+
+test('a worker says what wins over our templates, and puts back one that is deleted under way', async (t) => {
+  const prefix = indexPrefix(t)
+  const foreign = (name: string) =>
+    elasticsearch('PUT', `/_index_template/${prefix}${name}`, {
+      index_patterns: [`${prefix}${name}-*`],
+      priority: 300,
+      template: { mappings: { dynamic: 'strict' } },
+    })
+  await foreign('orders')
+  const { sink, said } = await openSink(t, {
+    nodes: [elasticsearchUrl],
+    indexPrefix: prefix,
+    installTemplates: true,
+    indexProfile: 'lean',
+    templateCheckMs: 100,
+  })
+  const warnings = (name: string) => said('warn').filter((message) => message.includes(`${prefix}${name} (`)).length
+  assert.equal(warnings('orders'), 1)
+  await foreign('invoices')
+  await until('the new one is said', () => warnings('invoices') === 1)
+  const es = await client(t)
+  const ours = readTemplates(prefix, 'lean').filter(({ name }) => name.startsWith(prefix))
+  for (const { name } of ours) await elasticsearch('DELETE', `/_index_template/${name}`)
+  await until('all are there again', async () => (await compareTemplates(es, prefix, 'lean')).length === 2)
+  await sink.stop()
+  assert.equal(await installedProfile(es, prefix), 'lean')
+  assert.equal(warnings('orders'), 1, 'said once')
+  assert.equal(said('warn').length, 2, said('warn').join())
+})
+
+test('two workers that start at the same moment, and write to indices that neither has met', async (t) => {
+  const prefix = indexPrefix(t)
+  const topic = uniqueName('topic')
+  const open = () =>
+    openSink(t, { nodes: [elasticsearchUrl], indexPrefix: prefix, installTemplates: true, bulkLingerMs: 0 })
+  const workers = await Promise.all([open(), open()])
+  assert.deepEqual(await compareTemplates(await client(t), prefix), [])
+  const values = Array.from({ length: 60 }, (_, i) => `{"type":"type-${i % 6}","n":${i}}`)
+  // Each its own partition, and one as if it had been taken from the other.
+  await Promise.all(
+    workers.flatMap(({ write }, partition) => [
+      write(batchOf(topic, values, { partition })),
+      write(batchOf(topic, values, { partition: 2 })),
+    ]),
+  )
+  await elasticsearch('POST', `/${prefix}*/_refresh`)
+  assert.equal((await elasticsearch<{ count: number }>('GET', `/${prefix}*/_count`)).count, 180)
+  for (const { sink, said } of workers) {
+    assert.equal(sink.counts.rejected, 0)
+    assert.deepEqual([...said('warn'), ...said('error')], [])
+    await sink.stop()
+  }
+  const mappings = await elasticsearch<Record<string, { mappings: { properties: { value: { dynamic: string } } } }>>(
+    'GET',
+    `/${prefix}*/_mapping`,
+  )
+  for (const [
+    index,
+    {
+      mappings: { properties },
+    },
+  ] of Object.entries(mappings)) {
+    assert.equal(properties.value.dynamic, 'true', `${index} was made before its template`)
+  }
 })
 
 test('archive@custom of the user lies over ours', async (t) => {

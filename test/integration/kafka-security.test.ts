@@ -142,6 +142,27 @@ describe('a Kafka with TLS and logins', { timeout: 240_000 }, () => {
     assert.equal(seen[0], `Basic ${basic} grant_type=client_credentials&scope=kafka`)
   })
 
+  it('says no secret at the level trace', async (t) => {
+    const token = unsignedToken('archiver', 600)
+    const logins: readonly Readonly<Record<string, string>>[] = [
+      { ...withLogin('plain'), saslPassword: password },
+      { ...withLogin('scram-sha-512'), saslPassword: password },
+      {
+        brokers: kafka.saslTls,
+        kafkaCa: kafka.caFile,
+        saslMechanism: 'oauthbearer',
+        saslTokenFile: await secret(t, token),
+      },
+    ]
+    const secrets = [password, Buffer.from(`\0archiver\0${password}`).toString('base64'), token.split('.')[1]!]
+    for (const login of logins) {
+      const { code, output } = await archive(t, login, '--log-level', 'trace')
+      assert.equal(code, 0, output)
+      assert.match(output, /"level":"trace"/)
+      for (const secret of secrets) assert.ok(!output.includes(secret), login.saslMechanism)
+    }
+  })
+
   it('reads a password that was changed, without a restart', async (t) => {
     const saslPasswordFile = await secret(t, 'wrong')
     const client = clientOf({ ...withLogin('scram-sha-256'), saslPasswordFile })

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import type { Mysql } from '../../src/mysql/client.ts'
+import { Mysql } from '../../src/mysql/client.ts'
 import { RowReader } from '../../src/mysql/reader.ts'
 import { columns } from '../../src/mysql/row.ts'
 import { createTableSql } from '../../src/mysql/schema.ts'
 import { checkPartition, type Thoroughness, type Verdict } from '../../src/verify/partition.ts'
 import { august, type MadeUpRecord, makeArchive, records } from '../helpers/archive.ts'
 import { runArchiver, startArchiver } from '../helpers/archiver.ts'
-import { connectionOf, mysqlClient, openMysqlSink, readLines, tableName } from '../helpers/mysql.ts'
-import { createTopic, mysqlUrl, produce, temporaryDirectory, until } from '../helpers/servers.ts'
+import { connectionOf, mysqlClient, openMysqlSink, readLines, rootClient, tableName } from '../helpers/mysql.ts'
+import { createTopic, mysqlUrl, produce, temporaryDirectory, uniqueName, until } from '../helpers/servers.ts'
 import { readFiles } from '../helpers/stores.ts'
 
 /** The commands on a real server: what a worker writes is proven, restored, pruned and set up. */
@@ -198,6 +198,38 @@ test('speaks TLS, and with nobody but the server it knows', async (t) => {
   const nowhere = mysqlClient(t, { caFile: '/does/not/exist' })
   await assert.rejects(nowhere.detect(), { code: 'UNREACHABLE', message: /certificate authority cannot be read/ })
   assert.equal(connectionOf().caFile, undefined)
+})
+
+test('a worker says no secret at the level trace, whatever goes wrong', async (t) => {
+  const canary = 'canary-3f9c21a0-secret'
+  const user = uniqueName('canary')
+  t.after(async () => {
+    const root = new Mysql({ ...connectionOf(), user: 'root' })
+    await root.query(`DROP USER IF EXISTS '${user}'@'%'`).finally(() => root.close())
+  })
+  const root = rootClient(t)
+  await root.query(`CREATE USER '${user}'@'%' IDENTIFIED BY '${canary}'`)
+  await root.query(`GRANT ALL ON \`archive%\`.* TO '${user}'@'%'`)
+  const topic = await createTopic(t)
+  const deep = `${'['.repeat(40)}${']'.repeat(40)}`
+  await produce(t, topic, [{ value: '{"type":"a"}' }, { value: `{"type":"a","deep":${deep}}` }, { value: 'no JSON' }])
+  const url = (password: string) => {
+    const { host, pathname } = new URL(mysqlUrl)
+    return `mysql://${user}:${password}@${host}${pathname}`
+  }
+  const run = (mysql: string) => {
+    const sinks = ['--no-files', '--no-elasticsearch', '--mysql', mysql, '--mysql-table', tableName(t)]
+    return runArchiver(t, ['run', '--topics', topic, '--group', topic, '--until-end', '--log-level', 'trace', ...sinks])
+  }
+  const wrong = await run(url(`${canary}-wrong`))
+  assert.equal(wrong.code, 1, wrong.output)
+  const good = await run(url(canary))
+  assert.equal(good.code, 0, good.output)
+  assert.match(good.output, /refused_as_json/)
+  for (const { output } of [wrong, good]) {
+    assert.match(output, /"level":"trace"/)
+    assert.ok(!output.includes(canary))
+  }
 })
 
 test('two workers, one of them killed, leave every record once in files and in MySQL', async (t) => {

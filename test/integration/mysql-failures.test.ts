@@ -124,7 +124,7 @@ test('statements stay below what the server takes, and a record above it is kept
   const batch = batchOf('t', all)
   await root.query('SET GLOBAL max_allowed_packet = 102400')
   try {
-    const { write, table, said } = await openMysqlSink(t)
+    const { write, table, said } = await openMysqlSink(t, { hasFiles: false })
     await write(batch)
     const lines = linesOf(batch)
     assert.deepEqual(
@@ -145,6 +145,8 @@ test('statements stay below what the server takes, and a record above it is kept
       },
     )
     assert.ok(said('warn').some((message) => message.includes('value_omitted')))
+    assert.equal(said('error').length, 1)
+    assert.match(said('error')[0]!, /^the value of offset 30 of t\/0 is kept nowhere: MySQL/)
   } finally {
     await root.query(`SET GLOBAL max_allowed_packet = ${before!.n}`)
   }
@@ -209,6 +211,65 @@ test('a row that the server refuses is found among many, and the others are as t
   assert.equal(row!.error_type, 'value_omitted')
   assert.match(String(row!.error_reason), /Data too long for column 'value_text'.*error 1406/)
   assert.equal(sink.counts.rejected, 1)
+})
+
+/** Answers a number that nobody has met to each row for which the condition is true. */
+async function refuse(root: Mysql, table: string, condition: string): Promise<() => Promise<unknown>> {
+  await root.query(
+    `CREATE TRIGGER ${table}_refuse BEFORE INSERT ON ${table} FOR EACH ROW BEGIN IF ${condition} THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 7777, MESSAGE_TEXT = 'a new trouble'; END IF; END`,
+  )
+  return () => root.query(`DROP TRIGGER ${table}_refuse`)
+}
+
+test('an unheard-of error to every row is waited out, however long: no row is to blame', async (t) => {
+  const { write, table, sink, said } = await openMysqlSink(t, { lingerMs: 0, unknownMs: 200 })
+  const root = rootClient(t)
+  const mend = await refuse(root, table, 'TRUE')
+  const batch = batchOf('t', values(0, 20))
+  const written = write(batch)
+  const tries = sink.counts.retries
+  await until('tries after the time is over', () => sink.counts.retries >= tries + 4)
+  assert.match(sink.waiting ?? '', /7777/)
+  assert.deepEqual(
+    said('info').filter((message) => message.includes('takes rows again')),
+    [],
+  )
+  await mend()
+  await written
+  assert.deepEqual(await readLines(root, table), linesOf(batch))
+  assert.equal(sink.counts.rejected, 0)
+  const refused = await root.query<readonly unknown[]>(`SELECT 1 FROM ${table} WHERE error_type IS NOT NULL`)
+  assert.equal(refused.length, 0)
+})
+
+test('an unheard-of error to one row: it is kept as text after a while, the others are as they are', async (t) => {
+  const { write, table, sink, said } = await openMysqlSink(t, { lingerMs: 0, unknownMs: 200 })
+  const root = rootClient(t)
+  await refuse(root, table, 'NEW.`offset` = 7 AND NEW.error_type IS NULL')
+  const batch = batchOf('t', values(0, 20))
+  await write(batch)
+  assert.deepEqual(await readLines(root, table), linesOf(batch))
+  const refused = await root.query<readonly { readonly o: string; readonly error_type: string }[]>(
+    `SELECT \`offset\` AS o, error_type FROM ${table} WHERE error_type IS NOT NULL`,
+  )
+  assert.deepEqual(
+    refused.map(({ o, error_type }) => [Number(o), error_type]),
+    [[7, 'refused_as_json']],
+  )
+  assert.equal(sink.counts.rejected, 1)
+  assert.ok(said('warn').some((message) => message.includes('7777')))
+})
+
+test('an unheard-of error to a row that is text already is not reason enough to omit its value', async (t) => {
+  const { write, table, sink } = await openMysqlSink(t, { lingerMs: 0, unknownMs: 200 })
+  const root = rootClient(t)
+  const mend = await refuse(root, table, 'NEW.`offset` = 7')
+  const batch = batchOf('t', values(0, 20))
+  const written = write(batch)
+  await until('tries after the time is over', () => sink.counts.retries >= 4)
+  await mend()
+  await written
+  assert.deepEqual(await readLines(root, table), linesOf(batch))
 })
 
 test('a server that is frozen, killed and started again has every record once', async (t) => {

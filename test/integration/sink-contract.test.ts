@@ -68,7 +68,9 @@ registerSinkContract('elasticsearch', async (t) => {
           rejectBreaker: 0,
           rejectHoldMs: hour,
           memoryLimit,
+          hasFiles: false,
           installTemplates: true,
+          templateCheckMs: hour,
         },
         log,
       ),
@@ -85,7 +87,7 @@ registerSinkContract('mysql', async (t) => {
     sink: () =>
       new MysqlSink(
         new Mysql(connectionOf()),
-        { table, batchBytes: 2 ** 30, concurrency: 2, lingerMs: hour, unknownMs: hour, memoryLimit },
+        { table, batchBytes: 2 ** 30, concurrency: 2, lingerMs: hour, unknownMs: hour, hasFiles: false, memoryLimit },
         log,
       ),
     lines: async () => (await readLines(reader, table)).map((line) => line ?? 'not all of it'),

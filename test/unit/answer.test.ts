@@ -13,7 +13,6 @@ const shardLimit =
 /** What Elasticsearch 8 and 9 answer, and what it means: an answer is judged by its type and reason, not by status alone. */
 const rows: readonly (readonly [Scope, BulkItem])[] = [
   ['stored', { status: 201 }],
-  ['stored', { status: 200 }],
   ['exists', item(409, 'version_conflict_engine_exception', '[events+3+7]: version conflict, document already exists')],
 
   ['request', item(429, 'es_rejected_execution_exception', 'rejected execution of coordinating operation')],
@@ -63,6 +62,8 @@ const rows: readonly (readonly [Scope, BulkItem])[] = [
   ['document', item(400, 'parse_exception')],
   ['document', item(400, 'x_content_parse_exception', 'Duplicate field')],
   ['document', { status: 201, failure_store: 'used' }],
+  // What an ingest pipeline dropped: its result is `noop`.
+  ['document', { status: 200 }],
   // Reasons quote what a message says: it must not hold its index by that.
   ['document', item(400, 'document_parsing_exception', "Preview of field's value: 'the door is closed'")],
   ['document', item(400, 'document_parsing_exception', 'failed to parse', 'no such index [a]')],

@@ -56,8 +56,10 @@ function checkRequest({ body, parts, documents }: BulkRequest, mostBytes: number
   for (const part of parts) {
     assert.ok(part.start < part.end)
     for (let i = part.start; i < part.end; i++) {
-      const { create } = JSON.parse(lines[line++]!) as { create: { _index: string; _id: string } }
-      assert.deepEqual(create, { _index: indexOf(names, part, i), _id: idOf(part, i) })
+      const { create } = JSON.parse(lines[line++]!) as { create: { _index: string; _id: string; pipeline?: string } }
+      const { pipeline, ...place } = create
+      assert.deepEqual(place, { _index: indexOf(names, part, i), _id: idOf(part, i) })
+      assert.equal(pipeline, part.replacement === undefined ? undefined : '_none')
       const { batch } = part.pending
       const source = part.replacement?.source ?? batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
       assert.equal(`${lines[line++]}\n`, source.toString())
@@ -172,7 +174,13 @@ test('a probe is sent to a held index; a replacement goes where it says, with wh
   const pending = pendingOf(encode(0, [{ type: 'a', hour: 22, size: 10 }]))
   queue.push({ pending, start: 0, end: 1, probe: true })
   assert.equal(checkRequest(queue.take(() => true, assert.fail)!, 10_000).length, 1)
-  const replacement = { index: 'archive-_rejected-1970.01.01', source: Buffer.from('{"kept":true}\n') }
+  const replacement = {
+    index: 'archive-_rejected-1970.01.01',
+    source: Buffer.from('{"kept":true}\n'),
+    rejection: { type: 'x', reason: 'y' },
+    kind: 'x',
+    valueOmitted: false,
+  }
   queue.push({ pending, start: 0, end: 1, replacement })
   assert.equal(queue.bytes, replacement.source.length)
   const request = queue.take(undefined, assert.fail)!

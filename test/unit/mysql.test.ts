@@ -12,11 +12,11 @@ import type { RecordBatch } from '../../src/record.ts'
 
 test('errors are judged by their number', () => {
   const expected: Readonly<Record<Verdict, readonly (number | undefined)[]>> = {
-    again: [undefined, 1021, 1030, 1040, 1053, 1114, 1205, 1213, 1290, 1317, 1927, 3024],
+    again: [undefined, 1021, 1030, 1040, 1047, 1053, 1114, 1205, 1213, 1290, 1317, 1927, 3024, 9001],
     refused: [1044, 1045, 1049, 1054, 1142, 1146],
     exists: [1062],
     row: [1153, 1264, 1366, 1406, 2020, 3140, 3157, 3819, 4025],
-    unknown: [9999],
+    unknown: [1105, 9999],
   }
   for (const [verdict, numbers] of Object.entries(expected)) {
     for (const errno of numbers) assert.equal(judge(errno), verdict, String(errno))
