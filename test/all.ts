@@ -84,6 +84,13 @@ const ownServers = process.env.ARCHIVER_BROKERS === undefined || process.env.ARC
 const stack = openStack({ dir: '.stack-test', ...ports }, { update: () => {}, say: (line) => console.log(line) })
 const ownMysql = process.env.ARCHIVER_TEST_MYSQL === undefined
 const parts: readonly PartName[] = [...(ownServers ? usualParts : []), ...(ownMysql ? (['mariadb'] as const) : [])]
+/** The older engine that is spoken to, with what depends on how an engine answers. */
+const olderEngine = openStack(
+  { ...ports, dir: '.stack-test-8', elasticsearchPort: 19_201, elasticsearchVersion: '8.19.21' },
+  { update: () => {}, say: (line) => console.log(line) },
+)
+const engineTests =
+  'test/integration/{elasticsearch-{bulk,retry-rejected,scopes,templates},index-profile,sink-contract}.test.ts'
 const servers = {
   ...(ownServers ? { ARCHIVER_BROKERS: stack.brokers, ARCHIVER_ELASTICSEARCH: stack.elasticsearchUrl } : {}),
   ...(ownMysql ? { ARCHIVER_TEST_MYSQL: stack.mysqlUrl, ARCHIVER_TEST_MYSQL_CA: stack.mysqlCertificateFile } : {}),
@@ -95,6 +102,13 @@ try {
   await step('unit and property tests', tests('test/unit/**/*.test.ts'))
   if (parts.length > 0) await step('stack', () => stack.start(...parts).then(() => true))
   await step('integration tests', tests('test/integration/**/*.test.ts', servers, 1))
+  if (ownServers) {
+    await stack.stop('elasticsearch')
+    await step('Elasticsearch 8', () => olderEngine.start('elasticsearch').then(() => true))
+    const older = { ...servers, ARCHIVER_ELASTICSEARCH: olderEngine.elasticsearchUrl }
+    await step('tests of the engine against Elasticsearch 8', tests(engineTests, older, 1))
+    await olderEngine.stop()
+  }
   await stack.stop()
   if (globSync('test/chaos/**/*.test.ts', { cwd: root }).length > 0) {
     await step('chaos tests', tests('test/chaos/**/*.test.ts', {}, 1))
@@ -104,6 +118,7 @@ try {
   process.exitCode = 1
 } finally {
   await stack.stop()
+  await olderEngine.stop()
 }
 console.log(`\n${passed} passed, ${failed} failed`)
 if (failed > 0 || passed === 0) process.exitCode = 1
