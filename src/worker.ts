@@ -416,36 +416,55 @@ export class Worker {
    * gone (tulios/kafkajs#1119). Which of the two, the log's bounds tell.
    */
   #locate(partition: Partition): void {
-    const { tp, tracker, closing } = partition
-    const position = tracker!.position
     partition.locating = true
     partition.paused = true
-    this.#source.pause(tp)
-    void (async () => {
+    this.#source.pause(partition.tp)
+    this.#goOnFromWhereItStood(partition).catch((error: unknown) => this.#reopen(partition, error))
+  }
+
+  async #goOnFromWhereItStood(partition: Partition): Promise<void> {
+    const { tp, tracker, closing } = partition
+    const key = partitionKey(tp)
+    const { position } = tracker!
+    const bounds = await this.#boundsOf(partition)
+    if (closing.signal.aborted) return
+    if (bounds !== undefined && isWithin(position, bounds)) {
+      partition.locating = false
+      this.#source.seek(tp, position)
+      this.#resumeIfRelieved(partition)
+      return
+    }
+    partition.waiting = `Kafka has no offset ${position} any more; what was read before it is made durable first`
+    this.#log.warn({ topic: tp.topic, partition: tp.partition, offset: position }, `${key}: ${partition.waiting}`)
+    await this.#settle(partition)
+    this.#reopen(partition, new ArchiverError('GAP', `${key}: Kafka has no offset ${position} any more`))
+  }
+
+  /** Asks until there is an answer: to open the partition again instead would drop what a sink that is away still has to take. */
+  async #boundsOf({ tp, backoff, closing }: Partition): Promise<LogBounds | undefined> {
+    let delay = 0
+    while (await sleep(delay, closing.signal)) {
       try {
-        const bounds = (await this.#source.bounds([tp.topic])).get(partitionKey(tp))
-        if (closing.signal.aborted) return
-        if (bounds !== undefined && isWithin(position, bounds)) {
-          partition.locating = false
-          this.#source.seek(tp, position)
-          this.#resumeIfRelieved(partition)
-          return
-        }
-        // What was read is durable before the position is looked for: it may be gone from Kafka.
-        // So is the group's offset: where kafkajs reset one, it has committed "earliest" over it, and with it goes what was not lost.
-        const kept = this.#flush([tp]).then(() => {
-          this.#coordinator.forgetCommitted(tp)
-          return this.#commit()
-        })
-        await Promise.race([kept, sleep(this.#options.drainTimeoutMs, closing.signal)])
-        this.#reopen(
-          partition,
-          new ArchiverError('GAP', `${partitionKey(tp)}: Kafka has no offset ${position} any more`),
-        )
+        return (await this.#source.bounds([tp.topic])).get(partitionKey(tp))
       } catch (error) {
-        this.#reopen(partition, error)
+        delay = backoff.next()
+        this.#log.debug(`where the log of ${partitionKey(tp)} begins and ends: ${messageOf(error)}; asking again`)
       }
-    })()
+    }
+    return undefined
+  }
+
+  /**
+   * Settles when every sink holds what was read of a partition and the group was told so, or the partition was given up. However long
+   * that takes: Kafka may not have these records any more, so this worker's memory may be the only place where they are.
+   */
+  async #settle({ tp, tracker, closing }: Partition): Promise<void> {
+    // Where kafkajs reset an offset it may have committed that, and a worker that is killed now would begin there.
+    this.#coordinator.forgetCommitted(tp)
+    await Promise.all([this.#commit(), this.#flush([tp])])
+    const isTold = () => this.#coordinator.committedOffset(tp) === tracker!.position
+    do await this.#commit()
+    while (!isTold() && (await sleep(this.#options.commitIntervalMs, closing.signal)))
   }
 
   /**
