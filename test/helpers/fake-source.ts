@@ -1,6 +1,8 @@
 import { type OffsetRange, partitionKey, type TopicPartition } from '../../src/record.ts'
 import type { LogBounds, Source, SourceEvents } from '../../src/source.ts'
 
+const batchRecords = 100
+
 interface Log {
   readonly tp: TopicPartition
   start: number
@@ -16,10 +18,13 @@ interface Log {
  */
 export class FakeSource implements Source {
   readonly clusterId = 'fake'
+  silentMs = 0
   /** What the group has committed. */
   readonly group = new Map<string, number>()
   /** What a question or a commit is answered with instead, where it is set. */
-  refusal: { bounds?: Error | undefined; committed?: Error | undefined; commit?: Error | undefined } = {}
+  refusal: { bounds?: Error; committed?: Error; commit?: Error } = {}
+  /** Topics that cannot be asked about. */
+  readonly unknown = new Set<string>()
   readonly #logs = new Map<string, Log>()
   #events: SourceEvents | undefined
 
@@ -63,6 +68,7 @@ export class FakeSource implements Source {
 
   async bounds(topics: readonly string[]): Promise<Map<string, LogBounds>> {
     if (this.refusal.bounds !== undefined) throw this.refusal.bounds
+    for (const topic of topics) if (this.unknown.has(topic)) throw new Error(`no topic ${topic}`)
     const asked = [...this.#logs].filter(([, { tp }]) => topics.includes(tp.topic))
     return new Map(asked.map(([key, { start, end }]) => [key, { start, end }]))
   }
@@ -85,9 +91,10 @@ export class FakeSource implements Source {
       if (log.paused || this.#events === undefined) return
       if (log.position < log.start || log.position > log.end) log.position = log.start
       if (log.position === log.end) return
-      const range: OffsetRange = { from: log.position, next: log.end }
+      const range: OffsetRange = { from: log.position, next: Math.min(log.end, log.position + batchRecords) }
       log.position = range.next
       this.#events.batch({ ...log.tp, ...range, records: recordsOf(range), highWatermark: log.end })
+      this.#deliverSoon(log)
     })
   }
 }

@@ -99,6 +99,32 @@ test('a topic made later that the regular expression matches is picked up, and n
   assert.deepEqual(accountFor(expected(), await readDocuments(prefix)), nothing)
 })
 
+test('a topic that is deleted while a worker runs costs the others nothing', async (t) => {
+  const stem = uniqueName('deleted')
+  const doomed = await createTopic(t, { stem: `${stem}.doomed` })
+  const kept = await createTopic(t, { stem: `${stem}.kept`, partitions: 2 })
+  await produce(t, doomed, messages(0, 20))
+  await produce(t, kept, messages(0, 20))
+  const { root, group, start } = await createScenario(t)
+  const worker = start('--topics-regex', `^${stem}\\.`, '--topics-refresh', '1', '--flush-interval', '0.2')
+  const untilCommitted = (next: number) =>
+    until(
+      `${next} of ${kept} are committed`,
+      async () => (await committedAndEnds(t, group, [kept])).get(`${kept}/0`)!.committed === next,
+      60_000,
+    )
+  await untilCommitted(20)
+  const admin = await withAdmin(t)
+  await admin.deleteTopics({ topics: [doomed] })
+  await worker.says(`Kafka has no topic ${doomed} any more; the others go on`)
+  await produce(t, kept, messages(20, 50))
+  await untilCommitted(50)
+  worker.child.kill('SIGTERM')
+  assert.equal(await worker.ended, 143, worker.output())
+  const inFiles = (await readFiles(root)).filter(({ topic }) => topic === kept)
+  assert.deepEqual(accountFor(new Map([[`${kept}/0`, offsetsOf(0, 50)]]), inFiles), nothing)
+})
+
 test('an operator who resets the group to the beginning gets no second copy', async (t) => {
   const topic = await createTopic(t, { stem: 'reset' })
   const { root, prefix, group, untilEnd } = await createScenario(t)
