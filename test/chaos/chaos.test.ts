@@ -386,7 +386,10 @@ test('an engine that refuses, stalls, cuts and lies: no exit, no loss, no duplic
 test('a broker that is killed or frozen, and an engine that is frozen: no exit, and all arrives', async (t) => {
   const topic = await createTopic(t, { stem: 'servers', partitions: 2 })
   const scenario = await createScenario(t)
-  const worker = scenario.start('--topics', topic, '--flush-interval', '1', '--elasticsearch-timeout', '3')
+  const argv = ['--topics', topic, '--flush-interval', '1', '--elasticsearch-timeout', '3', '--http', '0']
+  const worker = scenario.start(...argv)
+  await worker.says('metrics, health and status at ')
+  const readiness = `${/status at (http:\S+?)"/.exec(worker.output())![1]}/readyz`
   const send = (first: number) =>
     produce(
       t,
@@ -395,7 +398,10 @@ test('a broker that is killed or frozen, and an engine that is frozen: no exit, 
     )
   await send(0)
   await untilCommitted(t, scenario, [topic])
+  assert.equal((await fetch(readiness)).status, 200)
   await stack.kafka.kill()
+  await until('not ready', async () => (await fetch(readiness)).status === 503, 60_000)
+  assert.match(await (await fetch(readiness)).text(), /Kafka has not answered for \d+ s/)
   await stack.start('kafka')
   await send(50)
   stack.elasticsearch.signal('SIGSTOP')

@@ -166,7 +166,7 @@ async function settled(): Promise<void> {
 /** A worker that read 100 records which a sink, being away, could not store, and whose log retention then cut off behind them. */
 async function overtaken(t: TestContext, sinks: readonly FakeSink[], options: Partial<WorkerOptions> = {}) {
   const source = new FakeSource()
-  source.setLog(tp, { start: 0, end: 100 })
+  source.setLog(tp, { start: 0, end: 150 })
   const slow = sinks.at(-1)!
   slow.away = true
   slow.most = 50
@@ -245,4 +245,93 @@ test('a position that cannot be looked up for a while drops nothing', async (t) 
   source.refusal = {}
   await until('it stops', () => partition().state === 'stopped')
   assert.deepEqual([slow.durable.length, slow.dropped, source.group.get(key)], [100, 0, 100])
+})
+
+test('the lag grows while a partition is paused, being opened or stopped', async (t) => {
+  const { source, slow, pass, partition } = await overtaken(t, [new FakeSink('elasticsearch', false)])
+  source.setLog(tp, { start: 0, end: 500 })
+  await pass(compareMs)
+  assert.deepEqual([partition().position, partition().lag], [100, 400])
+  source.setLog(tp, { start: 200, end: 600 })
+  await pass(compareMs)
+  slow.back()
+  await until('it stops', () => partition().state === 'stopped')
+  assert.deepEqual([partition().committed, partition().lag], [100, 400], 'what is gone cannot be read')
+  source.setLog(tp, { start: 200, end: 700 })
+  await pass(compareMs)
+  assert.equal(partition().lag, 500)
+})
+
+test('a partition that cannot be opened has a lag, and what it knew of the group', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 100 })
+  source.group.set(key, 40)
+  const sink = new FakeSink('files', true)
+  sink.openError = new Error('no space left')
+  const { partition, pass } = await startWorker(t, source, [sink])
+  await until('it was tried', () => partition().waiting !== undefined)
+  assert.deepEqual([partition().state, partition().committed, partition().lag], ['opening', 40, 60])
+  source.setLog(tp, { start: 0, end: 130 })
+  await pass(compareMs)
+  assert.equal(partition().lag, 90)
+})
+
+test('commits that fail are said, counted, and after a minute what the worker waits for', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 100 })
+  const { worker, told, pass, partition } = await startWorker(t, source, [new FakeSink('elasticsearch', false)])
+  await until('all is read', () => partition().position === 100)
+  source.refusal.commit = new Error('Not authorized to access group')
+  const now = performance.now()
+  let later = 0
+  t.mock.method(performance, 'now', () => now + later)
+  await pass(10)
+  await pass(10)
+  const lines = () => told().filter((line) => line.startsWith('offsets cannot be committed: Not authorized')).length
+  assert.deepEqual([lines(), worker.counts.commitFailures], [1, 2])
+  assert.deepEqual([partition().waiting, worker.troubles], [undefined, []])
+  later = 61_000
+  await pass(10)
+  assert.equal(lines(), 2)
+  assert.match(partition().waiting!, /Not authorized/)
+  assert.match(worker.troubles.join(), /Not authorized/)
+  source.refusal = {}
+  await pass(10)
+  assert.deepEqual([source.group.get(key), partition().waiting, worker.troubles], [100, undefined, []])
+})
+
+test('a gap check that fails is said, and the check of other topics goes on', async (t) => {
+  const other = { topic: 'other', partition: 0 }
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 10 })
+  source.setLog(other, { start: 0, end: 10 })
+  const { worker, told, pass } = await startWorker(t, source, [new FakeSink('elasticsearch', false)])
+  await until('both are read', () => worker.status().every(({ position }) => position === 10))
+  source.unknown.add(tp.topic)
+  source.group.set(partitionKey(other), 3)
+  await pass(compareMs)
+  await pass(10)
+  assert.ok(told().some((line) => line.startsWith("positions cannot be compared with Kafka's: no topic events")))
+  assert.equal(source.group.get(partitionKey(other)), 10, 'an older offset that another committed over ours')
+})
+
+test('Kafka that does not answer is a trouble of the worker', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 10 })
+  const { worker, partition } = await startWorker(t, source, [new FakeSink('elasticsearch', false)])
+  await until('all is read', () => partition().position === 10)
+  assert.deepEqual(worker.troubles, [])
+  source.silentMs = 45_000
+  assert.deepEqual(worker.troubles, ['Kafka has not answered for 45 s'])
+})
+
+test('a group without the offset that the archive says it had committed is told', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 300 })
+  const files = new FakeSink('files', true)
+  Object.assign(files, { next: 100, committedBefore: 90 })
+  const { worker, told, partition } = await startWorker(t, source, [files])
+  await until('all is read', () => partition().position === 300)
+  assert.equal(worker.counts.forgottenOffsets, 1)
+  assert.ok(told().some((line) => line.startsWith(`${key}: the group has no offset, and had committed 90 `)))
 })
