@@ -125,6 +125,55 @@ test('a topic that is deleted while a worker runs costs the others nothing', asy
   assert.deepEqual(accountFor(new Map([[`${kept}/0`, offsetsOf(0, 50)]]), inFiles), nothing)
 })
 
+test('partitions that are added while a worker runs are archived from their beginning', async (t) => {
+  const topic = await createTopic(t, { stem: 'added' })
+  await produce(t, topic, messages(0, 20))
+  const { root, prefix, group, start } = await createScenario(t)
+  const worker = start('--topics', topic, '--flush-interval', '0.2', '--start-at', 'latest')
+  await until(
+    'the position at the start is committed',
+    async () => (await committedAndEnds(t, group, [topic])).get(`${topic}/0`)!.committed === 20,
+  )
+  const admin = await withAdmin(t)
+  await admin.createPartitions({ topicPartitions: [{ topic, count: 3 }] })
+  await produce(
+    t,
+    topic,
+    messages(0, 60).map((one, i) => ({ ...one, partition: 1 + (i % 2) })),
+  )
+  const expected = () =>
+    new Map([
+      [`${topic}/1`, offsetsOf(0, 30)],
+      [`${topic}/2`, offsetsOf(0, 30)],
+    ])
+  // kafkajs looks for partitions every 30 s.
+  await until('all is in files', async () => (await readFiles(root).catch(() => [])).length === 60, 60_000)
+  worker.child.kill('SIGTERM')
+  assert.equal(await worker.ended, 143, worker.output())
+  assert.deepEqual(accountFor(expected(), await readFiles(root)), nothing)
+  assert.deepEqual(accountFor(expected(), await readDocuments(prefix)), nothing)
+})
+
+test('a group whose offsets were deleted between two runs: the archive says where to go on, and the loss is told', async (t) => {
+  const topic = await createTopic(t, { stem: 'forgotten' })
+  const { root, prefix, group, untilEnd } = await createScenario(t)
+  await produce(t, topic, messages(0, 100))
+  assert.equal((await untilEnd('--topics', topic)).code, 0)
+  // Only a later manifest says that the group had an offset.
+  await produce(t, topic, messages(100, 150))
+  assert.equal((await untilEnd('--topics', topic)).code, 0)
+  const admin = await withAdmin(t)
+  await admin.deleteGroups([group])
+  await produce(t, topic, messages(150, 200))
+  const { code, output } = await untilEnd('--topics', topic)
+  assert.equal(code, 0, output)
+  assert.match(output, new RegExp(`${topic}/0: the group has no offset, and had committed 100 `))
+  const expected = () => new Map([[`${topic}/0`, offsetsOf(0, 200)]])
+  assert.deepEqual(accountFor(expected(), await readFiles(root)), nothing)
+  assert.deepEqual(accountFor(expected(), await readDocuments(prefix)), nothing)
+  assert.equal((await committedAndEnds(t, group, [topic])).get(`${topic}/0`)!.committed, 200)
+})
+
 test('an operator who resets the group to the beginning gets no second copy', async (t) => {
   const topic = await createTopic(t, { stem: 'reset' })
   const { root, prefix, group, untilEnd } = await createScenario(t)
