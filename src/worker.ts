@@ -52,6 +52,16 @@ interface Partition {
   waiting: string | undefined
 }
 
+/** What is told of a partition while it is opened anew. */
+type KnownBefore = Pick<Partition, 'highWatermark' | 'committed' | 'resumesAt' | 'waiting'>
+
+const nothingKnown: KnownBefore = {
+  highWatermark: undefined,
+  committed: undefined,
+  resumesAt: undefined,
+  waiting: undefined,
+}
+
 /** What a worker did since its start. */
 export interface WorkerCounts {
   records: number
@@ -248,7 +258,7 @@ export class Worker {
       partition.paused = true
       this.#resumeIfRelieved(partition)
     }
-    for (const tp of fresh) this.#open(tp, {}, new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs }))
+    for (const tp of fresh) this.#open(tp, nothingKnown, new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs }))
   }
 
   #giveUp(partition: Partition): void {
@@ -269,7 +279,7 @@ export class Worker {
     life.catch((error: unknown) => this.#fail(error))
   }
 
-  #open(tp: TopicPartition, known: Partial<Partition>, backoff: Backoff, delayMs = 0): void {
+  #open(tp: TopicPartition, known: KnownBefore, backoff: Backoff, delayMs = 0): void {
     const partition: Partition = {
       tp,
       backoff,
@@ -278,10 +288,7 @@ export class Worker {
       tracker: undefined,
       paused: true,
       locating: false,
-      highWatermark: known.highWatermark,
-      committed: known.committed,
-      resumesAt: known.resumesAt,
-      waiting: known.waiting,
+      ...known,
     }
     this.#partitions.set(partitionKey(tp), partition)
     this.#next(tp, async () => {
@@ -568,7 +575,8 @@ export class Worker {
   #commit(): Promise<void> {
     this.#committing = this.#committing.then(async () => {
       const offsets = this.#coordinator.committable()
-      if (offsets.length === 0) return
+      // What was refused may be another worker's by now.
+      if (offsets.length === 0) return this.#commitTrouble.over()
       try {
         await this.#source.commit(offsets)
         this.#coordinator.committed(offsets)

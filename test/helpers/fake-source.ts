@@ -44,7 +44,12 @@ export class FakeSource implements Source {
 
   async run(events: SourceEvents): Promise<void> {
     this.#events = events
-    events.assigned({ all: [...this.#logs.values()].map(({ tp }) => tp), kept: [] })
+    this.assign([...this.#logs.values()].map(({ tp }) => tp))
+  }
+
+  /** Gives the worker these partitions, which others had before. */
+  assign(all: readonly TopicPartition[]): void {
+    this.#events?.assigned({ all, kept: [] })
   }
 
   seek(tp: TopicPartition, offset: number): void {

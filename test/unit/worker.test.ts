@@ -300,6 +300,24 @@ test('commits that fail are said, counted, and after a minute what the worker wa
   assert.deepEqual([source.group.get(key), partition().waiting, worker.troubles], [100, undefined, []])
 })
 
+test('commits that were refused are no trouble once the partition is given up', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 100 })
+  const { worker, pass, partition } = await startWorker(t, source, [new FakeSink('elasticsearch', false)])
+  await until('all is read', () => partition().position === 100)
+  source.refusal.commit = new Error('Not authorized to access group')
+  const now = performance.now()
+  let later = 0
+  t.mock.method(performance, 'now', () => now + later)
+  await pass(10)
+  later = 61_000
+  await pass(10)
+  assert.equal(worker.troubles.length, 1)
+  source.assign([])
+  await pass(10)
+  assert.deepEqual(worker.troubles, [])
+})
+
 test('a gap check that fails is said, and the check of other topics goes on', async (t) => {
   const other = { topic: 'other', partition: 0 }
   const source = new FakeSource()
