@@ -119,7 +119,7 @@ export class Metrics implements Observer {
     )
     this.#counter(
       'archiver_group_offsets_missing_total',
-      'Partitions of which the group had no offset although the archive says that it had committed one.',
+      'Partitions of which the group had no offset although it had committed one before.',
       (set) => set(counts().forgottenOffsets),
     )
     this.#counter('archiver_compacted_files_total', 'Small files of past hours that were merged into one.', (set) =>

@@ -77,7 +77,7 @@ export interface WorkerCounts {
   fenced: number
   /** Commits that the group refused or could not be asked for. */
   commitFailures: number
-  /** Partitions of which the group had no offset although the archive says that it had committed one. */
+  /** Partitions of which the group had no offset although it had committed one before. */
   forgottenOffsets: number
 }
 
@@ -321,7 +321,9 @@ export class Worker {
     for (const sink of this.#sinks) positions.push(await sink.open(tp, committed ?? fallback))
     if (closing.signal.aborted) return
 
-    if (committed === undefined) this.#tellForgotten(tp, positions)
+    const before = firstKnown(positions, ({ committed }) => committed)
+    const archived = firstKnown(positions, ({ next }) => next)
+    if (committed === undefined && before !== undefined) this.#tellForgotten(tp, before, archived)
     const start = startOffset(positions, committed, fallback)
     // Not only the start: one sink may stand further back, and the other would take new records for those that it holds.
     const furthest = Math.max(start, committed ?? 0, ...positions.map(({ next }) => next ?? 0))
@@ -365,14 +367,11 @@ export class Worker {
   }
 
   /** The group's offset is the only thing that tells a topic which was made again, once it has grown longer than the archive. */
-  #tellForgotten(tp: TopicPartition, positions: readonly SinkPosition[]): void {
-    const before = firstKnown(positions, ({ committed }) => committed)
-    if (before === undefined) return
-    const next = firstKnown(positions, ({ next }) => next)
+  #tellForgotten(tp: TopicPartition, before: number, next: number | undefined): void {
     this.counts.forgottenOffsets++
     this.#log.error(
       { topic: tp.topic, partition: tp.partition, committed: before, next },
-      `${partitionKey(tp)}: the group has no offset, and had committed ${before} by what the archive says: its offsets expired or were deleted, which loses nothing, or the topic was deleted and made again, and its records below offset ${next} are not archived. Where it was made again, archive it under another --archive-dir, --group and --index-prefix`,
+      `${partitionKey(tp)}: the group has no offset, and had committed ${before}: its offsets expired or were deleted, which loses nothing, or the topic was deleted and made again, and its records below offset ${next} are not archived. Where it was made again, archive it under another --archive-dir, --group and --index-prefix`,
     )
   }
 
@@ -550,6 +549,7 @@ export class Worker {
       // The position went on meanwhile, and so did the log.
       if (position > (end ?? position) || tracker!.position < start) this.#locate(partition)
       else if (told !== undefined && (committed.get(key) ?? -1) < told) {
+        if (!committed.has(key)) this.#tellForgotten(partition.tp, told, tracker!.position)
         this.#coordinator.forgetCommitted(partition.tp)
       }
     })

@@ -167,11 +167,33 @@ test('a group whose offsets were deleted between two runs: the archive says wher
   await produce(t, topic, messages(150, 200))
   const { code, output } = await untilEnd('--topics', topic)
   assert.equal(code, 0, output)
-  assert.match(output, new RegExp(`${topic}/0: the group has no offset, and had committed 100 `))
+  assert.match(output, new RegExp(`${topic}/0: the group has no offset, and had committed 100: `))
   const expected = () => new Map([[`${topic}/0`, offsetsOf(0, 200)]])
   assert.deepEqual(accountFor(expected(), await readFiles(root)), nothing)
   assert.deepEqual(accountFor(expected(), await readDocuments(prefix)), nothing)
   assert.equal((await committedAndEnds(t, group, [topic])).get(`${topic}/0`)!.committed, 200)
+})
+
+test('a topic that was made again and has grown past the archive is told, as far as offsets can', async (t) => {
+  const topic = await createTopic(t, { stem: 'again' })
+  const { root, untilEnd } = await createScenario(t)
+  for (const from of [0, 50]) {
+    await produce(t, topic, messages(from, from + 50))
+    assert.equal((await untilEnd('--topics', topic)).code, 0)
+  }
+  const admin = await withAdmin(t)
+  await admin.deleteTopics({ topics: [topic] })
+  await until('the topic is gone', async () => !(await admin.listTopics()).includes(topic))
+  await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true })
+  await produce(t, topic, messages(0, 120))
+  const { code, output, log } = await untilEnd('--topics', topic)
+  assert.equal(code, 0, output)
+  const told = log.filter(({ level, msg }) => level === 'error' && String(msg).includes('the group has no offset'))
+  assert.deepEqual(
+    told.map(({ topic, partition, next }) => ({ topic, partition, next })),
+    [{ topic, partition: 0, next: 100 }],
+  )
+  assert.equal((await readFiles(root)).length, 120)
 })
 
 test('an operator who resets the group to the beginning gets no second copy', async (t) => {
