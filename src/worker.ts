@@ -317,7 +317,9 @@ export class Worker {
     if (bounds === undefined) throw new Error('Kafka does not know it')
     const positions: SinkPosition[] = []
     const fallback = Math.max(bounds.start, this.#latest?.get(key)?.end ?? 0)
-    Object.assign(partition, { committed, resumesAt: committed ?? fallback, highWatermark: bounds.end })
+    partition.committed = committed
+    partition.resumesAt = committed ?? fallback
+    partition.highWatermark = bounds.end
     for (const sink of this.#sinks) positions.push(await sink.open(tp, committed ?? fallback))
     if (closing.signal.aborted) return
 
@@ -505,7 +507,8 @@ export class Worker {
   async #settle({ tp, tracker, closing }: Partition): Promise<void> {
     // Where kafkajs reset an offset it may have committed that, and a worker that is killed now would begin there.
     this.#coordinator.forgetCommitted(tp)
-    await Promise.all([this.#commit(), this.#flush([tp])])
+    await this.#commit()
+    await this.#flush([tp])
     const isTold = () => this.#coordinator.committedOffset(tp) === tracker!.position
     do await this.#commit()
     while (!isTold() && (await sleep(this.#options.commitIntervalMs, closing.signal)))

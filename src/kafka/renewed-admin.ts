@@ -1,7 +1,11 @@
-import type { Admin } from 'kafkajs'
+/** As kafkajs's admin client. */
+interface Connectable {
+  connect(): Promise<void>
+  disconnect(): Promise<void>
+}
 
 /** A client, and how many questions to it have no answer yet. */
-interface Client {
+interface Client<Admin> {
   readonly admin: Admin
   readonly connected: Promise<void>
   asking: number
@@ -11,10 +15,10 @@ interface Client {
  * An admin client that is made anew when it is spoilt. kafkajs asks about every topic that a client was ever asked about along with each
  * question, and fails them all once one of these is gone; so after a failure the next question goes to a new client.
  */
-export class RenewedAdmin {
+export class RenewedAdmin<Admin extends Connectable> {
   readonly #create: () => Admin
   readonly #disconnectFailed: (error: unknown) => void
-  #current: Client | undefined
+  #current: Client<Admin> | undefined
 
   constructor(create: () => Admin, disconnectFailed: (error: unknown) => void) {
     this.#create = create
@@ -46,7 +50,7 @@ export class RenewedAdmin {
   }
 
   /** Others may still wait for an answer of a client that is no longer asked. */
-  #disconnectUnused(client: Client): void {
+  #disconnectUnused(client: Client<Admin>): void {
     if (client === this.#current || client.asking > 0) return
     client.admin.disconnect().catch(this.#disconnectFailed)
   }
@@ -57,7 +61,7 @@ export class RenewedAdmin {
     await client?.admin.disconnect()
   }
 
-  #connect(): Client {
+  #connect(): Client<Admin> {
     const admin = this.#create()
     return { admin, connected: admin.connect(), asking: 0 }
   }

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Assigner, Consumer, EachBatchPayload, Kafka, PartitionAssigner } from 'kafkajs'
+import type { Admin, Assigner, Consumer, EachBatchPayload, Kafka, PartitionAssigner } from 'kafkajs'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
@@ -49,7 +49,7 @@ const leastSilenceMs = 120_000
 export class KafkaSource implements Source {
   readonly #options: KafkaSourceOptions
   readonly #log: Logger
-  readonly #admin: RenewedAdmin
+  readonly #admin: RenewedAdmin<Admin>
   readonly #stopping = new AbortController()
   #clusterId = ''
   #topics: readonly string[] = []
