@@ -5,6 +5,8 @@ import type { PartitionStatus, WorkerCounts } from './worker.ts'
 /** What is asked at every scrape; nothing is counted twice, and nothing on the way of the records. */
 export interface MetricsParts {
   readonly counts: () => WorkerCounts
+  /** How long Kafka has not answered, in ms. */
+  readonly silentMs: () => number
   readonly partitions: () => readonly PartitionStatus[]
   /** How long the oldest record of a partition has waited to be committed, in seconds. */
   readonly age: (partition: PartitionStatus) => number
@@ -72,7 +74,7 @@ export class Metrics implements Observer {
   }
 
   /** Begins to tell about a worker and the process. */
-  watch({ counts, partitions, age, sinks, openBuckets, compactedFiles }: MetricsParts): void {
+  watch({ counts, silentMs, partitions, age, sinks, openBuckets, compactedFiles }: MetricsParts): void {
     collectDefaultMetrics({ register: this.#registry })
     for (const { name } of sinks) {
       this.#retries.inc({ sink: name }, 0)
@@ -109,6 +111,16 @@ export class Metrics implements Observer {
     )
     this.#counter('archiver_fenced_total', 'Flushes dropped because another worker had committed first.', (set) =>
       set(counts().fenced),
+    )
+    this.#counter(
+      'archiver_commit_failures_total',
+      'Commits that the group refused or could not be asked for.',
+      (set) => set(counts().commitFailures),
+    )
+    this.#counter(
+      'archiver_group_offsets_missing_total',
+      'Partitions of which the group had no offset although it had committed one before.',
+      (set) => set(counts().forgottenOffsets),
     )
     this.#counter('archiver_compacted_files_total', 'Small files of past hours that were merged into one.', (set) =>
       set(compactedFiles()),
@@ -151,6 +163,12 @@ export class Metrics implements Observer {
       '1 where records were lost and a person must decide how a partition goes on.',
       ({ state }) => (state === 'stopped' ? 1 : 0),
     )
+    perPartition(
+      'archiver_partition_opening',
+      '1 where a partition is being opened: nothing of it is read.',
+      ({ state }) => (state === 'opening' ? 1 : 0),
+    )
+    this.#gauge('archiver_kafka_silent_seconds', 'How long Kafka has not answered.', (set) => set(silentMs() / 1000))
     this.#gauge('archiver_partitions', 'Partitions that this worker has.', (set) => set(partitions().length))
     this.#gauge(
       'archiver_sink_waiting',

@@ -35,6 +35,8 @@ export interface Source {
    */
   connect(): Promise<void>
   readonly clusterId: string
+  /** How long the group has not taken this worker for a member, in ms; 0 where there is nothing to consume. */
+  readonly silentMs: number
   /** Joins the group and begins to call the events. */
   run(events: SourceEvents): Promise<void>
   /** Sets the position of the next fetch. */
@@ -43,7 +45,7 @@ export interface Source {
   resume(tp: TopicPartition): void
   /** The group's committed offsets; partitions without one are absent. */
   committed(tps: readonly TopicPartition[]): Promise<Map<string, number>>
-  /** By `partitionKey`. Topics that do not exist are absent. */
+  /** By `partitionKey`. Throws where a topic cannot be asked about, as one that is gone. */
   bounds(topics: readonly string[]): Promise<Map<string, LogBounds>>
   /** The topics that are consumed now. */
   topics(): readonly string[]

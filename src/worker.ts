@@ -16,6 +16,7 @@ import {
 import { Backoff, sleep } from './retry.ts'
 import type { Sink, SinkPosition } from './sink.ts'
 import type { FetchedBatch, LogBounds, Source } from './source.ts'
+import { Trouble } from './trouble.ts'
 
 export interface WorkerOptions {
   /** Stop at the end offsets seen at the start. */
@@ -44,8 +45,21 @@ interface Partition {
   /** Kafka's client stands elsewhere; nothing is taken until it is known where this partition goes on. */
   locating: boolean
   highWatermark: number | undefined
+  /** What the group has committed, and where reading goes on, as far as that is known before it is open. */
+  committed: number | undefined
+  resumesAt: number | undefined
   /** Why it does not get on, for people. */
   waiting: string | undefined
+}
+
+/** What is told of a partition while it is opened anew. */
+type KnownBefore = Pick<Partition, 'highWatermark' | 'committed' | 'resumesAt' | 'waiting'>
+
+const nothingKnown: KnownBefore = {
+  highWatermark: undefined,
+  committed: undefined,
+  resumesAt: undefined,
+  waiting: undefined,
 }
 
 /** What a worker did since its start. */
@@ -61,6 +75,10 @@ export interface WorkerCounts {
   pauses: number
   rebalances: number
   fenced: number
+  /** Commits that the group refused or could not be asked for. */
+  commitFailures: number
+  /** Partitions of which the group had no offset although it had committed one before. */
+  forgottenOffsets: number
 }
 
 /** What is kept of a batch until it is acknowledged: its offsets, records and bytes. */
@@ -86,6 +104,8 @@ const endCheckMs = 100
 /** The longest that a timer takes. */
 const neverMs = 2 ** 31 - 1
 const compareIntervalMs = 20_000
+/** A heartbeat is answered every few seconds, and a rebalance takes no longer than this while all members are well. */
+const longSilenceMs = 30_000
 
 /**
  * The straight line: a batch of Kafka is encoded, every sink gets it, each acknowledges it, the coordinator moves, the group is
@@ -109,6 +129,8 @@ export class Worker {
   /** The ends of the logs at the start, where archiving begins there. A partition that appears later begins at its beginning. */
   #latest: ReadonlyMap<string, LogBounds> | undefined
   #committing: Promise<void> = Promise.resolve()
+  readonly #commitTrouble: Trouble
+  readonly #compareTrouble: Trouble
   #joined = false
   #draining = false
   #failure: unknown
@@ -127,6 +149,8 @@ export class Worker {
     this.#coordinator = parts.coordinator
     this.#options = parts.options
     this.#log = parts.log
+    this.#commitTrouble = new Trouble(parts.log)
+    this.#compareTrouble = new Trouble(parts.log)
     this.counts = {
       records: 0,
       bytes: 0,
@@ -136,6 +160,8 @@ export class Worker {
       pauses: 0,
       rebalances: 0,
       fenced: 0,
+      commitFailures: 0,
+      forgottenOffsets: 0,
     }
   }
 
@@ -232,7 +258,7 @@ export class Worker {
       partition.paused = true
       this.#resumeIfRelieved(partition)
     }
-    for (const tp of fresh) this.#open(tp, new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs }))
+    for (const tp of fresh) this.#open(tp, nothingKnown, new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs }))
   }
 
   #giveUp(partition: Partition): void {
@@ -253,7 +279,7 @@ export class Worker {
     life.catch((error: unknown) => this.#fail(error))
   }
 
-  #open(tp: TopicPartition, backoff: Backoff, delayMs = 0): void {
+  #open(tp: TopicPartition, known: KnownBefore, backoff: Backoff, delayMs = 0): void {
     const partition: Partition = {
       tp,
       backoff,
@@ -262,8 +288,7 @@ export class Worker {
       tracker: undefined,
       paused: true,
       locating: false,
-      highWatermark: undefined,
-      waiting: undefined,
+      ...known,
     }
     this.#partitions.set(partitionKey(tp), partition)
     this.#next(tp, async () => {
@@ -292,9 +317,15 @@ export class Worker {
     if (bounds === undefined) throw new Error('Kafka does not know it')
     const positions: SinkPosition[] = []
     const fallback = Math.max(bounds.start, this.#latest?.get(key)?.end ?? 0)
+    partition.committed = committed
+    partition.resumesAt = committed ?? fallback
+    partition.highWatermark = bounds.end
     for (const sink of this.#sinks) positions.push(await sink.open(tp, committed ?? fallback))
     if (closing.signal.aborted) return
 
+    const before = firstKnown(positions, ({ committed }) => committed)
+    const archived = firstKnown(positions, ({ next }) => next)
+    if (committed === undefined && before !== undefined) this.#tellForgotten(tp, before, archived)
     const start = startOffset(positions, committed, fallback)
     // Not only the start: one sink may stand further back, and the other would take new records for those that it holds.
     const furthest = Math.max(start, committed ?? 0, ...positions.map(({ next }) => next ?? 0))
@@ -332,13 +363,23 @@ export class Worker {
     )
     if (goOn) return true
     partition.state = 'stopped'
+    partition.resumesAt = gap.next
     partition.waiting = message
     return false
   }
 
+  /** The group's offset is the only thing that tells a topic which was made again, once it has grown longer than the archive. */
+  #tellForgotten(tp: TopicPartition, before: number, next: number | undefined): void {
+    this.counts.forgottenOffsets++
+    this.#log.error(
+      { topic: tp.topic, partition: tp.partition, committed: before, next },
+      `${partitionKey(tp)}: the group has no offset, and had committed ${before}: its offsets expired or were deleted, which loses nothing, or the topic was deleted and made again, and its records below offset ${next} are not archived. Where it was made again, archive it under another --archive-dir, --group and --index-prefix`,
+    )
+  }
+
   /** The way back from every trouble of a partition. What sinks have taken and not acknowledged is read again. */
   #reopen(partition: Partition, why: unknown): void {
-    const { tp, backoff } = partition
+    const { tp, backoff, tracker, highWatermark } = partition
     if (this.#partitions.get(partitionKey(tp)) !== partition || partition.closing.signal.aborted) return
     this.#source.pause(tp)
     const isFenced = why instanceof ArchiverError && why.code === 'FENCED'
@@ -350,12 +391,17 @@ export class Worker {
       `${messageOf(why)}; ${partitionKey(tp)} is read again from where all sinks stand`,
     )
     partition.closing.abort()
+    const known = {
+      highWatermark,
+      committed: this.#coordinator.committedOffset(tp),
+      resumesAt: tracker?.committable,
+      waiting: isFenced ? undefined : messageOf(why),
+    }
     this.#coordinator.close(tp)
     this.#next(tp, async () => {
       for (const sink of this.#sinks) await sink.close(tp)
     })
-    this.#open(tp, backoff, delay)
-    if (!isFenced) this.#partitions.get(partitionKey(tp))!.waiting = messageOf(why)
+    this.#open(tp, known, backoff, delay)
   }
 
   // Records.
@@ -416,36 +462,56 @@ export class Worker {
    * gone (tulios/kafkajs#1119). Which of the two, the log's bounds tell.
    */
   #locate(partition: Partition): void {
-    const { tp, tracker, closing } = partition
-    const position = tracker!.position
     partition.locating = true
     partition.paused = true
-    this.#source.pause(tp)
-    void (async () => {
+    this.#source.pause(partition.tp)
+    this.#goOnFromWhereItStood(partition).catch((error: unknown) => this.#reopen(partition, error))
+  }
+
+  async #goOnFromWhereItStood(partition: Partition): Promise<void> {
+    const { tp, tracker, closing } = partition
+    const key = partitionKey(tp)
+    const { position } = tracker!
+    const bounds = await this.#boundsOf(partition)
+    if (closing.signal.aborted) return
+    if (bounds !== undefined && isWithin(position, bounds)) {
+      partition.locating = false
+      this.#source.seek(tp, position)
+      this.#resumeIfRelieved(partition)
+      return
+    }
+    partition.waiting = `Kafka has no offset ${position} any more; what was read before it is made durable first`
+    this.#log.warn({ topic: tp.topic, partition: tp.partition, offset: position }, `${key}: ${partition.waiting}`)
+    await this.#settle(partition)
+    this.#reopen(partition, new ArchiverError('GAP', `${key}: Kafka has no offset ${position} any more`))
+  }
+
+  /** Asks until there is an answer: to open the partition again instead would drop what a sink that is away still has to take. */
+  async #boundsOf({ tp, backoff, closing }: Partition): Promise<LogBounds | undefined> {
+    let delay = 0
+    while (await sleep(delay, closing.signal)) {
       try {
-        const bounds = (await this.#source.bounds([tp.topic])).get(partitionKey(tp))
-        if (closing.signal.aborted) return
-        if (bounds !== undefined && isWithin(position, bounds)) {
-          partition.locating = false
-          this.#source.seek(tp, position)
-          this.#resumeIfRelieved(partition)
-          return
-        }
-        // What was read is durable before the position is looked for: it may be gone from Kafka.
-        // So is the group's offset: where kafkajs reset one, it has committed "earliest" over it, and with it goes what was not lost.
-        const kept = this.#flush([tp]).then(() => {
-          this.#coordinator.forgetCommitted(tp)
-          return this.#commit()
-        })
-        await Promise.race([kept, sleep(this.#options.drainTimeoutMs, closing.signal)])
-        this.#reopen(
-          partition,
-          new ArchiverError('GAP', `${partitionKey(tp)}: Kafka has no offset ${position} any more`),
-        )
+        return (await this.#source.bounds([tp.topic])).get(partitionKey(tp))
       } catch (error) {
-        this.#reopen(partition, error)
+        delay = backoff.next()
+        this.#log.debug(`where the log of ${partitionKey(tp)} begins and ends: ${messageOf(error)}; asking again`)
       }
-    })()
+    }
+    return undefined
+  }
+
+  /**
+   * Settles when every sink holds what was read of a partition and the group was told so, or the partition was given up. However long
+   * that takes: Kafka may not have these records any more, so this worker's memory may be the only place where they are.
+   */
+  async #settle({ tp, tracker, closing }: Partition): Promise<void> {
+    // Where kafkajs reset an offset it may have committed that, and a worker that is killed now would begin there.
+    this.#coordinator.forgetCommitted(tp)
+    await this.#commit()
+    await this.#flush([tp])
+    const isTold = () => this.#coordinator.committedOffset(tp) === tracker!.position
+    do await this.#commit()
+    while (!isTold() && (await sleep(this.#options.commitIntervalMs, closing.signal)))
   }
 
   /**
@@ -454,26 +520,42 @@ export class Worker {
    * a newer one, which Kafka takes from any member of the group (tulios/kafkajs#1046).
    */
   async #compareWithKafka(): Promise<void> {
-    const open = [...this.#partitions.values()].filter(({ state, locating }) => state === 'open' && !locating)
-    if (open.length === 0) return
-    const positions = open.map(({ tracker }) => tracker!.position)
-    const told = open.map(({ tp }) => this.#coordinator.committedOffset(tp))
-    try {
-      const bounds = await this.#source.bounds([...new Set(open.map(({ tp }) => tp.topic))])
-      const committed = await this.#source.committed(open.map(({ tp }) => tp))
-      open.forEach((partition, i) => {
-        const key = partitionKey(partition.tp)
-        if (partition.closing.signal.aborted || partition.locating) return
-        const { start, end } = bounds.get(key) ?? { start: 0, end: Number.POSITIVE_INFINITY }
-        // The position went on meanwhile, and so did the log.
-        if (positions[i]! > end || partition.tracker!.position < start) this.#locate(partition)
-        else if (told[i] !== undefined && (committed.get(key) ?? -1) < told[i]!) {
-          this.#coordinator.forgetCommitted(partition.tp)
-        }
-      })
-    } catch (error) {
-      this.#log.debug(`comparing with Kafka: ${messageOf(error)}; trying again`)
+    const topics = new Set([...this.#partitions.values()].map(({ tp }) => tp.topic))
+    let failure: unknown
+    for (const topic of topics) {
+      try {
+        await this.#compareTopic(topic)
+      } catch (error) {
+        failure = error
+      }
     }
+    if (failure === undefined) this.#compareTrouble.over()
+    else this.#compareTrouble.failed(`positions cannot be compared with Kafka's: ${messageOf(failure)}; trying again`)
+  }
+
+  async #compareTopic(topic: string): Promise<void> {
+    const partitions = [...this.#partitions.values()].filter(({ tp }) => tp.topic === topic)
+    const before = partitions.map(({ tp, tracker }) => ({
+      position: tracker?.position,
+      told: this.#coordinator.committedOffset(tp),
+    }))
+    const committed = await this.#source.committed(partitions.map(({ tp }) => tp))
+    const bounds = await this.#source.bounds([topic])
+    partitions.forEach((partition, i) => {
+      const key = partitionKey(partition.tp)
+      const { position, told } = before[i]!
+      const { start, end } = bounds.get(key) ?? { start: 0, end: undefined }
+      // Nothing comes of a partition that is paused, and its lag grows all the same.
+      if (end !== undefined) partition.highWatermark = Math.max(partition.highWatermark ?? 0, end)
+      const { state, locating, closing, tracker } = partition
+      if (state !== 'open' || locating || closing.signal.aborted || position === undefined) return
+      // The position went on meanwhile, and so did the log.
+      if (position > (end ?? position) || tracker!.position < start) this.#locate(partition)
+      else if (told !== undefined && (committed.get(key) ?? -1) < told) {
+        if (!committed.has(key)) this.#tellForgotten(partition.tp, told, tracker!.position)
+        this.#coordinator.forgetCommitted(partition.tp)
+      }
+    })
   }
 
   /** To be called whenever a sink has more room. */
@@ -496,13 +578,16 @@ export class Worker {
   #commit(): Promise<void> {
     this.#committing = this.#committing.then(async () => {
       const offsets = this.#coordinator.committable()
-      if (offsets.length === 0) return
+      // What was refused may be another worker's by now.
+      if (offsets.length === 0) return this.#commitTrouble.over()
       try {
         await this.#source.commit(offsets)
         this.#coordinator.committed(offsets)
+        this.#commitTrouble.over()
         faultPoint('worker.committed')
       } catch (error) {
-        this.#log.debug(`offsets were not committed: ${messageOf(error)}; trying again`)
+        this.counts.commitFailures++
+        this.#commitTrouble.failed(`offsets cannot be committed: ${messageOf(error)}; trying again`)
       }
     })
     return this.#committing
@@ -549,23 +634,38 @@ export class Worker {
 
   // For people.
 
-  /** False until the group has given it its partitions, which may be none. */
-  get joined(): boolean {
-    return this.#joined
+  /** What keeps the worker as a whole from getting on. */
+  get troubles(): string[] {
+    const { silentMs } = this.#source
+    const committing = this.#commitTrouble.lasting
+    return [
+      ...(this.#joined ? [] : ['the worker has not joined the group yet']),
+      ...(silentMs < longSilenceMs ? [] : [`Kafka has not answered for ${Math.round(silentMs / 1000)} s`]),
+      ...(committing === undefined ? [] : [committing]),
+    ]
+  }
+
+  /** How long Kafka has not answered, in ms. */
+  get silentMs(): number {
+    return this.#source.silentMs
   }
 
   status(): PartitionStatus[] {
-    return [...this.#partitions.values()].map(({ tp, state, tracker, highWatermark, waiting, paused }) => ({
-      ...tp,
-      state,
-      position: tracker?.position,
-      committed: this.#coordinator.committedOffset(tp),
-      lag:
-        highWatermark === undefined || tracker === undefined
-          ? undefined
-          : Math.max(0, highWatermark - tracker.position),
-      waiting: waiting ?? (state === 'open' && paused ? 'paused until the sinks have room' : undefined),
-    }))
+    return [...this.#partitions.values()].map((partition) => {
+      const { tp, state, tracker, highWatermark, waiting, paused } = partition
+      const readUpTo = tracker?.position ?? partition.resumesAt
+      return {
+        ...tp,
+        state,
+        position: tracker?.position,
+        committed: this.#coordinator.committedOffset(tp) ?? partition.committed,
+        lag: highWatermark === undefined || readUpTo === undefined ? undefined : Math.max(0, highWatermark - readUpTo),
+        waiting:
+          waiting ??
+          (state === 'open' && paused ? 'paused until the sinks have room' : undefined) ??
+          this.#commitTrouble.lasting,
+      }
+    })
   }
 }
 
@@ -578,11 +678,19 @@ export function startOffset(
   committed: number | undefined,
   fallback: number,
 ): number {
-  const known = (pick: (position: SinkPosition) => number | undefined) =>
-    positions.map(pick).find((offset) => offset !== undefined)
   const relied =
-    committed ?? known((position) => position.committed) ?? known((position) => position.origin) ?? fallback
+    committed ??
+    firstKnown(positions, (position) => position.committed) ??
+    firstKnown(positions, (position) => position.origin) ??
+    fallback
   return Math.min(...positions.map(({ next }) => next ?? relied), committed ?? Number.POSITIVE_INFINITY)
+}
+
+function firstKnown(
+  positions: readonly SinkPosition[],
+  pick: (position: SinkPosition) => number | undefined,
+): number | undefined {
+  return positions.map(pick).find((offset) => offset !== undefined)
 }
 
 function isWithin(position: number, { start, end }: LogBounds): boolean {

@@ -52,6 +52,7 @@ export async function serveMonitor(
   const files = sinks.find((sink) => sink instanceof FilesSink)
   metrics.watch({
     counts: () => worker.counts,
+    silentMs: () => worker.silentMs,
     partitions: () => worker.status(),
     age: (partition) => ages.of(partition, performance.now()),
     sinks,
@@ -60,7 +61,7 @@ export async function serveMonitor(
   })
   const status = (): WorkerStatus => {
     const partitions = worker.status()
-    const reasons = reasonsNotReady(worker.joined, partitions, sinks)
+    const reasons = reasonsNotReady(worker.troubles, partitions, sinks)
     return {
       worker: name,
       ready: reasons.length === 0,
@@ -103,13 +104,13 @@ export async function serveMonitor(
 
 /** A worker that only waits for room (back-pressure) is ready: it does what it can. */
 export function reasonsNotReady(
-  joined: boolean,
+  troubles: readonly string[],
   partitions: readonly PartitionStatus[],
   sinks: readonly Pick<Sink, 'name' | 'waiting'>[],
 ): string[] {
   const stuck = partitions.filter(({ state, waiting }) => state !== 'open' && waiting !== undefined)
   return [
-    ...(joined ? [] : ['the worker has not joined the group yet']),
+    ...troubles,
     ...sinks.flatMap(({ name, waiting }) => (waiting === undefined ? [] : [`${name}: ${waiting}`])),
     ...stuck.map(({ topic, partition, waiting }) => `${topic}/${partition}: ${waiting}`),
   ]

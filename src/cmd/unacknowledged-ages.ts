@@ -12,14 +12,17 @@ export class UnacknowledgedAges {
   sample(partitions: readonly PartitionStatus[], now: number): void {
     const sampled = new Set<string>()
     for (const { topic, partition, position, committed } of partitions) {
-      if (position === undefined) continue
       const key = partitionKey({ topic, partition })
       sampled.add(key)
-      // A partition whose position went back was opened anew: its records are read again.
-      const seen = (this.#positions.get(key) ?? []).filter((earlier) => earlier.position <= position)
+      // A partition that is being opened: what was read of it before is still not committed.
+      if (position === undefined) continue
+      const before = this.#positions.get(key) ?? []
+      // A group that was set back reads what it had committed; a partition that was opened anew reads again what waits still.
+      const isSetBack = committed !== undefined && before[0] !== undefined && committed < before[0].position
+      const seen = isSetBack ? before.filter((earlier) => earlier.position <= position) : before
       const last = seen.at(-1)
       if (last?.position === position) last.at = now
-      else seen.push({ position, at: now })
+      else if (last === undefined || last.position < position) seen.push({ position, at: now })
       const held = seen.findLastIndex((earlier) => earlier.position <= (committed ?? Number.NEGATIVE_INFINITY))
       this.#positions.set(key, seen.slice(Math.max(0, held)))
     }
@@ -28,8 +31,9 @@ export class UnacknowledgedAges {
 
   /** In seconds; 0 where everything that was read is committed. */
   of({ topic, partition, position, committed }: PartitionStatus, now: number): number {
-    const [first] = this.#positions.get(partitionKey({ topic, partition })) ?? []
-    if (first === undefined || position === undefined || (committed !== undefined && position <= committed)) return 0
-    return Math.max(0, now - first.at) / 1000
+    const seen = this.#positions.get(partitionKey({ topic, partition })) ?? []
+    const readUpTo = Math.max(position ?? 0, seen.at(-1)?.position ?? 0)
+    if (seen[0] === undefined || (committed !== undefined && readUpTo <= committed)) return 0
+    return Math.max(0, now - seen[0].at) / 1000
   }
 }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import PQueue from 'p-queue'
+import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Observer } from '../observer.ts'
 import { partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
@@ -36,6 +37,8 @@ const spillAbove = 0.4
 /** Files open at once, of all partitions. */
 const openFiles = 16
 const ageCheckMs = 250
+/** A partition in trouble is opened again sooner than this. */
+const mostRetryMs = 60_000
 
 /**
  * The gzip JSONL archive. It holds no more than buffers in memory: ten thousand open types and hours cost their unwritten lines,
@@ -56,6 +59,8 @@ export class FilesSink implements Sink {
   #ageTimer: NodeJS.Timeout | undefined
   #compactor: Compactor | undefined
   #compactedFiles = 0
+  /** What failed last of a partition, and when. */
+  readonly #failures = new Map<string, { readonly message: string; readonly at: number }>()
 
   constructor(options: FilesSinkOptions, log: Logger) {
     this.#options = options
@@ -98,8 +103,18 @@ export class FilesSink implements Sink {
     return Math.max(0, since + this.#options.flushIntervalMs - performance.now())
   }
 
-  /** Trouble of the disk shows as a partition that cannot be opened; this sink itself never waits. */
-  readonly waiting = undefined
+  /**
+   * A disk in trouble is tried again by opening the partition, which may go well on a full disk, and by the next flush, which does not. So
+   * a failure counts until that much time has gone by, or a flush went well.
+   */
+  get waiting(): string | undefined {
+    const oldest = performance.now() - this.#options.flushIntervalMs - mostRetryMs
+    for (const [key, { message, at }] of this.#failures) {
+      if (at > oldest) return message
+      this.#failures.delete(key)
+    }
+    return undefined
+  }
 
   async start(relieved: () => void): Promise<void> {
     this.#relieved = relieved
@@ -118,10 +133,15 @@ export class FilesSink implements Sink {
 
   async open(tp: TopicPartition, fallback: number): Promise<SinkPosition> {
     await this.close(tp)
-    const { writer, position } = await PartitionWriter.open(this.#context, tp, fallback)
-    this.#writers.set(partitionKey(tp), writer)
-    this.#compactor?.add(tp)
-    return position
+    try {
+      const { writer, position } = await PartitionWriter.open(this.#context, tp, fallback)
+      this.#writers.set(partitionKey(tp), writer)
+      this.#compactor?.add(tp)
+      return position
+    } catch (error) {
+      this.#failed(tp, error)
+      throw error
+    }
   }
 
   write(batch: RecordBatch): Promise<void> {
@@ -129,6 +149,10 @@ export class FilesSink implements Sink {
     // A partition that was given up: nobody waits for its records any more.
     if (writer === undefined) return new Promise(() => {})
     const committed = writer.write(batch)
+    committed.then(
+      () => this.#failures.delete(partitionKey(batch)),
+      (error: unknown) => this.#failed(batch, error),
+    )
     if (writer.stagedBytes >= this.#options.flushBytes) void writer.flush()
     if (this.#memory.gatheringBytes > this.#options.memoryLimit * spillAbove) this.#spill()
     return committed
@@ -156,6 +180,11 @@ export class FilesSink implements Sink {
 
   pressure(): number {
     return this.#memory.heldBytes / this.#options.memoryLimit
+  }
+
+  #failed(tp: TopicPartition, error: unknown): void {
+    if (error instanceof ArchiverError && error.code === 'FENCED') return
+    this.#failures.set(partitionKey(tp), { message: messageOf(error), at: performance.now() })
   }
 
   #flushOld(): void {

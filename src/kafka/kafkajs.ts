@@ -82,6 +82,40 @@ function repairJoin(): void {
   }
 }
 
+interface OffsetManagerPrototype {
+  setDefaultOffset?: (
+    this: {
+      readonly cluster: {
+        fetchTopicsOffset(
+          topics: readonly { topic: string; partitions: readonly { partition: number }[]; fromBeginning: boolean }[],
+        ): Promise<readonly { readonly partitions: readonly { readonly offset: string }[] }[]>
+      }
+      readonly topicConfigurations: Readonly<Record<string, { readonly fromBeginning: boolean }>>
+      readonly resolvedOffsets: Record<string, Record<number, string>>
+      committedOffsets(): Record<string, Record<number, string>>
+    },
+    tp: { topic: string; partition: number },
+  ) => Promise<void>
+}
+
+/**
+ * Where an offset is out of range, kafkajs commits "earliest" over what the group had, and with that goes what tells lost records from
+ * those that were never wanted. This one only moves the position; the group's offset stays the worker's, who finds that the next
+ * batch does not begin where it should.
+ */
+function repairReset(): void {
+  const { prototype } = require('kafkajs/src/consumer/offsetManager') as { prototype: OffsetManagerPrototype }
+  if (typeof prototype.setDefaultOffset !== 'function') throw unexpected('OffsetManager has no setDefaultOffset')
+  prototype.setDefaultOffset = async function ({ topic, partition }) {
+    const { fromBeginning } = this.topicConfigurations[topic]!
+    const [found] = await this.cluster.fetchTopicsOffset([{ topic, partitions: [{ partition }], fromBeginning }])
+    const offset = found?.partitions[0]?.offset
+    if (offset === undefined) throw new Error(`Kafka does not say where the log of ${topic}/${partition} begins`)
+    this.committedOffsets()[topic]![partition] = offset
+    this.resolvedOffsets[topic]![partition] = offset
+  }
+}
+
 interface Grouping<M> {
   readonly topic: string
   readonly partitionMetadata: readonly unknown[]
@@ -111,6 +145,7 @@ repairGrouping()
 repairRecordReader()
 repairBatch()
 repairJoin()
+repairReset()
 
 /** kafkajs, repaired. */
 export const kafkajs = require('kafkajs') as {

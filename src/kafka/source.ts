@@ -5,8 +5,10 @@ import type { Logger } from '../log.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import { Backoff, sleep } from '../retry.ts'
 import type { FetchedBatch, LogBounds, Source, SourceEvents } from '../source.ts'
+import { Trouble } from '../trouble.ts'
 import { FetchedPartitionBatch } from './fetched-batch.ts'
 import { beforeJoin, kafkajs } from './kafkajs.ts'
+import { RenewedAdmin } from './renewed-admin.ts'
 import { connectFailure } from './security.ts'
 
 export interface KafkaSourceOptions {
@@ -47,7 +49,7 @@ const leastSilenceMs = 120_000
 export class KafkaSource implements Source {
   readonly #options: KafkaSourceOptions
   readonly #log: Logger
-  readonly #admin: Admin
+  readonly #admin: RenewedAdmin<Admin>
   readonly #stopping = new AbortController()
   #clusterId = ''
   #topics: readonly string[] = []
@@ -63,13 +65,20 @@ export class KafkaSource implements Source {
   #handedOver: Promise<void> = Promise.resolve()
   /** When the consumer last gave a sign of life, in ms of `performance.now`. */
   #lastSign = 0
+  /** When the group last took this worker for a member, in ms of `performance.now`. A consumer also "fetches" from a broker that is away. */
+  #lastAnswer = 0
   #refresh: Promise<void> | undefined
+  readonly #topicsTrouble: Trouble
   readonly #backoff = new Backoff({ firstMs: 500, mostMs: 15_000 })
 
   constructor(options: KafkaSourceOptions, log: Logger) {
     this.#options = options
     this.#log = log
-    this.#admin = options.kafka.admin()
+    this.#admin = new RenewedAdmin(
+      () => options.kafka.admin(),
+      (error) => this.#log.debug(`disconnecting: ${messageOf(error)}`),
+    )
+    this.#topicsTrouble = new Trouble(log)
   }
 
   get clusterId(): string {
@@ -90,8 +99,7 @@ export class KafkaSource implements Source {
       await withTimeout(connecting, connectTimeoutMs)
       this.#clusterId = (await withTimeout(first.describeCluster(), connectTimeoutMs)).clusterId
       await first.disconnect()
-      await this.#admin.connect()
-      existing = new Set(await this.#admin.listTopics())
+      existing = new Set(await this.#admin.ask((admin) => admin.listTopics()))
     } catch (error) {
       // Not awaited: kafkajs would wait for the connection that does not come. One that comes after all must not keep us alive.
       connecting
@@ -124,8 +132,13 @@ export class KafkaSource implements Source {
     return wanted.sort()
   }
 
+  get silentMs(): number {
+    return this.#events === undefined || this.#topics.length === 0 ? 0 : performance.now() - this.#lastAnswer
+  }
+
   async run(events: SourceEvents): Promise<void> {
     this.#events = events
+    this.#lastAnswer = performance.now()
     this.#refresh = this.#lookForTopics()
     this.#refresh.catch((error: unknown) => events.failed(error))
     if (this.#topics.length > 0) this.#startBeginning()
@@ -159,10 +172,14 @@ export class KafkaSource implements Source {
       if (consumer === this.#consumer) this.#lastSign = performance.now()
     }
     alive()
-    consumer.on(FETCH, alive)
-    consumer.on(HEARTBEAT, alive)
-    consumer.on(GROUP_JOIN, ({ payload }) => {
+    const answered = () => {
       alive()
+      if (consumer === this.#consumer) this.#lastAnswer = performance.now()
+    }
+    consumer.on(FETCH, alive)
+    consumer.on(HEARTBEAT, answered)
+    consumer.on(GROUP_JOIN, ({ payload }) => {
+      answered()
       if (consumer === this.#consumer) this.#joined(payload.memberId, payload.memberAssignment)
     })
     consumer.on(CRASH, ({ payload }) => {
@@ -311,9 +328,10 @@ export class KafkaSource implements Source {
       this.#restartIfSilent()
       let topics: readonly string[]
       try {
-        topics = this.#wanted(await this.#admin.listTopics())
+        topics = this.#wanted(await this.#admin.ask((admin) => admin.listTopics()))
+        this.#topicsTrouble.over()
       } catch (error) {
-        this.#log.debug(`looking for topics: ${messageOf(error)}`)
+        this.#topicsTrouble.failed(`topics cannot be listed: ${messageOf(error)}; trying again`)
         continue
       }
       const appeared = topics.filter((topic) => !this.#topics.includes(topic))
@@ -321,7 +339,9 @@ export class KafkaSource implements Source {
       if (appeared.length === 0 && vanished.length === 0) continue
       if (vanished.length > 0) {
         this.#log.error({ topics: vanished }, `Kafka has no topic ${vanished.join(', ')} any more; the others go on`)
+        this.#admin.renew()
       }
+      if (this.#topics.length === 0) this.#lastAnswer = performance.now()
       this.#topics = topics
       if (this.#assigned.length > 0) await this.#events?.beforeJoin()
       if (topics.length === 0) {
@@ -368,7 +388,7 @@ export class KafkaSource implements Source {
   async committed(tps: readonly TopicPartition[]): Promise<Map<string, number>> {
     const topics = [...new Set(tps.map(({ topic }) => topic))]
     const committed = new Map<string, number>()
-    const answer = await this.#admin.fetchOffsets({ groupId: this.#options.group, topics })
+    const answer = await this.#admin.ask((admin) => admin.fetchOffsets({ groupId: this.#options.group, topics }))
     for (const { topic, partitions } of answer) {
       for (const { partition, offset } of partitions) {
         // -1 is none; kafkajs itself commits -2 ("earliest") where it reset an offset.
@@ -381,7 +401,7 @@ export class KafkaSource implements Source {
   async bounds(topics: readonly string[]): Promise<Map<string, LogBounds>> {
     const bounds = new Map<string, LogBounds>()
     for (const topic of topics) {
-      for (const { partition, low, high } of await this.#admin.fetchTopicOffsets(topic)) {
+      for (const { partition, low, high } of await this.#admin.ask((admin) => admin.fetchTopicOffsets(topic))) {
         bounds.set(partitionKey({ topic, partition }), { start: Number(low), end: Number(high) })
       }
     }

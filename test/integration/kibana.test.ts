@@ -79,6 +79,8 @@ async function fillStatus(t: TestContext, prefix: string): Promise<string> {
     lostOffsets: 0,
     rebalances: 0,
     fenced: 0,
+    commitFailures: 0,
+    forgottenOffsets: 0,
     pauses: 0,
   }
   const observations = new Observations()

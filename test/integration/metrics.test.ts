@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
@@ -122,6 +122,33 @@ test('a worker whose Elasticsearch is away is healthy and not ready, and says wh
   await until('ready again', async () => (await get('/readyz')).status === 200)
 })
 
+test('a worker whose archive cannot be written is not ready, and says what waits and for how long', async (t) => {
+  const topic = await createTopic(t)
+  const { get, root } = await startWorker(t, topic, ['--no-elasticsearch', '--flush-interval', '1'])
+  await until('ready', async () => (await get('/readyz')).status === 200)
+  await produce(t, topic, messages)
+  const partition = `topic="${topic}",partition="0"`
+  const metric = async (name: string, ...words: string[]) => valueIn((await get('/metrics')).body, name, ...words)
+  await until('all committed', async () => (await metric('archiver_partition_committed_offset', partition)) === 50)
+  await rm(`${root}/_staging`, { recursive: true })
+  await writeFile(`${root}/_staging`, 'in the way')
+  await produce(t, topic, messages)
+  await until(
+    'the partition cannot be opened',
+    async () => (await metric('archiver_partition_opening', partition)) === 1,
+  )
+  await until('not ready', async () => /files: /.test((await get('/readyz')).body))
+  assert.equal(await metric('archiver_sink_waiting', 'files'), 1)
+  assert.equal(await metric('archiver_partition_lag', partition), 50)
+  const age = () => metric('archiver_partition_oldest_unacknowledged_seconds', partition)
+  await until('what was read grows older', async () => (await age())! > 3)
+  await rm(`${root}/_staging`)
+  await until('all committed', async () => (await metric('archiver_partition_committed_offset', partition)) === 100)
+  await until('ready again', async () => (await get('/readyz')).status === 200)
+  assert.equal(await metric('archiver_sink_waiting', 'files'), 0)
+  assert.equal(await age(), 0)
+})
+
 test('an address that is taken is told in one line', async (t) => {
   const server = createServer()
   await new Promise<void>((resolve) => {
@@ -153,9 +180,9 @@ test('readiness: back-pressure is no trouble, all else that waits is', () => {
   const open = { ...partition, state: 'open', waiting: 'paused until the sinks have room' } as const
   const stuck = { ...partition, state: 'opening', waiting: 'no space left' } as const
   const sink = { name: 'files', waiting: undefined }
-  assert.deepEqual(reasonsNotReady(true, [open], [sink]), [])
-  assert.deepEqual(reasonsNotReady(true, [stuck], [sink]), ['t/0: no space left'])
-  assert.equal(reasonsNotReady(false, [], [{ name: 'elasticsearch', waiting: 'away' }]).length, 2)
+  assert.deepEqual(reasonsNotReady([], [open], [sink]), [])
+  assert.deepEqual(reasonsNotReady([], [stuck], [sink]), ['t/0: no space left'])
+  assert.equal(reasonsNotReady(['not joined yet'], [], [{ name: 'elasticsearch', waiting: 'away' }]).length, 2)
 })
 
 test('every metric is documented, and nothing else is', async () => {
@@ -170,7 +197,10 @@ test('every metric is documented, and nothing else is', async () => {
       pauses: 0,
       rebalances: 0,
       fenced: 0,
+      commitFailures: 0,
+      forgottenOffsets: 0,
     }),
+    silentMs: () => 0,
     partitions: () => [],
     age: () => 0,
     sinks: [],

@@ -99,6 +99,103 @@ test('a topic made later that the regular expression matches is picked up, and n
   assert.deepEqual(accountFor(expected(), await readDocuments(prefix)), nothing)
 })
 
+test('a topic that is deleted while a worker runs costs the others nothing', async (t) => {
+  const stem = uniqueName('deleted')
+  const doomed = await createTopic(t, { stem: `${stem}.doomed` })
+  const kept = await createTopic(t, { stem: `${stem}.kept`, partitions: 2 })
+  await produce(t, doomed, messages(0, 20))
+  await produce(t, kept, messages(0, 20))
+  const { root, group, start } = await createScenario(t)
+  const worker = start('--topics-regex', `^${stem}\\.`, '--topics-refresh', '1', '--flush-interval', '0.2')
+  const untilCommitted = (next: number) =>
+    until(
+      `${next} of ${kept} are committed`,
+      async () => (await committedAndEnds(t, group, [kept])).get(`${kept}/0`)!.committed === next,
+      60_000,
+    )
+  await untilCommitted(20)
+  const admin = await withAdmin(t)
+  await admin.deleteTopics({ topics: [doomed] })
+  await worker.says(`Kafka has no topic ${doomed} any more; the others go on`)
+  await produce(t, kept, messages(20, 50))
+  await untilCommitted(50)
+  worker.child.kill('SIGTERM')
+  assert.equal(await worker.ended, 143, worker.output())
+  const inFiles = (await readFiles(root)).filter(({ topic }) => topic === kept)
+  assert.deepEqual(accountFor(new Map([[`${kept}/0`, offsetsOf(0, 50)]]), inFiles), nothing)
+})
+
+test('partitions that are added while a worker runs are archived from their beginning', async (t) => {
+  const topic = await createTopic(t, { stem: 'added' })
+  await produce(t, topic, messages(0, 20))
+  const { root, prefix, group, start } = await createScenario(t)
+  const worker = start('--topics', topic, '--flush-interval', '0.2', '--start-at', 'latest')
+  await until(
+    'the position at the start is committed',
+    async () => (await committedAndEnds(t, group, [topic])).get(`${topic}/0`)!.committed === 20,
+  )
+  const admin = await withAdmin(t)
+  await admin.createPartitions({ topicPartitions: [{ topic, count: 3 }] })
+  await produce(
+    t,
+    topic,
+    messages(0, 60).map((one, i) => ({ ...one, partition: 1 + (i % 2) })),
+  )
+  const expected = () =>
+    new Map([
+      [`${topic}/1`, offsetsOf(0, 30)],
+      [`${topic}/2`, offsetsOf(0, 30)],
+    ])
+  // kafkajs looks for partitions every 30 s.
+  await until('all is in files', async () => (await readFiles(root).catch(() => [])).length === 60, 60_000)
+  worker.child.kill('SIGTERM')
+  assert.equal(await worker.ended, 143, worker.output())
+  assert.deepEqual(accountFor(expected(), await readFiles(root)), nothing)
+  assert.deepEqual(accountFor(expected(), await readDocuments(prefix)), nothing)
+})
+
+test('a group whose offsets were deleted between two runs: the archive says where to go on, and the loss is told', async (t) => {
+  const topic = await createTopic(t, { stem: 'forgotten' })
+  const { root, prefix, group, untilEnd } = await createScenario(t)
+  await produce(t, topic, messages(0, 100))
+  assert.equal((await untilEnd('--topics', topic)).code, 0)
+  // Only a later manifest says that the group had an offset.
+  await produce(t, topic, messages(100, 150))
+  assert.equal((await untilEnd('--topics', topic)).code, 0)
+  const admin = await withAdmin(t)
+  await admin.deleteGroups([group])
+  await produce(t, topic, messages(150, 200))
+  const { code, output } = await untilEnd('--topics', topic)
+  assert.equal(code, 0, output)
+  assert.match(output, new RegExp(`${topic}/0: the group has no offset, and had committed 100: `))
+  const expected = () => new Map([[`${topic}/0`, offsetsOf(0, 200)]])
+  assert.deepEqual(accountFor(expected(), await readFiles(root)), nothing)
+  assert.deepEqual(accountFor(expected(), await readDocuments(prefix)), nothing)
+  assert.equal((await committedAndEnds(t, group, [topic])).get(`${topic}/0`)!.committed, 200)
+})
+
+test('a topic that was made again and has grown past the archive is told, as far as offsets can', async (t) => {
+  const topic = await createTopic(t, { stem: 'again' })
+  const { root, untilEnd } = await createScenario(t)
+  for (const from of [0, 50]) {
+    await produce(t, topic, messages(from, from + 50))
+    assert.equal((await untilEnd('--topics', topic)).code, 0)
+  }
+  const admin = await withAdmin(t)
+  await admin.deleteTopics({ topics: [topic] })
+  await until('the topic is gone', async () => !(await admin.listTopics()).includes(topic))
+  await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true })
+  await produce(t, topic, messages(0, 120))
+  const { code, output, log } = await untilEnd('--topics', topic)
+  assert.equal(code, 0, output)
+  const told = log.filter(({ level, msg }) => level === 'error' && String(msg).includes('the group has no offset'))
+  assert.deepEqual(
+    told.map(({ topic, partition, next }) => ({ topic, partition, next })),
+    [{ topic, partition: 0, next: 100 }],
+  )
+  assert.equal((await readFiles(root)).length, 120)
+})
+
 test('an operator who resets the group to the beginning gets no second copy', async (t) => {
   const topic = await createTopic(t, { stem: 'reset' })
   const { root, prefix, group, untilEnd } = await createScenario(t)

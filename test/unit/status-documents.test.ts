@@ -21,6 +21,24 @@ test('the age of what is not committed is that of its oldest record', () => {
   assert.equal(at(66_000, 120, 120), 0, 'opened anew')
 })
 
+test('what waits grows older while its partition is opened again and again', () => {
+  const ages = new UnacknowledgedAges()
+  const at = (now: number, position: number | undefined, committed: number | undefined) => {
+    const state = position === undefined ? 'opening' : 'open'
+    const status = { topic: 'a', partition: 0, state, lag: 0, waiting: undefined, position, committed } as const
+    ages.sample([status], now)
+    return ages.of(status, now)
+  }
+  assert.equal(at(0, 100, 100), 0)
+  assert.equal(at(1000, 200, 100), 1)
+  assert.equal(at(30_000, undefined, 100), 30)
+  assert.equal(at(60_000, 100, 100), 60, 'its records are about to be read again')
+  assert.equal(at(70_000, 300, 100), 70)
+  assert.equal(at(80_000, undefined, 100), 80)
+  assert.equal(at(90_000, 300, 300), 0)
+  assert.equal(at(100_000, undefined, 300), 0, 'nothing waits')
+})
+
 test('observations are told once, and have no more reasons than can be read', () => {
   const observations = new Observations()
   observations.done('files', 10)

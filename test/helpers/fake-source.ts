@@ -1,0 +1,115 @@
+import { type OffsetRange, partitionKey, type TopicPartition } from '../../src/record.ts'
+import type { LogBounds, Source, SourceEvents } from '../../src/source.ts'
+
+const batchRecords = 100
+
+interface Log {
+  readonly tp: TopicPartition
+  start: number
+  end: number
+  /** Where the consumer stands. */
+  position: number
+  paused: boolean
+}
+
+/**
+ * A source of logs that a test writes and cuts off at will, for what a real broker takes hours to do. As kafkajs it delivers what lies at
+ * its own position, and goes to the beginning of the log where that position is gone.
+ */
+export class FakeSource implements Source {
+  readonly clusterId = 'fake'
+  silentMs = 0
+  /** What the group has committed. */
+  readonly group = new Map<string, number>()
+  /** What a question or a commit is answered with instead, where it is set. */
+  refusal: { bounds?: Error; committed?: Error; commit?: Error } = {}
+  /** Topics that cannot be asked about. */
+  readonly unknown = new Set<string>()
+  readonly #logs = new Map<string, Log>()
+  #events: SourceEvents | undefined
+
+  /** Makes a partition, or cuts its log to what is given. */
+  setLog(tp: TopicPartition, { start, end }: LogBounds): void {
+    const key = partitionKey(tp)
+    const log = this.#logs.get(key) ?? { tp, start, end, position: 0, paused: true }
+    this.#logs.set(key, Object.assign(log, { start, end }))
+    this.#deliverSoon(log)
+  }
+
+  async connect(): Promise<void> {}
+
+  topics(): readonly string[] {
+    return [...new Set([...this.#logs.values()].map(({ tp }) => tp.topic))]
+  }
+
+  async run(events: SourceEvents): Promise<void> {
+    this.#events = events
+    this.assign([...this.#logs.values()].map(({ tp }) => tp))
+  }
+
+  /** Gives the worker these partitions, which others had before. */
+  assign(all: readonly TopicPartition[]): void {
+    this.#events?.assigned({ all, kept: [] })
+  }
+
+  seek(tp: TopicPartition, offset: number): void {
+    this.#log(tp).position = offset
+  }
+
+  pause(tp: TopicPartition): void {
+    this.#log(tp).paused = true
+  }
+
+  resume(tp: TopicPartition): void {
+    this.#log(tp).paused = false
+    this.#deliverSoon(this.#log(tp))
+  }
+
+  async committed(tps: readonly TopicPartition[]): Promise<Map<string, number>> {
+    if (this.refusal.committed !== undefined) throw this.refusal.committed
+    const keys = new Set(tps.map(partitionKey))
+    return new Map([...this.group].filter(([key]) => keys.has(key)))
+  }
+
+  async bounds(topics: readonly string[]): Promise<Map<string, LogBounds>> {
+    if (this.refusal.bounds !== undefined) throw this.refusal.bounds
+    for (const topic of topics) if (this.unknown.has(topic)) throw new Error(`no topic ${topic}`)
+    const asked = [...this.#logs].filter(([, { tp }]) => topics.includes(tp.topic))
+    return new Map(asked.map(([key, { start, end }]) => [key, { start, end }]))
+  }
+
+  async commit(offsets: readonly (TopicPartition & { readonly offset: number })[]): Promise<void> {
+    if (this.refusal.commit !== undefined) throw this.refusal.commit
+    for (const { topic, partition, offset } of offsets) this.group.set(partitionKey({ topic, partition }), offset)
+  }
+
+  async stop(): Promise<void> {
+    this.#events = undefined
+  }
+
+  #log(tp: TopicPartition): Log {
+    return this.#logs.get(partitionKey(tp))!
+  }
+
+  #deliverSoon(log: Log): void {
+    setImmediate(() => {
+      if (log.paused || this.#events === undefined) return
+      if (log.position < log.start || log.position > log.end) log.position = log.start
+      if (log.position === log.end) return
+      const range: OffsetRange = { from: log.position, next: Math.min(log.end, log.position + batchRecords) }
+      log.position = range.next
+      this.#events.batch({ ...log.tp, ...range, records: recordsOf(range), highWatermark: log.end })
+      this.#deliverSoon(log)
+    })
+  }
+}
+
+function recordsOf({ from, next }: OffsetRange) {
+  return Array.from({ length: next - from }, (_, i) => ({
+    offset: from + i,
+    timestamp: 1_700_000_000_000 + from + i,
+    key: null,
+    value: Buffer.from(`{"type":"a","n":${from + i}}`),
+    headers: [],
+  }))
+}
