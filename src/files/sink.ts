@@ -149,10 +149,7 @@ export class FilesSink implements Sink {
     // A partition that was given up: nobody waits for its records any more.
     if (writer === undefined) return new Promise(() => {})
     const committed = writer.write(batch)
-    committed.then(
-      () => this.#failures.delete(partitionKey(batch)),
-      (error: unknown) => this.#failed(batch, error),
-    )
+    this.#watch({ topic: batch.topic, partition: batch.partition }, committed)
     if (writer.stagedBytes >= this.#options.flushBytes) void writer.flush()
     if (this.#memory.gatheringBytes > this.#options.memoryLimit * spillAbove) this.#spill()
     return committed
@@ -180,6 +177,14 @@ export class FilesSink implements Sink {
 
   pressure(): number {
     return this.#memory.heldBytes / this.#options.memoryLimit
+  }
+
+  /** Knows no batch: what waits for a flush must not keep the lines that were copied already. */
+  #watch(tp: TopicPartition, committed: Promise<void>): void {
+    committed.then(
+      () => this.#failures.delete(partitionKey(tp)),
+      (error: unknown) => this.#failed(tp, error),
+    )
   }
 
   #failed(tp: TopicPartition, error: unknown): void {

@@ -3,6 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { readdir, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { BufferPool } from '../../src/files/buffer-pool.ts'
 import { FilesSink } from '../../src/files/sink.ts'
@@ -140,6 +142,41 @@ test('memory that is short all the time changes nothing in the archive but its m
   assert.equal(short.spilled, true)
   assert.equal(roomy.kept.length, records)
   assert.deepEqual(short.kept, roomy.kept)
+})
+
+test('lines that are copied are not kept: a batch is garbage before it is flushed', async (t) => {
+  const sink = new FilesSink(
+    {
+      archiveDir: join(await temporaryDirectory(t), 'archive'),
+      clusterId: 'cluster',
+      group: 'group',
+      worker: 'one',
+      gzipLevel: 1,
+      flushIntervalMs: 3_600_000,
+      flushBytes: 2 ** 30,
+      memoryLimit: 2 ** 26,
+      committedOffset: () => undefined,
+      compactAfterMs: 0,
+    },
+    createLogger({ level: 'silent', stream: process.stderr }),
+  )
+  t.after(() => sink.stop())
+  await sink.start(() => {})
+  await sink.open(tp, 0)
+  const write = () => {
+    const batch = makeBatch(tp, 0, 100)
+    return { lines: new WeakRef(batch.lines), committed: sink.write(batch) }
+  }
+  const { lines, committed } = write()
+  setFlagsFromString('--expose-gc')
+  const collectGarbage = runInNewContext('gc') as () => void
+  for (let tries = 0; lines.deref() !== undefined && tries < 20; tries++) {
+    await new Promise((resolve) => setImmediate(resolve))
+    collectGarbage()
+  }
+  assert.equal(lines.deref(), undefined)
+  await sink.flush([tp])
+  await committed
 })
 
 test('a spill file that somebody cut fails the flush, and the records are read again', async (t) => {
