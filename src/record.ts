@@ -127,6 +127,11 @@ export interface SourceBatch extends TopicPartition, OffsetRange {
   readonly records: readonly SourceRecord[]
 }
 
+/** Offsets whose records Kafka has and nobody can read, and why. */
+export interface UnreadableRange extends OffsetRange {
+  readonly trouble: string
+}
+
 /** The type of a message, or one of the program's own types for a message that has none. */
 export interface RecordType {
   readonly name: string
@@ -142,6 +147,8 @@ export type GapReason =
   | 'not-delivered'
   /** Retention removed records before they were read. They are lost to the archive. */
   | 'retention'
+  /** The record batch that had them is damaged in Kafka's log. */
+  | 'unreadable'
   /** The log ended before these offsets when it was read again (truncated, or the topic was made anew). */
   | 'truncated'
 

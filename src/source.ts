@@ -1,4 +1,4 @@
-import type { SourceBatch, TopicPartition } from './record.ts'
+import type { SourceBatch, TopicPartition, UnreadableRange } from './record.ts'
 
 /** First offset that Kafka still has, and the one after the last. */
 export interface LogBounds {
@@ -23,6 +23,8 @@ export interface SourceEvents {
 
 /** A batch with what the worker needs to check that nothing was skipped. */
 export interface FetchedBatch extends SourceBatch {
+  /** The end of the batch, where it could not be read. */
+  readonly unreadable?: UnreadableRange | undefined
   /** The offset after the last one that consumers may read now. */
   readonly highWatermark: number
 }

@@ -12,6 +12,7 @@ import {
   partitionKey,
   type RecordBatch,
   type TopicPartition,
+  type UnreadableRange,
 } from './record.ts'
 import { Backoff, sleep } from './retry.ts'
 import type { Sink, SinkPosition } from './sink.ts'
@@ -330,12 +331,13 @@ export class Worker {
     // Not only the start: one sink may stand further back, and the other would take new records for those that it holds.
     const furthest = Math.max(start, committed ?? 0, ...positions.map(({ next }) => next ?? 0))
     if (furthest > bounds.end) {
-      this.#lost(partition, { from: bounds.end, next: furthest, reason: 'truncated' }, bounds)
+      const gap: Gap = { from: bounds.end, next: furthest, reason: 'truncated' }
+      this.#lost(partition, gap, describeLoss(gap, bounds))
       return
     }
     const gap: Gap | undefined =
       start < bounds.start ? { from: start, next: bounds.start, reason: 'retention' } : undefined
-    if (gap !== undefined && !this.#lost(partition, gap, bounds)) return
+    if (gap !== undefined && !this.#lost(partition, gap, describeLoss(gap, bounds))) return
 
     const tracker = this.#coordinator.open(tp, start, committed)
     partition.tracker = tracker
@@ -351,10 +353,10 @@ export class Worker {
    * Records are lost before they were read: says so, counts, and decides. Returns true where the partition goes on past them.
    * A log that ends before the archive does cannot be gone on with: its new records would have offsets that are taken.
    */
-  #lost(partition: Partition, gap: Gap, bounds: LogBounds): boolean {
+  #lost(partition: Partition, gap: Gap, what: string): boolean {
     const { tp } = partition
-    const goOn = gap.reason === 'retention' && this.#options.onGap === 'continue'
-    const message = `${partitionKey(tp)}: ${describeLoss(gap, bounds)}`
+    const goOn = gap.reason !== 'truncated' && this.#options.onGap === 'continue'
+    const message = `${partitionKey(tp)}: ${what}`
     const advice = goOn ? 'going on behind them (--on-gap continue)' : `this partition stops. ${adviceFor(gap.reason)}`
     this.counts.lostOffsets += gap.next - gap.from
     this.#log.error(
@@ -422,12 +424,22 @@ export class Worker {
       this.#locate(partition)
       return
     }
-    this.#deliver(partition, this.#encoder.encode(batch))
+    const { unreadable } = batch
+    if (unreadable === undefined) this.#deliver(partition, this.#encoder.encode(batch))
+    else this.#deliverBefore(partition, batch, unreadable)
     if (this.#sinks.some((sink) => sink.pressure(partition.tp) >= 1)) {
       partition.paused = true
       this.counts.pauses++
       this.#source.pause(partition.tp)
     }
+  }
+
+  /** Records that nobody can read are lost like those that retention took; those of other batches are not. */
+  #deliverBefore(partition: Partition, batch: FetchedBatch, { from, next, trouble }: UnreadableRange): void {
+    if (from > batch.from) this.#deliver(partition, this.#encoder.encode({ ...batch, next: from }))
+    const gap: Gap = { from, next, reason: 'unreadable' }
+    if (this.#lost(partition, gap, trouble)) this.#deliver(partition, emptyBatch(partition.tp, gap, [gap]))
+    else this.#source.pause(partition.tp)
   }
 
   #deliver(partition: Partition, batch: RecordBatch): void {

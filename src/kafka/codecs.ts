@@ -72,7 +72,8 @@ function codecError(message: string, cause: unknown): ArchiverError {
  * A codec whose native module is loaded when its first batch is met, so that a platform without the module reads
  * every other topic.
  *
- * Both ways throw ArchiverError `INTERNAL`, which kafkajs does not retry.
+ * Both ways throw ArchiverError `INTERNAL`, which kafkajs does not retry, where the module cannot be loaded; bytes that cannot be
+ * decompressed are an Error.
  */
 export function lazyCodec(name: string, module: string, load: () => Promise<Compressor>): Codec {
   let loading: Promise<Compressor> | undefined
@@ -101,7 +102,9 @@ export function lazyCodec(name: string, module: string, load: () => Promise<Comp
       try {
         return await compressor.decompress(buffer)
       } catch (error) {
-        throw codecError(`a ${name} batch of ${buffer.length} bytes cannot be decompressed`, error)
+        throw new Error(`${buffer.length} bytes cannot be decompressed with ${name}: ${messageOf(error)}`, {
+          cause: error,
+        })
       }
     },
   }

@@ -1,4 +1,5 @@
-import { type AbortedTransaction, type FetchedMessage, withoutAborted } from './record-set.ts'
+import type { UnreadableRange } from '../record.ts'
+import { type AbortedTransaction, type FetchedMessage, UnreadableMessage, withoutAborted } from './record-set.ts'
 
 /** What kafkajs has of one partition of a fetch response. */
 export interface FetchedPartition {
@@ -20,6 +21,8 @@ export class FetchedPartitionBatch {
   readonly fetchedOffset: number
   /** Records of users, in order. */
   readonly messages: readonly FetchedMessage[]
+  /** Behind the last of them: what could not be read, up to the last offset of this batch. */
+  readonly unreadable: UnreadableRange | undefined
   readonly #last: number
   readonly #first: number | null
   readonly #brought: boolean
@@ -36,6 +39,11 @@ export class FetchedPartitionBatch {
     const within = begins === 0 ? fetched.messages : begins === -1 ? [] : fetched.messages.slice(begins)
     this.#first = within[0]?.offset ?? null
     this.#last = within.at(-1)?.offset ?? (this.#brought ? this.fetchedOffset : Number(highWatermark) - 1)
+    const end = within.at(-1)
+    this.unreadable =
+      end instanceof UnreadableMessage
+        ? { ...end.range, from: Math.max(end.range.from, this.fetchedOffset) }
+        : undefined
     const delivered = withoutAborted({ messages: within, abortedTransactions: abortedTransactions ?? null })
     this.messages = delivered.some(isControl) ? delivered.filter((message) => !isControl(message)) : delivered
   }

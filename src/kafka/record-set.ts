@@ -1,5 +1,5 @@
-import { ArchiverError } from '../errors.ts'
-import { RecordInPlace } from '../record.ts'
+import { ArchiverError, messageOf } from '../errors.ts'
+import { RecordInPlace, type UnreadableRange } from '../record.ts'
 
 /**
  * Reads the records of a fetch response: record batches of format 2 (KIP-98; Kafka documentation, "Record Batch"). In place of
@@ -37,6 +37,16 @@ export class FetchedMessage extends RecordInPlace {
   }
 }
 
+/** Stands for a record batch that cannot be read, behind the records before it: it was damaged in the log. */
+export class UnreadableMessage extends FetchedMessage {
+  readonly range: UnreadableRange
+
+  constructor(range: UnreadableRange) {
+    super(range.next - 1, -1, noBytes, -1, -1, -1, -1, noHeaders, true, noTransaction)
+    this.range = range
+  }
+}
+
 /** Decompresses the records of a batch with the codec of its attributes; undefined for no compression. */
 export type CodecLookup = (attributes: number) => { decompress(bytes: Buffer): Promise<Buffer> } | null
 
@@ -66,8 +76,9 @@ export function isRecordBatch(bytes: Buffer): boolean {
 }
 
 /**
- * All records of a record set, in order. A batch that is cut off at the end, as fetches may do, is left out.
- * @throws ArchiverError `INTERNAL` for a batch that cannot be read, or an offset beyond 2^53.
+ * All records of a record set, in order, up to the first batch that cannot be read. A batch that is cut off at the end, as fetches may do,
+ * is left out.
+ * @throws ArchiverError `INTERNAL` for a codec that is not here, an offset beyond 2^53, or a batch whose header makes no sense.
  */
 export async function readRecordSet(bytes: Buffer, codecOf: CodecLookup): Promise<FetchedMessage[]> {
   const messages: FetchedMessage[] = []
@@ -78,23 +89,27 @@ export async function readRecordSet(bytes: Buffer, codecOf: CodecLookup): Promis
     const batch = bytes.subarray(start, end)
     const baseOffset = safeOffset(batch.readBigInt64BE(at.baseOffset))
     const attributes = batch.readInt16BE(at.attributes)
+    const before = messages.length
     try {
       const body = batch.subarray(headerBytes)
       const codec = (attributes & codecMask) === 0 ? null : codecOf(attributes)
       readRecords(batch, baseOffset, attributes, codec === null ? body : await codec.decompress(body), messages)
     } catch (error) {
-      // A codec that cannot be loaded says so better than this could.
-      if (error instanceof ArchiverError) throw error
-      throw new ArchiverError(
-        'INTERNAL',
-        `the record batch at offset ${baseOffset} cannot be read: ${String(error)}`,
-        {},
-        error,
-      )
+      const what = `the record batch at offset ${baseOffset} cannot be read: ${messageOf(error)}`
+      const lastOffsetDelta = batch.readInt32BE(at.lastOffsetDelta)
+      // Not the batch but this program is wrong, where it lacks a codec; and where the header is damaged, nothing says what to pass over.
+      if (isMissingCodec(error) || lastOffsetDelta < 0) throw new ArchiverError('INTERNAL', what, {}, error)
+      messages.length = before
+      messages.push(new UnreadableMessage({ from: baseOffset, next: baseOffset + lastOffsetDelta + 1, trouble: what }))
+      break
     }
     start = end
   }
   return messages
+}
+
+function isMissingCodec(error: unknown): boolean {
+  return error instanceof ArchiverError || (error instanceof Error && error.name === 'KafkaJSNotImplemented')
 }
 
 function safeOffset(offset: bigint): number {

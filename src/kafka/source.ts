@@ -243,7 +243,7 @@ export class KafkaSource implements Source {
     if (!(batch instanceof FetchedPartitionBatch)) {
       throw new ArchiverError('INTERNAL', 'kafkajs is not as expected (2.2.4): its batches are not replaced')
     }
-    const { topic, partition, messages, fetchedOffset, highWatermark } = batch
+    const { topic, partition, messages, unreadable, fetchedOffset, highWatermark } = batch
     const key = partitionKey({ topic, partition })
     const consumer = this.#consumer
     while (this.#fetched.has(key)) await this.#handedOver
@@ -255,6 +255,7 @@ export class KafkaSource implements Source {
       from: fetchedOffset,
       next: Number(batch.lastOffset()) + 1,
       records: messages,
+      unreadable,
       highWatermark: Number(highWatermark),
     })
     resolveOffset(batch.lastOffset())

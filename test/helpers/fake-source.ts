@@ -23,6 +23,8 @@ export class FakeSource implements Source {
   readonly group = new Map<string, number>()
   /** What a question or a commit is answered with instead, where it is set. */
   refusal: { bounds?: Error; committed?: Error; commit?: Error } = {}
+  /** The record batch of these offsets is damaged. */
+  damaged: OffsetRange | undefined
   /** Topics that cannot be asked about. */
   readonly unknown = new Set<string>()
   readonly #logs = new Map<string, Log>()
@@ -96,9 +98,14 @@ export class FakeSource implements Source {
       if (log.paused || this.#events === undefined) return
       if (log.position < log.start || log.position > log.end) log.position = log.start
       if (log.position === log.end) return
-      const range: OffsetRange = { from: log.position, next: Math.min(log.end, log.position + batchRecords) }
+      const end = Math.min(log.end, log.position + batchRecords)
+      const { damaged } = this
+      const isMet = damaged !== undefined && damaged.from < end && log.position < damaged.next
+      const good: OffsetRange = { from: log.position, next: isMet ? damaged.from : end }
+      const range: OffsetRange = { from: good.from, next: isMet ? damaged.next : end }
       log.position = range.next
-      this.#events.batch({ ...log.tp, ...range, records: recordsOf(range), highWatermark: log.end })
+      const unreadable = isMet ? { ...damaged, trouble: 'it is damaged' } : undefined
+      this.#events.batch({ ...log.tp, ...range, records: recordsOf(good), unreadable, highWatermark: log.end })
       this.#deliverSoon(log)
     })
   }

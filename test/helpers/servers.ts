@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { Admin, IHeaders, Kafka, Producer } from 'kafkajs'
 import { createKafka } from '../../src/kafka/client.ts'
+import { compressionTypes } from '../../src/kafka/codecs.ts'
 import { createLogger } from '../../src/log.ts'
 
 /** The servers that integration tests use: those of the environment, else the development stack. `npm test` starts its own. */
@@ -80,11 +81,17 @@ export async function createProducer(
 }
 
 /** Sends messages to a topic, all to partition 0 where they name none, and waits for the acknowledgement. */
-export async function produce(t: TestContext, topic: string, messages: readonly TestMessage[]): Promise<void> {
+export async function produce(
+  t: TestContext,
+  topic: string,
+  messages: readonly TestMessage[],
+  compression: (typeof compressionTypes)[keyof typeof compressionTypes] = compressionTypes.none,
+): Promise<void> {
   const producer = await createProducer(t)
   for (let start = 0; start < messages.length; start += 5000) {
     await producer.send({
       topic,
+      compression,
       messages: messages.slice(start, start + 5000).map(({ key, value, timestamp, headers, partition }) => ({
         key: key ?? null,
         value,

@@ -34,12 +34,11 @@ for (const [name, codec] of Object.entries(codecs)) {
     await fc.assert(round, { numRuns: 60 })
   })
 
-  test(`${name}: bytes that are no such batch are a clear error that kafkajs does not retry`, async () => {
+  test(`${name}: bytes that are no such batch are a clear error, and not one of this program`, async () => {
     const failure = codec.decompress(Buffer.from('this was never compressed, not by anybody'))
     await assert.rejects(failure, (error) => {
-      assert.ok(error instanceof ArchiverError)
-      assert.match(error.message, new RegExp(`^a ${name} batch of 41 bytes cannot be decompressed: `))
-      assert.equal((error as { retriable?: boolean }).retriable, false)
+      assert.ok(error instanceof Error && !(error instanceof ArchiverError))
+      assert.match(error.message, new RegExp(`^41 bytes cannot be decompressed with ${name}: `))
       return true
     })
   })
@@ -60,7 +59,7 @@ test('snappy: blocks as Java writes them, and plain snappy, are read', async () 
 
 test('snappy: a block that runs past the end is refused', async () => {
   const whole = await snappyCodec.compress({ buffer: Buffer.alloc(100_000, 'abc') })
-  await assert.rejects(snappyCodec.decompress(whole.subarray(0, whole.length - 1)), /snappy batch/)
+  await assert.rejects(snappyCodec.decompress(whole.subarray(0, whole.length - 1)), /decompressed with snappy/)
 })
 
 test('lz4: frames have independent blocks, the only kind that Java reads', async () => {

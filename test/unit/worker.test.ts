@@ -366,3 +366,37 @@ test('a group that loses its offset under way is told it again, and that is said
   assert.deepEqual([source.group.get(key), worker.counts.forgottenOffsets], [100, 1])
   assert.ok(told().some((line) => line.startsWith(`${key}: the group has no offset, and had committed 100: `)))
 })
+
+test('a record batch that cannot be read stops its partition alone, with what is before it archived', async (t) => {
+  const source = new FakeSource()
+  const other = { topic: 'events', partition: 1 }
+  source.damaged = { from: 130, next: 140 }
+  source.setLog(tp, { start: 0, end: 250 })
+  source.setLog(other, { start: 0, end: 120 })
+  const sink = new FakeSink('elasticsearch', false)
+  const { pass, partition, worker, told } = await startWorker(t, source, [sink])
+  await until('it stops', () => partition().state === 'stopped')
+  await pass(10)
+  assert.equal(source.group.get(key), 130)
+  assert.equal(source.group.get(partitionKey(other)), 120)
+  assert.equal(sink.durable.length, 130 + 120)
+  assert.equal(worker.counts.lostOffsets, 10)
+  assert.match(told().join('\n'), /events\/0: it is damaged; this partition stops\. Start with --on-gap continue/)
+  assert.match(partition().waiting!, /it is damaged/)
+})
+
+test('with --on-gap continue a record batch that cannot be read is a gap, and all others are archived', async (t) => {
+  const source = new FakeSource()
+  source.damaged = { from: 100, next: 140 }
+  source.setLog(tp, { start: 0, end: 250 })
+  const sink = new FakeSink('elasticsearch', false)
+  const { ended, worker } = await startWorker(t, source, [sink], { onGap: 'continue', untilEnd: true })
+  await ended
+  assert.equal(source.group.get(key), 250)
+  assert.deepEqual(
+    sink.durable.toSorted((a, b) => a - b),
+    Array.from({ length: 250 }, (_, i) => i).filter((i) => i < 100 || i >= 140),
+  )
+  assert.deepEqual(sink.gaps, [{ from: 100, next: 140, reason: 'unreadable' }])
+  assert.equal(worker.counts.lostOffsets, 40)
+})
