@@ -7,11 +7,11 @@ import { type TestContext, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { faultPoints } from '../../src/fault.ts'
 import { memberBytes } from '../../src/files/bucket.ts'
-import { FilesSink, type FilesSinkOptions } from '../../src/files/sink.ts'
-import { createLogger } from '../../src/log.ts'
+import type { FilesSink, FilesSinkOptions } from '../../src/files/sink.ts'
 import { checkPartition } from '../../src/verify/partition.ts'
 import { makeArchive, records } from '../helpers/archive.ts'
 import { runArchiver } from '../helpers/archiver.ts'
+import { createFilesSink } from '../helpers/files-sink.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
 import { dataFiles, readFiles } from '../helpers/stores.ts'
 import { makeBatch } from './records.ts'
@@ -19,7 +19,6 @@ import { makeBatch } from './records.ts'
 /** Workers that believe they own the same partition, and flushes that fail at the worst moment: one archive, several sinks. */
 
 const tp = { topic: 'events', partition: 3 }
-const log = createLogger({ level: 'silent', stream: process.stderr })
 
 async function startSink(
   t: TestContext,
@@ -27,22 +26,7 @@ async function startSink(
   worker: string,
   options: Partial<FilesSinkOptions> = {},
 ): Promise<FilesSink> {
-  const sink = new FilesSink(
-    {
-      archiveDir: root,
-      clusterId: 'cluster',
-      group: 'group',
-      worker,
-      gzipLevel: 1,
-      flushIntervalMs: 3_600_000,
-      flushBytes: 2 ** 30,
-      memoryLimit: 64 * 2 ** 20,
-      committedOffset: () => undefined,
-      compactAfterMs: 0,
-      ...options,
-    },
-    log,
-  )
+  const sink = createFilesSink(root, { worker, ...options })
   await sink.start(() => {})
   t.after(() => sink.stop())
   return sink

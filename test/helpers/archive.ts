@@ -7,13 +7,10 @@ import { listLog } from '../../src/files/log-listing.ts'
 import type { Manifest, ManifestFile } from '../../src/files/manifest.ts'
 import { printManifest, readManifest } from '../../src/files/manifest.ts'
 import { manifestDirectory, manifestName } from '../../src/files/path.ts'
-import { FilesSink } from '../../src/files/sink.ts'
 import { LineEncoder } from '../../src/line.ts'
-import { createLogger } from '../../src/log.ts'
 import type { Gap, SourceRecord, TopicPartition } from '../../src/record.ts'
+import { createFilesSink } from './files-sink.ts'
 import { temporaryDirectory } from './servers.ts'
-
-const quiet = createLogger({ level: 'silent', stream: process.stderr })
 
 /** A record as tests write it: the rest is made up from its offset. */
 export interface MadeUpRecord {
@@ -46,21 +43,12 @@ export async function makeArchive(
   partitions: readonly { readonly tp: TopicPartition; readonly flushes: readonly (readonly MadeUpRecord[])[] }[],
 ): Promise<string> {
   const root = join(await temporaryDirectory(t), 'archive')
-  const sink = new FilesSink(
-    {
-      archiveDir: root,
-      clusterId: 'test-cluster',
-      group: 'test-group',
-      worker: 'test-worker',
-      gzipLevel: 1,
-      flushIntervalMs: 3_600_000,
-      flushBytes: 2 ** 30,
-      memoryLimit: 2 ** 28,
-      committedOffset: () => undefined,
-      compactAfterMs: 0,
-    },
-    quiet,
-  )
+  const sink = createFilesSink(root, {
+    clusterId: 'test-cluster',
+    group: 'test-group',
+    worker: 'test-worker',
+    memoryLimit: 2 ** 28,
+  })
   await sink.start(() => {})
   const encoder = new LineEncoder({ from: 'value', path: ['type'] })
   for (const { tp, flushes } of partitions) {

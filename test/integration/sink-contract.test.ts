@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { Elasticsearch } from '../../src/elasticsearch/client.ts'
 import { ElasticsearchSink } from '../../src/elasticsearch/sink.ts'
-import { FilesSink } from '../../src/files/sink.ts'
 import { createLogger } from '../../src/log.ts'
 import { Mysql } from '../../src/mysql/client.ts'
 import { MysqlSink } from '../../src/mysql/sink.ts'
+import { createFilesSink } from '../helpers/files-sink.ts'
 import { MemorySink, type MemoryStore } from '../helpers/memory-sink.ts'
 import { connectionOf, mysqlClient, readLines, tableName } from '../helpers/mysql.ts'
 import { elasticsearchUrl, indexPrefix, temporaryDirectory, uniqueName } from '../helpers/servers.ts'
@@ -31,22 +31,7 @@ registerSinkContract('files', async (t) => {
   return {
     memoryLimit,
     topic: uniqueName('contract'),
-    sink: () =>
-      new FilesSink(
-        {
-          archiveDir,
-          clusterId: 'cluster',
-          group: 'group',
-          worker: `worker-${workers++}`,
-          gzipLevel: 1,
-          flushIntervalMs: hour,
-          flushBytes: 2 ** 30,
-          memoryLimit,
-          committedOffset: () => undefined,
-          compactAfterMs: 0,
-        },
-        log,
-      ),
+    sink: () => createFilesSink(archiveDir, { worker: `worker-${workers++}`, memoryLimit }),
     lines: async () => (await readFiles(archiveDir)).map(({ line }) => line),
   }
 })

@@ -11,13 +11,14 @@ import { type CompactionOptions, compactPartition, completeCompaction } from '..
 import { type Order, readLines } from '../../src/files/lines.ts'
 import { manifestDirectory } from '../../src/files/path.ts'
 import { isPruned, planPrune, pruneFiles, readPruned } from '../../src/files/pruned.ts'
-import { FilesSink } from '../../src/files/sink.ts'
+import type { FilesSink } from '../../src/files/sink.ts'
 import { decodeLine } from '../../src/line.ts'
 import { createLogger } from '../../src/log.ts'
 import { checkPartition, type PartitionCheckOptions } from '../../src/verify/partition.ts'
 import { strayFiles } from '../../src/verify/strays.ts'
 import { makeBatch } from '../chaos/records.ts'
 import { manifestsOf } from '../helpers/archive.ts'
+import { createFilesSink } from '../helpers/files-sink.ts'
 import { GatedFiles } from '../helpers/gated-files.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
 import { dataFiles, readFiles } from '../helpers/stores.ts'
@@ -118,21 +119,7 @@ async function assertWhole({ root, acknowledged, unexpected }: History): Promise
 }
 
 function newSink(root: string, worker: string, logger = log): FilesSink {
-  return new FilesSink(
-    {
-      archiveDir: root,
-      clusterId: 'cluster',
-      group: 'group',
-      worker,
-      gzipLevel: 1,
-      flushIntervalMs: 3_600_000,
-      flushBytes: 2 ** 30,
-      memoryLimit: 64 * 2 ** 20,
-      committedOffset: () => undefined,
-      compactAfterMs: 0,
-    },
-    logger,
-  )
+  return createFilesSink(root, { worker }, logger)
 }
 
 async function newArchive(base: string, name: string): Promise<string> {

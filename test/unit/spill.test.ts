@@ -7,10 +7,9 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { BufferPool } from '../../src/files/buffer-pool.ts'
-import { FilesSink } from '../../src/files/sink.ts'
 import { type Extent, SpillFile } from '../../src/files/spill.ts'
-import { createLogger } from '../../src/log.ts'
 import { makeBatch } from '../chaos/records.ts'
+import { createFilesSink } from '../helpers/files-sink.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
 import { readFiles } from '../helpers/stores.ts'
 
@@ -98,21 +97,7 @@ test('memory that is short all the time changes nothing in the archive but its m
   const timestampOf = (offset: number) => Date.UTC(2026, 0, 1, 0, offset % 120)
   const archive = async (memoryLimit: number) => {
     const root = join(await temporaryDirectory(t), 'archive')
-    const sink = new FilesSink(
-      {
-        archiveDir: root,
-        clusterId: 'cluster',
-        group: 'group',
-        worker: 'one',
-        gzipLevel: 1,
-        flushIntervalMs: 3_600_000,
-        flushBytes: 2 ** 30,
-        memoryLimit,
-        committedOffset: () => undefined,
-        compactAfterMs: 0,
-      },
-      createLogger({ level: 'silent', stream: process.stderr }),
-    )
+    const sink = createFilesSink(root, { memoryLimit })
     t.after(() => sink.stop())
     await sink.start(() => {})
     await sink.open(tp, 0)
@@ -145,21 +130,7 @@ test('memory that is short all the time changes nothing in the archive but its m
 })
 
 test('lines that are copied are not kept: a batch is garbage before it is flushed', async (t) => {
-  const sink = new FilesSink(
-    {
-      archiveDir: join(await temporaryDirectory(t), 'archive'),
-      clusterId: 'cluster',
-      group: 'group',
-      worker: 'one',
-      gzipLevel: 1,
-      flushIntervalMs: 3_600_000,
-      flushBytes: 2 ** 30,
-      memoryLimit: 2 ** 26,
-      committedOffset: () => undefined,
-      compactAfterMs: 0,
-    },
-    createLogger({ level: 'silent', stream: process.stderr }),
-  )
+  const sink = createFilesSink(join(await temporaryDirectory(t), 'archive'))
   t.after(() => sink.stop())
   await sink.start(() => {})
   await sink.open(tp, 0)
@@ -181,21 +152,7 @@ test('lines that are copied are not kept: a batch is garbage before it is flushe
 
 test('a spill file that somebody cut fails the flush, and the records are read again', async (t) => {
   const root = join(await temporaryDirectory(t), 'archive')
-  const sink = new FilesSink(
-    {
-      archiveDir: root,
-      clusterId: 'cluster',
-      group: 'group',
-      worker: 'one',
-      gzipLevel: 1,
-      flushIntervalMs: 3_600_000,
-      flushBytes: 2 ** 30,
-      memoryLimit: 2 ** 16,
-      committedOffset: () => undefined,
-      compactAfterMs: 0,
-    },
-    createLogger({ level: 'silent', stream: process.stderr }),
-  )
+  const sink = createFilesSink(root, { memoryLimit: 2 ** 16 })
   t.after(() => sink.stop())
   await sink.start(() => {})
   await sink.open(tp, 0)

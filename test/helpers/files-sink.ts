@@ -1,0 +1,24 @@
+import { FilesSink, type FilesSinkOptions } from '../../src/files/sink.ts'
+import { createLogger, type Logger } from '../../src/log.ts'
+
+const quiet = createLogger({ level: 'silent', stream: process.stderr })
+
+/** A files sink that flushes when it is told to, and compacts nothing. */
+export function createFilesSink(root: string, options: Partial<FilesSinkOptions> = {}, log: Logger = quiet): FilesSink {
+  return new FilesSink(
+    {
+      archiveDir: root,
+      clusterId: 'cluster',
+      group: 'group',
+      worker: 'one',
+      gzipLevel: 1,
+      flushIntervalMs: 3_600_000,
+      flushBytes: 2 ** 30,
+      memoryLimit: 2 ** 26,
+      committedOffset: () => undefined,
+      compactAfterMs: 0,
+      ...options,
+    },
+    log,
+  )
+}
