@@ -101,7 +101,7 @@ export interface PartitionStatus extends TopicPartition {
 const resumeBelow = 0.75
 const firstRetryMs = 500
 const mostRetryMs = 30_000
-const endCheckMs = 100
+const endCheckMs = 25
 /** The longest that a timer takes. */
 const neverMs = 2 ** 31 - 1
 const compareIntervalMs = 20_000
