@@ -42,6 +42,8 @@ export interface WriterContext extends BucketContext {
   readonly committedOffset: (tp: TopicPartition) => number | undefined
   /** Milliseconds that only move forward. */
   readonly now: () => number
+  /** Runs what reads all of a spill file; bounds the memory that takes. */
+  readonly onSpilled: (task: () => Promise<void>) => Promise<void>
   /** A flush was committed, and took so long, in ms. */
   readonly flushed: (ms: number) => void
 }
@@ -300,8 +302,7 @@ export class PartitionWriter {
     const { root, worker, directories, onFile, log, now, flushed } = this.#context
     const tp = this.#tp
     const startedAt = now()
-    await inLanes(range.buckets, (bucket) => bucket.complete())
-    await range.spillFile?.drop()
+    await this.#complete(range)
     const files: ManifestFile[] = range.buckets.map((bucket) => bucket.manifestFile(tp))
     await inLanes(range.buckets, ({ type, hour }) => directories.make(hourDirectory(type, hour), onFile))
     await syncPath(join(root, this.#staging))
@@ -358,6 +359,16 @@ export class PartitionWriter {
     )
     flushed(now() - startedAt)
     await this.#removeForeign()
+  }
+
+  async #complete({ buckets, spillFile }: StagedRange): Promise<void> {
+    const complete = () => inLanes(buckets, (bucket) => bucket.complete())
+    if (spillFile === undefined) return await complete()
+    await this.#context.onSpilled(() => {
+      spillFile.readInOrder()
+      return complete()
+    })
+    await spillFile.drop()
   }
 
   async #link(beside: string, path: string): Promise<boolean> {

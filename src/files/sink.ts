@@ -52,6 +52,8 @@ export class FilesSink implements Sink {
   readonly #options: FilesSinkOptions
   readonly #log: Logger
   readonly #files = new PQueue({ concurrency: openFiles })
+  /** One at a time keeps all files busy, too. */
+  readonly #spilled = new PQueue({ concurrency: 1 })
   readonly #writers = new Map<string, PartitionWriter>()
   readonly #context: WriterContext
   #relieved: () => void = () => {}
@@ -78,6 +80,7 @@ export class FilesSink implements Sink {
       flushed: (ms) => options.observer?.done('files', ms),
       onFile: (task) => this.#files.add(task),
       memory: this.#memory,
+      onSpilled: (task) => this.#spilled.add(task),
     }
   }
 

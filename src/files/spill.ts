@@ -7,7 +7,7 @@ export interface Extent {
   readonly length: number
 }
 
-/** What a spill file is written through and read back by: larger than most extents, so that one read serves many buckets. */
+/** What is read at once in order: larger than most extents, so that one read serves many buckets. */
 const blockBytes = 2 ** 16
 const writeBytes = 2 ** 20
 
@@ -43,8 +43,8 @@ export class SpillFile {
   #waves = 0
   /** All waves but the one that is being gathered are in the file when this settles. A failure stays in it. */
   #written: Promise<void> = Promise.resolve()
-  /** The blocks read last, the oldest first. */
-  readonly #blocks = new Map<number, Promise<Buffer>>()
+  /** While buckets are read in order: the blocks read last, the oldest first. */
+  #blocks: Map<number, Promise<Buffer>> | undefined
 
   constructor(path: string, context: SpillContext) {
     this.#path = path
@@ -106,30 +106,51 @@ export class SpillFile {
     }
   }
 
+  /**
+   * From now on all buckets are read, in the order in which each wave has them: what is read then serves the next ones as well. Takes up to
+   * 128 KiB a wave.
+   */
+  readInOrder(): void {
+    this.#blocks = new Map()
+  }
+
   /** Copies extents, one after another, to the beginning of `target`. Throws what writing them met, too. */
   async read(extents: readonly Extent[], target: Buffer): Promise<void> {
     await this.#written
     let at = 0
     for (const { start, length } of extents) {
-      for (let position = start; position < start + length; ) {
-        const index = Math.floor(position / blockBytes)
-        const block = await this.#block(index)
-        const from = position - index * blockBytes
-        const part = Math.min(start + length - position, block.length - from)
-        if (part <= 0) throw new Error(`${this.#path} ends before byte ${start + length}`)
-        block.copy(target, at, from, from + part)
-        at += part
-        position += part
+      for (const end = at + length, shift = start - at; at < end; ) {
+        const position = at + shift
+        const blocks = this.#blocks
+        const copied =
+          blocks === undefined
+            ? (await this.#handle!.read(target, at, end - at, position)).bytesRead
+            : await this.#copy(blocks, position, target, at, end)
+        if (copied <= 0) throw new Error(`${this.#path} ends before byte ${start + length}`)
+        at += copied
       }
     }
   }
 
-  #block(index: number): Promise<Buffer> {
-    const blocks = this.#blocks
+  /** Copies what the block of a position has of it. */
+  async #copy(
+    blocks: Map<number, Promise<Buffer>>,
+    position: number,
+    target: Buffer,
+    at: number,
+    end: number,
+  ): Promise<number> {
+    const index = Math.floor(position / blockBytes)
+    const block = await this.#block(blocks, index)
+    const from = position - index * blockBytes
+    return block.copy(target, at, from, Math.min(block.length, from + end - at))
+  }
+
+  #block(blocks: Map<number, Promise<Buffer>>, index: number): Promise<Buffer> {
     const block = blocks.get(index) ?? this.#readBlock(index)
     blocks.delete(index)
     blocks.set(index, block)
-    // Buckets are read in the order in which each wave has them: of every wave one block is in use, or two.
+    // Of every wave one block is in use, or two.
     if (blocks.size > 2 * this.#waves + 1) blocks.delete(blocks.keys().next().value!)
     return block
   }
@@ -142,6 +163,7 @@ export class SpillFile {
 
   /** The file goes, with all that is in it. Never throws: staging is removed with all that is left in it. */
   async drop(): Promise<void> {
+    this.#blocks = undefined
     await Promise.allSettled([this.#written])
     if (this.#handle === undefined) return
     await Promise.allSettled([this.#handle.close(), unlink(this.#path)])
