@@ -606,8 +606,9 @@ export class Worker {
   }
 
   async #flush(tps?: readonly TopicPartition[]): Promise<void> {
-    const open = tps ?? [...this.#partitions.values()].filter(({ state }) => state === 'open').map(({ tp }) => tp)
-    await Promise.all(this.#sinks.map((sink) => sink.flush(open)))
+    // One that stopped may have been open before, and wait for its records as well.
+    const read = tps ?? [...this.#partitions.values()].flatMap(({ tp, tracker }) => (tracker === undefined ? [] : [tp]))
+    await Promise.all(this.#sinks.map((sink) => sink.flush(read)))
   }
 
   /** Drain first, then give up: what can be durable and committed in time is, before the group may move partitions. */
