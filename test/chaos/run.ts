@@ -262,6 +262,8 @@ function workerArguments(
     ...['--flush-interval', String(options.flushIntervalSeconds)],
     ...['--compact-after', `${options.compactAfterSeconds}s`],
     ...['--flush-bytes', '4MiB'],
+    // So little that lines spill, and partitions are paused, where there is something to catch up with.
+    ...['--memory-budget', '32MiB'],
     ...['--elasticsearch-timeout', '10'],
     ...['--commit-interval', '500'],
     ...['--shutdown-timeout', '20'],
