@@ -1,5 +1,6 @@
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { OffsetRange, TopicPartition } from '../record.ts'
+import { Backoff, sleep } from '../retry.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
 
 /** A document as a person finds it again. */
@@ -45,6 +46,10 @@ export interface StoredDocument {
 export const mostOffsetsAtOnce = 49_152
 
 /** An index that is not there counts as empty; a shard that does not answer is a failure, never a smaller count. */
+const firstRetryMs = 200
+const mostRetryMs = 2000
+/** How long shards may take until they answer. */
+const patienceMs = 30_000
 const searchQuery = { ignore_unavailable: 'true', allow_no_indices: 'true', allow_partial_search_results: 'false' }
 
 /**
@@ -133,7 +138,7 @@ export class DocumentReader {
   /** Documents by id, in the order asked for, as the bytes of the answer: see `hitsIn`. */
   get(documents: readonly { readonly index: string; readonly id: string }[]): Promise<Buffer> {
     const docs = documents.map(({ index, id }) => ({ _index: index, _id: id }))
-    return this.#guard(() => this.#client.raw('POST', '/_mget', { docs }, { realtime: 'false' }))
+    return this.#patiently(() => this.#client.raw('POST', '/_mget', { docs }, { realtime: 'false' }))
   }
 
   /**
@@ -159,7 +164,7 @@ export class DocumentReader {
     const isRejected = index.startsWith(`${this.#prefix}_rejected-`)
     const first = { size: pageDocuments, sort: ['_doc'], query }
     const options = { ...searchQuery, scroll: scrollKeepAlive }
-    let answer = await this.#guard(() => this.#client.raw('POST', `/${index}/_search`, first, options))
+    let answer = await this.#patiently(() => this.#client.raw('POST', `/${index}/_search`, first, options))
     const scrollId = scrollIdIn(answer)
     try {
       for (;;) {
@@ -183,8 +188,25 @@ export class DocumentReader {
 
   async #ask<T>(method: string, path: string, body: unknown, query: Readonly<Record<string, string>>): Promise<T> {
     return (
-      await this.#guard(() => this.#client.request<T>(method, path, { ...(body === undefined ? {} : { body }), query }))
+      await this.#patiently(() =>
+        this.#client.request<T>(method, path, { ...(body === undefined ? {} : { body }), query }),
+      )
     ).body
+  }
+
+  /** Asks again where a shard cannot answer just now: one of an index that a worker has just made, or one that moves. */
+  async #patiently<T>(ask: () => Promise<T>): Promise<T> {
+    const backoff = new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs })
+    const until = performance.now() + patienceMs
+    for (;;) {
+      try {
+        return await ask()
+      } catch (error) {
+        const mayPass = error instanceof RequestFailure && (error.status === 503 || error.status === 429)
+        if (!mayPass || performance.now() > until) return await this.#guard(() => Promise.reject(error))
+        await sleep(backoff.next())
+      }
+    }
   }
 
   async #guard<T>(ask: () => Promise<T>): Promise<T> {

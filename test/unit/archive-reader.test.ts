@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
-import { hitsIn, sameUntil } from '../../src/elasticsearch/reader.ts'
+import { type Elasticsearch, RequestFailure } from '../../src/elasticsearch/client.ts'
+import { DocumentReader, hitsIn, sameUntil } from '../../src/elasticsearch/reader.ts'
 import { ArchiverError } from '../../src/errors.ts'
 import { readBlocks, readBlocksBackwards, readMembers } from '../../src/files/reader.ts'
 import { OffsetBitmap } from '../../src/offsets/offset-bitmap.ts'
@@ -94,6 +95,28 @@ test('of a damaged file all members but the damaged ones are read, and which tho
     })(),
     (error) => error instanceof ArchiverError && error.code === 'DAMAGED' && error.message.includes(path),
   )
+})
+
+test('a shard that cannot answer yet is asked again; a server that is away is told at once', async () => {
+  const failures = [
+    new RequestFailure('search_phase_execution_exception', 503, 'search_phase_execution_exception'),
+    new RequestFailure('es_rejected_execution_exception', 429, 'es_rejected_execution_exception'),
+  ]
+  let asked = 0
+  const client = {
+    request: async () => {
+      asked++
+      const failure = failures.shift()
+      if (failure !== undefined) throw failure
+      return { body: { hits: { total: { value: 7 }, hits: [] } } }
+    },
+  } as unknown as Elasticsearch
+  const reader = new DocumentReader(client, 'archive-')
+  assert.equal(await reader.total({ topic: 't', partition: 0 }, { from: 0, next: 10 }), 7)
+  assert.equal(asked, 3)
+  failures.push(new RequestFailure('connect ECONNREFUSED', undefined, undefined))
+  await assert.rejects(reader.total({ topic: 't', partition: 0 }, { from: 0, next: 10 }), { code: 'UNREACHABLE' })
+  assert.equal(asked, 4)
 })
 
 test('sources are cut out of answers byte for byte', () => {
