@@ -194,19 +194,9 @@ export class DocumentReader {
     ).body
   }
 
-  /** Asks again where a shard cannot answer just now: one of an index that a worker has just made, or one that moves. */
-  async #patiently<T>(ask: () => Promise<T>): Promise<T> {
-    const backoff = new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs })
-    const until = performance.now() + patienceMs
-    for (;;) {
-      try {
-        return await ask()
-      } catch (error) {
-        const mayPass = error instanceof RequestFailure && (error.status === 503 || error.status === 429)
-        if (!mayPass || performance.now() > until) return await this.#guard(() => Promise.reject(error))
-        await sleep(backoff.next())
-      }
-    }
+  /** As `#guard`, for questions that may be asked twice. */
+  #patiently<T>(ask: () => Promise<T>): Promise<T> {
+    return this.#guard(() => askUntilShardsAnswer(ask))
   }
 
   async #guard<T>(ask: () => Promise<T>): Promise<T> {
@@ -215,6 +205,21 @@ export class DocumentReader {
     } catch (error) {
       if (!(error instanceof RequestFailure)) throw error
       throw new ArchiverError('UNREACHABLE', `Elasticsearch did not answer: ${messageOf(error)}`, {}, error)
+    }
+  }
+}
+
+/** Asks again where a shard cannot answer just now: one of an index that a worker has just made, or one that moves. */
+async function askUntilShardsAnswer<T>(ask: () => Promise<T>): Promise<T> {
+  const backoff = new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs })
+  const until = performance.now() + patienceMs
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      const mayPass = error instanceof RequestFailure && (error.status === 503 || error.status === 429)
+      if (!mayPass || performance.now() > until) throw error
+      await sleep(backoff.next())
     }
   }
 }
