@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { LoopStalls } from './loop-stalls.ts'
 import type { Observer, SinkEvent } from './observer.ts'
 import type { PartitionStatus, WorkerCounts } from './worker.ts'
 
@@ -18,6 +19,7 @@ export interface MetricsParts {
 type Set = (value: number, labels?: Readonly<Record<string, string | number>>) => void
 
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+const neverMs = 2 ** 31 - 1
 const byPartition = ['topic', 'partition'] as const
 
 /** Everything that Prometheus is told, under names that begin with `archiver_`, and what prom-client says of the process. */
@@ -75,7 +77,7 @@ export class Metrics implements Observer {
 
   /** Begins to tell about a worker and the process. */
   watch({ counts, silentMs, partitions, age, sinks, openBuckets, compactedFiles }: MetricsParts): void {
-    collectDefaultMetrics({ register: this.#registry })
+    this.#watchProcess()
     for (const { name } of sinks) {
       this.#retries.inc({ sink: name }, 0)
       if (name !== 'files') this.#rejected.inc({ sink: name }, 0)
@@ -190,6 +192,20 @@ export class Metrics implements Observer {
       'archiver_open_buckets',
       'Files that are being written: one for each partition, type and hour.',
       (set) => set(openBuckets()),
+    )
+  }
+
+  /** What prom-client says of any process, but for its histogram of the event loop: that wakes a worker up a hundred times a second. */
+  #watchProcess(): void {
+    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: neverMs })
+    for (const figure of ['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99']) {
+      this.#registry.removeSingleMetric(`nodejs_eventloop_lag_${figure}_seconds`)
+    }
+    const stalls = new LoopStalls()
+    this.#gauge(
+      'archiver_event_loop_stall_seconds',
+      'The longest stall of the event loop since the last scrape.',
+      (set) => set(stalls.takeMs() / 1000),
     )
   }
 

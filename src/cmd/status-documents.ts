@@ -1,8 +1,8 @@
 import { hostname } from 'node:os'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { RunOptions } from '../config.ts'
 import { type StatusDocument, StatusWriter } from '../elasticsearch/status.ts'
 import type { Logger } from '../log.ts'
+import { LoopStalls } from '../loop-stalls.ts'
 import type { Observations } from '../observer.ts'
 import { partitionKey } from '../record.ts'
 import type { Sink } from '../sink.ts'
@@ -50,7 +50,7 @@ export class StatusDocuments {
   readonly #parts: StatusParts
   readonly #ages = new UnacknowledgedAges()
   readonly #timer: NodeJS.Timeout
-  readonly #delay = monitorEventLoopDelay()
+  readonly #stalls = new LoopStalls()
   readonly #startedAt = performance.now()
   #cpu = process.cpuUsage()
   #before: Totals
@@ -58,13 +58,12 @@ export class StatusDocuments {
   constructor(parts: StatusParts) {
     this.#parts = parts
     this.#before = totalsOf(parts.worker.counts)
-    this.#delay.enable()
     this.#timer = setInterval(() => this.#sample(), sampleMs)
   }
 
   stop(): void {
     clearInterval(this.#timer)
-    this.#delay.disable()
+    this.#stalls.stop()
   }
 
   #sample(): readonly PartitionStatus[] {
@@ -86,8 +85,6 @@ export class StatusDocuments {
     const cpu = process.cpuUsage(this.#cpu)
     this.#cpu = process.cpuUsage()
     const memory = process.memoryUsage()
-    const delayMs = this.#delay.max / 1e6
-    this.#delay.reset()
 
     const documents: StatusDocument[] = [
       {
@@ -103,7 +100,7 @@ export class StatusDocuments {
         fenced: totals.fenced - before.fenced,
         uptime_s: (performance.now() - this.#startedAt) / 1000,
         cpu_share: (cpu.user + cpu.system) / 1e6 / Math.max(intervalS, 0.001),
-        event_loop_delay_ms: Number.isFinite(delayMs) ? delayMs : 0,
+        event_loop_delay_ms: this.#stalls.takeMs(),
         memory: {
           rss_bytes: memory.rss,
           heap_bytes: memory.heapUsed,

@@ -7,6 +7,7 @@ import { hourOf } from '../line.ts'
 import type { Logger } from '../log.ts'
 import { type Gap, partitionKey, type TopicPartition, unknownHour } from '../record.ts'
 import { linkExclusively, makeDirectory, removeIfThere, syncPath, writeDurably } from './durable.ts'
+import { inLanes } from './lanes.ts'
 import { type LogListing, listLog } from './log-listing.ts'
 import {
   type CompactedHead,
@@ -30,15 +31,7 @@ import {
   stagingOf,
 } from './path.ts'
 import { isPruned, type Pruned, readPruned } from './pruned.ts'
-import {
-  inLanes,
-  isThere,
-  type PublishContext,
-  type PublishPoints,
-  publish,
-  rollForward,
-  syncDirectories,
-} from './publish.ts'
+import { isThere, type PublishContext, type PublishPoints, publish, rollForward, syncDirectories } from './publish.ts'
 
 /**
  * Compaction: the small files of an hour that is over become one, and old manifests are folded into one.

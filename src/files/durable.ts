@@ -1,6 +1,7 @@
 import { link, mkdir, open, rename, stat, statfs, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ArchiverError, messageOf, systemCode } from '../errors.ts'
+import { inLanes } from './lanes.ts'
 
 /**
  * What it takes on a POSIX file system for a thing to be there after a power cut: the data is fsynced before the name, and a
@@ -8,12 +9,11 @@ import { ArchiverError, messageOf, systemCode } from '../errors.ts'
  * also needed").
  */
 
-/** Fsyncs a file or a directory; returns its size in bytes. */
-export async function syncPath(path: string): Promise<number> {
+/** Fsyncs a file or a directory. */
+export async function syncPath(path: string): Promise<void> {
   const handle = await open(path, 'r')
   try {
     await handle.sync()
-    return (await handle.stat()).size
   } finally {
     await handle.close()
   }
@@ -28,6 +28,30 @@ export async function makeDirectory(root: string, relative: string): Promise<voi
     await syncPath(dirname(made))
     if (made === first) return
   }
+}
+
+/**
+ * Makes many directories and those above them below `root`, then fsyncs each directory that names one of them, once. Those that were there too:
+ * who made them may not have come to that yet.
+ */
+export async function makeDirectories(
+  root: string,
+  relatives: readonly string[],
+  onFile: (task: () => Promise<void>) => Promise<void>,
+): Promise<void> {
+  await inLanes(relatives, (relative) =>
+    onFile(async () => {
+      await mkdir(join(root, relative), { recursive: true })
+    }),
+  )
+  const above = new Set<string>()
+  for (const relative of relatives) {
+    for (let path = relative; path !== '.'; ) {
+      path = dirname(path)
+      above.add(path)
+    }
+  }
+  await inLanes(above, (path) => onFile(() => syncPath(join(root, path))))
 }
 
 /** Writes a whole file and fsyncs it; its name is durable only once the directory is fsynced. */

@@ -1,4 +1,4 @@
-import { makeDirectory } from './durable.ts'
+import { makeDirectories } from './durable.ts'
 
 /** Beyond this many all are forgotten: what a worker needs again soon is asked for again soon. */
 const most = 20_000
@@ -15,17 +15,17 @@ export class KnownDirectories {
     this.#root = root
   }
 
-  /** Makes a directory, relative to the root, unless it is known; throws the file system's error. */
-  async make(relative: string, onFile: (task: () => Promise<void>) => Promise<void>): Promise<void> {
-    const known = this.#known.get(relative)
-    if (known !== undefined) return await known
+  /** Makes directories, relative to the root, unless they are known; throws the file system's error. */
+  async make(relatives: Iterable<string>, onFile: (task: () => Promise<void>) => Promise<void>): Promise<void> {
+    const wanted = new Set(relatives)
     if (this.#known.size >= most) this.#known.clear()
-    const making = onFile(() => makeDirectory(this.#root, relative))
-    this.#known.set(relative, making)
+    const unknown = [...wanted].filter((relative) => !this.#known.has(relative))
+    const making = makeDirectories(this.#root, unknown, onFile)
+    for (const relative of unknown) this.#known.set(relative, making)
     try {
-      await making
+      await Promise.all([...wanted].map((relative) => this.#known.get(relative)))
     } catch (error) {
-      this.#known.delete(relative)
+      for (const relative of unknown) if (this.#known.get(relative) === making) this.#known.delete(relative)
       throw error
     }
   }

@@ -11,6 +11,7 @@ import { Bucket, type BucketContext } from './bucket.ts'
 import { completeCompaction } from './compaction.ts'
 import { archiveTrouble, linkExclusively, makeDirectory, removeIfThere, syncPath, writeDurably } from './durable.ts'
 import type { KnownDirectories } from './known-directories.ts'
+import { inLanes } from './lanes.ts'
 import { compactedOver, type KnownHeads, listLog } from './log-listing.ts'
 import {
   describeGaps,
@@ -30,7 +31,7 @@ import {
   spillName,
   stagingOf,
 } from './path.ts'
-import { inLanes, isThere, publishFlush, rollForward, tellMissing } from './publish.ts'
+import { isThere, publishFlush, rollForward, tellMissing } from './publish.ts'
 import { SpillFile } from './spill.ts'
 
 /** What the writers of a sink share. */
@@ -304,7 +305,10 @@ export class PartitionWriter {
     const startedAt = now()
     await this.#complete(range)
     const files: ManifestFile[] = range.buckets.map((bucket) => bucket.manifestFile(tp))
-    await inLanes(range.buckets, ({ type, hour }) => directories.make(hourDirectory(type, hour), onFile))
+    await directories.make(
+      range.buckets.map(({ type, hour }) => hourDirectory(type, hour)),
+      onFile,
+    )
     await syncPath(join(root, this.#staging))
     faultPoint('files.synced')
 

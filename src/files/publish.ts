@@ -5,6 +5,7 @@ import { type FaultPoint, faultPoint } from '../fault.ts'
 import type { Logger } from '../log.ts'
 import type { TopicPartition } from '../record.ts'
 import { makeDirectory, renameOnce, syncPath } from './durable.ts'
+import { inLanes } from './lanes.ts'
 import { compactedOver, type KnownHeads, listLog } from './log-listing.ts'
 import { type Manifest, type ManifestFile, readManifest } from './manifest.ts'
 import { manifestDirectory } from './path.ts'
@@ -71,26 +72,6 @@ export async function syncDirectories({ root, onFile }: PublishContext, paths: r
       }
     }),
   )
-}
-
-/** As many at once as are worth it: ten thousand promises that wait for their turn are memory too. */
-const lanes = 32
-
-/** Runs the task for each item, some at once. Rejects with the first failure; what is under way then goes on to its end. */
-export async function inLanes<T>(items: Iterable<T>, task: (item: T) => Promise<void>): Promise<void> {
-  const rest = items[Symbol.iterator]()
-  let failed = false
-  const lane = async () => {
-    for (let next = rest.next(); !failed && next.done !== true; next = rest.next()) {
-      try {
-        await task(next.value)
-      } catch (error) {
-        failed = true
-        throw error
-      }
-    }
-  }
-  await Promise.all(Array.from({ length: lanes }, lane))
 }
 
 export async function isThere(path: string): Promise<boolean> {

@@ -141,11 +141,46 @@ function repairGrouping(): void {
   )
 }
 
+interface RequestQueuePrototype {
+  scheduleRequestTimeoutCheck?: (this: {
+    readonly requestTimeout: number
+    readonly enforceRequestTimeout: boolean
+    readonly inflight: ReadonlyMap<number, { sentAt: number; requestTimeout: number; timeoutRequest(): void }>
+    requestTimeoutIntervalId: NodeJS.Timeout | null
+    isConnected(): boolean
+    destroy(): void
+  }) => void
+}
+
+/**
+ * Each connection looks every 100 ms for requests that take longer than half a minute, which is a third of what an idle worker does. This one
+ * looks as soon as a tenth of that time has gone by, and every second at the least often.
+ */
+function repairTimeoutCheck(): void {
+  const { prototype } = require('kafkajs/src/network/requestQueue') as { prototype: RequestQueuePrototype }
+  if (typeof prototype.scheduleRequestTimeoutCheck !== 'function')
+    throw unexpected('RequestQueue has no scheduleRequestTimeoutCheck')
+  prototype.scheduleRequestTimeoutCheck = function () {
+    if (!this.enforceRequestTimeout) return
+    this.destroy()
+    this.requestTimeoutIntervalId = setInterval(
+      () => {
+        for (const request of this.inflight.values()) {
+          if (Date.now() - request.sentAt > request.requestTimeout) request.timeoutRequest()
+        }
+        if (!this.isConnected()) this.destroy()
+      },
+      Math.min(1000, this.requestTimeout / 10),
+    )
+  }
+}
+
 repairGrouping()
 repairRecordReader()
 repairBatch()
 repairJoin()
 repairReset()
+repairTimeoutCheck()
 
 /** kafkajs, repaired. */
 export const kafkajs = require('kafkajs') as {
