@@ -16,6 +16,7 @@ import { signalled } from './program.ts'
 import type { startStatusDocuments } from './status-documents.ts'
 import { accountOf, StatusReporter } from './status-line.ts'
 import { createTerminal, type Terminal } from './terminal.ts'
+import { letEventLoopGoFirst } from './thread-priority.ts'
 import { keepYoungGenerationSmall } from './young-generation.ts'
 
 const connectTimeoutMs = 15_000
@@ -35,6 +36,7 @@ export async function run(options: RunOptions): Promise<void> {
   const signal = signalled()
   const terminal = createTerminal(process.stdout)
   const log = createLogger({ level: options.logLevel, stream: terminal })
+  await letEventLoopGoFirst(log)
   const worker = workerName()
   const client = { clientId: `archiver-${worker}`, log }
   const source = new KafkaSource(

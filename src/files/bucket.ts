@@ -114,20 +114,18 @@ export class Bucket {
       present.copy(larger, 0, 0, this.#used)
       this.#context.buffers.give(present)
     }
-    this.#context.memory.gathering(capacity - (present?.length ?? 0))
+    this.#context.memory.gather(capacity - (present?.length ?? 0))
     this.#buffer = larger
     return larger
   }
 
-  /** The buffer is not this bucket's any more; it is held until it is written. */
+  /** The buffer is not this bucket's any more; what becomes of it the memory is told by who takes it. */
   #takeBuffer(): Lines | undefined {
     const buffer = this.#buffer
     if (buffer === undefined) return undefined
     const used = this.#used
     this.#buffer = undefined
     this.#used = 0
-    this.#context.memory.gathering(-buffer.length)
-    this.#context.memory.writing(buffer.length)
     return { buffer, used }
   }
 
@@ -135,6 +133,7 @@ export class Bucket {
   spill(file: SpillFile): void {
     const taken = this.#takeBuffer()
     if (taken === undefined) return
+    this.#context.memory.spill(taken.buffer.length)
     this.#spillFile = file
     this.#spilled.push(file.add(taken.buffer, taken.used))
     this.#spilledBytes += taken.used
@@ -144,6 +143,7 @@ export class Bucket {
   #seal(isLast: boolean): void {
     const { memory, buffers, gzipLevel, onFile } = this.#context
     const taken = this.#takeBuffer()
+    if (taken !== undefined) memory.compress(taken.buffer.length)
     const spilled = this.#spilled
     const spilledBytes = this.#spilledBytes
     const before = this.#written
@@ -167,7 +167,7 @@ export class Bucket {
       } finally {
         if (taken !== undefined) {
           buffers.give(taken.buffer)
-          memory.writing(-taken.buffer.length)
+          memory.compressed(taken.buffer.length)
         }
       }
     })()
@@ -227,7 +227,7 @@ export class Bucket {
 
   /** Waits for what is being written, whatever comes of it, and gives the memory back. */
   async drop(): Promise<void> {
-    if (this.#buffer !== undefined) this.#context.memory.gathering(-this.#buffer.length)
+    if (this.#buffer !== undefined) this.#context.memory.drop(this.#buffer.length)
     this.#buffer = undefined
     await Promise.allSettled([this.#written])
   }

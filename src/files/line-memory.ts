@@ -1,11 +1,9 @@
-/**
- * The memory that lines of all buckets take. Told of every change, in bytes: `gathering` while they may still grow or be spilled,
- * `writing` from then on until they are in a file.
- */
+/** The memory that lines of all buckets take, in bytes: they gather, then they are spilled or compressed, and then they are in a file. */
 export class LineMemory {
   readonly #relieved: () => void
   #gathering = 0
-  #writing = 0
+  #spilling = 0
+  #compressing = 0
 
   /** `relieved` is called whenever less is held than before. */
   constructor(relieved: () => void) {
@@ -17,17 +15,43 @@ export class LineMemory {
     return this.#gathering
   }
 
+  /** Bytes that are compressed, or wait for that. */
+  get compressingBytes(): number {
+    return this.#compressing
+  }
+
   get heldBytes(): number {
-    return this.#gathering + this.#writing
+    return this.#gathering + this.#spilling + this.#compressing
   }
 
-  gathering(delta: number): void {
-    this.#gathering += delta
-    if (delta < 0) this.#relieved()
+  gather(bytes: number): void {
+    this.#gathering += bytes
   }
 
-  writing(delta: number): void {
-    this.#writing += delta
-    if (delta < 0) this.#relieved()
+  /** What gathered is not wanted any more. */
+  drop(bytes: number): void {
+    this.#gathering -= bytes
+    this.#relieved()
+  }
+
+  spill(bytes: number): void {
+    this.#gathering -= bytes
+    this.#spilling += bytes
+  }
+
+  spilled(bytes: number): void {
+    this.#spilling -= bytes
+    this.#relieved()
+  }
+
+  compress(bytes: number): void {
+    this.#gathering -= bytes
+    this.#compressing += bytes
+  }
+
+  /** And written. */
+  compressed(bytes: number): void {
+    this.#compressing -= bytes
+    this.#relieved()
   }
 }

@@ -232,7 +232,7 @@ export class PartitionWriter {
     if (range === undefined) return
     range.spillFile ??= new SpillFile(join(this.#context.root, this.#staging, spillName(range.from)), {
       buffers: this.#context.buffers,
-      written: (bytes) => this.#context.memory.writing(-bytes),
+      written: (bytes) => this.#context.memory.spilled(bytes),
     })
     for (const bucket of range.buckets) bucket.spill(range.spillFile)
     range.spillFile.endWave()

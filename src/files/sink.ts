@@ -34,6 +34,8 @@ export interface FilesSinkOptions {
 
 /** Above this part of the memory limit the lines of all buckets go to spill files; while they are written, as much may gather again. */
 const spillAbove = 0.4
+/** This part of the memory limit may wait for the threads that compress: it keeps them busy, and more would only be memory. */
+const mostCompressing = 0.4
 /** Files open at once, of all partitions. */
 const openFiles = 16
 const ageCheckMs = 250
@@ -179,7 +181,8 @@ export class FilesSink implements Sink {
   }
 
   pressure(): number {
-    return this.#memory.heldBytes / this.#options.memoryLimit
+    const { memoryLimit } = this.#options
+    return Math.max(this.#memory.heldBytes, this.#memory.compressingBytes / mostCompressing) / memoryLimit
   }
 
   /** Knows no batch: what waits for a flush must not keep the lines that were copied already. */

@@ -62,10 +62,21 @@ function repairBatch(): void {
 /** An assigner that carries this is told before its consumer joins, or joins again. */
 export const beforeJoin = Symbol('beforeJoin')
 
+interface ConsumerGroup {
+  readonly assigners: readonly { readonly [beforeJoin]?: () => Promise<void> }[]
+  readonly cluster: { refreshMetadataIfNecessary(): Promise<void> }
+  readonly maxWaitTime: number
+  checkForStaleAssignment(): void
+  recoverFromFetch(error: unknown): Promise<void>
+  getActiveTopicPartitions(): Readonly<Record<string, ReadonlySet<number>>>
+  /** Ends the waits for a partition that is resumed. */
+  [wakeUps]?: Set<() => void>
+}
+
 interface ConsumerGroupPrototype {
-  joinAndSync?: (this: {
-    readonly assigners: readonly { readonly [beforeJoin]?: () => Promise<void> }[]
-  }) => Promise<void>
+  joinAndSync?: (this: ConsumerGroup) => Promise<void>
+  fetch?: (this: ConsumerGroup, nodeId: number) => Promise<readonly unknown[]>
+  resume?: (this: ConsumerGroup, topicPartitions: unknown) => void
 }
 
 /**
@@ -80,6 +91,48 @@ function repairJoin(): void {
     for (const assigner of this.assigners) await assigner[beforeJoin]?.()
     return join.call(this)
   }
+}
+
+const wakeUps = Symbol('wakeUps')
+
+/**
+ * Where all partitions are paused, kafkajs sleeps for as long as a fetch may take, whatever is resumed meanwhile: half a second at every
+ * start, for partitions are paused until they are open, and after every time that sinks were full. This one wakes up.
+ */
+function repairPausedFetch(): void {
+  const { prototype } = require('kafkajs/src/consumer/consumerGroup') as { prototype: ConsumerGroupPrototype }
+  const { fetch, resume } = prototype
+  if (typeof fetch !== 'function' || typeof resume !== 'function')
+    throw unexpected('ConsumerGroup has no fetch and resume')
+  prototype.fetch = async function (nodeId) {
+    const isPaused = Object.values(this.getActiveTopicPartitions()).every(({ size }) => size === 0)
+    if (!isPaused) return fetch.call(this, nodeId)
+    try {
+      await this.cluster.refreshMetadataIfNecessary()
+      this.checkForStaleAssignment()
+      await untilResumed(this)
+    } catch (error) {
+      await this.recoverFromFetch(error)
+    }
+    return []
+  }
+  prototype.resume = function (topicPartitions) {
+    resume.call(this, topicPartitions)
+    for (const wakeUp of this[wakeUps] ?? []) wakeUp()
+  }
+}
+
+function untilResumed(group: ConsumerGroup): Promise<void> {
+  return new Promise((resolve) => {
+    group[wakeUps] ??= new Set()
+    const wakeUp = () => {
+      clearTimeout(timer)
+      group[wakeUps]!.delete(wakeUp)
+      resolve()
+    }
+    const timer = setTimeout(wakeUp, group.maxWaitTime)
+    group[wakeUps].add(wakeUp)
+  })
 }
 
 interface OffsetManagerPrototype {
@@ -141,46 +194,12 @@ function repairGrouping(): void {
   )
 }
 
-interface RequestQueuePrototype {
-  scheduleRequestTimeoutCheck?: (this: {
-    readonly requestTimeout: number
-    readonly enforceRequestTimeout: boolean
-    readonly inflight: ReadonlyMap<number, { sentAt: number; requestTimeout: number; timeoutRequest(): void }>
-    requestTimeoutIntervalId: NodeJS.Timeout | null
-    isConnected(): boolean
-    destroy(): void
-  }) => void
-}
-
-/**
- * Each connection looks every 100 ms for requests that take longer than half a minute, which is a third of what an idle worker does. This one
- * looks as soon as a tenth of that time has gone by, and every second at the least often.
- */
-function repairTimeoutCheck(): void {
-  const { prototype } = require('kafkajs/src/network/requestQueue') as { prototype: RequestQueuePrototype }
-  if (typeof prototype.scheduleRequestTimeoutCheck !== 'function')
-    throw unexpected('RequestQueue has no scheduleRequestTimeoutCheck')
-  prototype.scheduleRequestTimeoutCheck = function () {
-    if (!this.enforceRequestTimeout) return
-    this.destroy()
-    this.requestTimeoutIntervalId = setInterval(
-      () => {
-        for (const request of this.inflight.values()) {
-          if (Date.now() - request.sentAt > request.requestTimeout) request.timeoutRequest()
-        }
-        if (!this.isConnected()) this.destroy()
-      },
-      Math.min(1000, this.requestTimeout / 10),
-    )
-  }
-}
-
 repairGrouping()
 repairRecordReader()
 repairBatch()
 repairJoin()
 repairReset()
-repairTimeoutCheck()
+repairPausedFetch()
 
 /** kafkajs, repaired. */
 export const kafkajs = require('kafkajs') as {

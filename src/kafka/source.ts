@@ -30,7 +30,10 @@ export interface KafkaSourceOptions {
 
 /** A heartbeat is due three times in a session, and every 3 s at the least often (KIP-62). */
 const mostHeartbeatMs = 3000
-/** How long the broker may hold a fetch for which there is nothing; also how soon a resumed partition is fetched at the latest. */
+/**
+ * How long the broker may hold a fetch for which there is nothing: then it is noticed that another partition was resumed, and stopping has to
+ * wait no longer.
+ */
 const maxWaitMs = 500
 const maxBytesPerPartition = 2 ** 20
 const metadataMaxAgeMs = 30_000

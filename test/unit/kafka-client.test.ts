@@ -77,3 +77,56 @@ test('a request queue of kafkajs without pending requests sets no timer; with on
   queue.scheduleCheckPendingRequests()
   assert.notEqual(queue.throttleCheckTimeoutId, null)
 })
+
+test('a request that takes too long is told within a tenth of its time, and a fast one is left alone', async (t) => {
+  repairRequestQueue()
+  const RequestQueue = createRequire(import.meta.url)('kafkajs/src/network/requestQueue') as new (
+    options: object,
+  ) => { inflight: Map<number, object>; scheduleRequestTimeoutCheck(): void; destroy(): void }
+  const queue = new RequestQueue({ requestTimeout: 100, enforceRequestTimeout: true })
+  t.after(() => queue.destroy())
+  const request = (requestTimeout: number, timeoutRequest: () => void) => ({
+    sentAt: Date.now(),
+    requestTimeout,
+    timeoutRequest,
+  })
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  queue.inflight.set(
+    1,
+    request(60_000, () => reject(new Error('has time'))),
+  )
+  queue.inflight.set(2, request(100, resolve))
+  queue.scheduleRequestTimeoutCheck()
+  await promise
+})
+
+test('a fetch of which all partitions are paused goes on as soon as one is resumed', async () => {
+  const { prototype } = createRequire(import.meta.url)('kafkajs/src/consumer/consumerGroup') as {
+    prototype: { fetch(nodeId: number): Promise<unknown[]>; resume(topicPartitions: unknown): void }
+  }
+  let active = new Set<number>()
+  const group = {
+    maxWaitTime: 60_000,
+    logger: { info: () => {} },
+    cluster: { refreshMetadataIfNecessary: async () => {} },
+    checkForStaleAssignment: () => {},
+    recoverFromFetch: async (error: unknown) => {
+      throw error
+    },
+    getActiveTopicPartitions: () => ({ events: active }),
+    subscriptionState: {
+      resume: () => {
+        active = new Set([0])
+      },
+    },
+  }
+  const fetched = prototype.fetch.call(group, 0)
+  let settled = false
+  void fetched.then(() => {
+    settled = true
+  })
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.equal(settled, false)
+  prototype.resume.call(group, [{ topic: 'events', partitions: [0] }])
+  assert.deepEqual(await fetched, [])
+})

@@ -130,6 +130,26 @@ test('memory that is short all the time changes nothing in the archive but its m
   assert.deepEqual(short.kept, roomy.kept)
 })
 
+test('lines that wait to be compressed are pressure long before all memory is used, and that falls', async (t) => {
+  const memoryLimit = 4 * 2 ** 20
+  const sink = createFilesSink(join(await temporaryDirectory(t), 'archive'), { memoryLimit })
+  t.after(() => sink.stop())
+  let relieved = 0
+  await sink.start(() => relieved++)
+  await sink.open(tp, 0)
+  const padding = Buffer.alloc(10_000, 'p')
+  const written: Promise<void>[] = []
+  for (let from = 0; sink.pressure() < 1; from += 10) {
+    assert.ok(sink.heldBytes < memoryLimit * 0.75, 'pressure comes before the memory is used up')
+    written.push(sink.write(makeBatch(tp, from, from + 10, undefined, undefined, () => padding)))
+  }
+  while (sink.pressure() >= 0.75) await new Promise((resolve) => setTimeout(resolve, 1))
+  assert.ok(relieved > 0)
+  await sink.flush([tp])
+  await Promise.all(written)
+  assert.equal(sink.pressure(), 0)
+})
+
 test('lines that are copied are not kept: a batch is garbage before it is flushed', async (t) => {
   const sink = createFilesSink(join(await temporaryDirectory(t), 'archive'))
   t.after(() => sink.stop())
