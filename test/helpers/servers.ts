@@ -71,12 +71,15 @@ export interface TestMessage {
   readonly partition?: number
 }
 
-/** A producer for the time of a test. */
+/**
+ * A producer for the time of a test. Idempotent: kafkajs sends all partitions of a request again where one of them has no leader yet, and
+ * records that are there twice are what these tests look for.
+ */
 export async function createProducer(
   t: TestContext,
   options: Parameters<Kafka['producer']>[0] = {},
 ): Promise<Producer> {
-  const producer = testKafka().producer({ allowAutoTopicCreation: false, ...options })
+  const producer = testKafka().producer({ allowAutoTopicCreation: false, idempotent: true, ...options })
   await producer.connect()
   t.after(() => producer.disconnect())
   return producer
