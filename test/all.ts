@@ -15,11 +15,10 @@ const ports = { kafkaPort: 19_092, elasticsearchPort: 19_200, mariadbPort: 19_30
 let passed = 0
 let failed = 0
 
-/** Runs a command; what it prints is passed on, at once or at its end, and returned. */
+/** Runs a command; what it prints is passed on, and returned. */
 async function sh(
   words: readonly string[],
   env: Readonly<Record<string, string>> = {},
-  print: 'at once' | 'at the end' = 'at once',
 ): Promise<{ code: number; output: string }> {
   const [command, ...argv] = words
   const child = spawn(command!, argv, {
@@ -30,13 +29,12 @@ async function sh(
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text
-    if (print === 'at once') process.stdout.write(text)
+    process.stdout.write(text)
   })
   const code = await new Promise<number>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (status) => resolve(status ?? 1))
   })
-  if (print === 'at the end') process.stdout.write(output)
   return { code, output }
 }
 
@@ -58,38 +56,29 @@ const check =
   async () =>
     (await sh(words)).code === 0
 
-interface Tests {
-  readonly pattern: string
-  readonly but?: string
-  readonly env?: Readonly<Record<string, string>>
-  /** Files at a time: one where they share servers. */
-  readonly concurrency?: number
+/** Node's test runner over some files, one after another where they share servers. */
+function tests(pattern: string, env: Readonly<Record<string, string>> = {}, concurrency?: number) {
+  return async () => {
+    const files = globSync(pattern, { cwd: root }).sort()
+    const { code, output } = await sh(
+      [
+        process.execPath,
+        '--import',
+        'tsx',
+        '--test',
+        '--test-reporter=spec',
+        ...(concurrency === undefined ? [] : [`--test-concurrency=${concurrency}`]),
+        ...files,
+      ],
+      env,
+    )
+    const count = (word: string) => Number(new RegExp(`^ℹ ${word} (\\d+)$`, 'm').exec(output)?.[1] ?? 0)
+    passed += count('pass')
+    failed += count('fail') + count('cancelled')
+    if (count('tests') === 0) console.log(`no test ran for ${pattern}: that is a failure`)
+    return code === 0 && files.length > 0 && count('pass') > 0
+  }
 }
-
-/** Node's test runner over some files. */
-async function run({ pattern, but, env, concurrency }: Tests, print?: 'at the end'): Promise<boolean> {
-  const files = globSync(pattern, { cwd: root, ...(but === undefined ? {} : { exclude: [but] }) }).sort()
-  const { code, output } = await sh(
-    [
-      process.execPath,
-      '--import',
-      'tsx',
-      '--test',
-      '--test-reporter=spec',
-      ...(concurrency === undefined ? [] : [`--test-concurrency=${concurrency}`]),
-      ...files,
-    ],
-    env,
-    print,
-  )
-  const count = (word: string) => Number(new RegExp(`^ℹ ${word} (\\d+)$`, 'm').exec(output)?.[1] ?? 0)
-  passed += count('pass')
-  failed += count('fail') + count('cancelled')
-  if (count('tests') === 0) console.log(`no test ran for ${pattern}: that is a failure`)
-  return code === 0 && files.length > 0 && count('pass') > 0
-}
-
-const tests = (what: Tests) => () => run(what)
 
 const ownServers = process.env.ARCHIVER_BROKERS === undefined || process.env.ARCHIVER_ELASTICSEARCH === undefined
 const stack = openStack({ dir: '.stack-test', ...ports }, { update: () => {}, say: (line) => console.log(line) })
@@ -102,8 +91,6 @@ const olderEngine = openStack(
 )
 const engineTests =
   'test/integration/{elasticsearch-{bulk,retry-rejected,scopes,templates},index-profile,sink-contract}.test.ts'
-/** They start servers of their own: they run beside the others, and mostly wait. */
-const withOwnServers = 'test/integration/{elasticsearch,kafka}-security.test.ts'
 const servers = {
   ...(ownServers ? { ARCHIVER_BROKERS: stack.brokers, ARCHIVER_ELASTICSEARCH: stack.elasticsearchUrl } : {}),
   ...(ownMysql ? { ARCHIVER_TEST_MYSQL: stack.mysqlUrl, ARCHIVER_TEST_MYSQL_CA: stack.mysqlCertificateFile } : {}),
@@ -112,29 +99,19 @@ const servers = {
 try {
   await step('lint', check('npx', 'biome', 'ci', '--colors=off', '.'))
   await step('types', check('npx', 'tsc', '-p', '.'))
-  await step('unit and property tests', tests({ pattern: 'test/unit/**/*.test.ts' }))
+  await step('unit and property tests', tests('test/unit/**/*.test.ts'))
   if (parts.length > 0) await step('stack', () => stack.start(...parts).then(() => true))
-  await step('integration tests', async () => {
-    const common = { env: servers, concurrency: 1 }
-    const results = await Promise.all([
-      run({ ...common, pattern: 'test/integration/**/*.test.ts', but: withOwnServers }),
-      run({ ...common, pattern: withOwnServers }, 'at the end'),
-    ])
-    return results.every(Boolean)
-  })
+  await step('integration tests', tests('test/integration/**/*.test.ts', servers, 1))
   if (ownServers) {
     await stack.stop('elasticsearch')
     await step('Elasticsearch 8', () => olderEngine.start('elasticsearch').then(() => true))
     const older = { ...servers, ARCHIVER_ELASTICSEARCH: olderEngine.elasticsearchUrl }
-    await step(
-      'tests of the engine against Elasticsearch 8',
-      tests({ pattern: engineTests, env: older, concurrency: 1 }),
-    )
+    await step('tests of the engine against Elasticsearch 8', tests(engineTests, older, 1))
     await olderEngine.stop()
   }
   await stack.stop()
   if (globSync('test/chaos/**/*.test.ts', { cwd: root }).length > 0) {
-    await step('chaos tests', tests({ pattern: 'test/chaos/**/*.test.ts', concurrency: 1 }))
+    await step('chaos tests', tests('test/chaos/**/*.test.ts', {}, 1))
   }
 } catch (error) {
   if (!(error instanceof StepFailed)) throw error
