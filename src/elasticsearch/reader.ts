@@ -45,11 +45,11 @@ export interface StoredDocument {
 /** A histogram with a bucket an offset must stay below `search.max_buckets` (65,536 where nobody changed it). */
 export const mostOffsetsAtOnce = 49_152
 
-/** An index that is not there counts as empty; a shard that does not answer is a failure, never a smaller count. */
 const firstRetryMs = 200
 const mostRetryMs = 2000
 /** How long shards may take until they answer. */
 const patienceMs = 30_000
+/** An index that is not there counts as empty; a shard that does not answer is a failure, never a smaller count. */
 const searchQuery = { ignore_unavailable: 'true', allow_no_indices: 'true', allow_partial_search_results: 'false' }
 
 /**
