@@ -1,3 +1,5 @@
+import { ArchiverError } from './errors.ts'
+
 /** A URL, and what it said of who we are, apart from it. */
 export interface Address {
   /** Without credentials: it may be shown. */
@@ -41,4 +43,19 @@ export function isPercentEncoded(text: string): boolean {
 /** A URL for people. Throws as `addressOf` does. */
 export function withoutCredentials(text: string): string {
   return addressOf(text).url.href.replace(/\/$/, '')
+}
+
+/**
+ * A request's path, a name a segment. The one place that encodes names: `%2a` in a name is sent as `%252a`, which a
+ * server reads as `%2a` again, never as a wildcard or as another path. A wildcard (`*`) and a list (`a,b`) of names
+ * stay what they are to a server.
+ *
+ * @throws ArchiverError `INTERNAL` for a segment that is empty, `.` or `..`: a URL that has it names another path.
+ */
+export function pathOf(segments: readonly string[]): string {
+  const unusable = segments.find((segment) => segment === '' || segment === '.' || segment === '..')
+  if (unusable !== undefined) {
+    throw new ArchiverError('INTERNAL', `a request path has the segment ${JSON.stringify(unusable)}`, { segments })
+  }
+  return `/${segments.map(encodeURIComponent).join('/')}`
 }

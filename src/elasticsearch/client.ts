@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Client, type ClientOptions, errors, Serializer, SniffingTransport } from '@elastic/elasticsearch'
-import { addressOf } from '../address.ts'
+import { addressOf, pathOf } from '../address.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { BulkItem } from './answer.ts'
 
@@ -167,9 +167,9 @@ export class Elasticsearch {
 
   async #askVersion(): Promise<string> {
     // A minimal distribution has no handler for `GET /`; the nodes' versions need the cluster privilege `monitor`.
-    const info = await this.request<{ version?: { number?: string } }>('GET', '/', { ignore: [400, 403, 404, 405] })
+    const info = await this.request<{ version?: { number?: string } }>('GET', [], { ignore: [400, 403, 404, 405] })
     if (info.body?.version?.number !== undefined) return info.body.version.number
-    const nodes = await this.request<{ nodes: Record<string, { version: string }> }>('GET', '/_nodes', {
+    const nodes = await this.request<{ nodes: Record<string, { version: string }> }>('GET', ['_nodes'], {
       query: { filter_path: 'nodes.*.version' },
     })
     const [node] = Object.values(nodes.body.nodes ?? {})
@@ -188,7 +188,7 @@ export class Elasticsearch {
     documents: number,
     options: { readonly timeoutMs: number; readonly signal: AbortSignal },
   ): Promise<readonly BulkItem[] | undefined> {
-    const answer = await this.request<UnparsedBulk | ParsedBulk | string>('POST', '/_bulk', {
+    const answer = await this.request<UnparsedBulk | ParsedBulk | string>('POST', ['_bulk'], {
       bulkBody: body,
       query: { filter_path: bulkFilter, timeout: `${Math.max(1, Math.round(options.timeoutMs))}ms` },
       signal: options.signal,
@@ -213,12 +213,13 @@ export class Elasticsearch {
   }
 
   /**
-   * One request. Statuses in `ignore` are answers like any other.
+   * One request. `path` has a name a segment, as it is: encoded here. Statuses in `ignore` are answers like any
+   * other.
    * @throws RequestFailure for any other status of 400 and above, and where there was no answer.
    */
   async request<T>(
     method: string,
-    path: string,
+    path: readonly string[],
     options: {
       readonly body?: unknown
       readonly bulkBody?: Buffer
@@ -233,7 +234,7 @@ export class Elasticsearch {
       const answer = await this.#client.transport.request<T>(
         {
           method,
-          path,
+          path: pathOf(path),
           ...(body === undefined ? {} : { body: body as Record<string, unknown> }),
           ...(bulkBody === undefined ? {} : { bulkBody: bulkBody as unknown as string }),
           ...(query === undefined ? {} : { querystring: { ...query } }),
@@ -258,13 +259,13 @@ export class Elasticsearch {
    */
   async raw(
     method: string,
-    path: string,
+    path: readonly string[],
     body: unknown,
     query: Readonly<Record<string, string>> = {},
   ): Promise<Buffer> {
     try {
       const answer = await this.#client.transport.request<NodeJS.ReadableStream>(
-        { method, path, body: body as Record<string, unknown>, querystring: { ...query } },
+        { method, path: pathOf(path), body: body as Record<string, unknown>, querystring: { ...query } },
         { meta: true, asStream: true },
       )
       const pieces: Buffer[] = []

@@ -17,7 +17,7 @@ interface CatRow {
 /** The indices of a prefix whose day, in UTC, is before `before` (ms); those of unknown days stay. */
 export async function oldIndices(client: Elasticsearch, prefix: string, before: number): Promise<OldIndex[]> {
   const { body } = await guarded(() =>
-    client.request<readonly CatRow[]>('GET', `/_cat/indices/${prefix}*`, {
+    client.request<readonly CatRow[]>('GET', ['_cat', 'indices', `${prefix}*`], {
       query: { format: 'json', h: 'index,docs.count,pri.store.size', bytes: 'b', s: 'index', expand_wildcards: 'all' },
     }),
   )
@@ -30,7 +30,7 @@ export async function oldIndices(client: Elasticsearch, prefix: string, before: 
 
 /** Deletes an index; one that is gone already is fine. */
 export async function deleteIndex(client: Elasticsearch, index: string): Promise<void> {
-  await guarded(() => client.request('DELETE', `/${encodeURIComponent(index)}`, { ignore: [404] }))
+  await guarded(() => client.request('DELETE', [index], { ignore: [404] }))
 }
 
 async function guarded<T>(ask: () => Promise<T>): Promise<T> {

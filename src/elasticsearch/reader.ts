@@ -67,7 +67,7 @@ export class DocumentReader {
 
   /** Makes all that was acknowledged visible to searches. */
   async refresh(): Promise<void> {
-    await this.#ask('POST', `/${this.#prefix}*/_refresh`, undefined, {
+    await this.#ask('POST', [`${this.#prefix}*`, '_refresh'], undefined, {
       ignore_unavailable: 'true',
       allow_no_indices: 'true',
     })
@@ -138,7 +138,7 @@ export class DocumentReader {
   /** Documents by id, in the order asked for, as the bytes of the answer: see `hitsIn`. */
   get(documents: readonly { readonly index: string; readonly id: string }[]): Promise<Buffer> {
     const docs = documents.map(({ index, id }) => ({ _index: index, _id: id }))
-    return this.#patiently(() => this.#client.raw('POST', '/_mget', { docs }, { realtime: 'false' }))
+    return this.#patiently(() => this.#client.raw('POST', ['_mget'], { docs }, { realtime: 'false' }))
   }
 
   /**
@@ -149,7 +149,7 @@ export class DocumentReader {
     const query = topics === undefined ? { match_all: {} } : { terms: { 'kafka.topic': topics } }
     const indices = await this.#ask<readonly { readonly index: string }[]>(
       'GET',
-      `/_cat/indices/${this.#prefix}*`,
+      ['_cat', 'indices', `${this.#prefix}*`],
       undefined,
       {
         format: 'json',
@@ -164,7 +164,7 @@ export class DocumentReader {
     const isRejected = index.startsWith(`${this.#prefix}_rejected-`)
     const first = { size: pageDocuments, sort: ['_doc'], query }
     const options = { ...searchQuery, scroll: scrollKeepAlive }
-    let answer = await this.#patiently(() => this.#client.raw('POST', `/${index}/_search`, first, options))
+    let answer = await this.#patiently(() => this.#client.raw('POST', [index, '_search'], first, options))
     const scrollId = scrollIdIn(answer)
     try {
       for (;;) {
@@ -172,21 +172,26 @@ export class DocumentReader {
         if (hits.length === 0) return
         yield { index, isRejected, hits }
         const next = { scroll: scrollKeepAlive, scroll_id: scrollId }
-        answer = await this.#guard(() => this.#client.raw('POST', '/_search/scroll', next))
+        answer = await this.#guard(() => this.#client.raw('POST', ['_search', 'scroll'], next))
       }
     } finally {
       if (scrollId !== undefined) {
         const body = { scroll_id: scrollId }
-        await this.#guard(() => this.#client.request('DELETE', '/_search/scroll', { body, ignore: [404] }))
+        await this.#guard(() => this.#client.request('DELETE', ['_search', 'scroll'], { body, ignore: [404] }))
       }
     }
   }
 
   #search(body: Record<string, unknown>, indices = `${this.#prefix}*`): Promise<SearchAnswer> {
-    return this.#ask<SearchAnswer>('POST', `/${indices}/_search`, body, searchQuery)
+    return this.#ask<SearchAnswer>('POST', [indices, '_search'], body, searchQuery)
   }
 
-  async #ask<T>(method: string, path: string, body: unknown, query: Readonly<Record<string, string>>): Promise<T> {
+  async #ask<T>(
+    method: string,
+    path: readonly string[],
+    body: unknown,
+    query: Readonly<Record<string, string>>,
+  ): Promise<T> {
     return (
       await this.#patiently(() =>
         this.#client.request<T>(method, path, { ...(body === undefined ? {} : { body }), query }),

@@ -92,8 +92,7 @@ export class RejectRetry {
     options: { dryRun: boolean; onProgress?: (seen: number, total: number) => void },
   ): Promise<void> {
     const everywhere = { ignore_unavailable: 'true', allow_no_indices: 'true' }
-    const path = `/${this.#names.rejectedPattern}`
-    await this.#ask('POST', `${path}/_refresh`, undefined, everywhere)
+    await this.#ask('POST', [this.#names.rejectedPattern, '_refresh'], undefined, everywhere)
     let after: readonly unknown[] | undefined
     let total: number | undefined
     let seen = 0
@@ -101,7 +100,7 @@ export class RejectRetry {
       this.#signal.throwIfAborted()
       const page = await this.#ask<SearchAnswer>(
         'POST',
-        `${path}/_search`,
+        [this.#names.rejectedPattern, '_search'],
         {
           size: pageSize,
           query: queryFor(selection),
@@ -196,7 +195,7 @@ export class RejectRetry {
     interface Docs {
       readonly docs: readonly { readonly _source?: { readonly kafka?: { readonly timestamp?: number } } }[]
     }
-    const { docs } = await this.#ask<Docs>('POST', '/_mget', {
+    const { docs } = await this.#ask<Docs>('POST', ['_mget'], {
       docs: conflicts.map(({ index, id }) => ({ _index: index, _id: id, _source: ['kafka.timestamp'] })),
     })
     return conflicts.filter((candidate, i) => {
@@ -224,7 +223,12 @@ export class RejectRetry {
     })
   }
 
-  async #ask<T>(method: string, path: string, body: unknown, query: Readonly<Record<string, string>> = {}): Promise<T> {
+  async #ask<T>(
+    method: string,
+    path: readonly string[],
+    body: unknown,
+    query: Readonly<Record<string, string>> = {},
+  ): Promise<T> {
     return this.#patiently(async () => {
       const answer = await this.#client.request<T>(method, path, { ...(body === undefined ? {} : { body }), query })
       return answer.body

@@ -592,7 +592,7 @@ export class ElasticsearchSink implements Sink {
     }))
     let answer: MgetAnswer
     try {
-      const { body } = await this.#client.request<MgetAnswer>('POST', '/_mget', {
+      const { body } = await this.#client.request<MgetAnswer>('POST', ['_mget'], {
         body: { docs },
         signal: this.#stopping.signal,
       })

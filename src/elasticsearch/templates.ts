@@ -92,7 +92,7 @@ export async function installedProfile(client: Elasticsearch, indexPrefix: strin
 
 /** Whether the cluster has index lifecycle management; the minimal distribution has not. */
 async function hasLifecycle(client: Elasticsearch): Promise<boolean> {
-  const { status } = await client.request('GET', '/_ilm/status', { ignore: [400, 403, 404, 405, 410] })
+  const { status } = await client.request('GET', ['_ilm', 'status'], { ignore: [400, 403, 404, 405, 410] })
   return status === 200 || status === 403
 }
 
@@ -111,22 +111,22 @@ async function templatesFor(
     .sort((a, b) => Number(b.api === '_ilm/policy') - Number(a.api === '_ilm/policy'))
 }
 
-function pathOf({ api, name }: Pick<Template, 'api' | 'name'>): string {
-  return `/${api}/${encodeURIComponent(name)}`
+function segmentsOf({ api, name }: Pick<Template, 'api' | 'name'>): string[] {
+  return [...api.split('/'), name]
 }
 
 type Found = Body & Readonly<Record<string, unknown>>
 
 async function findTemplate(client: Elasticsearch, template: Template): Promise<Found | undefined> {
   if (template.api === '_ilm/policy') {
-    const { status, body } = await client.request<Record<string, Found>>('GET', pathOf(template), { ignore: [404] })
+    const { status, body } = await client.request<Record<string, Found>>('GET', segmentsOf(template), { ignore: [404] })
     const found = body[template.name]
     // The server's own `version` counts edits; ours stands in `_meta`.
     return status === 404 || found === undefined ? undefined : ({ policy: found.policy } as Found)
   }
   const { status, body } = await client.request<Record<string, readonly Record<string, Found>[]>>(
     'GET',
-    pathOf(template),
+    segmentsOf(template),
     { ignore: [404] },
   )
   if (status === 404) return undefined
@@ -183,7 +183,7 @@ export async function installTemplates(
       const state = await templateState(client, template)
       if (state === 'newer') log.warn({ template: name }, `the cluster has a newer template ${name}; it stays as it is`)
       if (state === 'same' || state === 'newer' || (state === 'changed' && !mend)) continue
-      await client.request('PUT', pathOf(template), { body: template.body })
+      await client.request('PUT', segmentsOf(template), { body: template.body })
       log.info(
         { template: name, version: template.version },
         `installed ${template.api.slice(1).replace('/', ' ')} ${name}, which was ${state}`,
@@ -249,7 +249,7 @@ async function overridingTemplates(
 ): Promise<TemplateDifference[]> {
   const differences: TemplateDifference[] = []
   const ours = templates.filter(({ api }) => api === '_index_template')
-  const { body } = await client.request<IndexTemplates>('GET', '/_index_template')
+  const { body } = await client.request<IndexTemplates>('GET', ['_index_template'])
   for (const { name, index_template: theirs } of body.index_templates) {
     if (ours.some((template) => template.name === name)) continue
     // Who builds upon the envelope knows what they do.
@@ -279,8 +279,8 @@ function isText(value: string | undefined): value is string {
 /** The settings and mappings that an index of that name would have are not those of our template. */
 async function isSettledOtherwise(client: Elasticsearch, sample: string, { name }: Template): Promise<boolean> {
   type Simulated = { readonly template?: Readonly<Record<string, unknown>> }
-  const wins = await client.request<Simulated>('POST', `/_index_template/_simulate_index/${encodeURIComponent(sample)}`)
-  const ours = await client.request<Simulated>('POST', `/_index_template/_simulate/${encodeURIComponent(name)}`, {
+  const wins = await client.request<Simulated>('POST', ['_index_template', '_simulate_index', sample])
+  const ours = await client.request<Simulated>('POST', ['_index_template', '_simulate', name], {
     ignore: [400, 404],
   })
   return JSON.stringify(wins.body.template) !== JSON.stringify(ours.body.template)

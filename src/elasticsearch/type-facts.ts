@@ -95,7 +95,7 @@ async function readFieldTypes(
   client: Elasticsearch,
   indexPattern: string,
 ): Promise<{ usable: Map<string, string>; conflicting: string[] }> {
-  const { body } = await client.request<FieldCaps>('GET', `/${encodeURIComponent(indexPattern)}/_field_caps`, {
+  const { body } = await client.request<FieldCaps>('GET', [indexPattern, '_field_caps'], {
     query: { ...errorOptions, fields: 'value.*', filters: '-metadata,-parent' },
   })
   const usable = new Map<string, string>()
@@ -165,7 +165,7 @@ async function readFields(
 }
 
 async function search(client: Elasticsearch, index: string, query: unknown, aggs: unknown): Promise<Aggregations> {
-  const { body } = await client.request<Aggregations>('POST', `/${encodeURIComponent(index)}/_search`, {
+  const { body } = await client.request<Aggregations>('POST', [index, '_search'], {
     query: errorOptions,
     body: { size: 0, track_total_hits: true, query, aggs },
   })

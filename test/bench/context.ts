@@ -166,10 +166,10 @@ export class Context {
 
   /** Bytes of the primary shards; throws where they do not hold so many documents. */
   async indexBytes(indexPrefix: string, documents: number): Promise<number> {
-    await this.#client.request('POST', `/${indexPrefix}*/_refresh`)
+    await this.#client.request('POST', [`${indexPrefix}*`, '_refresh'])
     const { body } = await this.#client.request<{
       _all: { primaries: { docs: { count: number }; store: { size_in_bytes: number } } }
-    }>('GET', `/${indexPrefix}*/_stats/docs,store`)
+    }>('GET', [`${indexPrefix}*`, '_stats', 'docs,store'])
     const { docs, store } = body._all.primaries
     if (docs.count !== documents) {
       throw new ArchiverError('INTERNAL', `${indexPrefix}* holds ${docs.count} documents instead of ${documents}`)
@@ -179,12 +179,12 @@ export class Context {
 
   /** By name: clusters refuse to delete by a pattern. */
   async deleteIndices(indexPrefix: string): Promise<void> {
-    const { body } = await this.#client.request<Record<string, unknown>>('GET', `/${indexPrefix}*/_settings`, {
+    const { body } = await this.#client.request<Record<string, unknown>>('GET', [`${indexPrefix}*`, '_settings'], {
       query: { filter_path: '*.settings.index.uuid' },
       ignore: [404],
     })
     for (const index of Object.keys(body ?? {})) {
-      if (index.startsWith(indexPrefix)) await this.#client.request('DELETE', `/${encodeURIComponent(index)}`)
+      if (index.startsWith(indexPrefix)) await this.#client.request('DELETE', [index])
     }
   }
 
@@ -219,11 +219,11 @@ export class Context {
   async #deleteTemplates(prefix: string): Promise<void> {
     const { body } = await this.#client.request<{ index_templates?: { name: string }[] }>(
       'GET',
-      `/_index_template/${prefix}*`,
+      ['_index_template', `${prefix}*`],
       { ignore: [404] },
     )
     for (const { name } of body.index_templates ?? []) {
-      if (name.startsWith(prefix)) await this.#client.request('DELETE', `/_index_template/${encodeURIComponent(name)}`)
+      if (name.startsWith(prefix)) await this.#client.request('DELETE', ['_index_template', name])
     }
   }
 }

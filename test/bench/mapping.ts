@@ -131,7 +131,7 @@ interface Measured {
 
 async function measureOnce(measured: Measured, mappings: Mappings): Promise<[Run, Found]> {
   const { context, client, indexPrefix, path, documents } = measured
-  await client.request('PUT', `/_index_template/${indexPrefix}variant`, {
+  await client.request('PUT', ['_index_template', `${indexPrefix}variant`], {
     body: {
       index_patterns: [`${indexPrefix}*`],
       priority: 1000,
@@ -147,7 +147,7 @@ async function measureOnce(measured: Measured, mappings: Mappings): Promise<[Run
     async () => ({ records: documents, indexBytes: await context.indexBytes(indexPrefix, documents) }),
   )
   // Queries meet one segment an index, as in a day that is over: how many there happen to be does not decide.
-  await client.request('POST', `/${indexPrefix}*/_forcemerge`, { query: { max_num_segments: '1', flush: 'true' } })
+  await client.request('POST', [`${indexPrefix}*`, '_forcemerge'], { query: { max_num_segments: '1', flush: 'true' } })
   const mergedBytes = await context.indexBytes(indexPrefix, documents)
   const latencies = new Map<string, number | undefined>()
   for (const query of kibanaQueries) latencies.set(query.name, await latencyOf(measured, query))
@@ -160,7 +160,7 @@ async function latencyOf({ client, indexPrefix, expected }: Measured, query: Kib
   const latencies: number[] = []
   for (let i = 0; i < queryTimes; i++) {
     const startedAt = performance.now()
-    const { body } = await client.request<Record<string, unknown>>('POST', `/${indexPrefix}*/_search`, {
+    const { body } = await client.request<Record<string, unknown>>('POST', [`${indexPrefix}*`, '_search'], {
       query: { request_cache: 'false' },
       body: query.body,
     })

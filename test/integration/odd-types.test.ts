@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { august, type MadeUpRecord, makeArchive } from '../helpers/archive.ts'
+import { runArchiver } from '../helpers/archiver.ts'
+import { elasticsearch, indexPrefix, temporaryDirectory, uniqueName } from '../helpers/servers.ts'
+import { readDocuments } from '../helpers/stores.ts'
+
+const types = [
+  'plain',
+  '*',
+  'other',
+  'a b',
+  '../x/y',
+  '..',
+  '.',
+  'a,b',
+  '%2f',
+  'a%2fb',
+  '<x>',
+  '<x-{now/d}>',
+  '-x',
+  '+',
+  '#?',
+]
+const records: readonly MadeUpRecord[] = types.map((type, offset) => ({ offset, type, timestamp: august + offset }))
+
+test('types that look like wildcards, lists, paths or dates are names to every command', async (t) => {
+  const prefix = indexPrefix(t)
+  const topic = uniqueName('restore-odd')
+  const root = await makeArchive(t, [{ tp: { topic, partition: 0 }, flushes: [records] }])
+  const archiver = async (command: string, ...more: string[]) => {
+    const { code, output } = await runArchiver(t, [command, '--index-prefix', prefix, ...more])
+    assert.equal(code, 0, output)
+    return output
+  }
+  const restore = () => archiver('restore', '--archive-dir', root)
+  const verify = () => archiver('verify', '--archive-dir', root, '--no-kafka', '--deep')
+
+  assert.match(await restore(), /restored 15 records/)
+  await verify()
+  const documents = await readDocuments(prefix)
+  const indexOf = (type: string) => documents.find(({ line }) => JSON.parse(line).type === type)!.place
+  const remove = (type: string) => elasticsearch('DELETE', `/${encodeURIComponent(indexOf(type))}`)
+  for (const type of ['*', 'a,b', '<x>']) {
+    await t.test(`the index of type ${type} is deleted: restore makes it again, and nothing else`, async () => {
+      await remove(type)
+      assert.match(await restore(), /restored 1 record to elasticsearch.*; 14 records/)
+    })
+  }
+  await t.test('all but one are deleted', async () => {
+    for (const type of types.slice(1)) await remove(type)
+    assert.match(await restore(), /restored 14 records to elasticsearch.*; 1 record/)
+    assert.deepEqual(await readDocuments(prefix), documents)
+  })
+  await verify()
+
+  await t.test('a dashboard of the type', async () => {
+    const out = `${await temporaryDirectory(t)}/star.ndjson`
+    await archiver('dashboard', '--type', '*', '--out', out)
+    await assert.rejects(archiver('dashboard', '--type', '?', '--out', out), /no record of type "\?"/)
+  })
+
+  await t.test('prune removes the indices of the day, and says how many', async () => {
+    const { code, output } = await runArchiver(t, [
+      'prune',
+      ...['--archive-dir', root, '--index-prefix', prefix, '--older-than', '8d', '--no-files', '--yes'],
+    ])
+    assert.equal(code, 0, output)
+    assert.deepEqual(await readDocuments(prefix), [])
+  })
+})
