@@ -22,6 +22,8 @@ export interface Row {
 
 /** A list above the panels in which values of a field are chosen. */
 export interface Control {
+  /** Names the control for good. Kibana tells its references apart by colons, so it has none. */
+  readonly id: string
   readonly field: string
   readonly title: string
   readonly dataView: DataViewSpec
@@ -72,8 +74,7 @@ export function dashboardObject(dashboard: Dashboard): SavedObject {
     y += height
   }
   const controls: Record<string, unknown> = {}
-  dashboard.controls.forEach(({ field, title, dataView }, order) => {
-    const id = `control-${field}`
+  dashboard.controls.forEach(({ id, field, title, dataView }, order) => {
     controls[id] = {
       type: 'optionsListControl',
       order,

@@ -36,9 +36,9 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
     to: 'now',
     refreshEvery: 30,
     controls: [
-      { field: 'group', title: 'Group', dataView },
-      { field: 'worker', title: 'Worker', dataView },
-      { field: 'topic', title: 'Topic', dataView },
+      { id: 'control-group', field: 'group', title: 'Group', dataView },
+      { id: 'control-worker', field: 'worker', title: 'Worker', dataView },
+      { id: 'control-topic', field: 'topic', title: 'Topic', dataView },
     ],
     rows: [
       {

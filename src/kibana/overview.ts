@@ -100,9 +100,9 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
     from: 'now-24h',
     to: 'now',
     controls: [
-      { field: 'type', title: 'Type', dataView },
-      { field: 'kafka.topic', title: 'Topic', dataView },
-      { field: 'kafka.partition', title: 'Partition', dataView },
+      { id: 'control-type', field: 'type', title: 'Type', dataView },
+      { id: 'control-kafka.topic', field: 'kafka.topic', title: 'Topic', dataView },
+      { id: 'control-kafka.partition', field: 'kafka.partition', title: 'Partition', dataView },
     ],
     rows: [
       {

@@ -37,9 +37,11 @@ export function kql(query: string): Kql {
   return { query, language: 'kuery' }
 }
 
-/** A text as a quoted value of KQL. */
+const kqlEscapes: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+/** A text as a quoted value, or a quoted field name, of KQL: nothing in it has a meaning. */
 export function quoted(text: string): string {
-  return `"${text.replace(/["\\]/g, (character) => `\\${character}`)}"`
+  return `"${text.replace(/["\\\n\r\t]/g, (character) => kqlEscapes[character] ?? `\\${character}`)}"`
 }
 
 /** A data view: which indices, under which name, and how its fields are shown. */

@@ -17,6 +17,7 @@ import {
 } from './lens.ts'
 import { overviewId } from './overview.ts'
 import { type DataViewSpec, dataViewObject, quoted, type SavedObject, searchObject } from './saved-object.ts'
+import { distinctNames, markdownName, plainName } from './text.ts'
 
 /** What is known of a type: `TypeFacts` of Elasticsearch, as far as a dashboard needs it. */
 export interface DescribedType {
@@ -125,14 +126,20 @@ function shallowness(name: string): number {
   return 1 - 0.02 * Math.min(10, name.split('.').length)
 }
 
-/** The name of a field as a person reads it. */
-function label(name: string): string {
+/** The name of a field without the envelope's part. */
+function ownName(name: string): string {
   return name.replace(/^value\./, '')
 }
 
-/** A field name in KQL. */
-function kqlField(name: string): string {
-  return name.replace(/[\\():<>"*{}\s]/g, (character) => `\\${character}`)
+/** The name of a field as a person reads it. */
+function label(name: string): string {
+  return plainName(ownName(name))
+}
+
+/** A field in the id of a panel or a control: the same for the same field; references to panels are told apart by a colon. */
+function idPart(name: string): string {
+  if (/^[\w.-]{1,100}$/.test(name)) return name
+  return `field-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`
 }
 
 /** The identifiers of the objects of a type: the same for the same type, whatever its letters. */
@@ -179,10 +186,12 @@ export function typeDashboard(indexPrefix: string, described: DescribedType, now
   const measures = sorted.measures.slice(0, mostMeasures)
   const ids = idsOf(indexPrefix, type)
   const query = `type : ${quoted(type)}`
+  const shownType = plainName(type)
+  const title = `${archiveName(indexPrefix)}: ${shownType}`
   const dataView: DataViewSpec = {
     id: ids.dataView,
     title: indexPattern,
-    name: `${archiveName(indexPrefix)}: ${type}`,
+    name: title,
     labels: { ...envelopeLabels, ...Object.fromEntries(described.fields.map(({ name }) => [name, label(name)])) },
     formats: {
       ...envelopeFormats,
@@ -197,8 +206,8 @@ export function typeDashboard(indexPrefix: string, described: DescribedType, now
   const columns = [...categories.slice(0, 5), ...measures].slice(0, mostColumns).map(({ name }) => name)
   const latest = searchObject({
     id: ids.search,
-    title: `${archiveName(indexPrefix)}: latest ${type}`,
-    description: `The newest records of type ${type}.`,
+    title: `${archiveName(indexPrefix)}: latest ${shownType}`,
+    description: `The newest records of type ${shownType}.`,
     dataView,
     columns: ['kafka.key', ...columns],
     sort: [['@timestamp', 'desc']],
@@ -218,15 +227,17 @@ export function typeDashboard(indexPrefix: string, described: DescribedType, now
   ]
   const missing = missingMap(source, sorted.partial.slice(0, mostPartial))
   if (missing !== undefined) rows.push(missing)
-  rows.push({ height: 16, panels: [{ id: 'latest', title: `Latest ${type}`, width: 48, search: latest }] })
+  rows.push({ height: 16, panels: [{ id: 'latest', title: `Latest ${shownType}`, width: 48, search: latest }] })
   const { from, to } = timeRange(described.first, described.last, now)
   const dashboard = dashboardObject({
     id: ids.dashboard,
-    title: `${archiveName(indexPrefix)}: ${type}`,
-    description: `Records of type ${type}, by what their ${described.fields.length} fields hold; made from ${records.toLocaleString('en-US')} records.`,
+    title,
+    description: `Records of type ${shownType}, by what their ${described.fields.length} fields hold; made from ${records.toLocaleString('en-US')} records.`,
     from,
     to,
-    controls: [...categories.slice(0, 3)].map(({ name }) => ({ field: name, title: label(name), dataView })),
+    controls: categories
+      .slice(0, 3)
+      .map(({ name }) => ({ id: `control-${idPart(name)}`, field: name, title: label(name), dataView })),
     rows,
   })
   return [dataViewObject(dataView), latest, dashboard]
@@ -269,7 +280,7 @@ function head(source: Source, described: DescribedType, sorted: SortedFields, in
 
 function about(described: DescribedType, sorted: SortedFields, indexPrefix: string): string {
   const names = (fields: readonly { readonly name: string }[]) => {
-    const shown = fields.slice(0, 6).map(({ name }) => `\`${label(name)}\``)
+    const shown = fields.slice(0, 6).map(({ name }) => markdownName(ownName(name)))
     const more = fields.length - shown.length
     return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
   }
@@ -284,7 +295,7 @@ function about(described: DescribedType, sorted: SortedFields, indexPrefix: stri
     described.fields.length === 0 ? 'Its values have no fields that are indexed.' : undefined,
   ].filter((fact) => fact !== undefined)
   return [
-    `**${described.type}** · ${described.fields.length} fields · [Archive overview](#/view/${overviewId(indexPrefix)})`,
+    `Type ${markdownName(described.type)} · ${described.fields.length} fields · [Archive overview](#/view/${overviewId(indexPrefix)})`,
     '',
     ...facts.map((fact) => `- ${fact}`),
     '- Click a bar to filter, or to see its records in Discover. Made again by `archiver dashboard`, so change a copy.',
@@ -330,7 +341,7 @@ function topValues(source: Source, field: DescribedField): Omit<Panel, 'width'> 
   const isRare = present < 1 - rarest
   const title = isRare ? `${label(name)} (on ${percent(present)} of records)` : label(name)
   return {
-    id: `top-${name}`,
+    id: `top-${idPart(name)}`,
     title,
     chart: xy({
       ...source,
@@ -372,7 +383,7 @@ function measureRow(source: Source, field: NumberField, categories: readonly Des
     height: 12,
     panels: [
       {
-        id: `distribution-${name}`,
+        id: `distribution-${idPart(name)}`,
         title: `${title}: distribution`,
         width: 14,
         chart: xy({
@@ -385,7 +396,7 @@ function measureRow(source: Source, field: NumberField, categories: readonly Des
         }),
       },
       {
-        id: `course-${name}`,
+        id: `course-${idPart(name)}`,
         title: `${title}: over time`,
         width: 14,
         chart: xy({
@@ -402,7 +413,7 @@ function measureRow(source: Source, field: NumberField, categories: readonly Des
         }),
       },
       {
-        id: `statistics-${name}`,
+        id: `statistics-${idPart(name)}`,
         title: by === undefined ? `${title}: statistics` : `${title}: by ${label(by.name)}`,
         width: 20,
         chart: table({
@@ -452,9 +463,9 @@ export function binsOf({ low, high, min, max }: NumberField): readonly (readonly
 /** When which fields were absent: a field that vanishes is a producer that changed. */
 function missingMap(source: Source, partial: readonly DescribedField[]): Row | undefined {
   if (partial.length === 0) return undefined
-  const queries = Object.fromEntries(
-    partial.map(({ name, present }) => [`${label(name)} (on ${percent(present)})`, `not ${kqlField(name)} : *`]),
-  )
+  const names = distinctNames(partial.map(({ name, present }) => `${label(name)} (on ${percent(present)})`))
+  // A quoted name needs no rule for blanks, wildcards and words such as `or`.
+  const queries = Object.fromEntries(partial.map(({ name }, i) => [names[i]!, `not ${quoted(name)} : *`]))
   return {
     height: Math.max(10, 5 + Math.ceil(partial.length * 1.4)),
     panels: [

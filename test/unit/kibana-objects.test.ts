@@ -228,6 +228,96 @@ test('a dashboard for any type holds together', async (t) => {
   }
 })
 
+const hostileNames = [
+  '`![p](https://beacon.example/p.png?u=1)[Session expired, sign in](https://evil.example/login)`',
+  'a\n\n# Forged heading',
+  '```\ncode',
+  '<b>bold</b> **bold** https://evil.example www.evil.example',
+  ' leads and trails ',
+  'a b',
+  'or',
+  'not and * "quoted" \\ back',
+  'a:b',
+  '\u202etxt.exe\u0007\u001b[31m',
+  '',
+  '   ',
+  '\ud800',
+  'x'.repeat(3000),
+  `${'y'.repeat(200)}1`,
+  `${'y'.repeat(200)}2`,
+  '__proto__',
+]
+
+/** What a Markdown renderer shows as anything but text: code spans are cut out by the rule of CommonMark, section 6.1. */
+function withoutCodeSpans(markdown: string): string {
+  let rest = markdown
+  let kept = ''
+  for (;;) {
+    const open = /`+/.exec(rest)
+    if (open === null) return kept + rest
+    const after = rest.slice(open.index + open[0].length)
+    const close = [...after.matchAll(/`+/g)].find(([run]) => run === open[0])
+    kept += rest.slice(0, open.index)
+    rest = close === undefined ? after : after.slice(close.index + open[0].length)
+  }
+}
+
+test('the names of types and fields are text, whatever they hold', () => {
+  for (const hostile of hostileNames) {
+    const fields = [
+      field(hostile, { distinct: 1 }),
+      field(`c${hostile}`, { present: 0.5 }),
+      field(`d${hostile}`, { present: 0.4, distinct: 9_990 }),
+      numeric(`m${hostile}`),
+    ]
+    const facts = described(fields, { type: hostile, conflicting: [`value.e${hostile}`] })
+    const objects = typeDashboard('archive-', facts, now)
+    checkObjects(objects)
+    const markdown = panelsOf(objects.at(-1)!).flatMap(
+      ({ embeddableConfig }) => embeddableConfig.savedVis?.params.markdown ?? [],
+    )
+    assert.equal(markdown.length, 1)
+    const plain = withoutCodeSpans(markdown[0]!)
+    assert.doesNotMatch(plain, /evil|beacon|Forged|bold|<|`/, hostile)
+    assert.equal(plain.match(/\]\(/g)!.length, 1, 'only the link to the overview')
+    const titles = objects.flatMap((object) => [
+      String(object.attributes.title),
+      String(object.attributes.name ?? ''),
+      String(object.attributes.description ?? ''),
+      ...(object.type === 'dashboard' ? panelsOf(object).map(({ title }) => title ?? '') : []),
+    ])
+    for (const title of titles) {
+      assert.doesNotMatch(title, /[\p{Cc}\p{Cf}\p{Cs}]/u, hostile)
+      assert.ok(title.length < 400, `${title.length} characters`)
+    }
+  }
+})
+
+/** The groups of every `filters` column of an object, wherever it stands. */
+function filtersIn(part: unknown): { readonly label: string; readonly input: { readonly query: string } }[] {
+  if (Array.isArray(part)) return part.flatMap(filtersIn)
+  if (typeof part !== 'object' || part === null) return []
+  const { operationType, params } = part as { operationType?: string; params?: { filters: never[] } }
+  return operationType === 'filters' ? params!.filters : Object.values(part).flatMap(filtersIn)
+}
+
+test('missing fields are asked for by their quoted names, each under a label of its own', () => {
+  const names = hostileNames.filter((name) => name.length < 1000).slice(0, 15)
+  const long = ['1', '2'].map((end) => `${'z'.repeat(200)}${end}`)
+  for (const group of [names, long]) {
+    const fields = group.map((name) => field(name, { present: 0.5, distinct: 3 }))
+    const dashboard = typeDashboard('archive-', described(fields), now).at(-1)!
+    const map = panelsOf(dashboard).find(({ panelIndex }) => panelIndex === 'missing')
+    const filters = filtersIn(map)
+    const asked = filters.map(({ input }) => {
+      const [, quotedName] = /^not "((?:[^"\\]|\\.)*)" : \*$/.exec(input.query)!
+      return quotedName!.replace(/\\(.)/g, (_, escaped: string) => ({ n: '\n', r: '\r', t: '\t' })[escaped] ?? escaped)
+    })
+    assert.deepEqual(asked.sort(), group.map((name) => `value.${name}`).sort())
+    assert.equal(new Set(filters.map(({ label }) => label)).size, group.length)
+  }
+})
+
 test('types that differ only in letters that ids lose have dashboards of their own', () => {
   const ids = ['order', 'Order', 'order/', 'order '].map((type) => typeDashboardId('archive-', type))
   assert.equal(new Set(ids).size, ids.length)
