@@ -311,6 +311,10 @@ export const workerOptions = {
     explanation:
       'Serve /metrics for Prometheus, /healthz, /readyz and /status here. A port alone is that of the loopback interface.',
   }),
+  httpNames: list({
+    explanation:
+      'Names with a dot under which --http may be asked, such as archiver.example.com. Addresses and names without a dot always may.',
+  }),
   untilEnd: flag({
     default: false,
     explanation: 'Stop at the end offsets seen at the start: flush, commit, exit.',

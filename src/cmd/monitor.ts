@@ -1,14 +1,15 @@
 import { FilesSink } from '../files/sink.ts'
-import { type HttpEndpoint, jsonAnswer, serveHttp } from '../http.ts'
+import { cached, type HttpEndpoint, type HttpOptions, jsonAnswer, serveHttp } from '../http.ts'
 import type { Logger } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Observer } from '../observer.ts'
-import type { ListenAddress } from '../options.ts'
 import type { Sink } from '../sink.ts'
 import type { PartitionStatus, Worker } from '../worker.ts'
 import { UnacknowledgedAges } from './unacknowledged-ages.ts'
 
 const sampleMs = 1000
+/** Computing an answer for thousands of partitions takes tens of ms of the event loop: one serves all who ask meanwhile. */
+const answerAgeMs = 1000
 
 /** What a worker says of itself at `/status`. */
 export interface WorkerStatus {
@@ -42,7 +43,7 @@ export function observers(...all: readonly Observer[]): Observer {
  * @throws ArchiverError `USAGE` where the address is taken.
  */
 export async function serveMonitor(
-  address: ListenAddress,
+  address: HttpOptions,
   parts: { name: string; worker: Worker; sinks: readonly Sink[]; metrics: Metrics },
   log: Logger,
 ): Promise<HttpEndpoint> {
@@ -83,13 +84,13 @@ export async function serveMonitor(
     }
   }
   const endpoint = await serveHttp(address, {
-    '/metrics': async () => ({ status: 200, ...(await metrics.print()) }),
+    '/metrics': cached(async () => ({ status: 200, ...(await metrics.print()) }), answerAgeMs),
     '/healthz': () => jsonAnswer(200, { healthy: true }),
-    '/readyz': () => {
+    '/readyz': cached(() => {
       const { ready, reasons } = status()
       return jsonAnswer(ready ? 200 : 503, { ready, reasons })
-    },
-    '/status': () => jsonAnswer(200, status()),
+    }, answerAgeMs),
+    '/status': cached(() => jsonAnswer(200, status()), answerAgeMs),
   })
   log.info(`metrics, health and status at ${endpoint.address}`)
   const timer = setInterval(sample, sampleMs)

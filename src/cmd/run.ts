@@ -80,7 +80,10 @@ export async function run(options: RunOptions): Promise<void> {
     for (const sink of sinks.toReversed()) await sink.start(() => archiver.relieved())
     log.info(describeStart(options, worker, source.topics()))
     const parts = { name: worker, worker: archiver, sinks, metrics }
-    const monitor = options.http === undefined ? undefined : await serveMonitor(options.http, parts, log)
+    const monitor =
+      options.http === undefined
+        ? undefined
+        : await serveMonitor({ ...options.http, names: options.httpNames ?? [] }, parts, log)
     const status = await startStatus(options, { name: worker, worker: archiver, sinks, observations }, log)
     try {
       await work(archiver, sinks, terminal, log, options, signal)

@@ -22,14 +22,17 @@ export interface RunningArchiver {
 
 /**
  * Starts `archiver <argv>`; it is killed when the test ends. `--brokers` and `--elasticsearch` come from the environment of the
- * tests unless `env` says otherwise.
+ * tests unless `env` says otherwise. With `descriptors`, the process may open no more than these.
  */
 export function startArchiver(
   t: TestContext,
   argv: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  descriptors?: number,
 ): RunningArchiver {
-  const child = spawn(process.execPath, ['--import', 'tsx', program, ...argv], {
+  const words = [process.execPath, '--import', 'tsx', program, ...argv]
+  if (descriptors !== undefined) words.unshift('sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh')
+  const child = spawn(words[0]!, words.slice(1), {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ARCHIVER_BROKERS: brokers.join(','), ARCHIVER_ELASTICSEARCH: elasticsearchUrl, ...env },
   })
