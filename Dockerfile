@@ -5,7 +5,7 @@
 #   docker run --rm --read-only --tmpfs /tmp -v archive:/archive archiver:0.1.0 run --brokers kafka:9092 --topics events …
 # The target `dev` is the checkout with its tools, for `docker compose run --rm dev bash`.
 
-FROM node:24.21.0-bookworm-slim AS dependencies
+FROM node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6 AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci && npm cache clean --force
@@ -21,7 +21,7 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 RUN npm run build && npm prune --omit=dev
 
-FROM node:24.21.0-bookworm-slim
+FROM node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6
 # Debian keeps only the newest build of a package: a pinned version would soon not be found.
 # hadolint ignore=DL3008
 RUN apt-get update \

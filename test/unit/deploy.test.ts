@@ -33,7 +33,7 @@ const compose = ['docker-compose.yml', 'docker-compose.override.yml'].map(
   (path) => parse(read(path), { merge: true }) as ComposeFile,
 )
 const services = new Map(compose.flatMap(({ services }) => Object.entries(services)))
-const kubernetes = ['volume', 'configuration', 'deployment'].flatMap((name) =>
+const kubernetes = ['volume', 'configuration', 'deployment', 'network-policy'].flatMap((name) =>
   parseAllDocuments(read(`deploy/kubernetes/${name}.yaml`)).map((document) => document.toJS() as Manifest),
 )
 const unit = read('deploy/systemd/archiver.service')
@@ -51,9 +51,11 @@ interface PodSpec {
   readonly containers: readonly {
     readonly image: string
     readonly args: readonly string[]
-    readonly env: readonly { readonly name: string }[]
-    readonly ports: readonly { readonly containerPort: number }[]
+    readonly env?: readonly { readonly name: string; readonly value?: string }[]
+    readonly ports: readonly { readonly name: string; readonly containerPort: number }[]
+    readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[]
   }[]
+  readonly volumes: readonly { readonly name: string; readonly secret?: { readonly secretName: string } }[]
 }
 
 function podOf(manifests: readonly Manifest[]): PodSpec {
@@ -72,11 +74,59 @@ it('configures workers with options that there are', () => {
   const { environment, command } = services.get('archiver')!
   readOptions(runOptions, { argv: command!.slice(1), env: environment! })
   const [container] = podOf(kubernetes).containers
-  for (const name of [...Object.keys(environment!), ...container!.env.map(({ name }) => name)]) {
+  for (const name of [...Object.keys(environment!), ...(container!.env ?? []).map(({ name }) => name)]) {
     assert.ok(runVariables.has(name), name)
   }
-  const [, assigned] = /^Environment=(.+)$/m.exec(unit)!
-  for (const [, name] of assigned!.matchAll(/(ARCHIVER_\w+)=/g)) assert.ok(runVariables.has(name!), name)
+  const assigned = [...unit.matchAll(/^Environment=(.+)$/gm)].map(([, words]) => words).join('\n')
+  const names = [...assigned.matchAll(/(ARCHIVER_\w+)=/g)].map(([, name]) => name!)
+  assert.ok(names.length > 0)
+  for (const name of names) assert.ok(runVariables.has(name), name)
+})
+
+it('gives workers their secrets as files, never in an environment', () => {
+  const isSecret = (name: string) => /(PASSWORD|SECRET|TOKEN|KEY)$/.test(name)
+  const pod = podOf(kubernetes)
+  for (const { env = [] } of pod.containers) assert.deepEqual(env.map(({ name }) => name).filter(isSecret), [])
+  assert.doesNotMatch(unit, /^Environment=ARCHIVER_\w*(PASSWORD|SECRET|TOKEN|KEY)=/m)
+  assert.doesNotMatch(unit, /^EnvironmentFile=/m)
+  const credentials = [...unit.matchAll(/^LoadCredential=([^:]+):/gm)].map(([, name]) => name!)
+  const files = [...unit.matchAll(/^Environment=ARCHIVER_\w+_FILE=%d\/(\S+)$/gm)].map(([, name]) => name!)
+  assert.deepEqual(files, credentials)
+  const mounted = pod.containers[0]!.volumeMounts.filter(({ name }) =>
+    pod.volumes.some((volume) => volume.name === name && volume.secret !== undefined),
+  )
+  const values = parse(kubernetes.find(({ kind }) => kind === 'ConfigMap')!.data!['archiver.yaml']!) as object
+  const named = Object.values(values).filter((value) =>
+    mounted.some((m) => String(value).startsWith(`${m.mountPath}/`)),
+  )
+  assert.equal(named.length, mounted.length, 'an option for each secret that is mounted')
+})
+
+it('lets nobody but the namespace of Prometheus reach a worker', () => {
+  const policy = kubernetes.find(({ kind }) => kind === 'NetworkPolicy') as unknown as {
+    readonly spec: {
+      readonly podSelector: { readonly matchLabels: object }
+      readonly policyTypes: readonly string[]
+      readonly ingress: readonly { readonly from?: readonly object[]; readonly ports: readonly { port: string }[] }[]
+    }
+  }
+  assert.deepEqual(policy.spec.policyTypes, ['Ingress', 'Egress'])
+  assert.deepEqual(policy.spec.podSelector.matchLabels, { 'app.kubernetes.io/name': 'archiver' })
+  const ports = podOf(kubernetes).containers[0]!.ports.map(({ name }) => name)
+  for (const { from = [], ports: open } of policy.spec.ingress) {
+    assert.ok(from.length > 0, 'an ingress without `from` lets everybody in')
+    for (const { port } of open) assert.ok(ports.includes(port), port)
+  }
+})
+
+it('names third parties by digest, and every package of the lock by its integrity', () => {
+  const foreign = [...services.values()].map(({ image }) => image).filter((image) => !image.startsWith('archiver:'))
+  const bases = [...read('Dockerfile').matchAll(/^FROM (\S+:\S+)/gm)].map(([, image]) => image!)
+  assert.ok(foreign.length >= 4 && bases.length >= 2)
+  for (const image of [...foreign, ...bases]) assert.match(image, /:[\w.-]+@sha256:[0-9a-f]{64}$/)
+  const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, { integrity?: string }> }
+  const bare = Object.entries(packages).filter(([path, { integrity }]) => path !== '' && integrity === undefined)
+  assert.deepEqual(bare, [])
 })
 
 it('has only known keys in the configuration for Kubernetes, and its values are allowed', () => {
@@ -99,9 +149,9 @@ it('has only known keys in the configuration for Kubernetes, and its values are 
 
 it('runs the versions that are tested here', () => {
   const images = [...services.values()].map(({ image }) => image)
-  for (const image of images) assert.match(image, /^archiver:dev$|:\d+\.\d+\.\d+$/)
+  for (const image of images) assert.match(image, /^archiver:dev$|:\d+\.\d+\.\d+(@|$)/)
   const versionsOf = (name: string) =>
-    new Set(images.filter((image) => image.includes(`/${name}:`)).map((image) => image.replace(/^.*:/, '')))
+    new Set(images.filter((image) => image.includes(`/${name}:`)).map((image) => /:([\d.]+)(@|$)/.exec(image)![1]))
   assert.deepEqual(versionsOf('kafka'), new Set([kafkaVersion()]))
   assert.deepEqual(versionsOf('elasticsearch'), new Set([elasticsearchVersions[0]]))
   assert.deepEqual(versionsOf('kibana'), versionsOf('elasticsearch'))
@@ -119,12 +169,10 @@ it('names the image of this version everywhere, and what has to be there before 
     new Set([`archiver:${version}`, 'archiver:dev']),
   )
   const page = read('docs/getting-started.md')
-  const needed = [
-    ...read('deploy/kubernetes/deployment.yaml').matchAll(/secretKeyRef:\n +name: (\S+)|secretName: (\S+)/g),
-  ]
+  const needed = [...read('deploy/kubernetes/deployment.yaml').matchAll(/secretName: (\S+)/g)]
   assert.equal(needed.length, 2)
-  for (const [, key, volume] of needed) assert.ok(page.includes(`kubectl create secret generic ${key ?? volume} `))
-  assert.ok(page.includes(`/archiver:${version} .`))
+  for (const [, name] of needed) assert.ok(page.includes(`kubectl create secret generic ${name} `))
+  assert.ok(page.includes(`/archiver:${version} `))
 })
 
 it('is checked by the validators that are there, and says which are not', async (t) => {
