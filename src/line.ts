@@ -76,6 +76,17 @@ const fixedBytes = 128
 /** `{"key":"","value":""},` */
 const headerBytes = 24
 
+/** A multiple of three, so that pieces of base64 join without padding. */
+const base64PieceBytes = 48 * 1024
+const textPieceBytes = 64 * 1024
+/** `RecordBatch.ends` holds positions of 32 bits. */
+const maxLineBytes = 2 ** 32 - 1
+const maxGrowthBytes = 16 * 2 ** 20
+/** A longer name of a type is read again for each record: ten thousand of them would fill the memory. */
+const rememberedTextLength = 4096
+/** A longer text is no usable type: every line would repeat it, and so would every manifest. */
+const maxTypeBytes = 64 * 1024
+
 const nothing = Buffer.alloc(0)
 const timestampField = Buffer.from(',"timestamp":')
 const keyField = Buffer.from(',"key":"')
@@ -204,8 +215,9 @@ export class LineEncoder {
     if (headerPositions.length > 0) this.#putHeaders(bytes, headerPositions)
 
     if (error !== undefined) {
-      const text = bytes.toString('base64', valueStart, valueEnd)
-      this.#putText(`},"value_base64":"${text}","error":${JSON.stringify(error)}}\n`)
+      this.#putText('},"value_base64":"')
+      this.#putBase64(bytes, valueStart, valueEnd)
+      this.#putText(`","error":${JSON.stringify(error)}}\n`)
     } else if (scan === undefined) {
       this.#putText('},"value":null}\n')
     } else {
@@ -257,13 +269,13 @@ export class LineEncoder {
         return this.#known(topic, () => topic)
       case 'header': {
         const value = lastHeader(record, this.#header)
-        if (value === null || value.length === 0 || !isUtf8(value)) return this.#untyped
+        if (value === null || value.length === 0 || value.length > maxTypeBytes || !isUtf8(value)) return this.#untyped
         const name = value.toString('utf8')
         return this.#known(name, () => name)
       }
       case 'value': {
         const { foundStart, foundEnd, foundEscaped } = scan
-        if (foundStart === -1 || foundStart === foundEnd) return this.#untyped
+        if (foundStart === -1 || foundStart === foundEnd || foundEnd - foundStart > maxTypeBytes) return this.#untyped
         return this.#knownInPlace(record.bytes, foundStart, foundEnd, foundEscaped)
       }
     }
@@ -279,13 +291,14 @@ export class LineEncoder {
     const known = this.#known(bytes.toString('latin1', start - 1, end + 1), () =>
       escaped ? (JSON.parse(bytes.toString('utf8', start - 1, end + 1)) as string) : bytes.toString('utf8', start, end),
     )
-    this.#quick[slot] = { raw: Buffer.from(bytes.subarray(start, end)), known }
+    if (end - start <= rememberedTextLength) this.#quick[slot] = { raw: Buffer.from(bytes.subarray(start, end)), known }
     return known
   }
 
   #known(raw: string, nameOf: () => string): KnownType {
     const found = this.#knownTypes.get(raw)
     if (found !== undefined) return found
+    if (raw.length > rememberedTextLength) return knownType({ name: nameOf(), reserved: false })
     if (this.#knownTypes.size >= rememberedTexts) this.#knownTypes.clear()
     const known = knownType({ name: nameOf(), reserved: false })
     this.#knownTypes.set(raw, known)
@@ -302,13 +315,15 @@ export class LineEncoder {
       return
     }
     this.#position = before
-    const part = bytes.subarray(start, end)
     const name = field.toString('latin1', 0, field.length - 3)
-    this.#putText(
-      isUtf8(part)
-        ? `${name}":${JSON.stringify(part.toString('utf8'))}`
-        : `${name}_base64":"${part.toString('base64')}"`,
-    )
+    if (isUtf8(bytes.subarray(start, end))) {
+      this.#putText(`${name}":"`)
+      this.#putQuoted(bytes, start, end)
+    } else {
+      this.#putText(`${name}_base64":"`)
+      this.#putBase64(bytes, start, end)
+    }
+    this.#putByte(QUOTE)
   }
 
   #putHeaders(bytes: Buffer, positions: readonly number[]): void {
@@ -324,8 +339,8 @@ export class LineEncoder {
       this.#put(headerKeyField)
       if (!this.#putPlain(bytes, keyStart, keyEnd)) {
         this.#position = before
-        const quoted = JSON.stringify(bytes.toString('utf8', keyStart, keyEnd))
-        this.#putText(`{"key":${quoted.slice(0, -1)}`)
+        this.#putText('{"key":"')
+        this.#putQuoted(bytes, keyStart, keyEnd)
       }
       if (valueStart === -1) this.#putText('","value":null')
       else this.#putBytesField(headerValueField, bytes, valueStart, positions[i + 3]!)
@@ -349,6 +364,26 @@ export class LineEncoder {
     buffer[to] = CLOSE_BRACE
     buffer[to + 1] = LF
     this.#position = to + 2
+  }
+
+  /** Base64 in pieces: a string of a whole value may be longer than any string can be. */
+  #putBase64(bytes: Buffer, start: number, end: number): void {
+    this.#reserve(Math.ceil((end - start) / 3) * 4 + fixedBytes)
+    for (let at = start; at < end; at += base64PieceBytes) {
+      const text = bytes.toString('base64', at, Math.min(end, at + base64PieceBytes))
+      this.#position += this.#buffer.write(text, this.#position, 'latin1')
+    }
+  }
+
+  /** The inside of a JSON string, in pieces. Bytes that are not UTF-8 become U+FFFD. */
+  #putQuoted(bytes: Buffer, start: number, end: number): void {
+    // A decoder in stream mode keeps a character that two pieces share.
+    const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+    for (let at = start; at < end; at += textPieceBytes) {
+      const next = Math.min(end, at + textPieceBytes)
+      const text = decoder.decode(bytes.subarray(at, next), { stream: next < end })
+      this.#putText(JSON.stringify(text).slice(1, -1))
+    }
   }
 
   // All below but `#putText` write where there is room already.
@@ -390,8 +425,17 @@ export class LineEncoder {
   }
 
   #reserve(bytes: number): void {
-    if (this.#position + bytes <= this.#buffer.length) return
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.#position + bytes, Math.ceil(this.#buffer.length * 1.5)))
+    const needed = this.#position + bytes
+    if (needed <= this.#buffer.length) return
+    if (needed > maxLineBytes) {
+      throw new ArchiverError(
+        'INTERNAL',
+        `the lines of one batch would be ${needed} bytes; the limit is ${maxLineBytes}`,
+      )
+    }
+    // Half as much again makes growth rare; for large buffers that would be memory that nobody counts.
+    const grown = Math.min(Math.ceil(this.#buffer.length * 1.5), this.#buffer.length + maxGrowthBytes)
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, grown))
     larger.set(this.#buffer.subarray(0, this.#position))
     this.#buffer = larger
   }

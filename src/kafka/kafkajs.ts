@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import type { Kafka as KafkaClass } from 'kafkajs'
 import { ArchiverError } from '../errors.ts'
 import { FetchedPartitionBatch } from './fetched-batch.ts'
+import { type ConnectionState, processData } from './frame-limit.ts'
 import { type FetchedMessage, isRecordBatch, type OldMessage, ofOldFormat, readRecordSet } from './record-set.ts'
 
 /**
@@ -194,6 +195,16 @@ function repairGrouping(): void {
   )
 }
 
+/** See `frame-limit.ts`. */
+function repairFrames(): void {
+  const { prototype } = require('kafkajs/src/network/connection') as {
+    prototype: { processData?: (this: ConnectionState, data: Buffer) => void }
+  }
+  if (typeof prototype.processData !== 'function') throw unexpected('Connection has no processData')
+  prototype.processData = processData
+}
+
+repairFrames()
 repairGrouping()
 repairRecordReader()
 repairBatch()

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { createRequire } from 'node:module'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
 import type { LogEntry } from 'kafkajs'
 import { kafkaLogger } from '../../src/kafka/client.ts'
@@ -129,4 +131,64 @@ test('a fetch of which all partitions are paused goes on as soon as one is resum
   assert.equal(settled, false)
   prototype.resume.call(group, [{ topic: 'events', partitions: [0] }])
   assert.deepEqual(await fetched, [])
+})
+
+test('an answer that announces too many bytes, or fewer than none, closes the connection', async (t) => {
+  const lengths = [0x7f_ff_ff_ff, 256 * 2 ** 20 + 1, -1, -0x80_00_00_00, 3]
+  for (const length of lengths) {
+    const sockets: Socket[] = []
+    const server = createServer((socket) => {
+      sockets.push(socket)
+      socket.on('error', () => {})
+      socket.once('data', () => {
+        const head = Buffer.alloc(4)
+        head.writeInt32BE(length)
+        socket.write(head)
+      })
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => server.close())
+    const logged: string[] = []
+    const client = new kafkajs.Kafka({
+      brokers: [`127.0.0.1:${(server.address() as AddressInfo).port}`],
+      retry: { retries: 0 },
+      logCreator: () => (entry) => void logged.push(entry.log.message),
+    })
+    // A client that believes the length waits for its request's timeout of 30 s.
+    await assert.rejects(client.admin().connect(), /announced an answer of/, String(length))
+    await Promise.all(sockets.map((socket) => socket.destroyed || once(socket, 'close')))
+    assert.match(logged.join('\n'), new RegExp(`announced an answer of ${length} bytes`))
+  }
+})
+
+test('answers are read however they are cut, several in one piece', () => {
+  const Connection = createRequire(import.meta.url)('kafkajs/src/network/connection') as {
+    readonly prototype: { processData(data: Buffer): void }
+  }
+  const frames = [5, 6, 7].map((correlationId) => {
+    const frame = Buffer.alloc(4 + 4 + correlationId, correlationId)
+    frame.writeInt32BE(4 + correlationId, 0)
+    frame.writeInt32BE(correlationId, 4)
+    return frame
+  })
+  const bytes = Buffer.concat(frames)
+  for (let piece = 1; piece <= bytes.length; piece++) {
+    const answers: [number, Buffer][] = []
+    const connection = {
+      chunks: [],
+      bytesBuffered: 0,
+      bytesNeeded: 4,
+      authHandlers: null,
+      requestQueue: {
+        fulfillRequest: ({ correlationId, payload }: { correlationId: number; payload: Buffer }) =>
+          answers.push([correlationId, payload]),
+      },
+    }
+    for (let at = 0; at < bytes.length; at += piece)
+      Connection.prototype.processData.call(connection, bytes.subarray(at, at + piece))
+    assert.deepEqual(
+      answers,
+      [5, 6, 7].map((id) => [id, Buffer.alloc(id, id)]),
+    )
+  }
 })

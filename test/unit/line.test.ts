@@ -179,6 +179,58 @@ test('not JSON: the bytes in base64, why, and the reserved type', () => {
   assert.deepEqual(decodeLine(line).record.value, invalid)
 })
 
+test('large values, keys and headers are written in pieces, the same as whole', () => {
+  const sizes = fc.constantFrom(49_151, 49_152, 49_153, 65_535, 65_536, 65_537, 200_001)
+  // Characters of one to four bytes, so that pieces end inside some; and characters that JSON escapes.
+  const texts = fc.tuple(
+    sizes,
+    fc.constantFrom('é', '€', '\u{1f600}', '"', '\\', '\u0001', '\ufeffa'),
+    fc.nat({ max: 3 }),
+  )
+  const agrees = fc.property(texts, fc.boolean(), ([size, unit, shift], isText) => {
+    const text = 'x'.repeat(shift) + unit.repeat(Math.ceil(size / Buffer.byteLength(unit)))
+    const bytes = isText ? Buffer.from(text) : Buffer.concat([Buffer.from(text), Buffer.from([0xff])])
+    const headers = [{ key: text, value: bytes }]
+    const { line } = encodeOne({ key: bytes, headers, value: Buffer.concat([Buffer.from([0xff]), bytes]) })
+    const { kafka, value_base64 } = JSON.parse(line.toString()) as {
+      kafka: Record<string, unknown> & { headers: Record<string, unknown>[] }
+      value_base64: string
+    }
+    const field = (name: string) => (isText ? { [name]: text } : { [`${name}_base64`]: bytes.toString('base64') })
+    assert.deepEqual(kafka.headers, [{ key: text, ...field('value') }])
+    const { key, key_base64 } = kafka
+    assert.deepEqual(isText ? { key } : { key_base64 }, field('key'))
+    assert.equal(value_base64, Buffer.concat([Buffer.from([0xff]), bytes]).toString('base64'))
+    assert.deepEqual(decodeLine(line).record.key, bytes)
+  })
+  fc.assert(agrees, { numRuns: 40 })
+})
+
+test('no string of a whole value is made: base64 of 403 MB is longer than any string of Node', () => {
+  const value = Buffer.alloc(1_000_000)
+  let longest = 0
+  // The only part of a record is its own bytes, so the encoder calls this instance.
+  value.toString = (encoding, start, end) => {
+    const text = value.subarray(start, end).toString(encoding)
+    longest = Math.max(longest, text.length)
+    return text
+  }
+  const { line } = encodeOne({ value })
+  assert.deepEqual(decodeLine(line).record.value, Buffer.alloc(1_000_000))
+  assert.ok(longest > 0 && longest <= 65_536, `${longest}`)
+})
+
+test('a text of more than 64 KiB is no usable type', () => {
+  const long = 'a'.repeat(65_537)
+  assert.equal(encodeOne({ value: Buffer.from(`{"type":"${long}"}`) }).type.name, '_untyped')
+  const headers = [{ key: 'kind', value: Buffer.from(long) }]
+  assert.equal(
+    encodeOne({ value: Buffer.from('{}'), headers }, { from: 'header', header: 'kind' }).type.name,
+    '_untyped',
+  )
+  assert.equal(encodeOne({ value: Buffer.from(`{"type":"${long.slice(1)}"}`) }).type.name, long.slice(1))
+})
+
 test('the type from a header (the last of several), from the topic, from a nested path', () => {
   const header: TypeSource = { from: 'header', header: 'kind' }
   const value = Buffer.from('{"type":"in the value"}')
