@@ -77,13 +77,16 @@ export class DocumentReader {
    * Counts a range of at most `mostOffsetsAtOnce` offsets. `since`: only documents whose Kafka timestamp is this or later (or that have
    * none that means a day), in ms.
    */
-  async count(tp: TopicPartition, range: OffsetRange, since?: number): Promise<RangeCount> {
-    const { hits, aggregations } = await this.#search({
-      size: 0,
-      track_total_hits: true,
-      query: queryFor(tp, range, since),
-      aggs: { offsets: { histogram: { field: 'kafka.offset', interval: 1, min_doc_count: 2 } } },
-    })
+  async count(tp: TopicPartition, range: OffsetRange, since?: number, indices?: string): Promise<RangeCount> {
+    const { hits, aggregations } = await this.#search(
+      {
+        size: 0,
+        track_total_hits: true,
+        query: queryFor(tp, range, since),
+        aggs: { offsets: { histogram: { field: 'kafka.offset', interval: 1, min_doc_count: 2 } } },
+      },
+      indices,
+    )
     const doubled = new Map((aggregations?.offsets.buckets ?? []).map(({ key, doc_count }) => [key, doc_count]))
     return { documents: hits.total?.value ?? 0, doubled }
   }
@@ -112,6 +115,19 @@ export class DocumentReader {
       aggs: { offsets: { histogram: { field: 'kafka.offset', interval: 1, min_doc_count: 1 } } },
     })
     return new Map((aggregations?.offsets.buckets ?? []).map(({ key, doc_count }) => [key, doc_count]))
+  }
+
+  /** Those of some offsets, at most `mostOffsetsAtOnce`, that an index has documents of. */
+  async held(tp: TopicPartition, offsets: readonly number[], index: string): Promise<ReadonlySet<number>> {
+    const { aggregations } = await this.#search(
+      {
+        size: 0,
+        query: { bool: { filter: [queryFor(tp, {}), { terms: { 'kafka.offset': offsets } }] } },
+        aggs: { offsets: { histogram: { field: 'kafka.offset', interval: 1, min_doc_count: 1 } } },
+      },
+      index,
+    )
+    return new Set((aggregations?.offsets.buckets ?? []).map(({ key }) => key))
   }
 
   /** Documents of a range by offset, at most `limit`: where they lie. */

@@ -5,7 +5,7 @@ import { CommitLog, isSlice, typeOf } from './catalog.ts'
 import type { ManifestFile } from './manifest.ts'
 import { isPruned, readPruned } from './pruned.ts'
 import { isGone, readBlocks } from './reader.ts'
-import { mayHold, type Selection } from './selection.ts'
+import { isWhollySelected, mayHold, type Selection } from './selection.ts'
 
 const LF = 0x0a
 
@@ -39,9 +39,10 @@ export async function* batchesOf(
   root: string,
   log: CommitLog,
   file: ManifestFile,
-  { from, to }: Selection,
+  selection: Selection,
 ): AsyncGenerator<RecordBatch> {
-  const isInTime = (from === undefined || file.min_timestamp >= from) && (to === undefined || file.max_timestamp < to)
+  const { from, to } = selection
+  const isInTime = isWhollySelected(selection, file)
   for await (const { block, isSlice } of blocksOf(root, log, file)) {
     const batch = batchOf(log.tp, file, isInTime && !isSlice ? block : linesBetween(block, file, from, to))
     if (batch.count > 0) yield batch

@@ -27,6 +27,14 @@ export function mayHold(selection: Selection, tp: TopicPartition, file: Manifest
   return (from === undefined || file.max_timestamp >= from) && (to === undefined || file.min_timestamp < to)
 }
 
+/** True if the time of a selection leaves out no record of a file. */
+export function isWhollySelected(
+  { from, to }: Selection,
+  { min_timestamp: min, max_timestamp: max }: ManifestFile,
+): boolean {
+  return (from === undefined || min >= from) && (to === undefined || max < to)
+}
+
 /** True where a topic-partition is selected. */
 export function isSelected({ topics, partitions }: Selection, { topic, partition }: TopicPartition): boolean {
   return (topics?.includes(topic) ?? true) && (partitions?.includes(partition) ?? true)

@@ -1,9 +1,7 @@
-import { type OffsetRange, type TopicPartition, unknownHour } from '../record.ts'
+import type { OffsetRange, TopicPartition } from '../record.ts'
 import { guarded, type Mysql } from './client.ts'
-import { errorTypes, quoteText, type StoredRow, selectedColumns, typeColumns } from './row.ts'
+import { errorTypes, quoteText, type StoredRow, selectedColumns } from './row.ts'
 import { rejectedTable } from './table-name.ts'
-
-const msPerHour = 3_600_000
 
 interface CountRow {
   readonly n: string | number
@@ -33,15 +31,13 @@ export class RowReader {
     return this.#count(this.#table, whereOf(tp, range, since))
   }
 
-  /** How many rows of a type (undefined: without one) and an hour (`unknownHour`: without a time) a range has. */
-  async countOf(tp: TopicPartition, range: OffsetRange, type: string | undefined, hour: number): Promise<number> {
-    const { name } = typeColumns(type)
-    const ofType = name === undefined ? 'type IS NULL' : `type = ${quoteText(name)}`
-    const ofHour =
-      hour === unknownHour
-        ? '`time` IS NULL'
-        : `\`timestamp\` >= ${hour * msPerHour} AND \`timestamp\` < ${(hour + 1) * msPerHour}`
-    return this.#count(this.#table, `${whereOf(tp, range)} AND ${ofType} AND ${ofHour}`)
+  /** Those of some offsets that have a row. @throws ArchiverError `UNREACHABLE` */
+  async held(tp: TopicPartition, offsets: readonly number[]): Promise<ReadonlySet<number>> {
+    if (offsets.length === 0) return new Set()
+    const rows = await this.#ask<OffsetRow>(
+      `SELECT \`offset\` AS o FROM ${this.#table} WHERE ${whereOf(tp, {})} AND \`offset\` IN (${offsets.join(', ')})`,
+    )
+    return new Set(rows.map(({ o }) => Number(o)))
   }
 
   /** The very offsets of a range, in order, at most `limit`. */

@@ -1,0 +1,37 @@
+import type { Selection } from '../files/selection.ts'
+import type { Logger } from '../log.ts'
+import type { TopicPartition } from '../record.ts'
+import type { RestoreOptions } from './archive-options.ts'
+
+/** What a restore did. */
+export interface Account {
+  records: number
+  /** Records that the target held already, each found by its offset. */
+  present: number
+}
+
+/** What all directions need. */
+export interface Restore {
+  readonly root: string
+  readonly options: RestoreOptions
+  readonly selection: Selection
+  readonly partitions: readonly TopicPartition[]
+  readonly signal: AbortSignal
+  readonly log: Logger
+  readonly account: Account
+  /** Shows how far it is. */
+  readonly progress: (tp: TopicPartition, waiting?: string) => void
+}
+
+/** Settles as the task does, or rejects with the signal's reason once it is aborted. */
+export async function untilAborted<T>(task: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = () => aborted.reject(signal.reason)
+  signal.addEventListener('abort', onAbort)
+  try {
+    return await Promise.race([task, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}

@@ -1,0 +1,155 @@
+import { checkElasticsearchOptions, checkMysqlOptions } from '../config.ts'
+import { DocumentReader } from '../elasticsearch/reader.ts'
+import { ElasticsearchSink } from '../elasticsearch/sink.ts'
+import { ArchiverError } from '../errors.ts'
+import { withoutOffsets } from '../files/batch-subset.ts'
+import { batchesOf, type SelectedFiles, selectedFiles } from '../files/batches.ts'
+import type { ManifestFile } from '../files/manifest.ts'
+import { isWhollySelected } from '../files/selection.ts'
+import { RowReader } from '../mysql/reader.ts'
+import { MysqlSink } from '../mysql/sink.ts'
+import type { RecordBatch, TopicPartition } from '../record.ts'
+import type { Sink } from '../sink.ts'
+import { elasticsearchClient, elasticsearchSinkOptions } from './elasticsearch-client.ts'
+import { mysqlClient, mysqlSinkOptions } from './mysql-client.ts'
+import { type Restore, untilAborted } from './restore-job.ts'
+import { DocumentPresence, type Presence, RowPresence } from './restore-presence.ts'
+
+/** To Elasticsearch: the same documents under the same ids, by the sink that workers use. */
+export async function restoreToElasticsearch(job: Restore): Promise<void> {
+  const { options, log, partitions } = job
+  checkElasticsearchOptions(options)
+  if (options.elasticsearch === undefined)
+    throw new ArchiverError('USAGE', '--no-elasticsearch leaves nowhere to restore to')
+  const client = elasticsearchClient(options.elasticsearch, options)
+  const sink = new ElasticsearchSink(
+    client,
+    elasticsearchSinkOptions(options, { memoryLimit: options.memoryBudget, hasFiles: true }),
+    log,
+  )
+  const reader = new DocumentReader(client, options.indexPrefix)
+  const room = new Room()
+  try {
+    await sink.start(() => room.relieved())
+    await reader.refresh()
+    for (const tp of partitions) {
+      await feed(job, sink, tp, new DocumentPresence(reader, options.indexPrefix, tp), room)
+    }
+    await reader.refresh()
+  } finally {
+    await sink.stop()
+  }
+}
+
+/** To MySQL: the same rows under the same primary key. */
+export async function restoreToMysql(job: Restore): Promise<void> {
+  const { options, log, partitions } = job
+  checkMysqlOptions(options)
+  if (options.mysql === undefined) throw new ArchiverError('USAGE', '--to mysql needs --mysql')
+  const client = mysqlClient(options.mysql, options)
+  const sink = new MysqlSink(
+    client,
+    mysqlSinkOptions(options, { memoryLimit: options.memoryBudget, hasFiles: true }),
+    log,
+  )
+  const reader = new RowReader(client, options.mysqlTable)
+  const room = new Room()
+  try {
+    await sink.start(() => room.relieved())
+    for (const tp of partitions) await feed(job, sink, tp, new RowPresence(reader, tp), room)
+  } finally {
+    await sink.stop()
+  }
+}
+
+async function feed(job: Restore, sink: Sink, tp: TopicPartition, presence: Presence, room: Room): Promise<void> {
+  const { root, selection, signal, account, progress } = job
+  await sink.open(tp, 0)
+  const writes = new Set<Promise<void>>()
+  let failure: unknown
+  for await (const { log, files } of selectedFiles(root, tp, selection)) {
+    for (const file of files) {
+      for await (const batch of missingBatches(job, log, file, presence)) {
+        while (sink.pressure(tp) >= 1) {
+          progress(tp, sink.waiting)
+          await room.wait(signal)
+        }
+        signal.throwIfAborted()
+        if (failure !== undefined) throw failure
+        const write: Promise<void> = sink
+          .write(batch)
+          .then(() => {
+            account.records += batch.count
+          })
+          .catch((error: unknown) => {
+            failure ??= error
+          })
+          .finally(() => writes.delete(write))
+        writes.add(write)
+      }
+      progress(tp, sink.waiting)
+    }
+  }
+  const done = (async () => {
+    await sink.flush([tp])
+    await Promise.all(writes)
+  })()
+  await untilAborted(done, signal)
+  if (failure !== undefined) throw failure
+  await sink.close(tp)
+}
+
+/** Batches about which a store is asked while one is written. */
+const batchesAhead = 3
+
+/** The selected records of a file that the store does not hold, in batches; counts the others. */
+async function* missingBatches(
+  { root, selection, account }: Restore,
+  log: SelectedFiles['log'],
+  file: ManifestFile,
+  presence: Presence,
+): AsyncGenerator<RecordBatch> {
+  const coverage = await presence.coverageOf(file)
+  if (coverage === 'all' && isWhollySelected(selection, file)) {
+    account.present += file.records
+    return
+  }
+  if (coverage === 'none') {
+    yield* batchesOf(root, log, file, selection)
+    return
+  }
+  const asked: Promise<RecordBatch>[] = []
+  const ask = async (batch: RecordBatch) => {
+    const missing = withoutOffsets(batch, await presence.held(file, [...batch.offsets]))
+    account.present += batch.count - missing.count
+    return missing
+  }
+  for await (const batch of batchesOf(root, log, file, selection)) {
+    const answer = ask(batch)
+    // Awaited later: until then its failure is nobody's.
+    answer.catch(() => {})
+    asked.push(answer)
+    if (asked.length > batchesAhead) yield* someOf(await asked.shift()!)
+  }
+  for (const answer of asked) yield* someOf(await answer)
+}
+
+function* someOf(batch: RecordBatch): Iterable<RecordBatch> {
+  if (batch.count > 0) yield batch
+}
+
+/** Waits for room in the sink's memory. */
+class Room {
+  #waiting: (() => void) | undefined
+
+  relieved(): void {
+    this.#waiting?.()
+  }
+
+  async wait(signal: AbortSignal): Promise<void> {
+    const relieved = new Promise<void>((resolve) => {
+      this.#waiting = resolve
+    })
+    await untilAborted(relieved, signal)
+  }
+}
