@@ -166,14 +166,22 @@ export const elasticsearchConnectionOptions = {
   ),
   elasticsearchApiKeyFile: text({ placeholder: '<file>', explanation: 'A file that holds the API key.' }),
   elasticsearchCa: text({ placeholder: '<file>', explanation: 'Certificate authority of the nodes, as a PEM file.' }),
-  elasticsearchFingerprint: text({ explanation: 'SHA-256 fingerprint of the certificate authority of the nodes.' }),
+  elasticsearchFingerprint: text({
+    explanation:
+      'SHA-256 fingerprint of the certificate authority of the nodes, which they present with their own certificate; or of the certificate of the only node.',
+  }),
   elasticsearchHeaders: secret(
     list({
       placeholder: '<name: value,…>',
       explanation: 'Headers to send with every request, for a proxy; better given as a variable.',
     }),
   ),
-  elasticsearchTimeout: integer({ default: '60', min: 1, unit: 's', explanation: 'How long an answer may take.' }),
+  elasticsearchTimeout: integer({
+    default: '60',
+    min: 1,
+    unit: 's',
+    explanation: 'How long a request may take as a whole, to the last byte of its answer.',
+  }),
   elasticsearchGzip: flag({ default: false, explanation: 'Compress requests: worth it where the network is slow.' }),
   indexPrefix: text({ default: 'archive-', explanation: 'What the name of every index begins with.' }),
 }

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { Client, type ClientOptions, errors, Serializer, SniffingTransport } from '@elastic/elasticsearch'
 import { addressOf, pathOf } from '../address.ts'
+import { DeadlineExceeded, withDeadline } from '../deadline.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { BulkItem } from './answer.ts'
+import { checkedFingerprint, type PinnedTls, pinnedTls, trustsNobody } from './pinned-authority.ts'
 
 /** How to reach Elasticsearch, as the options say. */
 export interface ElasticsearchConnection {
@@ -12,6 +14,7 @@ export interface ElasticsearchConnection {
   readonly password?: string | undefined
   readonly apiKey?: string | undefined
   readonly caFile?: string | undefined
+  /** SHA-256 of the authority's certificate, or of the one certificate of a server. */
   readonly caFingerprint?: string | undefined
   readonly cloudId?: string | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
@@ -40,6 +43,14 @@ export class RequestFailure extends Error {
   }
 }
 
+/** The answer is larger than what is read of one: the same again for less. */
+export class AnswerTooLarge extends RequestFailure {
+  constructor(maxBytes: number) {
+    super(`the answer has more than ${maxBytes / 2 ** 20} MiB`, undefined, undefined)
+    this.name = 'AnswerTooLarge'
+  }
+}
+
 const mediaType = (kind: string, major: number) => `application/vnd.elasticsearch+${kind}; compatible-with=${major}`
 
 /**
@@ -51,6 +62,8 @@ function transportFor(major: number): typeof SniffingTransport {
     constructor(options: ConstructorParameters<typeof SniffingTransport>[0]) {
       super({
         ...options,
+        // Whoever sends waits between tries, for a time that suits what is sent.
+        retryBackoff: () => 0,
         vendoredHeaders: {
           jsonContentType: mediaType('json', major),
           ndjsonContentType: mediaType('x-ndjson', major),
@@ -60,6 +73,11 @@ function transportFor(major: number): typeof SniffingTransport {
     }
   }
 }
+
+/** The largest answer that is read, in bytes: a server that does not end must not fill the memory. */
+export const maxAnswerBytes = 64 * 2 ** 20
+/** The same for an answer that is read as bytes, and that the caller cannot ask for in smaller pieces. */
+export const maxRawBytes = 512 * 2 ** 20
 
 const noErrors = '{"errors":false'
 /** Asks for what is needed to judge each document and no more: 26 bytes instead of 174 a document. */
@@ -94,18 +112,32 @@ interface ParsedBulk {
 /** A thin face of the official client: no parsing of answers that say "no errors", and errors without secrets or bodies in them. */
 export class Elasticsearch {
   readonly #connection: ElasticsearchConnection
+  readonly #fingerprint: string | undefined
+  readonly #ca: Buffer | undefined
   #client: Client
   #version = 'unknown'
+  #major = 8
+  /** What the fingerprint stands for, once a node has presented it. */
+  #pinned: PinnedTls | undefined
+  #pinning: Promise<void> | undefined
 
+  /** @throws ArchiverError `USAGE` for options that do not go together. Nothing is connected yet. */
   constructor(connection: ElasticsearchConnection) {
     this.#connection = withoutCredentials(connection)
-    this.#client = this.#connect(8)
+    const { caFile, caFingerprint, nodes, cloudId } = this.#connection
+    this.#ca = caFile === undefined ? undefined : readCertificate(caFile)
+    this.#fingerprint = caFingerprint === undefined ? undefined : checkedFingerprint(caFingerprint)
+    if (caFingerprint !== undefined && (cloudId !== undefined || !nodes.every((node) => node.startsWith('https:')))) {
+      throw new ArchiverError('USAGE', '--elasticsearch-fingerprint is for nodes with https')
+    }
+    this.#client = this.#connect()
   }
 
-  #connect(major: number): Client {
-    const { nodes, username, password, apiKey, caFile, caFingerprint, cloudId, headers, compression } = this.#connection
+  #connect(): Client {
+    const { nodes, username, password, apiKey, cloudId, headers, compression } = this.#connection
+    const tls = this.#fingerprint === undefined ? this.#ca && { ca: this.#ca } : (this.#pinned ?? trustsNobody)
     const options: ClientOptions = {
-      Transport: transportFor(major),
+      Transport: transportFor(this.#major),
       Serializer: BulkSerializer,
       // Another node at once where one does not answer; a connection that the other side has closed is tried once more.
       maxRetries: Math.max(1, nodes.length - 1),
@@ -114,13 +146,12 @@ export class Elasticsearch {
       // a gigabyte, and the worker falls out of its group. `failureOf` keeps nothing of a request.
       redaction: { type: 'off' },
       compression,
+      maxResponseSize: maxAnswerBytes,
+      maxCompressedResponseSize: maxAnswerBytes,
       ...(cloudId === undefined ? { nodes: [...nodes] } : { cloud: { id: cloudId } }),
       ...(apiKey === undefined ? {} : { auth: { apiKey } }),
       ...(username === undefined || apiKey !== undefined ? {} : { auth: { username, password: password ?? '' } }),
-      ...(caFile === undefined ? {} : { tls: { ca: readCertificate(caFile) } }),
-      ...(caFingerprint === undefined ? {} : { caFingerprint }),
-      // Where only a fingerprint is given it stands for the authority, which may be one that nobody knows.
-      ...(caFingerprint === undefined || caFile !== undefined ? {} : { tls: { rejectUnauthorized: false } }),
+      ...(tls === undefined ? {} : { tls }),
       ...(headers === undefined ? {} : { headers: { ...headers } }),
     }
     try {
@@ -159,10 +190,29 @@ export class Elasticsearch {
     if (major < 8) {
       throw new ArchiverError('UNREACHABLE', `Elasticsearch at ${where} is ${this.#version}; 8 and 9 are supported`)
     }
-    if (major > 8) {
-      await this.#client.close()
-      this.#client = this.#connect(9)
-    }
+    if (major > 8) await this.#connectAs(9)
+  }
+
+  async #connectAs(major: number): Promise<void> {
+    const before = this.#client
+    this.#major = major
+    this.#client = this.#connect()
+    await before.close()
+  }
+
+  /** Finds out once which certificate the fingerprint stands for; what fails is tried again with the next request. */
+  #pin(): Promise<void> | undefined {
+    if (this.#fingerprint === undefined || this.#pinned !== undefined) return undefined
+    const { nodes, requestTimeoutMs } = this.#connection
+    this.#pinning ??= pinnedTls(nodes, this.#fingerprint, requestTimeoutMs, this.#ca)
+      .then((pinned) => {
+        this.#pinned = pinned
+        return this.#connectAs(this.#major)
+      })
+      .finally(() => {
+        this.#pinning = undefined
+      })
+    return this.#pinning
   }
 
   async #askVersion(): Promise<string> {
@@ -214,7 +264,8 @@ export class Elasticsearch {
 
   /**
    * One request. `path` has a name a segment, as it is: encoded here. Statuses in `ignore` are answers like any
-   * other.
+   * other. `timeoutMs` is for the request as a whole, from the connection to the last byte of the answer: the timeouts
+   * of the client count from one byte to the next.
    * @throws RequestFailure for any other status of 400 and above, and where there was no answer.
    */
   async request<T>(
@@ -229,25 +280,22 @@ export class Elasticsearch {
       readonly signal?: AbortSignal
     } = {},
   ): Promise<Answer<T>> {
-    const { body, bulkBody, query, ignore, timeoutMs, signal } = options
+    const { body, bulkBody, query, ignore, timeoutMs = this.#connection.requestTimeoutMs, signal } = options
     try {
-      const answer = await this.#client.transport.request<T>(
-        {
-          method,
-          path: pathOf(path),
-          ...(body === undefined ? {} : { body: body as Record<string, unknown> }),
-          ...(bulkBody === undefined ? {} : { bulkBody: bulkBody as unknown as string }),
-          ...(query === undefined ? {} : { querystring: { ...query } }),
-        },
-        {
-          meta: true,
-          ...(ignore === undefined ? {} : { ignore: [...ignore] }),
-          ...(timeoutMs === undefined ? {} : { requestTimeout: timeoutMs }),
-          // The transport ends a request of its own timeout by an abort event on the signal it was given: never on a shared one.
-          ...(signal === undefined ? {} : { signal: timeoutMs === undefined ? signal : AbortSignal.any([signal]) }),
-        },
-      )
-      return { status: answer.statusCode ?? 0, body: answer.body }
+      return await withDeadline(timeoutMs, signal, async (deadline) => {
+        await this.#pin()
+        const answer = await this.#client.transport.request<T>(
+          {
+            method,
+            path: pathOf(path),
+            ...(body === undefined ? {} : { body: body as Record<string, unknown> }),
+            ...(bulkBody === undefined ? {} : { bulkBody: bulkBody as unknown as string }),
+            ...(query === undefined ? {} : { querystring: { ...query } }),
+          },
+          { meta: true, ...(ignore === undefined ? {} : { ignore: [...ignore] }), signal: deadline },
+        )
+        return { status: answer.statusCode ?? 0, body: answer.body }
+      })
     } catch (error) {
       throw failureOf(error)
     }
@@ -255,22 +303,32 @@ export class Elasticsearch {
 
   /**
    * One request whose answer is wanted byte for byte: parsing and printing would change numbers that JavaScript does not have.
-   * @throws RequestFailure
+   * @throws RequestFailure, also for an answer of more than `maxBytes`
    */
   async raw(
     method: string,
     path: readonly string[],
     body: unknown,
     query: Readonly<Record<string, string>> = {},
+    maxBytes = maxAnswerBytes,
   ): Promise<Buffer> {
     try {
-      const answer = await this.#client.transport.request<NodeJS.ReadableStream>(
-        { method, path: pathOf(path), body: body as Record<string, unknown>, querystring: { ...query } },
-        { meta: true, asStream: true },
-      )
-      const pieces: Buffer[] = []
-      for await (const piece of answer.body) pieces.push(piece as Buffer)
-      return Buffer.concat(pieces)
+      return await withDeadline(this.#connection.requestTimeoutMs, undefined, async (signal) => {
+        await this.#pin()
+        const answer = await this.#client.transport.request<NodeJS.ReadableStream>(
+          { method, path: pathOf(path), body: body as Record<string, unknown>, querystring: { ...query } },
+          { meta: true, asStream: true, signal },
+        )
+        const pieces: Buffer[] = []
+        let bytes = 0
+        for await (const piece of answer.body) {
+          pieces.push(piece as Buffer)
+          bytes += piece.length
+          // Leaving the loop ends the connection.
+          if (bytes > maxBytes) throw new AnswerTooLarge(maxBytes)
+        }
+        return Buffer.concat(pieces)
+      })
     } catch (error) {
       throw failureOf(error)
     }
@@ -319,6 +377,11 @@ function failureOf(error: unknown): RequestFailure {
     const status = error.statusCode
     const words = inner?.reason ?? (typeof body?.error === 'string' ? body.error : `status ${status}`)
     return new RequestFailure(`${inner?.type ?? 'refused'} (${status}): ${words}`, status, inner?.type)
+  }
+  if (error instanceof RequestFailure) return error
+  if (error instanceof DeadlineExceeded) return new RequestFailure('no answer in time', undefined, undefined)
+  if (error instanceof errors.RequestAbortedError && /content length/.test(error.message)) {
+    return new AnswerTooLarge(maxAnswerBytes)
   }
   if (error instanceof errors.TimeoutError) return new RequestFailure('no answer in time', undefined, undefined)
   if (error instanceof errors.ProductNotSupportedError) {

@@ -1,7 +1,7 @@
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { OffsetRange, TopicPartition } from '../record.ts'
 import { Backoff, sleep } from '../retry.ts'
-import { type Elasticsearch, RequestFailure } from './client.ts'
+import { type Elasticsearch, maxRawBytes, RequestFailure } from './client.ts'
 
 /** A document as a person finds it again. */
 export interface DocumentPlace {
@@ -154,7 +154,7 @@ export class DocumentReader {
   /** Documents by id, in the order asked for, as the bytes of the answer: see `hitsIn`. */
   get(documents: readonly { readonly index: string; readonly id: string }[]): Promise<Buffer> {
     const docs = documents.map(({ index, id }) => ({ _index: index, _id: id }))
-    return this.#patiently(() => this.#client.raw('POST', ['_mget'], { docs }, { realtime: 'false' }))
+    return this.#patiently(() => this.#client.raw('POST', ['_mget'], { docs }, { realtime: 'false' }, maxRawBytes))
   }
 
   /**
@@ -163,24 +163,20 @@ export class DocumentReader {
    */
   async *scan(topics: readonly string[] | undefined): AsyncGenerator<DocumentPage> {
     const query = topics === undefined ? { match_all: {} } : { terms: { 'kafka.topic': topics } }
-    const indices = await this.#ask<readonly { readonly index: string }[]>(
-      'GET',
-      ['_cat', 'indices', `${this.#prefix}*`],
-      undefined,
-      {
-        format: 'json',
-        h: 'index',
-        expand_wildcards: 'open',
-      },
-    )
-    for (const { index } of indices) yield* this.#scanIndex(index, query)
+    const indices = await this.#ask<readonly ListedIndex[]>('GET', ['_cat', 'indices', `${this.#prefix}*`], undefined, {
+      format: 'json',
+      h: 'index,docs.count,pri.store.size',
+      bytes: 'b',
+      expand_wildcards: 'open',
+    })
+    for (const listed of indices) yield* this.#scanIndex(listed.index, query, documentsAtOnce(listed))
   }
 
-  async *#scanIndex(index: string, query: Record<string, unknown>): AsyncGenerator<DocumentPage> {
+  async *#scanIndex(index: string, query: Record<string, unknown>, documents: number): AsyncGenerator<DocumentPage> {
     const isRejected = index.startsWith(`${this.#prefix}_rejected-`)
-    const first = { size: pageDocuments, sort: ['_doc'], query }
+    const first = { size: documents, sort: ['_doc'], query }
     const options = { ...searchQuery, scroll: scrollKeepAlive }
-    let answer = await this.#patiently(() => this.#client.raw('POST', [index, '_search'], first, options))
+    let answer = await this.#patiently(() => this.#client.raw('POST', [index, '_search'], first, options, maxRawBytes))
     const scrollId = scrollIdIn(answer)
     try {
       for (;;) {
@@ -188,7 +184,7 @@ export class DocumentReader {
         if (hits.length === 0) return
         yield { index, isRejected, hits }
         const next = { scroll: scrollKeepAlive, scroll_id: scrollId }
-        answer = await this.#guard(() => this.#client.raw('POST', ['_search', 'scroll'], next))
+        answer = await this.#guard(() => this.#client.raw('POST', ['_search', 'scroll'], next, {}, maxRawBytes))
       }
     } finally {
       if (scrollId !== undefined) {
@@ -259,10 +255,25 @@ function queryFor({ topic, partition }: TopicPartition, { from, next }: Partial<
   }
 }
 
-const pageDocuments = 5000
+const maxPageDocuments = 5000
+const pageBytes = 32 * 2 ** 20
+/** How much smaller an index is than its sources, at the utmost of what was seen. */
+const compression = 10
 const scrollKeepAlive = '2m'
 const quote = 0x22
 const backslash = 0x5c
+
+interface ListedIndex {
+  readonly index: string
+  readonly 'docs.count'?: string | null
+  readonly 'pri.store.size'?: string | null
+}
+
+/** How many documents of an index a page has, so that it is not much larger than `pageBytes`. */
+function documentsAtOnce({ 'docs.count': documents, 'pri.store.size': bytes }: ListedIndex): number {
+  const bytesEach = (Number(bytes ?? 0) / Math.max(1, Number(documents ?? 0))) * compression
+  return Math.max(10, Math.min(maxPageDocuments, Math.floor(pageBytes / Math.max(1, bytesEach))))
+}
 
 /** A document: its source as the bytes that were stored. */
 export interface Hit {

@@ -4,7 +4,7 @@ import { malformedType, untypedType } from '../record.ts'
 import { Backoff, sleep } from '../retry.ts'
 import { type BulkItem, judgeItem, judgeRequest, kindOf, rejectionOf } from './answer.ts'
 import { documentId } from './bulk.ts'
-import { type Elasticsearch, RequestFailure } from './client.ts'
+import { AnswerTooLarge, type Elasticsearch, RequestFailure } from './client.ts'
 import { IndexNames } from './index-name.ts'
 import { lineOfRejected, type RejectedSource, typeOfRejected } from './rejected.ts'
 
@@ -96,13 +96,14 @@ export class RejectRetry {
     let after: readonly unknown[] | undefined
     let total: number | undefined
     let seen = 0
+    let size = pageSize
     for (;;) {
       this.#signal.throwIfAborted()
       const page = await this.#ask<SearchAnswer>(
         'POST',
         [this.#names.rejectedPattern, '_search'],
         {
-          size: pageSize,
+          size,
           query: queryFor(selection),
           sort: [{ 'kafka.topic': 'asc' }, { 'kafka.partition': 'asc' }, { 'kafka.offset': 'asc' }, { _index: 'asc' }],
           track_total_hits: after === undefined,
@@ -110,7 +111,14 @@ export class RejectRetry {
           ...(after === undefined ? {} : { search_after: after }),
         },
         { ...everywhere, allow_partial_search_results: 'false' },
-      )
+      ).catch((error: unknown) => {
+        if (!(error instanceof AnswerTooLarge) || size === 1) throw error
+        return undefined
+      })
+      if (page === undefined) {
+        size = Math.ceil(size / 4)
+        continue
+      }
       total ??= page.hits.total?.value ?? 0
       const { hits } = page.hits
       if (hits.length === 0) return
@@ -242,7 +250,7 @@ export class RejectRetry {
         return await ask()
       } catch (error) {
         this.#signal.throwIfAborted()
-        if (!(error instanceof RequestFailure)) throw error
+        if (!(error instanceof RequestFailure) || error instanceof AnswerTooLarge) throw error
         if (judgeRequest(error.status, error.type) !== 'again' || backoff.failures >= mostTries) {
           throw new ArchiverError(
             'UNREACHABLE',

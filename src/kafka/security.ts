@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { KafkaConfig, Mechanism, SASLOptions } from 'kafkajs'
+import { boundedText } from '../bounded-text.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { kafkajs } from './kafkajs.ts'
@@ -143,6 +144,7 @@ function readSecret({ file, flag }: { readonly file: string; readonly flag: stri
 }
 
 const tokenTimeoutMs = 10_000
+const maxTokenBytes = 2 ** 20
 
 async function requestToken({ url, clientId, scope }: TokenEndpoint, clientSecret: string): Promise<string> {
   const response = await fetch(url, {
@@ -152,13 +154,24 @@ async function requestToken({ url, clientId, scope }: TokenEndpoint, clientSecre
       accept: 'application/json',
     },
     body: new URLSearchParams({ grant_type: 'client_credentials', ...(scope === undefined ? {} : { scope }) }),
+    // Another place must not get the secret, nor give a token in the place of this one.
+    redirect: 'error',
     signal: AbortSignal.timeout(tokenTimeoutMs),
   })
   // An answer that is not 200 may hold the secret that was sent: only its status is told.
   if (!response.ok) throw new Error(`${url} gave no token: HTTP status ${response.status}`)
-  const { access_token: token } = (await response.json()) as { readonly access_token?: unknown }
+  const token = tokenIn(await boundedText(response, maxTokenBytes))
   if (typeof token !== 'string' || token === '') throw new Error(`${url} gave no access_token`)
   return token
+}
+
+function tokenIn(answer: string): unknown {
+  try {
+    return (JSON.parse(answer) as { readonly access_token?: unknown } | null)?.access_token
+  } catch {
+    // The message would quote the answer, and with it a token.
+    return undefined
+  }
 }
 
 /** What OpenSSL and Node call a certificate that they do not trust. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Agent, FormData, fetch, type RequestInit } from 'undici'
 import { addressOf } from '../address.ts'
+import { boundedText } from '../bounded-text.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { sleep } from '../retry.ts'
@@ -55,6 +56,8 @@ interface ImportFailure {
 /** The first version whose format our objects have. */
 const oldest = { major: 8, minor: 12 }
 const retryMs = 2000
+/** All saved objects of a space fit into a part of it. */
+const maxAnswerBytes = 64 * 2 ** 20
 
 /** Kibana's API for saved objects: what is there, and an import whose answer is judged. */
 export class Kibana {
@@ -248,7 +251,7 @@ export class Kibana {
         dispatcher: this.#agent,
         signal: AbortSignal.timeout(this.#connection.timeoutMs),
       })
-      return { status: response.status, text: await response.text() }
+      return { status: response.status, text: await boundedText(response, maxAnswerBytes) }
     } catch (error) {
       // `fetch failed` alone tells nothing; its cause does.
       throw error instanceof TypeError && error.cause !== undefined ? error.cause : error

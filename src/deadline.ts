@@ -1,0 +1,36 @@
+/**
+ * Runs `work` with a signal that is aborted when `signal` is, or when `ms` are over: the total time,
+ * however often something comes meanwhile. Nothing stays on `signal` afterwards.
+ *
+ * @returns what `work` returns
+ * @throws DeadlineExceeded when the time is over; the reason of `signal` when that is aborted, or
+ * what `work` makes of it
+ */
+export async function withDeadline<T>(
+  ms: number,
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const ended = new AbortController()
+  const { promise: abort, reject } = Promise.withResolvers<never>()
+  ended.signal.addEventListener('abort', () => reject(ended.signal.reason))
+  const timer = setTimeout(() => ended.abort(new DeadlineExceeded(ms)), ms)
+  const stop = () => ended.abort(signal?.reason)
+  signal?.addEventListener('abort', stop)
+  if (signal?.aborted === true) stop()
+  try {
+    // What is under way may take a while to notice, or never does.
+    return await Promise.race([work(ended.signal), abort])
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', stop)
+  }
+}
+
+/** A request as a whole took too long. */
+export class DeadlineExceeded extends Error {
+  constructor(ms: number) {
+    super(`no complete answer within ${ms / 1000} s`)
+    this.name = 'DeadlineExceeded'
+  }
+}
