@@ -1,5 +1,5 @@
 import { type RecordType, unknownHour } from '../record.ts'
-import { encodeSegmentNotBeginning, type SegmentRules } from '../segment.ts'
+import { encodeSegment, formerSegment, type SegmentRules } from '../segment.ts'
 
 /**
  * Names of indices. Elasticsearch allows lower case only, at most 255 bytes, and none of `\ / * ? " < > | , # :` and space
@@ -43,6 +43,16 @@ export class IndexNames {
     return `${this.#prefix}${this.#segment(type)}-${indexDay(hour)}`
   }
 
+  /**
+   * Every index that may hold records of a type and hour: the one of `of`, then the one to which earlier versions sent types
+   * with lone surrogates, and types that spell a shortened name.
+   */
+  every(type: RecordType, hour: number): readonly string[] {
+    const current = this.of(type, hour)
+    const former = type.reserved ? undefined : formerSegment(type.name.toLowerCase(), rulesFor(this.#longestSegment))
+    return former === undefined ? [current] : [current, `${this.#prefix}${former}-${indexDay(hour)}`]
+  }
+
   /** The index of documents that Elasticsearch refused: of the record's own day. */
   rejected(hour: number): string {
     return `${this.#prefix}_rejected-${indexDay(hour)}`
@@ -53,21 +63,31 @@ export class IndexNames {
     return `${this.#prefix}_rejected-*`
   }
 
+  get #longestSegment(): number {
+    return longestName - this.#prefix.length - dayBytes
+  }
+
   #segment(type: RecordType): string {
     if (type.reserved) return type.name
     const known = this.#segments.get(type.name)
     if (known !== undefined) return known
-    const segment = typeIndexSegment(type.name, longestName - this.#prefix.length - dayBytes)
+    const segment = typeIndexSegment(type.name, this.#longestSegment)
     if (this.#segments.size >= 10_000) this.#segments.clear()
     this.#segments.set(type.name, segment)
     return segment
   }
 }
 
-/** A type in lower case; a leading `_` is encoded, because names that begin with it are the program's own. */
+/**
+ * A type in lower case: types that differ only in case share an index, by design. A leading `_` is encoded, because names
+ * that begin with it are the program's own.
+ */
 export function typeIndexSegment(type: string, maxBytes: number): string {
-  const rules: SegmentRules = { allowed: /[a-z0-9._-]/, maxBytes, hexDigits: 'lower' }
-  return encodeSegmentNotBeginning(type.toLowerCase(), '_', rules)
+  return encodeSegment(type.toLowerCase(), rulesFor(maxBytes))
+}
+
+function rulesFor(maxBytes: number): SegmentRules {
+  return { allowed: /^[a-z0-9._-]*$/, notFirst: '_', maxBytes, hexDigits: 'lower' }
 }
 
 /** True where two hours fall on the same day, and so into the same index. */

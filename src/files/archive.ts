@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, readFile, rename } from 'node:fs/promises'
+import { readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ArchiverError, messageOf, systemCode } from '../errors.ts'
+import { ArchiverError } from '../errors.ts'
 import { archiveTrouble, linkExclusively, makeDirectory, removeIfThere, writeDurably } from './durable.ts'
+import { readJsonFile } from './json-file.ts'
 import { archiveMarker, manifestsDirectory, stagingDirectory } from './path.ts'
 
 export const archiveFormat = 1
@@ -15,15 +16,24 @@ export interface ArchiveIdentity {
   readonly created: string
 }
 
-/** Reads `_archive.json`; undefined where there is none. */
+/** An identity has some 150 bytes. */
+const maxIdentityBytes = 2 ** 16
+
+/**
+ * Reads `_archive.json`; undefined where there is none.
+ * @throws ArchiverError `ARCHIVE_MISMATCH` for one that is damaged, `ARCHIVE_UNUSABLE` for one that cannot be read.
+ */
 export async function readIdentity(root: string): Promise<ArchiveIdentity | undefined> {
   const path = join(root, archiveMarker)
+  const refuse = (why: string) => new ArchiverError('ARCHIVE_MISMATCH', `${path} cannot be read: ${why}`, { path })
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as ArchiveIdentity
+    const read = await readJsonFile(path, { refuse, maxBytes: maxIdentityBytes })
+    if (read === undefined) return undefined
+    if (!Number.isSafeInteger(read.format)) throw refuse('it has no format')
+    for (const name of ['cluster_id', 'group']) if (typeof read[name] !== 'string') throw refuse(`it has no ${name}`)
+    return read as unknown as ArchiveIdentity
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined
-    if (!(error instanceof SyntaxError)) throw await archiveTrouble(root, error)
-    throw new ArchiverError('ARCHIVE_MISMATCH', `${path} cannot be read: ${messageOf(error)}`, { path }, error)
+    throw await archiveTrouble(root, error)
   }
 }
 

@@ -15,7 +15,7 @@ import {
   type Manifest,
   type ManifestFile,
   manifestFormat,
-  printManifest,
+  manifestPieces,
   readManifest,
   readOrigin,
 } from './manifest.ts'
@@ -323,7 +323,7 @@ async function carryOut(
     await syncPath(join(root, staging))
     faultPoint('compaction.merged')
     const manifest = describeCompacted(tp, worker, plan, kept, merged)
-    await writeDurably(beside, printManifest(manifest))
+    await writeDurably(beside, manifestPieces(manifest))
     faultPoint('compaction.manifest-written')
     signal?.throwIfAborted()
     if (await isOvertaken(root, tp, plan)) return nothing

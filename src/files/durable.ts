@@ -54,8 +54,8 @@ export async function makeDirectories(
   await inLanes(above, (path) => onFile(() => syncPath(join(root, path))))
 }
 
-/** Writes a whole file and fsyncs it; its name is durable only once the directory is fsynced. */
-export async function writeDurably(path: string, content: string | Buffer): Promise<void> {
+/** Writes a whole file, from one piece or several, and fsyncs it; its name is durable only once the directory is fsynced. */
+export async function writeDurably(path: string, content: string | Buffer | Iterable<string>): Promise<void> {
   const handle = await open(path, 'w')
   try {
     await handle.writeFile(content)

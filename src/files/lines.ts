@@ -1,4 +1,5 @@
-import { LineHead } from '../line.ts'
+import { decodeLine, LineHead } from '../line.ts'
+import { mayShareSegment } from '../segment.ts'
 import { isGone, readBlocks, readBlocksBackwards } from './reader.ts'
 import { type Hour, hoursOf, listStream, type Selection, type StreamFile, streamsOf } from './selection.ts'
 
@@ -95,14 +96,21 @@ async function* matching(
 ): AsyncGenerator<TimedLine> {
   const ahead = part.length > fewStreams ? 1 : undefined
   const streams = part.map((files) => new LineStream(files, selection, order, ahead))
+  const isOfType = typeFilter(selection)
   try {
     for await (const one of merged(streams, order)) {
-      const { block, start, end } = one.line
-      if (matches?.(block.subarray(start, end)) ?? true) yield one
+      const line = one.line.block.subarray(one.line.start, one.line.end)
+      if (isOfType(line) && (matches?.(line) ?? true)) yield one
     }
   } finally {
     for (const stream of streams) await stream.close()
   }
+}
+
+/** Directories say the type, except those in which an earlier version put several types: then each line is looked at. */
+function typeFilter({ types }: Selection): (line: Buffer) => boolean {
+  const mayBeShared = types?.some((name) => mayShareSegment({ name, reserved: false })) ?? false
+  return mayBeShared ? (line) => types!.includes(decodeLine(line).type.name) : () => true
 }
 
 /** Takes from each stream in turn what comes first in time. */

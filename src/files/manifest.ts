@@ -1,8 +1,13 @@
-import { open, readFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ArchiverError, messageOf, systemCode } from '../errors.ts'
-import { type Gap, type OffsetRange, partitionKey, type TopicPartition } from '../record.ts'
+import { systemCode } from '../errors.ts'
+import type { Gap, OffsetRange, TopicPartition } from '../record.ts'
+import { readJsonFile } from './json-file.ts'
+import { checkHead, checkManifest, checkOrigin, invalidManifest, manifestFormat } from './manifest-check.ts'
 import { type CompactedName, compactedName, manifestDirectory, manifestName, originName } from './path.ts'
+
+export { manifestFormat }
 
 /**
  * The commit log of a topic-partition: `origin.json`, then one manifest a flush, each named by the offset that it begins at.
@@ -10,8 +15,6 @@ import { type CompactedName, compactedName, manifestDirectory, manifestName, ori
  * position contend for the same name, and one loses. Old manifests are folded into compacted ones, see `compaction.ts`; which
  * of them all are in force says `log-listing.ts`.
  */
-
-export const manifestFormat = 1
 
 /** A data file, as its manifest describes it. */
 export interface ManifestFile {
@@ -72,38 +75,44 @@ export interface Origin extends TopicPartition {
   readonly written: string
 }
 
-/** One manifest as JSON for people and programs. */
+/** Entries of a list in one piece of `manifestPieces`: some 100 KiB of text, a millisecond of the event loop. */
+const entriesInPiece = 200
+
+/** A manifest as JSON for people and programs. */
 export function printManifest(manifest: Manifest | Origin): string {
-  return `${JSON.stringify(manifest, undefined, 1)}\n`
+  return [...manifestPieces(manifest)].join('')
 }
 
-async function readJson(path: string): Promise<Record<string, unknown> | undefined> {
-  let content: string
-  try {
-    content = await readFile(path, 'utf8')
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined
-    throw error
+/**
+ * The same in pieces, for `writeDurably`: a manifest may list more files than fit into one string, and must not hold the event
+ * loop meanwhile. Together they are what `JSON.stringify` makes with an indentation of one blank.
+ */
+export function* manifestPieces(manifest: Manifest | Origin): Generator<string> {
+  let before = '{'
+  for (const [name, value] of Object.entries(manifest) as [string, unknown][]) {
+    if (value === undefined) continue
+    const field = `${before}\n ${JSON.stringify(name)}: `
+    before = ','
+    if (!Array.isArray(value) || value.length === 0) {
+      yield `${field}${indented(value, 1)}`
+      continue
+    }
+    for (let start = 0; start < value.length; start += entriesInPiece) {
+      const entries = value.slice(start, start + entriesInPiece).map((entry) => `\n  ${indented(entry, 2)}`)
+      yield `${start === 0 ? `${field}[` : ','}${entries.join(',')}`
+    }
+    yield '\n ]'
   }
-  try {
-    return JSON.parse(content) as Record<string, unknown>
-  } catch (error) {
-    throw invalid(path, `it is not JSON: ${messageOf(error)}`)
-  }
+  yield '\n}\n'
 }
 
-function invalid(path: string, why: string): ArchiverError {
-  return new ArchiverError(
-    'MANIFEST_INVALID',
-    `${path}: ${why}. Restore this file from a copy of the archive, or run verify`,
-    {
-      path,
-    },
-  )
+/** Line breaks inside a text are escaped, so each one begins a line of its own. */
+function indented(value: unknown, depth: number): string {
+  return JSON.stringify(value, undefined, 1).replaceAll('\n', `\n${' '.repeat(depth)}`)
 }
 
-function isOffset(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0
+function readManifestFile(path: string): Promise<Record<string, unknown> | undefined> {
+  return readJsonFile(path, { refuse: (why) => invalidManifest(path, why) })
 }
 
 /**
@@ -118,32 +127,12 @@ export async function readManifest(
 ): Promise<Manifest | undefined> {
   const name = generation === undefined ? manifestName(from) : compactedName({ from, generation })
   const path = join(root, manifestDirectory(tp), name)
-  const read = await readJson(path)
-  return read === undefined ? undefined : checked(path, tp, from, generation, read)
+  const read = await readManifestFile(path)
+  return read === undefined ? undefined : await checkManifest(path, tp, from, generation, read)
 }
 
-function checked(
-  path: string,
-  tp: TopicPartition,
-  from: number,
-  generation: number | undefined,
-  read: Record<string, unknown>,
-): Manifest {
-  const manifest = read as unknown as Manifest
-  if (manifest.format !== manifestFormat)
-    throw invalid(path, `its format is ${String(read.format)}, known is ${manifestFormat}`)
-  if (manifest.topic !== tp.topic || manifest.partition !== tp.partition) {
-    throw invalid(path, `it is of ${manifest.topic}/${manifest.partition}, not of ${partitionKey(tp)}`)
-  }
-  if (manifest.from !== from || !isOffset(manifest.next) || manifest.next <= from || !Array.isArray(manifest.files)) {
-    throw invalid(path, `its range [${manifest.from}, ${manifest.next}) does not fit its name`)
-  }
-  if (manifest.generation !== generation) {
-    throw invalid(path, `its generation ${manifest.generation} does not fit its name`)
-  }
-  return manifest
-}
-
+/** An origin has some 200 bytes. */
+const maxOriginBytes = 2 ** 16
 /** Where the lists of a compacted manifest begin; the head stands before them. */
 const listsMark = ',\n "gaps": ['
 const headBytes = 4096
@@ -161,9 +150,10 @@ export async function readCompactedHead(
   const start = await readStart(path)
   if (start === undefined) return undefined
   // Where it is not as this program writes it, it is read whole, and that says what is wrong.
-  const read = parseHead(start) ?? (await readJson(path))
+  const read = parseHead(start) ?? (await readManifestFile(path))
   if (read === undefined) return undefined
-  const { next, committed, closed, unmerged } = checked(path, tp, name.from, name.generation, read)
+  checkHead(path, tp, name.from, name.generation, read)
+  const { next, committed, closed, unmerged } = read as unknown as Manifest
   return { ...name, next, committed, closed: closed === true, unmerged: unmerged ?? 0 }
 }
 
@@ -181,8 +171,9 @@ function parseHead(start: string): Record<string, unknown> | undefined {
 
 async function readStart(path: string): Promise<string | undefined> {
   try {
-    const handle = await open(path, 'r')
+    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
+      if (!(await handle.stat()).isFile()) throw invalidManifest(path, 'it is no regular file')
       const { buffer, bytesRead } = await handle.read(Buffer.alloc(headBytes), 0, headBytes, 0)
       return buffer.toString('utf8', 0, bytesRead)
     } finally {
@@ -194,13 +185,21 @@ async function readStart(path: string): Promise<string | undefined> {
   }
 }
 
-/** The origin of a topic-partition, or undefined where archiving has not begun. */
+/** The origin of a topic-partition, or undefined where archiving has not begun. @throws ArchiverError `MANIFEST_INVALID` */
 export async function readOrigin(root: string, tp: TopicPartition): Promise<Origin | undefined> {
   const path = join(root, manifestDirectory(tp), originName)
-  const read = await readJson(path)
-  if (read === undefined) return undefined
-  if (!isOffset(read.offset)) throw invalid(path, 'it has no offset')
-  return read as unknown as Origin
+  const read = await readSmall(path)
+  return read === undefined ? undefined : checkOrigin(path, tp, read)
+}
+
+/** The topic that `origin.json` of a directory names, if it can be read: a long topic's segment does not have it whole. */
+export async function readOriginTopic(root: string, directory: string): Promise<string | undefined> {
+  const read = await readSmall(join(root, directory, originName))
+  return typeof read?.topic === 'string' ? read.topic : undefined
+}
+
+function readSmall(path: string): Promise<Record<string, unknown> | undefined> {
+  return readJsonFile(path, { refuse: (why) => invalidManifest(path, why), maxBytes: maxOriginBytes })
 }
 
 /** A manifest lists no more gaps than this: in a much compacted topic they would be larger than the data. */

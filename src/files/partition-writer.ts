@@ -5,7 +5,6 @@ import { ArchiverError, messageOf, systemCode } from '../errors.ts'
 import { faultPoint } from '../fault.ts'
 import type { Logger } from '../log.ts'
 import { type Gap, partitionKey, type RecordBatch, type RecordType, type TopicPartition } from '../record.ts'
-import { typeSegment } from '../segment.ts'
 import { checkMarker } from './archive.ts'
 import { Bucket, type BucketContext } from './bucket.ts'
 import { completeCompaction } from './compaction.ts'
@@ -18,6 +17,7 @@ import {
   type Manifest,
   type ManifestFile,
   manifestFormat,
+  manifestPieces,
   type Origin,
   printManifest,
   readOrigin,
@@ -63,7 +63,7 @@ interface StagedRange {
   records: number
   /** In the order in which they were begun. */
   readonly buckets: Bucket[]
-  /** The same, by the path segment of their type and by their hour. */
+  /** The same, by their type, see `typeKey`, and by their hour. */
   readonly bucketsOfType: Map<string, Map<number, Bucket>>
   /** Where lines wait since memory was short. */
   spillFile: SpillFile | undefined
@@ -327,7 +327,7 @@ export class PartitionWriter {
       ...(committed === undefined ? {} : { committed }),
     }
     const beside = join(root, this.#staging, manifestName(range.from))
-    await writeDurably(beside, printManifest(manifest))
+    await writeDurably(beside, manifestPieces(manifest))
     faultPoint('files.manifest-written')
     const path = join(root, manifestDirectory(tp), manifestName(range.from))
     this.#mayNameStaged = true
@@ -419,13 +419,18 @@ export class PartitionWriter {
 }
 
 function bucketsOf(range: StagedRange, type: RecordType): Map<number, Bucket> {
-  const segment = typeSegment(type)
-  let buckets = range.bucketsOfType.get(segment)
+  const key = typeKey(type)
+  let buckets = range.bucketsOfType.get(key)
   if (buckets === undefined) {
     buckets = new Map()
-    range.bucketsOfType.set(segment, buckets)
+    range.bucketsOfType.set(key, buckets)
   }
   return buckets
+}
+
+/** A message may call itself by a reserved name and is then of another type. */
+function typeKey({ name, reserved }: RecordType): string {
+  return `${reserved ? 'reserved' : 'own'} ${name}`
 }
 
 /** What a compaction left unfinished does not keep a partition from being archived. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { type RecordType, type TopicPartition, unknownHour } from '../record.ts'
-import { topicSegment, typeSegment } from '../segment.ts'
+import { topicSegment, typeSegment, typeSegments } from '../segment.ts'
 
 /**
  * Every name inside an archive, in one place. All are relative to the archive's root, with `/` between segments.
@@ -21,9 +21,18 @@ const msPerHour = 3_600_000
 
 /** `type=object.one/dt=2019-08-01/hr=03`: the directory of one type and hour. */
 export function hourDirectory(type: RecordType, hour: number): string {
-  if (hour === unknownHour) return `type=${typeSegment(type)}/dt=unknown/hr=unknown`
+  return `type=${typeSegment(type)}/${hourSegments(hour)}`
+}
+
+/** Every directory in which an archive may hold a type and hour: that of `hourDirectory`, then that of earlier versions. */
+export function hourDirectories(type: RecordType, hour: number): readonly string[] {
+  return typeSegments(type).map((segment) => `type=${segment}/${hourSegments(hour)}`)
+}
+
+function hourSegments(hour: number): string {
+  if (hour === unknownHour) return 'dt=unknown/hr=unknown'
   const iso = new Date(hour * msPerHour).toISOString()
-  return `type=${typeSegment(type)}/dt=${iso.slice(0, 10)}/hr=${iso.slice(11, 13)}`
+  return `dt=${iso.slice(0, 10)}/hr=${iso.slice(11, 13)}`
 }
 
 /** `events+3+00000000000000120045-00000000000000121044.jsonl.gz`. */

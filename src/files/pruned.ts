@@ -1,10 +1,12 @@
-import { readFile, rename, rmdir } from 'node:fs/promises'
+import { rename, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { ArchiverError, messageOf, systemCode } from '../errors.ts'
+import { systemCode } from '../errors.ts'
 import type { TopicPartition } from '../record.ts'
 import { CommitLog } from './catalog.ts'
 import { removeIfThere, syncPath, writeDurably } from './durable.ts'
+import { readJsonFile } from './json-file.ts'
 import type { ManifestFile } from './manifest.ts'
+import { checkPruned, invalidManifest } from './manifest-check.ts'
 import { manifestDirectory } from './path.ts'
 
 export const prunedName = 'pruned.json'
@@ -26,15 +28,17 @@ export interface PrunedStores {
   readonly mysql?: Pruned
 }
 
+const storeNames: readonly (keyof PrunedStores)[] = ['files', 'elasticsearch', 'mysql']
+/** A note of three stores has some 400 bytes. */
+const maxPrunedBytes = 2 ** 16
+
 /** @throws ArchiverError `MANIFEST_INVALID` */
 export async function readPruned(root: string, tp: TopicPartition): Promise<PrunedStores> {
   const path = join(root, manifestDirectory(tp), prunedName)
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as PrunedStores
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return {}
-    throw new ArchiverError('MANIFEST_INVALID', `${path}: ${messageOf(error)}`, { path }, error)
-  }
+  const read = await readJsonFile(path, { refuse: (why) => invalidManifest(path, why), maxBytes: maxPrunedBytes })
+  if (read === undefined) return {}
+  checkPruned(path, storeNames, read)
+  return read
 }
 
 /**

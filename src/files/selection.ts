@@ -1,6 +1,6 @@
 import { basename, dirname, join } from 'node:path'
 import { malformedType, type TopicPartition, untypedType } from '../record.ts'
-import { topicSegment, typeSegment } from '../segment.ts'
+import { topicSegment, typeSegments } from '../segment.ts'
 import { namesIn, typeOf } from './catalog.ts'
 import type { ManifestFile } from './manifest.ts'
 import { parseDataFileName } from './path.ts'
@@ -66,12 +66,16 @@ export async function hoursOf(root: string, { types, from, to }: Selection): Pro
   return [...hours].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, directories]) => ({ key, directories }))
 }
 
-/** The directories of types. A message may call itself by a reserved name; it is then meant as well. */
+/**
+ * The directories of types, each once. A message may call itself by a reserved name; it is then meant as well. A directory of
+ * an earlier version may hold other types too.
+ */
 function segmentsOf(types: readonly string[]): string[] {
   const reserved = [malformedType, untypedType]
-  return types
+  const segments = types
     .flatMap((name) => [{ name, reserved: false }, ...reserved.filter((type) => type.name === name)])
-    .map((type) => `type=${typeSegment(type)}`)
+    .flatMap((type) => typeSegments(type).map((segment) => `type=${segment}`))
+  return [...new Set(segments)]
 }
 
 function isInTime(day: string, hour: string, from: number | undefined, to: number | undefined): boolean {

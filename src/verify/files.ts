@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { messageOf, systemCode } from '../errors.ts'
 import { type CommitLog, isSlice, type LoggedManifest, typeOf } from '../files/catalog.ts'
 import type { Manifest, ManifestFile } from '../files/manifest.ts'
-import { dataFileName, hourDirectory } from '../files/path.ts'
 import { isPruned, type Pruned } from '../files/pruned.ts'
 import { isGone, readMembers } from '../files/reader.ts'
 import { hourOf, LineHead } from '../line.ts'
@@ -91,7 +90,6 @@ export class FilesCheck {
     const inOrder = manifest.files.toSorted((a, b) => a.first - b.first)
     for (const [i, file] of inOrder.entries()) {
       records += file.records
-      this.#checkName(manifest, file)
       if (isPruned(pruned, file)) {
         prunedRecords += file.records
         coverage.pruned(file)
@@ -130,20 +128,6 @@ export class FilesCheck {
   #isCompared(file: ManifestFile): boolean {
     const { since } = this.#options
     return since === undefined || hourOf(file.min_timestamp) === unknownHour || file.min_timestamp >= since
-  }
-
-  /** A path says type, day, hour, topic, partition and offsets: so must the manifest. */
-  #checkName({ topic, partition, from, next, isPart }: LoggedManifest, file: ManifestFile): void {
-    // Its name has the offsets that were read before, too.
-    if (isPart === true && isSlice(file)) return
-    const expected = `${hourDirectory(typeOf(file), hourOf(file.min_timestamp))}/${dataFileName({ topic, partition }, file.first, file.last)}`
-    const fits = from <= file.first && file.first <= file.last && file.last < next
-    if (expected === file.path && fits && hourOf(file.max_timestamp) === hourOf(file.min_timestamp)) return
-    this.#options.problems.add({
-      kind: 'file-misplaced',
-      message: `${file.path} does not fit its manifest, which would name it ${expected} in ${describeOffsets({ from, next })}`,
-      path: file.path,
-    })
   }
 
   /** Looks at presence and size. Returns the file, or the one that it was merged into meanwhile. */

@@ -2,13 +2,13 @@ import type { OffsetRange } from '../record.ts'
 
 /** Everything that a proof can fail of, and what a person does about it. The names are what `--json` gives. */
 export const problemKinds = {
-  'manifest-invalid': 'A manifest cannot be read: restore it from a copy of the archive.',
+  'manifest-invalid':
+    'A manifest cannot be read, or names what does not follow from it: restore it from a copy of the archive.',
   'manifest-missing': 'The commit log has a hole, or does not begin at its origin: restore the manifest from a copy.',
   'manifest-overlap': 'Two manifests claim the same offsets: one of them does not belong here.',
   'origin-missing': 'origin.json is gone: where archiving began is not known.',
   'file-missing': 'A committed file is gone: restore it from a copy, or from Elasticsearch and Kafka.',
   'file-unpublished': 'A committed file still lies in staging, as after a crash: the next worker puts it in place.',
-  'file-misplaced': 'A manifest names a path that does not fit its records.',
   'file-truncated': 'A file is shorter than it was written.',
   'file-changed': 'A file is not the one that was written: its size or its sha256 differs.',
   'file-unreadable': 'A part of a file cannot be decompressed.',

@@ -94,7 +94,10 @@ class Places {
     const key = `${hour === unknownHour ? '' : Math.floor(hour / 24)} ${type}`
     let known = this.#known.get(key)
     if (known === undefined) {
-      known = new Set([...this.#typesOf(type).map((one) => this.#names.of(one, hour)), this.#names.rejected(hour)])
+      known = new Set([
+        ...this.#typesOf(type).flatMap((one) => this.#names.every(one, hour)),
+        this.#names.rejected(hour),
+      ])
       if (this.#known.size >= 10_000) this.#known.clear()
       this.#known.set(key, known)
     }

@@ -32,17 +32,29 @@ test('any type has a name that Elasticsearch takes', () => {
 })
 
 test('types that differ in more than case have different indices', () => {
-  const distinct = fc.property(
-    fc.uniqueArray(
-      type.filter((name) => name.isWellFormed()),
-      { minLength: 2, maxLength: 20, selector: (name) => name.toLowerCase() },
-    ),
-    (names) => {
-      const indices = new IndexNames('archive-')
-      assert.equal(new Set(names.map((name) => indices.of(own(name), 0))).size, names.length)
-    },
+  const indices = new IndexNames('archive-')
+  const segment = (name: string) => indices.of(own(name), 0).slice('archive-'.length, -'-1970.01.01'.length)
+  const hostile = fc.oneof(
+    type,
+    type.map(segment),
+    fc.string({ unit: fc.constantFrom('\ud800', '\udbff', '\udc00', '\ufffd', 'A'), minLength: 1, maxLength: 90 }),
   )
-  fc.assert(distinct, { numRuns: 300 })
+  const distinct = fc.property(
+    fc.uniqueArray(hostile, { minLength: 2, maxLength: 20, selector: (name) => name.toLowerCase() }),
+    (names) => assert.equal(new Set(names.map((name) => indices.of(own(name), 0))).size, names.length),
+  )
+  fc.assert(distinct, { numRuns: 1000 })
+  for (const one of ['x'.repeat(300), '%'.repeat(90), '\ud800'.repeat(90)]) {
+    assert.notEqual(segment(segment(one)), segment(one), one)
+  }
+  assert.notEqual(segment('\ud800'), segment('\ud801'))
+})
+
+test('an index of an earlier version is known as one of its type', () => {
+  const names = new IndexNames('archive-')
+  assert.deepEqual(names.every(own('Order'), 0), ['archive-order-1970.01.01'])
+  assert.deepEqual(names.every(own('\ud800'), 0), ['archive-%ed%a0%80-1970.01.01', 'archive-%ef%bf%bd-1970.01.01'])
+  assert.deepEqual(names.every(malformedType, 0), ['archive-_malformed-1970.01.01'])
 })
 
 test('long types keep a beginning and are told apart by a hash', () => {

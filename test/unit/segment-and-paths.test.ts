@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -13,7 +14,7 @@ import {
   stagingOf,
 } from '../../src/files/path.ts'
 import { malformedType, unknownHour, untypedType } from '../../src/record.ts'
-import { topicSegment, typeSegment } from '../../src/segment.ts'
+import { topicOfSegment, topicSegment, typeSegment, typeSegments } from '../../src/segment.ts'
 
 /** Types as messages may have them: anything, with what breaks out of directories more often than chance has it. */
 export const typeName = fc.oneof(
@@ -29,8 +30,21 @@ export const typeName = fc.oneof(
     )
     .map((parts) => parts.join('')),
 )
+/** And what one type becomes, as the type of another message. */
+const hostileType = fc.oneof(
+  typeName,
+  typeName.map((name) => typeSegment(own(name))),
+  fc.string({ unit: fc.constantFrom('\ud800', '\udbff', '\udc00', '\ufffd', 'a'), minLength: 1, maxLength: 70 }),
+  fc
+    .tuple(
+      fc.integer({ min: 160, max: 172 }),
+      fc.string({ unit: fc.constantFrom('0', 'f', 'é'), minLength: 31, maxLength: 33 }),
+    )
+    .map(([length, hash]) => `${'x'.repeat(length)}-${hash}`),
+)
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 const own = (name: string) => ({ name, reserved: false })
-/** Lone surrogates cannot stand in UTF-8; such types are told apart in the lines alone. */
+/** Percent-decoding gives UTF-8, which has no lone surrogates. */
 const wellFormed = typeName.filter((name) => name.isWellFormed())
 
 test('any type is one harmless segment', () => {
@@ -56,13 +70,44 @@ test('a short segment gives its type back by percent-decoding', () => {
 })
 
 test('distinct types have distinct segments', () => {
-  const distinct = fc.property(fc.uniqueArray(wellFormed, { minLength: 2, maxLength: 20 }), (names) => {
+  const distinct = fc.property(fc.uniqueArray(hostileType, { minLength: 2, maxLength: 20 }), (names) => {
     assert.equal(new Set(names.map((name) => typeSegment(own(name)))).size, names.length)
   })
-  fc.assert(distinct, { numRuns: 300 })
+  fc.assert(distinct, { numRuns: 1000 })
   const long = 'x'.repeat(300)
   assert.notEqual(typeSegment(own(`${long}a`)), typeSegment(own(`${long}b`)))
   assert.notEqual(typeSegment(own('Object')), typeSegment(own('object')))
+})
+
+test('a type that spells what another one becomes has a segment of its own', () => {
+  const surrogates = ['\ud800', '\ud801', '\udfff', '\udc00\ud800', '\ufffd', '\u{10000}', 'x\ud800', 'x\ud801']
+  const long = [
+    'x'.repeat(300),
+    `${'x'.repeat(300)}\ud800`,
+    `${'x'.repeat(300)}\ud801`,
+    '%'.repeat(80),
+    '.'.repeat(201),
+  ]
+  // What a type becomes is a type too, and so is what that becomes.
+  const once = [...surrogates, ...long].map((name) => typeSegment(own(name)))
+  const twice = once.map((name) => typeSegment(own(name)))
+  const names = [...new Set([...surrogates, ...long, ...once, ...twice])]
+  assert.equal(new Set(names.map((name) => typeSegment(own(name)))).size, names.length)
+  assert.equal(typeSegment(own('\ud800')), '%ED%A0%80')
+  for (const name of names) assert.ok(typeSegment(own(name)).length <= 200)
+})
+
+test('names in an archive of an earlier version are known, and those that did not change have no second one', () => {
+  assert.deepEqual(typeSegments(own('\ud800')), ['%ED%A0%80', '%EF%BF%BD'])
+  const literal = typeSegment(own('x'.repeat(300)))
+  assert.deepEqual(typeSegments(own(literal)), [typeSegment(own(literal)), literal])
+  assert.deepEqual(typeSegments(malformedType), ['_malformed'])
+  const unchanged = fc.property(wellFormed, (name) => {
+    fc.pre(!/-[0-9a-f]{32}$/.test(name))
+    assert.equal(typeSegments(own(name)).length, 1)
+  })
+  fc.assert(unchanged, { numRuns: 1000 })
+  assert.deepEqual(typeSegments(own('x'.repeat(300))), [`${'x'.repeat(167)}-${sha256('x'.repeat(300)).slice(0, 32)}`])
 })
 
 test('an escape is never cut in two', () => {
@@ -100,7 +145,8 @@ test('the name of a data file says what is in it, and fits', () => {
     const file = dataFileName({ topic: name, partition }, first, last)
     assert.ok(Buffer.byteLength(file) <= 255, file)
     assert.deepEqual(parseDataFileName(file), { topic: topicSegment(name), partition, first, last })
-    if (name.length <= 180) assert.equal(topicSegment(name), name)
+    if (name.length <= 180) assert.equal(topicOfSegment(topicSegment(name)), name)
+    if (name.length <= 180 && !/^\.\.?$/.test(name)) assert.equal(topicSegment(name), name)
   })
   fc.assert(reads, { numRuns: 500 })
   assert.equal(
@@ -129,6 +175,8 @@ test('manifests and staging lie where Spark and Hive do not look', () => {
   const tp = { topic: 'events', partition: 3 }
   assert.equal(manifestDirectory(tp), '_manifests/events/3')
   assert.equal(stagingOf(tp), '_staging/events/3')
-  // A topic of dots alone does not exist in Kafka ("." and ".." are refused), so a topic's segment is always a name.
   assert.equal(topicSegment('...'), '...')
+  // Kafka refuses these two; a broker that is not Kafka, or a hostile origin.json, may not.
+  assert.equal(manifestDirectory({ topic: '..', partition: 3 }), '_manifests/%2E./3')
+  assert.equal(stagingOf({ topic: '.', partition: 3 }), '_staging/%2E/3')
 })
