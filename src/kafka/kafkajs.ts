@@ -1,9 +1,12 @@
 import { createRequire } from 'node:module'
 import type { Kafka as KafkaClass } from 'kafkajs'
 import { ArchiverError } from '../errors.ts'
+import { clockEdits } from './clocks.ts'
 import { FetchedPartitionBatch } from './fetched-batch.ts'
 import { type ConnectionState, processData } from './frame-limit.ts'
 import { type FetchedMessage, isRecordBatch, type OldMessage, ofOldFormat, readRecordSet } from './record-set.ts'
+import { withSourceEdits } from './source-edits.ts'
+import { topicMapEdits } from './topic-maps.ts'
 
 /**
  * The only door to kafkajs. It puts repairs in place before kafkajs is loaded; kafkajs 2.2.4 has been the last version
@@ -204,15 +207,18 @@ function repairFrames(): void {
   prototype.processData = processData
 }
 
-repairFrames()
-repairGrouping()
-repairRecordReader()
-repairBatch()
-repairJoin()
-repairReset()
-repairPausedFetch()
+function load(): unknown {
+  repairFrames()
+  repairGrouping()
+  repairRecordReader()
+  repairBatch()
+  repairJoin()
+  repairReset()
+  repairPausedFetch()
+  return require('kafkajs')
+}
 
 /** kafkajs, repaired. */
-export const kafkajs = require('kafkajs') as {
+export const kafkajs = withSourceEdits([...topicMapEdits, ...clockEdits], load) as {
   readonly Kafka: typeof KafkaClass
 } & typeof import('kafkajs')

@@ -3,6 +3,7 @@ import { ArchiverError } from '../errors.ts'
 
 interface RequestQueue {
   readonly pending: readonly unknown[]
+  /** `sentAt` in ms of `performance.now`: see `clocks.ts`. */
   readonly inflight: ReadonlyMap<number, { sentAt: number; requestTimeout: number; timeoutRequest(): void }>
   /** In ms. */
   readonly requestTimeout: number
@@ -49,7 +50,7 @@ export function repairRequestQueue(): void {
     this.requestTimeoutIntervalId = setInterval(
       () => {
         for (const request of this.inflight.values()) {
-          if (Date.now() - request.sentAt > request.requestTimeout) request.timeoutRequest()
+          if (performance.now() - request.sentAt > request.requestTimeout) request.timeoutRequest()
         }
         if (!this.isConnected()) this.destroy()
       },

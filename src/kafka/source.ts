@@ -10,6 +10,7 @@ import { FetchedPartitionBatch } from './fetched-batch.ts'
 import { beforeJoin, kafkajs } from './kafkajs.ts'
 import { RenewedAdmin } from './renewed-admin.ts'
 import { connectFailure } from './security.ts'
+import { isForgotten, isStill, rebalanceTimeoutMs, type Signs } from './silence.ts'
 
 export interface KafkaSourceOptions {
   readonly kafka: Kafka
@@ -39,8 +40,6 @@ const maxBytesPerPartition = 2 ** 20
 const metadataMaxAgeMs = 30_000
 /** How long kafkajs may take to let go: with brokers away it tries for minutes. */
 const disconnectTimeoutMs = 10_000
-/** Longer than any request and rebalance that a working consumer waits for. */
-const leastSilenceMs = 120_000
 
 /**
  * Kafka as the worker sees it. kafkajs fetches, keeps the membership and commits; this decides when a consumer begins anew, and
@@ -70,6 +69,10 @@ export class KafkaSource implements Source {
   #lastSign = 0
   /** When the group last took this worker for a member, in ms of `performance.now`. A consumer also "fetches" from a broker that is away. */
   #lastAnswer = 0
+  /** When the consumer began, in ms of `performance.now`. */
+  #began = 0
+  /** True while the consumer joins the group and the worker makes durable what it can. */
+  #joining = false
   #refresh: Promise<void> | undefined
   readonly #topicsTrouble: Trouble
   readonly #backoff = new Backoff({ firstMs: 500, mostMs: 15_000 })
@@ -158,7 +161,7 @@ export class KafkaSource implements Source {
     const consumer: Consumer = kafka.consumer({
       groupId: group,
       sessionTimeout: sessionTimeoutMs,
-      rebalanceTimeout: Math.max(60_000, sessionTimeoutMs),
+      rebalanceTimeout: rebalanceTimeoutMs(sessionTimeoutMs),
       heartbeatInterval: Math.min(mostHeartbeatMs, Math.floor(sessionTimeoutMs / 3)),
       maxWaitTimeInMs: maxWaitMs,
       maxBytesPerPartition,
@@ -170,6 +173,8 @@ export class KafkaSource implements Source {
       ...(rackId === undefined ? {} : { rackId }),
     })
     this.#consumer = consumer
+    this.#began = performance.now()
+    this.#joining = false
     const { GROUP_JOIN, CRASH, FETCH, HEARTBEAT } = consumer.events
     const alive = () => {
       if (consumer === this.#consumer) this.#lastSign = performance.now()
@@ -213,6 +218,7 @@ export class KafkaSource implements Source {
           return assigner.protocol(subscription)
         },
         [beforeJoin]: async () => {
+          if (own() === this.#consumer) this.#joining = true
           if (this.#assigned.length > 0) await this.#events?.beforeJoin()
         },
       } as Assigner
@@ -227,6 +233,7 @@ export class KafkaSource implements Source {
     // A member that missed a rebalance gets a new id. With the same one, nobody else had what it keeps.
     const before = new Set(memberId === this.#memberId ? this.#assigned.map(partitionKey) : [])
     this.#memberId = memberId
+    this.#joining = false
     this.#assigned = all
     this.#fetched.clear()
     this.#backoff.reset()
@@ -329,11 +336,12 @@ export class KafkaSource implements Source {
   async #lookForTopics(): Promise<void> {
     const { topicsRefreshMs } = this.#options
     while (await sleep(topicsRefreshMs, this.#stopping.signal)) {
-      this.#restartIfSilent()
+      this.#restartIfStill()
       let topics: readonly string[]
       try {
         topics = this.#wanted(await this.#admin.ask((admin) => admin.listTopics()))
         this.#topicsTrouble.over()
+        this.#restartIfForgotten()
       } catch (error) {
         this.#topicsTrouble.failed(`topics cannot be listed: ${messageOf(error)}; trying again`)
         continue
@@ -359,11 +367,22 @@ export class KafkaSource implements Source {
     }
   }
 
-  /** kafkajs has ways to stop without a word (tulios/kafkajs#1441, #1593); a consumer that works fetches several times a second. */
-  #restartIfSilent(): void {
-    const silence = performance.now() - this.#lastSign
-    if (this.#consumer === undefined || silence < Math.max(leastSilenceMs, 2 * this.#options.sessionTimeoutMs)) return
-    this.#restart(`the consumer gave no sign of life for ${Math.round(silence / 1000)} s`, 0)
+  /** A consumer that works fetches several times a second. */
+  #restartIfStill(): void {
+    const now = performance.now()
+    if (this.#consumer === undefined || !isStill(this.#signs, this.#options.sessionTimeoutMs, now)) return
+    this.#restart(`the consumer gave no sign of life for ${Math.round((now - this.#lastSign) / 1000)} s`, 0)
+  }
+
+  /** Called when Kafka has just answered. */
+  #restartIfForgotten(): void {
+    const now = performance.now()
+    if (this.#consumer === undefined || !isForgotten(this.#signs, this.#options.sessionTimeoutMs, now)) return
+    this.#restart(`the group has not answered the consumer for ${Math.round((now - this.#lastAnswer) / 1000)} s`, 0)
+  }
+
+  get #signs(): Signs {
+    return { began: this.#began, lastSign: this.#lastSign, lastAnswer: this.#lastAnswer }
   }
 
   seek({ topic, partition }: TopicPartition, offset: number): void {
@@ -424,10 +443,24 @@ export class KafkaSource implements Source {
       await consumer.commitOffsets(
         offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset: String(offset) })),
       )
+    } catch (error) {
+      this.#restartIfExpelled(consumer, error)
+      throw error
     } finally {
       remove()
     }
     if (!confirmed) throw new Error('the consumer was stopping and did not commit')
+  }
+
+  /**
+   * The group does not know this member any more. A heartbeat finds that too and joins again, but only a heartbeat that is
+   * sent. A consumer that joins already is left alone: what it commits before may well come too late.
+   */
+  #restartIfExpelled(consumer: Consumer, error: unknown): void {
+    const cause = rootCause(error)
+    const isUnknown = cause instanceof kafkajs.KafkaJSProtocolError && cause.type === 'UNKNOWN_MEMBER_ID'
+    if (!isUnknown || this.#joining || consumer !== this.#consumer) return
+    this.#restart('the group does not know this member any more', 0)
   }
 
   async stop(): Promise<void> {

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import type { Consumer, Kafka } from 'kafkajs'
+import { kafkajs } from '../../src/kafka/kafkajs.ts'
+import { KafkaSource } from '../../src/kafka/source.ts'
+import { createLogger } from '../../src/log.ts'
+import type { TopicPartition } from '../../src/record.ts'
+import { brokers, createTopic, produce, testKafka, uniqueName, until } from '../helpers/servers.ts'
+
+const hour = 3_600_000
+const value = JSON.stringify({ type: 'a' })
+
+/** A source that consumes a topic from its beginning, and what it gave and logged. */
+async function startSource(t: TestContext, topic: string, kafka: Kafka = testKafka()) {
+  const told: string[] = []
+  const log = createLogger({ level: 'warn', stream: { write: (line: string) => void told.push(line) } as never })
+  const group = uniqueName('group')
+  const source = new KafkaSource(
+    {
+      kafka,
+      firstContact: testKafka(),
+      brokers,
+      group,
+      topics: [topic],
+      sessionTimeoutMs: 6000,
+      topicsRefreshMs: 1000,
+      connectTimeoutMs: 15_000,
+    },
+    log,
+  )
+  const seen = { records: 0, joins: 0, failure: undefined as unknown }
+  const admin = testKafka().admin()
+  await admin.connect()
+  t.after(async () => {
+    await source.stop()
+    await admin.deleteGroups([group]).catch(() => {})
+    await admin.disconnect()
+  })
+  await source.connect()
+  await source.run({
+    assigned: ({ all }) => {
+      seen.joins++
+      for (const tp of all) {
+        source.seek(tp, seen.records)
+        source.resume(tp)
+      }
+    },
+    beforeJoin: async () => {},
+    batch: ({ records }) => {
+      seen.records += records.length
+    },
+    failed: (error) => {
+      seen.failure ??= error
+    },
+  })
+  return { source, seen, told }
+}
+
+test('a clock that is set back or forward stops neither heartbeats nor requests', async (t) => {
+  const topic = await createTopic(t)
+  const { source, seen, told } = await startSource(t, topic)
+  await until('the source joined', () => seen.joins === 1)
+  const now = Date.now
+  t.after(() => {
+    Date.now = now
+  })
+  for (const [i, jump] of [-hour, hour, -24 * hour].entries()) {
+    Date.now = () => now() + jump
+    // Requests that were under way when the clock was set are answered, too.
+    await produce(t, topic, [{ value }, { value }])
+    await until('records come', () => seen.records === 2 * (i + 1))
+    const before = source.silentMs
+    await until('a heartbeat is answered', () => source.silentMs < before)
+    await until('another one, after the clock was set', () => source.silentMs > 1000)
+    await until('another one, after the clock was set', () => source.silentMs < 1000)
+  }
+  assert.deepEqual([seen.joins, seen.failure, told], [1, undefined, []])
+})
+
+test('a worker that the group does not know any more, as a commit says, joins again', async (t) => {
+  const topic = await createTopic(t)
+  await produce(t, topic, [{ value }])
+  const kafka = testKafka()
+  let refusals = 1
+  const refusing = new Proxy(kafka, {
+    get: (target, key: keyof Kafka) =>
+      key !== 'consumer'
+        ? target[key]
+        : (config: Parameters<Kafka['consumer']>[0]): Consumer => {
+            const consumer = target.consumer(config)
+            return {
+              ...consumer,
+              commitOffsets: async (offsets) => {
+                if (refusals-- > 0) {
+                  throw new kafkajs.KafkaJSProtocolError(
+                    Object.assign(new Error('The coordinator is not aware of this member'), {
+                      type: 'UNKNOWN_MEMBER_ID',
+                      code: 25,
+                    }) as never,
+                  )
+                }
+                return consumer.commitOffsets(offsets)
+              },
+            }
+          },
+  })
+  const { source, seen, told } = await startSource(t, topic, refusing)
+  const offsets: readonly (TopicPartition & { offset: number })[] = [{ topic, partition: 0, offset: 1 }]
+  await until('a record came', () => seen.records === 1)
+  await assert.rejects(source.commit(offsets), /not aware of this member/)
+  await until('the source joined again', () => seen.joins === 2)
+  assert.match(told.join(''), /the group does not know this member any more; consuming begins again/)
+  await source.commit(offsets)
+  assert.equal((await source.committed(offsets)).get(`${topic}/0`), 1)
+  assert.equal(seen.failure, undefined)
+})

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join, relative } from 'node:path'
+import { test } from 'node:test'
+import { clockEdits } from '../../src/kafka/clocks.ts'
+import { kafkajs } from '../../src/kafka/kafkajs.ts'
+import { edited, withSourceEdits } from '../../src/kafka/source-edits.ts'
+
+const require = createRequire(import.meta.url)
+const source = dirname(dirname(require.resolve('kafkajs/src/admin')))
+
+/** Every name that an object inherits, and one that is like them in nothing. */
+const names = [...Object.getOwnPropertyNames(Object.prototype), 'orders']
+
+interface State {
+  assign(topics: readonly object[]): void
+  pause(topics: readonly object[]): void
+  resume(topics: readonly object[]): void
+  isPaused(topic: string, partition: number): boolean
+  active(): readonly { readonly topic: string; readonly partitions: readonly number[] }[]
+}
+
+test('a topic may have any name that objects inherit: what kafkajs pauses and resumes of it', () => {
+  const SubscriptionState = require('kafkajs/src/consumer/subscriptionState') as new () => State
+  const state = new SubscriptionState()
+  state.assign(names.map((topic) => ({ topic, partitions: [0, 1] })))
+  state.pause(names.map((topic) => ({ topic, partitions: [0] })))
+  for (const topic of names) {
+    assert.deepEqual([state.isPaused(topic, 0), state.isPaused(topic, 1)], [true, false], topic)
+  }
+  assert.deepEqual(
+    state.active().map(({ topic, partitions }) => [topic, partitions]),
+    names.map((topic) => [topic, [1]]),
+  )
+  state.resume(names.map((topic) => ({ topic, partitions: [0] })))
+  for (const topic of names) assert.equal(state.isPaused(topic, 0), false, topic)
+})
+
+test('a topic may have any name that objects inherit: its assignment and offsets', () => {
+  const { MemberAssignment } = require('kafkajs/src/consumer/assignerProtocol') as {
+    MemberAssignment: {
+      encode(of: object): Buffer
+      decode(bytes: Buffer): { assignment: Readonly<Record<string, readonly number[]>> }
+    }
+  }
+  const assignment = Object.fromEntries(names.map((name, i) => [name, [i]]))
+  const { assignment: decoded } = MemberAssignment.decode(MemberAssignment.encode({ version: 0, assignment }))
+  assert.deepEqual(Object.entries(decoded), Object.entries(assignment))
+
+  const initialize = require('kafkajs/src/consumer/offsetManager/initializeConsumerOffsets') as (
+    group: readonly object[],
+    log: readonly object[],
+  ) => readonly { readonly topic: string; readonly partitions: readonly object[] }[]
+  const offsets = (offset: string) => names.map((topic) => ({ topic, partitions: [{ partition: 3, offset }] }))
+  assert.deepEqual(initialize(offsets('-1'), offsets('7')), offsets('7'))
+
+  const OffsetManager = require('kafkajs/src/consumer/offsetManager') as new (
+    options: object,
+  ) => {
+    resolveOffset(of: object): void
+    nextOffset(topic: string, partition: number): { toString(): string }
+  }
+  const manager = new OffsetManager({ memberAssignment: decoded, cluster: {} })
+  for (const [i, topic] of names.entries()) manager.resolveOffset({ topic, partition: i, offset: String(10 * i) })
+  for (const [i, topic] of names.entries()) assert.equal(manager.nextOffset(topic, i).toString(), String(10 * i + 1))
+})
+
+test('a topic may have any name that objects inherit: where its records go', () => {
+  const partitionMetadata = [0, 1, 2].map((partitionId) => ({ partitionId, leader: 0 }))
+  const choose = kafkajs.Partitioners.DefaultPartitioner()
+  const seen = (topic: string) =>
+    new Set(
+      [0, 1, 2].map(() =>
+        choose({ topic, partitionMetadata: partitionMetadata as never, message: { value: null, headers: {} } }),
+      ),
+    )
+  for (const topic of names) assert.deepEqual([...seen(topic)].sort(), [0, 1, 2], topic)
+})
+
+/** Where kafkajs reads the clock of the wall for people or for records, and may. */
+const mayAskTheTime = new Set([
+  'instrumentation/event.js',
+  'loggers/index.js',
+  'protocol/message/v1/index.js',
+  'protocol/recordBatch/v0/index.js',
+  'protocol/requests/offsetCommit/v1/request.js',
+  'protocol/requests/produce/v2/request.js',
+  'protocol/requests/produce/v3/request.js',
+])
+
+test('kafkajs measures no time by a clock that can be set', () => {
+  const edits = new Map(clockEdits.map((edit) => [`${edit.module}.js`, edit]))
+  const asking: string[] = []
+  for (const name of readdirSync(source, { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.js') || name.includes('.spec')) continue
+    const edit = edits.get(name)
+    const text = readFileSync(join(source, name), 'utf8')
+    if (/Date\.now|new Date\b/.test(edit === undefined ? text : edited(text, [edit]))) {
+      asking.push(relative('.', name))
+    }
+  }
+  assert.deepEqual(new Set(asking), mayAskTheTime)
+})
+
+test('an edit that does not fit fails the start', () => {
+  const edit = { module: 'consumer/runner', find: 'let', replace: 'var', times: 1 }
+  assert.equal(edited('let a', [edit]), 'var a')
+  for (const text of ['', 'let a; let b']) {
+    assert.throws(() => edited(text, [edit]), /kafkajs is not as expected \(2\.2\.4\): consumer\/runner has "let"/)
+  }
+  assert.throws(() => withSourceEdits([edit], () => {}), /consumer\/runner was loaded before/)
+  const unused = { ...edit, module: 'protocol/requests/fetch/v0/request' }
+  const path = require.resolve(`kafkajs/src/${unused.module}`)
+  const loaded = require.cache[path]
+  delete require.cache[path]
+  try {
+    assert.throws(() => withSourceEdits([unused], () => {}), /fetch\/v0\/request is not loaded/)
+  } finally {
+    require.cache[path] = loaded
+  }
+})
