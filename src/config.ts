@@ -209,7 +209,6 @@ export const bulkOptions = {
   rejectHold: decimal({
     default: '10',
     min: 0,
-    max: 525_600,
     unit: 'minutes',
     explanation:
       'How long such an index waits for its template or mapping to be mended. After that, what is refused goes to the rejected index.',

@@ -23,6 +23,8 @@ export interface Option<T> {
   readonly isSwitch: boolean
   /** Its value is shown in no message. */
   readonly isSecret?: boolean
+  /** Of a time that is waited for: how many ms one of the value is. */
+  readonly waitUnitMs?: number
 }
 
 export type Options = Readonly<Record<string, Option<unknown>>>
@@ -59,6 +61,16 @@ function withoutDefault<T>(declaration: Declaration<T>): Option<T | undefined> {
   }
 }
 
+/** The longest that a timer waits, in ms: Node takes a longer one for 1 ms. */
+export const maxTimerMs = 2 ** 31 - 1
+
+/** The units of options that are times: whatever has one of them may become a timer. */
+const timeUnits: ReadonlyMap<string | undefined, number> = new Map([
+  ['ms', 1],
+  ['s', 1000],
+  ['minutes', 60_000],
+])
+
 type Described = { explanation: string; placeholder?: string }
 
 function make<T>(
@@ -66,15 +78,18 @@ function make<T>(
   fallbackPlaceholder: string,
   defaultText: string | undefined,
   parse: (text: string) => T,
+  waitUnitMs?: number,
 ): Option<T | undefined> {
   const declaration = {
     explanation: described.explanation,
     placeholder: described.placeholder ?? fallbackPlaceholder,
     parse,
   }
-  return defaultText === undefined
-    ? withoutDefault({ ...declaration, default: undefined })
-    : withDefault({ ...declaration, default: defaultText })
+  const option =
+    defaultText === undefined
+      ? withoutDefault({ ...declaration, default: undefined })
+      : withDefault({ ...declaration, default: defaultText })
+  return waitUnitMs === undefined ? option : { ...option, waitUnitMs }
 }
 
 /** A kind of option is called with a default (the value is always there) or without (it may be undefined). */
@@ -86,9 +101,13 @@ interface Kind<T, Extra> {
 function kind<T, Extra = unknown>(
   placeholder: (described: Described & Extra) => string,
   parser: (described: Described & Extra) => (text: string) => T,
+  waitUnitMs: (described: Described & Extra) => number | undefined = () => undefined,
 ): Kind<T, Extra> {
   return ((described: Described & Extra & { default?: string }) =>
-    make(described, placeholder(described), described.default, parser(described))) as Kind<T, Extra>
+    make(described, placeholder(described), described.default, parser(described), waitUnitMs(described))) as Kind<
+    T,
+    Extra
+  >
 }
 
 export const text = kind<string>(
@@ -111,41 +130,59 @@ export const list = kind<readonly string[]>(
   },
 )
 
-export const integer = kind<number, { min: number; max?: number; unit?: string }>(
-  ({ unit }) => (unit === undefined ? '<n>' : `<${unit}>`),
-  ({ min, max, unit }) =>
-    (value) => {
-      const number = Number(value)
-      const allowed = `a whole number ${max === undefined ? `of ${min} or more` : `from ${min} to ${max}`}${unit === undefined ? '' : ` (${unit})`}`
-      if (!/^-?\d+$/.test(value) || !Number.isSafeInteger(number)) throw new Error(allowed)
-      if (number < min || (max !== undefined && number > max)) throw new Error(allowed)
-      return number
-    },
-)
-
-export const decimal = kind<number, { min: number; max?: number; unit?: string }>(
-  ({ unit }) => (unit === undefined ? '<n>' : `<${unit}>`),
-  ({ min, max, unit }) =>
-    (value) => {
-      const number = Number(value)
-      const allowed = `a number ${max === undefined ? `of ${min} or more` : `from ${min} to ${max}`}${unit === undefined ? '' : ` (${unit})`}`
-      if (value.trim() === '' || !Number.isFinite(number)) throw new Error(allowed)
-      if (number < min || (max !== undefined && number > max)) throw new Error(allowed)
-      return number
-    },
-)
-
-const byteUnits: Readonly<Record<string, number>> = {
-  '': 1,
-  B: 1,
-  kB: 1e3,
-  KB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
+interface Limits {
+  min: number
+  max?: number
+  /** A unit of time bounds the value by what a timer can wait. */
+  unit?: string
 }
+
+function maxOf({ max, unit }: Limits): number | undefined {
+  const unitMs = timeUnits.get(unit)
+  return unitMs === undefined ? max : Math.min(max ?? Number.POSITIVE_INFINITY, Math.floor(maxTimerMs / unitMs))
+}
+
+function numberOf(what: string, isNumber: (value: string) => boolean) {
+  return (limits: Limits) => {
+    const { min, unit } = limits
+    const max = maxOf(limits)
+    const range = max === undefined ? `of ${min} or more` : `from ${min} to ${max}`
+    const allowed = `${what} ${range}${unit === undefined ? '' : ` (${unit})`}`
+    return (value: string): number => {
+      const number = Number(value)
+      if (!isNumber(value) || number < min || (max !== undefined && number > max)) throw new Error(allowed)
+      return number
+    }
+  }
+}
+
+const placeholderOf = ({ unit }: Limits) => (unit === undefined ? '<n>' : `<${unit}>`)
+const unitMsOf = ({ unit }: Limits) => timeUnits.get(unit)
+
+export const integer = kind<number, Limits>(
+  placeholderOf,
+  numberOf('a whole number', (value) => /^-?\d+$/.test(value) && Number.isSafeInteger(Number(value))),
+  unitMsOf,
+)
+
+export const decimal = kind<number, Limits>(
+  placeholderOf,
+  numberOf('a number', (value) => value.trim() !== '' && Number.isFinite(Number(value))),
+  unitMsOf,
+)
+
+/** A map: an object would have units that it inherits, such as `constructor`. */
+const byteUnits: ReadonlyMap<string, number> = new Map([
+  ['', 1],
+  ['B', 1],
+  ['kB', 1e3],
+  ['KB', 1e3],
+  ['MB', 1e6],
+  ['GB', 1e9],
+  ['KiB', 2 ** 10],
+  ['MiB', 2 ** 20],
+  ['GiB', 2 ** 30],
+])
 
 /** A number of bytes: `256MiB`, `5MB`, `1048576`. */
 export const bytes = kind<number, { min: number }>(
@@ -153,7 +190,7 @@ export const bytes = kind<number, { min: number }>(
   ({ min }) =>
     (value) => {
       const match = /^(\d+(?:\.\d+)?)\s*([a-zA-Z]*)$/.exec(value)
-      const unit = match === null ? undefined : byteUnits[match[2]!]
+      const unit = match === null ? undefined : byteUnits.get(match[2]!)
       if (match === null || unit === undefined) throw new Error('a number of bytes such as 5MB, 256MiB or 1048576')
       const number = Math.round(Number(match[1]) * unit)
       if (number < min) throw new Error(`${min} bytes or more`)
@@ -187,16 +224,28 @@ export const instant = kind<number>(
 
 const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** A time span in ms: `90d`, `12h`, `30m`, `0`. */
+function timeSpan(maxMs: number, shown: string) {
+  return () =>
+    (value: string): number => {
+      if (value === '0') return 0
+      const [, number, unit] = /^(\d+)\s*(ms|s|m|h|d)$/.exec(value) ?? []
+      const ms = Number(number) * (durationUnits[unit ?? ''] ?? Number.NaN)
+      if (!(ms <= maxMs)) throw new Error(`a time span up to ${shown}, such as 12h or 30m`)
+      return ms
+    }
+}
+
+const msPerDay = 86_400_000
+
+/** A time span in ms that may be waited for: `12h`, `30m`, `0`. */
 export const duration = kind<number>(
-  () => '<90d>',
-  () => (value) => {
-    if (value === '0') return 0
-    const [, number, unit] = /^(\d+)\s*(ms|s|m|h|d)$/.exec(value) ?? []
-    if (number === undefined || unit === undefined) throw new Error('a time span such as 90d, 12h or 30m')
-    return Number(number) * durationUnits[unit]!
-  },
+  () => '<12h>',
+  timeSpan(Math.floor(maxTimerMs / msPerDay) * msPerDay, '24d'),
+  () => 1,
 )
+
+/** How old something is, in ms: compared and never waited for, so it may be years. */
+export const age = kind<number>(() => '<90d>', timeSpan(36_500 * msPerDay, '36500d'))
 
 /** Where to listen: a port alone means loopback. */
 export interface ListenAddress {

@@ -8,7 +8,7 @@ import {
   mysqlSinkOptions,
   workerOptions,
 } from '../config.ts'
-import { duration, flag, instant, integer, list, oneOf, text, type Values } from '../options.ts'
+import { age, duration, flag, instant, integer, list, oneOf, text, type Values } from '../options.ts'
 
 /** Options of the commands that read an archive. */
 
@@ -121,7 +121,7 @@ export type StatusOptions = Values<typeof statusOptions>
 
 export const pruneOptions = {
   archiveDir: filesOptions.archiveDir,
-  olderThan: duration({ explanation: 'Days that are wholly older than this go.' }),
+  olderThan: age({ explanation: 'Days that are wholly older than this go.' }),
   files: flag({ default: true, explanation: 'Remove no files.' }),
   ...elasticsearchConnectionOptions,
   ...mysqlConnectionOptions,

@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { pruneOptions } from '../../src/cmd/archive-options.ts'
+import { everyOption } from '../../src/cmd/every-option.ts'
 import {
   checkKafkaOptions,
   checkKibanaOptions,
@@ -16,7 +17,16 @@ import {
   typeSource,
 } from '../../src/config.ts'
 import { ArchiverError } from '../../src/errors.ts'
-import { describeOptions, flagName, readOptions, unknownVariables, variableName } from '../../src/options.ts'
+import {
+  describeOptions,
+  flagName,
+  integer,
+  maxTimerMs,
+  type Options,
+  readOptions,
+  unknownVariables,
+  variableName,
+} from '../../src/options.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
 
 const read = (argv: readonly string[], env: Readonly<Record<string, string>> = {}) =>
@@ -287,4 +297,80 @@ test('the options of run, as --help tells them', () => {
   assert.equal(help, readFileSync(path, 'utf8'), 'the options changed: look at it, then run with UPDATE_SNAPSHOTS=1')
   assert.ok(help.split('\n').every((line) => line.length <= 120))
   for (const key of Object.keys(elasticsearchOptions)) assert.ok(help.includes(`${flagName(key)}`), key)
+})
+
+const timerWords = ['ms', 's', 'minutes']
+
+test('no value of an option gives a timer more than it can wait', () => {
+  // As `producer` has it.
+  const interval = integer({ min: 1, unit: 'ms', default: '1000', explanation: 'Time between two messages.' })
+  const options: Options = { ...everyOption, interval }
+  const times = Object.entries(options).filter(([, { waitUnitMs }]) => waitUnitMs !== undefined)
+  const names = times.map(([key]) => flagName(key))
+  for (const name of ['shutdown-timeout', 'status-interval', 'topics-refresh', 'elasticsearch-timeout', 'interval']) {
+    assert.ok(names.includes(name), name)
+  }
+  for (const name of ['mysql-timeout', 'flush-interval', 'compact-after', 'session-timeout', 'commit-interval']) {
+    assert.ok(names.includes(name), name)
+  }
+  for (const name of ['reject-hold', 'bulk-linger', 'mysql-linger', 'kibana-wait'])
+    assert.ok(names.includes(name), name)
+  // None has a unit of time without the bound that comes with it.
+  for (const [key, { placeholder, waitUnitMs }] of Object.entries(options)) {
+    assert.equal(timerWords.includes(placeholder.slice(1, -1)) && waitUnitMs === undefined, false, key)
+  }
+
+  const number = fc.oneof(
+    fc.double({ min: 0, max: 1e12, noNaN: true }).map(String),
+    fc.nat({ max: 2 ** 31 - 1 }).map(String),
+    fc.bigInt({ min: 0n, max: 10n ** 18n }).map(String),
+    fc
+      .integer({ min: -2, max: 2 })
+      .chain((d) => fc.constantFrom(1, 1000, 60_000).map((ms) => String(d + Math.floor(maxTimerMs / ms)))),
+  )
+  const value = fc
+    .tuple(number, fc.constantFrom('', '', '', 'ms', 's', 'm', 'h', 'd'))
+    .map(([digits, unit]) => digits + unit)
+  let accepted = 0
+  fc.assert(
+    fc.property(fc.constantFrom(...times), value, ([key, { parse, waitUnitMs }], text) => {
+      let parsed: unknown
+      try {
+        parsed = parse(text)
+      } catch {
+        return
+      }
+      accepted++
+      const ms = Number(parsed) * waitUnitMs!
+      assert.ok(ms >= 0 && ms <= maxTimerMs, `--${flagName(key)} ${text}: ${ms} ms`)
+    }),
+    { numRuns: 5000 },
+  )
+  assert.ok(accepted > 100, String(accepted))
+})
+
+test('a time that no timer can wait is refused with what is allowed', () => {
+  const tooLong: readonly (readonly [string, string, string])[] = [
+    ['--shutdown-timeout', '2592000', 'a whole number from 1 to 2147483 (s)'],
+    ['--status-interval', '3000000', 'a whole number from 1 to 2147483 (s)'],
+    ['--topics-refresh', '2147484', 'a whole number from 1 to 2147483 (s)'],
+    ['--elasticsearch-timeout', '9007199254740991', 'a whole number from 1 to 2147483 (s)'],
+    ['--reject-hold', '35792', 'a number from 0 to 35791 (minutes)'],
+    ['--compact-after', '25d', 'a time span up to 24d'],
+    ['--compact-after', '99999999999999999999d', 'a time span up to 24d'],
+  ]
+  for (const [flag, value, allowed] of tooLong) {
+    assert.throws(() => read([flag, value]), isUsage(flag, `"${value}" is not allowed`, allowed))
+  }
+  assert.equal(read(['--shutdown-timeout', '2147483']).shutdownTimeout, 2_147_483)
+  assert.equal(read(['--compact-after', '24d']).compactAfter, 24 * 86_400_000)
+  const prune = (value: string) => readOptions(pruneOptions, { argv: ['--older-than', value], env: {} }).olderThan
+  assert.equal(prune('3650d'), 3650 * 86_400_000)
+  assert.throws(() => prune('36501d'), isUsage('--older-than', 'a time span up to 36500d'))
+})
+
+test('a unit of bytes is one of those that are named', () => {
+  for (const unit of ['constructor', 'toString', 'valueOf', 'hasOwnProperty', 'kb', 'TB']) {
+    assert.throws(() => read(['--flush-bytes', `5${unit}`]), isUsage('--flush-bytes', 'a number of bytes such as'))
+  }
 })
