@@ -211,7 +211,7 @@ export const bulkOptions = {
     min: 0,
     unit: 'minutes',
     explanation:
-      'How long such an index waits for its template or mapping to be mended. After that, what is refused goes to the rejected index.',
+      'How long such an index waits for its template or mapping to be mended, and a document that a proxy refuses for the proxy to be. After that, what is refused goes to the rejected index.',
   }),
   bulkLinger: integer({
     default: '200',

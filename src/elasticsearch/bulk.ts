@@ -31,6 +31,8 @@ export interface Part {
   readonly replacement?: Replacement
   /** Sent to find out whether a held index takes documents again. */
   readonly probe?: boolean
+  /** A request with it ended without an answer of Elasticsearch before. */
+  readonly failed?: boolean
 }
 
 /** The body of one bulk request, and whose documents it holds, in order. */

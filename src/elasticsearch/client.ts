@@ -43,6 +43,14 @@ export class RequestFailure extends Error {
   }
 }
 
+/** The time for the request was over before its answer was complete. */
+export class NoAnswerInTime extends RequestFailure {
+  constructor() {
+    super('no answer in time', undefined, undefined)
+    this.name = 'NoAnswerInTime'
+  }
+}
+
 /** The answer is larger than what is read of one: the same again for less. */
 export class AnswerTooLarge extends RequestFailure {
   constructor(maxBytes: number) {
@@ -263,6 +271,25 @@ export class Elasticsearch {
   }
 
   /**
+   * Whether a bulk request passes, on the same way as all others, and is answered by Elasticsearch. It stores nothing: it asks for
+   * an alias of this name, and there is none (`require_alias`, Elasticsearch reference, "Bulk API").
+   */
+  async takesBulk(alias: string, signal: AbortSignal): Promise<boolean> {
+    const action = JSON.stringify({ create: { _index: alias, _id: 'control', require_alias: true } })
+    try {
+      const { body } = await this.request<ParsedBulk | undefined>('POST', ['_bulk'], {
+        bulkBody: Buffer.from(`${action}\n{}\n`),
+        query: { filter_path: bulkFilter },
+        signal,
+      })
+      return Array.isArray(body?.items)
+    } catch (error) {
+      if (error instanceof RequestFailure) return false
+      throw error
+    }
+  }
+
+  /**
    * One request. `path` has a name a segment, as it is: encoded here. Statuses in `ignore` are answers like any
    * other. `timeoutMs` is for the request as a whole, from the connection to the last byte of the answer: the timeouts
    * of the client count from one byte to the next.
@@ -379,11 +406,11 @@ function failureOf(error: unknown): RequestFailure {
     return new RequestFailure(`${inner?.type ?? 'refused'} (${status}): ${words}`, status, inner?.type)
   }
   if (error instanceof RequestFailure) return error
-  if (error instanceof DeadlineExceeded) return new RequestFailure('no answer in time', undefined, undefined)
+  if (error instanceof DeadlineExceeded) return new NoAnswerInTime()
   if (error instanceof errors.RequestAbortedError && /content length/.test(error.message)) {
     return new AnswerTooLarge(maxAnswerBytes)
   }
-  if (error instanceof errors.TimeoutError) return new RequestFailure('no answer in time', undefined, undefined)
+  if (error instanceof errors.TimeoutError) return new NoAnswerInTime()
   if (error instanceof errors.ProductNotSupportedError) {
     return new RequestFailure(
       'what answers is not Elasticsearch (no header X-Elastic-Product): a proxy, or another product',
@@ -394,5 +421,6 @@ function failureOf(error: unknown): RequestFailure {
   if (error instanceof errors.DeserializationError) {
     return new RequestFailure('the answer is no JSON, or was cut off', undefined, undefined)
   }
-  return new RequestFailure(messageOf(error), undefined, undefined)
+  // Addresses and ports of a connection would make the same failure a new one each time.
+  return new RequestFailure(messageOf(error).replace(/ - Local: .*$/s, ''), undefined, undefined)
 }

@@ -26,6 +26,7 @@ import { HeldIndices, type HoldReason, probeDocuments } from './held-indices.ts'
 import { IndexNames } from './index-name.ts'
 import type { IndexProfile } from './index-profile.ts'
 import { fitsReject, type Rejection, rejectedDocument } from './rejected.ts'
+import { DocumentSearch, isUnexplained, splitParts } from './search.ts'
 import { TemplateWatch } from './template-watch.ts'
 
 export interface ElasticsearchSinkOptions {
@@ -89,6 +90,8 @@ const longestReason = 500
 const probeShardTimeoutMs = 1000
 const space = 0x20
 const openBrace = 0x7b
+/** So many bodies that fail, and pass in pieces, are a limit of size. */
+const neededInPieces = 3
 /** For what no document can be blamed. */
 const forEver = { mostMs: Number.POSITIVE_INFINITY, forRefusals: false }
 /** What goes on is said again after this time. */
@@ -134,6 +137,10 @@ export class ElasticsearchSink implements Sink {
   #mostBodyBytes: number
   /** The smallest body that was refused for its size since one was taken. */
   #refusedBytes = Number.POSITIVE_INFINITY
+  /** Bodies that failed, and whose documents passed in smaller ones, since one of their size was taken. */
+  #inPieces = { times: 0, bytes: Number.POSITIVE_INFINITY }
+  #controlling: Promise<boolean> | undefined
+  readonly #search: DocumentSearch
 
   constructor(client: Elasticsearch, options: ElasticsearchSinkOptions, log: Logger) {
     this.#client = client
@@ -156,10 +163,27 @@ export class ElasticsearchSink implements Sink {
       },
       expired: (index, reason) => this.#giveWay(index, reason),
     })
+    this.#search = new DocumentSearch({
+      host: {
+        take: ({ parts, documents }) => this.#takeAlone(parts, documents),
+        attempt: (request) => this.#attempt(request),
+        failed: (request, failure) => this.#requestFailed(request, failure),
+        controlPasses: () => this.#controlPasses(),
+        away: (message) => this.#failed(message, false),
+        gateMs: () => this.#resumeAt - performance.now(),
+        asReject: (part, rejection) =>
+          this.#asReject(part, part.start, rejection, { valueOmitted: true, insteadOf: withoutProbe(part) }),
+        passedInPieces: (bytes) => this.#passedInPieces(bytes),
+      },
+      names: this.#names,
+      holdMs: options.rejectHoldMs,
+      log,
+      stopping: this.#stopping.signal,
+    })
   }
 
   get waiting(): string | undefined {
-    return this.#trouble?.message ?? this.#held.waiting
+    return this.#trouble?.message ?? this.#search.waiting ?? this.#held.waiting
   }
 
   get heldBytes(): number {
@@ -203,6 +227,7 @@ export class ElasticsearchSink implements Sink {
     if (!this.#pending.close(tp)) return
     this.#queue.dropClosed()
     this.#held.dropClosed()
+    this.#search.dropClosed()
   }
 
   async stop(): Promise<void> {
@@ -211,6 +236,7 @@ export class ElasticsearchSink implements Sink {
     this.#sayRejects()
     this.#sending.clear()
     await this.#sending.onIdle()
+    await this.#search.stop()
     await this.#client.close()
   }
 
@@ -275,8 +301,21 @@ export class ElasticsearchSink implements Sink {
 
   /** The first documents of the queue, held or not, whatever is in flight. */
   #takeAndStart(documents: number): void {
-    const request = this.#queue.take(undefined, (index, part) => this.#putAside(index, part), documents)
+    const request = this.#take(documents)
     if (request !== undefined) this.#start(request)
+  }
+
+  #take(documents: number): BulkRequest | undefined {
+    return this.#queue.take(undefined, (index, part) => this.#putAside(index, part), documents)
+  }
+
+  /** A request of these parts and no others. What has no room in it goes the way of all. */
+  #takeAlone(parts: readonly Part[], documents: number): BulkRequest | undefined {
+    const open = parts.filter(({ pending }) => !pending.closed)
+    if (open.length === 0) return undefined
+    this.#queue.pushFirst(open)
+    const left = open.reduce((sum, { start, end }) => sum + end - start, 0)
+    return this.#take(Math.min(left, documents))
   }
 
   #start(request: BulkRequest): void {
@@ -294,21 +333,26 @@ export class ElasticsearchSink implements Sink {
 
   /** Sends a request once and sees to each of its documents; what is to be tried again is back in the queue then. */
   async #send(request: BulkRequest): Promise<void> {
-    const { body, parts, documents } = request
     if (this.#isGated()) {
-      this.#putBack(parts)
+      this.#putBack(request.parts)
       return
     }
+    const failure = await this.#attempt(request)
+    if (failure !== undefined) await this.#requestFailed(request, failure)
+  }
+
+  /** Sends a request once and sees to each of its documents. Returns the failure of a request that has no answer to judge. */
+  async #attempt(request: BulkRequest): Promise<RequestFailure | undefined> {
+    const { body, parts, documents } = request
     const timeoutMs = parts[0]?.probe === true ? probeShardTimeoutMs : this.#options.shardTimeoutMs
     const startedAt = performance.now()
     let items: readonly BulkItem[] | undefined
     try {
       items = await this.#client.bulk(body, documents, { timeoutMs, signal: this.#stopping.signal })
     } catch (error) {
-      if (this.#stopping.signal.aborted) return
+      if (this.#stopping.signal.aborted) return undefined
       if (!(error instanceof RequestFailure)) throw error
-      this.#requestFailed(request, error)
-      return
+      return error
     }
     // Only where it was answered: of a request that failed, something may still be on its way out of this buffer.
     this.#queue.give(request.buffer)
@@ -318,11 +362,13 @@ export class ElasticsearchSink implements Sink {
     this.#sending.concurrency = this.#concurrency.limit
     this.#taken(body.length)
     this.#queue.mostBytes = Math.min(this.#mostBodyBytes, this.#queue.mostBytes * 2)
+    if (!this.#search.isIdle) this.#tellSearch(request, items)
     if (items !== undefined) await this.#seeToItems(request, items)
     else {
       this.#recovered()
       this.#allStored(request)
     }
+    return undefined
   }
 
   /** Parts come back to be sent again: a probe to what is held, and what was sent in the place of a document as that document. */
@@ -333,13 +379,16 @@ export class ElasticsearchSink implements Sink {
     for (const part of parts) if (part.probe === true) this.#putAside(indexOf(this.#names, part, part.start), part)
   }
 
-  #requestFailed(request: BulkRequest, error: RequestFailure): void {
+  async #requestFailed(request: BulkRequest, error: RequestFailure): Promise<void> {
     const { parts, documents, body } = request
     const verdict = judgeRequest(error.status, error.type)
     switch (verdict) {
       case 'again':
       case 'refused':
-        this.#putBack(parts)
+        if (isUnexplained(error)) {
+          if (await this.#isSuspect(request, error)) return
+          this.#putBack(parts.map((part) => ({ ...part, failed: true })))
+        } else this.#putBack(parts)
         this.#failed(error.message, verdict === 'refused')
         return
       case 'halve':
@@ -354,6 +403,58 @@ export class ElasticsearchSink implements Sink {
           this.#takeAndStart(left)
         }
     }
+  }
+
+  /**
+   * A request failed for the second time without an answer of Elasticsearch. Where another passes, one of its documents may be to
+   * blame: those are looked for beside the others.
+   */
+  async #isSuspect({ parts, body }: BulkRequest, { message }: RequestFailure): Promise<boolean> {
+    if (this.#search.isIdle && !parts.some(({ failed }) => failed === true)) return false
+    if (!(await this.#controlPasses()) || this.#stopping.signal.aborted) return false
+    const isProbe = ({ probe }: Part) => probe === true
+    this.#putBack(parts.filter(isProbe))
+    const suspects = parts.filter((part) => !isProbe(part)).map((part) => part.replacement?.insteadOf ?? part)
+    if (this.#search.isIdle) {
+      this.#log.warn(
+        { bytes: body.length, reason: message },
+        'a request does not get through to Elasticsearch while others do; looking for the document to blame',
+      )
+    }
+    this.counts.retries++
+    this.#search.add(suspects, body.length)
+    this.#recovered()
+    return true
+  }
+
+  /** Whether a request that is known to be good passes now. Those who ask at the same time get one answer. */
+  #controlPasses(): Promise<boolean> {
+    const alias = `${this.#options.indexPrefix}_control`
+    this.#controlling ??= this.#client.takesBulk(alias, this.#stopping.signal).finally(() => {
+      this.#controlling = undefined
+    })
+    return this.#controlling
+  }
+
+  /** Documents of an index that are stored say that the index is well. */
+  #tellSearch({ parts }: BulkRequest, items: readonly BulkItem[] | undefined): void {
+    let position = 0
+    for (const part of parts) {
+      for (let i = part.start; i < part.end; i++, position++) {
+        if (items === undefined || items[position]!.status === 201) this.#search.stored(indexOf(this.#names, part, i))
+      }
+    }
+  }
+
+  /**
+   * A body failed, and all that was in it passed in smaller ones. Once is chance; again and again, it is a limit that nobody
+   * words as one (413).
+   */
+  #passedInPieces(bytes: number): void {
+    this.#inPieces = { times: this.#inPieces.times + 1, bytes: Math.min(bytes, this.#inPieces.bytes) }
+    if (this.#inPieces.times < neededInPieces) return
+    this.#refusedBytes = this.#inPieces.bytes
+    this.#taken(this.#inPieces.bytes >> 1)
   }
 
   /**
@@ -379,6 +480,7 @@ export class ElasticsearchSink implements Sink {
 
   /** A body was taken: where a larger one was refused for its size (413), bodies stay below that. */
   #taken(bytes: number): void {
+    if (bytes >= this.#inPieces.bytes) this.#inPieces = { times: 0, bytes: Number.POSITIVE_INFINITY }
     const refused = this.#refusedBytes
     this.#refusedBytes = Number.POSITIVE_INFINITY
     if (refused === Number.POSITIVE_INFINITY || bytes >= refused) return
@@ -749,18 +851,4 @@ function wordsOf(error: ItemError | undefined): string {
 
 function kindOfRejection(item: BulkItem): string {
   return item.error === undefined ? rejectionOf(item, longestReason).type : kindOf(item.error)
-}
-
-/** The first `documents` of some parts, and the rest. */
-function splitParts(parts: readonly Part[], documents: number): [Part[], Part[]] {
-  const left: Part[] = []
-  const right: Part[] = []
-  let room = documents
-  for (const part of parts) {
-    const size = Math.min(room, part.end - part.start)
-    room -= size
-    if (size > 0) left.push({ ...part, end: part.start + size })
-    if (part.start + size < part.end) right.push({ ...part, start: part.start + size })
-  }
-  return [left, right]
 }

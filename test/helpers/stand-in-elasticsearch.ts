@@ -19,6 +19,8 @@ export interface StandInOperation {
   readonly index: string
   readonly id: string
   readonly source: string
+  /** Asks for an alias, of which there is none: it stores nothing. */
+  readonly isControl: boolean
 }
 
 /** Answers a request in the stand-in's place and returns true, or returns false. */
@@ -62,8 +64,13 @@ export function operationsOf(body: string): StandInOperation[] {
   const lines = body.split('\n')
   const operations: StandInOperation[] = []
   for (let i = 0; i + 1 < lines.length; i += 2) {
-    const { create } = JSON.parse(lines[i]!) as { create: { _index: string; _id: string } }
-    operations.push({ index: create._index, id: create._id, source: lines[i + 1]! })
+    const { create } = JSON.parse(lines[i]!) as { create: { _index: string; _id: string; require_alias?: boolean } }
+    operations.push({
+      index: create._index,
+      id: create._id,
+      source: lines[i + 1]!,
+      isControl: create.require_alias === true,
+    })
   }
   return operations
 }
@@ -78,7 +85,13 @@ export async function standIn(t: TestContext, port = 0): Promise<StandInElastics
 
   const bulk = (request: StandInRequest, response: ServerResponse): true => {
     let errors = false
-    const items = operationsOf(request.body).map(({ index, id, source }) => {
+    const items = operationsOf(request.body).map(({ index, id, source, isControl }) => {
+      if (isControl) {
+        errors = true
+        return {
+          create: { status: 404, error: { type: 'index_not_found_exception', reason: `no such index [${index}]` } },
+        }
+      }
       const key = `${index}/${id}`
       if (!documents.has(key)) {
         documents.set(key, source)
