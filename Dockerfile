@@ -43,5 +43,6 @@ VOLUME /archive
 # Where --http listens in the examples.
 EXPOSE 9464
 # Signals arrive at the program whatever runs as the first process, and what it leaves behind is reaped.
-ENTRYPOINT ["tini", "--", "node", "/app/dist/cmd/archiver.js"]
+# Without the flag, SIGUSR1 opens Node's debugger until the program listens for it.
+ENTRYPOINT ["tini", "--", "node", "--disable-sigusr1", "/app/dist/cmd/archiver.js"]
 CMD ["run"]

@@ -1,5 +1,6 @@
 import { type Logger, pino, stdSerializers } from 'pino'
 import { prettyFactory } from 'pino-pretty'
+import { readableJsonText } from './readable-text.ts'
 
 export type { Logger }
 
@@ -31,5 +32,7 @@ export function createLogger(options: { level: LogLevel; stream: LogStream }): L
     ignore: 'pid,hostname',
     singleLine: true,
   })
-  return pino(settings, { write: (line) => void options.stream.write(prettify(line)) })
+  return pino(settings, {
+    write: (line) => void options.stream.write(prettify(`${readableJsonText(line.trimEnd())}\n`)),
+  })
 }

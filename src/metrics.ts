@@ -14,6 +14,7 @@ export interface MetricsParts {
   readonly sinks: readonly { readonly name: string; readonly heldBytes: number; readonly waiting: string | undefined }[]
   readonly openBuckets: () => number
   readonly compactedFiles: () => number
+  readonly lostLogLines: () => number
 }
 
 type Set = (value: number, labels?: Readonly<Record<string, string | number>>) => void
@@ -76,7 +77,8 @@ export class Metrics implements Observer {
   }
 
   /** Begins to tell about a worker and the process. */
-  watch({ counts, silentMs, partitions, age, sinks, openBuckets, compactedFiles }: MetricsParts): void {
+  watch(parts: MetricsParts): void {
+    const { counts, silentMs, partitions, age, sinks, openBuckets, compactedFiles, lostLogLines } = parts
     this.#watchProcess()
     for (const { name } of sinks) {
       this.#retries.inc({ sink: name }, 0)
@@ -127,6 +129,7 @@ export class Metrics implements Observer {
     this.#counter('archiver_compacted_files_total', 'Small files of past hours that were merged into one.', (set) =>
       set(compactedFiles()),
     )
+    this.#counter('archiver_log_lines_lost_total', 'Log lines that could not be written.', (set) => set(lostLogLines()))
     const perPartition = (name: string, help: string, read: (status: PartitionStatus) => number | undefined) =>
       this.#gauge(
         name,

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { join, resolve } from 'node:path'
 import { ArchiverError } from '../errors.ts'
 import { CommitLog, listPartitions, requireArchive } from '../files/catalog.ts'
@@ -11,6 +10,8 @@ import { decodeLine, valueOfLine } from '../line.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import type { CatOptions } from './archive-options.ts'
 import { signalled } from './program.ts'
+import { readableBytes } from './readable.ts'
+import { standardOutput } from './standard-streams.ts'
 import { type Condition, parseCondition } from './where.ts'
 
 const lf = Buffer.from('\n')
@@ -131,7 +132,9 @@ class Output {
 
   /** Returns a promise where the reader is behind. */
   print(line: Buffer): Promise<void> | undefined {
-    const shown = this.#valueOnly ? (valueOfLine(line) ?? decodeLine(line).record.value ?? Buffer.from('null')) : line
+    const bytes = this.#valueOnly ? (valueOfLine(line) ?? decodeLine(line).record.value ?? Buffer.from('null')) : line
+    // Bytes as they are, but for a terminal, which would obey them.
+    const shown = standardOutput.isTTY ? Buffer.from(readableBytes(bytes)) : bytes
     this.#pieces.push(shown, lf)
     this.#bytes += shown.length + 1
     return this.#bytes >= chunkBytes ? this.flush() : undefined
@@ -141,6 +144,8 @@ class Output {
     const chunk = Buffer.concat(this.#pieces)
     this.#pieces = []
     this.#bytes = 0
-    if (chunk.length > 0 && !process.stdout.write(chunk)) await once(process.stdout, 'drain', { signal: this.#signal })
+    if (chunk.length === 0) return
+    await standardOutput.send(chunk, this.#signal)
+    this.#signal.throwIfAborted()
   }
 }

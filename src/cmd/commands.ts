@@ -12,12 +12,14 @@ import {
   verifyOptions,
 } from './archive-options.ts'
 import { everyOption } from './every-option.ts'
-import { runProgram } from './program.ts'
+import { type OutputKind, runProgram } from './program.ts'
+import { standardError } from './standard-streams.ts'
 
 /** A command: its options, one sentence about it, and what it does with the values. */
 interface Command {
   readonly summary: string
   readonly options: Options
+  readonly output: OutputKind
   readonly run: (sources: OptionSources) => Promise<void>
 }
 
@@ -25,14 +27,18 @@ function command<O extends Options>(
   summary: string,
   options: O,
   act: (values: ReturnType<typeof readOptions<O>>) => Promise<void>,
+  output: OutputKind = 'report',
 ): Command {
-  return { summary, options, run: (sources) => act(readOptions(options, sources, everyOption)) }
+  return { summary, options, output, run: (sources) => act(readOptions(options, sources, everyOption)) }
 }
 
 /** Loaded when chosen, so that none waits for the libraries of the others. */
 const commands: Readonly<Record<string, Command>> = {
-  run: command('Archives topics; this is what runs when no command is named.', runOptions, async (values) =>
-    (await import('./run.ts')).run(values),
+  run: command(
+    'Archives topics; this is what runs when no command is named.',
+    runOptions,
+    async (values) => (await import('./run.ts')).run(values),
+    'log',
   ),
   setup: command(
     'Installs the index templates, the table of MySQL, and dashboards in Kibana.',
@@ -54,8 +60,18 @@ const commands: Readonly<Record<string, Command>> = {
     retryRejectedOptions,
     async (values) => (await import('./retry-rejected.ts')).retryRejected(values),
   ),
-  ls: command('Lists what the archive holds.', lsOptions, async (values) => (await import('./ls.ts')).ls(values)),
-  cat: command('Prints records of the archive.', catOptions, async (values) => (await import('./cat.ts')).cat(values)),
+  ls: command(
+    'Lists what the archive holds.',
+    lsOptions,
+    async (values) => (await import('./ls.ts')).ls(values),
+    'data',
+  ),
+  cat: command(
+    'Prints records of the archive.',
+    catOptions,
+    async (values) => (await import('./cat.ts')).cat(values),
+    'data',
+  ),
   restore: command(
     'Gives records of the archive back to Elasticsearch, to MySQL or to Kafka.',
     restoreOptions,
@@ -100,15 +116,17 @@ function help(argv: readonly string[]): string {
     '',
     describeOptions(options),
     '',
-    'Exit codes: 0 done, 1 failed, 2 wrong usage, 130 or 143 stopped by a signal after a clean flush.',
+    'Exit codes: 0 done, 1 failed, 2 wrong usage, 141 the reader of ls or cat went away;',
+    '129, 130, 131 or 143 stopped by SIGHUP, SIGINT, SIGQUIT or SIGTERM after a clean flush.',
   ].join('\n')
 }
 
 await runProgram({
   help,
+  output: (argv) => commands[chosen(argv).name]!.output,
   main: async (argv) => {
     const { name, argv: rest } = chosen(argv)
-    for (const line of unknownVariables(everyOption, process.env)) process.stderr.write(`archiver: ${line}\n`)
+    for (const line of unknownVariables(everyOption, process.env)) standardError.write(`archiver: ${line}\n`)
     await commands[name]!.run({ argv: rest, env: process.env })
   },
 })

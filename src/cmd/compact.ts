@@ -8,6 +8,7 @@ import { createLogger } from '../log.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import type { CompactOptions } from './archive-options.ts'
 import { signalled } from './program.ts'
+import { standardError, standardOutput } from './standard-streams.ts'
 import { count, plural, size, table } from './table.ts'
 import { createTerminal } from './terminal.ts'
 
@@ -28,7 +29,7 @@ export async function compact(options: CompactOptions): Promise<void> {
   const root = resolve(options.archiveDir)
   const signal = signalled()
   await requireArchive(root)
-  const terminal = createTerminal(process.stderr)
+  const terminal = createTerminal(standardError)
   const log = createLogger({
     level: options.logLevel,
     stream: { isTTY: terminal.isTTY, write: (line) => terminal.write(line) },
@@ -67,7 +68,8 @@ export async function compact(options: CompactOptions): Promise<void> {
   } finally {
     terminal.close()
   }
-  process.stdout.write(options.json ? outcomes.map(printJson).join('') : `${print(outcomes, options.dryRun)}\n`)
+  if (options.json) for (const outcome of outcomes) standardOutput.printJson(fieldsOf(outcome))
+  else standardOutput.print(print(outcomes, options.dryRun))
   if (failure !== undefined) throw failure
 }
 
@@ -93,9 +95,8 @@ function add(outcome: Outcome, { merged, replaced, bytes, folded }: Compaction):
   outcome.folded += folded
 }
 
-function printJson({ tp, merged, replaced, bytes, folded }: Outcome): string {
-  const outcome = { ...tp, merged_files: merged, replaced_files: replaced, copied_bytes: bytes, manifests: folded }
-  return `${JSON.stringify(outcome)}\n`
+function fieldsOf({ tp, merged, replaced, bytes, folded }: Outcome): Record<string, unknown> {
+  return { ...tp, merged_files: merged, replaced_files: replaced, copied_bytes: bytes, manifests: folded }
 }
 
 function print(outcomes: readonly Outcome[], isDryRun: boolean): string {

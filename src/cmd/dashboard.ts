@@ -9,6 +9,7 @@ import { createLogger } from '../log.ts'
 import type { Values } from '../options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kibanaClient } from './kibana-client.ts'
+import { standardOutput } from './standard-streams.ts'
 
 type DashboardOptions = Values<typeof dashboardOptions>
 
@@ -25,7 +26,7 @@ export async function dashboard(options: DashboardOptions): Promise<void> {
   if (out !== undefined && !out.endsWith('.ndjson')) {
     throw new ArchiverError('USAGE', `--out: "${out}" is not allowed; expected a name that ends in .ndjson`)
   }
-  const log = createLogger({ level: options.logLevel, stream: process.stdout })
+  const log = createLogger({ level: options.logLevel, stream: standardOutput })
   const objects = await objectsFor(options, type)
   if (out !== undefined) {
     try {

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import type { Consumer, EachBatchPayload, KafkaMessage } from 'kafkajs'
 import { kafkaOptions, kafkaSecurityOptions, logOptions } from '../config.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
@@ -11,6 +10,7 @@ import { everyOption } from './every-option.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { runProgram, signalled } from './program.ts'
 import { readableBytes, readableTimestamp, utf8OrUndefined } from './readable.ts'
+import { standardError, standardOutput } from './standard-streams.ts'
 
 const options = {
   brokers: kafkaOptions.brokers,
@@ -43,7 +43,7 @@ ${describeOptions(options)}`
 async function main(argv: readonly string[]): Promise<void> {
   const values = readOptions(options, { argv, env: process.env }, { ...everyOption, ...options })
   const stop = signalled()
-  const log = createLogger({ level: values.logLevel, stream: process.stderr })
+  const log = createLogger({ level: values.logLevel, stream: standardError })
   const kafka = kafkaClient(values, { clientId: 'echo-consumer', log, retry: { retries: 4 } })
   const topics = await withAdmin(kafka, values.brokers, async (admin) => chooseTopics(values, await admin.listTopics()))
   const consumer = kafka.consumer({
@@ -95,7 +95,7 @@ async function echo(consumer: Consumer, values: Values<typeof options>, stop: Ab
       at += some.length
       left -= some.length
       const lines = some.map((message) => format(batch.topic, batch.partition, message))
-      if (!process.stdout.write(`${lines.join('\n')}\n`)) await drained(stop)
+      await standardOutput.send(Buffer.from(`${lines.join('\n')}\n`), stop)
       resolveOffset(some.at(-1)!.offset)
       await heartbeat()
     }
@@ -103,13 +103,6 @@ async function echo(consumer: Consumer, values: Values<typeof options>, stop: Ab
   }
   await consumer.run({ autoCommit: values.group !== undefined, eachBatchAutoResolve: false, eachBatch })
   await ended
-}
-
-/** Waits until whoever reads our output has caught up, or until there is no use in waiting. */
-async function drained(stop: AbortSignal): Promise<void> {
-  await once(process.stdout, 'drain', { signal: stop }).catch((error: unknown) => {
-    if (!stop.aborted) throw error
-  })
 }
 
 function textLine(topic: string, partition: number, { offset, timestamp, key, value }: KafkaMessage): string {
@@ -140,4 +133,4 @@ function jsonBytes(name: string, bytes: Buffer | null): Record<string, string | 
   return text === undefined ? { [`${name}_base64`]: bytes.toString('base64') } : { [name]: text }
 }
 
-await runProgram({ help, main })
+await runProgram({ help, main, output: 'data' })

@@ -23,6 +23,7 @@ import {
 import { everyOption } from './every-option.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { runProgram, signalled } from './program.ts'
+import { standardError, standardOutput } from './standard-streams.ts'
 import { createTerminal, type Terminal } from './terminal.ts'
 
 const acknowledgements = { all: -1, leader: 1 } as const
@@ -98,7 +99,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const values = readOptions(options, { argv, env: process.env }, { ...everyOption, ...options })
   const history = timeRange(values, Date.now())
   const stop = signalled()
-  const terminal = createTerminal(process.stderr)
+  const terminal = createTerminal(standardError)
   const log = createLogger({ level: values.logLevel, stream: terminal })
   const kafka = kafkaClient(values, { clientId: 'generator', log, retry: { retries: 4 } })
   speedUpProduceRequests()
@@ -130,7 +131,7 @@ async function main(argv: readonly string[]): Promise<void> {
   } finally {
     report.stop()
     await producer.disconnect()
-    for (const line of sent.lines()) process.stdout.write(`${line}\n`)
+    for (const line of sent.lines()) standardOutput.print(line)
   }
 }
 

@@ -6,7 +6,7 @@ import { isSelected, mayHold, type Selection } from '../files/selection.ts'
 import { partitionKey, type TopicPartition, unknownHour } from '../record.ts'
 import type { LsOptions } from './archive-options.ts'
 import { selectionOf } from './cat.ts'
-import { readableText } from './readable.ts'
+import { standardOutput } from './standard-streams.ts'
 import { count, size, table } from './table.ts'
 
 type Grouping = LsOptions['by']
@@ -44,9 +44,8 @@ export async function ls(options: LsOptions): Promise<void> {
   total.first_offset = undefined
   total.last_offset = undefined
   const sorted = [...holdings.values()].sort((a, b) => compareNames(a.name, b.name))
-  process.stdout.write(
-    options.json ? sorted.map((one) => `${JSON.stringify(one)}\n`).join('') : `${print(options.by, sorted, total)}\n`,
-  )
+  if (options.json) for (const one of sorted) standardOutput.printJson(one)
+  else standardOutput.print(print(options.by, sorted, total))
 }
 
 /** What one topic-partition holds. Begun anew where a compaction takes the place of manifests that were read already. */
@@ -154,7 +153,7 @@ function print(by: Grouping, holdings: readonly Holding[], total: Holding): stri
     { head: 'last time' },
   ]
   const rows = [...holdings, total].map((one) => [
-    readableText(one.name),
+    one.name,
     count(one.records),
     count(one.files),
     size(one.bytes),

@@ -5,6 +5,7 @@ import type { Metrics } from '../metrics.ts'
 import type { Observer } from '../observer.ts'
 import type { Sink } from '../sink.ts'
 import type { PartitionStatus, Worker } from '../worker.ts'
+import { standardError, standardOutput } from './standard-streams.ts'
 import { UnacknowledgedAges } from './unacknowledged-ages.ts'
 
 const sampleMs = 1000
@@ -59,6 +60,7 @@ export async function serveMonitor(
     sinks,
     openBuckets: () => files?.openBuckets ?? 0,
     compactedFiles: () => files?.compactedFiles ?? 0,
+    lostLogLines: () => standardOutput.lostLines + standardError.lostLines,
   })
   const status = (): WorkerStatus => {
     const partitions = worker.status()

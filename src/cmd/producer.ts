@@ -10,6 +10,7 @@ import { everyOption } from './every-option.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { runProgram, signalled } from './program.ts'
 import { readableBytes } from './readable.ts'
+import { standardError, standardOutput } from './standard-streams.ts'
 
 const options = {
   brokers: kafkaOptions.brokers,
@@ -45,7 +46,7 @@ ${describeOptions(options)}`
 async function main(argv: readonly string[]): Promise<void> {
   const values = readOptions(options, { argv, env: process.env }, { ...everyOption, ...options })
   const stop = signalled()
-  const log = createLogger({ level: values.logLevel, stream: process.stderr })
+  const log = createLogger({ level: values.logLevel, stream: standardError })
   const kafka = kafkaClient(values, { clientId: 'producer', log, retry: { retries: 4 } })
   const topics = await withAdmin(kafka, values.brokers, (admin) =>
     createTopics(admin, [values.topic], values.partitions),
@@ -63,8 +64,8 @@ async function main(argv: readonly string[]): Promise<void> {
       const key = record.key === null ? 'null' : record.key
       const where = `${record.topic}/${record.partition}@${answer?.baseOffset ?? '?'}`
       const value = typeof record.value === 'string' ? Buffer.from(record.value) : record.value
-      process.stdout.write(
-        `${new Date(record.timestamp).toISOString()}  ${where}  ${record.type}  key=${key}  ${readableBytes(value)}\n`,
+      standardOutput.print(
+        `${new Date(record.timestamp).toISOString()}  ${where}  ${record.type}  key=${key}  ${readableBytes(value)}`,
       )
     }
   } catch (error) {
@@ -76,4 +77,4 @@ async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-await runProgram({ help, main })
+await runProgram({ help, main, output: 'data' })

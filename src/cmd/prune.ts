@@ -13,6 +13,7 @@ import type { PruneOptions } from './archive-options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { mysqlClient } from './mysql-client.ts'
 import { signalled } from './program.ts'
+import { standardOutput } from './standard-streams.ts'
 import { count, plural, size, table } from './table.ts'
 
 const msPerDay = 86_400_000
@@ -48,7 +49,7 @@ export async function prune(options: PruneOptions): Promise<void> {
     const isAnything = show(before, plans, indices, { table: options.mysqlTable, rows: oldRows })
     if (options.dryRun) return
     if (isAnything && !options.yes && process.stdin.isTTY && !(await isConfirmed(signal))) {
-      process.stdout.write('nothing was removed\n')
+      standardOutput.print('nothing was removed')
       return
     }
     for (const plan of plans) {
@@ -59,7 +60,7 @@ export async function prune(options: PruneOptions): Promise<void> {
     if (database !== undefined && oldRows > 0) {
       await pruneRows(database, options.mysqlTable, root, partitions, before, signal)
     }
-    if (isAnything) process.stdout.write('done\n')
+    if (isAnything) standardOutput.print('done')
   } finally {
     await client?.close()
     await database?.close()
@@ -91,11 +92,11 @@ function show(
   ]
   const day = new Date(before).toISOString().slice(0, 10)
   if (rows.length === 0) {
-    process.stdout.write(`nothing is older than ${day}\n`)
+    standardOutput.print(`nothing is older than ${day}`)
     return false
   }
   const columns = [{ head: 'what' }, { head: '' }, { head: 'records', right: true }, { head: 'bytes', right: true }]
-  process.stdout.write(`of days before ${day}:\n${table(columns, rows)}\n`)
+  standardOutput.print(`of days before ${day}:\n${table(columns, rows)}`)
   return true
 }
 

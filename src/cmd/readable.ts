@@ -1,3 +1,5 @@
+import { readableText } from '../readable-text.ts'
+
 /** Bytes and times from Kafka as a person can read them on one line, whatever they hold. */
 
 /**
@@ -8,14 +10,6 @@ export function readableBytes(bytes: Buffer | null): string {
   if (bytes === null) return 'null'
   const text = utf8OrUndefined(bytes)
   return text === undefined ? `base64:${bytes.toString('base64')}` : readableText(text)
-}
-
-/** A text with control characters, line separators and what changes the direction of writing escaped. */
-export function readableText(text: string): string {
-  return text.replace(
-    /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

@@ -9,6 +9,7 @@ import { signalled } from './program.ts'
 import type { Account, Restore } from './restore-job.ts'
 import { restoreToKafka } from './restore-to-kafka.ts'
 import { restoreToElasticsearch, restoreToMysql } from './restore-to-sink.ts'
+import { standardError, standardOutput } from './standard-streams.ts'
 import { count, plural } from './table.ts'
 import { createTerminal } from './terminal.ts'
 
@@ -30,7 +31,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
   await requireArchive(root)
   const partitions = (await listPartitions(root)).filter((tp) => isSelected(selection, tp))
   if (partitions.length === 0) throw new ArchiverError('NOT_FOUND', 'the archive holds no such topic and partition')
-  const terminal = createTerminal(process.stderr)
+  const terminal = createTerminal(standardError)
   const log = createLogger({
     level: options.logLevel,
     stream: { isTTY: terminal.isTTY, write: (line) => terminal.write(line) },
@@ -65,7 +66,5 @@ export async function restore(options: RestoreOptions): Promise<void> {
 function tell({ records, present }: Account, to: string, seconds: number): void {
   const rate = count(Math.round(records / seconds))
   const passed = present === 0 ? '' : `; ${plural(present, 'record')} ${present === 1 ? 'was' : 'were'} there already`
-  process.stdout.write(
-    `restored ${plural(records, 'record')} to ${to} in ${seconds.toFixed(1)} s (${rate}/s)${passed}\n`,
-  )
+  standardOutput.print(`restored ${plural(records, 'record')} to ${to} in ${seconds.toFixed(1)} s (${rate}/s)${passed}`)
 }

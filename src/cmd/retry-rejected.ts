@@ -4,6 +4,7 @@ import { ArchiverError } from '../errors.ts'
 import type { RetryRejectedOptions } from './archive-options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { signalled } from './program.ts'
+import { standardError, standardOutput } from './standard-streams.ts'
 import { count, plural, table } from './table.ts'
 import { createTerminal } from './terminal.ts'
 
@@ -17,7 +18,7 @@ export async function retryRejected(options: RetryRejectedOptions): Promise<void
     throw new ArchiverError('USAGE', '--no-elasticsearch leaves nothing to retry')
   const signal = signalled()
   const client = elasticsearchClient(options.elasticsearch, options)
-  const terminal = createTerminal(process.stderr)
+  const terminal = createTerminal(standardError)
   try {
     await client.detect()
     const retry = new RejectRetry(client, { indexPrefix: options.indexPrefix, bulkBytes: options.bulkBytes, signal })
@@ -42,7 +43,7 @@ export async function retryRejected(options: RetryRejectedOptions): Promise<void
 }
 
 function report({ tallies }: RejectRetry, { dryRun, json }: RetryRejectedOptions): void {
-  const print = (line: string) => void process.stdout.write(`${line}\n`)
+  const print = (line: string) => standardOutput.print(line)
   if (json) {
     for (const { type, reason, rejects, stored, present, stay, why } of tallies) {
       print(JSON.stringify(dryRun ? { type, reason, rejects } : { type, reason, rejects, stored, present, stay, why }))

@@ -13,6 +13,7 @@ import { Worker } from '../worker.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { observers, serveMonitor } from './monitor.ts'
 import { signalled } from './program.ts'
+import { standardOutput } from './standard-streams.ts'
 import type { startStatusDocuments } from './status-documents.ts'
 import { accountOf, StatusReporter } from './status-line.ts'
 import { createTerminal, type Terminal } from './terminal.ts'
@@ -34,8 +35,9 @@ export async function run(options: RunOptions): Promise<void> {
   checkRunOptions(options)
   keepYoungGenerationSmall()
   const signal = signalled()
-  const terminal = createTerminal(process.stdout)
+  const terminal = createTerminal(standardOutput)
   const log = createLogger({ level: options.logLevel, stream: terminal })
+  standardOutput.reportLostLinesTo(log)
   await letEventLoopGoFirst(log)
   const worker = workerName()
   const client = { clientId: `archiver-${worker}`, log }

@@ -9,6 +9,7 @@ import type { Values } from '../options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kibanaClient } from './kibana-client.ts'
 import { mysqlClient } from './mysql-client.ts'
+import { standardOutput } from './standard-streams.ts'
 
 type SetupOptions = Values<typeof setupOptions>
 
@@ -24,7 +25,7 @@ export async function setup(options: SetupOptions): Promise<void> {
   if (options.elasticsearch === undefined && options.kibana === undefined && options.mysql === undefined) {
     throw new ArchiverError('USAGE', '--no-elasticsearch without --kibana or --mysql leaves nothing to set up')
   }
-  const log = createLogger({ level: options.logLevel, stream: process.stdout })
+  const log = createLogger({ level: options.logLevel, stream: standardOutput })
   let differences = 0
   if (options.elasticsearch !== undefined) differences += await setUpTemplates(options, options.elasticsearch, log)
   if (options.mysql !== undefined) differences += await setUpTables(options, options.mysql, log)

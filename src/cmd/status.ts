@@ -9,6 +9,7 @@ import { partitionKey } from '../record.ts'
 import type { StatusOptions } from './archive-options.ts'
 import { kafkaClient } from './kafka-client.ts'
 import type { WorkerStatus } from './monitor.ts'
+import { standardError, standardOutput } from './standard-streams.ts'
 import { count, table } from './table.ts'
 
 const workerTimeoutMs = 5000
@@ -49,8 +50,8 @@ export async function status(options: StatusOptions): Promise<void> {
     })
   }
   const unready = workers.filter((worker) => 'error' in worker || !worker.ready)
-  if (options.json) process.stdout.write(`${JSON.stringify({ partitions: rows, workers })}\n`)
-  else process.stdout.write(`${print(rows, workers)}\n`)
+  if (options.json) standardOutput.printJson({ partitions: rows, workers })
+  else standardOutput.print(print(rows, workers))
   if (unready.length > 0)
     throw new ArchiverError('UNREACHABLE', `${unready.length} of ${workers.length} workers are not ready`)
 }
@@ -73,7 +74,7 @@ async function askKafka(
   root: string,
   topics: readonly string[],
 ): Promise<Map<string, KafkaPosition>> {
-  const log = createLogger({ level: options.logLevel, stream: process.stderr })
+  const log = createLogger({ level: options.logLevel, stream: standardError })
   const kafka = kafkaClient(options, { clientId: 'archiver-status', log, retry: { retries: 4 } })
   const identity = await readIdentity(root)
   return withAdmin(kafka, options.brokers, (admin) => readPositions(admin, identity!.group, topics))

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
+import { hangupVariable } from './hangup.ts'
+import { onStarterGone, onStopSignal, passOverSignals } from './stop-signals.ts'
 
 /**
  * `tsx src/cmd/archiver.ts` runs us below a process of its own that passes signals on, and that kills us with SIGKILL where we have
@@ -9,7 +11,7 @@ import { constants } from 'node:os'
  */
 
 /** Commands that have something to finish when they are stopped; `run` also has no name. */
-const stoppable: readonly (string | undefined)[] = [undefined, 'run', 'restore']
+const stoppable: readonly (string | undefined)[] = [undefined, 'run', 'restore', 'prune', 'compact', 'retry-rejected']
 
 /** True where tsx's command line tool started this process: it preloads a file that answers for signals. */
 export function isBelowTsx(argv: readonly string[], execArgv: readonly string[]): boolean {
@@ -26,11 +28,17 @@ function withoutPreflight(execArgv: readonly string[]): string[] {
 
 /** Runs the same command in a process below, passes signals on, and ends as it ends. */
 export async function supervise(): Promise<void> {
-  const child = spawn(process.execPath, [...withoutPreflight(process.execArgv), ...process.argv.slice(1)], {
-    // The channel tells the one below when this one is gone: see `signalled` in program.ts.
+  const { ignoresHangup } = passOverSignals()
+  const flags = withoutPreflight(process.execArgv)
+  const child = spawn(process.execPath, ['--disable-sigusr1', ...flags, ...process.argv.slice(1)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    env: { ...process.env, ...(ignoresHangup ? { [hangupVariable]: 'ignored' } : {}) },
   })
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => child.kill(signal))
+  onStopSignal((name) => child.kill(name))
+  // Without the channel, the one below knows that nobody can stop it any more: see stop-signals.ts.
+  onStarterGone(() => {
+    if (child.connected) child.disconnect()
+  })
   process.exitCode = await new Promise<number>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])))

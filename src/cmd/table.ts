@@ -1,3 +1,5 @@
+import { readableText } from '../readable-text.ts'
+
 /** How commands print numbers, sizes and tables for people. */
 
 const grouped = new Intl.NumberFormat('en-US')
@@ -30,8 +32,9 @@ export interface Column {
   readonly right?: boolean
 }
 
-/** Rows under their heads, columns as wide as their widest cell, two spaces between. */
-export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+/** Rows under their heads, columns as wide as their widest cell, two spaces between. A cell is one line, whatever it holds. */
+export function table(columns: readonly Column[], cells: readonly (readonly string[])[]): string {
+  const rows = cells.map((row) => row.map(readableText))
   const widths = columns.map(({ head }, i) => Math.max(head.length, ...rows.map((row) => row[i]!.length)))
   const line = (cells: readonly string[]) =>
     cells

@@ -23,6 +23,7 @@ import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { mysqlClient } from './mysql-client.ts'
 import { signalled } from './program.ts'
+import { standardError, standardOutput } from './standard-streams.ts'
 import { count, plural, size } from './table.ts'
 import { createTerminal } from './terminal.ts'
 
@@ -43,7 +44,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
   const partitions = select(archived, kafka, options.topics)
   const client = options.elasticsearch === undefined ? undefined : elasticsearchClient(options.elasticsearch, options)
   const database = options.mysql === undefined ? undefined : mysqlClient(options.mysql, options)
-  const terminal = createTerminal(process.stderr)
+  const terminal = createTerminal(standardError)
   const verdicts: Verdict[] = []
   const strays: string[] = []
   try {
@@ -58,7 +59,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
         ? undefined
         : { reader: new DocumentReader(client, options.indexPrefix), indexPrefix: options.indexPrefix }
     await elasticsearch?.reader.refresh()
-    const print = (text: string) => void process.stdout.write(`${text}\n`)
+    const print = (text: string) => standardOutput.print(text)
     const positionOf = (tp: TopicPartition) =>
       kafka === undefined ? undefined : (kafka.get(partitionKey(tp)) ?? 'absent')
     const parts = new Map<string, ComparedPart>()
@@ -104,9 +105,9 @@ export async function verify(options: VerifyOptions): Promise<void> {
     await client?.close()
     await database?.close()
   }
-  if (options.json) process.stdout.write(`${JSON.stringify(summary(verdicts, strays))}\n`)
+  if (options.json) standardOutput.printJson(summary(verdicts, strays))
   throwUnlessProven(verdicts, strays.length)
-  if (!options.json) process.stdout.write(`proven: ${describeTotals(verdicts)}\n`)
+  if (!options.json) standardOutput.print(`proven: ${describeTotals(verdicts)}`)
 }
 
 async function askKafka(
@@ -114,7 +115,7 @@ async function askKafka(
   root: string,
   archived: readonly TopicPartition[],
 ): Promise<Map<string, KafkaPosition>> {
-  const log = createLogger({ level: options.logLevel, stream: process.stderr })
+  const log = createLogger({ level: options.logLevel, stream: standardError })
   const kafka = kafkaClient(options, { clientId: 'archiver-verify', log, retry: { retries: 4 } })
   return withAdmin(kafka, options.brokers, async (admin) => {
     const { clusterId } = await admin.describeCluster()

@@ -206,6 +206,7 @@ test('every metric is documented, and nothing else is', async () => {
     sinks: [],
     openBuckets: () => 0,
     compactedFiles: () => 0,
+    lostLogLines: () => 0,
   })
   const names = (text: string) => new Set(text.match(/archiver_[a-z_]+[a-z]/g))
   const told = [...(await metrics.print()).body.matchAll(/^# TYPE (archiver_\S+)/gm)].map(([, name]) => name!)

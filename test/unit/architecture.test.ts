@@ -179,3 +179,11 @@ test('only commands read the environment and end the process; faults are switche
     [],
   )
 })
+
+test('standard output and standard error have one home', () => {
+  const writers = files.filter(({ text }) => /process\.std(out|err)\.write|stream: process\.std|console\./.test(text))
+  assert.deepEqual(
+    writers.map(({ path }) => path),
+    [],
+  )
+})

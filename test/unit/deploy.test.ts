@@ -51,6 +51,7 @@ interface PodSpec {
   readonly containers: readonly {
     readonly image: string
     readonly args: readonly string[]
+    readonly command?: readonly string[]
     readonly env?: readonly { readonly name: string; readonly value?: string }[]
     readonly ports: readonly { readonly name: string; readonly containerPort: number }[]
     readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[]
@@ -203,4 +204,10 @@ it('is checked by the validators that are there, and says which are not', async 
 it('lets workers be multiplied: none has a name or a published port of its own', () => {
   const archiver = services.get('archiver')!
   assert.equal('container_name' in archiver || 'ports' in archiver, false)
+})
+
+it('starts Node so that no signal opens its debugger', () => {
+  assert.match(read('Dockerfile'), /^ENTRYPOINT \[.*"node", "--disable-sigusr1", /m)
+  assert.match(unit, /^ExecStart=\S+node --disable-sigusr1 /m)
+  for (const { command } of podOf(kubernetes).containers) assert.equal(command, undefined, 'the image knows how')
 })

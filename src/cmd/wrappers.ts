@@ -1,0 +1,101 @@
+import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+
+/**
+ * The processes above this one that are there for its sake: tsx, npx, npm and the like, the
+ * `sh -c` between them, `timeout`. Whoever started the command knows only the topmost of them. If
+ * one is killed and does not pass that on, nobody can stop this process any more, so it stops by
+ * itself.
+ *
+ * A parent that ends is no such sign by itself: a shell that started a background job ends, and so
+ * does setsid. So only those are watched that wait for this command and for nothing else.
+ */
+export interface ProcessFacts {
+  readonly pid: number
+  readonly parent: number
+  /** Clock ticks after the system's start: tells a process from a later one of the same pid. */
+  readonly startedAt: string
+  readonly words: readonly string[]
+}
+
+/** Ends at the first ancestor that is no wrapper. `own` is the command line of this process. */
+export function wrappersOf(
+  parent: number,
+  own: readonly string[],
+  read: (pid: number) => ProcessFacts | undefined = readProcess,
+): ProcessFacts[] {
+  const found: ProcessFacts[] = []
+  for (let facts = read(parent); facts !== undefined && isWrapper(facts.words, own); facts = read(facts.parent)) {
+    found.push(facts)
+  }
+  return found
+}
+
+const packageManager = /^(npm|npx|yarn|yarnpkg|pnpm|pnpx|bun|bunx|corepack)(-cli)?(\.c?js)?$/
+const shell = /^-?(sh|bash|dash|ash|zsh|ksh|busybox)$/
+/** These end at once, and leave the command behind. */
+const detaching = /^(setsid|nohup|daemon|daemonize|start-stop-daemon)$/
+
+/** True if the process with these words waits for the command `own` and for nothing else. */
+export function isWrapper(words: readonly string[], own: readonly string[]): boolean {
+  const [program = '', ...rest] = words
+  const name = basename(program)
+  if (detaching.test(name)) return false
+  // npm puts all of its command line into the first word.
+  if (packageManager.test(basename(program.split(' ', 1)[0]!))) return true
+  if (shell.test(name) && rest.some((word) => /^-[a-z]*c$/.test(word))) return isForeground(rest, own)
+  const script = rest.find((word) => !word.startsWith('-')) ?? ''
+  if (name === 'node' && packageManager.test(basename(script))) return true
+  if (name === 'node' && /[\\/](tsx|tsx[\\/]dist[\\/]cli\.[cm]?js)$/.test(script)) return true
+  return endsWith(words, own)
+}
+
+/** True if a shell runs this command, and does not leave it behind in the background. */
+function isForeground(words: readonly string[], own: readonly string[]): boolean {
+  const line = words.at(-1)!.replace(/'[^']*'|"[^"]*"/g, (quoted) => quoted.slice(1, -1).replaceAll('&', ''))
+  const isBackground = /(?<![&><])&(?![&>])/.test(line)
+  if (isBackground || /(^|[\s;(])(nohup|setsid|disown|coproc|daemon)\b/.test(line)) return false
+  const [script, ...args] = own
+  return line.includes(commandName(script!)) || (args.length > 0 && line.includes(args.join(' ')))
+}
+
+/** True if a command line ends with another, but for the folder and the ending of its script. */
+function endsWith(words: readonly string[], own: readonly string[]): boolean {
+  if (words.length <= own.length) return false
+  const [script, ...args] = words.slice(-own.length)
+  return commandName(script!) === commandName(own[0]!) && args.every((word, i) => word === own[i + 1])
+}
+
+function commandName(path: string): string {
+  return basename(path).replace(/\.[cm]?[jt]s$/, '')
+}
+
+/** What Linux says of a process: undefined if it is gone, a zombie or hidden, and on other systems. */
+export function readProcess(pid: number): ProcessFacts | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The name stands in brackets and may hold any character: see proc_pid_stat(5).
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const [state, parent] = fields
+    if (state === 'Z' || state === 'X') return undefined
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/\0+$/, '').split('\0')
+    return { pid, parent: Number(parent), startedAt: fields[19]!, words }
+  } catch {
+    return undefined
+  }
+}
+
+const lookMs = 1000
+
+/** Calls back, once, when one of the wrappers of this process is gone. Does not keep the process alive. */
+export function watchWrappers(onGone: () => void): void {
+  const wrappers = wrappersOf(process.ppid, process.argv.slice(1))
+  if (wrappers.length === 0) return
+  const timer = setInterval(() => {
+    const isThere = ({ pid, startedAt }: ProcessFacts) => readProcess(pid)?.startedAt === startedAt
+    if (wrappers.every(isThere)) return
+    clearInterval(timer)
+    onGone()
+  }, lookMs)
+  timer.unref()
+}
