@@ -139,6 +139,11 @@ export const filesOptions = {
     explanation:
       'The files of an hour become one, and old manifests are folded, so long after the hour has closed and its newest file was written; such as 1h or 30m. 0: never.',
   }),
+  compactMaxBytes: bytes({
+    default: '1GiB',
+    min: 1024,
+    explanation: 'No merged file is larger than this; an hour with more data keeps several files.',
+  }),
 }
 
 /** How to reach Elasticsearch and what the archive's indices are called there: for every command that reads or writes it. */

@@ -142,6 +142,7 @@ export const compactOptions = {
     explanation:
       'Hours that closed so long ago, and got no file since, are merged; manifests this old are folded. 0: whatever is there.',
   }),
+  compactMaxBytes: filesOptions.compactMaxBytes,
   dryRun: flag({ default: false, explanation: 'Say what would be done, change nothing.' }),
   json: flag({ default: false, explanation: 'Print one JSON object a partition.' }),
   ...logOptions,

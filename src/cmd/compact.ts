@@ -3,6 +3,8 @@ import { workerName } from '../config.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import { listPartitions, requireArchive } from '../files/catalog.ts'
 import { type Compaction, type CompactionContext, compactPartition } from '../files/compaction.ts'
+import { DamagedFiles } from '../files/damaged-files.ts'
+import { type Shortage, shortageFields } from '../files/free-space.ts'
 import { isSelected } from '../files/selection.ts'
 import { createLogger } from '../log.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
@@ -34,13 +36,20 @@ export async function compact(options: CompactOptions): Promise<void> {
     level: options.logLevel,
     stream: { isTTY: terminal.isTTY, write: (line) => terminal.write(line) },
   })
-  const context: CompactionContext = { root, worker: workerName(), log, onFile: (task) => task() }
+  const context: CompactionContext = {
+    root,
+    worker: workerName(),
+    log,
+    damaged: new DamagedFiles(),
+    onFile: (task) => task(),
+  }
   const selection = {
     topics: options.topic,
     partitions: options.partition === undefined ? undefined : [options.partition],
   }
   const outcomes: Outcome[] = []
   let failure: ArchiverError | undefined
+  let shortage: Shortage | undefined
   try {
     const partitions = (await listPartitions(root)).filter((tp) => isSelected(selection, tp))
     if (partitions.length === 0) throw new ArchiverError('NOT_FOUND', 'the archive holds no such topic and partition')
@@ -54,6 +63,7 @@ export async function compact(options: CompactOptions): Promise<void> {
       try {
         await compactWhole(context, tp, options, signal, (pass) => {
           add(outcome, pass)
+          shortage ??= pass.shortage
           tell()
         })
       } catch (error) {
@@ -64,6 +74,12 @@ export async function compact(options: CompactOptions): Promise<void> {
         )
         failure ??= error instanceof ArchiverError ? error : new ArchiverError('ARCHIVE_UNUSABLE', messageOf(error))
       }
+    }
+    if (shortage !== undefined) {
+      log.warn(
+        shortageFields(root, shortage),
+        'some files are not merged: too little free space; run compact again later',
+      )
     }
   } finally {
     terminal.close()
@@ -76,12 +92,12 @@ export async function compact(options: CompactOptions): Promise<void> {
 async function compactWhole(
   context: CompactionContext,
   tp: TopicPartition,
-  { compactAfter: compactAfterMs, dryRun }: CompactOptions,
+  { compactAfter: compactAfterMs, compactMaxBytes: maxBytes, dryRun }: CompactOptions,
   signal: AbortSignal,
   done: (pass: Compaction) => void,
 ): Promise<void> {
   for (let isMore = true; isMore; ) {
-    const pass = await compactPartition(context, tp, { compactAfterMs, now: Date.now(), dryRun, signal })
+    const pass = await compactPartition(context, tp, { compactAfterMs, maxBytes, now: Date.now(), dryRun, signal })
     done(pass)
     // What comes behind a pass is known when it is done.
     isMore = pass.isMore && !dryRun

@@ -170,6 +170,7 @@ async function createSinks(
           memoryLimit: options.memoryBudget * filesShare,
           committedOffset: (tp) => coordinator.committedOffset(tp),
           compactAfterMs: options.compactAfter,
+          compactMaxBytes: options.compactMaxBytes,
           observer,
         },
         log,

@@ -28,6 +28,8 @@ export interface FilesSinkOptions {
   readonly committedOffset: (tp: TopicPartition) => number | undefined
   /** The files of an hour become one so long after it has closed, in ms; 0: never. */
   readonly compactAfterMs: number
+  /** No merged file is larger, in bytes; 1 GiB without it. */
+  readonly compactMaxBytes?: number
   /** Hears of flushes. */
   readonly observer?: Observer
 }
@@ -124,10 +126,11 @@ export class FilesSink implements Sink {
   async start(relieved: () => void): Promise<void> {
     this.#relieved = relieved
     await claimArchive(this.#context.root, this.#options.clusterId, this.#options.group)
-    const { compactAfterMs } = this.#options
+    const { compactAfterMs, compactMaxBytes: maxBytes } = this.#options
     if (compactAfterMs > 0) {
       this.#compactor = new Compactor(this.#context, {
         compactAfterMs,
+        maxBytes,
         compacted: ({ replaced }) => {
           this.#compactedFiles += replaced
         },

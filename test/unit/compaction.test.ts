@@ -82,7 +82,15 @@ function compactionOptions(random: () => number): CompactionOptions {
     compactAfterMs: 0,
     // Hours that have not closed yet for one pass have for the next.
     now: Date.now() + Math.floor(random() * 2) * 20 * msPerHour,
-    limits: { mostFiles: 12, mostTaken: 10 + Math.floor(random() * 40), leastFolded: 1 + Math.floor(random() * 3) },
+    // Files have some hundred bytes: tiers and the cap come into play.
+    maxBytes: random() < 0.5 ? 2000 : 2 ** 30,
+    limits: {
+      maxFiles: 12,
+      maxTaken: 10 + Math.floor(random() * 40),
+      maxCopied: random() < 0.3 ? 1000 : 2 ** 30,
+      minFolded: 1 + Math.floor(random() * 3),
+      freeBytes: random() < 0.5 ? 0 : 1000,
+    },
   }
 }
 
@@ -142,7 +150,7 @@ async function flush(root: string, from: number, next: number, step = 5): Promis
   await sink.close(tp)
 }
 
-const everythingIsOld = { compactAfterMs: 0, now: Date.now() + 1e9, limits: { leastFolded: 1 } }
+const everythingIsOld = { compactAfterMs: 0, now: Date.now() + 1e9, limits: { minFolded: 1 } }
 
 function pass(root: string, options: Partial<CompactionOptions> = {}, worker = 'compacts') {
   const context = { root, worker, log, onFile: <T>(task: () => Promise<T>) => task() }
@@ -199,8 +207,8 @@ test('what is young is left alone: hours that have not closed, flushes of late, 
     0,
     'nothing was written an hour ago',
   )
-  const early = await pass(root, { now: start + 2 * hour, compactAfterMs: 0, limits: { leastFolded: 9 } })
-  assert.equal(early.folded, 0, 'written later than that')
+  const early = await pass(root, { now: Date.now() + hour - 1000, compactAfterMs: hour })
+  assert.equal(early.folded, 0, 'written less than an hour ago')
   // The manifests are old enough, but only hours that are over are merged; the others wait for the rest of theirs.
   const now = Date.now() + 2000
   const { merged } = await pass(root, { now, compactAfterMs: 1000 })
@@ -213,7 +221,7 @@ test('what is young is left alone: hours that have not closed, flushes of late, 
 test('a full manifest is closed, and the next one begins behind it', async (t) => {
   const root = await newArchive(await temporaryDirectory(t), 'archive')
   await flush(root, 0, 200)
-  const limits = { leastFolded: 1, mostFiles: 8, mostTaken: 20 }
+  const limits = { minFolded: 1, maxFiles: 8, maxTaken: 20 }
   let passes = 0
   while ((await pass(root, { limits })).isMore) passes++
   assert.ok(passes > 2)
@@ -603,7 +611,7 @@ test('whoever writes, compacts, freezes, thaws or dies at whatever call: every o
         await assertWhole(history)
         for (let i = 0; i < 10; i++) {
           const context = { root, worker: 'last', log, onFile: <T>(task: () => Promise<T>) => task() }
-          await compactPartition(context, tp, { compactAfterMs: 0, now: Date.now() + 1e9, limits: { leastFolded: 1 } })
+          await compactPartition(context, tp, { compactAfterMs: 0, now: Date.now() + 1e9, limits: { minFolded: 1 } })
         }
         await assertWhole(history)
         await rm(root, { recursive: true })

@@ -114,7 +114,7 @@ test('what an earlier version wrote is merged with its own kind', async (t) => {
   const pass = await compactPartition(context, tp, {
     compactAfterMs: 0,
     now: Date.now() + dayMs,
-    limits: { leastFolded: 1 },
+    limits: { minFolded: 1 },
   })
   assert.deepEqual([pass.merged, pass.replaced], [1, 4])
   assert.deepEqual((await verify(root)).problems, [])
