@@ -334,7 +334,7 @@ export const workerOptions = {
   onGap: oneOf(['stop', 'continue'], {
     default: 'stop',
     explanation:
-      'What becomes of a partition whose records were lost before they were read: it stops, or goes on behind them.',
+      'What becomes of a partition whose records were lost before they were read, are damaged or are too large: it stops, or goes on behind them.',
   }),
   sessionTimeout: integer({
     default: '30000',
@@ -347,6 +347,13 @@ export const workerOptions = {
     default: '256MiB',
     min: 32 * 2 ** 20,
     explanation: 'Memory for records on their way, above what the process needs by itself. Full, it pauses partitions.',
+  }),
+  maxRecordBytes: bytes({
+    default: '128MiB',
+    min: 2 ** 20,
+    max: 256 * 2 ** 20,
+    explanation:
+      'A larger record (key, value and headers, as they come out of a compressed batch; each header counts 64 bytes more) is not archived: it is a gap with the reason oversized, and --on-gap says what becomes of its partition.',
   }),
   commitInterval: integer({
     default: '1000',

@@ -104,8 +104,13 @@ export class Metrics implements Observer {
     )
     this.#counter(
       'archiver_lost_offsets_total',
-      'Offsets that were gone from Kafka before they were archived.',
+      'Offsets whose records are not archived: gone from Kafka before they were read, damaged, or too large.',
       (set) => set(counts().lostOffsets),
+    )
+    this.#counter(
+      'archiver_oversized_records_total',
+      'Records larger than --max-record-bytes, which are not archived.',
+      (set) => set(counts().oversizedRecords),
     )
     this.#counter('archiver_pauses_total', 'How often a partition was paused because a sink was full.', (set) =>
       set(counts().pauses),

@@ -185,15 +185,16 @@ const byteUnits: ReadonlyMap<string, number> = new Map([
 ])
 
 /** A number of bytes: `256MiB`, `5MB`, `1048576`. */
-export const bytes = kind<number, { min: number }>(
+export const bytes = kind<number, { min: number; max?: number }>(
   () => '<bytes>',
-  ({ min }) =>
+  ({ min, max = Number.POSITIVE_INFINITY }) =>
     (value) => {
       const match = /^(\d+(?:\.\d+)?)\s*([a-zA-Z]*)$/.exec(value)
       const unit = match === null ? undefined : byteUnits.get(match[2]!)
       if (match === null || unit === undefined) throw new Error('a number of bytes such as 5MB, 256MiB or 1048576')
       const number = Math.round(Number(match[1]) * unit)
       if (number < min) throw new Error(`${min} bytes or more`)
+      if (number > max) throw new Error(`${max} bytes or less`)
       return number
     },
 )

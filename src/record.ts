@@ -127,11 +127,6 @@ export interface SourceBatch extends TopicPartition, OffsetRange {
   readonly records: readonly SourceRecord[]
 }
 
-/** Offsets whose records Kafka has and nobody can read, and why. */
-export interface UnreadableRange extends OffsetRange {
-  readonly trouble: string
-}
-
 /** The type of a message, or one of the program's own types for a message that has none. */
 export interface RecordType {
   readonly name: string
@@ -149,12 +144,21 @@ export type GapReason =
   | 'retention'
   /** The record batch that had them is damaged in Kafka's log. */
   | 'unreadable'
+  /** The record is larger than `--max-record-bytes`. Kafka still has it. */
+  | 'oversized'
   /** The log ended before these offsets when it was read again (truncated, or the topic was made anew). */
   | 'truncated'
 
 /** Offsets inside a range that have no record in the archive, and why. */
 export interface Gap extends OffsetRange {
   readonly reason: GapReason
+}
+
+/** Offsets whose records Kafka has and the archive does not get, and why. */
+export interface LostRange extends Gap {
+  readonly trouble: string
+  /** The size of the one record that is too large. */
+  readonly bytes?: number
 }
 
 /**

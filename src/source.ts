@@ -1,4 +1,4 @@
-import type { SourceBatch, TopicPartition, UnreadableRange } from './record.ts'
+import type { LostRange, SourceBatch, TopicPartition } from './record.ts'
 
 /** First offset that Kafka still has, and the one after the last. */
 export interface LogBounds {
@@ -15,18 +15,33 @@ export interface SourceEvents {
   assigned(assignment: { readonly all: readonly TopicPartition[]; readonly kept: readonly TopicPartition[] }): void
   /** The worker is about to join the group again and may lose partitions: it makes durable and commits what it can, in time. */
   beforeJoin(): Promise<void>
-  /** What one fetch brought. Where it is not wanted the worker seeks before it resumes: the source is behind it already. */
+  /** What one fetch brought, or a part of that. Where it is not wanted the worker seeks before it resumes: the source is behind it already. */
   batch(batch: FetchedBatch): void
+  /**
+   * Whether the sinks have room for more of a partition; `bytes`: for a single record of that size, 0 for ordinary ones. Asked
+   * before anything is inflated. Without room for ordinary ones the worker pauses the partition.
+   */
+  hasRoom(tp: TopicPartition, bytes: number): boolean
+  /** A batch of this partition makes trouble. Others go on; this one goes on when the worker seeks. Never throws. */
+  troubled(trouble: BatchTrouble): void
   /** The source cannot go on at all. */
   failed(error: unknown): void
 }
 
 /** A batch with what the worker needs to check that nothing was skipped. */
 export interface FetchedBatch extends SourceBatch {
-  /** The end of the batch, where it could not be read. */
-  readonly unreadable?: UnreadableRange | undefined
+  /** The last offsets of the batch, if the archive does not get their records. */
+  readonly lost?: LostRange | undefined
   /** The offset after the last one that consumers may read now. */
   readonly highWatermark: number
+}
+
+/** What goes wrong with a batch and is no loss, as far as is known: no memory, a codec that is not here, a mistake of this program. */
+export interface BatchTrouble extends TopicPartition {
+  readonly offset: number
+  readonly error: unknown
+  /** It may be over when the batch is read again. */
+  readonly canPass: boolean
 }
 
 /** The contract between Kafka's client and the worker. */

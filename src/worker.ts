@@ -8,15 +8,15 @@ import {
   emptyBatch,
   type Gap,
   type GapReason,
+  type LostRange,
   type OffsetRange,
   partitionKey,
   type RecordBatch,
   type TopicPartition,
-  type UnreadableRange,
 } from './record.ts'
 import { Backoff, sleep } from './retry.ts'
 import type { Sink, SinkPosition } from './sink.ts'
-import type { FetchedBatch, LogBounds, Source } from './source.ts'
+import type { BatchTrouble, FetchedBatch, LogBounds, Source } from './source.ts'
 import { Trouble } from './trouble.ts'
 
 export interface WorkerOptions {
@@ -26,6 +26,8 @@ export interface WorkerOptions {
   readonly startAt: 'beginning' | 'latest'
   /** What becomes of a partition when records are lost before they were read. */
   readonly onGap: 'stop' | 'continue'
+  /** Memory for records on their way, in bytes. */
+  readonly memoryBudget: number
   readonly commitIntervalMs: number
   /** How long a flush before a rebalance may hold the group up, in ms: less than half of the session timeout. */
   readonly drainTimeoutMs: number
@@ -72,6 +74,8 @@ export interface WorkerCounts {
   /** Bytes of their lines. */
   readonly acknowledgedBytes: Map<string, number>
   lostOffsets: number
+  /** Of these: records that are larger than may be kept. */
+  oversizedRecords: number
   /** How often a partition was paused because a sink was full. */
   pauses: number
   rebalances: number
@@ -99,6 +103,10 @@ export interface PartitionStatus extends TopicPartition {
 
 /** Below this pressure a paused partition is resumed: well below 1, so that it does not flap. */
 const resumeBelow = 0.75
+/** Of a large record there are its bytes and its line, which in base64 is a third longer. */
+const largeRecordCost = 2.4
+/** With so little in the sinks there is room for any record that may be kept. */
+const littleHeldBytes = 2 ** 20
 const firstRetryMs = 500
 const mostRetryMs = 30_000
 const endCheckMs = 25
@@ -134,6 +142,8 @@ export class Worker {
   readonly #compareTrouble: Trouble
   #joined = false
   #draining = false
+  /** A flush that makes room for a large record. */
+  #relieving: Promise<void> | undefined
   #failure: unknown
 
   constructor(parts: {
@@ -158,6 +168,7 @@ export class Worker {
       acknowledged: new Map(parts.sinks.map(({ name }) => [name, 0])),
       acknowledgedBytes: new Map(parts.sinks.map(({ name }) => [name, 0])),
       lostOffsets: 0,
+      oversizedRecords: 0,
       pauses: 0,
       rebalances: 0,
       fenced: 0,
@@ -194,6 +205,8 @@ export class Worker {
         assigned: ({ all, kept }) => this.#assigned(all, kept),
         beforeJoin: () => this.#beforeJoin(),
         batch: (batch) => this.#batch(batch),
+        hasRoom: (tp, bytes) => this.#hasRoom(tp, bytes),
+        troubled: (trouble) => this.#troubled(trouble),
         failed: (error) => this.#fail(error),
       })
       await this.#untilEnded(ends)
@@ -350,17 +363,17 @@ export class Worker {
   }
 
   /**
-   * Records are lost before they were read: says so, counts, and decides. Returns true where the partition goes on past them.
+   * Records are lost, before they were read or as they cannot be kept: says so, counts, and decides. Returns true where the partition goes on past them.
    * A log that ends before the archive does cannot be gone on with: its new records would have offsets that are taken.
    */
-  #lost(partition: Partition, gap: Gap, what: string): boolean {
+  #lost(partition: Partition, gap: Gap, what: string, bytes?: number): boolean {
     const { tp } = partition
     const goOn = gap.reason !== 'truncated' && this.#options.onGap === 'continue'
     const message = `${partitionKey(tp)}: ${what}`
     const advice = goOn ? 'going on behind them (--on-gap continue)' : `this partition stops. ${adviceFor(gap.reason)}`
     this.counts.lostOffsets += gap.next - gap.from
     this.#log.error(
-      { topic: tp.topic, partition: tp.partition, from: gap.from, next: gap.next, reason: gap.reason },
+      { topic: tp.topic, partition: tp.partition, from: gap.from, next: gap.next, reason: gap.reason, bytes },
       `${message}; ${advice}`,
     )
     if (goOn) return true
@@ -424,22 +437,86 @@ export class Worker {
       this.#locate(partition)
       return
     }
-    const { unreadable } = batch
-    if (unreadable === undefined) this.#deliver(partition, this.#encoder.encode(batch))
-    else this.#deliverBefore(partition, batch, unreadable)
-    if (this.#sinks.some((sink) => sink.pressure(partition.tp) >= 1)) {
-      partition.paused = true
-      this.counts.pauses++
+    let encoded: RecordBatch
+    try {
+      encoded = this.#encoder.encode(batch.lost === undefined ? batch : { ...batch, next: batch.lost.from })
+    } catch (error) {
+      this.#troubled({ ...partition.tp, offset: batch.from, error, canPass: true })
+      return
+    }
+    partition.waiting = undefined
+    try {
+      if (encoded.next > encoded.from) this.#deliver(partition, encoded)
+      if (batch.lost !== undefined) this.#passOver(partition, batch.lost)
+    } catch (error) {
+      this.#reopen(partition, error)
+      return
+    }
+    this.#hasRoom(partition.tp, 0)
+  }
+
+  /** Without room the partition is paused until a sink has some. */
+  #hasRoom(tp: TopicPartition, bytes: number): boolean {
+    if (bytes > 0) return this.#hasRoomForLarge(bytes)
+    const partition = this.#partitions.get(partitionKey(tp))
+    if (partition === undefined || partition.paused || !this.#sinks.some((sink) => sink.pressure(tp) >= 1)) return true
+    partition.paused = true
+    this.counts.pauses++
+    this.#source.pause(tp)
+    return false
+  }
+
+  /** A large record and its line need much at once: sinks hold little before one is read, and make durable what they hold. */
+  #hasRoomForLarge(bytes: number): boolean {
+    const held = this.#sinks.reduce((sum, { heldBytes }) => sum + heldBytes, 0)
+    if (held <= Math.max(littleHeldBytes, this.#options.memoryBudget - largeRecordCost * bytes)) return true
+    this.#relieving ??= this.#flush().finally(() => {
+      this.#relieving = undefined
+    })
+    return false
+  }
+
+  /** Records that the archive does not get, damaged or too large, are lost like those that retention took; others are not. */
+  #passOver(partition: Partition, { from, next, reason, trouble, bytes }: LostRange): void {
+    const gap: Gap = { from, next, reason }
+    if (reason === 'oversized') this.counts.oversizedRecords++
+    if (this.#lost(partition, gap, trouble, bytes)) this.#deliver(partition, emptyBatch(partition.tp, gap, [gap]))
+    else {
       this.#source.pause(partition.tp)
+      this.#source.seek(partition.tp, from)
     }
   }
 
-  /** Records that nobody can read are lost like those that retention took; those of other batches are not. */
-  #deliverBefore(partition: Partition, batch: FetchedBatch, { from, next, trouble }: UnreadableRange): void {
-    if (from > batch.from) this.#deliver(partition, this.#encoder.encode({ ...batch, next: from }))
-    const gap: Gap = { from, next, reason: 'unreadable' }
-    if (this.#lost(partition, gap, trouble)) this.#deliver(partition, emptyBatch(partition.tp, gap, [gap]))
-    else this.#source.pause(partition.tp)
+  /** A batch makes trouble that is no loss, as far as is known: its partition reads it again after a while, and others go on. */
+  #troubled({ offset, error, canPass, ...tp }: BatchTrouble): void {
+    const partition = this.#partitions.get(partitionKey(tp))
+    if (partition?.state !== 'open' || partition.locating) return
+    const { topic, partition: number } = tp
+    const fields = { topic, partition: number, offset, err: messageOf(error) }
+    const { backoff, closing } = partition
+    partition.paused = true
+    partition.waiting = `${partitionKey(tp)}: the batch at offset ${offset} cannot be read: ${messageOf(error)}`
+    this.#source.pause(tp)
+    if (!canPass) {
+      this.#log.error(fields, 'a batch cannot be read; this partition stops')
+      partition.state = 'stopped'
+      partition.resumesAt = offset
+      return
+    }
+    partition.locating = true
+    const delay = backoff.next()
+    this.#log[backoff.failures > 1 ? 'debug' : 'warn'](
+      { ...fields, retry_ms: delay },
+      'a batch cannot be read; reading it again',
+    )
+    sleep(delay, closing.signal)
+      .then((isOver) => {
+        if (!isOver) return
+        partition.locating = false
+        this.#source.seek(tp, partition.tracker!.position)
+        this.#resumeIfRelieved(partition)
+      })
+      .catch((failure: unknown) => this.#reopen(partition, failure))
   }
 
   #deliver(partition: Partition, batch: RecordBatch): void {
@@ -718,6 +795,8 @@ function describeLoss({ from, next, reason }: Gap, bounds: LogBounds): string {
 }
 
 function adviceFor(reason: GapReason): string {
+  if (reason === 'oversized')
+    return 'Start with a larger --max-record-bytes to keep it, or with --on-gap continue to go on behind it'
   return reason === 'truncated'
     ? 'Archive the new topic under another --archive-dir, --group and --index-prefix, or give the topic another name'
     : 'Start with --on-gap continue to go on behind them'

@@ -26,6 +26,8 @@ const mib = 2 ** 20
 const filesShare = 0.5
 const elasticsearchShare = 0.15
 const mysqlShare = 0.15
+/** What was fetched and waits for the sinks. */
+const fetchShare = 0.1
 
 /**
  * The worker, from its options to its account.
@@ -51,6 +53,8 @@ export async function run(options: RunOptions): Promise<void> {
       sessionTimeoutMs: options.sessionTimeout,
       topicsRefreshMs: options.topicsRefresh * 1000,
       connectTimeoutMs,
+      maxRecordBytes: options.maxRecordBytes,
+      memoryLimit: options.memoryBudget * fetchShare,
       rackId: options.rackId,
     },
     log,
@@ -73,6 +77,7 @@ export async function run(options: RunOptions): Promise<void> {
         untilEnd: options.untilEnd,
         startAt: options.startAt,
         onGap: options.onGap,
+        memoryBudget: options.memoryBudget,
         commitIntervalMs: options.commitInterval,
         drainTimeoutMs: Math.min(15_000, Math.floor(options.sessionTimeout / 3)),
         shutdownTimeoutMs: options.shutdownTimeout * 1000,

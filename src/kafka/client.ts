@@ -1,7 +1,7 @@
 import type { Kafka, KafkaConfig, LogEntry, RetryOptions } from 'kafkajs'
 import type { Logger } from '../log.ts'
-import { registerCodecs } from './codecs.ts'
 import { kafkajs } from './kafkajs.ts'
+import { registerCodecs } from './register-codecs.ts'
 import { repairRequestQueue } from './request-queue.ts'
 
 export interface KafkaOptions {

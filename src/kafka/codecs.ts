@@ -1,5 +1,6 @@
 import { ArchiverError, messageOf } from '../errors.ts'
-import { kafkajs } from './kafkajs.ts'
+import { DamagedData, isNativeDamage } from './damaged-data.ts'
+import { snappyBlocks, xerialHeader } from './snappy-blocks.ts'
 
 /** How kafkajs compresses and decompresses the records of a batch. */
 export interface Codec {
@@ -12,12 +13,6 @@ interface Compressor {
   decompress(bytes: Buffer): Promise<Buffer> | Buffer
 }
 
-/**
- * What Java's snappy stream (xerial) begins with: a magic, its version and the oldest version that reads it. Blocks
- * follow, each a 32-bit big-endian length and raw snappy. Kafka's Java clients read and write this and not plain snappy.
- */
-const xerialHeader = Buffer.from('82534e4150505900' + '00000001' + '00000001', 'hex')
-const xerialMagicLength = 8
 const snappyBlockBytes = 64 * 1024
 
 async function loadSnappy(): Promise<Compressor> {
@@ -35,17 +30,7 @@ async function loadSnappy(): Promise<Compressor> {
       return Buffer.concat(parts)
     },
     decompress: (bytes) => {
-      if (!bytes.subarray(0, xerialMagicLength).equals(xerialHeader.subarray(0, xerialMagicLength))) {
-        return uncompress(bytes)
-      }
-      const blocks: Buffer[] = []
-      for (let at = xerialHeader.length; at < bytes.length; ) {
-        const length = bytes.readInt32BE(at)
-        const end = at + 4 + length
-        if (length < 0 || end > bytes.length) throw new Error(`block of ${length} bytes at ${at} of ${bytes.length}`)
-        blocks.push(uncompress(bytes.subarray(at + 4, end)))
-        at = end
-      }
+      const blocks = snappyBlocks(bytes).map(uncompress)
       return blocks.length === 1 ? blocks[0]! : Buffer.concat(blocks)
     },
   }
@@ -72,8 +57,8 @@ function codecError(message: string, cause: unknown): ArchiverError {
  * A codec whose native module is loaded when its first batch is met, so that a platform without the module reads
  * every other topic.
  *
- * Both ways throw ArchiverError `INTERNAL`, which kafkajs does not retry, where the module cannot be loaded; bytes that cannot be
- * decompressed are an Error.
+ * Both ways throw ArchiverError `INTERNAL`, which kafkajs does not retry, where the module cannot be loaded. Bytes that cannot be
+ * decompressed are DamagedData; any other Error of `decompress` says nothing about them.
  */
 export function lazyCodec(name: string, module: string, load: () => Promise<Compressor>): Codec {
   let loading: Promise<Compressor> | undefined
@@ -102,9 +87,10 @@ export function lazyCodec(name: string, module: string, load: () => Promise<Comp
       try {
         return await compressor.decompress(buffer)
       } catch (error) {
-        throw new Error(`${buffer.length} bytes cannot be decompressed with ${name}: ${messageOf(error)}`, {
-          cause: error,
-        })
+        const message = `${buffer.length} bytes cannot be decompressed with ${name}: ${messageOf(error)}`
+        throw error instanceof DamagedData || isNativeDamage(error)
+          ? new DamagedData(message, { cause: error })
+          : new Error(message, { cause: error })
       }
     },
   }
@@ -117,12 +103,3 @@ export const zstdCodec = lazyCodec('zstd', '@mongodb-js/zstd', loadZstd)
 /** The `--compression` names and what kafkajs calls them. */
 export const compressionTypes = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 } as const
 export type Compression = keyof typeof compressionTypes
-
-/** Gives kafkajs, which brings only gzip, the other three codecs, for consuming and producing. Harmless when repeated. */
-export function registerCodecs(): void {
-  // kafkajs declares the type for gzip alone.
-  const codecs: Record<number, () => unknown> = kafkajs.CompressionCodecs
-  codecs[compressionTypes.snappy] = () => snappyCodec
-  codecs[compressionTypes.lz4] = () => lz4Codec
-  codecs[compressionTypes.zstd] = () => zstdCodec
-}

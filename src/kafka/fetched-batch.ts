@@ -1,30 +1,39 @@
-import type { UnreadableRange } from '../record.ts'
-import { type AbortedTransaction, type FetchedMessage, UnreadableMessage, withoutAborted } from './record-set.ts'
+import type { AbortedTransaction } from './aborted-transactions.ts'
+import { endOfOldMessages, type OldMessage, type OldMessages } from './old-messages.ts'
+import { emptyRecordSet, isRecordBatch, type RecordSet, readRecordSet } from './record-set.ts'
+import type { UnpackedFetch } from './unpack.ts'
 
-/** What kafkajs has of one partition of a fetch response. */
+/** What a broker sent of one partition, as it is: nothing is inflated before it is known that there is room. */
+export interface FetchedBytes {
+  readonly bytes: Buffer
+  readonly decodeOld: (bytes: Buffer) => Promise<readonly OldMessage[]>
+}
+
+/** What kafkajs has of one partition of a fetch response; `messages` is what its decoder returned, here bytes. */
 export interface FetchedPartition {
   readonly partition: number
   readonly highWatermark: string
-  readonly messages: readonly FetchedMessage[]
+  readonly messages: FetchedBytes | readonly never[]
   readonly abortedTransactions?: readonly AbortedTransaction[] | null
 }
 
 /**
  * What one fetch brought of one partition, with all that kafkajs's consumer asks of it; in place of kafkajs's `Batch`, which
  * makes two big integers a record, and keeps batches of only transaction markers, or only aborted records, to itself. Here they
- * reach `eachBatch`, without messages, so that the position moves past them like past all others.
+ * reach `eachBatch`, so that the position moves past them like past all others.
  */
-export class FetchedPartitionBatch {
+export class FetchedPartitionBatch implements UnpackedFetch {
   readonly topic: string
   readonly partition: number
   readonly highWatermark: string
   readonly fetchedOffset: number
-  /** Records of users, in order. */
-  readonly messages: readonly FetchedMessage[]
-  /** Behind the last of them: what could not be read, up to the last offset of this batch. */
-  readonly unreadable: UnreadableRange | undefined
-  readonly #last: number
-  readonly #first: number | null
+  readonly abortedTransactions: readonly AbortedTransaction[]
+  readonly old: OldMessages | undefined
+  /** kafkajs looks for the last of them. */
+  readonly messages: readonly never[] = []
+  /** The offset behind all that was brought; that of the fetch where nothing gets further. */
+  readonly next: number
+  #set: RecordSet
   readonly #brought: boolean
 
   constructor(topic: string, fetchedOffset: string | number, fetched: FetchedPartition) {
@@ -33,19 +42,45 @@ export class FetchedPartitionBatch {
     this.partition = partition
     this.highWatermark = highWatermark
     this.fetchedOffset = Number(fetchedOffset)
-    this.#brought = fetched.messages.length > 0
-    // A broker answers with whole record batches, which may begin before what was asked for.
-    const begins = fetched.messages.findIndex(({ offset }) => offset >= this.fetchedOffset)
-    const within = begins === 0 ? fetched.messages : begins === -1 ? [] : fetched.messages.slice(begins)
-    this.#first = within[0]?.offset ?? null
-    this.#last = within.at(-1)?.offset ?? (this.#brought ? this.fetchedOffset : Number(highWatermark) - 1)
-    const end = within.at(-1)
-    this.unreadable =
-      end instanceof UnreadableMessage
-        ? { ...end.range, from: Math.max(end.range.from, this.fetchedOffset) }
-        : undefined
-    const delivered = withoutAborted({ messages: within, abortedTransactions: abortedTransactions ?? null })
-    this.messages = delivered.some(isControl) ? delivered.filter((message) => !isControl(message)) : delivered
+    this.abortedTransactions = abortedTransactions ?? []
+    const { bytes, decodeOld } =
+      'bytes' in fetched.messages ? fetched.messages : { bytes: undefined, decodeOld: undefined }
+    this.#brought = bytes !== undefined && bytes.length > 0
+    this.#set = emptyRecordSet
+    this.old = undefined
+    let next: number | undefined
+    if (bytes !== undefined && isRecordBatch(bytes)) {
+      const context = { fetchedOffset: this.fetchedOffset, highWatermark: Number(highWatermark) }
+      this.#set = readRecordSet(bytes, context)
+      next = this.#set.damaged?.next ?? this.#set.batches.at(-1)?.next
+    } else if (bytes !== undefined && bytes.length > 0) {
+      next = endOfOldMessages(bytes)
+      if (next !== undefined) this.old = { bytes, next, decode: decodeOld! }
+    }
+    this.next = Math.max(this.fetchedOffset, next ?? this.fetchedOffset)
+  }
+
+  get batches(): RecordSet['batches'] {
+    return this.#set.batches
+  }
+
+  get damaged(): RecordSet['damaged'] {
+    return this.#set.damaged
+  }
+
+  /** It brought something, and nothing at or behind the offset that was asked for. */
+  get isStalled(): boolean {
+    return this.#brought && this.next === this.fetchedOffset
+  }
+
+  /** Bytes as they came. */
+  get byteLength(): number {
+    return this.old?.bytes.length ?? this.batches.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  }
+
+  /** Lets go of the answer of the broker that this is a part of: it has to wait. */
+  detach(): void {
+    this.#set = { batches: this.#set.batches.map((batch) => batch.detached()), damaged: this.#set.damaged }
   }
 
   /** True where the fetch brought nothing at all. */
@@ -59,25 +94,21 @@ export class FetchedPartitionBatch {
   }
 
   firstOffset(): string | null {
-    return this.#first === null ? null : String(this.#first)
+    return this.#brought ? String(this.fetchedOffset) : null
   }
 
   /** Of the last record, delivered or not: the position goes on behind it. */
   lastOffset(): string {
-    return String(this.#last)
+    return String(this.#brought ? this.next - 1 : Number(this.highWatermark) - 1)
   }
 
   /** Offsets from the last of this batch to the last in the log. */
   offsetLag(): string {
-    return String(Number(this.highWatermark) - 1 - this.#last)
+    return String(Number(this.highWatermark) - 1 - Number(this.lastOffset()))
   }
 
   /** Offsets from the first of this batch to the last in the log. */
   offsetLagLow(): string {
-    return this.#first === null ? '0' : String(Number(this.highWatermark) - 1 - this.#first)
+    return this.#brought ? String(Number(this.highWatermark) - 1 - this.fetchedOffset) : '0'
   }
-}
-
-function isControl({ isControlRecord }: FetchedMessage): boolean {
-  return isControlRecord
 }

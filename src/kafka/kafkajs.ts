@@ -2,9 +2,9 @@ import { createRequire } from 'node:module'
 import type { Kafka as KafkaClass } from 'kafkajs'
 import { ArchiverError } from '../errors.ts'
 import { clockEdits } from './clocks.ts'
-import { FetchedPartitionBatch } from './fetched-batch.ts'
+import { type FetchedBytes, FetchedPartitionBatch } from './fetched-batch.ts'
 import { type ConnectionState, processData } from './frame-limit.ts'
-import { type FetchedMessage, isRecordBatch, type OldMessage, ofOldFormat, readRecordSet } from './record-set.ts'
+import type { OldMessage } from './old-messages.ts'
 import { withSourceEdits } from './source-edits.ts'
 import { topicMapEdits } from './topic-maps.ts'
 
@@ -22,7 +22,7 @@ interface Decoder {
   readBytes(length: number): Buffer
 }
 
-type DecodeMessages<Message> = (decoder: Decoder) => Promise<readonly Message[]>
+type DecodeMessages = (decoder: Decoder) => Promise<FetchedBytes | readonly never[] | readonly OldMessage[]>
 
 /** Replaces what a module of kafkajs exports, before anything has loaded it. */
 function replaceModule<T>(name: string, replace: (original: T) => T): void {
@@ -38,24 +38,21 @@ function unexpected(what: string): ArchiverError {
   return new ArchiverError('INTERNAL', `kafkajs is not as expected (2.2.4): ${what}`)
 }
 
-/** Headers in order, offsets as numbers, any number of records, batches that compaction emptied: see `record-set.ts`. */
+/** Takes the bytes of a partition as they are: whoever has room for them inflates them. See `unpack.ts`. */
 function repairRecordReader(): void {
-  const { lookupCodecByAttributes } = require('kafkajs/src/protocol/message/compression') as {
-    lookupCodecByAttributes: (attributes: number) => { decompress(bytes: Buffer): Promise<Buffer> } | null
-  }
-  replaceModule<DecodeMessages<OldMessage | FetchedMessage>>(
-    'protocol/requests/fetch/v4/decodeMessages',
-    (original) => async (decoder) => {
-      const decoderBefore = decoder as Decoder & { offset: number }
-      const start = decoderBefore.offset
+  const Decoder = require('kafkajs/src/protocol/decoder') as new (bytes: Buffer) => Decoder
+  replaceModule<DecodeMessages>('protocol/requests/fetch/v4/decodeMessages', (original) => {
+    const decodeOld: FetchedBytes['decodeOld'] = (bytes) => {
+      const length = Buffer.alloc(4)
+      length.writeInt32BE(bytes.length)
+      return original(new Decoder(Buffer.concat([length, bytes]))) as Promise<readonly OldMessage[]>
+    }
+    return async (decoder) => {
       const length = decoder.readInt32()
       if (length <= 0 || !decoder.canReadBytes(length)) return []
-      const bytes = decoder.readBytes(length)
-      if (isRecordBatch(bytes)) return readRecordSet(bytes, lookupCodecByAttributes)
-      decoderBefore.offset = start
-      return ((await original(decoder)) as readonly OldMessage[]).map(ofOldFormat)
-    },
-  )
+      return { bytes: decoder.readBytes(length), decodeOld }
+    }
+  })
 }
 
 /** See `fetched-batch.ts`. */

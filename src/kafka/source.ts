@@ -11,6 +11,7 @@ import { beforeJoin, kafkajs } from './kafkajs.ts'
 import { RenewedAdmin } from './renewed-admin.ts'
 import { connectFailure } from './security.ts'
 import { isForgotten, isStill, rebalanceTimeoutMs, type Signs } from './silence.ts'
+import { Unpacker } from './unpacker.ts'
 
 export interface KafkaSourceOptions {
   readonly kafka: Kafka
@@ -25,6 +26,10 @@ export interface KafkaSourceOptions {
   readonly topicsRefreshMs: number
   /** How long the first connection may take, in ms. */
   readonly connectTimeoutMs: number
+  /** A larger record is not archived. */
+  readonly maxRecordBytes: number
+  /** What was fetched and waits to be unpacked may take so much memory, in bytes. */
+  readonly memoryLimit: number
   /** The rack of this worker (KIP-392). */
   readonly rackId?: string | undefined
 }
@@ -37,6 +42,8 @@ const mostHeartbeatMs = 3000
  */
 const maxWaitMs = 500
 const maxBytesPerPartition = 2 ** 20
+/** What a batch inflates to is encoded in pieces of about this size, and in one if it is smaller. */
+const pieceBytes = 4 * 2 ** 20
 const metadataMaxAgeMs = 30_000
 /** How long kafkajs may take to let go: with brokers away it tries for minutes. */
 const disconnectTimeoutMs = 10_000
@@ -62,9 +69,8 @@ export class KafkaSource implements Source {
   #restarting: Promise<void> | undefined
   /** The consumer connects and joins; what comes after waits for it. */
   #beginning: Promise<void> = Promise.resolve()
-  /** What was fetched and not handed over yet, by partition, oldest first. */
-  readonly #fetched = new Map<string, FetchedBatch>()
-  #handedOver: Promise<void> = Promise.resolve()
+  /** What was fetched and not handed over yet. */
+  readonly #unpacker: Unpacker
   /** When the consumer last gave a sign of life, in ms of `performance.now`. */
   #lastSign = 0
   /** When the group last took this worker for a member, in ms of `performance.now`. A consumer also "fetches" from a broker that is away. */
@@ -85,6 +91,16 @@ export class KafkaSource implements Source {
       (error) => this.#log.debug(`disconnecting: ${messageOf(error)}`),
     )
     this.#topicsTrouble = new Trouble(log)
+    this.#unpacker = new Unpacker({
+      limits: { pieceBytes, maxRecordBytes: options.maxRecordBytes, heldBytes: options.memoryLimit },
+      log,
+      deliver: (batch) => this.#deliver(batch),
+      hasRoom: (tp, bytes) => this.#events?.hasRoom(tp, bytes) ?? false,
+      troubled: (trouble) => this.#events?.troubled(trouble),
+      seek: (tp, offset) => this.#seekFetch(tp, offset),
+      pauseFetch: (tp) => this.#pauseFetch(tp),
+      resumeFetch: (tp) => this.#resumeFetch(tp),
+    })
   }
 
   get clusterId(): string {
@@ -235,8 +251,7 @@ export class KafkaSource implements Source {
     this.#memberId = memberId
     this.#joining = false
     this.#assigned = all
-    this.#fetched.clear()
-    this.#backoff.reset()
+    this.#unpacker.clear()
     for (const tp of all) this.pause(tp)
     this.#log.info(
       { member: memberId, partitions: all.map(partitionKey) },
@@ -246,54 +261,24 @@ export class KafkaSource implements Source {
   }
 
   /**
-   * Takes a batch over and lets kafkajs fetch again: the broker works on the next answer while this one is encoded. At most one batch
-   * a partition waits. The position may move before the worker has taken the batch: whatever it does not take, it seeks back for.
+   * Takes a batch over and lets kafkajs fetch again: the broker works on the next answer while this one is unpacked. The position may
+   * move before the worker has taken the records: whatever it does not take, it seeks back for.
    */
   async #eachBatch({ batch, resolveOffset, isStale }: EachBatchPayload): Promise<void> {
     if (!(batch instanceof FetchedPartitionBatch)) {
       throw new ArchiverError('INTERNAL', 'kafkajs is not as expected (2.2.4): its batches are not replaced')
     }
-    const { topic, partition, messages, unreadable, fetchedOffset, highWatermark } = batch
-    const key = partitionKey({ topic, partition })
     const consumer = this.#consumer
-    while (this.#fetched.has(key)) await this.#handedOver
-    // The consumer was ended, or the position set elsewhere, while this waited.
-    if (consumer !== this.#consumer || isStale()) return
-    this.#fetched.set(key, {
-      topic,
-      partition,
-      from: fetchedOffset,
-      next: Number(batch.lastOffset()) + 1,
-      records: messages,
-      unreadable,
-      highWatermark: Number(highWatermark),
-    })
+    // The consumer may be ended, or the position set elsewhere, while this waits.
+    const isCurrent = () => consumer === this.#consumer && !isStale()
+    if (!(await this.#unpacker.take(batch, isCurrent)) || batch.isStalled) return
     resolveOffset(batch.lastOffset())
-    if (this.#fetched.size === 1) this.#handOverSoon()
   }
 
-  #handOverSoon(): void {
-    this.#handedOver = new Promise((resolve, reject) => {
-      // One batch a turn of the event loop, so that what Kafka sends meanwhile is read between two.
-      setImmediate(() => {
-        try {
-          this.#handOver()
-          resolve()
-        } catch (error) {
-          reject(error)
-        }
-      })
-    })
-    this.#handedOver.catch((error: unknown) => this.#crashed(error))
-  }
-
-  #handOver(): void {
-    const [first] = this.#fetched
-    if (first === undefined) return
-    const [key, batch] = first
-    this.#fetched.delete(key)
+  #deliver(batch: FetchedBatch): void {
     this.#events?.batch(batch)
-    if (this.#fetched.size > 0) this.#handOverSoon()
+    // Only what was taken is progress: a consumer may also join, and fail at the same batch, again and again.
+    this.#backoff.reset()
   }
 
   /** A consumer ended. What may pass is waited for; what cannot pass is told to the worker. */
@@ -324,7 +309,7 @@ export class KafkaSource implements Source {
     const consumer = this.#consumer
     this.#consumer = undefined
     this.#memberId = undefined
-    this.#fetched.clear()
+    this.#unpacker.clear()
     try {
       if (consumer !== undefined) await withTimeout(consumer.disconnect(), disconnectTimeoutMs)
     } catch (error) {
@@ -385,16 +370,29 @@ export class KafkaSource implements Source {
     return { began: this.#began, lastSign: this.#lastSign, lastAnswer: this.#lastAnswer }
   }
 
-  seek({ topic, partition }: TopicPartition, offset: number): void {
-    this.#fetched.delete(partitionKey({ topic, partition }))
+  seek(tp: TopicPartition, offset: number): void {
+    this.#unpacker.drop(tp)
+    this.#seekFetch(tp, offset)
+  }
+
+  pause(tp: TopicPartition): void {
+    this.#unpacker.pause(tp)
+    this.#pauseFetch(tp)
+  }
+
+  resume(tp: TopicPartition): void {
+    if (this.#unpacker.resume(tp)) this.#resumeFetch(tp)
+  }
+
+  #seekFetch({ topic, partition }: TopicPartition, offset: number): void {
     this.#whileRunning((consumer) => consumer.seek({ topic, partition, offset: String(offset) }))
   }
 
-  pause({ topic, partition }: TopicPartition): void {
+  #pauseFetch({ topic, partition }: TopicPartition): void {
     this.#whileRunning((consumer) => consumer.pause([{ topic, partitions: [partition] }]))
   }
 
-  resume({ topic, partition }: TopicPartition): void {
+  #resumeFetch({ topic, partition }: TopicPartition): void {
     this.#whileRunning((consumer) => consumer.resume([{ topic, partitions: [partition] }]))
   }
 

@@ -26,6 +26,8 @@ export async function readTopic(
       sessionTimeoutMs: 30_000,
       topicsRefreshMs: 30_000,
       connectTimeoutMs: 15_000,
+      maxRecordBytes: 128 * 2 ** 20,
+      memoryLimit: 32 * 2 ** 20,
     },
     silentLog,
   )
@@ -48,6 +50,10 @@ export async function readTopic(
         if (!left.has(key)) return
         take(batch)
         if (batch.next >= bounds.get(key)!.end) left.delete(key)
+      },
+      hasRoom: () => true,
+      troubled: ({ error }) => {
+        failure ??= { error }
       },
       failed: (error) => {
         failure ??= { error }

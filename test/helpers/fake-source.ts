@@ -1,5 +1,5 @@
 import { type OffsetRange, partitionKey, type TopicPartition } from '../../src/record.ts'
-import type { LogBounds, Source, SourceEvents } from '../../src/source.ts'
+import type { BatchTrouble, LogBounds, Source, SourceEvents } from '../../src/source.ts'
 
 const batchRecords = 100
 
@@ -23,8 +23,11 @@ export class FakeSource implements Source {
   readonly group = new Map<string, number>()
   /** What a question or a commit is answered with instead, where it is set. */
   refusal: { bounds?: Error; committed?: Error; commit?: Error } = {}
-  /** The record batch of these offsets is damaged. */
+  /** The record batch of these offsets is damaged, or its record too large. */
   damaged: OffsetRange | undefined
+  damagedBy: 'unreadable' | 'oversized' = 'unreadable'
+  /** No encoder takes the batch that has this offset. */
+  poison: number | undefined
   /** Topics that cannot be asked about. */
   readonly unknown = new Set<string>()
   readonly #logs = new Map<string, Log>()
@@ -52,6 +55,11 @@ export class FakeSource implements Source {
   /** Gives the worker these partitions, which others had before. */
   assign(all: readonly TopicPartition[]): void {
     this.#events?.assigned({ all, kept: [] })
+  }
+
+  /** Tells the worker of trouble with a batch. */
+  trouble(trouble: BatchTrouble): void {
+    this.#events?.troubled(trouble)
   }
 
   seek(tp: TopicPartition, offset: number): void {
@@ -104,16 +112,17 @@ export class FakeSource implements Source {
       const good: OffsetRange = { from: log.position, next: isMet ? damaged.from : end }
       const range: OffsetRange = { from: good.from, next: isMet ? damaged.next : end }
       log.position = range.next
-      const unreadable = isMet ? { ...damaged, trouble: 'it is damaged' } : undefined
-      this.#events.batch({ ...log.tp, ...range, records: recordsOf(good), unreadable, highWatermark: log.end })
+      const lost = isMet ? ({ ...damaged, reason: this.damagedBy, trouble: 'it is damaged' } as const) : undefined
+      this.#events.batch({ ...log.tp, ...range, records: recordsOf(good, this.poison), lost, highWatermark: log.end })
       this.#deliverSoon(log)
     })
   }
 }
 
-function recordsOf({ from, next }: OffsetRange) {
+function recordsOf({ from, next }: OffsetRange, poison: number | undefined) {
   return Array.from({ length: next - from }, (_, i) => ({
-    offset: from + i,
+    // Offsets that go back are what an encoder refuses.
+    offset: from + i === poison ? from - 1 : from + i,
     timestamp: 1_700_000_000_000 + from + i,
     key: null,
     value: Buffer.from(`{"type":"a","n":${from + i}}`),

@@ -1,3 +1,4 @@
+import { crc32c } from '../../src/kafka/crc32c.ts'
 import type { Header } from '../../src/record.ts'
 
 /** A record in a batch of format 2; `offsetDelta` and `timestampDelta` as they stand on the wire. */
@@ -19,6 +20,8 @@ export interface WireBatch {
   readonly producerId?: number
   /** That of the last record where it is not given; compaction leaves it as it was. */
   readonly lastOffsetDelta?: number
+  /** That of the records where it is not given. */
+  readonly count?: number
   readonly compress?: (bytes: Buffer) => Buffer
 }
 
@@ -54,7 +57,7 @@ function wireRecord({ offsetDelta, timestampDelta = 0, key = null, value = null,
 
 /**
  * A record batch as a broker sends it (Kafka documentation, "Record Batch"), written independently of the program's own reader and
- * producer. The checksum is left 0: a consumer's reader does not look at it.
+ * producer.
  */
 export function wireBatch(batch: WireBatch): Buffer {
   const { records, compress = (bytes: Buffer) => bytes } = batch
@@ -71,8 +74,15 @@ export function wireBatch(batch: WireBatch): Buffer {
   head.writeBigInt64BE(BigInt(batch.producerId ?? -1), 43)
   head.writeInt16BE(-1, 51)
   head.writeInt32BE(-1, 53)
-  head.writeInt32BE(records.length, 57)
-  return Buffer.concat([head, body])
+  head.writeInt32BE(batch.count ?? records.length, 57)
+  return withChecksum(Buffer.concat([head, body]))
+}
+
+/** Sets the checksum of a batch to that of its bytes: what is wrong with it now was written so by its producer. */
+export function withChecksum(batch: Buffer): Buffer {
+  // Of everything behind the checksum itself (Kafka documentation, "Record Batch").
+  batch.writeInt32BE(crc32c(batch, 21, batch.length), 17)
+  return batch
 }
 
 /** The marker that ends a transaction: version 0, then 0 for an abort and 1 for a commit (KIP-98). */

@@ -25,6 +25,8 @@ async function startSource(t: TestContext, topic: string, kafka: Kafka = testKaf
       sessionTimeoutMs: 6000,
       topicsRefreshMs: 1000,
       connectTimeoutMs: 15_000,
+      maxRecordBytes: 2 ** 20,
+      memoryLimit: 2 ** 20,
     },
     log,
   )
@@ -49,6 +51,8 @@ async function startSource(t: TestContext, topic: string, kafka: Kafka = testKaf
     batch: ({ records }) => {
       seen.records += records.length
     },
+    hasRoom: () => true,
+    troubled: ({ error }) => assert.fail(String(error)),
     failed: (error) => {
       seen.failure ??= error
     },

@@ -77,6 +77,7 @@ async function fillStatus(t: TestContext, prefix: string): Promise<string> {
     acknowledged: new Map([['files', 0]]),
     acknowledgedBytes: new Map([['files', 0]]),
     lostOffsets: 0,
+    oversizedRecords: 0,
     rebalances: 0,
     fenced: 0,
     commitFailures: 0,

@@ -194,6 +194,7 @@ test('every metric is documented, and nothing else is', async () => {
       acknowledged: new Map(),
       acknowledgedBytes: new Map(),
       lostOffsets: 0,
+      oversizedRecords: 0,
       pauses: 0,
       rebalances: 0,
       fenced: 0,

@@ -146,7 +146,7 @@ const homes: readonly { readonly name: RegExp; readonly home: (path: string) => 
   { name: /^kafkajs\//, home: (path) => roomOf(path) === 'kafka' },
   { name: /^(snappy|lz4-napi|@mongodb-js\/zstd)$/, home: (path) => path === 'kafka/codecs.ts' },
   { name: /^@elastic\//, home: (path) => path === 'elasticsearch/client.ts' },
-  { name: /^(node:)?zlib$/, home: (path) => roomOf(path) === 'files' },
+  { name: /^(node:)?zlib$/, home: (path) => roomOf(path) === 'files' || path === 'kafka/inflate.ts' },
   { name: /^pino(-pretty)?$/, home: (path) => path === 'log.ts' },
   { name: /^undici$/, home: (path) => path === 'kibana/client.ts' },
   { name: /^yaml$/, home: (path) => path === 'options.ts' },

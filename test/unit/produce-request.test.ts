@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { compressionTypes, registerCodecs } from '../../src/kafka/codecs.ts'
+import { compressionTypes } from '../../src/kafka/codecs.ts'
 import { fastRequests, type RequestFactory } from '../../src/kafka/produce-request.ts'
+import { registerCodecs } from '../../src/kafka/register-codecs.ts'
 
 const original = createRequire(import.meta.url)('kafkajs/src/protocol/requests/produce/v3/request') as RequestFactory
 

@@ -130,6 +130,7 @@ async function startWorker(
       startAt: 'beginning',
       onGap: 'stop',
       commitIntervalMs: 10,
+      memoryBudget: 256 * 2 ** 20,
       drainTimeoutMs: 20,
       shutdownTimeoutMs: 20,
       ...options,
@@ -399,4 +400,64 @@ test('with --on-gap continue a record batch that cannot be read is a gap, and al
   )
   assert.deepEqual(sink.gaps, [{ from: 100, next: 140, reason: 'unreadable' }])
   assert.equal(worker.counts.lostOffsets, 40)
+})
+
+test('with --on-gap continue an oversized record is a gap, and is counted', async (t) => {
+  const source = new FakeSource()
+  source.damaged = { from: 100, next: 101 }
+  source.damagedBy = 'oversized'
+  source.setLog(tp, { start: 0, end: 250 })
+  const sink = new FakeSink('elasticsearch', false)
+  const { ended, worker } = await startWorker(t, source, [sink], { onGap: 'continue', untilEnd: true })
+  await ended
+  assert.equal(source.group.get(key), 250)
+  assert.equal(sink.durable.length, 249)
+  assert.deepEqual(sink.gaps, [{ from: 100, next: 101, reason: 'oversized' }])
+  assert.deepEqual([worker.counts.lostOffsets, worker.counts.oversizedRecords], [1, 1])
+})
+
+test('an oversized record stops its partition, and says what keeps it', async (t) => {
+  const source = new FakeSource()
+  source.damaged = { from: 100, next: 101 }
+  source.damagedBy = 'oversized'
+  source.setLog(tp, { start: 0, end: 250 })
+  const { partition, told, worker } = await startWorker(t, source, [new FakeSink('elasticsearch', false)])
+  await until('it stops', () => partition().state === 'stopped')
+  assert.match(told().join('\n'), /Start with a larger --max-record-bytes/)
+  assert.equal(worker.counts.oversizedRecords, 1)
+})
+
+test('a batch that cannot be encoded holds back its partition alone, and is read again until it can', async (t) => {
+  const source = new FakeSource()
+  source.poison = 150
+  source.setLog(tp, { start: 0, end: 250 })
+  const other = { topic: 'events', partition: 1 }
+  source.setLog(other, { start: 0, end: 120 })
+  const sink = new FakeSink('elasticsearch', false)
+  const { partition, told, pass } = await startWorker(t, source, [sink])
+  await until('the rest is read', () => sink.durable.length === 100 + 120 && partition().waiting !== undefined)
+  await pass(10)
+  assert.deepEqual([source.group.get(key), source.group.get(partitionKey(other))], [100, 120])
+  assert.equal(partition().state, 'open')
+  assert.match(partition().waiting!, /events\/0: the batch at offset 100 cannot be read: .*offset 99 came where/)
+  assert.deepEqual(
+    told().filter((message) => message === 'a batch cannot be read; reading it again'),
+    ['a batch cannot be read; reading it again'],
+  )
+  source.poison = undefined
+  await until('it goes on', () => sink.durable.length === 250 + 120)
+  await pass(10)
+  assert.equal(source.group.get(key), 250)
+  assert.equal(partition().waiting, undefined)
+})
+
+test('trouble with a batch that cannot pass stops its partition by name, with what was read before', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 100 })
+  const { partition, told } = await startWorker(t, source, [new FakeSink('elasticsearch', false)])
+  await until('all is read', () => partition().position === 100)
+  source.trouble({ ...tp, offset: 100, error: new Error('only what lies before it'), canPass: false })
+  assert.equal(partition().state, 'stopped')
+  assert.match(partition().waiting!, /events\/0: the batch at offset 100 cannot be read: only what lies before it/)
+  assert.match(told().join('\n'), /a batch cannot be read; this partition stops/)
 })
