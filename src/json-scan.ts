@@ -15,6 +15,11 @@ export interface JsonScan {
   foundEscaped: boolean
   /** All bytes are ASCII. Where they are not, whether they are UTF-8 is for the caller to check. */
   ascii: boolean
+  /**
+   * A number of 16 characters and more, or with an exponent of three digits and more, is there: one
+   * that a double may not hold. The same number, written shorter, fits into a double.
+   */
+  longNumbers: boolean
 }
 
 const QUOTE = 0x22
@@ -74,6 +79,7 @@ export class JsonScanner {
     foundEnd: -1,
     foundEscaped: false,
     ascii: true,
+    longNumbers: false,
   }
   /** 1 for an object, 0 for an array, per level of nesting; grows, so that depth has no limit but memory. */
   #containers = new Uint8Array(64)
@@ -96,6 +102,7 @@ export class JsonScanner {
     result.foundEnd = -1
     result.foundEscaped = false
     result.ascii = true
+    result.longNumbers = false
     this.#start = start
 
     if (bytes !== this.#bytes) {
@@ -179,6 +186,7 @@ export class JsonScanner {
         const first = i
         i = afterNumber(bytes, i, end)
         if (i === -1) return this.#fail('bad number', first)
+        if (i - first >= 5 && (i - first >= 16 || hasLongExponent(bytes, first, i))) result.longNumbers = true
       } else {
         const first = i
         i = afterLiteral(bytes, i, end)
@@ -309,6 +317,15 @@ function afterNumber(bytes: Buffer, i: number, end: number): number {
     i = digits
   }
   return i
+}
+
+/** Whether the number in `[start, end)`, of five characters and more, has an exponent of three digits and more. */
+function hasLongExponent(bytes: Buffer, start: number, end: number): boolean {
+  let i = end - 1
+  while (i > start && bytes[i]! >= 0x30 && bytes[i]! <= 0x39) i--
+  if (end - i < 4) return false
+  if (bytes[i] === 0x2b || bytes[i] === 0x2d) i--
+  return i > start && (bytes[i]! | 0x20) === 0x65
 }
 
 function afterDigits(bytes: Buffer, i: number, end: number): number {

@@ -116,6 +116,8 @@ export class LineEncoder {
   #afterType = ''
   #buffer = nothing
   #position = 0
+  /** Of the value of the record that was appended last. */
+  #hasLongNumbers = false
   /** Lines grow by about this many bytes a record; the next batch's buffer is sized by it. */
   #bytesPerRecord = 512
 
@@ -134,6 +136,7 @@ export class LineEncoder {
     const timestamps = new Float64Array(count)
     const hours = new Int32Array(count)
     const typeIndexes = new Uint32Array(count)
+    const longNumbers = new Uint8Array(count)
     const allGaps: Gap[] = [...gaps]
     const records: RecordInPlace[] = new Array(count)
     // The size of the lines is guessed from the values; the guess grows where it was too small, and is cut off at the end.
@@ -157,6 +160,7 @@ export class LineEncoder {
       expected = record.offset + 1
 
       typeIndexes[i] = this.#append(record, topic)
+      if (this.#hasLongNumbers) longNumbers[i] = 1
       const timestamp = Number(record.timestamp)
       ends[i] = this.#position
       offsets[i] = record.offset
@@ -180,6 +184,7 @@ export class LineEncoder {
       typeIndexes,
       types: this.#types,
       gaps: allGaps,
+      longNumbers,
     }
   }
 
@@ -199,6 +204,7 @@ export class LineEncoder {
     const { bytes, offset, timestamp, keyStart, keyEnd, valueStart, valueEnd, headerPositions } = record
     const scan = valueStart === -1 ? undefined : this.#scanner.scan(bytes, valueStart, valueEnd)
     const error = scan === undefined ? undefined : errorOf(scan, bytes, valueStart, valueEnd)
+    this.#hasLongNumbers = scan !== undefined && error === undefined && scan.longNumbers
     const known = error === undefined ? this.#typeOf(record, topic, scan) : this.#malformed
     if (known.batch !== this.#batch) this.#begin(known)
 
@@ -528,10 +534,16 @@ const timestampMark = Buffer.from(',"timestamp":')
 
 /** The bytes of the value in a line, or undefined where the line has `value_base64` instead. With or without its LF. */
 export function valueOfLine(line: Buffer): Buffer | undefined {
+  const range = rangeOfValue(line)
+  return range && line.subarray(range.start, range.end)
+}
+
+/** Where the value of a line begins and ends; undefined when the line has `value_base64` instead. With or without its LF. */
+export function rangeOfValue(line: Buffer): { readonly start: number; readonly end: number } | undefined {
   const mark = line.indexOf(valueMark)
   if (mark === -1 || (line.indexOf(base64Mark) !== -1 && line.indexOf(base64Mark) < mark)) return undefined
   const end = line[line.length - 1] === LF ? line.length - 2 : line.length - 1
-  return line.subarray(mark + valueMark.length, end)
+  return { start: mark + valueMark.length, end }
 }
 
 /** The line without its value: `{"@timestamp":…,"type":…,"kafka":{…}` with the closing brace still missing. */

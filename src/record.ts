@@ -178,6 +178,8 @@ export interface RecordBatch extends TopicPartition, OffsetRange {
   readonly typeIndexes: Uint32Array
   readonly types: readonly RecordType[]
   readonly gaps: readonly Gap[]
+  /** 1 for each record whose value has a number that a double may not hold; undefined: not known. */
+  readonly longNumbers?: Uint8Array
 }
 
 export const unknownHour = -1

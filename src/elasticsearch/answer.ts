@@ -1,3 +1,4 @@
+import { numberTemplates } from './number-templates.ts'
 import type { Rejection } from './rejected.ts'
 
 /**
@@ -7,8 +8,9 @@ import type { Rejection } from './rejected.ts'
  * - request: nothing is wrong with the documents; the same again later, with less in flight.
  * - index: nothing is wrong with the documents; their index takes none now. It is held, tried again, and an alarm raised.
  * - document: this document will never be taken as it is. It is kept as a reject.
+ * - template: the index lacks a dynamic template that the action line names. The same without it.
  */
-export type Scope = 'stored' | 'exists' | 'request' | 'index' | 'document'
+export type Scope = 'stored' | 'exists' | 'request' | 'index' | 'document' | 'template'
 
 export interface ItemError {
   readonly type: string
@@ -110,12 +112,21 @@ const documentTypesOf500 = new Set([
   'fail_processor_exception',
 ])
 
+/**
+ * An index that was made before the templates had these names, or by a template of somebody else.
+ * Anchored: what a message says comes later in a reason.
+ */
+const missingTemplate = new RegExp(
+  `^(\\[\\d+:\\d+\\] )?Can't find dynamic template for dynamic template name \\[(${Object.values(numberTemplates).join('|')})\\]`,
+)
+
 /** Judges one item of a bulk answer to a `create`. */
 export function judgeItem(item: BulkItem): Scope {
   const { status, error } = item
   if (item.failure_store === 'used' || isDropped(item)) return 'document'
   if (error === undefined) return status === 201 ? 'stored' : scopeOfStatus(status)
   if (status === 409 || error.type === 'version_conflict_engine_exception') return 'exists'
+  if (missingTemplate.test(error.reason ?? '')) return 'template'
   if (indexTypes.has(error.type)) return 'index'
   if (requestTypes.has(error.type)) return 'request'
   if (status >= 500 && documentTypesOf500.has(error.type)) return 'document'

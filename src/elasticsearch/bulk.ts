@@ -2,6 +2,7 @@ import { longestNumber, putNumber } from '../decimal.ts'
 import type { PendingBatch } from '../pending.ts'
 import { lineStart, type TopicPartition } from '../record.ts'
 import { type IndexNames, sameDay } from './index-name.ts'
+import { numberTemplatesOf } from './number-templates.ts'
 import type { Rejection } from './rejected.ts'
 
 /** A document other than a record's own line: what is kept of a record that Elasticsearch refused. */
@@ -46,6 +47,7 @@ export interface BulkRequest {
 
 /** Buffers kept for the next bodies. */
 const mostSpare = 2
+const maxRemembered = 10_000
 
 /** The `_id` of a record: the same wherever and whenever it is sent. */
 export function documentId({ topic, partition }: TopicPartition, offset: number): string {
@@ -61,6 +63,8 @@ export class BulkQueue {
   mostBytes: number
   #parts: Part[] = []
   #bytes = 0
+  /** Indices whose mapping lacks the dynamic templates of ours: made by an earlier version, or by a template of others. */
+  readonly #withoutTemplates = new Set<string>()
   /** Fresh memory for each body would be paged in anew each time, and wait for the garbage collector. */
   readonly #spare: Buffer[] = []
 
@@ -98,6 +102,13 @@ export class BulkQueue {
     })
   }
 
+  /** Names no dynamic templates to this index any more. */
+  nameNoTemplates(index: string): void {
+    // Forgotten, an index says so again.
+    if (this.#withoutTemplates.size >= maxRemembered) this.#withoutTemplates.clear()
+    this.#withoutTemplates.add(index)
+  }
+
   /**
    * The next body of at most `limit` documents; undefined where nothing is left to send. `isHeld` says of which indices nothing is to
    * be sent; their documents go to `hold`, as does a probe that was given up, so that another is sent.
@@ -121,7 +132,7 @@ export class BulkQueue {
       }
       let begin = part.start
       let i = part.start
-      const actions = new ActionLines(this.#names, part)
+      const actions = new ActionLines(this.#names, part, this.#withoutTemplates)
       for (; i < part.end && documents < limit; i++) {
         if (isHeld !== undefined && part.probe !== true && isHeld(actions.index(i))) {
           if (i > begin) parts.push({ ...part, start: begin, end: i })
@@ -129,7 +140,7 @@ export class BulkQueue {
           begin = i + 1
           continue
         }
-        if (!body.append(actions.head(i), actions.tail, part, i)) break
+        if (!body.append(actions.head(i), actions.tail(i), part, i)) break
         documents++
       }
       if (i > begin) parts.push(begin === part.start && i === part.end ? part : { ...part, start: begin, end: i })
@@ -178,17 +189,18 @@ class ActionLines {
   readonly #names: IndexNames
   readonly #part: Part
   readonly #idStart: string
-  /** What is behind the offset. */
-  readonly tail: Buffer
+  readonly #withoutTemplates: ReadonlySet<string>
+  readonly #tail: Buffer
   readonly #indexOfType: string[] = []
   readonly #headOfType: Buffer[] = []
   readonly #hourOfType: number[] = []
 
-  constructor(names: IndexNames, part: Part) {
+  constructor(names: IndexNames, part: Part, withoutTemplates: ReadonlySet<string>) {
     this.#names = names
     this.#part = part
+    this.#withoutTemplates = withoutTemplates
     this.#idStart = `","_id":"${documentId(part.pending.batch, 0).slice(0, -1)}`
-    this.tail = part.replacement?.idSuffix === undefined ? plainTail : Buffer.from(`${part.replacement.idSuffix}"}}\n`)
+    this.#tail = part.replacement?.idSuffix === undefined ? plainTail : Buffer.from(`${part.replacement.idSuffix}"}}\n`)
   }
 
   index(i: number): string {
@@ -199,6 +211,15 @@ class ActionLines {
   /** What is before the offset. */
   head(i: number): Buffer {
     return this.#headOfType[this.#know(i)]!
+  }
+
+  /** What is behind the offset. */
+  tail(i: number): Buffer {
+    const { pending, replacement } = this.#part
+    if (replacement !== undefined) return this.#tail
+    const templates = numberTemplatesOf(pending.batch, i)
+    if (templates === undefined || this.#withoutTemplates.has(this.index(i))) return this.#tail
+    return Buffer.from(`","dynamic_templates":${templates}}}\n`)
   }
 
   #know(i: number): number {

@@ -6,6 +6,7 @@ import { type BulkItem, judgeItem, judgeRequest, kindOf, rejectionOf } from './a
 import { documentId } from './bulk.ts'
 import { AnswerTooLarge, type Elasticsearch, RequestFailure } from './client.ts'
 import { IndexNames } from './index-name.ts'
+import { numberTemplatesOfLine } from './number-templates.ts'
 import { lineOfRejected, type RejectedSource, typeOfRejected } from './rejected.ts'
 
 /** Which rejects are meant. */
@@ -157,16 +158,18 @@ export class RejectRetry {
     return tally
   }
 
-  /** Creates the documents, removes the rejects of those that are there. */
-  async #retry(candidates: readonly Candidate[]): Promise<void> {
+  /** Creates the documents, removes the rejects of those that are there. `naming`: with the dynamic templates that numbers need. */
+  async #retry(candidates: readonly Candidate[], naming = true): Promise<void> {
     const stored: Candidate[] = []
     const conflicts: Candidate[] = []
-    const items = await this.#bulk(
-      candidates.map(({ index, id, line }) => [JSON.stringify({ create: { _index: index, _id: id } }), line] as const),
-    )
+    const withoutTemplates: Candidate[] = []
+    const items = await this.#bulk(candidates.map((candidate) => [createAction(candidate, naming), candidate.line]))
     candidates.forEach((candidate, i) => {
       const item = items === undefined ? { status: 201 } : items[i]!
       switch (judgeItem(item)) {
+        case 'template':
+          withoutTemplates.push(candidate)
+          break
         case 'stored':
           stored.push(candidate)
           break
@@ -180,6 +183,7 @@ export class RejectRetry {
     if (stored.length > 0) await this.#removeRejects(stored, 'stored')
     const present = conflicts.length === 0 ? [] : await this.#presentOf(conflicts)
     if (present.length > 0) await this.#removeRejects(present, 'present')
+    if (withoutTemplates.length > 0) await this.#retry(withoutTemplates, false)
   }
 
   async #removeRejects(candidates: readonly Candidate[], outcome: Outcome): Promise<void> {
@@ -261,6 +265,12 @@ export class RejectRetry {
       }
     }
   }
+}
+
+function createAction({ index, id, line }: Candidate, naming: boolean): string {
+  const place = JSON.stringify({ create: { _index: index, _id: id } })
+  const templates = naming ? numberTemplatesOfLine(line) : undefined
+  return templates === undefined ? place : `${place.slice(0, -2)},"dynamic_templates":${templates}}}`
 }
 
 function stays({ tally }: Candidate, why: string): void {

@@ -559,6 +559,7 @@ export class ElasticsearchSink implements Sink {
     const tripped = this.#watchRefusals(parts, items, judged)
     const conflicts: Part[] = []
     const again: Part[] = []
+    const withoutTemplates: Part[] = []
     let putOff: ItemError | undefined
     const probes = new Map<string, { documents: number; refused: number }>()
     let position = 0
@@ -577,7 +578,10 @@ export class ElasticsearchSink implements Sink {
         if (part.probe === true) count(probes, index, reason !== undefined || scope === 'request')
         if (reason !== undefined) this.#held.hold(index, one, reason)
         else if (scope === 'exists') conflicts.push(one)
-        else if (scope === 'document' || scope === 'index')
+        else if (scope === 'template') {
+          this.#queue.nameNoTemplates(index)
+          withoutTemplates.push(one)
+        } else if (scope === 'document' || scope === 'index')
           this.#reject(one, i, rejectionOf(item, longestReason), kindOfRejection(item))
         else {
           putOff ??= item.error
@@ -586,7 +590,7 @@ export class ElasticsearchSink implements Sink {
       }
     }
     for (const [index, { documents, refused }] of probes) this.#probed(index, documents, refused)
-    this.#queue.pushFirst(again)
+    this.#queue.pushFirst([...again, ...withoutTemplates])
     if (again.length === documents) this.#failed(`${putOff?.type ?? 'put off'}: ${putOff?.reason ?? ''}`, false)
     else if (again.length > 0) this.#putOff(again.length, putOff)
     else this.#recovered()

@@ -28,6 +28,7 @@ export type FieldFacts = {
   | { readonly kind: 'string' | 'boolean' }
   | {
       readonly kind: 'number'
+      /** None of its values in the newest records has a fraction. The mapping does not say it: numbers are `double`. */
       readonly isWhole: boolean
       readonly min: number
       readonly max: number
@@ -43,6 +44,8 @@ const decimalTypes = new Set(['double', 'float', 'half_float', 'scaled_float'])
 /** A field is asked about in the newest records only, where there are more than these. */
 const mostRecords = 1_000_000
 const fieldsAtOnce = 40
+/** Of so many of the newest records the values are looked at one by one. */
+const sampledRecords = 200
 /** More fields than this nobody looks at; the mapping's own limit is 1000. */
 const mostFields = 600
 
@@ -54,7 +57,10 @@ interface FieldCaps {
 }
 
 interface Aggregations {
-  readonly hits: { readonly total: { readonly value: number } }
+  readonly hits: {
+    readonly total: { readonly value: number }
+    readonly hits: readonly { readonly fields?: Readonly<Record<string, readonly unknown[]>> }[]
+  }
   readonly aggregations?: Readonly<Record<string, unknown>>
 }
 
@@ -96,7 +102,7 @@ async function readFieldTypes(
   indexPattern: string,
 ): Promise<{ usable: Map<string, string>; conflicting: string[] }> {
   const { body } = await client.request<FieldCaps>('GET', [indexPattern, '_field_caps'], {
-    query: { ...errorOptions, fields: 'value.*', filters: '-metadata,-parent' },
+    query: { ...errorOptions, fields: 'value.*', filters: '-metadata,-parent,-multifield' },
   })
   const usable = new Map<string, string>()
   const conflicting: string[] = []
@@ -148,7 +154,11 @@ async function readFields(
       },
     ]),
   )
-  const answer = await search(client, indexPattern, query, aggregations)
+  const decimals = names.filter((name) => decimalTypes.has(types.get(name)!))
+  const answer = await search(client, indexPattern, query, aggregations, decimals)
+  const samples = answer.hits.hits
+  const hasFraction = (name: string) =>
+    samples.some(({ fields }) => fields?.[name]?.some((value) => !Number.isInteger(value)))
   const records = answer.hits.total.value
   return names.flatMap((name, i): FieldFacts[] => {
     const found = answer.aggregations?.[`f${i}`] as FieldAggregation | undefined
@@ -160,14 +170,27 @@ async function readFields(
     const max = found.range?.max ?? 0
     const low = found.spread?.values['5.0'] ?? min
     const high = found.spread?.values['95.0'] ?? max
-    return [{ ...facts, kind, isWhole: wholeTypes.has(types.get(name)!), min, max, low, high }]
+    const isWhole =
+      wholeTypes.has(types.get(name)!) || (Number.isInteger(min) && Number.isInteger(max) && !hasFraction(name))
+    return [{ ...facts, kind, isWhole, min, max, low, high }]
   })
 }
 
-async function search(client: Elasticsearch, index: string, query: unknown, aggs: unknown): Promise<Aggregations> {
+/** `sampled`: fields of which the values of the newest records are wanted as well. */
+async function search(
+  client: Elasticsearch,
+  index: string,
+  query: unknown,
+  aggs: unknown,
+  sampled: readonly string[] = [],
+): Promise<Aggregations> {
+  const samples =
+    sampled.length === 0
+      ? { size: 0 }
+      : { size: sampledRecords, _source: false, docvalue_fields: sampled, sort: [{ '@timestamp': 'desc' }] }
   const { body } = await client.request<Aggregations>('POST', [index, '_search'], {
     query: errorOptions,
-    body: { size: 0, track_total_hits: true, query, aggs },
+    body: { ...samples, track_total_hits: true, query, aggs },
   })
   return body
 }

@@ -1,17 +1,23 @@
 import { open, readFile, writeFile } from 'node:fs/promises'
 import { documentId } from '../../src/elasticsearch/bulk.ts'
 import { IndexNames } from '../../src/elasticsearch/index-name.ts'
+import { numberTemplatesOf } from '../../src/elasticsearch/number-templates.ts'
 import { LineEncoder } from '../../src/line.ts'
 import { lineStart, type RecordBatch } from '../../src/record.ts'
 import { readTopic } from './read-topic.ts'
 
 /** Bulk bodies made beforehand, one after another in a file; the lengths of the bodies lie beside it. */
 
-/** The documents of a batch as the worker sends them, each behind its action line. */
-export function bulkDocuments(batch: RecordBatch, names: IndexNames): Buffer[] {
+/**
+ * The documents of a batch as the worker sends them, each behind its action line. `naming`: with the
+ * dynamic templates that their numbers need, for indices that have these.
+ */
+export function bulkDocuments(batch: RecordBatch, names: IndexNames, naming = true): Buffer[] {
   return Array.from({ length: batch.count }, (_, i) => {
     const index = names.of(batch.types[batch.typeIndexes[i]!]!, batch.hours[i]!)
-    const action = `{"create":{"_index":"${index}","_id":"${documentId(batch, batch.offsets[i]!)}"}}\n`
+    const templates = naming ? numberTemplatesOf(batch, i) : undefined
+    const named = templates === undefined ? '' : `,"dynamic_templates":${templates}`
+    const action = `{"create":{"_index":"${index}","_id":"${documentId(batch, batch.offsets[i]!)}"${named}}}\n`
     return Buffer.concat([Buffer.from(action), batch.lines.subarray(lineStart(batch, i), batch.ends[i])])
   })
 }
@@ -31,6 +37,8 @@ export async function writeBodies(options: {
   readonly group: string
   readonly indexPrefix: string
   readonly bodyBytes: number
+  /** See `bulkDocuments`. */
+  readonly naming?: boolean
 }): Promise<readonly Body[]> {
   const names = new IndexNames(options.indexPrefix)
   const encoder = new LineEncoder({ from: 'value', path: ['type'] })
@@ -51,7 +59,7 @@ export async function writeBodies(options: {
   }
   try {
     await readTopic(options, (batch) => {
-      for (const document of bulkDocuments(encoder.encode(batch), names)) {
+      for (const document of bulkDocuments(encoder.encode(batch), names, options.naming)) {
         if (bytes + document.length > options.bodyBytes) cut()
         documents.push(document)
         bytes += document.length

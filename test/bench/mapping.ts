@@ -10,8 +10,8 @@ import { type Contender, inTurn } from './contenders.ts'
 import type { Context } from './context.ts'
 import { recordsOf } from './data.ts'
 import { expectedOf, type KibanaQuery, kibanaQueries } from './kibana-queries.ts'
-import { type Result, type Run, summarize, type Table } from './run.ts'
-import { median, medianOf } from './statistics.ts'
+import { atMost, type Goal, type Result, type Run, summarize, type Table } from './run.ts'
+import { median, medianOf, ratio } from './statistics.ts'
 import { figure } from './table.ts'
 
 /**
@@ -25,35 +25,58 @@ const queryTimes = 15
 
 type Mappings = Readonly<Record<string, unknown>>
 
-/** Strings as keywords, and in whichever ways more; numbers as the engine finds them, fractions as doubles. */
+/** Strings as keywords, and in whichever ways more; numbers as `standard` has them. */
 function dynamic(strings: Mappings): Mappings {
+  const { dynamic_templates: templates, ...rest } = shipped('standard') as {
+    readonly dynamic_templates: readonly Mappings[]
+  }
   const mapping = { type: 'keyword', ignore_above: 1024, ...strings }
+  return {
+    ...rest,
+    dynamic_templates: [
+      { strings: { match_mapping_type: 'string', mapping } },
+      ...templates.filter((template) => !('strings' in template)),
+    ],
+  }
+}
+
+const words = (more: Mappings = {}) => ({ fields: { text: { type: 'text', norms: false, ...more } } })
+
+/** As it was before numbers were doubles: whole numbers as `long`, which leaves fractions out. */
+function wholeAsLong(): Mappings {
   return {
     dynamic: true,
     dynamic_templates: [
-      { strings: { match_mapping_type: 'string', mapping } },
+      { strings: { match_mapping_type: 'string', mapping: { type: 'keyword', ignore_above: 1024, ...words() } } },
       { doubles: { match_mapping_type: 'double', mapping: { type: 'double' } } },
     ],
     properties: { value: { type: 'object', dynamic: true } },
   }
 }
 
-const words = (more: Mappings = {}) => ({ fields: { text: { type: 'text', norms: false, ...more } } })
-
 function shipped(profile: IndexProfile): Mappings {
   const { body } = readTemplates('archive-').find(({ name }) => name === valueComponents[profile])!
   return (body.template as { readonly mappings: Mappings }).mappings
 }
 
+const before = 'before: whole numbers as long'
+
 /** What is compared, the two that are shipped among them. */
-const variants: readonly { readonly name: string; readonly mappings: () => Mappings }[] = [
+const variants: readonly {
+  readonly name: string
+  readonly mappings: () => Mappings
+  /** Its action lines name no dynamic templates: the mapping has none. */
+  readonly isPlain?: boolean
+}[] = [
   { name: 'standard: keyword and words', mappings: () => shipped('standard') },
+  { name: before, mappings: wholeAsLong, isPlain: true },
   { name: 'keyword and words without positions', mappings: () => dynamic(words({ index_options: 'docs' })) },
   { name: 'keyword', mappings: () => dynamic({}) },
   // Measured to know what it would bring; not shipped: one deeply nested value can end the server's process (see docs/elasticsearch.md).
   {
     name: 'fields at query time',
     mappings: () => ({ dynamic: false, properties: { value: { type: 'object', dynamic: 'runtime' } } }),
+    isPlain: true,
   },
   { name: 'lean: envelope alone', mappings: () => shipped('lean') },
 ]
@@ -73,15 +96,19 @@ export async function mapping(context: Context): Promise<Result> {
   const directory = context.options.directory
   await mkdir(directory, { recursive: true })
   const path = join(directory, 'mapping.ndjson')
+  const plainPath = join(directory, 'mapping-plain.ndjson')
   context.say('making the bulk bodies')
-  await writeBodies({
-    path,
-    brokers: context.servers.brokers.split(','),
-    topic: data.topic,
-    group: context.group(),
-    indexPrefix,
-    bodyBytes: context.options.bodyBytes,
-  })
+  for (const naming of [true, false]) {
+    await writeBodies({
+      path: naming ? path : plainPath,
+      brokers: context.servers.brokers.split(','),
+      topic: data.topic,
+      group: context.group(),
+      indexPrefix,
+      bodyBytes: context.options.bodyBytes,
+      naming,
+    })
+  }
   const expected = expectedOf(recordsOf('plain', data.topic, data.records), data.records)
   const client = new Elasticsearch({
     nodes: [context.servers.elasticsearch],
@@ -90,13 +117,16 @@ export async function mapping(context: Context): Promise<Result> {
   })
   try {
     const found = new Map<string, Found[]>(variants.map(({ name }) => [name, []]))
-    const measured = { context, client, indexPrefix, path, documents: data.records, expected }
+    const measured = { context, client, indexPrefix, documents: data.records, expected }
     const contenders = variants.map(
-      ({ name, mappings }): Contender => ({
+      ({ name, mappings, isPlain }): Contender => ({
         name,
         warmsUp: 'engine',
         run: async () => {
-          const [run, ofRound] = await measureOnce(measured, mappings())
+          const [run, ofRound] = await measureOnce(
+            { ...measured, path: isPlain === true ? plainPath : path },
+            mappings(),
+          )
           found.get(name)!.push(ofRound)
           return run
         },
@@ -106,7 +136,7 @@ export async function mapping(context: Context): Promise<Result> {
     return {
       title: `mapping (${data.records.toLocaleString('en-US')} documents, ${kibanaQueries.length} queries)`,
       summaries: contenders.map(({ name }) => summarize(name, runs.get(name)!)),
-      goals: [],
+      goals: goalsOf(runs, found),
       notes: kibanaQueries.map(({ name, why }) => `${name}: ${why}`),
       tables: [
         tableOf(
@@ -118,6 +148,17 @@ export async function mapping(context: Context): Promise<Result> {
   } finally {
     await client.close()
   }
+}
+
+/** What exact numbers may cost: a twentieth of the engine's CPU and of the bytes of the merged indices. */
+function goalsOf(runs: ReadonlyMap<string, readonly Run[]>, found: ReadonlyMap<string, readonly Found[]>): Goal[] {
+  const ours = variants[0]!.name
+  const cpu = (name: string) => medianOf(runs.get(name)!, ({ engineCpu }) => engineCpu)
+  const bytes = (name: string) => medianOf(found.get(name)!, ({ mergedBytes }) => mergedBytes)
+  return [
+    atMost(1.05, `engine CPU compared with "${before}"`, ratio(cpu(ours), cpu(before))),
+    atMost(1.05, `bytes compared with "${before}"`, ratio(bytes(ours), bytes(before))),
+  ]
 }
 
 interface Measured {

@@ -55,6 +55,27 @@ const rows: readonly (readonly [Scope, BulkItem])[] = [
   ['index', item(400, 'a_type_nobody_has_met', 'whatever')],
   ['index', { status: 418 }],
 
+  [
+    'template',
+    item(
+      400,
+      'document_parsing_exception',
+      "[1:27] Can't find dynamic template for dynamic template name [whole_numbers_beyond_double] of field [value.id]",
+    ),
+  ],
+  // A name that is none of ours, and a message that quotes ours.
+  [
+    'document',
+    item(400, 'document_parsing_exception', "[1:27] Can't find dynamic template for dynamic template name [x]"),
+  ],
+  [
+    'document',
+    item(
+      400,
+      'document_parsing_exception',
+      "failed to parse field [a]: Can't find dynamic template for dynamic template name [numbers_beyond_double]",
+    ),
+  ],
   ['document', item(400, 'document_parsing_exception', '[1:10] failed to parse field [a]')],
   ['document', item(400, 'mapper_parsing_exception', 'failed to parse')],
   ['document', item(400, 'strict_dynamic_mapping_exception', 'mapping set to strict')],

@@ -233,3 +233,36 @@ test('a body that was given back makes room for the next; one in flight stays as
   assert.notEqual(small.buffer, third.buffer)
   checkRequest(small, 500)
 })
+
+test('an action line names the templates of its numbers, until its index says that it has none', () => {
+  const queue = new BulkQueue(names, 1_000_000)
+  const values = ['{"type":"a","id":9007199254740993}', '{"type":"b","id":9007199254740993}', '{"type":"a","id":1}']
+  const batch = encoder.encode({
+    topic: 'events',
+    partition: 0,
+    from: 0,
+    next: values.length,
+    records: values.map((value, offset) => ({
+      offset,
+      timestamp: 0,
+      key: null,
+      headers: [],
+      value: Buffer.from(value),
+    })),
+  })
+  const taken = () => {
+    queue.push({ pending: pendingOf(batch), start: 0, end: batch.count })
+    const { body } = queue.take(undefined, assert.fail)!
+    const actions = body
+      .toString()
+      .split('\n')
+      .filter((_, i) => i % 2 === 0 && i < values.length * 2)
+    return actions.map(
+      (line) => (JSON.parse(line) as { create: { dynamic_templates?: unknown } }).create.dynamic_templates,
+    )
+  }
+  const named = { 'value.id': 'whole_numbers_beyond_double' }
+  assert.deepEqual(taken(), [named, named, undefined])
+  queue.nameNoTemplates('archive-a-1970.01.01')
+  assert.deepEqual(taken(), [undefined, named, undefined])
+})
