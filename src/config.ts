@@ -391,6 +391,10 @@ export const runOptions = {
   ...logOptions,
 }
 
+const reportOptions = {
+  json: flag({ default: false, explanation: 'Print one JSON object a line.' }),
+}
+
 export const setupOptions = {
   ...elasticsearchOptions,
   ...mysqlConnectionOptions,
@@ -399,6 +403,7 @@ export const setupOptions = {
     default: false,
     explanation: 'Change nothing; say what differs, and exit with 1 where something does.',
   }),
+  ...reportOptions,
   ...logOptions,
 }
 
@@ -410,6 +415,7 @@ export const dashboardOptions = {
     placeholder: '<file>',
     explanation: 'A file for an import by hand, ending in .ndjson, instead of --kibana.',
   }),
+  ...reportOptions,
   ...logOptions,
 }
 

@@ -9,6 +9,7 @@ import { isSelected, type Selection } from '../files/selection.ts'
 import { decodeLine, valueOfLine } from '../line.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import type { CatOptions } from './archive-options.ts'
+import { explainNothing } from './nothing-selected.ts'
 import { signalled } from './program.ts'
 import { readableBytes } from './readable.ts'
 import { standardOutput } from './standard-streams.ts'
@@ -58,11 +59,14 @@ async function printSelected(
     signal.throwIfAborted()
     return condition?.(line) ?? true
   }
+  let found = false
   for await (const { block, start, end } of readLines(root, selectionOf(options), { order, limit, matches })) {
+    found = true
     const full = output.print(block.subarray(start, end))
     if (full !== undefined) await full
   }
   await output.flush()
+  if (!found) await explainNothing(root, selectionOf(options))
 }
 
 /**

@@ -1,6 +1,6 @@
 import { dashboardOptions, runOptions, setupOptions } from '../config.ts'
-import { ArchiverError } from '../errors.ts'
-import { describeOptions, type OptionSources, type Options, readOptions, unknownVariables } from '../options.ts'
+import { ArchiverError, messageOf } from '../errors.ts'
+import { type OptionSources, type Options, readOptions, unknownVariables } from '../options.ts'
 import {
   catOptions,
   compactOptions,
@@ -12,7 +12,9 @@ import {
   verifyOptions,
 } from './archive-options.ts'
 import { everyOption } from './every-option.ts'
+import { describeGroups } from './help.ts'
 import { type OutputKind, runProgram } from './program.ts'
+import { type RunFlags, takeRunFlags, withRunFlags } from './run-flags.ts'
 import { standardError } from './standard-streams.ts'
 
 /** A command: its options, one sentence about it, and what it does with the values. */
@@ -29,7 +31,19 @@ function command<O extends Options>(
   act: (values: ReturnType<typeof readOptions<O>>) => Promise<void>,
   output: OutputKind = 'report',
 ): Command {
-  return { summary, options, output, run: (sources) => act(readOptions(options, sources, everyOption)) }
+  const run = async ({ argv, env }: OptionSources) => {
+    const flags: RunFlags = options === (runOptions as Options) ? { argv, values: {} } : takeRunFlags(argv, options)
+    const values = readOptions(options, { argv: flags.argv, env }, everyOption)
+    await act(await withRunFlags(values, flags.values, options)).catch((error: unknown) => {
+      throw isRefusedRequest(error) ? new ArchiverError('UNREACHABLE', messageOf(error), {}, error) : error
+    })
+  }
+  return { summary, options, output, run }
+}
+
+/** Elasticsearch said no, or nothing: known by its name, so that its client is loaded only if it is used. */
+function isRefusedRequest(error: unknown): boolean {
+  return error instanceof Error && /^(RequestFailure|NoAnswerInTime|AnswerTooLarge)$/.test(error.name)
 }
 
 /** Loaded when chosen, so that none waits for the libraries of the others. */
@@ -100,7 +114,7 @@ function chosen(argv: readonly string[]): { name: string; argv: readonly string[
 }
 
 function help(argv: readonly string[]): string {
-  const { name } = chosen(argv.filter((word) => word !== '--help' && word !== '-h'))
+  const { name } = chosen(argv.filter((word) => !['--help', '-h', '--all'].includes(word)))
   const { summary, options } = commands[name]!
   const list = Object.entries(commands).map(([key, { summary }]) => `  ${key.padEnd(14)} ${summary}`)
   return [
@@ -114,7 +128,8 @@ function help(argv: readonly string[]): string {
     '',
     'Every option is also a variable (--flush-interval is ARCHIVER_FLUSH_INTERVAL) and a key of the file at --config.',
     '',
-    describeOptions(options),
+    describeGroups(options, argv.includes('--all')),
+    'archiver version, or --version, says which one this is.',
     '',
     'Exit codes: 0 done, 1 failed, 2 wrong usage, 141 the reader of ls or cat went away;',
     '129, 130, 131 or 143 stopped by SIGHUP, SIGINT, SIGQUIT or SIGTERM after a clean flush.',

@@ -9,6 +9,7 @@ import { isSelected } from '../files/selection.ts'
 import { createLogger } from '../log.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import type { CompactOptions } from './archive-options.ts'
+import { explainNothing } from './nothing-selected.ts'
 import { signalled } from './program.ts'
 import { standardError, standardOutput } from './standard-streams.ts'
 import { count, plural, size, table } from './table.ts'
@@ -52,7 +53,7 @@ export async function compact(options: CompactOptions): Promise<void> {
   let shortage: Shortage | undefined
   try {
     const partitions = (await listPartitions(root)).filter((tp) => isSelected(selection, tp))
-    if (partitions.length === 0) throw new ArchiverError('NOT_FOUND', 'the archive holds no such topic and partition')
+    if (partitions.length === 0) return await explainNothing(root, selection)
     for (const [i, tp] of partitions.entries()) {
       const outcome: Outcome = { tp, merged: 0, replaced: 0, bytes: 0, folded: 0 }
       outcomes.push(outcome)

@@ -1,15 +1,15 @@
 import { writeFile } from 'node:fs/promises'
 import { checkElasticsearchOptions, checkKibanaOptions, type dashboardOptions } from '../config.ts'
+import { RequestFailure } from '../elasticsearch/client.ts'
 import { readTypeFacts } from '../elasticsearch/type-facts.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import { installObjects } from '../kibana/install.ts'
 import { ndjson, type SavedObject } from '../kibana/saved-object.ts'
 import { typeDashboard, typeDashboardId } from '../kibana/type-dashboard.ts'
-import { createLogger } from '../log.ts'
 import type { Values } from '../options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kibanaClient } from './kibana-client.ts'
-import { standardOutput } from './standard-streams.ts'
+import { plainLog } from './plain-log.ts'
 
 type DashboardOptions = Values<typeof dashboardOptions>
 
@@ -26,7 +26,7 @@ export async function dashboard(options: DashboardOptions): Promise<void> {
   if (out !== undefined && !out.endsWith('.ndjson')) {
     throw new ArchiverError('USAGE', `--out: "${out}" is not allowed; expected a name that ends in .ndjson`)
   }
-  const log = createLogger({ level: options.logLevel, stream: standardOutput })
+  const log = plainLog(options)
   const objects = await objectsFor(options, type)
   if (out !== undefined) {
     try {
@@ -59,6 +59,14 @@ async function objectsFor(options: DashboardOptions, type: string): Promise<read
   try {
     await client.detect()
     return typeDashboard(options.indexPrefix, await readTypeFacts(client, options.indexPrefix, type), Date.now())
+  } catch (error) {
+    if (!(error instanceof RequestFailure)) throw error
+    throw new ArchiverError(
+      'UNREACHABLE',
+      `Elasticsearch cannot answer about type ${type} in ${options.indexPrefix}*: ${messageOf(error)}; the fields @timestamp and type of an index that was made without the archiver's templates are of other kinds: run setup, and restore into new indices`,
+      {},
+      error,
+    )
   } finally {
     await client.close()
   }

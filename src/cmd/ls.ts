@@ -6,6 +6,7 @@ import { isSelected, mayHold, type Selection } from '../files/selection.ts'
 import { partitionKey, type TopicPartition, unknownHour } from '../record.ts'
 import type { LsOptions } from './archive-options.ts'
 import { selectionOf } from './cat.ts'
+import { explainNothing } from './nothing-selected.ts'
 import { standardOutput } from './standard-streams.ts'
 import { count, size, table } from './table.ts'
 
@@ -44,6 +45,7 @@ export async function ls(options: LsOptions): Promise<void> {
   total.first_offset = undefined
   total.last_offset = undefined
   const sorted = [...holdings.values()].sort((a, b) => compareNames(a.name, b.name))
+  if (holdings.size === 0) await explainNothing(root, selection)
   if (options.json) for (const one of sorted) standardOutput.printJson(one)
   else standardOutput.print(print(options.by, sorted, total))
 }

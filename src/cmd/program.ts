@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { ArchiverError, messageOf } from '../errors.ts'
 import { readableLines, readableText } from '../readable-text.ts'
@@ -94,6 +95,8 @@ export async function runProgram({ help, main, output = 'report' }: Program): Pr
   try {
     if (argv.includes('--help') || argv.includes('-h')) {
       standardOutput.print((typeof help === 'string' ? help : help(argv)).trimEnd())
+    } else if (argv.includes('--version') || argv[0] === 'version') {
+      standardOutput.print(`${name} ${version()}`)
     } else {
       kind = typeof output === 'string' ? output : output(argv)
       await main(argv)
@@ -113,6 +116,12 @@ export async function runProgram({ help, main, output = 'report' }: Program): Pr
     say(`standard output cannot be written: ${readableText(failure.message.replace(/, write$/, ''))}`)
   }
   process.exitCode = exitCodeWithOutput(code, failure, kind)
+}
+
+/** The version in `package.json`, which lies beside `src` in a checkout and beside `dist` in the package. */
+function version(): string {
+  const file = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(file) as { version: string }).version
 }
 
 /** The exit code of a command that ended with `code`, after what became of its standard output. */

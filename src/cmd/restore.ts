@@ -1,10 +1,10 @@
 import { resolve } from 'node:path'
-import { ArchiverError } from '../errors.ts'
 import { listPartitions, requireArchive } from '../files/catalog.ts'
 import { isSelected, type Selection } from '../files/selection.ts'
 import { createLogger } from '../log.ts'
 import { partitionKey } from '../record.ts'
 import type { RestoreOptions } from './archive-options.ts'
+import { explainNothing } from './nothing-selected.ts'
 import { signalled } from './program.ts'
 import type { Account, Restore } from './restore-job.ts'
 import { restoreToKafka } from './restore-to-kafka.ts'
@@ -30,7 +30,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
   const signal = signalled()
   await requireArchive(root)
   const partitions = (await listPartitions(root)).filter((tp) => isSelected(selection, tp))
-  if (partitions.length === 0) throw new ArchiverError('NOT_FOUND', 'the archive holds no such topic and partition')
+  if (partitions.length === 0) return await explainNothing(root, selection)
   const terminal = createTerminal(standardError)
   const log = createLogger({
     level: options.logLevel,
@@ -60,6 +60,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
   } finally {
     terminal.close()
   }
+  if (account.records + account.present === 0) await explainNothing(root, selection)
   tell(account, options.to, (performance.now() - startedAt) / 1000)
 }
 

@@ -3,13 +3,13 @@ import { compareTemplates, installTemplates } from '../elasticsearch/templates.t
 import { ArchiverError } from '../errors.ts'
 import { compareObjects, installObjects } from '../kibana/install.ts'
 import { shippedObjects } from '../kibana/shipped.ts'
-import { createLogger, type Logger } from '../log.ts'
+import type { Logger } from '../log.ts'
 import { compareTables, installTables } from '../mysql/schema.ts'
 import type { Values } from '../options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kibanaClient } from './kibana-client.ts'
 import { mysqlClient } from './mysql-client.ts'
-import { standardOutput } from './standard-streams.ts'
+import { plainLog } from './plain-log.ts'
 
 type SetupOptions = Values<typeof setupOptions>
 
@@ -25,80 +25,90 @@ export async function setup(options: SetupOptions): Promise<void> {
   if (options.elasticsearch === undefined && options.kibana === undefined && options.mysql === undefined) {
     throw new ArchiverError('USAGE', '--no-elasticsearch without --kibana or --mysql leaves nothing to set up')
   }
-  const log = createLogger({ level: options.logLevel, stream: standardOutput })
-  let differences = 0
-  if (options.elasticsearch !== undefined) differences += await setUpTemplates(options, options.elasticsearch, log)
-  if (options.mysql !== undefined) differences += await setUpTables(options, options.mysql, log)
-  if (options.kibana !== undefined) differences += await setUpKibana(options, options.kibana, log)
+  const log = plainLog(options)
+  const parts: Part[] = []
+  if (options.elasticsearch !== undefined) parts.push(await setUpTemplates(options, options.elasticsearch, log))
+  if (options.mysql !== undefined) parts.push(await setUpTables(options, options.mysql, log))
+  if (options.kibana !== undefined) parts.push(await setUpKibana(options, options.kibana, log))
+  const differences = parts.reduce((sum, part) => sum + part.differences, 0)
+  if (options.check && differences > 0) {
+    throw new ArchiverError(
+      'DIFFERS',
+      `${differences} ${differences === 1 ? 'thing differs' : 'things differ'} from what this version installs; run setup without --check`,
+    )
+  }
+  const states = parts.map(({ state }) => state).join('; ')
+  if (options.check) log.info(`all is as this version installs it: ${states}`)
+  else if (parts.every(({ changes }) => changes === 0)) log.info(`nothing was to be done: ${states}`)
+  else log.info(`done: ${states}`)
   if (differences > 0) {
     throw new ArchiverError(
       'DIFFERS',
-      `${differences} ${differences === 1 ? 'thing differs' : 'things differ'} from what this version installs${options.check ? '; run setup without --check' : ''}`,
+      `${differences} ${differences === 1 ? 'thing is' : 'things are'} still not as this version installs it`,
     )
   }
 }
 
-/** Returns how many templates differ; none where they were installed. */
-async function setUpTemplates(options: SetupOptions, nodes: readonly string[], log: Logger): Promise<number> {
+/** What there was to do in one server. */
+interface Part {
+  readonly changes: number
+  /** What is not as this version installs it, and should be. */
+  readonly differences: number
+  /** What is there now, for people. */
+  readonly state: string
+}
+
+async function setUpTemplates(options: SetupOptions, nodes: readonly string[], log: Logger): Promise<Part> {
   const client = elasticsearchClient(nodes, options)
   try {
     await client.detect()
     const { check, indexPrefix, indexProfile: profile } = options
-    if (!check) await installTemplates(client, indexPrefix, log, { mend: true, profile })
+    const changes = check ? 0 : await installTemplates(client, indexPrefix, log, { mend: true, profile })
     const differences = await compareTemplates(client, indexPrefix, profile)
     for (const { name, state, message } of differences) {
       if (check || state === 'overridden') log.warn({ template: name, state }, message)
     }
-    if (!check) {
-      log.info(`templates for ${indexPrefix}* are in place on Elasticsearch ${client.version}`)
-      return 0
-    }
-    if (differences.length === 0) log.info(`templates for ${indexPrefix}* are as this version installs them`)
-    return differences.length
+    const state = `templates for ${indexPrefix}* on Elasticsearch ${client.version}`
+    return { changes, differences: check ? differences.length : 0, state }
   } finally {
     await client.close()
   }
 }
 
-/** Returns how many tables differ; none where they were made. */
-async function setUpTables(options: SetupOptions, url: string, log: Logger): Promise<number> {
+async function setUpTables(options: SetupOptions, url: string, log: Logger): Promise<Part> {
   const client = mysqlClient(url, options)
   try {
     const { kind, version } = await client.detect()
-    if (!options.check) await installTables(client, options.mysqlTable, log)
+    const changes = options.check ? 0 : await installTables(client, options.mysqlTable, log)
     const differences = await compareTables(client, options.mysqlTable)
     for (const { table, state, message } of differences) log.warn({ table, state }, message)
-    if (differences.length === 0) {
-      log.info(
-        `table ${options.mysqlTable} is in place on ${kind === 'mysql' ? 'MySQL' : 'MariaDB'} ${version} at ${client.address}`,
-      )
-    }
-    return differences.length
+    const server = kind === 'mysql' ? 'MySQL' : 'MariaDB'
+    const state = `table ${options.mysqlTable} on ${server} ${version} at ${client.address}`
+    return { changes, differences: differences.length, state }
   } finally {
     await client.close()
   }
 }
 
-/** Returns how many objects differ; none where they were imported. */
-async function setUpKibana(options: SetupOptions, url: string, log: Logger): Promise<number> {
+async function setUpKibana(options: SetupOptions, url: string, log: Logger): Promise<Part> {
   const kibana = kibanaClient(url, options)
   try {
     const version = await kibana.ready(options.kibanaWait * 1000, log)
     const objects = shippedObjects(options.indexPrefix)
     const compared = options.check ? await compareObjects(kibana, objects) : await installObjects(kibana, objects)
-    for (const { object, state } of compared) {
+    const different = compared.filter(({ state }) => state !== 'same')
+    for (const { object, state } of different) {
       const { id, type } = object
       const name = String(object.attributes.name ?? object.attributes.title)
-      if (options.check) log.info({ type, id, state }, `${type} ${id} («${name}»): ${state}`)
-      else if (state !== 'same')
-        log.info({ type, id, was: state }, `imported ${type} ${id} («${name}»), which was ${state}`)
+      if (options.check) log.warn({ type, id, state }, `${type} ${id} («${name}»): ${state}`)
+      else log.info({ type, id, was: state }, `imported ${type} ${id} («${name}»), which was ${state}`)
     }
-    const different = compared.filter(({ state }) => state !== 'same').length
-    if (options.check) return different
-    const done = different === 0 ? 'nothing was to be done' : `${different} of ${objects.length} objects were imported`
     const dashboards = objects.filter(({ type }) => type === 'dashboard').map(({ id }) => kibana.dashboardUrl(id))
-    log.info(`Kibana ${version} has the dashboards (${done}): ${dashboards.join(' ')}`)
-    return 0
+    const imported =
+      different.length === 0 || options.check ? '' : ` (${different.length} of ${objects.length} objects were imported)`
+    const state = `dashboards in Kibana ${version}${imported}: ${dashboards.join(' ')}`
+    const changes = options.check ? 0 : different.length
+    return { changes, differences: options.check ? different.length : 0, state }
   } finally {
     await kibana.close()
   }

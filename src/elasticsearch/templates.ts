@@ -168,6 +168,7 @@ function flatten(value: unknown, path = '', into = new Map<string, string>()): M
 /**
  * Installs what is missing or older; never replaces a newer one, so that workers of two versions do not undo each other. `mend`: also
  * what was changed on the cluster. `profile`: that of indices made from now on; without it, it stays as it is.
+ * @returns how many were installed.
  * @throws ArchiverError `UNREACHABLE` where the cluster refuses it.
  */
 export async function installTemplates(
@@ -175,7 +176,8 @@ export async function installTemplates(
   indexPrefix: string,
   log: Logger,
   { mend = false, profile }: { readonly mend?: boolean; readonly profile?: IndexProfile | undefined } = {},
-): Promise<void> {
+): Promise<number> {
+  let installed = 0
   let name = `${indexPrefix}*`
   try {
     for (const template of await templatesFor(client, indexPrefix, profile)) {
@@ -184,11 +186,13 @@ export async function installTemplates(
       if (state === 'newer') log.warn({ template: name }, `the cluster has a newer template ${name}; it stays as it is`)
       if (state === 'same' || state === 'newer' || (state === 'changed' && !mend)) continue
       await client.request('PUT', segmentsOf(template), { body: template.body })
+      installed++
       log.info(
         { template: name, version: template.version },
         `installed ${template.api.slice(1).replace('/', ' ')} ${name}, which was ${state}`,
       )
     }
+    return installed
   } catch (error) {
     if (!(error instanceof RequestFailure)) throw error
     const refused = error.status === 401 || error.status === 403

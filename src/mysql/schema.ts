@@ -175,18 +175,23 @@ async function indexDifferences(client: Mysql, table: string, isRejected: boolea
 
 /**
  * Makes what is missing and brings older tables up to this version; harmless where nothing is to be done.
+ * @returns how many steps were done.
  * @throws ArchiverError `UNREACHABLE` where the server refuses, `DIFFERS` where the tables are newer, or none of this program.
  */
-export async function installTables(client: Mysql, table: string, log: Logger): Promise<void> {
+export async function installTables(client: Mysql, table: string, log: Logger): Promise<number> {
+  let steps = 0
   for (const name of [table, rejectedTable(table)]) {
-    await guarded(client, () => installTable(client, name, name !== table, log))
+    steps += await guarded(client, () => installTable(client, name, name !== table, log))
   }
+  return steps
 }
 
-async function installTable(client: Mysql, table: string, isRejected: boolean, log: Logger): Promise<void> {
+async function installTable(client: Mysql, table: string, isRejected: boolean, log: Logger): Promise<number> {
+  let steps = 0
   let version = await versionOf(client, table)
   if (version === 'missing') {
     await client.query(createTableSql(table, client.facts, isRejected))
+    steps++
     log.info(`made table ${table} in ${client.address}`)
     version = await versionOf(client, table)
   }
@@ -205,6 +210,8 @@ async function installTable(client: Mysql, table: string, isRejected: boolean, l
   for (let next = version + 1; next <= schemaVersion; next++) {
     for (const sql of migrations.get(next)?.(table, client.facts) ?? []) await client.query(sql)
     await client.query(`ALTER TABLE \`${table}\` COMMENT='${commentStart}${next}'`)
+    steps++
     log.info(`brought table ${table} to version ${next}`)
   }
+  return steps
 }
