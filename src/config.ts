@@ -368,6 +368,11 @@ export const workerOptions = {
     unit: 's',
     explanation: 'How long the last flush may take after a signal.',
   }),
+  logSamples: flag({
+    default: false,
+    explanation:
+      'Show in the log the beginning of a record that Elasticsearch or MySQL refuses, and reasons that quote it.',
+  }),
   statusDocuments: flag({
     default: true,
     explanation: 'Write no documents about what the worker does to archiver-status-<yyyy.mm> in Elasticsearch.',

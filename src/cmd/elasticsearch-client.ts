@@ -36,7 +36,7 @@ export function elasticsearchClient(
 /** What the options say of the sink; `memoryLimit` in bytes is the share of whoever runs it. */
 export function elasticsearchSinkOptions(
   options: Values<typeof elasticsearchOptions>,
-  { memoryLimit, hasFiles }: Pick<ElasticsearchSinkOptions, 'memoryLimit' | 'hasFiles'>,
+  { memoryLimit, hasFiles, logSamples }: Pick<ElasticsearchSinkOptions, 'memoryLimit' | 'hasFiles' | 'logSamples'>,
 ): ElasticsearchSinkOptions {
   return {
     indexPrefix: options.indexPrefix,
@@ -48,6 +48,7 @@ export function elasticsearchSinkOptions(
     rejectHoldMs: options.rejectHold * 60_000,
     memoryLimit,
     hasFiles,
+    logSamples,
     installTemplates: options.templates,
     templateCheckMs,
     indexProfile: options.indexProfile,

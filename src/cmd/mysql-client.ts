@@ -28,7 +28,12 @@ export function mysqlClient(url: string, options: Values<typeof mysqlConnectionO
 /** What the options say of the sink; `memoryLimit` in bytes is the share of whoever runs it. */
 export function mysqlSinkOptions(
   options: Values<typeof mysqlOptions>,
-  { memoryLimit, hasFiles, observer }: Pick<MysqlSinkOptions, 'memoryLimit' | 'hasFiles' | 'observer'>,
+  {
+    memoryLimit,
+    hasFiles,
+    logSamples,
+    observer,
+  }: Pick<MysqlSinkOptions, 'memoryLimit' | 'hasFiles' | 'logSamples' | 'observer'>,
 ): MysqlSinkOptions {
   return {
     table: options.mysqlTable,
@@ -38,6 +43,7 @@ export function mysqlSinkOptions(
     unknownMs,
     memoryLimit,
     hasFiles,
+    logSamples,
     ...(observer === undefined ? {} : { observer }),
   }
 }

@@ -24,7 +24,7 @@ export async function restoreToElasticsearch(job: Restore): Promise<void> {
   const client = elasticsearchClient(options.elasticsearch, options)
   const sink = new ElasticsearchSink(
     client,
-    elasticsearchSinkOptions(options, { memoryLimit: options.memoryBudget, hasFiles: true }),
+    elasticsearchSinkOptions(options, { memoryLimit: options.memoryBudget, hasFiles: true, logSamples: false }),
     log,
   )
   const reader = new DocumentReader(client, options.indexPrefix)
@@ -49,7 +49,7 @@ export async function restoreToMysql(job: Restore): Promise<void> {
   const client = mysqlClient(options.mysql, options)
   const sink = new MysqlSink(
     client,
-    mysqlSinkOptions(options, { memoryLimit: options.memoryBudget, hasFiles: true }),
+    mysqlSinkOptions(options, { memoryLimit: options.memoryBudget, hasFiles: true, logSamples: false }),
     log,
   )
   const reader = new RowReader(client, options.mysqlTable)

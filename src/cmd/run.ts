@@ -191,6 +191,7 @@ async function createSinks(
         elasticsearchSinkOptions(options, {
           memoryLimit: options.memoryBudget * elasticsearchShare,
           hasFiles: options.files,
+          logSamples: options.logSamples,
         }),
         log,
       ),
@@ -205,6 +206,7 @@ async function createSinks(
         mysqlSinkOptions(options, {
           memoryLimit: options.memoryBudget * mysqlShare,
           hasFiles: options.files,
+          logSamples: options.logSamples,
           observer,
         }),
         log,

@@ -142,9 +142,31 @@ function isDropped({ status, error }: BulkItem): boolean {
   return status === 200 && error === undefined
 }
 
+/**
+ * What a log may say of an error. Reasons quote values, names of fields and whole pieces of a document, each
+ * kind of error in its own way, so only reasons that are about an index, the cluster or our rights are said.
+ * Of the others the types are: `document_parsing_exception, illegal_argument_exception`. The reject has the
+ * reason.
+ */
+export function sayableOf(error: ItemError, most: number): string {
+  const isOfNoDocument = indexTypes.has(error.type) || requestTypes.has(error.type) || isAboutTheIndex(error)
+  return isOfNoDocument ? `${error.type}: ${reasonOf(error, most)}` : typesOf(error).join(', ')
+}
+
+/** The same for a request as a whole, of which `error.type` is known. */
+export function isSayable(type: string): boolean {
+  return indexTypes.has(type) || requestTypes.has(type)
+}
+
+function typesOf({ type, caused_by: cause }: ItemError): string[] {
+  return cause === undefined ? [type] : [type, ...typesOf(cause)]
+}
+
 /** Why a document is not in its index, of an item that is none of `stored` and `exists`; of each reason `most` characters. */
 export function rejectionOf(item: BulkItem, most: number): Rejection {
-  if (item.error !== undefined) return { type: item.error.type, reason: reasonOf(item.error, most) }
+  if (item.error !== undefined) {
+    return { type: item.error.type, reason: reasonOf(item.error, most), sayable: sayableOf(item.error, most) }
+  }
   if (item.failure_store !== undefined)
     return { type: 'failure_store', reason: 'the index put the document into its failure store' }
   if (isDropped(item))

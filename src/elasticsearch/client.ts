@@ -3,7 +3,7 @@ import { Client, type ClientOptions, errors, Serializer, SniffingTransport } fro
 import { addressOf, pathOf } from '../address.ts'
 import { DeadlineExceeded, withDeadline } from '../deadline.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
-import type { BulkItem } from './answer.ts'
+import { type BulkItem, isSayable } from './answer.ts'
 import { checkedFingerprint, type PinnedTls, pinnedTls, trustsNobody } from './pinned-authority.ts'
 
 /** How to reach Elasticsearch, as the options say. */
@@ -34,12 +34,15 @@ export class RequestFailure extends Error {
   readonly status: number | undefined
   /** Elasticsearch's `error.type`, where the body had one. */
   readonly type: string | undefined
+  /** All that was answered, which may quote a record; the message does not where that can be. */
+  readonly reason: string
 
-  constructor(message: string, status: number | undefined, type: string | undefined) {
+  constructor(message: string, status: number | undefined, type: string | undefined, reason = message) {
     super(message)
     this.name = 'RequestFailure'
     this.status = status
     this.type = type
+    this.reason = reason
   }
 }
 
@@ -250,6 +253,8 @@ export class Elasticsearch {
       bulkBody: body,
       query: { filter_path: bulkFilter, timeout: `${Math.max(1, Math.round(options.timeoutMs))}ms` },
       signal: options.signal,
+    }).catch((error: unknown) => {
+      throw error instanceof RequestFailure ? withoutQuotes(error) : error
     })
     if (answer.body instanceof UnparsedBulk && answer.body.isOf(documents)) return undefined
     const parsed = answer.body instanceof UnparsedBulk ? parse(answer.body.text) : answer.body
@@ -364,6 +369,13 @@ export class Elasticsearch {
   async close(): Promise<void> {
     await this.#client.close()
   }
+}
+
+/** A refused bulk request: its reason may quote a record of the body. */
+function withoutQuotes(failure: RequestFailure): RequestFailure {
+  const { status, type, message } = failure
+  if (status === undefined || (type !== undefined && isSayable(type))) return failure
+  return new RequestFailure(`${type ?? 'refused'} (${status})`, status, type, message)
 }
 
 function parse(text: string): ParsedBulk {

@@ -16,6 +16,8 @@ import {
 export interface Rejection {
   readonly type: string
   readonly reason: string
+  /** What a log may say in place of a reason that quotes the record. */
+  readonly sayable?: string
 }
 
 /** Lucene refuses nothing in an analysed text, but a request has an end. */

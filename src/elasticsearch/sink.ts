@@ -2,7 +2,7 @@ import PQueue from 'p-queue'
 import { messageOf } from '../errors.ts'
 import { valueOfLine } from '../line.ts'
 import type { Logger } from '../log.ts'
-import { omittedMessage, PendingBatches } from '../pending.ts'
+import { PendingBatches } from '../pending.ts'
 import { lineStart, type RecordBatch, type TopicPartition } from '../record.ts'
 import { Backoff } from '../retry.ts'
 import type { Sink, SinkPosition } from '../sink.ts'
@@ -17,6 +17,7 @@ import {
   reasonOf,
   rejectionOf,
   type Scope,
+  sayableOf,
 } from './answer.ts'
 import { Breaker } from './breaker.ts'
 import { BulkQueue, type BulkRequest, documentId, indexOf, type Part, type Replacement } from './bulk.ts'
@@ -25,6 +26,7 @@ import { AdaptiveConcurrency } from './concurrency.ts'
 import { HeldIndices, type HoldReason, probeDocuments } from './held-indices.ts'
 import { IndexNames } from './index-name.ts'
 import type { IndexProfile } from './index-profile.ts'
+import { RejectLog } from './reject-log.ts'
 import { fitsReject, type Rejection, rejectedDocument } from './rejected.ts'
 import { DocumentSearch, isUnexplained, splitParts } from './search.ts'
 import { TemplateWatch } from './template-watch.ts'
@@ -47,6 +49,8 @@ export interface ElasticsearchSinkOptions {
   readonly memoryLimit: number
   /** Files are kept of the same records: a value that is omitted here is in them. */
   readonly hasFiles: boolean
+  /** Log lines may hold parts of refused records. */
+  readonly logSamples: boolean
   readonly installTemplates: boolean
   /** How often it is looked whether the templates are still there, and still win, in ms. */
   readonly templateCheckMs: number
@@ -119,14 +123,11 @@ export class ElasticsearchSink implements Sink {
   readonly #pending: PendingBatches
   /** Refusals that were held long enough: type and kind of the refusal. Their documents are rejected at once. */
   readonly #givenWay = new Set<string>()
-  /** How often each kind of refusal came since it was last said. */
-  readonly #unsaidRejects = new Map<string, number>()
-  readonly #warned = new Set<string>()
+  readonly #rejectLog: RejectLog
   readonly #stopping = new AbortController()
   readonly #backoff = new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs })
   #lingerTimer: NodeJS.Timeout | undefined
   #gateTimer: NodeJS.Timeout | undefined
-  #rejectsTimer: NodeJS.Timeout | undefined
   /** Someone waits for all that is queued: nothing lingers until the queue is empty. */
   #urgent = false
   /** No request begins before this moment (ms of `performance.now`): the last one failed. */
@@ -146,6 +147,7 @@ export class ElasticsearchSink implements Sink {
     this.#client = client
     this.#options = options
     this.#log = log
+    this.#rejectLog = new RejectLog(log, { showsContent: options.logSamples, hasFiles: options.hasFiles })
     this.#pending = new PendingBatches(options.memoryLimit)
     this.#names = new IndexNames(options.indexPrefix)
     this.#queue = new BulkQueue(this.#names, options.bulkBytes)
@@ -232,8 +234,8 @@ export class ElasticsearchSink implements Sink {
 
   async stop(): Promise<void> {
     this.#stopping.abort()
-    for (const timer of [this.#lingerTimer, this.#gateTimer, this.#rejectsTimer]) clearTimeout(timer)
-    this.#sayRejects()
+    for (const timer of [this.#lingerTimer, this.#gateTimer]) clearTimeout(timer)
+    this.#rejectLog.flush()
     this.#sending.clear()
     await this.#sending.onIdle()
     await this.#search.stop()
@@ -461,13 +463,13 @@ export class ElasticsearchSink implements Sink {
    * A document is alone, and its request is refused as a whole. What is kept of a reject is sent at once: taken, the document was to blame;
    * refused in the same way, nothing gets through, and the document waits as it is.
    */
-  #requestOfOneFailed(part: Part, verdict: 'halve' | 'bisect', { type, message }: RequestFailure): void {
+  #requestOfOneFailed(part: Part, verdict: 'halve' | 'bisect', { type, message, reason }: RequestFailure): void {
     const { replacement } = part
     if (part.probe === true) this.#held.probed(indexOf(this.#names, part, part.start), false)
     // As text a value is no smaller; without it, what is too large no longer is.
     const valueOmitted = verdict === 'halve'
     if (replacement === undefined || (valueOmitted && !replacement.valueOmitted)) {
-      const rejection = { type: valueOmitted ? 'request_too_large' : (type ?? 'refused'), reason: message }
+      const rejection = { type: valueOmitted ? 'request_too_large' : (type ?? 'refused'), reason, sayable: message }
       const insteadOf = replacement?.insteadOf ?? withoutProbe(part)
       this.#queue.pushFirst([this.#asReject(part, part.start, rejection, { valueOmitted, insteadOf })])
       this.#takeAndStart(1)
@@ -534,7 +536,7 @@ export class ElasticsearchSink implements Sink {
     if (now - this.#putOffSaidAt < sayAgainMs) return
     this.#putOffSaidAt = now
     this.#log.warn(
-      `Elasticsearch put off ${documents} documents of a request (${wordsOf(error)}); they are sent again until it takes them`,
+      `Elasticsearch put off ${documents} documents of a request (${this.#words(error)}); they are sent again until it takes them`,
     )
   }
 
@@ -591,7 +593,7 @@ export class ElasticsearchSink implements Sink {
     }
     for (const [index, { documents, refused }] of probes) this.#probed(index, documents, refused)
     this.#queue.pushFirst([...again, ...withoutTemplates])
-    if (again.length === documents) this.#failed(`${putOff?.type ?? 'put off'}: ${putOff?.reason ?? ''}`, false)
+    if (again.length === documents) this.#failed(this.#words(putOff), false)
     else if (again.length > 0) this.#putOff(again.length, putOff)
     else this.#recovered()
     for (let start = 0; start < conflicts.length; start += mgetDocuments) {
@@ -609,7 +611,7 @@ export class ElasticsearchSink implements Sink {
   ): HoldReason | undefined {
     switch (scope) {
       case 'index': {
-        const message = wordsOf(item.error)
+        const message = this.#words(item.error)
         // Of a reject no field can be wrong: whatever nobody has met, it is about the rejected index.
         if (!isUnknown(item) || part.replacement !== undefined) return { message, ...forEver }
         const kind = kindOfRejection(item)
@@ -617,10 +619,10 @@ export class ElasticsearchSink implements Sink {
         return { message, kind, mostMs: this.#options.rejectHoldMs, forRefusals: false }
       }
       case 'request':
-        return isAboutShards(item.error) ? { message: wordsOf(item.error), ...forEver } : undefined
+        return isAboutShards(item.error) ? { message: this.#words(item.error), ...forEver } : undefined
       case 'document': {
         // Not even the envelope is taken: that is the rejected index's own fault.
-        if (part.replacement?.valueOmitted === true) return { message: wordsOf(item.error), ...forEver }
+        if (part.replacement?.valueOmitted === true) return { message: this.#words(item.error), ...forEver }
         const held = this.#held.reasonOf(index)
         if (this.#givenWay.has(givenWayKey(index, kindOfRejection(item)))) return undefined
         return held?.forRefusals === true ? held : tripped.get(index)
@@ -663,7 +665,7 @@ export class ElasticsearchSink implements Sink {
       const kind = this.#breaker.observe(index, stored, refused)
       if (kind === undefined || this.#givenWay.has(givenWayKey(index, kind))) continue
       tripped.set(index, {
-        message: `most of its documents are refused (${kind})`,
+        message: `most of its documents are refused (${this.#options.logSamples ? kind : kind.slice(0, kind.indexOf(':'))})`,
         kind,
         mostMs: this.#options.rejectHoldMs,
         forRefusals: true,
@@ -717,7 +719,7 @@ export class ElasticsearchSink implements Sink {
       const { found, error, _source } = answer.docs[i]!
       const timestamp = part.pending.batch.timestamps[part.start]!
       if (error !== undefined) {
-        const message = `its documents cannot be read to compare them (${wordsOf(error)})`
+        const message = `its documents cannot be read to compare them (${this.#words(error)})`
         this.#held.hold(docs[i]!._index, part, { message, ...forEver })
       } else if (found !== true) gone.push(part)
       else if (_source?.kafka?.timestamp === timestamp) this.#stored(part, 1)
@@ -757,7 +759,10 @@ export class ElasticsearchSink implements Sink {
     const { pending, replacement } = part
     if (replacement === undefined) this.counts.documents += documents
     if (pending.closed) return
-    if (replacement !== undefined) this.#rejected(part, replacement)
+    if (replacement !== undefined) {
+      this.counts.rejected++
+      this.#rejectLog.rejected(pending.batch, part.start, replacement)
+    }
     pending.remaining -= documents
     if (pending.remaining === 0) pending.stored()
   }
@@ -785,45 +790,11 @@ export class ElasticsearchSink implements Sink {
     return { pending, start: i, end: i + 1, replacement }
   }
 
-  #rejected({ pending: { batch }, start: i }: Part, { index, rejection, kind, valueOmitted }: Replacement): void {
-    this.counts.rejected++
-    const type = batch.types[batch.typeIndexes[i]!]!.name
-    const reason = rejection.reason.slice(0, 300)
-    const position = { topic: batch.topic, partition: batch.partition, offset: batch.offsets[i]! }
-    this.#sayReject(`${type}: ${kind}`, () => ({
-      message: `Elasticsearch refused a document of type ${type}: ${reason}; such documents are kept in ${index}`,
-      details: {
-        ...position,
-        type,
-        error: rejection.type,
-        sample: batch.lines.toString('utf8', lineStart(batch, i), Math.min(batch.ends[i]!, lineStart(batch, i) + 300)),
-      },
-    }))
-    if (valueOmitted && !this.#options.hasFiles)
-      this.#log.error({ ...position, type }, omittedMessage('Elasticsearch', position, reason))
-  }
-
-  /** Says a kind of reject at once the first time; after that it is counted, and the counts are said once a minute. */
-  #sayReject(kind: string, describe: () => { message: string; details: Record<string, unknown> }): void {
-    if (this.#warned.has(kind)) {
-      this.#unsaidRejects.set(kind, (this.#unsaidRejects.get(kind) ?? 0) + 1)
-      this.#rejectsTimer ??= setTimeout(() => {
-        this.#rejectsTimer = undefined
-        this.#sayRejects()
-      }, sayAgainMs)
-      return
-    }
-    if (this.#warned.size >= 1000) this.#warned.clear()
-    this.#warned.add(kind)
-    const { message, details } = describe()
-    this.#log.warn(details, message)
-  }
-
-  #sayRejects(): void {
-    for (const [kind, count] of this.#unsaidRejects) {
-      this.#log.warn({ count }, `Elasticsearch refused ${count} more documents: ${kind}`)
-    }
-    this.#unsaidRejects.clear()
+  #words(error: ItemError | undefined): string {
+    if (error === undefined) return 'no reason given'
+    return this.#options.logSamples
+      ? `${error.type}: ${reasonOf(error, longestReason)}`
+      : sayableOf(error, longestReason)
   }
 }
 
@@ -847,10 +818,6 @@ function isWithoutFields(batch: RecordBatch, i: number): boolean {
 
 function withoutProbe({ probe: _, ...part }: Part): Part {
   return part
-}
-
-function wordsOf(error: ItemError | undefined): string {
-  return error === undefined ? 'no reason given' : `${error.type}: ${reasonOf(error, longestReason)}`
 }
 
 function kindOfRejection(item: BulkItem): string {

@@ -1,3 +1,5 @@
+import type { MysqlFailure } from './client.ts'
+
 /**
  * What an error of MySQL or MariaDB means for the rows that were sent, by its number: texts are translated, numbers are not. Numbers below
  * 2000 mean the same in both; MySQL's own begin at 3000, MariaDB's own at 4000 (and a few at 1900).
@@ -147,6 +149,16 @@ export function judge(errno: number | undefined): Verdict {
   if (refusedNumbers.has(errno)) return 'refused'
   if (duplicateNumbers.has(errno)) return 'exists'
   return rowNumbers.has(errno) ? 'row' : 'unknown'
+}
+
+/**
+ * What a log may say of an error. The text quotes the row when the error is about one (`Incorrect value: 'xyz'`), so
+ * only its code and number are said then. The row itself keeps the text.
+ */
+export function sayable({ message, code, errno }: MysqlFailure): string {
+  if (errno === undefined) return message
+  const isOfNoRow = againNumbers.has(errno) || refusedNumbers.has(errno)
+  return `${isOfNoRow ? message : code} (error ${errno})`
 }
 
 /** True where a statement was too large for the server. */

@@ -56,6 +56,8 @@ export interface Reduction {
   readonly kept: Kept | undefined
   readonly errorType: string
   readonly reason: string
+  /** What a log may say in place of a reason that quotes the record. */
+  readonly sayable?: string
 }
 
 interface Envelope {

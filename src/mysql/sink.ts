@@ -6,7 +6,7 @@ import { omittedMessage, PendingBatches } from '../pending.ts'
 import { malformedType, partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
 import { Backoff } from '../retry.ts'
 import type { Sink, SinkPosition } from '../sink.ts'
-import { isTooLarge, judge } from './answer.ts'
+import { isTooLarge, judge, sayable } from './answer.ts'
 import { type Mysql, MysqlFailure } from './client.ts'
 import { errorTypes, insertSql, type Kept, quoteText, type Reduction, timestampOf } from './row.ts'
 import { installTables } from './schema.ts'
@@ -25,6 +25,8 @@ export interface MysqlSinkOptions {
   readonly unknownMs: number
   /** Files are kept of the same records: a value that is omitted here is in them. */
   readonly hasFiles: boolean
+  /** Log lines may hold parts of refused records. */
+  readonly logSamples: boolean
   /** Bytes of records in memory at which partitions are paused. */
   readonly memoryLimit: number
   readonly observer?: Observer
@@ -295,7 +297,7 @@ export class MysqlSink implements Sink {
     }
     await this.#store([rowOf({ pending, start: i, end: i + 1, reduction, isCollision }, i)])
     row.settled = true
-    this.#rejected(row, reduction.errorType, reduction.reason)
+    this.#rejected(row, reduction.errorType, this.#words(failure))
   }
 
   #judge({ errno }: MysqlFailure): 'again' | 'exists' | 'row' | 'suspect' {
@@ -389,7 +391,7 @@ export class MysqlSink implements Sink {
     if (now < this.#resumeAt) return
     const delay = this.#backoff.next()
     this.#resumeAt = now + delay
-    const message = describe(failure)
+    const message = this.#words(failure)
     const last = this.#trouble
     const isNews = last === undefined || last.message !== message || now - last.saidAt >= sayAgainMs
     if (isNews) {
@@ -425,7 +427,7 @@ export class MysqlSink implements Sink {
     const kept = nextKept[row.reduction?.kept ?? (asText ? 'text' : 'all')]
     // Not even its position is taken: that is the table's own fault, and waited for.
     if (kept === undefined) throw failure
-    this.#putReduced(row, kept, describe(failure))
+    this.#putReduced(row, kept, describe(failure), this.#words(failure))
   }
 
   /** Larger than the server takes a statement. */
@@ -436,7 +438,7 @@ export class MysqlSink implements Sink {
     else this.#putReduced(row, kept, reason)
   }
 
-  #putReduced(row: Row, kept: Kept, reason: string): void {
+  #putReduced(row: Row, kept: Kept, reason: string, sayable = reason): void {
     row.settled = true
     const { pending, i, isCollision } = row
     const errorType = isCollision ? errorTypes.taken : errorTypes[kept]
@@ -445,11 +447,11 @@ export class MysqlSink implements Sink {
         pending,
         start: i,
         end: i + 1,
-        reduction: { kept, errorType, reason },
+        reduction: { kept, errorType, reason, sayable },
         ...(isCollision ? { isCollision } : {}),
       },
     ])
-    this.#rejected(row, errorType, reason)
+    this.#rejected(row, errorType, sayable)
   }
 
   /** Another record has this position: the topic was made anew, or two clusters write to one table. */
@@ -488,7 +490,14 @@ export class MysqlSink implements Sink {
 
   #sayOmitted({ pending: { batch }, i, reduction }: Row): void {
     const position = { topic: batch.topic, partition: batch.partition, offset: batch.offsets[i]! }
-    this.#log.error(position, omittedMessage('MySQL', position, reduction?.reason.slice(0, 300) ?? ''))
+    this.#log.error(
+      position,
+      omittedMessage('MySQL', position, (reduction?.sayable ?? reduction?.reason ?? '').slice(0, 300)),
+    )
+  }
+
+  #words(failure: MysqlFailure): string {
+    return this.#options.logSamples ? describe(failure) : sayable(failure)
   }
 
   #sayRejects(): void {

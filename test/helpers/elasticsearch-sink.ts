@@ -63,6 +63,7 @@ export async function openSink(
       rejectHoldMs: 600_000,
       memoryLimit: 64 * 2 ** 20,
       hasFiles: true,
+      logSamples: false,
       installTemplates: false,
       templateCheckMs: 300_000,
       ...rest,

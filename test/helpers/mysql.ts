@@ -81,6 +81,7 @@ export async function openMysqlSink(
       lingerMs: 20,
       unknownMs: 600_000,
       hasFiles: true,
+      logSamples: false,
       memoryLimit: 64 * 2 ** 20,
       ...rest,
     },

@@ -200,7 +200,7 @@ const refused: Readonly<Record<string, { value: string; says: RegExp; error: str
 }
 
 test('document scope: each is kept as a reject with its text and the reason, the others are stored', async (t) => {
-  const { prefix, topic, write, sink, said, index, rejectedIndex } = await place(t)
+  const { prefix, topic, write, sink, said, index, rejectedIndex } = await place(t, { logSamples: true })
   await putTemplate(prefix, 'a', {
     template: {
       settings: { 'index.mapping.total_fields.limit': 40, 'index.mapping.depth.limit': 20 },

@@ -54,6 +54,7 @@ registerSinkContract('elasticsearch', async (t) => {
           rejectHoldMs: hour,
           memoryLimit,
           hasFiles: false,
+          logSamples: false,
           installTemplates: true,
           templateCheckMs: hour,
         },
@@ -72,7 +73,16 @@ registerSinkContract('mysql', async (t) => {
     sink: () =>
       new MysqlSink(
         new Mysql(connectionOf()),
-        { table, batchBytes: 2 ** 30, concurrency: 2, lingerMs: hour, unknownMs: hour, hasFiles: false, memoryLimit },
+        {
+          table,
+          batchBytes: 2 ** 30,
+          concurrency: 2,
+          lingerMs: hour,
+          unknownMs: hour,
+          hasFiles: false,
+          logSamples: false,
+          memoryLimit,
+        },
         log,
       ),
     lines: async () => (await readLines(reader, table)).map((line) => line ?? 'not all of it'),
