@@ -102,7 +102,8 @@ export const kafkaOptions = {
 export const topicsOptions = {
   topics: list({ placeholder: '<a,b,…>', explanation: 'Topics to archive, by name.' }),
   topicsRegex: pattern({
-    explanation: 'Topics to archive: all whose name this JavaScript regular expression matches, also those made later.',
+    explanation:
+      'Topics to archive: all whose name this JavaScript regular expression matches, also those made later. It matches anywhere in a name: orders also matches orders-restored, ^orders$ does not.',
   }),
   topicsRefresh: integer({ default: '30', min: 1, unit: 's', explanation: 'How often new topics are looked for.' }),
 }

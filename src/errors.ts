@@ -11,6 +11,8 @@ export const errorCodes = {
   UNREACHABLE: 1,
   /** A topic that was named does not exist. Exit code 1. */
   NO_SUCH_TOPIC: 1,
+  /** A topic to restore to cannot take the records: its settings, a broker's, or its partitions. Exit code 1. */
+  TARGET_UNFIT: 1,
   /** The archive directory cannot be used: no permission, another file system inside it, a file in its place. Exit code 1. */
   ARCHIVE_UNUSABLE: 1,
   /** The archive belongs to another cluster or group, or has a format that this version does not know. Exit code 1. */

@@ -8,7 +8,7 @@ import {
   mysqlSinkOptions,
   workerOptions,
 } from '../config.ts'
-import { age, duration, flag, instant, integer, list, oneOf, text, type Values } from '../options.ts'
+import { age, duration, flag, instant, integer, list, oneOf, pattern, text, type Values } from '../options.ts'
 
 /** Options of the commands that read an archive. */
 
@@ -78,7 +78,17 @@ export const restoreOptions = {
   }),
   intoArchived: flag({
     default: false,
-    explanation: 'Restore also to a topic of this archive, although its workers archive the records once more.',
+    explanation: 'Restore also to a topic that workers archive, although they archive the records once more.',
+  }),
+  yes: flag({
+    default: false,
+    explanation:
+      'Do not ask: restore to a topic that holds records already, or that keeps the restored ones for a short time only.',
+  }),
+  topics: list({ placeholder: '<a,b,…>', explanation: 'Topics that workers archive: none of them is restored to.' }),
+  topicsRegex: pattern({
+    explanation:
+      'Topics that workers archive, as a regular expression that matches anywhere in a name unless it has ^ and $: none of them is restored to.',
   }),
   ...kafkaConnectionOptions,
   ...elasticsearchConnectionOptions,

@@ -21,6 +21,8 @@ export interface Restore {
   readonly account: Account
   /** Shows how far it is. */
   readonly progress: (tp: TopicPartition, waiting?: string) => void
+  /** Shows what is being done; undefined: nothing. */
+  readonly status: (line: string | undefined) => void
 }
 
 /** Settles as the task does, or rejects with the signal's reason once it is aborted. */

@@ -46,6 +46,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
     signal,
     log,
     account,
+    status: (line) => terminal.setStatus(line),
     progress: (tp, waiting) => {
       const rate = Math.round((account.records * 1000) / Math.max(1, performance.now() - startedAt))
       terminal.setStatus(

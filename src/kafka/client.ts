@@ -78,6 +78,8 @@ export function kafkaLogger(log: Logger, now: () => number = () => performance.n
     if (told === 'error' || told === 'warn') {
       const isConnecting = /^SaslAuthenticator/.test(namespace) || connecting.has(namespace)
       if (isConnecting) told = 'warn'
+      // A restore ends when its retries do, so it never sends with another sequence what may be there.
+      if (message.startsWith('Limiting retries for the idempotent producer')) told = 'debug'
       const key = `${namespace} ${String(fields.broker ?? '')} ${message}`
       if (!isWorthTelling(key, isConnecting ? trouble.patienceMs : 0)) told = 'debug'
     }

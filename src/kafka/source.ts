@@ -11,6 +11,7 @@ import { beforeJoin, kafkajs } from './kafkajs.ts'
 import { RenewedAdmin } from './renewed-admin.ts'
 import { connectFailure } from './security.ts'
 import { isForgotten, isStill, rebalanceTimeoutMs, type Signs } from './silence.ts'
+import { withPattern } from './subscription.ts'
 import { Unpacker } from './unpacker.ts'
 
 export interface KafkaSourceOptions {
@@ -231,7 +232,10 @@ export class KafkaSource implements Source {
         // Asked for each try to join. A consumer that was stopped while it tried would else be in the group with nobody to end it.
         protocol: (subscription) => {
           if (own() !== this.#consumer) throw new Error('this consumer was stopped')
-          return assigner.protocol(subscription)
+          const { topics } = this.#options
+          const protocol = assigner.protocol(subscription)
+          const metadata = withPattern(protocol.metadata, topics instanceof RegExp ? topics : undefined)
+          return { ...protocol, metadata }
         },
         [beforeJoin]: async () => {
           if (own() === this.#consumer) this.#joining = true

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { compressionTypes } from '../../src/kafka/codecs.ts'
-import { fastRequests, type RequestFactory } from '../../src/kafka/produce-request.ts'
+import { fastRequests, type RequestFactory, singleBatchBytes } from '../../src/kafka/produce-request.ts'
 import { registerCodecs } from '../../src/kafka/register-codecs.ts'
 
 const original = createRequire(import.meta.url)('kafkajs/src/protocol/requests/produce/v3/request') as RequestFactory
@@ -46,14 +46,48 @@ test('a request has the bytes that kafkajs itself gives it, with every codec', a
   )
 })
 
-test('a request of an idempotent or transactional producer is left to kafkajs', () => {
+test('so has one of an idempotent producer: its id, its epoch and the sequence of each partition', async () => {
+  const sequenced = topicData.chain((topics) =>
+    fc.array(fc.nat({ max: 2 ** 31 - 1 }), { minLength: 9, maxLength: 9 }).map((sequences) =>
+      topics.map((topic, i) => ({
+        ...topic,
+        partitions: topic.partitions.map((partition, j) => ({ ...partition, firstSequence: sequences[i * 3 + j]! })),
+      })),
+    ),
+  )
+  const producerId = fc.oneof(fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }).map(String), fc.constant(-1))
+  const epoch = fc.nat({ max: 2 ** 15 - 1 })
+  await fc.assert(
+    fc.asyncProperty(sequenced, producerId, epoch, async (data, producerId, producerEpoch) => {
+      const args = { acks: -1, timeout: 30_000, compression: 0, producerId, producerEpoch, topicData: data }
+      const theirs = await original(args).encode()
+      const ours = await fastRequests(original)(args).encode()
+      assert.ok(ours.buffer.equals(theirs.buffer))
+    }),
+    { numRuns: 200 },
+  )
+})
+
+test('a request of a transactional producer is left to kafkajs', () => {
   const theirs = { encode: () => Promise.reject(new Error('not called')) }
   const request = fastRequests(() => theirs)
   const args = { acks: -1, timeout: 1, topicData: [] }
-  assert.equal(request({ ...args, producerId: 7 }), theirs)
-  assert.equal(request({ ...args, producerId: { value: 7n } }), theirs)
   assert.equal(request({ ...args, transactionalId: 'id' }), theirs)
+  assert.notEqual(request({ ...args, producerId: { value: 7n } }), theirs)
   assert.notEqual(request({ ...args, producerId: { value: -1n } }), theirs)
+})
+
+test('the size of a record is that of a batch that holds it alone', async () => {
+  const headers = fc.array(fc.record({ key: fc.string(), value: fc.option(bytes) }), { maxLength: 4 })
+  const record = fc.record({ key: fc.option(bytes), value: fc.option(bytes), headers })
+  await fc.assert(
+    fc.asyncProperty(record, async (one) => {
+      const messages = [{ ...one, timestamp: '1', headers: one.headers as never }]
+      const topicData = [{ topic: 't', partitions: [{ partition: 0, messages }] }]
+      const { buffer } = await fastRequests(original)({ acks: -1, timeout: 1, topicData }).encode()
+      assert.equal(singleBatchBytes(one), buffer.length - (2 + 2 + 4 + 4 + 3 + 4 + 4 + 4))
+    }),
+  )
 })
 
 test('timestamps of any 64 bits come back as they were', async () => {
