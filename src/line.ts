@@ -73,6 +73,8 @@ const dayAt = timeOpen.length
 const clockAt = dayAt + '2019-08-01T'.length
 /** The longest number, with room to spare, and all names and brackets of a line but those of its headers. */
 const fixedBytes = 128
+/** More than the longest error, and what is around it. */
+const endBytes = 4096
 /** `{"key":"","value":""},` */
 const headerBytes = 24
 
@@ -82,6 +84,7 @@ const textPieceBytes = 64 * 1024
 /** `RecordBatch.ends` holds positions of 32 bits. */
 const maxLineBytes = 2 ** 32 - 1
 const maxGrowthBytes = 16 * 2 ** 20
+const maxBytesPerRecord = 64 * 1024
 /** A longer name of a type is read again for each record: ten thousand of them would fill the memory. */
 const rememberedTextLength = 4096
 /** A longer text is no usable type: every line would repeat it, and so would every manifest. */
@@ -146,7 +149,9 @@ export class LineEncoder {
       records[i] = record
       valueBytes += record.valueStart === -1 ? 4 : record.valueEnd - record.valueStart
     }
-    this.#buffer = Buffer.allocUnsafeSlow(valueBytes + Math.ceil(count * this.#bytesPerRecord))
+    this.#buffer = Buffer.allocUnsafeSlow(
+      valueBytes + Math.min(Math.ceil(count * this.#bytesPerRecord), maxGrowthBytes),
+    )
     this.#position = 0
     this.#batch++
     this.#types = []
@@ -191,7 +196,8 @@ export class LineEncoder {
   #takeLines(overheadPerRecord: number): Buffer {
     const lines = this.#buffer.subarray(0, this.#position)
     // 5 % above what the last batch needed keeps growth rare and waste small.
-    this.#bytesPerRecord = Math.max(128, overheadPerRecord * 1.05 + 16)
+    // One large value in base64 says nothing of the records that follow.
+    this.#bytesPerRecord = Math.min(maxBytesPerRecord, Math.max(128, overheadPerRecord * 1.05 + 16))
     this.#buffer = nothing
     // Of ten thousand types the beginnings of lines are megabytes that hardly any batch needs.
     for (const known of this.#begun) known.timed = nothing
@@ -374,7 +380,8 @@ export class LineEncoder {
 
   /** Base64 in pieces: a string of a whole value may be longer than any string can be. */
   #putBase64(bytes: Buffer, start: number, end: number): void {
-    this.#reserve(Math.ceil((end - start) / 3) * 4 + fixedBytes)
+    // With room for what ends the line: growing once more would copy all of it.
+    this.#reserve(Math.ceil((end - start) / 3) * 4 + endBytes)
     for (let at = start; at < end; at += base64PieceBytes) {
       const text = bytes.toString('base64', at, Math.min(end, at + base64PieceBytes))
       this.#position += this.#buffer.write(text, this.#position, 'latin1')

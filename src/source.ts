@@ -34,6 +34,8 @@ export interface FetchedBatch extends SourceBatch {
   readonly lost?: LostRange | undefined
   /** The offset after the last one that consumers may read now. */
   readonly highWatermark: number
+  /** To be called, if it is there, once the records are encoded: it frees their bytes, which may be many. */
+  readonly release?: (() => void) | undefined
 }
 
 /** What goes wrong with a batch and is no loss, as far as is known: no memory, a codec that is not here, a mistake of this program. */

@@ -103,8 +103,8 @@ export interface PartitionStatus extends TopicPartition {
 
 /** Below this pressure a paused partition is resumed: well below 1, so that it does not flap. */
 const resumeBelow = 0.75
-/** Of a large record there are its bytes and its line, which in base64 is a third longer. */
-const largeRecordCost = 2.4
+/** Of a large record there are its bytes, its line, which in base64 is a third longer, and what a sink makes of that. */
+const largeRecordCost = 3
 /** With so little in the sinks there is room for any record that may be kept. */
 const littleHeldBytes = 2 ** 20
 const firstRetryMs = 500
@@ -444,6 +444,7 @@ export class Worker {
       this.#troubled({ ...partition.tp, offset: batch.from, error, canPass: true })
       return
     }
+    batch.release?.()
     partition.waiting = undefined
     try {
       if (encoded.next > encoded.from) this.#deliver(partition, encoded)

@@ -115,6 +115,7 @@ async function lineIn(
 async function whyNot(root: string, tp: TopicPartition, log: CommitLog, reason: string | undefined): Promise<string> {
   if (reason === 'not-delivered')
     return 'Kafka delivered none (compaction, a transaction marker or an aborted transaction)'
+  if (reason === 'oversized') return 'its record is larger than --max-record-bytes allowed; Kafka may still have it'
   if (reason !== undefined) return `it was lost before it was read (${reason})`
   const next = await log.next()
   if (next === undefined) return 'nothing is archived yet'

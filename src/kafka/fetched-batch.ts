@@ -35,6 +35,8 @@ export class FetchedPartitionBatch implements UnpackedFetch {
   readonly next: number
   #set: RecordSet
   readonly #brought: boolean
+  /** What went wrong while it was taken apart, if anything did. */
+  readonly failure: unknown
 
   constructor(topic: string, fetchedOffset: string | number, fetched: FetchedPartition) {
     const { partition, highWatermark, abortedTransactions } = fetched
@@ -49,13 +51,18 @@ export class FetchedPartitionBatch implements UnpackedFetch {
     this.#set = emptyRecordSet
     this.old = undefined
     let next: number | undefined
-    if (bytes !== undefined && isRecordBatch(bytes)) {
-      const context = { fetchedOffset: this.fetchedOffset, highWatermark: Number(highWatermark) }
-      this.#set = readRecordSet(bytes, context)
-      next = this.#set.damaged?.next ?? this.#set.batches.at(-1)?.next
-    } else if (bytes !== undefined && bytes.length > 0) {
-      next = endOfOldMessages(bytes)
-      if (next !== undefined) this.old = { bytes, next, decode: decodeOld! }
+    try {
+      if (bytes !== undefined && isRecordBatch(bytes)) {
+        const context = { fetchedOffset: this.fetchedOffset, highWatermark: Number(highWatermark) }
+        this.#set = readRecordSet(bytes, context)
+        next = this.#set.damaged?.next ?? this.#set.batches.at(-1)?.next
+      } else if (bytes !== undefined && bytes.length > 0) {
+        next = endOfOldMessages(bytes)
+        if (next !== undefined) this.old = { bytes, next, decode: decodeOld! }
+      }
+    } catch (error) {
+      // Thrown here it would end the fetch of all partitions.
+      this.failure = error
     }
     this.next = Math.max(this.fetchedOffset, next ?? this.fetchedOffset)
   }

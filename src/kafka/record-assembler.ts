@@ -13,7 +13,7 @@ const headBytes = 21
 
 /**
  * Cuts an inflated stream at the borders of records. Holds one piece, or one record if that is larger; the bytes of a record that
- * is too large pass by. What it yields is valid until it goes on.
+ * is too large pass by. What it yields is valid until it goes on; a record that is larger than a piece has a buffer of its own.
  */
 export class RecordAssembler {
   readonly #maxRecordBytes: number
@@ -74,7 +74,15 @@ export class RecordAssembler {
       at += size.total
     }
     const end = Math.min(at, this.#filled)
-    if (end > from) yield { kind: 'records', bytes: this.#buffer.subarray(from, end) }
+    const whole = end > from ? this.#buffer.subarray(from, end) : undefined
+    if (end === this.#filled) {
+      // Whoever takes a large record may free its buffer, so this one forgets it first.
+      this.#buffer = this.#piece
+      this.#filled = 0
+      if (whole !== undefined) yield { kind: 'records', bytes: whole }
+      return
+    }
+    if (whole !== undefined) yield { kind: 'records', bytes: whole }
     if (needed > this.#piece.length) yield { kind: 'large', bytes: needed }
     const rest = this.#buffer.subarray(end, this.#filled)
     const next = needed > this.#piece.length ? Buffer.allocUnsafeSlow(needed) : this.#piece

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Logger } from '../log.ts'
-import { type LostRange, partitionKey, type TopicPartition } from '../record.ts'
+import { type LostRange, partitionKey, type RecordInPlace, type TopicPartition } from '../record.ts'
 import { sleep } from '../retry.ts'
 import type { BatchTrouble, FetchedBatch } from '../source.ts'
 import type { FetchedPartitionBatch } from './fetched-batch.ts'
@@ -179,6 +179,7 @@ export class Unpacker {
   }
 
   async #unpack(unpacking: Unpacking, fetched: FetchedPartitionBatch): Promise<void> {
+    if (fetched.failure !== undefined) throw fetched.failure
     if (fetched.isStalled) return this.#stalled(unpacking, fetched)
     const pieces = unpack(fetched, {
       ...this.#parts.limits,
@@ -243,7 +244,8 @@ export class Unpacker {
             trouble: `the record at offset ${oversized.offset} has ${oversized.bytes} bytes, more than --max-record-bytes (${this.#parts.limits.maxRecordBytes})`,
             bytes: oversized.bytes,
           }
-    this.#parts.deliver({ ...tp, from, next, records, lost, highWatermark: Number(fetched.highWatermark) })
+    const release = () => releaseLarge(records, this.#parts.limits.pieceBytes)
+    this.#parts.deliver({ ...tp, from, next, records, lost, highWatermark: Number(fetched.highWatermark), release })
   }
 
   /** Waits for the worker to want more. What waits keeps little; too much of it, and the oldest has to fetch again. */
@@ -341,4 +343,16 @@ function heldBytes({ queue, streamBytes }: Unpacking): number {
 function close(unpacking: Unpacking): void {
   unpacking.isClosed = true
   unpacking.wake()
+}
+
+/**
+ * Frees the buffer of one large record at once. The garbage collector would do so when it comes to it: by then the line of the record,
+ * and what sinks make of that, take as much again.
+ */
+function releaseLarge(records: readonly RecordInPlace[], pieceBytes: number): void {
+  const [record] = records
+  // Only a record that was put together out of a stream has a buffer to itself; others share the answer of the broker.
+  if (records.length !== 1 || record!.bytes.length <= pieceBytes) return
+  const { buffer, byteLength } = record!.bytes
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { compressionTypes } from '../../src/kafka/codecs.ts'
-import type { RunningArchiver } from '../helpers/archiver.ts'
+import { type RunningArchiver, runArchiver } from '../helpers/archiver.ts'
 import { bombOf, type LargeValue } from '../helpers/bombs.ts'
 import { produceRaw } from '../helpers/raw-produce.ts'
 import { committedAndEnds, createScenario } from '../helpers/scenario.ts'
@@ -137,6 +137,23 @@ test('an oversized record stops its partition alone, by name; others are archive
   assert.equal(kept.code, 0, kept.output)
   const held = (await readFiles(scenario.root)).filter(({ partition }) => partition === 0)
   assert.equal(held.length, 20)
+
+  // The gap is named, and the archive is proven for all else.
+  const verified = await runArchiver(t, ['verify', '--archive-dir', scenario.root, '--no-elasticsearch'])
+  assert.equal(verified.code, 0, verified.output)
+  assert.match(verified.output, /oversized/)
+  const cat = await runArchiver(t, [
+    'cat',
+    '--archive-dir',
+    scenario.root,
+    '--topic',
+    topic,
+    '--partition',
+    '0',
+    '--offset',
+    '10',
+  ])
+  assert.match(cat.output, /its record is larger than --max-record-bytes allowed/)
 })
 
 test('eight partitions whose batches inflate to 49 MB of ordinary records: memory stays in its budget', async (t) => {

@@ -220,6 +220,19 @@ test('no string of a whole value is made: base64 of 403 MB is longer than any st
   assert.ok(longest > 0 && longest <= 65_536, `${longest}`)
 })
 
+test('one large value in base64 does not make the buffers of later batches large', (t) => {
+  const encoder = new LineEncoder(atType)
+  const records = (count: number, value: Buffer) =>
+    Array.from({ length: count }, (_, offset) => ({ offset, timestamp: 0, key: null, value, headers: noHeaders }))
+  const encode = (count: number, value: Buffer) =>
+    encoder.encode({ topic: 'events', partition: 3, from: 0, next: count, records: records(count, value) })
+  encode(1, Buffer.alloc(8_000_000))
+  const allocated = t.mock.method(Buffer, 'allocUnsafeSlow')
+  encode(10_000, Buffer.from('{}'))
+  const sizes = allocated.mock.calls.map(({ arguments: [size] }) => size)
+  assert.ok(Math.max(...sizes) <= 20_000_000, `${sizes}`)
+})
+
 test('a text of more than 64 KiB is no usable type', () => {
   const long = 'a'.repeat(65_537)
   assert.equal(encodeOne({ value: Buffer.from(`{"type":"${long}"}`) }).type.name, '_untyped')
