@@ -128,7 +128,7 @@ export class Metrics implements Observer {
     )
     this.#counter(
       'archiver_group_offsets_missing_total',
-      'Partitions of which the group had no offset although it had committed one before.',
+      'Partitions whose group lost its offset, and whose archived records Kafka does not have any more to compare.',
       (set) => set(counts().forgottenOffsets),
     )
     this.#counter('archiver_compacted_files_total', 'Small files of past hours that were merged into one.', (set) =>

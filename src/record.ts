@@ -148,6 +148,8 @@ export type GapReason =
   | 'oversized'
   /** The log ended before these offsets when it was read again (truncated, or the topic was made anew). */
   | 'truncated'
+  /** Kafka has other records at offsets that are archived: the topic was deleted and made again. Stops the partition. */
+  | 'recreated'
 
 /** Offsets inside a range that have no record in the archive, and why. */
 export interface Gap extends OffsetRange {

@@ -1,4 +1,4 @@
-import type { RecordBatch, TopicPartition } from './record.ts'
+import type { RecordBatch, SourceRecord, TopicPartition } from './record.ts'
 
 /**
  * The contract of everything that keeps records. `test/integration/sink-contract.ts` holds every implementation to it:
@@ -35,6 +35,13 @@ export interface Sink {
 
   /** Makes what was taken of these partitions durable without waiting for size or age. Settles when it is, or was lost. */
   flush(tps: readonly TopicPartition[]): Promise<void>
+
+  /**
+   * The last few records that the sink holds of a partition, in order; none if it cannot say. They are held against Kafka's, to
+   * find a topic that was deleted and made again. A sink that keeps no position has no such method: it finds another record
+   * at the same position when it writes.
+   */
+  lastRecords?(tp: TopicPartition): Promise<readonly SourceRecord[]>
 
   /** Forgets what is not durable of a partition. */
   close(tp: TopicPartition): Promise<void>

@@ -1,4 +1,4 @@
-import type { LostRange, SourceBatch, TopicPartition } from './record.ts'
+import type { LostRange, SourceBatch, SourceRecord, TopicPartition } from './record.ts'
 
 /** First offset that Kafka still has, and the one after the last. */
 export interface LogBounds {
@@ -66,6 +66,8 @@ export interface Source {
   committed(tps: readonly TopicPartition[]): Promise<Map<string, number>>
   /** By `partitionKey`. Throws where a topic cannot be asked about, as one that is gone. */
   bounds(topics: readonly string[]): Promise<Map<string, LogBounds>>
+  /** The records from an offset on that one small fetch brings; none if Kafka has none there. */
+  records(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]>
   /** The topics that are consumed now. */
   topics(): readonly string[]
   /** Commits; throws where the broker refused or could not be asked. */

@@ -5,15 +5,26 @@ import type { Logger } from './log.ts'
 import type { Coordinator } from './offsets/coordinator.ts'
 import type { Tracker } from './offsets/tracker.ts'
 import {
+  adviceFor,
+  askStanding,
+  describeForgotten,
+  describeLoss,
+  describeRecreated,
+  firstKnown,
+  identityOf,
+  judge,
+  type Standing,
+} from './opening.ts'
+import {
   emptyBatch,
   type Gap,
-  type GapReason,
   type LostRange,
   type OffsetRange,
   partitionKey,
   type RecordBatch,
   type TopicPartition,
 } from './record.ts'
+import type { Identity } from './recreated.ts'
 import { Backoff, sleep } from './retry.ts'
 import type { Sink, SinkPosition } from './sink.ts'
 import type { BatchTrouble, FetchedBatch, LogBounds, Source } from './source.ts'
@@ -82,7 +93,7 @@ export interface WorkerCounts {
   fenced: number
   /** Commits that the group refused or could not be asked for. */
   commitFailures: number
-  /** Partitions of which the group had no offset although it had committed one before. */
+  /** Partitions whose group lost its offset, and whose archived records Kafka does not have any more to compare. */
   forgottenOffsets: number
 }
 
@@ -325,50 +336,63 @@ export class Worker {
 
   async #tryToOpen(partition: Partition): Promise<void> {
     const { tp, closing } = partition
-    const key = partitionKey(tp)
-    const committed = (await this.#source.committed([tp])).get(key)
-    const bounds = (await this.#source.bounds([tp.topic])).get(key)
-    if (bounds === undefined) throw new Error('Kafka does not know it')
-    const positions: SinkPosition[] = []
-    const fallback = Math.max(bounds.start, this.#latest?.get(key)?.end ?? 0)
-    partition.committed = committed
-    partition.resumesAt = committed ?? fallback
-    partition.highWatermark = bounds.end
-    for (const sink of this.#sinks) positions.push(await sink.open(tp, committed ?? fallback))
+    let standing = await this.#standing(partition)
+    if (closing.signal.aborted) return
+    // What stops a partition is asked for twice: another worker may have archived between two of the answers.
+    if (judge(standing).loss !== undefined) standing = await this.#standing(partition)
     if (closing.signal.aborted) return
 
-    const before = firstKnown(positions, ({ committed }) => committed)
-    const archived = firstKnown(positions, ({ next }) => next)
-    if (committed === undefined && before !== undefined) this.#tellForgotten(tp, before, archived)
-    const start = startOffset(positions, committed, fallback)
-    // Not only the start: one sink may stand further back, and the other would take new records for those that it holds.
-    const furthest = Math.max(start, committed ?? 0, ...positions.map(({ next }) => next ?? 0))
-    if (furthest > bounds.end) {
-      const gap: Gap = { from: bounds.end, next: furthest, reason: 'truncated' }
-      this.#lost(partition, gap, describeLoss(gap, bounds))
-      return
+    const { committed, positions, bounds } = standing
+    const { start, loss } = judge(standing)
+    if (loss?.reason !== 'truncated') {
+      const isAnother = committed === undefined && (await this.#isAnotherTopic(partition, bounds, positions))
+      if (isAnother || closing.signal.aborted) return
     }
-    const gap: Gap | undefined =
-      start < bounds.start ? { from: start, next: bounds.start, reason: 'retention' } : undefined
-    if (gap !== undefined && !this.#lost(partition, gap, describeLoss(gap, bounds))) return
+    if (loss !== undefined && !this.#lost(partition, loss, describeLoss(loss, bounds))) return
 
     const tracker = this.#coordinator.open(tp, start, committed)
     partition.tracker = tracker
     partition.state = 'open'
     partition.waiting = undefined
-    this.#log.debug({ topic: tp.topic, partition: tp.partition, offset: start, committed }, `${key} opened at ${start}`)
-    if (gap !== undefined) this.#deliver(partition, emptyBatch(tp, gap, [gap]))
+    this.#log.debug(
+      { topic: tp.topic, partition: tp.partition, offset: start, committed },
+      `${partitionKey(tp)} opened at ${start}`,
+    )
+    if (loss !== undefined) this.#deliver(partition, emptyBatch(tp, loss, [loss]))
     this.#source.seek(tp, tracker.position)
     this.#resumeIfRelieved(partition)
   }
 
+  #standing(partition: Partition): Promise<Standing> {
+    const latest = this.#latest?.get(partitionKey(partition.tp))?.end
+    return askStanding(partition.tp, this.#source, this.#sinks, latest, (known) => Object.assign(partition, known))
+  }
+
+  /**
+   * The group has no offset, as after the topic was deleted: if it is not the one that is archived, the partition stops.
+   */
+  async #isAnotherTopic(partition: Partition, bounds: LogBounds, positions: readonly SinkPosition[]): Promise<boolean> {
+    const { tp } = partition
+    const next = firstKnown(positions, (position) => position.next)
+    if (next === undefined) return false
+    const identity = await identityOf(tp, bounds, this.#sinks, this.#source)
+    if (identity.verdict === 'different') {
+      this.#lost(partition, { from: bounds.start, next, reason: 'recreated' }, describeRecreated(identity.offset, next))
+      return true
+    }
+    const before = firstKnown(positions, ({ committed }) => committed)
+    if (before !== undefined) this.#tellForgotten(tp, before, next, identity)
+    return false
+  }
+
   /**
    * Records are lost, before they were read or as they cannot be kept: says so, counts, and decides. Returns true where the partition goes on past them.
-   * A log that ends before the archive does cannot be gone on with: its new records would have offsets that are taken.
+   * A log that ends before the archive does, or is of another topic, cannot be gone on with: its new records would have offsets
+   * that are taken.
    */
   #lost(partition: Partition, gap: Gap, what: string, bytes?: number): boolean {
     const { tp } = partition
-    const goOn = gap.reason !== 'truncated' && this.#options.onGap === 'continue'
+    const goOn = gap.reason !== 'truncated' && gap.reason !== 'recreated' && this.#options.onGap === 'continue'
     const message = `${partitionKey(tp)}: ${what}`
     const advice = goOn ? 'going on behind them (--on-gap continue)' : `this partition stops. ${adviceFor(gap.reason)}`
     this.counts.lostOffsets += gap.next - gap.from
@@ -383,12 +407,13 @@ export class Worker {
     return false
   }
 
-  /** The group's offset is the only thing that tells a topic which was made again, once it has grown longer than the archive. */
-  #tellForgotten(tp: TopicPartition, before: number, next: number | undefined): void {
-    this.counts.forgottenOffsets++
-    this.#log.error(
+  /** Offsets that are gone harm nothing if the topic is the same; only if that cannot be told is it an error. */
+  #tellForgotten(tp: TopicPartition, before: number, next: number | undefined, identity: Identity): void {
+    const isSame = identity.verdict === 'same'
+    if (!isSame) this.counts.forgottenOffsets++
+    this.#log[isSame ? 'warn' : 'error'](
       { topic: tp.topic, partition: tp.partition, committed: before, next },
-      `${partitionKey(tp)}: the group has no offset, and had committed ${before}: its offsets expired or were deleted, which loses nothing, or the topic was deleted and made again, and its records below offset ${next} are not archived. Where it was made again, archive it under another --archive-dir, --group and --index-prefix`,
+      describeForgotten(tp, before, next, identity),
     )
   }
 
@@ -641,11 +666,42 @@ export class Worker {
       if (state !== 'open' || locating || closing.signal.aborted || position === undefined) return
       // The position went on meanwhile, and so did the log.
       if (position > (end ?? position) || tracker!.position < start) this.#locate(partition)
-      else if (told !== undefined && (committed.get(key) ?? -1) < told) {
-        if (!committed.has(key)) this.#tellForgotten(partition.tp, told, tracker!.position)
-        this.#coordinator.forgetCommitted(partition.tp)
-      }
+      else if (told === undefined || (committed.get(key) ?? -1) >= told) return
+      else if (committed.has(key)) this.#coordinator.forgetCommitted(partition.tp)
+      else this.#doubt(partition, start, told)
     })
+  }
+
+  /** The group lost its offset while this worker is at work: it is told again, unless the topic is another one by now. */
+  #doubt(partition: Partition, start: number, told: number): void {
+    const { tp, tracker, closing } = partition
+    partition.locating = true
+    partition.paused = true
+    this.#source.pause(tp)
+    const decide = async () => {
+      const identity = await identityOf(tp, { start }, this.#sinks, this.#source)
+      if (closing.signal.aborted) return
+      const { position } = tracker!
+      if (identity.verdict === 'different') {
+        // No offset is committed any more: a group without one is what the next start finds.
+        this.#coordinator.close(tp)
+        partition.waiting = describeRecreated(identity.offset, position)
+        await this.#flush([tp])
+        if (closing.signal.aborted) return
+        this.#lost(
+          partition,
+          { from: start, next: position, reason: 'recreated' },
+          describeRecreated(identity.offset, position),
+        )
+        return
+      }
+      this.#tellForgotten(tp, told, position, identity)
+      this.#coordinator.forgetCommitted(tp)
+      partition.locating = false
+      this.#source.seek(tp, position)
+      this.#resumeIfRelieved(partition)
+    }
+    decide().catch((error: unknown) => this.#reopen(partition, error))
   }
 
   /** To be called whenever a sink has more room. */
@@ -760,45 +816,6 @@ export class Worker {
   }
 }
 
-/**
- * Where to begin: the lowest of where the sinks stand. A sink that does not know relies on the group's committed offset, or,
- * where that is gone, on what another sink wrote down of it, then on where archiving began, at the last on `fallback`.
- */
-export function startOffset(
-  positions: readonly SinkPosition[],
-  committed: number | undefined,
-  fallback: number,
-): number {
-  const relied =
-    committed ??
-    firstKnown(positions, (position) => position.committed) ??
-    firstKnown(positions, (position) => position.origin) ??
-    fallback
-  return Math.min(...positions.map(({ next }) => next ?? relied), committed ?? Number.POSITIVE_INFINITY)
-}
-
-function firstKnown(
-  positions: readonly SinkPosition[],
-  pick: (position: SinkPosition) => number | undefined,
-): number | undefined {
-  return positions.map(pick).find((offset) => offset !== undefined)
-}
-
 function isWithin(position: number, { start, end }: LogBounds): boolean {
   return start <= position && position <= end
-}
-
-function describeLoss({ from, next, reason }: Gap, bounds: LogBounds): string {
-  if (reason === 'truncated') {
-    return `the archive holds records up to offset ${next}, but Kafka's log ends at ${bounds.end}: the topic was deleted and made again, or its log was truncated`
-  }
-  return `offsets ${from} to ${next - 1} are gone from Kafka before they were archived (retention); its log begins at ${bounds.start}`
-}
-
-function adviceFor(reason: GapReason): string {
-  if (reason === 'oversized')
-    return 'Start with a larger --max-record-bytes to keep it, or with --on-gap continue to go on behind it'
-  return reason === 'truncated'
-    ? 'Archive the new topic under another --archive-dir, --group and --index-prefix, or give the topic another name'
-    : 'Start with --on-gap continue to go on behind them'
 }

@@ -1,14 +1,16 @@
 import { resolve } from 'node:path'
+import type { Kafka } from 'kafkajs'
 import { checkElasticsearchOptions, checkMysqlOptions } from '../config.ts'
 import { DocumentReader } from '../elasticsearch/reader.ts'
-import { ArchiverError } from '../errors.ts'
+import { ArchiverError, messageOf } from '../errors.ts'
 import { readIdentity } from '../files/archive.ts'
 import { listPartitions, requireArchive } from '../files/catalog.ts'
 import { type KafkaPosition, readPositions } from '../kafka/positions.ts'
+import { RecordLookup } from '../kafka/record-lookup.ts'
 import { withAdmin } from '../kafka/topics.ts'
-import { createLogger } from '../log.ts'
+import { createLogger, type Logger } from '../log.ts'
 import { RowReader } from '../mysql/reader.ts'
-import { partitionKey, type TopicPartition } from '../record.ts'
+import { partitionKey, type SourceRecord, type TopicPartition } from '../record.ts'
 import {
   checkPartition,
   comparedPart,
@@ -40,7 +42,12 @@ export async function verify(options: VerifyOptions): Promise<void> {
   const signal = signalled()
   await requireArchive(root)
   const archived = await listPartitions(root)
-  const kafka = options.kafka ? await askKafka(options, root, archived) : undefined
+  const log = createLogger({ level: options.logLevel, stream: standardError })
+  const kafkaOf = options.kafka
+    ? kafkaClient(options, { clientId: 'archiver-verify', log, retry: { retries: 4 } })
+    : undefined
+  const kafka = kafkaOf && (await askKafka(kafkaOf, options.brokers, root, archived))
+  const lookup = kafkaOf && new RecordLookup(kafkaOf, (error) => log.debug(`disconnecting: ${messageOf(error)}`))
   const partitions = select(archived, kafka, options.topics)
   const client = options.elasticsearch === undefined ? undefined : elasticsearchClient(options.elasticsearch, options)
   const database = options.mysql === undefined ? undefined : mysqlClient(options.mysql, options)
@@ -82,6 +89,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
         elasticsearch,
         mysql,
         kafka: positionOf(tp),
+        records: lookup && ((of, offset) => lookUp(lookup, of, offset, log)),
         ...(documents === undefined ? {} : { scanned: { ...documents, end: parts.get(partitionKey(tp))!.end } }),
         onProgress: ({ position, records }) => {
           signal.throwIfAborted()
@@ -102,6 +110,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
     }
   } finally {
     terminal.close()
+    await lookup?.disconnect()
     await client?.close()
     await database?.close()
   }
@@ -110,14 +119,29 @@ export async function verify(options: VerifyOptions): Promise<void> {
   if (!options.json) standardOutput.print(`proven: ${describeTotals(verdicts)}`)
 }
 
+/** Whoever may ask for offsets need not have the right to read: then records cannot be compared, which is said. */
+async function lookUp(
+  lookup: RecordLookup,
+  tp: TopicPartition,
+  offset: number,
+  log: Logger,
+): Promise<readonly SourceRecord[]> {
+  try {
+    return await lookup.records(tp, offset)
+  } catch (error) {
+    if (!(error instanceof ArchiverError) || error.context.isRefusal !== true) throw error
+    log.warn({ topic: tp.topic, partition: tp.partition }, `${messageOf(error)}; it is not compared with the archive`)
+    return []
+  }
+}
+
 async function askKafka(
-  options: VerifyOptions,
+  kafka: Kafka,
+  brokers: readonly string[],
   root: string,
   archived: readonly TopicPartition[],
 ): Promise<Map<string, KafkaPosition>> {
-  const log = createLogger({ level: options.logLevel, stream: standardError })
-  const kafka = kafkaClient(options, { clientId: 'archiver-verify', log, retry: { retries: 4 } })
-  return withAdmin(kafka, options.brokers, async (admin) => {
+  return withAdmin(kafka, brokers, async (admin) => {
     const { clusterId } = await admin.describeCluster()
     const identity = await readIdentity(root)
     if (identity?.cluster_id !== clusterId) {
@@ -169,6 +193,7 @@ export function describe(verdict: Verdict): string {
     ...(verdict.log_end === undefined
       ? []
       : [`log ${count(verdict.log_start!)} to ${count(verdict.log_end)}`, `lag ${count(verdict.lag!)}`]),
+    ...(verdict.same_records === 'unknown' ? ['Kafka does not have the last archived records any more'] : []),
   ]
   const head = `${verdict.proven ? 'ok  ' : 'BAD '} ${topic}/${partition}  ${parts.join('; ')}`
   const kept = new Map<string, number>()

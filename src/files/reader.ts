@@ -11,7 +11,7 @@ const decompress = promisify(gunzip) as unknown as (
 const LF = 0x0a
 
 /** How a member begins: magic, deflate, no flags, no time (RFC 1952, section 2.3), as this program writes it. */
-const memberHead = Buffer.from([0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0])
+export const memberHead = Buffer.from([0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0])
 const windowBytes = 2 ** 20
 /** Members that are decompressed in zlib's thread pool while one is looked at. */
 const membersAhead = 3
@@ -110,7 +110,8 @@ async function* readSlices(handle: FileHandle, observe: (bytes: Buffer) => void)
   return undefined
 }
 
-async function inflate(bytes: Buffer): Promise<Outcome> {
+/** Decompresses members that lie behind one another, with their checksums checked. */
+export async function inflate(bytes: Buffer): Promise<Outcome> {
   // The last four bytes are the size of the text (modulo 2^32): one chunk for most members.
   const size = bytes.length < 18 ? 0 : bytes.readUInt32LE(bytes.length - 4)
   try {

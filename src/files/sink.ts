@@ -3,11 +3,12 @@ import PQueue from 'p-queue'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Observer } from '../observer.ts'
-import { partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
+import { partitionKey, type RecordBatch, type SourceRecord, type TopicPartition } from '../record.ts'
 import type { Sink, SinkPosition } from '../sink.ts'
 import { claimArchive } from './archive.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Compactor } from './compactor.ts'
+import { lastRecords } from './edge-records.ts'
 import { KnownDirectories } from './known-directories.ts'
 import { LineMemory } from './line-memory.ts'
 import { PartitionWriter, type WriterContext } from './partition-writer.ts'
@@ -165,6 +166,10 @@ export class FilesSink implements Sink {
 
   async flush(tps: readonly TopicPartition[]): Promise<void> {
     await Promise.all(tps.map((tp) => this.#writers.get(partitionKey(tp))?.flush()))
+  }
+
+  lastRecords(tp: TopicPartition): Promise<readonly SourceRecord[]> {
+    return lastRecords(this.#context.root, tp)
   }
 
   async close(tp: TopicPartition): Promise<void> {

@@ -2,12 +2,13 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Admin, Assigner, Consumer, EachBatchPayload, Kafka, PartitionAssigner } from 'kafkajs'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { partitionKey, type TopicPartition } from '../record.ts'
+import { partitionKey, type SourceRecord, type TopicPartition } from '../record.ts'
 import { Backoff, sleep } from '../retry.ts'
 import type { FetchedBatch, LogBounds, Source, SourceEvents } from '../source.ts'
 import { Trouble } from '../trouble.ts'
 import { FetchedPartitionBatch } from './fetched-batch.ts'
 import { beforeJoin, kafkajs } from './kafkajs.ts'
+import { RecordLookup } from './record-lookup.ts'
 import { RenewedAdmin } from './renewed-admin.ts'
 import { connectFailure } from './security.ts'
 import { isForgotten, isStill, rebalanceTimeoutMs, type Signs } from './silence.ts'
@@ -60,6 +61,7 @@ export class KafkaSource implements Source {
   readonly #options: KafkaSourceOptions
   readonly #log: Logger
   readonly #admin: RenewedAdmin<Admin>
+  readonly #lookup: RecordLookup
   readonly #stopping = new AbortController()
   #clusterId = ''
   #topics: readonly string[] = []
@@ -91,6 +93,7 @@ export class KafkaSource implements Source {
       () => options.kafka.admin(),
       (error) => this.#log.debug(`disconnecting: ${messageOf(error)}`),
     )
+    this.#lookup = new RecordLookup(options.kafka, (error) => this.#log.debug(`disconnecting: ${messageOf(error)}`))
     this.#topicsTrouble = new Trouble(log)
     this.#unpacker = new Unpacker({
       limits: { pieceBytes, maxRecordBytes: options.maxRecordBytes, heldBytes: options.memoryLimit },
@@ -433,6 +436,10 @@ export class KafkaSource implements Source {
     return bounds
   }
 
+  records(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]> {
+    return this.#lookup.records(tp, offset)
+  }
+
   async commit(offsets: readonly (TopicPartition & { readonly offset: number })[]): Promise<void> {
     const consumer = this.#consumer
     if (consumer === undefined) throw new Error('no consumer is running')
@@ -472,7 +479,7 @@ export class KafkaSource implements Source {
     await this.#end()
     try {
       await withTimeout(this.#beginning, disconnectTimeoutMs)
-      await withTimeout(this.#admin.disconnect(), disconnectTimeoutMs)
+      await withTimeout(Promise.all([this.#admin.disconnect(), this.#lookup.disconnect()]), disconnectTimeoutMs)
     } catch (error) {
       this.#log.debug(`disconnecting: ${messageOf(error)}`)
     }

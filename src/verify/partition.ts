@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { type DocumentReader, mostOffsetsAtOnce } from '../elasticsearch/reader.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import { CommitLog, hourOfFile, typeOf } from '../files/catalog.ts'
+import { firstRecords, lastRecords } from '../files/edge-records.ts'
 import type { Manifest, ManifestFile } from '../files/manifest.ts'
 import { manifestDirectory, originName } from '../files/path.ts'
 import { type PrunedStores, readPruned } from '../files/pruned.ts'
@@ -10,7 +11,8 @@ import type { KafkaPosition } from '../kafka/positions.ts'
 import { LineHead } from '../line.ts'
 import type { RowReader } from '../mysql/reader.ts'
 import { OffsetBitmap } from '../offsets/offset-bitmap.ts'
-import type { OffsetRange, TopicPartition } from '../record.ts'
+import type { OffsetRange, SourceRecord, TopicPartition } from '../record.ts'
+import { type Identity, identify } from '../recreated.ts'
 import { DocumentsCheck } from './documents.ts'
 import { type CheckedLines, FilesCheck } from './files.ts'
 import { describeOffsets, type Problem, type ProblemKind, Problems } from './problems.ts'
@@ -34,6 +36,8 @@ export interface PartitionCheckOptions {
   readonly mysql?: { readonly reader: RowReader; readonly table: string } | undefined
   /** Undefined where Kafka is not looked at, `absent` where it does not know the partition. */
   readonly kafka: KafkaPosition | 'absent' | undefined
+  /** Kafka's records from an offset on, as `RecordLookup` gives them; undefined if they are not looked at. */
+  readonly records?: ((tp: TopicPartition, offset: number) => Promise<readonly SourceRecord[]>) | undefined
   /** The documents of this partition below `end`; for `deep`. */
   readonly scanned?: ScannedDocuments & { readonly end: number }
   readonly onProgress: (progress: { readonly position: number; readonly records: number }) => void
@@ -64,6 +68,8 @@ export interface Verdict extends TopicPartition {
   readonly log_start: number | undefined
   readonly log_end: number | undefined
   readonly lag: number | undefined
+  /** Whether Kafka has the records that are archived, first and last; unknown if it has the last ones no more. */
+  readonly same_records: Identity['verdict'] | undefined
   readonly problem_counts: Readonly<Partial<Record<ProblemKind, number>>>
   readonly problems: readonly Problem[]
 }
@@ -210,6 +216,7 @@ class PartitionCheck {
       await store.check.compareOutside(origin, known === undefined ? undefined : Math.max(known, end))
     }
     this.#checkKafka(next)
+    const identity = await this.#checkIdentity(position)
     const range = { from: origin ?? 0, next: end }
     const isEmpty = origin === undefined
     const rejected = isEmpty ? undefined : await elasticsearch?.reader.rejected(tp, range, since)
@@ -234,6 +241,7 @@ class PartitionCheck {
       log_start: position?.start,
       log_end: position?.end,
       lag: position === undefined ? undefined : position.end - (position.committed ?? origin ?? position.start),
+      same_records: identity?.verdict,
       problem_counts: Object.fromEntries(this.#problems.counts),
       problems: this.#problems.kept,
     }
@@ -351,6 +359,34 @@ class PartitionCheck {
   /** Offsets that neither the next manifest nor the next comparison asks for. */
   #forget(next: number, stores: readonly ComparedStore[]): void {
     if (this.#held !== this.#seen || stores.length === 0) this.#seen.dropBelow(next)
+  }
+
+  /**
+   * Offsets and counts agree when a topic was deleted and made again, and has grown past the archive. Its records do not. The
+   * first ones that Kafka still has are held to the archive as well: a worker that was at work meanwhile, or whose group was
+   * given an offset, went on into the new topic, and then the last ones agree.
+   */
+  async #checkIdentity(position: KafkaPosition | undefined): Promise<Identity | undefined> {
+    const { root, tp, records } = this.#options
+    if (position === undefined || records === undefined) return undefined
+    const read = (offset: number) => records(tp, offset)
+    const last = await lastRecords(root, tp)
+    if (last.length === 0) return undefined
+    let identity = await identify(last, position.start, read)
+    if (identity.verdict === 'same') {
+      const first = await firstRecords(root, tp, position.start)
+      const before = await identify(first, position.start, read)
+      if (before.verdict === 'different') identity = before
+    }
+    if (identity.verdict === 'different') {
+      const { offset } = identity
+      this.#problems.add({
+        kind: 'topic-recreated',
+        message: `Kafka's record at offset ${offset} is not the one that is archived`,
+        offsets: { from: offset, next: offset + 1 },
+      })
+    }
+    return identity
   }
 
   #checkKafka(next: number | undefined): void {

@@ -31,6 +31,8 @@ export const problemKinds = {
     'Another record has the row of this position: the topic was made anew, or two archives share a table.',
   'archive-behind-group': 'The group has committed offsets that the files do not hold.',
   'archive-ahead-of-log': "The archive holds offsets that Kafka's log has not reached: the topic was made anew.",
+  'topic-recreated':
+    "Kafka's record at an archived offset is another one: the topic was deleted and made again. Archive the new one under another --archive-dir, --group and --index-prefix, or give it another name.",
   'lost-before-archived': 'Kafka removed records (retention) before they were archived.',
   'not-archived': 'Kafka has records of a partition of which the archive holds nothing.',
 } as const

@@ -1,4 +1,4 @@
-import { type OffsetRange, partitionKey, type TopicPartition } from '../../src/record.ts'
+import { type OffsetRange, partitionKey, type SourceRecord, type TopicPartition } from '../../src/record.ts'
 import type { BatchTrouble, LogBounds, Source, SourceEvents } from '../../src/source.ts'
 
 const batchRecords = 100
@@ -88,6 +88,15 @@ export class FakeSource implements Source {
     return new Map(asked.map(([key, { start, end }]) => [key, { start, end }]))
   }
 
+  /** Which life of the topics this is: their records differ. */
+  life = 1
+
+  async records(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]> {
+    const log = this.#log(tp)
+    if (offset < log.start || offset >= log.end) return []
+    return recordsOf({ from: offset, next: Math.min(log.end, offset + 10) }, this.life)
+  }
+
   async commit(offsets: readonly (TopicPartition & { readonly offset: number })[]): Promise<void> {
     if (this.refusal.commit !== undefined) throw this.refusal.commit
     for (const { topic, partition, offset } of offsets) this.group.set(partitionKey({ topic, partition }), offset)
@@ -113,17 +122,23 @@ export class FakeSource implements Source {
       const range: OffsetRange = { from: good.from, next: isMet ? damaged.next : end }
       log.position = range.next
       const lost = isMet ? ({ ...damaged, reason: this.damagedBy, trouble: 'it is damaged' } as const) : undefined
-      this.#events.batch({ ...log.tp, ...range, records: recordsOf(good, this.poison), lost, highWatermark: log.end })
+      this.#events.batch({
+        ...log.tp,
+        ...range,
+        records: recordsOf(good, this.life, this.poison),
+        lost,
+        highWatermark: log.end,
+      })
       this.#deliverSoon(log)
     })
   }
 }
 
-function recordsOf({ from, next }: OffsetRange, poison: number | undefined) {
+export function recordsOf({ from, next }: OffsetRange, life = 1, poison?: number): SourceRecord[] {
   return Array.from({ length: next - from }, (_, i) => ({
     // Offsets that go back are what an encoder refuses.
     offset: from + i === poison ? from - 1 : from + i,
-    timestamp: 1_700_000_000_000 + from + i,
+    timestamp: 1_700_000_000_000 + life * 1_000_000 + from + i,
     key: null,
     value: Buffer.from(`{"type":"a","n":${from + i}}`),
     headers: [],

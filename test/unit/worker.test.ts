@@ -6,7 +6,7 @@ import { Coordinator } from '../../src/offsets/coordinator.ts'
 import { type Gap, partitionKey, type RecordBatch, type TopicPartition } from '../../src/record.ts'
 import type { Sink, SinkPosition } from '../../src/sink.ts'
 import { Worker, type WorkerOptions } from '../../src/worker.ts'
-import { FakeSource } from '../helpers/fake-source.ts'
+import { FakeSource, recordsOf } from '../helpers/fake-source.ts'
 import { until } from '../helpers/servers.ts'
 
 const tp = { topic: 'events', partition: 0 }
@@ -460,4 +460,92 @@ test('trouble with a batch that cannot pass stops its partition by name, with wh
   assert.equal(partition().state, 'stopped')
   assert.match(partition().waiting!, /events\/0: the batch at offset 100 cannot be read: only what lies before it/)
   assert.match(told().join('\n'), /a batch cannot be read; this partition stops/)
+})
+
+test('a loss is judged once more, by younger answers, before it stops a partition', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 100 })
+  source.group.set(key, 100)
+  const files = new FakeSink('files', true)
+  // Who had the partition before archives records that this worker's first answers do not know.
+  files.next = 150
+  let opened = 0
+  const open = files.open.bind(files)
+  files.open = async (tp, fallback) => {
+    const position = await open(tp, fallback)
+    if (++opened === 2) source.setLog(tp, { start: 0, end: 160 })
+    return position
+  }
+  const { worker, told, partition } = await startWorker(t, source, [files])
+  await until('the partition is read', () => partition().position === 160)
+  assert.deepEqual([opened, worker.counts.lostOffsets, partition().state, told()], [2, 0, 'open', []])
+})
+
+/** Files that know their last records. */
+function filesWith(next: number, committedBefore: number | undefined, life = 1): FakeSink {
+  const files = new FakeSink('files', true)
+  return Object.assign(files, {
+    next,
+    committedBefore,
+    lastRecords: async () => recordsOf({ from: files.next! - 5, next: files.next! }, life),
+  })
+}
+
+for (const committedBefore of [undefined, 90]) {
+  test(`a topic that was made again is refused when it is opened, ${committedBefore === undefined ? 'after a short run' : 'as after a long one'}`, async (t) => {
+    const source = new FakeSource()
+    source.setLog(tp, { start: 0, end: 300 })
+    source.life = 2
+    const { worker, told, partition } = await startWorker(t, source, [filesWith(100, committedBefore)], {
+      onGap: 'continue',
+    })
+    await until('the partition stops', () => partition().state === 'stopped')
+    assert.equal(told().length, 1)
+    assert.match(
+      told()[0]!,
+      /^events\/0: Kafka's record at offset 99 is not the one that is archived: the topic was deleted and made again, .* Archive the new topic under another --archive-dir/,
+    )
+    assert.match(partition().waiting!, /made again/)
+    assert.deepEqual([worker.counts.lostOffsets, source.group.has(key)], [100, false])
+  })
+}
+
+test('a group without offsets of the same topic is told, and is no error', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 300 })
+  const { worker, told, partition } = await startWorker(t, source, [filesWith(100, 90)])
+  await until('all is read', () => partition().position === 300)
+  assert.equal(worker.counts.forgottenOffsets, 0)
+  assert.deepEqual(
+    told().map((line) => line.replace(/:.*:/, ':')),
+    [
+      'events/0: its offsets expired or were deleted, which loses nothing: Kafka has the last archived records still',
+    ].map((line) => line.replace(/:.*:/, ':')),
+  )
+})
+
+test('a group that has its offset is not asked for records', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 300 })
+  source.group.set(key, 100)
+  source.life = 2
+  const { partition } = await startWorker(t, source, [filesWith(100, 90)])
+  await until('all is read', () => partition().position === 300)
+})
+
+test('a topic that is made again under a running worker stops, and no offset is committed of it any more', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 100 })
+  const files = filesWith(0, undefined)
+  const { told, pass, partition } = await startWorker(t, source, [files])
+  await until('all is read', () => partition().position === 100)
+  await pass(10)
+  source.group.delete(key)
+  source.life = 2
+  source.setLog(tp, { start: 0, end: 500 })
+  await pass(compareMs)
+  await until('the partition stops', () => partition().state === 'stopped')
+  await pass(10)
+  assert.match(told().at(-1)!, /^events\/0: Kafka's record at offset \d+ is not the one that is archived/)
+  assert.equal(source.group.has(key), false)
 })

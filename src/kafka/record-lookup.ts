@@ -1,0 +1,109 @@
+import type { Kafka } from 'kafkajs'
+import { ArchiverError, messageOf } from '../errors.ts'
+import { partitionKey, type SourceRecord, type TopicPartition } from '../record.ts'
+import { Backoff, sleep } from '../retry.ts'
+import { type Cluster, createCluster, readCommitted } from './cluster.ts'
+import { FetchedPartitionBatch } from './fetched-batch.ts'
+import { kafkajs } from './kafkajs.ts'
+import { UnpackError } from './piece.ts'
+import { RenewedAdmin } from './renewed-admin.ts'
+import { unpack } from './unpack.ts'
+
+/** A broker gives one batch in any case, so that a large record is found, too. */
+const fetchBytes = 64 * 1024
+/** With each question kafkajs asks about every topic that it was asked about before. */
+const maxTopics = 100
+const maxRetries = 2
+/** A few records are enough; a larger one is passed over. */
+const limits = { pieceBytes: 2 ** 20, maxRecordBytes: 128 * 2 ** 20, isWanted: () => true, room: async () => {} }
+
+/** Reads a few records at an offset, without a group. One question at a time: it is asked rarely, and never in a hurry. */
+export class RecordLookup {
+  readonly #cluster: RenewedAdmin<Cluster>
+  #asking: Promise<unknown> = Promise.resolve()
+
+  constructor(kafka: Kafka, disconnectFailed: (error: unknown) => void) {
+    this.#cluster = new RenewedAdmin(() => createCluster(kafka), disconnectFailed)
+  }
+
+  /**
+   * The records from an offset on that one small fetch brings: none if Kafka has none there, or not any more. Those of aborted
+   * transactions are left out.
+   *
+   * @throws ArchiverError `UNREACHABLE` if Kafka does not answer, or refuses
+   */
+  records(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]> {
+    const answer = this.#asking.then(() => this.#ask(tp, offset))
+    this.#asking = answer.catch(() => {})
+    return answer
+  }
+
+  /** The leader may have changed since metadata was asked for: a new client asks for it again. */
+  async #ask(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]> {
+    const backoff = new Backoff({ firstMs: 200, mostMs: 2000 })
+    for (;;) {
+      try {
+        return await this.#cluster.ask((cluster) => fetchRecords(cluster, tp, offset))
+      } catch (error) {
+        if (backoff.failures === maxRetries || isRefusal(error)) {
+          const what = `Kafka does not give the record at offset ${offset} of ${partitionKey(tp)}`
+          throw new ArchiverError('UNREACHABLE', `${what}: ${messageOf(error)}`, { isRefusal: isRefusal(error) }, error)
+        }
+        await sleep(backoff.next())
+      }
+    }
+  }
+
+  disconnect(): Promise<void> {
+    return this.#cluster.disconnect()
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof kafkajs.KafkaJSProtocolError && error.type === 'TOPIC_AUTHORIZATION_FAILED'
+}
+
+async function fetchRecords(
+  cluster: Cluster,
+  { topic, partition }: TopicPartition,
+  offset: number,
+): Promise<readonly SourceRecord[]> {
+  if (cluster.targetTopics.size >= maxTopics && !cluster.targetTopics.has(topic)) cluster.targetTopics.clear()
+  await cluster.addTargetTopic(topic)
+  await cluster.refreshMetadataIfNecessary()
+  const [nodeId] = Object.keys(cluster.findLeaderForPartitions(topic, [partition]))
+  if (nodeId === undefined) throw new Error(`Kafka does not know ${topic}/${partition}`)
+  const broker = await cluster.findBroker({ nodeId })
+  try {
+    const { responses } = await broker.fetch({
+      isolationLevel: readCommitted,
+      maxWaitTime: 0,
+      minBytes: 0,
+      maxBytes: fetchBytes,
+      topics: [{ topic, partitions: [{ partition, fetchOffset: String(offset), maxBytes: fetchBytes }] }],
+    })
+    const [fetched] = responses.flatMap(({ partitions }) => partitions)
+    return fetched === undefined ? [] : await recordsOf(new FetchedPartitionBatch(topic, offset, fetched))
+  } catch (error) {
+    if (error instanceof kafkajs.KafkaJSProtocolError && error.type === 'OFFSET_OUT_OF_RANGE') return []
+    throw error
+  }
+}
+
+/** The first records, copied: what a stream gives is valid only until more is asked for. None of a damaged batch. */
+async function recordsOf(fetched: FetchedPartitionBatch): Promise<readonly SourceRecord[]> {
+  try {
+    for await (const { records } of unpack(fetched, limits)) {
+      if (records.length > 0) return records.map(copyOf)
+    }
+  } catch (error) {
+    if (!(error instanceof UnpackError) || !error.isDamage) throw error
+  }
+  return []
+}
+
+/** Headers are not compared. */
+function copyOf({ offset, timestamp, key, value }: SourceRecord): SourceRecord {
+  const copy = (bytes: Buffer | null) => (bytes === null ? null : Buffer.from(bytes))
+  return { offset, timestamp, key: copy(key), value: copy(value), headers: [] }
+}
