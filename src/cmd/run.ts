@@ -12,6 +12,7 @@ import type { Sink } from '../sink.ts'
 import { Worker } from '../worker.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { observers, serveMonitor } from './monitor.ts'
+import { logProcessWarnings } from './process-warnings.ts'
 import { signalled } from './program.ts'
 import { standardOutput } from './standard-streams.ts'
 import type { startStatusDocuments } from './status-documents.ts'
@@ -40,6 +41,7 @@ export async function run(options: RunOptions): Promise<void> {
   const terminal = createTerminal(standardOutput)
   const log = createLogger({ level: options.logLevel, stream: terminal })
   standardOutput.reportLostLinesTo(log)
+  logProcessWarnings(log)
   await letEventLoopGoFirst(log)
   const worker = workerName()
   const client = { clientId: `archiver-${worker}`, log }

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { logProcessWarnings } from '../../src/cmd/process-warnings.ts'
 import { type OutputKind, runProgram, signalled } from '../../src/cmd/program.ts'
 import { standardOutput } from '../../src/cmd/standard-streams.ts'
 import { ArchiverError } from '../../src/errors.ts'
@@ -37,6 +38,11 @@ const behaviours: Readonly<Record<string, () => Promise<void>>> = {
       standardOutput.print('line')
       await delay(1)
     }
+  },
+  warns: async () => {
+    logProcessWarnings(createLogger({ level: 'info', stream: standardOutput }))
+    process.emitWarning('a leak \x1b[31m')
+    await delay(50)
   },
   /** A verdict after more lines than a pipe holds. */
   'bad-verdict': async () => {

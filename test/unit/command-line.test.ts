@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { describe, it, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -176,6 +179,45 @@ describe('the command line', { concurrency: 3 }, () => {
       assert.equal(await inShell(t, command, { D: await archive(t) }), expected)
     })
   }
+})
+
+it('shows foreign text on a terminal escaped: what a worker says, and values that are no JSON', async (t) => {
+  const hostile = '\x1b]0;PWN\x07\x1b[2J'
+  const server = createServer((_, response) => {
+    const partitions = [{ topic: 'events', partition: 0, oldest_unacknowledged_s: 0, waiting: hostile }]
+    const answer = { worker: hostile, ready: false, reasons: [hostile], records: 0, sinks: [], partitions }
+    response.end(JSON.stringify(answer))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  const value = Buffer.concat([Buffer.from(hostile), Buffer.from([0xff])])
+  const D = await makeArchive(t, [
+    {
+      tp: { topic: 'events', partition: 0 },
+      flushes: [
+        [
+          { offset: 0, value },
+          { offset: 1, value: Buffer.from(hostile) },
+          { offset: 2, value: Buffer.from('{"a":"\u009b2J"}') },
+        ],
+      ],
+    },
+  ])
+  const { port } = server.address() as AddressInfo
+  const status = await outcome(t, 'status', '--no-kafka', '--archive-dir', D, '--workers', `127.0.0.1:${port}`)
+  assert.equal(status.code, 1)
+  assert.match(status.out, /\\u001b\]0;PWN\\u0007/)
+  assert.doesNotMatch(status.out.replaceAll('\n', ''), /\p{Cc}/u)
+
+  // `script` gives the command a terminal.
+  const shown = await inShell(t, 'script -qec "$A cat --archive-dir $D --value-only" /dev/null < /dev/null', { D })
+  assert.deepEqual(shown.trim().split(/\r?\n/), [
+    `base64:${value.toString('base64')}`,
+    '\\u001b]0;PWN\\u0007\\u001b[2J',
+    '{"a":"\\u009b2J"}',
+  ])
+  const piped = await inShell(t, '$A cat --archive-dir $D --value-only --offset 1 --topic events --partition 0', { D })
+  assert.equal(piped, `${hostile}\n`)
 })
 
 it('tells the flags of run from those of a command', () => {

@@ -198,6 +198,13 @@ test('a log file whose disk was full goes on with a line of its own once there i
   assert.ok(second!.lines! >= 1)
 })
 
+test('warnings of Node are log lines', { timeout: 60_000 }, async (t) => {
+  const { child, ended } = start(t, 'warns', 'log')
+  const line = JSON.parse(await text(child.stdout)) as { level: string; event: string; err: { message: string } }
+  assert.deepEqual([line.level, line.event, line.err.message], ['warn', 'node_warning', 'a leak \x1b[31m'])
+  assert.deepEqual(await ended, { code: 0, stderr: '' })
+})
+
 test('only what a signal caused is silent', () => {
   const stopped = AbortSignal.abort('SIGINT')
   const abort = new DOMException('stopped', 'AbortError')
