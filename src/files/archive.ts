@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ArchiverError } from '../errors.ts'
-import { archiveTrouble, linkExclusively, makeDirectory, removeIfThere, writeDurably } from './durable.ts'
+import { archiveTrouble, linkExclusively, makeDirectory, makePath, removeIfThere, writeDurably } from './durable.ts'
 import { readJsonFile } from './json-file.ts'
 import { archiveMarker, manifestsDirectory, stagingDirectory } from './path.ts'
 
@@ -83,7 +83,7 @@ export async function checkMarker(root: string): Promise<void> {
 }
 
 async function createIdentity(root: string, clusterId: string, group: string): Promise<void> {
-  await makeDirectory('/', root.slice(1))
+  await makePath(root)
   const names = await readdir(root)
   if (names.some((name) => name !== 'lost+found' && !name.startsWith(`${archiveMarker}.`))) {
     // Another worker that begins at the same moment was faster: its marker is there before anything else is.

@@ -20,7 +20,7 @@ const compress = promisify(gzip)
 export const memberBytes = 2 ** 19
 const smallestBuffer = 1024
 const newFile = 'wx'
-const presentFile = constants.O_WRONLY | constants.O_APPEND
+const presentFile = constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW
 
 /** The first `used` bytes of a buffer. */
 interface Lines {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, rm } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ArchiverError, systemCode } from '../errors.ts'
 import { faultPoint } from '../fault.ts'
@@ -28,6 +28,7 @@ import {
   readManifest,
 } from './manifest.ts'
 import { merge, Unlike } from './merge.ts'
+import { removeStaging, requireDirectories } from './no-links.ts'
 import {
   type CompactedName,
   compactedName,
@@ -154,6 +155,7 @@ async function carryOut(
     await writeDurably(beside, manifestPieces(manifest))
     faultPoint('compaction.manifest-written')
     signal?.throwIfAborted()
+    // Lists the log: its directory is no link.
     if (await isOvertaken(root, tp, plan)) return nothing
     mayBeLinked = true
     if (!(await linkExclusively(beside, path))) {
@@ -177,7 +179,7 @@ async function carryOut(
     if (!isRemoved || !(await isOvertaken(root, tp, plan))) throw error
     return nothing
   } finally {
-    if (!mayBeLinked) await rm(join(root, staging), { recursive: true, force: true })
+    if (!mayBeLinked) await removeStaging(root, staging)
   }
 }
 
@@ -295,6 +297,7 @@ export async function completeCompaction(context: CompactionContext, tp: TopicPa
 }
 
 async function stagedCompactions(root: string, tp: TopicPartition): Promise<(CompactedName & { name: string })[]> {
+  await requireDirectories(root, [stagingOf(tp)])
   let names: string[]
   try {
     names = await readdir(join(root, stagingOf(tp)))
@@ -341,6 +344,7 @@ async function complete(
     )
   }
   const replaced = merged.flatMap(({ replaces }) => replaces!)
+  await requireDirectories(root, replaced.map(dirname))
   await inLanes(replaced, async (path) => {
     await onFile(() => removeIfThere(join(root, path)))
     faultPoint('compaction.replaced-removed-one')
@@ -357,5 +361,5 @@ async function complete(
   for (const name of compacted) await removeIfThere(join(directory, compactedName(name)))
   await syncPath(directory)
   faultPoint('compaction.manifests-removed')
-  for (const name of staged) await rm(join(root, stagingOf(tp), name), { recursive: true, force: true })
+  for (const name of staged) await removeStaging(root, join(stagingOf(tp), name))
 }

@@ -1,7 +1,9 @@
+import { constants } from 'node:fs'
 import { link, mkdir, open, rename, stat, statfs, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ArchiverError, messageOf, systemCode } from '../errors.ts'
 import { inLanes } from './lanes.ts'
+import { requireDirectories } from './no-links.ts'
 
 /**
  * What it takes on a POSIX file system for a thing to be there after a power cut: the data is fsynced before the name, and a
@@ -11,7 +13,7 @@ import { inLanes } from './lanes.ts'
 
 /** Fsyncs a file or a directory. */
 export async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, 'r')
+  const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     await handle.sync()
   } finally {
@@ -19,9 +21,17 @@ export async function syncPath(path: string): Promise<void> {
   }
 }
 
-/** Makes a directory and those above it below `root`, and fsyncs every directory that got a new name in it. */
+/**
+ * Makes a directory and those above it below `root`, and fsyncs every directory that got a new name in it.
+ * @throws ArchiverError `ARCHIVE_UNUSABLE` if one of them is a link; or the file system's error.
+ */
 export async function makeDirectory(root: string, relative: string): Promise<void> {
-  const wanted = join(root, relative)
+  await requireDirectories(root, [relative])
+  await makePath(join(root, relative))
+}
+
+/** Makes a directory and those above it, which may be links, and fsyncs every directory that got a new name in it. */
+export async function makePath(wanted: string): Promise<void> {
   const first = await mkdir(wanted, { recursive: true })
   if (first === undefined) return
   for (let made = wanted; ; made = dirname(made)) {
@@ -39,6 +49,7 @@ export async function makeDirectories(
   relatives: readonly string[],
   onFile: (task: () => Promise<void>) => Promise<void>,
 ): Promise<void> {
+  await requireDirectories(root, relatives)
   await inLanes(relatives, (relative) =>
     onFile(async () => {
       await mkdir(join(root, relative), { recursive: true })
@@ -54,9 +65,13 @@ export async function makeDirectories(
   await inLanes(above, (path) => onFile(() => syncPath(join(root, path))))
 }
 
+/** Of a link, or a FIFO, in the place of the file nothing is written. */
+const writeFlags =
+  constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
 /** Writes a whole file, from one piece or several, and fsyncs it; its name is durable only once the directory is fsynced. */
 export async function writeDurably(path: string, content: string | Buffer | Iterable<string>): Promise<void> {
-  const handle = await open(path, 'w')
+  const handle = await open(path, writeFlags)
   try {
     await handle.writeFile(content)
     await handle.sync()
@@ -122,6 +137,8 @@ const troubles: Readonly<Record<string, string>> = {
   EFBIG: 'the file size limit is reached (see ulimit -f)',
   EXDEV: 'staging and archive lie on different file systems; keep the whole archive directory on one',
   ENOTDIR: 'a file stands where a directory is needed',
+  ELOOP: 'a symbolic link stands where the archive has a file; it is not followed',
+  ENXIO: 'a FIFO or a socket stands where the archive has a file',
   ESTALE: 'the network file system lost the directory',
 }
 

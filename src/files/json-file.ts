@@ -1,7 +1,7 @@
-import { constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { messageOf, systemCode } from '../errors.ts'
 import { JsonObjectReader } from './json-object-reader.ts'
+import { NotRegular, openRegular } from './no-links.ts'
 
 /** One chunk is scanned and parsed in one turn of the event loop: some milliseconds. */
 const chunkBytes = 2 ** 18
@@ -22,11 +22,10 @@ export async function readJsonFile(
   path: string,
   { refuse, maxBytes = Number.POSITIVE_INFINITY }: JsonFileOptions,
 ): Promise<Record<string, unknown> | undefined> {
-  const handle = await openIfThere(path)
+  const handle = await openIfThere(path, refuse)
   if (handle === undefined) return undefined
   try {
     const stats = await handle.stat()
-    if (!stats.isFile()) throw refuse('it is no regular file')
     if (stats.size > maxBytes) throw refuse(`it has ${stats.size} bytes, more than ${maxBytes}`)
     const reader = new JsonObjectReader()
     for (let position = 0; position < stats.size; ) {
@@ -43,10 +42,11 @@ export async function readJsonFile(
 }
 
 /** Does not wait for whoever would write into a FIFO in the place of a file. */
-async function openIfThere(path: string): Promise<FileHandle | undefined> {
+async function openIfThere(path: string, refuse: (why: string) => Error): Promise<FileHandle | undefined> {
   try {
-    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    return await openRegular(path)
   } catch (error) {
+    if (error instanceof NotRegular) throw refuse(error.message)
     if (systemCode(error) === 'ENOENT') return undefined
     throw error
   }

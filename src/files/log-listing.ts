@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { ArchiverError, systemCode } from '../errors.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import { type CompactedHead, readCompactedHead } from './manifest.ts'
+import { requireDirectories } from './no-links.ts'
 import { type CompactedName, compactedName, manifestDirectory, parseCompactedName, parseManifestName } from './path.ts'
 
 /** A manifest in force: that of a flush, or a compacted one. */
@@ -46,6 +47,7 @@ export async function listLog(root: string, tp: TopicPartition, known: KnownHead
 async function readNames(root: string, tp: TopicPartition): Promise<{ flushes: number[]; compacted: CompactedName[] }> {
   const flushes: number[] = []
   const compacted: CompactedName[] = []
+  await requireDirectories(root, [manifestDirectory(tp)])
   try {
     for (const name of await readdir(join(root, manifestDirectory(tp)))) {
       const from = parseManifestName(name)

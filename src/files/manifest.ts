@@ -1,10 +1,9 @@
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemCode } from '../errors.ts'
 import type { Gap, OffsetRange, TopicPartition } from '../record.ts'
 import { readJsonFile } from './json-file.ts'
 import { checkHead, checkManifest, checkOrigin, invalidManifest, manifestFormat } from './manifest-check.ts'
+import { NotRegular, openRegular } from './no-links.ts'
 import { type CompactedName, compactedName, manifestDirectory, manifestName, originName } from './path.ts'
 
 export { manifestFormat }
@@ -171,15 +170,15 @@ function parseHead(start: string): Record<string, unknown> | undefined {
 
 async function readStart(path: string): Promise<string | undefined> {
   try {
-    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const handle = await openRegular(path)
     try {
-      if (!(await handle.stat()).isFile()) throw invalidManifest(path, 'it is no regular file')
       const { buffer, bytesRead } = await handle.read(Buffer.alloc(headBytes), 0, headBytes, 0)
       return buffer.toString('utf8', 0, bytesRead)
     } finally {
       await handle.close()
     }
   } catch (error) {
+    if (error instanceof NotRegular) throw invalidManifest(path, error.message)
     if (systemCode(error) === 'ENOENT') return undefined
     throw error
   }

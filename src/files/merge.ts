@@ -6,6 +6,7 @@ import type { TopicPartition } from '../record.ts'
 import { bytesOf } from './compaction-plan.ts'
 import { removeIfThere } from './durable.ts'
 import type { ManifestFile } from './manifest.ts'
+import { NotRegular, openRegular, requireDirectories } from './no-links.ts'
 import { dataFileName, stagedName } from './path.ts'
 
 const copyBytes = 2 ** 20
@@ -35,6 +36,7 @@ export async function merge(
 ): Promise<ManifestFile> {
   const first = files[0]!
   const staged = `${staging}/${stagedName(first.first)}`
+  await requireDirectories(root, [dirname(first.path)])
   const hash = createHash('sha256')
   const target = await open(join(root, staged), 'wx')
   try {
@@ -97,8 +99,9 @@ async function append(
 
 async function openSource(path: string, file: ManifestFile): Promise<FileHandle> {
   try {
-    return await open(path, 'r')
+    return await openRegular(path)
   } catch (error) {
+    if (error instanceof NotRegular) throw new Unlike(file.path, error.message)
     if (systemCode(error) === 'ENOENT') throw new Unlike(file.path, 'it is gone')
     throw error
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, rm } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ArchiverError, messageOf, systemCode } from '../errors.ts'
 import { faultPoint } from '../fault.ts'
@@ -22,6 +22,7 @@ import {
   printManifest,
   readOrigin,
 } from './manifest.ts'
+import { removeStaging, requireDirectories } from './no-links.ts'
 import {
   hourDirectory,
   manifestDirectory,
@@ -330,6 +331,7 @@ export class PartitionWriter {
     await writeDurably(beside, manifestPieces(manifest))
     faultPoint('files.manifest-written')
     const path = join(root, manifestDirectory(tp), manifestName(range.from))
+    await requireDirectories(root, [manifestDirectory(tp)])
     this.#mayNameStaged = true
     if (!(await this.#link(beside, path))) {
       this.#mayNameStaged = false
@@ -398,7 +400,7 @@ export class PartitionWriter {
     const names = this.#foreign
     this.#foreign = []
     for (const name of names) {
-      await rm(join(this.#context.root, stagingOf(this.#tp), name), { recursive: true, force: true })
+      await removeStaging(this.#context.root, join(stagingOf(this.#tp), name))
     }
   }
 
@@ -411,7 +413,7 @@ export class PartitionWriter {
     if (range !== undefined) await this.#discard(range)
     if (this.#mayNameStaged) return
     try {
-      await rm(join(this.#context.root, this.#staging), { recursive: true, force: true })
+      await removeStaging(this.#context.root, this.#staging)
     } catch (error) {
       this.#context.log.debug(`staging of ${partitionKey(this.#tp)} stays behind: ${messageOf(error)}`)
     }

@@ -7,6 +7,7 @@ import { removeIfThere, syncPath, writeDurably } from './durable.ts'
 import { readJsonFile } from './json-file.ts'
 import type { ManifestFile } from './manifest.ts'
 import { checkPruned, invalidManifest } from './manifest-check.ts'
+import { requireDirectories } from './no-links.ts'
 import { manifestDirectory } from './path.ts'
 
 export const prunedName = 'pruned.json'
@@ -114,6 +115,7 @@ export async function pruneFiles(root: string, { tp, pruned, earlier }: PrunePla
   await notePruned(root, tp, { files: pruned })
   const directories = new Set<string>()
   for await (const { path } of prunedFiles(await CommitLog.open(root, tp), pruned, earlier)) {
+    await requireDirectories(root, [dirname(path)])
     await removeIfThere(join(root, path))
     directories.add(dirname(path))
   }

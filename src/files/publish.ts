@@ -8,6 +8,7 @@ import { makeDirectory, renameOnce, syncPath } from './durable.ts'
 import { inLanes } from './lanes.ts'
 import { compactedOver, type KnownHeads, listLog } from './log-listing.ts'
 import { type Manifest, type ManifestFile, readManifest } from './manifest.ts'
+import { requireDirectories } from './no-links.ts'
 import { manifestDirectory } from './path.ts'
 
 export interface PublishContext {
@@ -22,12 +23,17 @@ export type PublishPoints = readonly [FaultPoint, FaultPoint, FaultPoint]
 /**
  * Renames committed files from staging to where readers look, durably. Idempotent: what was renamed already is there.
  * Returns the files that are neither staged nor there.
+ * @throws ArchiverError `ARCHIVE_UNUSABLE` if a link is in the way; or the file system's error.
  */
 export async function publish(
   { root, onFile }: PublishContext,
   files: readonly ManifestFile[],
   points: PublishPoints,
 ): Promise<ManifestFile[]> {
+  await requireDirectories(
+    root,
+    files.flatMap(({ staged, path }) => [dirname(staged), dirname(path)]),
+  )
   const missing: ManifestFile[] = []
   let isFirst = true
   await inLanes(files, (file) =>

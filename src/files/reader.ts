@@ -1,7 +1,8 @@
-import { type FileHandle, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { gunzip, type ZlibOptions } from 'node:zlib'
 import { ArchiverError, messageOf, systemCode } from '../errors.ts'
+import { openRegular, requireDataDirectory } from './no-links.ts'
 
 /** With `info`, zlib says how much it took: it passes over zeros behind a member without a word. */
 const decompress = promisify(gunzip) as unknown as (
@@ -175,8 +176,10 @@ export async function* readBlocksBackwards(path: string): AsyncGenerator<Buffer>
 
 async function openToRead(path: string): Promise<FileHandle> {
   try {
-    return await open(path, 'r')
+    await requireDataDirectory(path)
+    return await openRegular(path)
   } catch (error) {
+    if (error instanceof ArchiverError) throw error
     const isGone = systemCode(error) === 'ENOENT'
     throw damaged(path, isGone ? 'it is gone' : messageOf(error), isGone)
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { stat } from 'node:fs/promises'
+import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf, systemCode } from '../errors.ts'
 import { type CommitLog, isSlice, type LoggedManifest, typeOf } from '../files/catalog.ts'
@@ -441,7 +441,9 @@ class FileLines {
 
 async function sizeOf(path: string): Promise<number | undefined> {
   try {
-    return (await stat(path)).size
+    const stats = await lstat(path)
+    // What has a file's name and is none holds nothing.
+    return stats.isFile() ? stats.size : 0
   } catch (error) {
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
     throw error
