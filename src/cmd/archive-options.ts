@@ -85,10 +85,13 @@ export const restoreOptions = {
     explanation:
       'Do not ask: restore to a topic that holds records already, or that keeps the restored ones for a short time only.',
   }),
-  topics: list({ placeholder: '<a,b,…>', explanation: 'Topics that workers archive: none of them is restored to.' }),
-  topicsRegex: pattern({
+  topics: list({
+    placeholder: '<a,b,…>',
     explanation:
-      'Topics that workers archive, as a regular expression that matches anywhere in a name unless it has ^ and $: none of them is restored to.',
+      'Topics that workers archive. Without --topic only these are restored; to Kafka, never to one of them.',
+  }),
+  topicsRegex: pattern({
+    explanation: 'The same as a regular expression, which matches anywhere in a name unless it has ^ and $.',
   }),
   ...kafkaConnectionOptions,
   ...elasticsearchConnectionOptions,

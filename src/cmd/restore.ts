@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { listPartitions, requireArchive } from '../files/catalog.ts'
 import { isSelected, type Selection } from '../files/selection.ts'
 import { createLogger } from '../log.ts'
-import { partitionKey } from '../record.ts'
+import { partitionKey, type TopicPartition } from '../record.ts'
 import type { RestoreOptions } from './archive-options.ts'
 import { explainNothing } from './nothing-selected.ts'
 import { signalled } from './program.ts'
@@ -18,24 +18,31 @@ import { createTerminal } from './terminal.ts'
  * @throws ArchiverError for what makes it impossible, `DAMAGED` where a file cannot be read.
  */
 export async function restore(options: RestoreOptions): Promise<void> {
-  const { type, topic, partition, from, until } = options
+  const { type, partition, from, until } = options
+  const root = resolve(options.archiveDir)
+  await requireArchive(root)
+  const all = await listPartitions(root)
+  const topics = topicsOf(options, all)
   const selection: Selection = {
     types: type,
-    topics: topic,
+    topics,
     partitions: partition === undefined ? undefined : [partition],
     from,
     to: until,
   }
-  const root = resolve(options.archiveDir)
   const signal = signalled()
-  await requireArchive(root)
-  const partitions = (await listPartitions(root)).filter((tp) => isSelected(selection, tp))
+  const partitions = all.filter((tp) => isSelected(selection, tp))
   if (partitions.length === 0) return await explainNothing(root, selection)
   const terminal = createTerminal(standardError)
   const log = createLogger({
     level: options.logLevel,
     stream: { isTTY: terminal.isTTY, write: (line) => terminal.write(line) },
   })
+  if (options.topic === undefined && topics !== undefined) {
+    const left = [...new Set(all.map(({ topic }) => topic))].filter((topic) => !topics.includes(topic))
+    if (left.length > 0)
+      log.warn({ topics: left }, 'topics of the archive that --topics leaves out; name them with --topic')
+  }
   const account: Account = { records: 0, present: 0 }
   const startedAt = performance.now()
   const job: Restore = {
@@ -63,6 +70,16 @@ export async function restore(options: RestoreOptions): Promise<void> {
   }
   if (account.records + account.present === 0) await explainNothing(root, selection)
   tell(account, options.to, (performance.now() - startedAt) / 1000)
+}
+
+/** The topics to restore: those named, else those of the archive that workers archive, else all (undefined). */
+function topicsOf(
+  { topic, topics, topicsRegex }: RestoreOptions,
+  partitions: readonly TopicPartition[],
+): readonly string[] | undefined {
+  if (topic !== undefined || (topics === undefined && topicsRegex === undefined)) return topic
+  const archived = [...new Set(partitions.map(({ topic }) => topic))]
+  return archived.filter((name) => topics?.includes(name) === true || topicsRegex?.test(name) === true)
 }
 
 function tell({ records, present }: Account, to: string, seconds: number): void {

@@ -232,6 +232,23 @@ test('restores what verify names, though as many documents as records are there'
   })
 })
 
+test('topics of the workers narrow a restore, and what they leave out is named', async (t) => {
+  const prefix = indexPrefix(t)
+  const [orders, old] = [uniqueName('orders'), uniqueName('old')]
+  const root = await makeArchive(t, [
+    { tp: { topic: orders, partition: 0 }, flushes: [records(0, 5)] },
+    { tp: { topic: old, partition: 0 }, flushes: [records(0, 3)] },
+  ])
+  const restore = (...more: string[]) =>
+    runArchiver(t, ['restore', '--archive-dir', root, '--index-prefix', prefix, '--topics-regex', '^orders', ...more])
+  const narrowed = await restore()
+  assert.equal(narrowed.code, 0, narrowed.output)
+  assert.match(narrowed.output, /restored 5 records/)
+  assert.match(narrowed.output, new RegExp(`"topics":\\["${old}"\\].*name them with --topic`))
+  const named = await restore('--topic', old)
+  assert.match(named.output, /restored 3 records/)
+})
+
 test('goes on where it was killed', async (t) => {
   const prefix = indexPrefix(t)
   const tp = { topic: 'orders', partition: 0 }
