@@ -311,9 +311,10 @@ export class Unpacker {
       return
     }
     this.#suspects.delete(key)
+    const highWatermark = Math.max(next, Number(unpacking.queue[0]?.highWatermark ?? next))
     this.#refetch(tp, next)
     const lost: LostRange = { from: offset, next, reason: 'unreadable', trouble: message }
-    this.#parts.deliver({ ...tp, from: offset, next, records: [], lost, highWatermark: next })
+    this.#parts.deliver({ ...tp, from: offset, next, records: [], lost, highWatermark })
   }
 
   /** A broker answers with what lies at the offset or behind it. One that does not may come to do so; the position stays. */

@@ -42,7 +42,8 @@ function createUnpacker(options: { heldBytes?: number; onPiece?: (batch: Fetched
     limits: { pieceBytes, maxRecordBytes: 2 ** 20, heldBytes: options.heldBytes ?? 2 ** 30 },
     log: createLogger({ level: 'warn', stream: { write: (line) => warnings.push(line) } }),
     deliver: (batch) => {
-      const { topic, partition, from, next, records, lost } = batch
+      const { topic, partition, from, next, records, lost, highWatermark } = batch
+      assert.equal(highWatermark, 10_000)
       pieces.push({ topic, partition, from, next, offsets: records.map(({ offset }) => offset), lost })
       options.onPiece?.(batch)
     },
