@@ -1,6 +1,7 @@
 import { checkElasticsearchOptions } from '../config.ts'
 import { RejectRetry } from '../elasticsearch/retry-rejected.ts'
 import { ArchiverError } from '../errors.ts'
+import { readableText } from '../readable-text.ts'
 import type { RetryRejectedOptions } from './archive-options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { signalled } from './program.ts'
@@ -21,7 +22,8 @@ export async function retryRejected(options: RetryRejectedOptions): Promise<void
   const terminal = createTerminal(standardError)
   try {
     await client.detect()
-    const retry = new RejectRetry(client, { indexPrefix: options.indexPrefix, bulkBytes: options.bulkBytes, signal })
+    const rejects = { indexPrefix: options.indexPrefix, bulkBytes: options.bulkBytes, signal }
+    const retry = new RejectRetry(client, rejects)
     try {
       await retry.run(
         { types: options.type, reason: options.reason },
@@ -33,6 +35,14 @@ export async function retryRejected(options: RetryRejectedOptions): Promise<void
     } finally {
       terminal.setStatus(undefined)
       report(retry, options)
+    }
+    if (retry.tallies.length === 0 && (options.type ?? options.reason) !== undefined) {
+      const all = new RejectRetry(client, rejects)
+      await all.run({}, { dryRun: true })
+      const there = all.tallies.map(({ type, reason, rejects }) => `${type} (${count(rejects)}, ${reason})`)
+      const line =
+        there.length === 0 ? 'there are no rejects at all' : `there are rejects of ${there.slice(0, 10).join(', ')}`
+      standardError.write(`archiver: ${readableText(line)}\n`)
     }
     const stay = retry.tallies.reduce((sum, tally) => sum + tally.stay, 0)
     if (stay > 0) throw new ArchiverError('REJECTED', `${plural(stay, 'reject')} left; see why above`)

@@ -50,6 +50,7 @@ const behaviours: Readonly<Record<string, () => Promise<void>>> = {
     throw new ArchiverError('DAMAGED', 'not proven')
   },
   verdict: lines,
+  'one-write': async () => standardOutput.print('x'.repeat(10_000)),
   /** A worker: logs until it is told to stop, and says at the end how many lines were lost. */
   logs: async () => {
     const stop = signalled()

@@ -118,6 +118,7 @@ test('after the template is mended rejects go to their index, with the bytes the
   const none = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--type', 'c'])
   assert.equal(none.code, 0)
   assert.match(none.output, /There are no such rejects/)
+  assert.match(none.output, /there are rejects of a \(1, /)
 })
 
 test('a reject that cannot be removed is told, and fails the command: the record is in both places', async (t) => {

@@ -117,6 +117,7 @@ const endings: readonly (readonly [command: string, said: string])[] = [
   ['$P --help > /dev/full; echo $?', `${cannot('ENOSPC: no space left on device')}1\n`],
   // The kernel takes the first half of a write and refuses the next: one `write(2)` alone says nothing.
   ['f=$(mktemp); (ulimit -f 8; $P verdict data > $f; echo $?); rm $f', `${cannot('EFBIG: file too large')}1\n`],
+  ['f=$(mktemp); (ulimit -f 8; $P one-write data > $f; echo $?); rm $f', `${cannot('EFBIG: file too large')}1\n`],
   // Standard error is for people: without it the work is the same.
   ['$P done data 2>&-; echo $?', 'done\n0\n'],
   ['$P done data 2> /dev/full; echo $?', 'done\n0\n'],
