@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import * as archiveOptions from '../../src/cmd/archive-options.ts'
+import { everyOption } from '../../src/cmd/every-option.ts'
+import { takeRunFlags } from '../../src/cmd/run-flags.ts'
+import { dashboardOptions, runOptions, setupOptions } from '../../src/config.ts'
+import { type Options, readOptions } from '../../src/options.ts'
+
+/** Every command that the pages show is one that the program takes. */
+
+const commands: Readonly<Record<string, Options>> = {
+  run: runOptions,
+  setup: setupOptions,
+  dashboard: dashboardOptions,
+  ...Object.fromEntries(
+    Object.entries(archiveOptions).map(([name, options]) => [
+      name.replace(/Options$/, '').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
+      options,
+    ]),
+  ),
+}
+
+const root = new URL('../../', import.meta.url)
+const pages = [
+  'README.md',
+  ...readdirSync(new URL('docs/', root))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+]
+const start =
+  /^ {4}(?:npx tsx src\/cmd\/archiver\.ts|node_modules\/\.bin\/node --import tsx src\/cmd\/archiver\.ts|(?:npx |node_modules\/\.bin\/)?archiver) +(.+)$/gm
+
+const shown = pages.flatMap((page) =>
+  [...readFileSync(new URL(page, root), 'utf8').matchAll(start)].map(([, line]) => ({ page, line: line! })),
+)
+
+/** The words of a line of a shell, up to what the shell itself does with the output. */
+function wordsOf(line: string): string[] {
+  const words = [...line.matchAll(/(?:'[^']*'|"[^"]*"|\\.|[^\s'"\\])+/g)].map(([word]) => word)
+  const end = words.findIndex((word) => /^(\||>|&|#|;|2>)/.test(word))
+  return (end === -1 ? words : words.slice(0, end)).map((word) => word.replace(/'([^']*)'|"([^"]*)"/g, '$1$2'))
+}
+
+test('the commands that the pages show are found', () => {
+  assert.ok(shown.length > 15, `${shown.length} commands`)
+  assert.deepEqual(wordsOf("cat --where 'a=b c' --limit=1 | head -1"), ['cat', '--where', 'a=b c', '--limit=1'])
+})
+
+for (const { page, line } of shown) {
+  const [name = '', ...argv] = wordsOf(line)
+  if (line.includes('…') || argv.includes('--help')) continue
+  test(`${page}: archiver ${line}`, () => {
+    const options = commands[name]
+    assert.ok(options, `${name} is a command`)
+    // The file is not on this machine.
+    const at = argv.indexOf('--config')
+    const words = at === -1 ? argv : argv.toSpliced(at, 2)
+    const left = name === 'run' ? words : takeRunFlags(words, options).argv
+    readOptions(options, { argv: left, env: {} }, everyOption)
+  })
+}
