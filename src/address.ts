@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { ArchiverError } from './errors.ts'
 
 /** A URL, and what it said of who we are, apart from it. */
@@ -38,6 +39,16 @@ export function isPercentEncoded(text: string): boolean {
   } catch {
     return false
   }
+}
+
+/** True for a host that is this machine: what is sent to it leaves no machine. */
+export function isLoopback(host: string): boolean {
+  const name = host.toLowerCase().replace(/^\[(.*)\]$/, '$1')
+  if (name === 'localhost' || name.endsWith('.localhost')) return true
+  const address = name.replace(/^::ffff:(?=[0-9.]+$)/, '')
+  if (isIP(address) === 4) return address.startsWith('127.')
+  // A URL writes the address of IPv4 in it in hexadecimal.
+  return isIP(name) === 6 && /^(::1|::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4})$/.test(name)
 }
 
 /** A URL for people. Throws as `addressOf` does. */

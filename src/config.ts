@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { type Address, addressOf, isPercentEncoded } from './address.ts'
+import { type Address, addressOf, isLoopback, isPercentEncoded } from './address.ts'
 import { checkIndexPrefix, statusIndexPrefix } from './elasticsearch/index-name.ts'
 import { ArchiverError } from './errors.ts'
 import { parseTypePath, type TypeSource } from './line.ts'
@@ -251,6 +251,14 @@ export const mysqlConnectionOptions = {
     explanation: 'Speak TLS with the server; goes without saying where --mysql-ca is given.',
   }),
   mysqlCa: text({ placeholder: '<file>', explanation: 'Certificate authority of the server, as a PEM file.' }),
+  mysqlTlsName: text({
+    explanation: 'The name or address that the certificate of the server must have, if it is not the host in --mysql.',
+  }),
+  mysqlAllowPublicKeyRetrieval: flag({
+    default: false,
+    explanation:
+      'Ask a server without TLS for its public key to send the password with. Whoever can answer in its place reads the password; on this machine nobody can, so it is done without this flag.',
+  }),
   mysqlTable: text({
     default: 'archive_records',
     explanation: 'The table of the records; that of rejects has the same name with _rejected behind it.',
@@ -483,7 +491,11 @@ export function checkKafkaOptions(options: Values<typeof kafkaSecurityOptions>):
       'oauthbearer needs --sasl-token-file or --sasl-token-url',
     )
     if (saslTokenUrl !== undefined) {
-      const { username, password } = checkedAddresses('--sasl-token-url', [saslTokenUrl], httpUrl)[0]!
+      const [{ url, username, password }] = checkedAddresses('--sasl-token-url', [saslTokenUrl], httpUrl) as [Address]
+      needs(
+        url.protocol === 'https:' || isLoopback(url.hostname),
+        '--sasl-token-url: http would show the secret to everyone on the way; expected https://, or a host of this machine',
+      )
       needs(
         (username ?? password) === undefined,
         '--sasl-token-url: credentials are not allowed in it; expected them as --sasl-username and --sasl-password',
@@ -541,6 +553,12 @@ export function checkMysqlOptions(options: Values<typeof mysqlConnectionOptions>
   }
   if (password !== undefined && file !== undefined) {
     throw usage('--mysql-password and --mysql-password-file exclude each other')
+  }
+  if (options.mysqlTlsName !== undefined && !options.mysqlTls && options.mysqlCa === undefined) {
+    throw usage('--mysql-tls-name is of no use without --mysql-tls or --mysql-ca')
+  }
+  if (options.mysqlTlsName !== undefined && !/^[^\s/:]+$|^[0-9a-fA-F:.]+$/.test(options.mysqlTlsName)) {
+    throw usage(`--mysql-tls-name: "${options.mysqlTlsName}" is not allowed; expected a host name or an address`)
   }
   if (url?.password !== undefined && (password ?? file) !== undefined) {
     throw usage('--mysql names a password already; give it once')

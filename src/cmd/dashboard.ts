@@ -7,6 +7,7 @@ import { installObjects } from '../kibana/install.ts'
 import { ndjson, type SavedObject } from '../kibana/saved-object.ts'
 import { typeDashboard, typeDashboardId } from '../kibana/type-dashboard.ts'
 import type { Values } from '../options.ts'
+import { warnOfClearText } from './cleartext.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kibanaClient } from './kibana-client.ts'
 import { plainLog } from './plain-log.ts'
@@ -27,6 +28,7 @@ export async function dashboard(options: DashboardOptions): Promise<void> {
     throw new ArchiverError('USAGE', `--out: "${out}" is not allowed; expected a name that ends in .ndjson`)
   }
   const log = plainLog(options)
+  warnOfClearText(options, log)
   const objects = await objectsFor(options, type)
   if (out !== undefined) {
     try {

@@ -1,3 +1,4 @@
+import { isLoopback } from '../address.ts'
 import { mysqlAddress, type mysqlConnectionOptions, type mysqlOptions } from '../config.ts'
 import { Mysql } from '../mysql/client.ts'
 import type { MysqlSinkOptions } from '../mysql/sink.ts'
@@ -21,6 +22,8 @@ export function mysqlClient(url: string, options: Values<typeof mysqlConnectionO
     database,
     caFile: options.mysqlCa,
     tls: options.mysqlTls,
+    tlsName: options.mysqlTlsName,
+    allowsKeyRetrieval: options.mysqlAllowPublicKeyRetrieval || isLoopback(host),
     timeoutMs: options.mysqlTimeout * 1000,
   })
 }

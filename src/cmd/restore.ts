@@ -4,6 +4,7 @@ import { isSelected, type Selection } from '../files/selection.ts'
 import { createLogger } from '../log.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import type { RestoreOptions } from './archive-options.ts'
+import { warnOfClearText } from './cleartext.ts'
 import { explainNothing } from './nothing-selected.ts'
 import { signalled } from './program.ts'
 import type { Account, Restore } from './restore-job.ts'
@@ -38,6 +39,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
     level: options.logLevel,
     stream: { isTTY: terminal.isTTY, write: (line) => terminal.write(line) },
   })
+  warnOfClearText(options, log)
   if (options.topic === undefined && topics !== undefined) {
     const left = [...new Set(all.map(({ topic }) => topic))].filter((topic) => !topics.includes(topic))
     if (left.length > 0)

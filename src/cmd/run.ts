@@ -10,10 +10,12 @@ import { Observations, type Observer } from '../observer.ts'
 import { Coordinator } from '../offsets/coordinator.ts'
 import type { Sink } from '../sink.ts'
 import { Worker } from '../worker.ts'
+import { warnOfClearText } from './cleartext.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { observers, serveMonitor } from './monitor.ts'
 import { logProcessWarnings } from './process-warnings.ts'
 import { signalled } from './program.ts'
+import { StallWatch } from './stall-watch.ts'
 import { standardOutput } from './standard-streams.ts'
 import type { startStatusDocuments } from './status-documents.ts'
 import { accountOf, StatusReporter } from './status-line.ts'
@@ -43,6 +45,7 @@ export async function run(options: RunOptions): Promise<void> {
   standardOutput.reportLostLinesTo(log)
   logProcessWarnings(log)
   await letEventLoopGoFirst(log)
+  warnOfClearText(options, log)
   const worker = workerName()
   const client = { clientId: `archiver-${worker}`, log }
   const source = new KafkaSource(
@@ -93,10 +96,19 @@ export async function run(options: RunOptions): Promise<void> {
       options.http === undefined
         ? undefined
         : await serveMonitor({ ...options.http, names: options.httpNames ?? [] }, parts, log)
+    const stalls = new StallWatch(
+      {
+        flushIntervalMs: options.files ? options.flushInterval * 1000 : 0,
+        requestTimeoutMs: 1000 * Math.max(options.elasticsearchTimeout, options.mysqlTimeout),
+      },
+      { status: () => archiver.status(), sinks, log },
+    )
+    stalls.start()
     const status = await startStatus(options, { name: worker, worker: archiver, sinks, observations }, log)
     try {
       await work(archiver, sinks, terminal, log, options, signal)
     } finally {
+      stalls.stop()
       await status?.stop()
       await monitor?.close()
     }

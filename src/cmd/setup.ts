@@ -6,6 +6,7 @@ import { shippedObjects } from '../kibana/shipped.ts'
 import type { Logger } from '../log.ts'
 import { compareTables, installTables } from '../mysql/schema.ts'
 import type { Values } from '../options.ts'
+import { warnOfClearText } from './cleartext.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kibanaClient } from './kibana-client.ts'
 import { mysqlClient } from './mysql-client.ts'
@@ -26,6 +27,7 @@ export async function setup(options: SetupOptions): Promise<void> {
     throw new ArchiverError('USAGE', '--no-elasticsearch without --kibana or --mysql leaves nothing to set up')
   }
   const log = plainLog(options)
+  warnOfClearText(options, log)
   const parts: Part[] = []
   if (options.elasticsearch !== undefined) parts.push(await setUpTemplates(options, options.elasticsearch, log))
   if (options.mysql !== undefined) parts.push(await setUpTables(options, options.mysql, log))

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { connect, isIP, type Socket } from 'node:net'
-import { type Connection, createConnection } from 'mysql2'
+import { connect, type Socket } from 'node:net'
+import { type Connection, type ConnectionOptions, createConnection } from 'mysql2'
+import { DeadlineExceeded, withDeadline } from '../deadline.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
+import { expectedIdentity, verifyAddress, withoutKeyRetrieval } from './server-identity.ts'
 
 /** How to reach a server. */
 export interface MysqlConnection {
@@ -12,8 +14,12 @@ export interface MysqlConnection {
   readonly database: string
   /** Certificate authority as a PEM file; read anew for every connection. */
   readonly caFile?: string | undefined
-  /** TLS with the certificate authorities of this machine. Goes without saying with `caFile`. */
+  /** TLS with the certificate authorities of this machine. Implied by `caFile`. */
   readonly tls?: boolean
+  /** The name or address that the server's certificate must have; undefined: `host`. */
+  readonly tlsName?: string | undefined
+  /** Without TLS, a login may ask the server for the public key that it encrypts the password with. */
+  readonly allowsKeyRetrieval?: boolean
   /** How long an answer may take. */
   readonly timeoutMs: number
 }
@@ -137,7 +143,12 @@ export class Mysql {
     const session = await this.#acquire()
     let done = false
     try {
-      for await (const row of session.connection.query(sql).stream({ highWaterMark: 100 })) yield row as T
+      const rows = session.connection.query(sql).stream({ highWaterMark: 100 })[Symbol.asyncIterator]()
+      for (;;) {
+        const { done: isLast, value } = await this.#nextRow(session, rows)
+        if (isLast === true) break
+        yield value as T
+      }
       done = true
     } catch (error) {
       throw failureOf(error)
@@ -171,7 +182,7 @@ export class Mysql {
 
   async #connect(): Promise<Session> {
     const { host, port, user, password, database } = this.#settings
-    const ssl = this.#ssl()
+    const tls = this.#tls()
     const socket = connect({ host, port, noDelay: true, keepAlive: true })
     // A host without an address would otherwise be an error that nobody hears, where mysql2 is not listening yet.
     socket.on('error', () => {})
@@ -179,7 +190,6 @@ export class Mysql {
       socket,
       connection: createConnection({
         stream: () => socket,
-        host,
         port,
         user,
         ...(password === undefined ? {} : { password }),
@@ -189,11 +199,12 @@ export class Mysql {
         supportBigNumbers: true,
         bigNumberStrings: true,
         dateStrings: true,
-        ...ssl,
+        ...tls.options,
       }),
       fail: undefined,
       broken: false,
     }
+    if (tls.address !== undefined) verifyAddress(session.connection, tls.address)
     session.connection.on('error', (error) => destroy(session, failureOf(error)))
     this.#used.add(session)
     try {
@@ -214,16 +225,30 @@ export class Mysql {
     return session
   }
 
-  #ssl(): { ssl?: { ca?: string; rejectUnauthorized: true; verifyIdentity: boolean } } {
-    const { caFile, tls, host } = this.#settings
-    if (caFile === undefined && tls !== true) return {}
-    // Of an address there is no name to compare; the chain is checked all the same.
-    const ssl = { rejectUnauthorized: true as const, verifyIdentity: isIP(host) === 0 }
-    if (caFile === undefined) return { ssl }
+  /** The options of mysql2 for TLS, or for a login without it. `address`: to be compared with the certificate. */
+  #tls(): { readonly options: ConnectionOptions; readonly address?: string } {
+    const { caFile, tls, host, tlsName = host, allowsKeyRetrieval } = this.#settings
+    if (caFile === undefined && tls !== true) {
+      return { options: { host, ...(allowsKeyRetrieval === true ? {} : { authPlugins: withoutKeyRetrieval() }) } }
+    }
+    const { host: name, verifyIdentity } = expectedIdentity(tlsName)
+    const ssl = {
+      rejectUnauthorized: true,
+      verifyIdentity,
+      ...(caFile === undefined ? {} : { ca: readAuthority(caFile) }),
+    }
+    return { options: { host: name, ssl }, ...(verifyIdentity ? {} : { address: name }) }
+  }
+
+  /** The time that the caller takes for a row is its own; that of the server for the next one has a limit. */
+  async #nextRow(session: Session, rows: AsyncIterator<unknown>): Promise<IteratorResult<unknown>> {
+    const { timeoutMs } = this.#settings
     try {
-      return { ssl: { ...ssl, ca: readFileSync(caFile, 'utf8') } }
+      return await withDeadline(timeoutMs, undefined, () => rows.next())
     } catch (error) {
-      throw new MysqlFailure(`the certificate authority cannot be read: ${messageOf(error)}`, 'CA')
+      if (!(error instanceof DeadlineExceeded)) throw error
+      destroy(session)
+      throw new MysqlFailure(`no answer within ${timeoutMs / 1000} s`, 'TIMEOUT')
     }
   }
 
@@ -263,6 +288,14 @@ export class Mysql {
         }
       })
     })
+  }
+}
+
+function readAuthority(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new MysqlFailure(`the certificate authority cannot be read: ${messageOf(error)}`, 'CA')
   }
 }
 

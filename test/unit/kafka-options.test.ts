@@ -33,6 +33,13 @@ it('says which option of a login is missing or too much', () => {
     [['--sasl-mechanism', 'plain', ...user, ...password, '--sasl-token-file', 'f'], /for oauthbearer/],
     [['--sasl-mechanism', 'oauthbearer'], /--sasl-token-file or --sasl-token-url/],
     [['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', 'nowhere', ...user, ...password], /expected http/],
+    ...['http://id/token', 'http://10.0.0.1/token', 'http://localhost.example/token'].map(
+      (url) =>
+        [
+          ['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', url, ...user, ...password],
+          /--sasl-token-url: http would show the secret/,
+        ] as [string[], RegExp],
+    ),
     [['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', 'https://id/token'], /needs --sasl-username/],
     [[...user, ...password], /--sasl-mechanism/],
   ] as const) {
