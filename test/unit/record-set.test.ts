@@ -254,6 +254,23 @@ test('offsets beyond 2^53, and those that go back or past the end of their batch
   }
 })
 
+test('a header counts for more than its bytes: a record of a hundred thousand empty ones may be too large', async () => {
+  const headers = Array.from({ length: 100_000 }, () => ({ key: '', value: null }))
+  const bytes = wireBatch({ baseOffset: 0, records: [{ offsetDelta: 0, headers }, { offsetDelta: 1 }] })
+  const { pieces, records, error } = await unpacked(bytes, { maxRecordBytes: 2 ** 20 })
+  assert.equal(error, undefined)
+  assert.equal(pieces[0]!.oversized?.offset, 0)
+  assert.deepEqual(
+    records.map(({ offset }) => offset),
+    [1],
+  )
+  assert.equal((await unpacked(bytes)).records[0]!.headers.length, 100_000)
+  // A count that the bytes cannot hold takes no memory.
+  const lie = withChecksum(Buffer.concat([wireBatch({ baseOffset: 0, records: [{ offsetDelta: 0 }] })]))
+  lie[lie.length - 1] = 0x7e
+  assert.equal((await unpacked(withChecksum(lie))).error?.isDamage, true)
+})
+
 test('a codec that is not known is no damage', async () => {
   const { error } = await unpacked(wireBatch({ baseOffset: 0, attributes: 5, records: [{ offsetDelta: 0 }] }))
   assert.equal(error?.isDamage, false)
