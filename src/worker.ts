@@ -672,7 +672,7 @@ export class Worker {
     })
   }
 
-  /** The group lost its offset while this worker is at work: it is told again, unless the topic is another one by now. */
+  /** The group lost its offset while this worker is at work: it gets it back, unless the topic is another one by now. */
   #doubt(partition: Partition, start: number, told: number): void {
     const { tp, tracker, closing } = partition
     partition.locating = true

@@ -1,4 +1,4 @@
-/** What a consumer last gave to see, in ms of `performance.now`. */
+/** The last signs of life of a consumer, in ms of `performance.now`. */
 export interface Signs {
   /** When the consumer began. */
   readonly began: number

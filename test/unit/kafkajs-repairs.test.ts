@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { clockEdits } from '../../src/kafka/clocks.ts'
 import { kafkajs } from '../../src/kafka/kafkajs.ts'
 import { edited, withSourceEdits } from '../../src/kafka/source-edits.ts'
@@ -101,6 +102,30 @@ test('kafkajs measures no time by a clock that can be set', () => {
     }
   }
   assert.deepEqual(new Set(asking), mayAskTheTime)
+})
+
+/** What this program asks the clock of the wall for: a moment to compare with those of records, or a name. */
+const mayAskForTheMoment = [
+  'cmd/compact.ts',
+  'cmd/dashboard.ts',
+  'cmd/generator.ts',
+  'cmd/prune.ts',
+  'cmd/restore-to-kafka.ts',
+  'config.ts',
+  // Hours close at the full hour; when a pass is due is measured.
+  'files/compactor.ts',
+  'generator/record-maker.ts',
+  // Edits the clocks of kafkajs.
+  'kafka/clocks.ts',
+  'kafka/produce-request.ts',
+]
+
+test('this program measures no time by a clock that can be set', () => {
+  const own = fileURLToPath(new URL('../../src/', import.meta.url))
+  const asking = readdirSync(own, { recursive: true, encoding: 'utf8' }).filter(
+    (name) => name.endsWith('.ts') && readFileSync(join(own, name), 'utf8').includes('Date.now'),
+  )
+  assert.deepEqual(asking.sort(), mayAskForTheMoment)
 })
 
 test('an edit that does not fit fails the start', () => {
