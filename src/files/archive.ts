@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, rename } from 'node:fs/promises'
+import { readdir, realpath, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ArchiverError } from '../errors.ts'
 import { archiveTrouble, linkExclusively, makeDirectory, makePath, removeIfThere, writeDurably } from './durable.ts'
@@ -41,17 +41,21 @@ export async function readIdentity(root: string): Promise<ArchiveIdentity | unde
  * Makes the root an archive of this cluster and group, or checks that it is. Also finds out, before anything is read from Kafka,
  * whether files can be written, linked and fsynced there.
  *
+ * @returns where the root really is: a link on the way to it that is changed later changes nothing.
  * @throws ArchiverError `ARCHIVE_MISMATCH` where it belongs to others or is not an archive, `ARCHIVE_UNUSABLE` where it cannot be
  * written.
  */
-export async function claimArchive(root: string, clusterId: string, group: string): Promise<void> {
+export async function claimArchive(archiveDir: string, clusterId: string, group: string): Promise<string> {
+  let root = archiveDir
   try {
     const present = await readIdentity(root)
     if (present === undefined) await createIdentity(root, clusterId, group)
+    root = await realpath(root)
     check(root, present ?? (await readIdentity(root)), clusterId, group)
     await makeDirectory(root, stagingDirectory)
     await makeDirectory(root, manifestsDirectory)
     await probe(root)
+    return root
   } catch (error) {
     throw await archiveTrouble(root, error)
   }

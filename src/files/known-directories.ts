@@ -8,10 +8,10 @@ const most = 20_000
  * removes meanwhile is made anew where a file finds it gone; see `publish`.
  */
 export class KnownDirectories {
-  readonly #root: string
+  readonly #root: () => string
   readonly #known = new Map<string, Promise<void>>()
 
-  constructor(root: string) {
+  constructor(root: () => string) {
     this.#root = root
   }
 
@@ -20,7 +20,7 @@ export class KnownDirectories {
     const wanted = new Set(relatives)
     if (this.#known.size >= most) this.#known.clear()
     const unknown = [...wanted].filter((relative) => !this.#known.has(relative))
-    const making = makeDirectories(this.#root, unknown, onFile)
+    const making = makeDirectories(this.#root(), unknown, onFile)
     for (const relative of unknown) this.#known.set(relative, making)
     try {
       await Promise.all([...wanted].map((relative) => this.#known.get(relative)))

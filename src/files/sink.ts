@@ -60,7 +60,7 @@ export class FilesSink implements Sink {
   /** One at a time keeps all files busy, too. */
   readonly #spilled = new PQueue({ concurrency: 1 })
   readonly #writers = new Map<string, PartitionWriter>()
-  readonly #context: WriterContext
+  readonly #context: WriterContext & { root: string }
   #relieved: () => void = () => {}
   readonly #memory = new LineMemory(() => this.#relieved())
   #ageTimer: NodeJS.Timeout | undefined
@@ -75,7 +75,7 @@ export class FilesSink implements Sink {
     const root = resolve(options.archiveDir)
     this.#context = {
       root,
-      directories: new KnownDirectories(root),
+      directories: new KnownDirectories(() => this.#context.root),
       gzipLevel: options.gzipLevel,
       buffers: new BufferPool(),
       worker: options.worker,
@@ -126,7 +126,8 @@ export class FilesSink implements Sink {
 
   async start(relieved: () => void): Promise<void> {
     this.#relieved = relieved
-    await claimArchive(this.#context.root, this.#options.clusterId, this.#options.group)
+    const { archiveDir, clusterId, group } = this.#options
+    this.#context.root = await claimArchive(resolve(archiveDir), clusterId, group)
     const { compactAfterMs, compactMaxBytes: maxBytes } = this.#options
     if (compactAfterMs > 0) {
       this.#compactor = new Compactor(this.#context, {

@@ -207,6 +207,23 @@ test('directories that are not there yet are fine; a file in the place of one is
   await assert.rejects(requireDirectories(root, ['a/b/c']), /a\/b is a file and should be a directory/)
 })
 
+test('a link to the root that is changed while a worker is at work changes nothing for it', async (t) => {
+  const { root, outside } = await createShare(t)
+  const link = join(outside, 'archive')
+  await symlink(root, link)
+  const sink = createFilesSink(link, { clusterId: 'test-cluster', group: 'test-group' })
+  t.after(() => sink.stop())
+  await sink.start(() => {})
+  await sink.open(tp, 0)
+  await rm(link)
+  await symlink(join(outside, 'home'), link)
+  const before = await contentOf(join(outside, 'home'))
+  const written = sink.write(makeBatch(tp, 40, 50))
+  await Promise.all([sink.flush([tp]), written])
+  assert.deepEqual(await contentOf(join(outside, 'home')), before)
+  assert.equal((await dataFiles(root)).length, 9)
+})
+
 test('the root itself may be a link', async (t) => {
   const { root, outside } = await createShare(t)
   await symlink(root, join(outside, 'archive'))
