@@ -19,6 +19,7 @@ import {
   type Scope,
   sayableOf,
 } from './answer.ts'
+import { BodyLimit } from './body-limit.ts'
 import { Breaker } from './breaker.ts'
 import { BulkQueue, type BulkRequest, documentId, indexOf, type Part, type Replacement } from './bulk.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
@@ -94,8 +95,6 @@ const longestReason = 500
 const probeShardTimeoutMs = 1000
 const space = 0x20
 const openBrace = 0x7b
-/** So many bodies that fail, and pass in pieces, are a limit of size. */
-const neededInPieces = 3
 /** For what no document can be blamed. */
 const forEver = { mostMs: Number.POSITIVE_INFINITY, forRefusals: false }
 /** What goes on is said again after this time. */
@@ -134,12 +133,7 @@ export class ElasticsearchSink implements Sink {
   #resumeAt = 0
   #trouble: Trouble | undefined
   #putOffSaidAt = Number.NEGATIVE_INFINITY
-  /** The largest body that the server takes, as far as its answers tell (413). */
-  #mostBodyBytes: number
-  /** The smallest body that was refused for its size since one was taken. */
-  #refusedBytes = Number.POSITIVE_INFINITY
-  /** Bodies that failed, and whose documents passed in smaller ones, since one of their size was taken. */
-  #inPieces = { times: 0, bytes: Number.POSITIVE_INFINITY }
+  readonly #bodyLimit: BodyLimit
   #controlling: Promise<boolean> | undefined
   readonly #search: DocumentSearch
 
@@ -151,7 +145,7 @@ export class ElasticsearchSink implements Sink {
     this.#pending = new PendingBatches(options.memoryLimit)
     this.#names = new IndexNames(options.indexPrefix)
     this.#queue = new BulkQueue(this.#names, options.bulkBytes)
-    this.#mostBodyBytes = options.bulkBytes
+    this.#bodyLimit = new BodyLimit(options.bulkBytes)
     this.#concurrency = new AdaptiveConcurrency({ first: 2, most: options.bulkConcurrency })
     this.#sending = new PQueue({ concurrency: this.#concurrency.limit })
     this.#breaker = new Breaker(options.rejectBreaker)
@@ -175,7 +169,7 @@ export class ElasticsearchSink implements Sink {
         gateMs: () => this.#resumeAt - performance.now(),
         asReject: (part, rejection) =>
           this.#asReject(part, part.start, rejection, { valueOmitted: true, insteadOf: withoutProbe(part) }),
-        passedInPieces: (bytes) => this.#passedInPieces(bytes),
+        passedInPieces: (bytes) => this.#limitBodies(this.#bodyLimit.passedInPieces(bytes)),
       },
       names: this.#names,
       holdMs: options.rejectHoldMs,
@@ -362,8 +356,8 @@ export class ElasticsearchSink implements Sink {
     const now = performance.now()
     this.#concurrency.succeeded(body.length, !this.#queue.isEmpty, now, now - startedAt)
     this.#sending.concurrency = this.#concurrency.limit
-    this.#taken(body.length)
-    this.#queue.mostBytes = Math.min(this.#mostBodyBytes, this.#queue.mostBytes * 2)
+    this.#limitBodies(this.#bodyLimit.taken(body.length))
+    this.#queue.mostBytes = Math.min(this.#bodyLimit.maxBytes, this.#queue.mostBytes * 2)
     if (!this.#search.isIdle) this.#tellSearch(request, items)
     if (items !== undefined) await this.#seeToItems(request, items)
     else {
@@ -398,7 +392,7 @@ export class ElasticsearchSink implements Sink {
         this.counts.retries++
         if (documents === 1) this.#requestOfOneFailed(parts[0]!, verdict, error)
         else {
-          if (verdict === 'halve') this.#refusedBytes = Math.min(this.#refusedBytes, body.length)
+          if (verdict === 'halve') this.#bodyLimit.refused(body.length)
           // One half at a time: where nothing gets through, it is seen after a few requests and not after one a document.
           const left = documents >> 1
           this.#queue.pushFirst(splitParts(parts, left).flat())
@@ -449,17 +443,6 @@ export class ElasticsearchSink implements Sink {
   }
 
   /**
-   * A body failed, and all that was in it passed in smaller ones. Once is chance; again and again, it is a limit that nobody
-   * words as one (413).
-   */
-  #passedInPieces(bytes: number): void {
-    this.#inPieces = { times: this.#inPieces.times + 1, bytes: Math.min(bytes, this.#inPieces.bytes) }
-    if (this.#inPieces.times < neededInPieces) return
-    this.#refusedBytes = this.#inPieces.bytes
-    this.#taken(this.#inPieces.bytes >> 1)
-  }
-
-  /**
    * A document is alone, and its request is refused as a whole. What is kept of a reject is sent at once: taken, the document was to blame;
    * refused in the same way, nothing gets through, and the document waits as it is.
    */
@@ -475,25 +458,19 @@ export class ElasticsearchSink implements Sink {
       this.#takeAndStart(1)
       return
     }
-    this.#refusedBytes = Number.POSITIVE_INFINITY
+    this.#bodyLimit.forget()
     this.#putBack([part])
     this.#failed(message, true)
   }
 
-  /** A body was taken: where a larger one was refused for its size (413), bodies stay below that. */
-  #taken(bytes: number): void {
-    if (bytes >= this.#inPieces.bytes) this.#inPieces = { times: 0, bytes: Number.POSITIVE_INFINITY }
-    const refused = this.#refusedBytes
-    this.#refusedBytes = Number.POSITIVE_INFINITY
-    if (refused === Number.POSITIVE_INFINITY || bytes >= refused) return
-    const most = Math.max(1024, refused >> 1)
-    if (most >= this.#mostBodyBytes) return
+  /** Bodies stay below a size that turned out to be too large; undefined if none did. */
+  #limitBodies(tooLarge: number | undefined): void {
+    if (tooLarge === undefined) return
     this.#log.warn(
-      { bytes: refused },
-      `Elasticsearch takes no request of ${refused} bytes (http.max_content_length, or a proxy's limit); from now on they are smaller`,
+      { bytes: tooLarge },
+      `Elasticsearch takes no request of ${tooLarge} bytes (http.max_content_length, or a proxy's limit); from now on they are smaller`,
     )
-    this.#mostBodyBytes = most
-    this.#queue.mostBytes = Math.min(this.#queue.mostBytes, most)
+    this.#queue.mostBytes = Math.min(this.#queue.mostBytes, this.#bodyLimit.maxBytes)
   }
 
   #recovered(): void {
@@ -545,7 +522,7 @@ export class ElasticsearchSink implements Sink {
     this.counts.retries++
     if (now < this.#resumeAt) return undefined
     if (this.#concurrency.limit === 1) {
-      this.#queue.mostBytes = Math.max(Math.min(leastBodyBytes, this.#mostBodyBytes), this.#queue.mostBytes >> 1)
+      this.#queue.mostBytes = Math.max(Math.min(leastBodyBytes, this.#bodyLimit.maxBytes), this.#queue.mostBytes >> 1)
     }
     this.#concurrency.overloaded()
     this.#sending.concurrency = this.#concurrency.limit
