@@ -83,6 +83,7 @@ export async function lineOf(root: string, offset: number, selection: Selection)
   }
   const [tp] = candidates
   if (tp === undefined) throw new ArchiverError('NOT_FOUND', 'the archive holds no such topic and partition')
+  if (tp.error !== undefined) throw tp.error
   const log = await CommitLog.open(root, tp)
   const { manifest, line } = await lineIn(root, log, offset)
   if (line !== undefined) return line

@@ -62,6 +62,7 @@ export async function compact(options: CompactOptions): Promise<void> {
           `${i + 1}/${partitions.length} ${partitionKey(tp)}: ${plural(outcome.replaced, 'file')} merged into ${count(outcome.merged)}`,
         )
       try {
+        if (tp.error !== undefined) throw tp.error
         await compactWhole(context, tp, options, signal, (pass) => {
           add(outcome, pass)
           shortage ??= pass.shortage

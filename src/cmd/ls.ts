@@ -6,6 +6,7 @@ import { isSelected, mayHold, type Selection } from '../files/selection.ts'
 import { partitionKey, type TopicPartition, unknownHour } from '../record.ts'
 import type { LsOptions } from './archive-options.ts'
 import { selectionOf } from './cat.ts'
+import { DamagedPartitions } from './damaged-partitions.ts'
 import { explainNothing } from './nothing-selected.ts'
 import { standardOutput } from './standard-streams.ts'
 import { count, size, table } from './table.ts'
@@ -33,9 +34,10 @@ export async function ls(options: LsOptions): Promise<void> {
   const holdings = new Map<string, Holding>()
   const total = newHolding('total')
   const selection = selectionOf(options)
-  for (const tp of await listPartitions(root)) {
-    if (!isSelected(selection, tp)) continue
-    for (const one of await holdingsOf(root, tp, options.by, selection)) {
+  const damaged = new DamagedPartitions()
+  const selected = (await listPartitions(root)).filter((tp) => isSelected(selection, tp))
+  for (const tp of damaged.sound(selected)) {
+    for (const one of (await damaged.attempt(tp, () => holdingsOf(root, tp, options.by, selection))) ?? []) {
       const holding = holdings.get(one.name)
       if (holding === undefined) holdings.set(one.name, one)
       else add(holding, one)
@@ -45,9 +47,10 @@ export async function ls(options: LsOptions): Promise<void> {
   total.first_offset = undefined
   total.last_offset = undefined
   const sorted = [...holdings.values()].sort((a, b) => compareNames(a.name, b.name))
-  if (holdings.size === 0) await explainNothing(root, selection)
+  if (holdings.size === 0 && !damaged.isAny) await explainNothing(root, selection)
   if (options.json) for (const one of sorted) standardOutput.printJson(one)
   else standardOutput.print(print(options.by, sorted, total))
+  damaged.throwIfAny()
 }
 
 /** What one topic-partition holds. Begun anew where a compaction takes the place of manifests that were read already. */

@@ -10,10 +10,11 @@ import type { Mysql } from '../mysql/client.ts'
 import { countOldRows, deleteOldRows } from '../mysql/prune.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import type { PruneOptions } from './archive-options.ts'
+import { DamagedPartitions } from './damaged-partitions.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { mysqlClient } from './mysql-client.ts'
 import { signalled } from './program.ts'
-import { standardOutput } from './standard-streams.ts'
+import { standardError, standardOutput } from './standard-streams.ts'
 import { count, plural, size, table } from './table.ts'
 
 const msPerDay = 86_400_000
@@ -33,7 +34,8 @@ export async function prune(options: PruneOptions): Promise<void> {
   const signal = signalled()
   await requireArchive(root)
   const before = Math.floor((Date.now() - options.olderThan) / msPerDay) * msPerDay
-  const partitions = await listPartitions(root)
+  const damaged = new DamagedPartitions()
+  const partitions = damaged.sound(await listPartitions(root))
   const client = options.elasticsearch === undefined ? undefined : elasticsearchClient(options.elasticsearch, options)
   const database = options.mysql === undefined ? undefined : mysqlClient(options.mysql, options)
   try {
@@ -41,26 +43,31 @@ export async function prune(options: PruneOptions): Promise<void> {
     await database?.detect()
     const plans: PrunePlan[] = []
     for (const tp of options.files ? partitions : []) {
-      const plan = await planPrune(root, tp, before)
+      const plan = await damaged.attempt(tp, () => planPrune(root, tp, before))
       if (plan !== undefined) plans.push(plan)
     }
     const indices = client === undefined ? [] : await oldIndices(client, options.indexPrefix, before)
     const oldRows = database === undefined ? 0 : await countOldRows(database, options.mysqlTable, before)
     const isAnything = show(before, plans, indices, { table: options.mysqlTable, rows: oldRows })
-    if (options.dryRun) return
+    if (options.dryRun) return damaged.throwIfAny()
     if (isAnything && !options.yes && process.stdin.isTTY && !(await isConfirmed(signal))) {
       standardOutput.print('nothing was removed')
-      return
+      return damaged.throwIfAny()
     }
     for (const plan of plans) {
       signal.throwIfAborted()
-      await pruneFiles(root, plan)
+      await damaged.attempt(plan.tp, () => pruneFiles(root, plan))
+    }
+    if (damaged.isAny && (indices.length > 0 || oldRows > 0)) {
+      standardError.print('indices and rows stay: they hold records of the damaged partitions, too')
+      damaged.throwIfAny()
     }
     if (client !== undefined) await pruneIndices(client, root, partitions, before, indices, signal)
     if (database !== undefined && oldRows > 0) {
       await pruneRows(database, options.mysqlTable, root, partitions, before, signal)
     }
     if (isAnything) standardOutput.print('done')
+    damaged.throwIfAny()
   } finally {
     await client?.close()
     await database?.close()

@@ -2,6 +2,7 @@ import type { Selection } from '../files/selection.ts'
 import type { Logger } from '../log.ts'
 import type { TopicPartition } from '../record.ts'
 import type { RestoreOptions } from './archive-options.ts'
+import type { DamagedPartitions } from './damaged-partitions.ts'
 
 /** What a restore did. */
 export interface Account {
@@ -16,6 +17,7 @@ export interface Restore {
   readonly options: RestoreOptions
   readonly selection: Selection
   readonly partitions: readonly TopicPartition[]
+  readonly damaged: DamagedPartitions
   readonly signal: AbortSignal
   readonly log: Logger
   readonly account: Account

@@ -44,7 +44,7 @@ const leastProducerMemoryMs = 15 * 60_000
  * @throws ArchiverError `USAGE`, `TARGET_UNFIT`, `UNREACHABLE`
  */
 export async function restoreToKafka(job: Restore): Promise<void> {
-  const { options, log, partitions } = job
+  const { options, log, partitions, damaged } = job
   const targetOf = await checkTargets(job)
   const kafka = kafkaClient(options, { clientId: 'archiver-restore', log, retry: { retries: 4 } })
   const batchBytes = new Map<string, number>()
@@ -80,9 +80,13 @@ export async function restoreToKafka(job: Restore): Promise<void> {
   })
   try {
     for (const tp of partitions) {
+      // What was sent of it would be there twice once it is whole again and restored as a whole.
+      if (damaged.has(tp)) continue
       const topic = targetOf(tp.topic)
-      await send(job, restorer, tp, { topic, partition: tp.partition, batchBytes: batchBytes.get(topic)! })
+      const target = { topic, partition: tp.partition, batchBytes: batchBytes.get(topic)! }
+      await damaged.attempt(tp, () => send(job, restorer, tp, target))
     }
+    await restorer.flush()
   } finally {
     await restorer.disconnect()
   }
@@ -98,7 +102,10 @@ async function planFor(
   const isNew = target.partitions === 0
   const limits = new RecordLimits(topic, isNew ? settingsOfNew(broker) : target.settings, broker, Date.now())
   const extents = new Map<TopicPartition, Extent>()
-  for (const tp of sources) extents.set(tp, await checkRecords(job, tp, limits))
+  for (const tp of sources) {
+    const extent = await job.damaged.attempt(tp, () => checkRecords(job, tp, limits))
+    if (extent !== undefined) extents.set(tp, extent)
+  }
   // A topic that is made takes records of any size that a request takes.
   const refused = limits.refused.filter(({ setting }) => !isNew || setting !== 'max.message.bytes')
   const refusals = [...(isNew ? [] : unfitSettings(target)), ...refused.map((finding) => limits.describe(finding))]

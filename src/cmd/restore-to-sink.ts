@@ -4,6 +4,7 @@ import { ElasticsearchSink } from '../elasticsearch/sink.ts'
 import { ArchiverError } from '../errors.ts'
 import { withoutOffsets } from '../files/batch-subset.ts'
 import { batchesOf, type SelectedFiles, selectedFiles } from '../files/batches.ts'
+import { damageOf } from '../files/damage.ts'
 import type { ManifestFile } from '../files/manifest.ts'
 import { isWhollySelected } from '../files/selection.ts'
 import { RowReader } from '../mysql/reader.ts'
@@ -17,7 +18,7 @@ import { DocumentPresence, type Presence, RowPresence } from './restore-presence
 
 /** To Elasticsearch: the same documents under the same ids, by the sink that workers use. */
 export async function restoreToElasticsearch(job: Restore): Promise<void> {
-  const { options, log, partitions } = job
+  const { options, log, partitions, damaged } = job
   checkElasticsearchOptions(options)
   if (options.elasticsearch === undefined)
     throw new ArchiverError('USAGE', '--no-elasticsearch leaves nowhere to restore to')
@@ -33,7 +34,8 @@ export async function restoreToElasticsearch(job: Restore): Promise<void> {
     await sink.start(() => room.relieved())
     await reader.refresh()
     for (const tp of partitions) {
-      await feed(job, sink, tp, new DocumentPresence(reader, options.indexPrefix, tp), room)
+      const presence = new DocumentPresence(reader, options.indexPrefix, tp)
+      await damaged.attempt(tp, () => feed(job, sink, tp, presence, room))
     }
     await reader.refresh()
   } finally {
@@ -43,7 +45,7 @@ export async function restoreToElasticsearch(job: Restore): Promise<void> {
 
 /** To MySQL: the same rows under the same primary key. */
 export async function restoreToMysql(job: Restore): Promise<void> {
-  const { options, log, partitions } = job
+  const { options, log, partitions, damaged } = job
   checkMysqlOptions(options)
   if (options.mysql === undefined) throw new ArchiverError('USAGE', '--to mysql needs --mysql')
   const client = mysqlClient(options.mysql, options)
@@ -56,40 +58,38 @@ export async function restoreToMysql(job: Restore): Promise<void> {
   const room = new Room()
   try {
     await sink.start(() => room.relieved())
-    for (const tp of partitions) await feed(job, sink, tp, new RowPresence(reader, tp), room)
+    for (const tp of partitions) {
+      await damaged.attempt(tp, () => feed(job, sink, tp, new RowPresence(reader, tp), room))
+    }
   } finally {
     await sink.stop()
   }
 }
 
 async function feed(job: Restore, sink: Sink, tp: TopicPartition, presence: Presence, room: Room): Promise<void> {
-  const { root, selection, signal, account, progress } = job
+  const { signal, account, progress } = job
   await sink.open(tp, 0)
   const writes = new Set<Promise<void>>()
   let failure: unknown
-  for await (const { log, files } of selectedFiles(root, tp, selection)) {
-    for (const file of files) {
-      for await (const batch of missingBatches(job, log, file, presence)) {
-        while (sink.pressure(tp) >= 1) {
-          progress(tp, sink.waiting)
-          await room.wait(signal)
-        }
-        signal.throwIfAborted()
-        if (failure !== undefined) throw failure
-        const write: Promise<void> = sink
-          .write(batch)
-          .then(() => {
-            account.records += batch.count
-          })
-          .catch((error: unknown) => {
-            failure ??= error
-          })
-          .finally(() => writes.delete(write))
-        writes.add(write)
-      }
+  const damage = await untilDamaged(tp, missingOf(job, tp, presence), async (batch) => {
+    while (sink.pressure(tp) >= 1) {
       progress(tp, sink.waiting)
+      await room.wait(signal)
     }
-  }
+    signal.throwIfAborted()
+    if (failure !== undefined) throw failure
+    const write: Promise<void> = sink
+      .write(batch)
+      .then(() => {
+        account.records += batch.count
+      })
+      .catch((error: unknown) => {
+        failure ??= error
+      })
+      .finally(() => writes.delete(write))
+    writes.add(write)
+    progress(tp, sink.waiting)
+  })
   const done = (async () => {
     await sink.flush([tp])
     await Promise.all(writes)
@@ -97,6 +97,33 @@ async function feed(job: Restore, sink: Sink, tp: TopicPartition, presence: Pres
   await untilAborted(done, signal)
   if (failure !== undefined) throw failure
   await sink.close(tp)
+  if (damage !== undefined) throw damage
+}
+
+/** What was read before the damage is given back all the same. @returns the error of files that cannot be read. */
+async function untilDamaged<T>(
+  tp: TopicPartition,
+  items: AsyncIterable<T>,
+  take: (item: T) => Promise<void>,
+): Promise<unknown> {
+  const iterator = items[Symbol.asyncIterator]()
+  for (;;) {
+    let next: IteratorResult<T>
+    try {
+      next = await iterator.next()
+    } catch (error) {
+      if (damageOf(tp, error) === undefined) throw error
+      return error
+    }
+    if (next.done === true) return undefined
+    await take(next.value)
+  }
+}
+
+async function* missingOf(job: Restore, tp: TopicPartition, presence: Presence): AsyncGenerator<RecordBatch> {
+  for await (const { log, files } of selectedFiles(job.root, tp, job.selection)) {
+    for (const file of files) yield* missingBatches(job, log, file, presence)
+  }
 }
 
 /** Batches about which a store is asked while one is written. */

@@ -5,6 +5,7 @@ import { createLogger } from '../log.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import type { RestoreOptions } from './archive-options.ts'
 import { warnOfClearText } from './cleartext.ts'
+import { DamagedPartitions } from './damaged-partitions.ts'
 import { explainNothing } from './nothing-selected.ts'
 import { signalled } from './program.ts'
 import type { Account, Restore } from './restore-job.ts'
@@ -32,13 +33,15 @@ export async function restore(options: RestoreOptions): Promise<void> {
     to: until,
   }
   const signal = signalled()
-  const partitions = all.filter((tp) => isSelected(selection, tp))
-  if (partitions.length === 0) return await explainNothing(root, selection)
+  const selected = all.filter((tp) => isSelected(selection, tp))
+  if (selected.length === 0) return await explainNothing(root, selection)
   const terminal = createTerminal(standardError)
   const log = createLogger({
     level: options.logLevel,
     stream: { isTTY: terminal.isTTY, write: (line) => terminal.write(line) },
   })
+  const damaged = new DamagedPartitions((text) => terminal.write(`${text}\n`))
+  const partitions = damaged.sound(selected)
   warnOfClearText(options, log)
   if (options.topic === undefined && topics !== undefined) {
     const left = [...new Set(all.map(({ topic }) => topic))].filter((topic) => !topics.includes(topic))
@@ -52,6 +55,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
     options,
     selection,
     partitions,
+    damaged,
     signal,
     log,
     account,
@@ -70,8 +74,9 @@ export async function restore(options: RestoreOptions): Promise<void> {
   } finally {
     terminal.close()
   }
-  if (account.records + account.present === 0) await explainNothing(root, selection)
+  if (account.records + account.present === 0 && !damaged.isAny) await explainNothing(root, selection)
   tell(account, options.to, (performance.now() - startedAt) / 1000)
+  damaged.throwIfAny()
 }
 
 /** The topics to restore: those named, else those of the archive that workers archive, else all (undefined). */

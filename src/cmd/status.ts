@@ -7,6 +7,7 @@ import { withAdmin } from '../kafka/topics.ts'
 import { createLogger } from '../log.ts'
 import { partitionKey } from '../record.ts'
 import type { StatusOptions } from './archive-options.ts'
+import { DamagedPartitions } from './damaged-partitions.ts'
 import { kafkaClient } from './kafka-client.ts'
 import type { WorkerStatus } from './monitor.ts'
 import { standardError, standardOutput } from './standard-streams.ts'
@@ -38,10 +39,13 @@ export async function status(options: StatusOptions): Promise<void> {
     : undefined
   const workers = await Promise.all((options.workers ?? []).map(askWorker))
   const rows: PartitionRow[] = []
+  const damaged = new DamagedPartitions()
+  const sound = new Map(damaged.sound(archived).map((tp) => [partitionKey(tp), tp]))
   const keys = new Set([...archived.map(partitionKey), ...(kafka?.keys() ?? [])])
   for (const key of [...keys].sort(byNumbers.compare)) {
-    const tp = archived.find((candidate) => partitionKey(candidate) === key)
-    const next = tp === undefined ? undefined : await (await CommitLog.open(root, tp)).next()
+    const tp = sound.get(key)
+    const next =
+      tp === undefined ? undefined : await damaged.attempt(tp, async () => (await CommitLog.open(root, tp)).next())
     rows.push({
       partition: key,
       ...definedOnly({ files_next: next }),
@@ -54,6 +58,7 @@ export async function status(options: StatusOptions): Promise<void> {
   else standardOutput.print(print(rows, workers))
   if (unready.length > 0)
     throw new ArchiverError('UNREACHABLE', `${unready.length} of ${workers.length} workers are not ready`)
+  damaged.throwIfAny()
 }
 
 type Asked = WorkerStatus | { readonly url: string; readonly error: string }

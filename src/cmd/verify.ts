@@ -5,6 +5,7 @@ import { DocumentReader } from '../elasticsearch/reader.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import { readIdentity } from '../files/archive.ts'
 import { listPartitions, requireArchive } from '../files/catalog.ts'
+import { damageOf } from '../files/damage.ts'
 import { type KafkaPosition, readPositions } from '../kafka/positions.ts'
 import { RecordLookup } from '../kafka/record-lookup.ts'
 import { withAdmin } from '../kafka/topics.ts'
@@ -71,7 +72,13 @@ export async function verify(options: VerifyOptions): Promise<void> {
       kafka === undefined ? undefined : (kafka.get(partitionKey(tp)) ?? 'absent')
     const parts = new Map<string, ComparedPart>()
     if (thoroughness === 'deep') {
-      for (const tp of partitions) parts.set(partitionKey(tp), await comparedPart(root, tp, positionOf(tp)))
+      for (const tp of partitions) {
+        // Of a damaged one no document is compared; its verdict says why.
+        const part = await comparedPart(root, tp, positionOf(tp)).catch((error: unknown) => {
+          if (damageOf(tp, error) === undefined) throw error
+        })
+        if (part !== undefined) parts.set(partitionKey(tp), part)
+      }
     }
     const scanned =
       thoroughness === 'deep' && elasticsearch !== undefined

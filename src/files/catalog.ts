@@ -5,7 +5,14 @@ import { hourOf } from '../line.ts'
 import { malformedType, partitionKey, type RecordType, type TopicPartition, untypedType } from '../record.ts'
 import { readIdentity } from './archive.ts'
 import { type KnownHeads, type LogEntry, type LogListing, listLog } from './log-listing.ts'
-import { type Manifest, type ManifestFile, readManifest, readOrigin } from './manifest.ts'
+import {
+  type ListedPartition,
+  type Manifest,
+  type ManifestFile,
+  partitionOf,
+  readManifest,
+  readOrigin,
+} from './manifest.ts'
 import { manifestsDirectory, parseDataFileName } from './path.ts'
 
 /** Manifests that are read at once, ahead of who goes through them. */
@@ -24,16 +31,15 @@ export async function requireArchive(root: string): Promise<void> {
   }
 }
 
-/** The topic-partitions of an archive by topic and partition, as their commit logs name them. */
-export async function listPartitions(root: string): Promise<TopicPartition[]> {
-  const found: TopicPartition[] = []
+/**
+ * The topic-partitions of an archive by topic and partition, as their commit logs name them. One with a damaged origin comes
+ * with its error: it is no reason to keep the others from anyone.
+ */
+export async function listPartitions(root: string): Promise<ListedPartition[]> {
+  const found: ListedPartition[] = []
   for (const segment of await namesIn(join(root, manifestsDirectory))) {
     for (const name of await namesIn(join(root, manifestsDirectory, segment))) {
-      if (!/^\d+$/.test(name)) continue
-      // A topic's segment is a segment of itself; the origin has the topic whole where the segment is cut.
-      const partition = Number(name)
-      const origin = await readOrigin(root, { topic: segment, partition })
-      found.push({ topic: origin?.topic ?? segment, partition })
+      if (/^(0|[1-9]\d{0,9})$/.test(name)) found.push(await partitionOf(root, segment, Number(name)))
     }
   }
   return found.sort((a, b) => (a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition))
@@ -90,28 +96,37 @@ export class CommitLog {
   readonly #remembered = new Map<string, Manifest>()
   #rememberedFiles = 0
   #entries: readonly LogEntry[]
-  /** Where archiving began; undefined where `origin.json` is gone. */
+  /** Where archiving began; undefined where `origin.json` is gone or cannot be trusted. */
   readonly origin: number | undefined
+  /** Why the origin cannot be trusted: the manifests can be read all the same. */
+  readonly originError: ArchiverError | undefined
 
   private constructor(
     root: string,
     tp: TopicPartition,
-    origin: number | undefined,
+    origin: number | ArchiverError | undefined,
     known: KnownHeads,
     listing: LogListing,
   ) {
     this.#root = root
     this.tp = tp
-    this.origin = origin
+    this.origin = typeof origin === 'number' ? origin : undefined
+    this.originError = typeof origin === 'number' ? undefined : origin
     this.#known = known
     this.#entries = listing.entries
   }
 
   /** @throws ArchiverError `MANIFEST_INVALID` */
   static async open(root: string, tp: TopicPartition): Promise<CommitLog> {
-    const origin = await readOrigin(root, tp)
+    const origin = await readOrigin(root, tp).then(
+      (read) => read?.offset,
+      (error: unknown) => {
+        if (error instanceof ArchiverError) return error
+        throw error
+      },
+    )
     const known: KnownHeads = new Map()
-    return new CommitLog(root, tp, origin?.offset, known, await listLog(root, tp, known))
+    return new CommitLog(root, tp, origin, known, await listLog(root, tp, known))
   }
 
   /** The manifests in force, in ascending order. */

@@ -1,10 +1,18 @@
 import { join } from 'node:path'
-import { systemCode } from '../errors.ts'
+import { ArchiverError, messageOf, systemCode } from '../errors.ts'
 import type { Gap, OffsetRange, TopicPartition } from '../record.ts'
+import { topicOfSegment, topicSegment } from '../segment.ts'
 import { readJsonFile } from './json-file.ts'
 import { checkHead, checkManifest, checkOrigin, invalidManifest, manifestFormat } from './manifest-check.ts'
 import { NotRegular, openRegular } from './no-links.ts'
-import { type CompactedName, compactedName, manifestDirectory, manifestName, originName } from './path.ts'
+import {
+  type CompactedName,
+  compactedName,
+  manifestDirectory,
+  manifestName,
+  manifestsDirectory,
+  originName,
+} from './path.ts'
 
 export { manifestFormat }
 
@@ -191,10 +199,28 @@ export async function readOrigin(root: string, tp: TopicPartition): Promise<Orig
   return read === undefined ? undefined : checkOrigin(path, tp, read)
 }
 
-/** The topic that `origin.json` of a directory names, if it can be read: a long topic's segment does not have it whole. */
-export async function readOriginTopic(root: string, directory: string): Promise<string | undefined> {
-  const read = await readSmall(join(root, directory, originName))
-  return typeof read?.topic === 'string' ? read.topic : undefined
+/** A topic-partition of an archive, and why its `origin.json` cannot be trusted, if that is so. */
+export interface ListedPartition extends TopicPartition {
+  readonly error?: ArchiverError
+}
+
+/**
+ * The topic-partition of a directory below `_manifests`. The origin has the topic whole; the segment of a long one does not.
+ * A damaged origin is that partition's trouble alone, so it is returned, never thrown.
+ */
+export async function partitionOf(root: string, segment: string, partition: number): Promise<ListedPartition> {
+  const path = join(root, manifestsDirectory, segment, String(partition), originName)
+  let tp: TopicPartition = { topic: topicOfSegment(segment), partition }
+  try {
+    const read = await readSmall(path)
+    if (typeof read?.topic === 'string' && topicSegment(read.topic) === segment) tp = { topic: read.topic, partition }
+    if (topicSegment(tp.topic) !== segment) throw invalidManifest(path, 'its directory is that of no topic')
+    if (read !== undefined) checkOrigin(path, tp, read)
+    return tp
+  } catch (error) {
+    if (error instanceof ArchiverError) return { ...tp, error }
+    return { ...tp, error: invalidManifest(path, `it cannot be read: ${messageOf(error)}`) }
+  }
 }
 
 function readSmall(path: string): Promise<Record<string, unknown> | undefined> {

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { type DocumentReader, mostOffsetsAtOnce } from '../elasticsearch/reader.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import { CommitLog, hourOfFile, typeOf } from '../files/catalog.ts'
+import { damageOf } from '../files/damage.ts'
 import { firstRecords, lastRecords } from '../files/edge-records.ts'
 import type { Manifest, ManifestFile } from '../files/manifest.ts'
 import { manifestDirectory, originName } from '../files/path.ts'
@@ -82,7 +83,14 @@ export interface Verdict extends TopicPartition {
  * before knew.
  */
 export async function checkPartition(options: PartitionCheckOptions): Promise<Verdict> {
-  return new PartitionCheck(options).run()
+  const check = new PartitionCheck(options)
+  try {
+    return await check.run()
+  } catch (error) {
+    const damage = damageOf(options.tp, error)
+    if (damage === undefined) throw error
+    return check.unreadable(damage)
+  }
 }
 
 /** Up to where, and from when, the documents of a partition are compared with its files. To be asked before documents are read. */
@@ -174,7 +182,9 @@ class PartitionCheck {
         this.#options.onProgress({ position: settled, records: this.#records })
       },
     })
-    if (log.origin === undefined) {
+    if (log.originError !== undefined) {
+      this.#problems.add({ kind: 'manifest-invalid', message: log.originError.message })
+    } else if (log.origin === undefined) {
       const path = join(manifestDirectory(tp), originName)
       this.#problems.add({ kind: 'origin-missing', message: `${path} is gone`, path })
     }
@@ -242,6 +252,37 @@ class PartitionCheck {
       log_end: position?.end,
       lag: position === undefined ? undefined : position.end - (position.committed ?? origin ?? position.start),
       same_records: identity?.verdict,
+      problem_counts: Object.fromEntries(this.#problems.counts),
+      problems: this.#problems.kept,
+    }
+  }
+
+  /** The verdict on a partition whose commit log cannot be listed: nothing of it is proven. */
+  unreadable(damage: ArchiverError): Verdict {
+    const { tp, kafka } = this.#options
+    const position = kafka === undefined || kafka === 'absent' ? undefined : kafka
+    this.#problems.add({ kind: 'manifest-invalid', message: damage.message })
+    return {
+      ...tp,
+      proven: false,
+      origin: undefined,
+      next: undefined,
+      manifests: this.#manifests,
+      files: this.#files,
+      bytes: this.#bytes,
+      records: this.#records,
+      pruned_records: this.#prunedRecords,
+      gaps: this.#gaps,
+      compared_until: undefined,
+      documents: undefined,
+      rejected: undefined,
+      rows: undefined,
+      rows_rejected: undefined,
+      committed: position?.committed,
+      log_start: position?.start,
+      log_end: position?.end,
+      lag: undefined,
+      same_records: undefined,
       problem_counts: Object.fromEntries(this.#problems.counts),
       problems: this.#problems.kept,
     }

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { CommitLog, namesIn } from '../files/catalog.ts'
+import { damageOf } from '../files/damage.ts'
 import type { Manifest } from '../files/manifest.ts'
 import { archiveMarker, manifestsDirectory, parseDataFileName, stagingDirectory } from '../files/path.ts'
 import { isThere } from '../files/publish.ts'
@@ -60,21 +61,32 @@ class Finder {
     )
   }
 
+  async #logOf(key: string, tp: TopicPartition): Promise<CommitLog> {
+    let log = this.#logs.get(key)
+    if (log === undefined) {
+      log = await CommitLog.open(this.#root, tp)
+      this.#logs.set(key, log)
+    }
+    return log
+  }
+
   async isCommitted(path: string, name: string): Promise<boolean> {
     const parsed = parseDataFileName(name)
     if (parsed === undefined) return false
     const key = partitionKey(parsed)
     const tp = this.#partitions.get(key)
     if (tp === undefined) return false
-    let log = this.#logs.get(key)
-    if (log === undefined) {
-      log = await CommitLog.open(this.#root, tp)
-      this.#logs.set(key, log)
+    try {
+      const log = await this.#logOf(key, tp)
+      if (await isIn(log, parsed.first, path)) return true
+      // A worker may have committed it since the log was listed, or removed it because it was merged.
+      await log.refresh()
+      return (await isIn(log, parsed.first, path)) || !(await isThere(join(this.#root, path)))
+    } catch (error) {
+      // What a damaged manifest names is not known; its partition's own verdict says that it is damaged.
+      if (damageOf(tp, error) === undefined) throw error
+      return true
     }
-    if (await isIn(log, parsed.first, path)) return true
-    // A worker may have committed it since the log was listed, or removed it because it was merged.
-    await log.refresh()
-    return (await isIn(log, parsed.first, path)) || !(await isThere(join(this.#root, path)))
   }
 }
 
@@ -82,7 +94,7 @@ class Finder {
 const named = new WeakMap<Manifest, ReadonlySet<string>>()
 
 async function isIn(log: CommitLog, first: number, path: string): Promise<boolean> {
-  const manifest = await log.covering(first).catch(() => undefined)
+  const manifest = await log.covering(first)
   if (manifest === undefined) return false
   let paths = named.get(manifest)
   if (paths === undefined) {
