@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers/promises'
+
 /** As many at once as are worth it: ten thousand promises that wait for their turn are memory too. */
 const lanes = 32
 
@@ -16,4 +18,17 @@ export async function inLanes<T>(items: Iterable<T>, task: (item: T) => Promise<
     }
   }
   await Promise.all(Array.from({ length: lanes }, lane))
+}
+
+/** Items of one turn of the event loop: some milliseconds of what a file's entry takes. */
+const itemsInTurn = 1000
+
+/** Maps items one after another, and lets others have a turn now and then. */
+export async function inTurns<T, R>(items: readonly T[], map: (item: T) => R): Promise<R[]> {
+  const mapped: R[] = []
+  for (const item of items) {
+    mapped.push(map(item))
+    if (mapped.length % itemsInTurn === 0) await setImmediate()
+  }
+  return mapped
 }

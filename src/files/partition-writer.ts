@@ -1,21 +1,21 @@
 import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { ArchiverError, messageOf, systemCode } from '../errors.ts'
 import { faultPoint } from '../fault.ts'
 import type { Logger } from '../log.ts'
-import { type Gap, partitionKey, type RecordBatch, type RecordType, type TopicPartition } from '../record.ts'
+import { type Gap, type OffsetRange, partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
 import { checkMarker } from './archive.ts'
 import { Bucket, type BucketContext } from './bucket.ts'
+import { BucketIndex, type HourBuckets } from './bucket-index.ts'
 import { completeCompaction } from './compaction.ts'
 import { archiveTrouble, linkExclusively, makeDirectory, removeIfThere, syncPath, writeDurably } from './durable.ts'
 import type { KnownDirectories } from './known-directories.ts'
-import { inLanes } from './lanes.ts'
+import { inLanes, inTurns } from './lanes.ts'
 import { compactedOver, type KnownHeads, listLog } from './log-listing.ts'
 import {
   describeGaps,
   type Manifest,
-  type ManifestFile,
   manifestFormat,
   manifestPieces,
   type Origin,
@@ -23,15 +23,7 @@ import {
   readOrigin,
 } from './manifest.ts'
 import { removeStaging, requireDirectories } from './no-links.ts'
-import {
-  hourDirectory,
-  manifestDirectory,
-  manifestName,
-  originName,
-  parseCompactionStaging,
-  spillName,
-  stagingOf,
-} from './path.ts'
+import { manifestDirectory, manifestName, originName, parseCompactionStaging, spillName, stagingOf } from './path.ts'
 import { isThere, publishFlush, rollForward, tellMissing } from './publish.ts'
 import { SpillFile } from './spill.ts'
 
@@ -42,6 +34,8 @@ export interface WriterContext extends BucketContext {
   readonly log: Logger
   /** What the group has committed for a partition, as far as this worker knows. */
   readonly committedOffset: (tp: TopicPartition) => number | undefined
+  /** A range is flushed before it has more buckets, see `maxBuckets`. */
+  readonly maxBuckets: number
   /** Milliseconds that only move forward. */
   readonly now: () => number
   /** Runs what reads all of a spill file; bounds the memory that takes. */
@@ -64,8 +58,7 @@ interface StagedRange {
   records: number
   /** In the order in which they were begun. */
   readonly buckets: Bucket[]
-  /** The same, by their type, see `typeKey`, and by their hour. */
-  readonly bucketsOfType: Map<string, Map<number, Bucket>>
+  readonly index: BucketIndex
   /** Where lines wait since memory was short. */
   spillFile: SpillFile | undefined
   readonly gaps: Gap[]
@@ -174,6 +167,27 @@ export class PartitionWriter {
         ),
       )
     }
+    const committed: Promise<void>[] = []
+    for (let staged = 0; ; ) {
+      const range = this.#range()
+      const from = range.next
+      const start = staged
+      staged = this.#stage(range, batch, start)
+      // A record that would begin one bucket too many begins the next range.
+      const next = staged < batch.count ? batch.offsets[staged]! : batch.next
+      takeGaps(range, batch.gaps, { from, next })
+      if (staged > 0) range.lineBytes += batch.ends[staged - 1]! - (start === 0 ? 0 : batch.ends[start - 1]!)
+      range.next = next
+      this.#position = next
+      committed.push(new Promise<void>((resolve, reject) => range.waiters.push({ resolve, reject })))
+      if (staged === batch.count) break
+      void this.flush()
+    }
+    return committed.length === 1 ? committed[0]! : Promise.all(committed).then(() => {})
+  }
+
+  /** The range that is staged, begun if there is none. */
+  #range(): StagedRange {
     this.#current ??= {
       from: this.#position,
       next: this.#position,
@@ -181,49 +195,44 @@ export class PartitionWriter {
       lineBytes: 0,
       records: 0,
       buckets: [],
-      bucketsOfType: new Map(),
+      index: new BucketIndex(),
       spillFile: undefined,
       gaps: [],
       waiters: [],
     }
-    const range = this.#current
-    this.#stage(range, batch)
-    range.next = batch.next
-    const committed = new Promise<void>((resolve, reject) => range.waiters.push({ resolve, reject }))
-    this.#position = batch.next
-    return committed
+    return this.#current
   }
 
-  #stage(range: StagedRange, batch: RecordBatch): void {
-    for (const gap of batch.gaps) {
-      if (gap.next > range.next) range.gaps.push({ ...gap, from: Math.max(gap.from, range.next) })
-    }
+  /** Stages records from `start` on. Returns the record that would begin one bucket too many, or `count`. */
+  #stage(range: StagedRange, batch: RecordBatch, start: number): number {
     // The bucket of each type of the batch for the hour seen last: most records follow one of the same hour.
     const hourOfType = new Int32Array(batch.types.length).fill(-2)
     const bucketOfType = new Array<Bucket>(batch.types.length)
-    const bucketsOfType = batch.types.map((type) => bucketsOf(range, type))
-    for (let i = 0; i < batch.count; i++) {
+    const bucketsOfType = batch.types.map((type) => range.index.of(type))
+    for (let i = start; i < batch.count; i++) {
       if (batch.offsets[i]! < range.next) continue
       const typeIndex = batch.typeIndexes[i]!
       const hour = batch.hours[i]!
       if (hourOfType[typeIndex] !== hour) {
+        const present = bucketsOfType[typeIndex]!.get(hour)
+        if (present === undefined && range.buckets.length >= this.#context.maxBuckets) return i
         hourOfType[typeIndex] = hour
-        bucketOfType[typeIndex] =
-          bucketsOfType[typeIndex]!.get(hour) ?? this.#begin(range, bucketsOfType[typeIndex]!, batch, i)
+        bucketOfType[typeIndex] = present ?? this.#begin(range, bucketsOfType[typeIndex]!, batch, i)
       }
       bucketOfType[typeIndex]!.append(batch, i)
       range.records++
     }
-    range.lineBytes += batch.lines.length
+    return batch.count
   }
 
   /** Begins the bucket of record `i`. */
-  #begin(range: StagedRange, bucketsOfType: Map<number, Bucket>, batch: RecordBatch, i: number): Bucket {
+  #begin(range: StagedRange, bucketsOfType: HourBuckets, batch: RecordBatch, i: number): Bucket {
     const type = batch.types[batch.typeIndexes[i]!]!
     const hour = batch.hours[i]!
     const bucket = new Bucket(this.#context, this.#staging, type, hour, batch.offsets[i]!)
     bucketsOfType.set(hour, bucket)
     range.buckets.push(bucket)
+    this.#context.memory.bucketOpened()
     return bucket
   }
 
@@ -258,7 +267,11 @@ export class PartitionWriter {
     const range = this.#current
     if (range === undefined || this.#failure !== undefined) return this.#flushing
     this.#current = undefined
-    this.#flushing = this.#flushing.then(() => this.#commitOrFail(range))
+    const { memory } = this.#context
+    memory.closeBuckets(range.buckets.length)
+    this.#flushing = this.#flushing
+      .then(() => this.#commitOrFail(range))
+      .finally(() => memory.bucketsClosed(range.buckets.length))
     return this.#flushing
   }
 
@@ -293,10 +306,19 @@ export class PartitionWriter {
     await Promise.all(range.buckets.map((bucket) => bucket.drop()))
     await range.spillFile?.drop()
     if (this.#failure !== undefined && !this.#closed) for (const { reject } of range.waiters) reject(this.#failure)
-    if (this.#current !== undefined) {
-      const later = this.#current
-      this.#current = undefined
-      await this.#discard(later)
+    await this.#discardCurrent()
+  }
+
+  async #discardCurrent(): Promise<void> {
+    const range = this.#current
+    if (range === undefined) return
+    this.#current = undefined
+    const { memory } = this.#context
+    memory.closeBuckets(range.buckets.length)
+    try {
+      await this.#discard(range)
+    } finally {
+      memory.bucketsClosed(range.buckets.length)
     }
   }
 
@@ -305,9 +327,9 @@ export class PartitionWriter {
     const tp = this.#tp
     const startedAt = now()
     await this.#complete(range)
-    const files: ManifestFile[] = range.buckets.map((bucket) => bucket.manifestFile(tp))
+    const files = await inTurns(range.buckets, (bucket) => bucket.manifestFile(tp))
     await directories.make(
-      range.buckets.map(({ type, hour }) => hourDirectory(type, hour)),
+      files.map(({ path }) => dirname(path)),
       onFile,
     )
     await syncPath(join(root, this.#staging))
@@ -408,9 +430,7 @@ export class PartitionWriter {
   async close(): Promise<void> {
     this.#closed = true
     await this.#flushing
-    const range = this.#current
-    this.#current = undefined
-    if (range !== undefined) await this.#discard(range)
+    await this.#discardCurrent()
     if (this.#mayNameStaged) return
     try {
       await removeStaging(this.#context.root, this.#staging)
@@ -420,19 +440,12 @@ export class PartitionWriter {
   }
 }
 
-function bucketsOf(range: StagedRange, type: RecordType): Map<number, Bucket> {
-  const key = typeKey(type)
-  let buckets = range.bucketsOfType.get(key)
-  if (buckets === undefined) {
-    buckets = new Map()
-    range.bucketsOfType.set(key, buckets)
+/** The part of some gaps that lies in a range. */
+function takeGaps(staged: StagedRange, gaps: readonly Gap[], { from, next }: OffsetRange): void {
+  for (const gap of gaps) {
+    const part = { ...gap, from: Math.max(gap.from, from), next: Math.min(gap.next, next) }
+    if (part.from < part.next) staged.gaps.push(part)
   }
-  return buckets
-}
-
-/** A message may call itself by a reserved name and is then of another type. */
-function typeKey({ name, reserved }: RecordType): string {
-  return `${reserved ? 'reserved' : 'own'} ${name}`
 }
 
 /** What a compaction left unfinished does not keep a partition from being archived. */

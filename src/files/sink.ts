@@ -31,6 +31,8 @@ export interface FilesSinkOptions {
   readonly compactAfterMs: number
   /** No merged file is larger, in bytes; 1 GiB without it. */
   readonly compactMaxBytes?: number
+  /** Types and hours of one range, 20,000 unless a test wants fewer. */
+  readonly maxBuckets?: number
   /** Hears of flushes. */
   readonly observer?: Observer
 }
@@ -39,6 +41,13 @@ export interface FilesSinkOptions {
 const spillAbove = 0.4
 /** This part of the memory limit may wait for the threads that compress: it keeps them busy, and more would only be memory. */
 const mostCompressing = 0.4
+/** Above this part of the memory limit, taken by the fixed cost of open buckets, the partition with the largest number is flushed. */
+const bucketsAbove = 0.5
+/**
+ * A range is cut before it has more buckets: its manifest has 10 MB then, and is no more than some of what else there is to do in a
+ * flush. Who puts an id into the type gets as many files either way; this bounds what one flush needs at once.
+ */
+const maxBuckets = 20_000
 /** Files open at once, of all partitions. */
 const openFiles = 16
 const ageCheckMs = 250
@@ -85,6 +94,7 @@ export class FilesSink implements Sink {
       flushed: (ms) => options.observer?.done('files', ms),
       onFile: (task) => this.#files.add(task),
       memory: this.#memory,
+      maxBuckets: options.maxBuckets ?? maxBuckets,
       onSpilled: (task) => this.#spilled.add(task),
     }
   }
@@ -161,6 +171,7 @@ export class FilesSink implements Sink {
     const committed = writer.write(batch)
     this.#watch({ topic: batch.topic, partition: batch.partition }, committed)
     if (writer.stagedBytes >= this.#options.flushBytes) void writer.flush()
+    if (this.#memory.openBucketsBytes > this.#options.memoryLimit * bucketsAbove) this.#flushLargest()
     if (this.#memory.gatheringBytes > this.#options.memoryLimit * spillAbove) this.#spill()
     return committed
   }
@@ -213,6 +224,14 @@ export class FilesSink implements Sink {
       const since = writer.stagedSince
       if (since !== undefined && since <= oldest) void writer.flush()
     }
+  }
+
+  #flushLargest(): void {
+    let largest: PartitionWriter | undefined
+    for (const writer of this.#writers.values()) {
+      if (writer.openBuckets > (largest?.openBuckets ?? 0)) largest = writer
+    }
+    void largest?.flush()
   }
 
   #spill(): void {

@@ -7,6 +7,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { BufferPool } from '../../src/files/buffer-pool.ts'
+import { bucketBytes } from '../../src/files/line-memory.ts'
 import { type Extent, SpillFile } from '../../src/files/spill.ts'
 import { makeBatch } from '../chaos/records.ts'
 import { createFilesSink } from '../helpers/files-sink.ts'
@@ -123,7 +124,8 @@ test('memory that is short all the time changes nothing in the archive but its m
     return { spilled, kept: await readFiles(root) }
   }
   const roomy = await archive(2 ** 30)
-  const short = await archive(2 ** 17)
+  // Enough for 80 buckets without their lines.
+  const short = await archive(2 ** 19)
   assert.equal(roomy.spilled, false)
   assert.equal(short.spilled, true)
   assert.equal(roomy.kept.length, records)
@@ -182,7 +184,8 @@ test('a spill file that somebody cut fails the flush, and the records are read a
   write.catch(() => {}) // It is awaited below.
   const staging = join(root, '_staging', 'events', '3')
   const spillFile = async () => (await readdir(staging, { recursive: true })).find((name) => name.endsWith('.spill'))
-  while (sink.heldBytes > 0 || (await spillFile()) === undefined) await new Promise((resolve) => setTimeout(resolve, 1))
+  const linesAreHeld = () => sink.heldBytes > sink.openBuckets * bucketBytes
+  while (linesAreHeld() || (await spillFile()) === undefined) await new Promise((resolve) => setTimeout(resolve, 1))
   await truncate(join(staging, (await spillFile())!), 1000)
   await sink.flush([tp])
   await assert.rejects(write, { code: 'ARCHIVE_UNUSABLE' })
