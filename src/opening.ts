@@ -97,16 +97,32 @@ export function firstKnown(
   return positions.map(pick).find((offset) => offset !== undefined)
 }
 
-/** Holds the last records that a sink knows of against Kafka's. */
-export async function identityOf(
-  tp: TopicPartition,
-  { start }: Pick<LogBounds, 'start'>,
-  sinks: readonly Sink[],
-  source: Pick<Source, 'records'>,
-): Promise<Identity> {
-  let archived: readonly SourceRecord[] = []
-  for (const sink of sinks) if (archived.length === 0) archived = (await sink.lastRecords?.(tp)) ?? []
-  return identify(archived, start, (offset) => source.records(tp, offset))
+/**
+ * Holds the last records that a sink knows of against Kafka's. One partition at a time: after a group lost its offsets
+ * thousands are opened at once, and each check keeps a piece of a file in memory.
+ */
+export class IdentityCheck {
+  readonly #sinks: readonly Sink[]
+  readonly #source: Pick<Source, 'records'>
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(sinks: readonly Sink[], source: Pick<Source, 'records'>) {
+    this.#sinks = sinks
+    this.#source = source
+  }
+
+  /** @param start the first offset that Kafka still has */
+  of(tp: TopicPartition, start: number): Promise<Identity> {
+    const answer = this.#last.then(() => this.#identify(tp, start))
+    this.#last = answer.catch(() => {})
+    return answer
+  }
+
+  async #identify(tp: TopicPartition, start: number): Promise<Identity> {
+    let archived: readonly SourceRecord[] = []
+    for (const sink of this.#sinks) if (archived.length === 0) archived = (await sink.lastRecords?.(tp)) ?? []
+    return identify(archived, start, (offset) => this.#source.records(tp, offset))
+  }
 }
 
 /** What a loss is, for people. `end` is where Kafka's log ends, `start` where it begins. */

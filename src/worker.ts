@@ -11,7 +11,7 @@ import {
   describeLoss,
   describeRecreated,
   firstKnown,
-  identityOf,
+  IdentityCheck,
   judge,
   type Standing,
 } from './opening.ts'
@@ -138,6 +138,7 @@ export class Worker {
   readonly counts: WorkerCounts
   readonly #source: Source
   readonly #sinks: readonly Sink[]
+  readonly #identities: IdentityCheck
   readonly #encoder: LineEncoder
   readonly #coordinator: Coordinator
   readonly #options: WorkerOptions
@@ -167,6 +168,7 @@ export class Worker {
   }) {
     this.#source = parts.source
     this.#sinks = parts.sinks
+    this.#identities = new IdentityCheck(parts.sinks, parts.source)
     this.#encoder = parts.encoder
     this.#coordinator = parts.coordinator
     this.#options = parts.options
@@ -375,7 +377,7 @@ export class Worker {
     const { tp } = partition
     const next = firstKnown(positions, (position) => position.next)
     if (next === undefined) return false
-    const identity = await identityOf(tp, bounds, this.#sinks, this.#source)
+    const identity = await this.#identities.of(tp, bounds.start)
     if (identity.verdict === 'different') {
       this.#lost(partition, { from: bounds.start, next, reason: 'recreated' }, describeRecreated(identity.offset, next))
       return true
@@ -679,7 +681,7 @@ export class Worker {
     partition.paused = true
     this.#source.pause(tp)
     const decide = async () => {
-      const identity = await identityOf(tp, { start }, this.#sinks, this.#source)
+      const identity = await this.#identities.of(tp, start)
       if (closing.signal.aborted) return
       const { position } = tracker!
       if (identity.verdict === 'different') {

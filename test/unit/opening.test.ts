@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { askStanding, judge, type Standing } from '../../src/opening.ts'
+import { askStanding, IdentityCheck, judge, type Standing } from '../../src/opening.ts'
 import { partitionKey } from '../../src/record.ts'
-import { FakeSource } from '../helpers/fake-source.ts'
+import { FakeSource, recordsOf } from '../helpers/fake-source.ts'
 import { MemorySink } from '../helpers/memory-sink.ts'
 
 const tp = { topic: 'events', partition: 0 }
@@ -51,4 +51,32 @@ test('the end of the log is asked for after the positions of the sinks', async (
   const found = await askStanding(tp, source, [sink], undefined, (one) => known.push(one))
   assert.deepEqual(judge(found), { start: 100, loss: undefined })
   assert.deepEqual(known, [{ committed: 100 }, { resumesAt: 100 }, { highWatermark: 150 }])
+})
+
+test('topics are compared one partition at a time, and one that fails holds no other up', async () => {
+  const source = new FakeSource()
+  const sink = new MemorySink(new Map(), 1)
+  const partitions = Array.from({ length: 50 }, (_, partition) => ({ topic: 'events', partition }))
+  for (const one of partitions) source.setLog(one, { start: 0, end: 20 })
+  let reading = 0
+  const check = new IdentityCheck(
+    [
+      Object.assign(sink, {
+        lastRecords: async ({ partition }: { partition: number }) => {
+          assert.equal(++reading, 1)
+          await new Promise((resolve) => setImmediate(resolve))
+          reading--
+          if (partition === 7) throw new Error('no answer')
+          return recordsOf({ from: 10, next: 15 }, partition === 9 ? 2 : 1)
+        },
+      }),
+    ],
+    source,
+  )
+  const found = await Promise.allSettled(partitions.map((one) => check.of(one, 0)))
+  const verdicts = found.map((one) => (one.status === 'fulfilled' ? one.value.verdict : 'failed'))
+  assert.deepEqual(
+    verdicts,
+    partitions.map(({ partition }) => (partition === 7 ? 'failed' : partition === 9 ? 'different' : 'same')),
+  )
 })
