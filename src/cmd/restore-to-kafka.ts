@@ -33,6 +33,8 @@ interface Plan {
   readonly concerns: readonly string[]
 }
 
+/** Up to 8 s apart: between two and three minutes. */
+const outageRetries = 20
 /** `message.max.bytes` of a broker whose settings may not be read. */
 const usualMaxMessageBytes = 1_048_588
 /** Longer than a batch is tried again: a broker that forgets a producer sooner cannot tell a batch that comes twice. */
@@ -69,7 +71,9 @@ export async function restoreToKafka(job: Restore): Promise<void> {
       if (target.partitions === 0) await create(job, admin, { target, limits, broker, source: sources[0]!.topic })
     }
   })
-  const restorer = new KafkaRestorer(kafka)
+  // kafkajs gives up a batch when its retries to reach a broker end: they have to outlast the restart of one.
+  const patient = { clientId: 'archiver-restore', log, retry: { retries: outageRetries } }
+  const restorer = new KafkaRestorer(kafkaClient(options, patient))
   await restorer.connect().catch((error: unknown) => {
     throw new ArchiverError(
       'UNREACHABLE',
