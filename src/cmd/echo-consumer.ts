@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import type { Consumer, EachBatchPayload, KafkaMessage } from 'kafkajs'
+import type { Consumer, EachBatchPayload } from 'kafkajs'
 import { kafkaOptions, kafkaSecurityOptions, logOptions } from '../config.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
+import { FetchedPartitionBatch } from '../kafka/fetched-batch.ts'
 import { withAdmin } from '../kafka/topics.ts'
+import { unpack } from '../kafka/unpack.ts'
 import { createLogger } from '../log.ts'
 import { describeOptions, flag, integer, list, pattern, readOptions, text, type Values } from '../options.ts'
 import type { SourceRecord } from '../record.ts'
@@ -76,6 +78,10 @@ function chooseTopics({ topics, topicsRegex }: Values<typeof options>, existing:
   return [...named]
 }
 
+/** What is printed at once, and the largest record that is shown. */
+const pieceBytes = 2 ** 20
+const maxRecordBytes = 2 ** 27
+
 /** Prints records until `stop` is aborted, the count is reached, or kafkajs gives up. */
 async function echo(consumer: Consumer, values: Values<typeof options>, stop: AbortSignal): Promise<void> {
   const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>()
@@ -90,14 +96,23 @@ async function echo(consumer: Consumer, values: Values<typeof options>, stop: Ab
   let left = values.count ?? Number.POSITIVE_INFINITY
   const format = values.json ? jsonLine : textLine
   const eachBatch = async ({ batch, resolveOffset, heartbeat }: EachBatchPayload): Promise<void> => {
-    for (let at = 0; at < batch.messages.length && left > 0 && !stop.aborted; ) {
-      const some = batch.messages.slice(at, at + Math.min(left, 500))
-      at += some.length
+    if (!(batch instanceof FetchedPartitionBatch)) {
+      throw new ArchiverError('INTERNAL', 'kafkajs is not as expected (2.2.4): its batches are not replaced')
+    }
+    const limits = {
+      pieceBytes,
+      maxRecordBytes,
+      isWanted: () => left > 0 && !stop.aborted,
+      room: async () => undefined,
+    }
+    for await (const { records, next } of unpack(batch, limits)) {
+      const some = records.slice(0, left)
       left -= some.length
-      const lines = some.map((message) => format(batch.topic, batch.partition, message))
-      await standardOutput.send(Buffer.from(`${lines.join('\n')}\n`), stop)
-      resolveOffset(some.at(-1)!.offset)
+      const lines = some.map((record) => `${format(batch.topic, batch.partition, record)}\n`)
+      await standardOutput.send(Buffer.from(lines.join('')), stop)
+      resolveOffset(String(some.length < records.length ? some.at(-1)!.offset : next - 1))
       await heartbeat()
+      if (!limits.isWanted()) break
     }
     if (left <= 0) end()
   }
@@ -105,20 +120,18 @@ async function echo(consumer: Consumer, values: Values<typeof options>, stop: Ab
   await ended
 }
 
-function textLine(topic: string, partition: number, { offset, timestamp, key, value }: KafkaMessage): string {
+function textLine(topic: string, partition: number, { offset, timestamp, key, value }: SourceRecord): string {
   const where = `${topic}/${partition}@${offset}`
-  return `${readableTimestamp(timestamp)}  ${where}  key=${readableBytes(key)}  ${readableBytes(value)}`
+  return `${readableTimestamp(String(timestamp))}  ${where}  key=${readableBytes(key)}  ${readableBytes(value)}`
 }
 
-function jsonLine(topic: string, partition: number, message: KafkaMessage): string {
-  const { offset, timestamp, key, value } = message
-  // In the producer's order: what reads records here is not kafkajs's own reader, whose type this is (see `record-set.ts`).
-  const headers = (message as unknown as SourceRecord).headers
+function jsonLine(topic: string, partition: number, record: SourceRecord): string {
+  const { offset, timestamp, key, value, headers } = record
   const listed = headers.map((header) => ({ key: header.key, ...jsonBytes('value', header.value) }))
   return JSON.stringify({
     topic,
     partition,
-    offset: Number(offset),
+    offset,
     timestamp: readableTimestamp(String(timestamp)),
     ...jsonBytes('key', key),
     ...(listed.length === 0 ? {} : { headers: listed }),
