@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Logger } from '../log.ts'
-import { type LostRange, partitionKey, type RecordInPlace, type TopicPartition } from '../record.ts'
+import { type LostRange, partitionKey, type TopicPartition } from '../record.ts'
 import { sleep } from '../retry.ts'
 import type { BatchTrouble, FetchedBatch } from '../source.ts'
 import type { FetchedPartitionBatch } from './fetched-batch.ts'
 import { Lane } from './lane.ts'
-import { type Piece, UnpackError } from './piece.ts'
+import { type Piece, releaseLarge, UnpackError } from './piece.ts'
 import type { RecordLimits } from './record-reader.ts'
 import { unpack } from './unpack.ts'
 
@@ -344,16 +344,4 @@ function heldBytes({ queue, streamBytes }: Unpacking): number {
 function close(unpacking: Unpacking): void {
   unpacking.isClosed = true
   unpacking.wake()
-}
-
-/**
- * Frees the buffer of one large record at once. The garbage collector would do so when it comes to it: by then the line of the record,
- * and what sinks make of that, take as much again.
- */
-function releaseLarge(records: readonly RecordInPlace[], pieceBytes: number): void {
-  const [record] = records
-  // Only a record that was put together out of a stream has a buffer to itself; others share the answer of the broker.
-  if (records.length !== 1 || record!.bytes.length <= pieceBytes) return
-  const { buffer, byteLength } = record!.bytes
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)
 }
