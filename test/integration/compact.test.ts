@@ -111,7 +111,7 @@ test('hours become one file each, late records add one and are taken in; verify 
   await verify('--deep')
   assert.deepEqual(accountFor(expected(topic, 2418), await readFiles(root)), nothing)
   assert.deepEqual(accountFor(expected(topic, 2418), await readDocuments(prefix)), nothing)
-  assert.match(await restore(), /2,418 records in files of which all were there/)
+  assert.match(await restore(), /restored 0 records .* 2,418 records were there already/)
 })
 
 test('run compacts by itself beside its archiving, while verify reads', async (t) => {
