@@ -21,6 +21,11 @@ export const verifyOptions = {
   topics: list({ placeholder: '<a,b,…>', explanation: 'Only these topics; all of the archive where none is named.' }),
   deep: flag({ default: false, explanation: 'Compare every document and every row with its line, byte for byte.' }),
   fast: flag({ default: false, explanation: 'Look at manifests, sizes and counts only; no file is read.' }),
+  values: flag({
+    default: false,
+    explanation:
+      'Compare count, minimum, maximum and sum of every numeric field in Elasticsearch with the numbers in the files, by type and day.',
+  }),
   json: flag({ default: false, explanation: 'Print one JSON object.' }),
   ...logOptions,
 }

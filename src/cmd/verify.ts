@@ -21,6 +21,7 @@ import {
 } from '../verify/partition.ts'
 import { type ComparedPart, scanDocuments } from '../verify/scan.ts'
 import { strayFiles } from '../verify/strays.ts'
+import { compareValues, describeDifference, type ValuesVerdict } from '../verify/values.ts'
 import type { VerifyOptions } from './archive-options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kafkaClient } from './kafka-client.ts'
@@ -38,6 +39,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
   checkElasticsearchOptions(options)
   checkMysqlOptions(options)
   if (options.deep && options.fast) throw new ArchiverError('USAGE', '--deep and --fast exclude each other')
+  checkValuesOption(options)
   const thoroughness: Thoroughness = options.deep ? 'deep' : options.fast ? 'fast' : 'full'
   const root = resolve(options.archiveDir)
   const signal = signalled()
@@ -55,6 +57,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
   const terminal = createTerminal(standardError)
   const verdicts: Verdict[] = []
   const strays: string[] = []
+  let values: ValuesVerdict | undefined
   try {
     await client?.detect()
     await database?.detect()
@@ -115,14 +118,33 @@ export async function verify(options: VerifyOptions): Promise<void> {
       terminal.setStatus(undefined)
       if (!options.json) print(`BAD  stray-file: ${path}: no manifest names it`)
     }
+    if (options.values) {
+      await elasticsearch?.reader.refresh()
+      values = await compareValues({
+        root,
+        client: client!,
+        indexPrefix: options.indexPrefix,
+        topics: options.topics,
+        onProgress: (type, day, records) => {
+          signal.throwIfAborted()
+          terminal.setStatus(`values of type ${type}, ${day}, ${plural(records, 'record')}`)
+        },
+        onDifference: (difference) => {
+          terminal.setStatus(undefined)
+          if (!options.json) print(`BAD  value-differs: ${describeDifference(difference)}`)
+        },
+      })
+      terminal.setStatus(undefined)
+      if (!options.json) for (const line of describeValues(values)) print(line)
+    }
   } finally {
     terminal.close()
     await lookup?.disconnect()
     await client?.close()
     await database?.close()
   }
-  if (options.json) standardOutput.printJson(summary(verdicts, strays))
-  throwUnlessProven(verdicts, strays.length)
+  if (options.json) standardOutput.printJson(summary(verdicts, strays, values))
+  throwUnlessProven(verdicts, strays.length, values?.differences.length)
   if (!options.json) standardOutput.print(`proven: ${describeTotals(verdicts)}`)
 }
 
@@ -219,13 +241,37 @@ function rejects(rejected: number | undefined): string {
   return rejected === undefined || rejected === 0 ? '' : `, ${count(rejected)} of them rejected`
 }
 
-function summary(verdicts: readonly Verdict[], strays: readonly string[]): Record<string, unknown> {
+function checkValuesOption({ values, fast, elasticsearch }: VerifyOptions): void {
+  if (!values) return
+  if (fast) throw new ArchiverError('USAGE', '--values reads the files, --fast does not: they exclude each other')
+  if (elasticsearch === undefined) throw new ArchiverError('USAGE', '--values needs --elasticsearch')
+}
+
+/** What the comparison of numbers covered, as lines. */
+function describeValues({ days, fields, ignored, not_compared: notCompared }: ValuesVerdict): string[] {
+  const beyond =
+    ignored === 0 ? '' : `; ${plural(ignored, 'number')} beyond what a field holds, ignored in Elasticsearch`
+  return [
+    `values: ${plural(fields, 'numeric field')} of ${plural(days, 'day')} of a type compared${beyond}`,
+    ...notCompared.map(({ type, day, reason }) => `values: type ${type}, ${day} is not compared: ${reason}`),
+  ]
+}
+
+function summary(
+  verdicts: readonly Verdict[],
+  strays: readonly string[],
+  values: ValuesVerdict | undefined,
+): Record<string, unknown> {
   return {
-    proven: strays.length === 0 && verdicts.every(({ proven }) => proven),
+    proven:
+      strays.length === 0 &&
+      (values === undefined || values.differences.length === 0) &&
+      verdicts.every(({ proven }) => proven),
     records: sum(verdicts, ({ records }) => records),
     documents: sum(verdicts, ({ documents }) => documents ?? 0),
     rows: sum(verdicts, ({ rows }) => rows ?? 0),
     stray_files: strays,
+    ...(values === undefined ? {} : { values }),
     partitions: verdicts,
   }
 }

@@ -65,6 +65,7 @@ export class BulkQueue {
   #bytes = 0
   /** Indices whose mapping lacks the dynamic templates of ours: made by an earlier version, or by a template of others. */
   readonly #withoutTemplates = new Set<string>()
+  #hasNamedTemplates = false
   /** Fresh memory for each body would be paged in anew each time, and wait for the garbage collector. */
   readonly #spare: Buffer[] = []
 
@@ -80,6 +81,11 @@ export class BulkQueue {
 
   get isEmpty(): boolean {
     return this.#parts.length === 0
+  }
+
+  /** An action line named a dynamic template: some field may have become `long`. */
+  get hasNamedTemplates(): boolean {
+    return this.#hasNamedTemplates
   }
 
   push(part: Part): void {
@@ -143,6 +149,7 @@ export class BulkQueue {
         if (!body.append(actions.head(i), actions.tail(i), part, i)) break
         documents++
       }
+      this.#hasNamedTemplates ||= actions.hasNamed
       if (i > begin) parts.push(begin === part.start && i === part.end ? part : { ...part, start: begin, end: i })
       if (i < part.end) {
         const rest = { ...part, start: i }
@@ -191,6 +198,8 @@ class ActionLines {
   readonly #idStart: string
   readonly #withoutTemplates: ReadonlySet<string>
   readonly #tail: Buffer
+  /** One of them named a dynamic template. */
+  hasNamed = false
   readonly #indexOfType: string[] = []
   readonly #headOfType: Buffer[] = []
   readonly #hourOfType: number[] = []
@@ -219,6 +228,7 @@ class ActionLines {
     if (replacement !== undefined) return this.#tail
     const templates = numberTemplatesOf(pending.batch, i)
     if (templates === undefined || this.#withoutTemplates.has(this.index(i))) return this.#tail
+    this.hasNamed = true
     return Buffer.from(`","dynamic_templates":${templates}}}\n`)
   }
 

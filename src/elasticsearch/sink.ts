@@ -27,6 +27,7 @@ import { AdaptiveConcurrency } from './concurrency.ts'
 import { HeldIndices, type HoldReason, probeDocuments } from './held-indices.ts'
 import { IndexNames } from './index-name.ts'
 import type { IndexProfile } from './index-profile.ts'
+import { mendMixedNumbers } from './mixed-numbers.ts'
 import { RejectLog } from './reject-log.ts'
 import { fitsReject, type Rejection, rejectedDocument } from './rejected.ts'
 import { DocumentSearch, isUnexplained, splitParts } from './search.ts'
@@ -88,6 +89,8 @@ const firstRetryMs = 500
 /** One small request in ten seconds costs an engine in trouble nothing, and it is noticed soon that the trouble is over. */
 const mostRetryMs = 10_000
 const mgetDocuments = 1000
+/** Of one request at the end: a server that does not answer holds up nobody. */
+const stopTimeoutMs = 3000
 /** A body is not made smaller than this, except for its documents' sake. */
 const leastBodyBytes = 64 * 1024
 /** Reasons quote values: of each so many characters are kept. */
@@ -233,7 +236,20 @@ export class ElasticsearchSink implements Sink {
     this.#sending.clear()
     await this.#sending.onIdle()
     await this.#search.stop()
+    await this.#mendNumbers()
     await this.#client.close()
+  }
+
+  /** What this sink stored last is looked at before it goes: who asks next gets the right sums. */
+  async #mendNumbers(): Promise<void> {
+    if (!this.#queue.hasNamedTemplates || !this.#options.installTemplates || this.#trouble !== undefined) return
+    try {
+      const options = { refresh: true, timeoutMs: stopTimeoutMs }
+      const failed = await mendMixedNumbers(this.#client, this.#options.indexPrefix, this.#log, options)
+      for (const message of failed) this.#log.warn(message)
+    } catch (error) {
+      this.#log.warn({ err: error }, 'fields of whole numbers and fractions could not be looked for')
+    }
   }
 
   pressure(tp: TopicPartition): number {

@@ -3,10 +3,12 @@ import type { Logger } from '../log.ts'
 import { sleep } from '../retry.ts'
 import type { Elasticsearch } from './client.ts'
 import type { IndexProfile } from './index-profile.ts'
+import { mendMixedNumbers } from './mixed-numbers.ts'
 import { compareTemplates, installedProfile, installTemplates } from './templates.ts'
 
 /**
- * Sees to it that the cluster has this version's templates as long as a worker is at work. A template that somebody deletes, or one of others
+ * Sees to it that the cluster has this version's templates as long as a worker is at work, and that no
+ * field leaves out fractions. A template that somebody deletes, or one of others
  * that wins over ours, decides how the indices of the next day are made, for good.
  */
 export class TemplateWatch {
@@ -60,6 +62,11 @@ export class TemplateWatch {
       for (const { state, message } of differences) if (state === 'overridden') wrong.add(message)
     } catch (error) {
       wrong.add(`the index templates could not be looked at: ${messageOf(error)}`)
+    }
+    try {
+      for (const message of await mendMixedNumbers(this.#client, this.#indexPrefix, this.#log)) wrong.add(message)
+    } catch (error) {
+      wrong.add(`fields of whole numbers and fractions could not be looked for: ${messageOf(error)}`)
     }
     if (this.#stopping.aborted) return
     for (const message of wrong) if (!this.#said.has(message)) this.#log.warn(message)

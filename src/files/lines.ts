@@ -36,8 +36,17 @@ export interface Wanted {
  * 256 streams (of a type and a topic-partition each), the order holds for a `limit` of up to 10,000; without one, 256 streams at a time.
  */
 export async function* readLines(root: string, selection: Selection, wanted: Wanted): AsyncGenerator<LineAt> {
-  const hours = await hoursOf(root, selection)
-  if (wanted.order === 'newest') hours.reverse()
+  yield* readHours(root, await hoursOf(root, selection), selection, wanted)
+}
+
+/** The selected lines of these hours, which are in order, as `readLines` gives them. */
+export async function* readHours(
+  root: string,
+  hours: readonly Hour[],
+  selection: Selection,
+  wanted: Wanted,
+): AsyncGenerator<LineAt> {
+  if (wanted.order === 'newest') hours = hours.toReversed()
   let left = wanted.limit ?? Number.POSITIVE_INFINITY
   for (const hour of hours) {
     for await (const line of linesOfHour(root, hour, selection, { ...wanted, limit: left })) {

@@ -66,6 +66,31 @@ export async function hoursOf(root: string, { types, from, to }: Selection): Pro
   return [...hours].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, directories]) => ({ key, directories }))
 }
 
+/** One day of the directory of a type: what one index has records of. */
+export interface TypeDay {
+  /** `type=readings`: the directory. */
+  readonly type: string
+  /** `2019-08-01` or `unknown`. */
+  readonly day: string
+  readonly hours: readonly Hour[]
+}
+
+/** The days of all types of messages, one type after another, from the names of directories alone. */
+export async function* typeDaysOf(root: string): AsyncGenerator<TypeDay> {
+  for (const type of (await namesIn(root)).sort()) {
+    if (!type.startsWith('type=') || type.startsWith('type=_')) continue
+    for (const dt of (await namesIn(join(root, type))).sort()) {
+      if (!dt.startsWith('dt=')) continue
+      const day = dt.slice(3)
+      const hours = (await namesIn(join(root, type, dt)))
+        .filter((name) => name.startsWith('hr='))
+        .sort()
+        .map((name): Hour => ({ key: `${day}/${name.slice(3)}`, directories: [`${type}/${dt}/${name}`] }))
+      yield { type, day, hours }
+    }
+  }
+}
+
 /**
  * The directories of types, each once. A message may call itself by a reserved name; it is then meant as well. A directory of
  * an earlier version may hold other types too.

@@ -475,12 +475,13 @@ function prunedBefore({ files, elasticsearch, mysql }: PrunedStores): number | u
 }
 
 /** @throws ArchiverError `DAMAGED`, where any verdict is not a proof. */
-export function throwUnlessProven(verdicts: readonly Verdict[], strays: number): void {
+export function throwUnlessProven(verdicts: readonly Verdict[], strays: number, values = 0): void {
   const failed = verdicts.filter(({ proven }) => !proven).length
-  if (failed === 0 && strays === 0) return
+  if (failed === 0 && strays === 0 && values === 0) return
   const what = [
     ...(failed === 0 ? [] : [`${failed} of ${verdicts.length} partitions`]),
     ...(strays === 0 ? [] : [`${strays} stray files`]),
+    ...(values === 0 ? [] : [`the numbers of ${values} ${values === 1 ? 'field' : 'fields'}`]),
   ]
   throw new ArchiverError('DAMAGED', `not proven: ${what.join(', ')}; see above`)
 }

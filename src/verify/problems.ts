@@ -24,6 +24,8 @@ export const problemKinds = {
   'document-misplaced':
     'Documents under another _id, or in another index, than their records have: somebody copied or reindexed them. Delete them, then restore --to elasticsearch.',
   'document-changed': 'Documents that are not, byte for byte, the lines of the files.',
+  'value-differs':
+    'Elasticsearch computes other numbers than the files hold, because of how the index maps the field: restore the day into a new index, see "Numbers" in docs/elasticsearch.md.',
   'row-missing': 'Records that the files hold and MySQL does not: restore --to mysql sends them again.',
   'row-extra': 'Rows of records that the files do not hold.',
   'row-changed': 'Rows that do not hold, byte for byte, the lines of the files.',

@@ -1,0 +1,211 @@
+import type { Elasticsearch } from '../elasticsearch/client.ts'
+import { type FieldStats, type TypeDayRecords, ValueReader } from '../elasticsearch/value-reader.ts'
+import { readHours } from '../files/lines.ts'
+import { type TypeDay, typeDaysOf } from '../files/selection.ts'
+import { visitNumbers } from '../json-numbers.ts'
+import { decodeLine, hourOf, LineHead, rangeOfValue } from '../line.ts'
+import { type RecordType, unknownHour } from '../record.ts'
+import { comparedTypes, FieldSum } from './field-sums.ts'
+
+/** A field whose aggregates are not those of the files. */
+export interface ValueDifference {
+  readonly type: string
+  /** `2019-08-01` or `unknown`. */
+  readonly day: string
+  /** With `value.`, as in queries. */
+  readonly field: string
+  /** How the index maps it. */
+  readonly mapped_as: string
+  readonly indices: readonly string[]
+  readonly differs: readonly string[]
+  readonly files: FieldStats
+  readonly elasticsearch: FieldStats
+}
+
+/** A type and day that was not compared, and why. */
+export interface NotCompared {
+  readonly type: string
+  readonly day: string
+  readonly reason: string
+}
+
+/** What a comparison of all values found. */
+export interface ValuesVerdict {
+  /** Types and days whose fields were compared. */
+  days: number
+  fields: number
+  /** Numbers that their fields ignore: beyond what the type of the field holds. */
+  ignored: number
+  readonly differences: ValueDifference[]
+  readonly not_compared: NotCompared[]
+}
+
+export interface ValuesOptions {
+  readonly root: string
+  readonly client: Elasticsearch
+  readonly indexPrefix: string
+  readonly topics: readonly string[] | undefined
+  readonly onProgress: (type: string, day: string, records: number) => void
+  readonly onDifference: (difference: ValueDifference) => void
+}
+
+/** Records between two reports of progress. */
+const progressEvery = 10_000
+
+/**
+ * Holds count, minimum, maximum and sum of each numeric field, type by type and day by day, to the numbers in the
+ * files. Memory holds the fields of one type and day. Refresh the indices before.
+ *
+ * @throws ArchiverError `UNREACHABLE`; `DAMAGED` when a file cannot be read.
+ */
+export async function compareValues(options: ValuesOptions): Promise<ValuesVerdict> {
+  const verdict: ValuesVerdict = { days: 0, fields: 0, ignored: 0, differences: [], not_compared: [] }
+  const reader = new ValueReader(options.client, options.indexPrefix)
+  for await (const typeDay of typeDaysOf(options.root)) await compareDay(options, reader, typeDay, verdict)
+  return verdict
+}
+
+/** The records of one type in the directory of a day; older archives have several types in one directory. */
+interface Group {
+  readonly records: TypeDayRecords
+  readonly rejected: ReadonlySet<string> | undefined
+  readonly types: ReadonlyMap<string, readonly string[]>
+  readonly sums: Map<string, FieldSum>
+  count: number
+}
+
+async function compareDay(
+  options: ValuesOptions,
+  reader: ValueReader,
+  { day, hours }: TypeDay,
+  verdict: ValuesVerdict,
+): Promise<void> {
+  const { root, topics } = options
+  const groups = new Map<string, Group>()
+  const head = new LineHead()
+  let seen = 0
+  for await (const { block, start, end } of readHours(root, hours, { topics }, { order: 'oldest' })) {
+    const line = block.subarray(start, end)
+    head.read(line, 0)
+    const key = typeFieldOf(line)
+    let group = groups.get(key)
+    if (group === undefined) {
+      group = await groupOf(
+        reader,
+        decodeLine(line).type,
+        day === 'unknown' ? unknownHour : hourOf(head.timestamp),
+        topics,
+      )
+      groups.set(key, group)
+    }
+    add(group, line)
+    if (++seen % progressEvery === 0) options.onProgress(group.records.type.name, day, seen)
+  }
+  for (const group of groups.values()) await compareGroup(options, reader, day, group, verdict)
+}
+
+async function groupOf(
+  reader: ValueReader,
+  type: RecordType,
+  hour: number,
+  topics: readonly string[] | undefined,
+): Promise<Group> {
+  const records = { type, hour, topics }
+  const [rejected, types] = [await reader.rejected(records), await reader.fieldTypes(records)]
+  return { records, rejected, types, sums: new Map(), count: 0 }
+}
+
+/** `"type":"…"` as the line writes it, between the time and the envelope. */
+function typeFieldOf(line: Buffer): string {
+  const kafka = line.indexOf('"kafka":{')
+  const type = line.indexOf('"type":')
+  return type === -1 || type > kafka ? '' : line.toString('latin1', type, kafka)
+}
+
+function add(group: Group, line: Buffer): void {
+  if (group.rejected !== undefined && group.rejected.size > 0) {
+    const { topic, partition, record } = decodeLine(line)
+    if (group.rejected.has(`${topic}/${partition}/${record.offset}`)) return
+  }
+  group.count++
+  const value = rangeOfValue(line)
+  if (value === undefined) return
+  visitNumbers(
+    line,
+    value,
+    (path, start, end) => {
+      let sum = group.sums.get(path)
+      if (sum === undefined) {
+        const types = group.types.get(path)
+        if (types?.length !== 1 || !comparedTypes.has(types[0]!)) return
+        sum = new FieldSum(types[0]!)
+        group.sums.set(path, sum)
+      }
+      sum.add(line.toString('latin1', start, end))
+    },
+    'value',
+  )
+}
+
+async function compareGroup(
+  options: ValuesOptions,
+  reader: ValueReader,
+  day: string,
+  { records, rejected, types, sums, count }: Group,
+  verdict: ValuesVerdict,
+): Promise<void> {
+  const type = records.type.name
+  const documents = await reader.total(records)
+  if (rejected === undefined || documents !== count) {
+    const reason =
+      rejected === undefined
+        ? 'too many records were refused to tell which'
+        : `${documents} documents for ${count} records`
+    verdict.not_compared.push({ type, day, reason })
+    return
+  }
+  // A field that no record of the files has may have numbers in Elasticsearch all the same: text that it took for numbers.
+  for (const [name, [only, ...others]] of types) {
+    if (others.length === 0 && comparedTypes.has(only!) && !sums.has(name)) sums.set(name, new FieldSum(only!))
+  }
+  const found = await reader.stats(records, [...sums.keys()])
+  verdict.days++
+  for (const [field, sum] of sums) {
+    const stats = found.get(field)
+    if (stats === undefined) continue
+    verdict.fields++
+    verdict.ignored += sum.ignored
+    const differs = sum.differences(stats)
+    if (differs.length === 0) continue
+    const pick = ({ count, min, max, sum }: FieldStats): FieldStats => ({ count, min, max, sum })
+    const difference: ValueDifference = {
+      type,
+      day,
+      field,
+      mapped_as: sum.type,
+      indices: reader.indicesOf(records),
+      differs,
+      files: pick(sum),
+      elasticsearch: pick(stats),
+    }
+    verdict.differences.push(difference)
+    options.onDifference(difference)
+  }
+}
+
+/** For people: what differs, and by how much. */
+export function describeDifference({
+  type,
+  day,
+  field,
+  mapped_as: mappedAs,
+  differs,
+  files,
+  elasticsearch,
+}: ValueDifference): string {
+  const figures = differs.map((name) => {
+    const key = name as keyof FieldStats
+    return `${name} ${elasticsearch[key]} instead of ${files[key]}`
+  })
+  return `type ${type}, ${day}, ${field} (${mappedAs}): ${figures.join(', ')}`
+}
