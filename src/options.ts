@@ -225,13 +225,13 @@ export const instant = kind<number>(
 
 const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-function timeSpan(maxMs: number, shown: string) {
+function timeSpan(maxMs: number, shown: string, examples: string) {
   return () =>
     (value: string): number => {
       if (value === '0') return 0
       const [, number, unit] = /^(\d+)\s*(ms|s|m|h|d)$/.exec(value) ?? []
       const ms = Number(number) * (durationUnits[unit ?? ''] ?? Number.NaN)
-      if (!(ms <= maxMs)) throw new Error(`a time span up to ${shown}, such as 12h or 30m`)
+      if (!(ms <= maxMs)) throw new Error(`a time span up to ${shown}, such as ${examples}`)
       return ms
     }
 }
@@ -241,12 +241,12 @@ const msPerDay = 86_400_000
 /** A time span in ms that may be waited for: `12h`, `30m`, `0`. */
 export const duration = kind<number>(
   () => '<12h>',
-  timeSpan(Math.floor(maxTimerMs / msPerDay) * msPerDay, '24d'),
+  timeSpan(Math.floor(maxTimerMs / msPerDay) * msPerDay, '24d', '12h or 30m'),
   () => 1,
 )
 
 /** How old something is, in ms: compared and never waited for, so it may be years. */
-export const age = kind<number>(() => '<90d>', timeSpan(36_500 * msPerDay, '36500d'))
+export const age = kind<number>(() => '<90d>', timeSpan(36_500 * msPerDay, '36500d', '90d or 12h'))
 
 /** Where to listen: a port alone means loopback. */
 export interface ListenAddress {

@@ -140,6 +140,10 @@ export type StatusOptions = Values<typeof statusOptions>
 export const pruneOptions = {
   archiveDir: filesOptions.archiveDir,
   olderThan: age({ explanation: 'Days that are wholly older than this go.' }),
+  finish: flag({
+    default: false,
+    explanation: 'Instead of --older-than: finish prunes that were interrupted, each to the date that it had.',
+  }),
   files: flag({ default: true, explanation: 'Remove no files.' }),
   ...elasticsearchConnectionOptions,
   ...mysqlConnectionOptions,

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path'
 import { CommitLog, hourOfFile, listPartitions, requireArchive, typeOf } from '../files/catalog.ts'
 import type { ManifestFile } from '../files/manifest.ts'
-import { isPruned, readPruned } from '../files/pruned.ts'
+import { isTaken } from '../files/prune.ts'
+import { readPruned } from '../files/pruned.ts'
 import { isSelected, mayHold, type Selection } from '../files/selection.ts'
 import { partitionKey, type TopicPartition, unknownHour } from '../record.ts'
 import type { LsOptions } from './archive-options.ts'
@@ -71,7 +72,7 @@ async function holdingsOf(
         break
       }
       for (const file of manifest.files) {
-        if (!mayHold(selection, tp, file) || isPruned(pruned.files, file)) continue
+        if (!mayHold(selection, tp, file) || (await isTaken(root, pruned.files, file))) continue
         const name = nameOf(by, tp, file)
         const holding = holdings.get(name) ?? newHolding(name)
         holdings.set(name, holding)

@@ -2,12 +2,14 @@ import { resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { checkElasticsearchOptions, checkMysqlOptions } from '../config.ts'
 import type { Elasticsearch } from '../elasticsearch/client.ts'
-import { deleteIndex, type OldIndex, oldIndices } from '../elasticsearch/prune.ts'
+import { IndexNames } from '../elasticsearch/index-name.ts'
+import { deleteIndex, type KnownIndices, type OldIndices, oldIndices } from '../elasticsearch/prune.ts'
 import { ArchiverError } from '../errors.ts'
 import { CommitLog, listPartitions, requireArchive } from '../files/catalog.ts'
-import { notePruned, type PrunePlan, planPrune, pruneFiles } from '../files/pruned.ts'
+import { type PrunePlan, planPrune, pruneFiles, typesByDay } from '../files/prune.ts'
+import { type PrunedStores, readPruned, updatePruned } from '../files/pruned.ts'
 import type { Mysql } from '../mysql/client.ts'
-import { countOldRows, deleteOldRows } from '../mysql/prune.ts'
+import { countOldRows, deleteOldRows, type OldRows } from '../mysql/prune.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
 import type { PruneOptions } from './archive-options.ts'
 import { DamagedPartitions } from './damaged-partitions.ts'
@@ -18,59 +20,166 @@ import { standardError, standardOutput } from './standard-streams.ts'
 import { count, plural, size, table } from './table.ts'
 
 const msPerDay = 86_400_000
+type Server = 'elasticsearch' | 'mysql'
+
+/** The start of the first day that is kept, in ms; undefined for `--finish`: each store has its own. */
+type Before = number | undefined
+
+/** What a prune takes, and what it leaves although it is old. */
+interface Takings {
+  readonly plans: readonly PrunePlan[]
+  readonly indices: (OldIndices & { readonly before: number }) | undefined
+  readonly rows: (OldRows & { readonly before: number }) | undefined
+}
 
 /** Removes whole days from the stores: shows what goes, notes it in the archive, and does it. */
 export async function prune(options: PruneOptions): Promise<void> {
   checkElasticsearchOptions(options)
   checkMysqlOptions(options)
-  if (options.olderThan === undefined)
-    throw new ArchiverError('USAGE', '--older-than is needed: such as --older-than 90d')
-  if (options.olderThan < msPerDay)
-    throw new ArchiverError('USAGE', '--older-than: days are removed whole; expected 1d or more')
+  const before = dateOf(options)
   if (!options.files && options.elasticsearch === undefined && options.mysql === undefined) {
     throw new ArchiverError('USAGE', '--no-files with --no-elasticsearch and without --mysql leaves nothing to remove')
   }
   const root = resolve(options.archiveDir)
   const signal = signalled()
   await requireArchive(root)
-  const before = Math.floor((Date.now() - options.olderThan) / msPerDay) * msPerDay
   const damaged = new DamagedPartitions()
-  const partitions = damaged.sound(await listPartitions(root))
+  const listed = await listPartitions(root)
+  const archive: Archive = {
+    root,
+    partitions: damaged.sound(listed),
+    topics: [...new Set(listed.map(({ topic }) => topic))],
+    damaged,
+  }
   const client = options.elasticsearch === undefined ? undefined : elasticsearchClient(options.elasticsearch, options)
   const database = options.mysql === undefined ? undefined : mysqlClient(options.mysql, options)
   try {
     await client?.detect()
     await database?.detect()
-    const plans: PrunePlan[] = []
-    for (const tp of options.files ? partitions : []) {
-      const plan = await damaged.attempt(tp, () => planPrune(root, tp, before))
-      if (plan !== undefined) plans.push(plan)
-    }
-    const indices = client === undefined ? [] : await oldIndices(client, options.indexPrefix, before)
-    const oldRows = database === undefined ? 0 : await countOldRows(database, options.mysqlTable, before)
-    const isAnything = show(before, plans, indices, { table: options.mysqlTable, rows: oldRows })
+    const takings = await look(options, { ...archive, client, database }, before)
+    const isAnything = show(takings, { before, rowsTable: options.mysqlTable })
     if (options.dryRun) return damaged.throwIfAny()
     if (isAnything && !options.yes && process.stdin.isTTY && !(await isConfirmed(signal))) {
       standardOutput.print('nothing was removed')
       return damaged.throwIfAny()
     }
-    for (const plan of plans) {
-      signal.throwIfAborted()
-      await damaged.attempt(plan.tp, () => pruneFiles(root, plan))
-    }
-    if (damaged.isAny && (indices.length > 0 || oldRows > 0)) {
-      standardError.print('indices and rows stay: they hold records of the damaged partitions, too')
-      damaged.throwIfAny()
-    }
-    if (client !== undefined) await pruneIndices(client, root, partitions, before, indices, signal)
-    if (database !== undefined && oldRows > 0) {
-      await pruneRows(database, options.mysqlTable, root, partitions, before, signal)
-    }
+    await take(options, { ...archive, client, database }, takings, signal)
     if (isAnything) standardOutput.print('done')
     damaged.throwIfAny()
   } finally {
     await client?.close()
     await database?.close()
+  }
+}
+
+function dateOf({ olderThan, finish }: PruneOptions): Before {
+  if (finish && olderThan !== undefined) throw new ArchiverError('USAGE', '--finish goes without --older-than')
+  if (finish) return undefined
+  if (olderThan === undefined) throw new ArchiverError('USAGE', '--older-than is needed: such as --older-than 90d')
+  if (olderThan < msPerDay)
+    throw new ArchiverError('USAGE', '--older-than: days are removed whole; expected 1d or more')
+  return Math.floor((Date.now() - olderThan) / msPerDay) * msPerDay
+}
+
+interface Archive {
+  readonly root: string
+  /** Those that can be read. */
+  readonly partitions: readonly TopicPartition[]
+  /** Of all partitions, damaged ones included. */
+  readonly topics: readonly string[]
+  readonly damaged: DamagedPartitions
+}
+
+interface Stores extends Archive {
+  readonly client: Elasticsearch | undefined
+  readonly database: Mysql | undefined
+}
+
+async function look(options: PruneOptions, stores: Stores, before: Before): Promise<Takings> {
+  const { root, partitions, topics, damaged, client, database } = stores
+  const plans: PrunePlan[] = []
+  for (const tp of options.files ? partitions : []) {
+    const plan = await damaged.attempt(tp, () => planPrune(root, tp, before))
+    if (plan !== undefined) plans.push(plan)
+  }
+  const dateFor = async (store: Server) => before ?? (await interruptedDate(stores, store))
+  const indicesBefore = client === undefined ? undefined : await dateFor('elasticsearch')
+  const rowsBefore = database === undefined ? undefined : await dateFor('mysql')
+  return {
+    plans,
+    indices:
+      indicesBefore === undefined
+        ? undefined
+        : {
+            ...(await oldIndices(
+              client!,
+              options.indexPrefix,
+              indicesBefore,
+              await knownIndices(stores, options.indexPrefix),
+            )),
+            before: indicesBefore,
+          },
+    rows:
+      rowsBefore === undefined
+        ? undefined
+        : { ...(await countOldRows(database!, options.mysqlTable, rowsBefore, topics)), before: rowsBefore },
+  }
+}
+
+/** Every index that the manifests send records to, with those of refused documents. */
+async function knownIndices(
+  { root, partitions, topics, damaged }: Archive,
+  indexPrefix: string,
+): Promise<KnownIndices> {
+  const names = new Set<string>()
+  const of = new IndexNames(indexPrefix)
+  for (const tp of partitions) {
+    await damaged.attempt(tp, async () => {
+      for await (const { type, hour } of typesByDay(root, tp)) {
+        for (const name of of.every(type, hour)) names.add(name)
+        names.add(of.rejected(hour))
+      }
+    })
+  }
+  return { names, topics }
+}
+
+/** The latest date of prunes of a store that were interrupted; undefined if none was. */
+async function interruptedDate({ root, partitions, damaged }: Archive, store: Server): Promise<number | undefined> {
+  let date: number | undefined
+  for (const tp of partitions) {
+    const noted = (await damaged.attempt(tp, () => readPruned(root, tp)))?.[store]
+    if (noted?.complete === false) date = Math.max(date ?? 0, noted.before)
+  }
+  return date
+}
+
+async function take(
+  options: PruneOptions,
+  { root, partitions, topics, damaged, client, database }: Stores,
+  { plans, indices, rows }: Takings,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const plan of plans) {
+    signal.throwIfAborted()
+    await damaged.attempt(plan.tp, () => pruneFiles(root, plan))
+  }
+  if (damaged.isAny && (indices?.own.length ?? 0) + (rows?.own ?? 0) > 0) {
+    standardError.print('indices and rows stay: they hold records of the damaged partitions, too')
+    damaged.throwIfAny()
+  }
+  if (client !== undefined && indices !== undefined && indices.own.length > 0) {
+    await noted({ root, partitions, store: 'elasticsearch', before: indices.before }, async () => {
+      for (const { index } of indices.own) {
+        signal.throwIfAborted()
+        await deleteIndex(client, index)
+      }
+    })
+  }
+  if (database !== undefined && rows !== undefined && rows.own > 0) {
+    await noted({ root, partitions, store: 'mysql', before: rows.before }, () =>
+      deleteOldRows(database, options.mysqlTable, rows.before, topics, () => signal.throwIfAborted()),
+    )
   }
 }
 
@@ -83,67 +192,87 @@ async function isConfirmed(signal: AbortSignal): Promise<boolean> {
   }
 }
 
-/** Returns false where there is nothing to show. */
+/** Shows what goes, with the date of each, and what stays. Returns false if nothing goes. */
 function show(
-  before: number,
-  plans: readonly PrunePlan[],
-  indices: readonly OldIndex[],
-  { table: name, rows: oldRows }: { table: string; rows: number },
+  { plans, indices, rows }: Takings,
+  { before, rowsTable }: { readonly before: Before; readonly rowsTable: string },
 ): boolean {
-  const rows = [
+  const going = [
     ...plans
       .filter(({ files }) => files > 0)
-      .map(({ tp, files, records, bytes }) => [partitionKey(tp), plural(files, 'file'), count(records), size(bytes)]),
-    ...indices.map(({ index, documents, bytes }) => [index, 'index', count(documents), size(bytes)]),
-    ...(oldRows === 0 ? [] : [[name, 'rows', count(oldRows), '']]),
+      .map(({ tp, files, records, bytes, taking }) => [
+        partitionKey(tp),
+        plural(files, 'file'),
+        count(records),
+        size(bytes),
+        day(taking.before),
+      ]),
+    ...(indices?.own ?? []).map(({ index, documents, bytes }) => [
+      index,
+      'index',
+      count(documents),
+      size(bytes),
+      day(indices!.before),
+    ]),
+    ...(rows === undefined || rows.own === 0 ? [] : [[rowsTable, 'rows', count(rows.own), '', day(rows.before)]]),
   ]
-  const day = new Date(before).toISOString().slice(0, 10)
-  if (rows.length === 0) {
-    standardOutput.print(`nothing is older than ${day}`)
-    return false
+  if (going.length === 0) {
+    standardOutput.print(before === undefined ? 'no prune was interrupted' : `nothing is older than ${day(before)}`)
+  } else {
+    const columns = [
+      { head: 'what' },
+      { head: '' },
+      { head: 'records', right: true },
+      { head: 'bytes', right: true },
+      { head: 'of days before' },
+    ]
+    standardOutput.print(table(columns, going))
   }
-  const columns = [{ head: 'what' }, { head: '' }, { head: 'records', right: true }, { head: 'bytes', right: true }]
-  standardOutput.print(`of days before ${day}:\n${table(columns, rows)}`)
-  return true
+  for (const { tp, interrupted } of plans) {
+    if (interrupted === undefined || interrupted.files === 0) continue
+    standardOutput.print(
+      `stays: ${plural(interrupted.files, 'file')} of ${partitionKey(tp)}, although an earlier prune that was interrupted had asked for everything before ${day(interrupted.before)}; --finish removes them`,
+    )
+  }
+  for (const { index, why } of indices?.left ?? []) standardOutput.print(`stays: index ${index}: ${why}`)
+  if (rows !== undefined && rows.left > 0) {
+    standardOutput.print(
+      `stays: ${plural(rows.left, 'row')} of ${rowsTable}: of topics that this archive does not have`,
+    )
+  }
+  return going.length > 0
 }
 
-/** Noted for every partition first, so that whoever finds records gone knows why. */
-async function note(
-  root: string,
-  partitions: readonly TopicPartition[],
-  store: 'elasticsearch' | 'mysql',
-  before: number,
-): Promise<void> {
+function day(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10)
+}
+
+interface Noted {
+  readonly root: string
+  readonly partitions: readonly TopicPartition[]
+  readonly store: Server
+  readonly before: number
+}
+
+/** Notes for every partition what a store is about to lose, so that whoever finds it gone knows why; then that it is gone. */
+async function noted({ root, partitions, store, before }: Noted, remove: () => Promise<void>): Promise<void> {
+  const update = async (tp: TopicPartition, change: (noted: PrunedStores[Server]) => PrunedStores[Server]) => {
+    await updatePruned(root, tp, (stores) => {
+      const changed = change(stores[store])
+      return changed === undefined ? stores : { ...stores, [store]: changed }
+    })
+  }
   for (const tp of partitions) {
-    const committedUntil = await (await CommitLog.open(root, tp)).next()
-    await notePruned(root, tp, { [store]: { before, committed_until: committedUntil ?? 0, complete: true } })
+    const committedUntil = (await (await CommitLog.open(root, tp)).next()) ?? 0
+    await update(tp, (noted) => ({
+      before: Math.max(noted?.before ?? 0, before),
+      committed_until: Math.max(noted?.committed_until ?? 0, committedUntil),
+      complete: false,
+    }))
   }
-}
-
-async function pruneRows(
-  database: Mysql,
-  name: string,
-  root: string,
-  partitions: readonly TopicPartition[],
-  before: number,
-  signal: AbortSignal,
-): Promise<void> {
-  await note(root, partitions, 'mysql', before)
-  await deleteOldRows(database, name, before, () => signal.throwIfAborted())
-}
-
-async function pruneIndices(
-  client: Elasticsearch,
-  root: string,
-  partitions: readonly TopicPartition[],
-  before: number,
-  indices: readonly OldIndex[],
-  signal: AbortSignal,
-): Promise<void> {
-  if (indices.length === 0) return
-  await note(root, partitions, 'elasticsearch', before)
-  for (const { index } of indices) {
-    signal.throwIfAborted()
-    await deleteIndex(client, index)
+  await remove()
+  // One that goes further, or was interrupted on the way there, is not done by this one.
+  for (const tp of partitions) {
+    await update(tp, (noted) => (noted?.before === before ? { ...noted, complete: true } : noted))
   }
 }

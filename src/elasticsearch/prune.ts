@@ -8,24 +8,98 @@ export interface OldIndex {
   readonly bytes: number
 }
 
+/** An index of an old day that stays, and why. */
+export interface LeftIndex {
+  readonly index: string
+  readonly why: string
+}
+
+export interface OldIndices {
+  readonly own: readonly OldIndex[]
+  readonly left: readonly LeftIndex[]
+}
+
+/** What the archive knows of its indices. */
+export interface KnownIndices {
+  /** Every index that its manifests send records to. */
+  readonly names: ReadonlySet<string>
+  readonly topics: readonly string[]
+}
+
 interface CatRow {
   readonly index: string
   readonly 'docs.count': string | null
   readonly 'pri.store.size': string | null
 }
 
-/** The indices of a prefix whose day, in UTC, is before `before` (ms); those of unknown days stay. */
-export async function oldIndices(client: Elasticsearch, prefix: string, before: number): Promise<OldIndex[]> {
-  const { body } = await guarded(() =>
-    client.request<readonly CatRow[]>('GET', ['_cat', 'indices', `${prefix}*`], {
+interface AliasRow {
+  readonly alias: string
+  readonly index: string
+}
+
+/**
+ * The indices of a prefix whose day, in UTC, is before `before` (ms); those of unknown days stay. A name proves nothing: other
+ * programs make daily indices, too. An index is the archive's own if the manifests know its type and day, and if it holds
+ * no document of somebody else.
+ */
+export async function oldIndices(
+  client: Elasticsearch,
+  prefix: string,
+  before: number,
+  known: KnownIndices,
+): Promise<OldIndices> {
+  const everyone = `${prefix}*`
+  const tolerant = { ignore_unavailable: 'true', allow_no_indices: 'true' }
+  const own: OldIndex[] = []
+  const left: LeftIndex[] = []
+  return guarded(async () => {
+    // Without this, a document that no search has seen yet does not count.
+    await client.request('POST', [everyone, '_refresh'], { query: { ...tolerant, expand_wildcards: 'open,hidden' } })
+    const { body: rows } = await client.request<readonly CatRow[]>('GET', ['_cat', 'indices', everyone], {
       query: { format: 'json', h: 'index,docs.count,pri.store.size', bytes: 'b', s: 'index', expand_wildcards: 'all' },
-    }),
-  )
-  return body.flatMap(({ index, 'docs.count': documents, 'pri.store.size': bytes }) => {
-    const [, year, month, day] = /-(\d{4})\.(\d\d)\.(\d\d)$/.exec(index) ?? []
-    if (day === undefined || Date.parse(`${year}-${month}-${day}T00:00:00Z`) >= before) return []
-    return [{ index, documents: Number(documents ?? 0), bytes: Number(bytes ?? 0) }]
+    })
+    for (const { index, 'docs.count': documents, 'pri.store.size': bytes } of rows) {
+      if (!isBefore(index, before)) continue
+      const why = known.names.has(index)
+        ? await foreignDocuments(client, index, known.topics)
+        : 'no record of this archive belongs there'
+      if (why !== undefined) left.push({ index, why })
+      else own.push({ index, documents: Number(documents ?? 0), bytes: Number(bytes ?? 0) })
+    }
+    const { body: aliases } = await client.request<readonly AliasRow[]>('GET', ['_cat', 'aliases', everyone], {
+      query: { format: 'json', h: 'alias,index', s: 'index' },
+    })
+    for (const { alias, index } of aliases) {
+      if (!known.names.has(alias) || !isBefore(alias, before)) continue
+      left.push({ index, why: `it stands in for ${alias}, which is an alias; delete it by hand` })
+    }
+    return { own, left }
   })
+}
+
+function isBefore(index: string, before: number): boolean {
+  const [, year, month, day] = /-(\d{4})\.(\d\d)\.(\d\d)$/.exec(index) ?? []
+  return day !== undefined && Date.parse(`${year}-${month}-${day}T00:00:00Z`) < before
+}
+
+/** Why an index is not the archive's alone; undefined if it is. One that is closed cannot be asked: its name is known. */
+async function foreignDocuments(
+  client: Elasticsearch,
+  index: string,
+  topics: readonly string[],
+): Promise<string | undefined> {
+  // Without a template of ours the topic is a text with a keyword below it.
+  const ours = ['kafka.topic', 'kafka.topic.keyword'].map((field) => ({ terms: { [field]: topics } }))
+  const { body } = await client.request<{ readonly hits: { readonly total: { readonly value: number } } }>(
+    'POST',
+    [index, '_search'],
+    {
+      query: { ignore_unavailable: 'true', allow_no_indices: 'true' },
+      body: { size: 0, track_total_hits: true, query: { bool: { must_not: ours } } },
+    },
+  )
+  const { value } = body.hits.total
+  return value === 0 ? undefined : `${value} of its documents are not of this archive's topics`
 }
 
 /** Deletes an index; one that is gone already is fine. */

@@ -3,7 +3,8 @@ import { hourOf, LineHead } from '../line.ts'
 import type { RecordBatch, TopicPartition } from '../record.ts'
 import { CommitLog, isSlice, typeOf } from './catalog.ts'
 import type { ManifestFile } from './manifest.ts'
-import { isPruned, readPruned } from './pruned.ts'
+import { isTaken } from './prune.ts'
+import { readPruned } from './pruned.ts'
 import { isGone, readBlocks } from './reader.ts'
 import { isWhollySelected, mayHold, type Selection } from './selection.ts'
 
@@ -26,7 +27,10 @@ export async function* selectedFiles(
   const log = await CommitLog.open(root, tp)
   for await (const manifest of log.manifests()) {
     if ('error' in manifest) throw manifest.error
-    const files = manifest.files.filter((file) => mayHold(selection, tp, file) && !isPruned(pruned.files, file))
+    const files: ManifestFile[] = []
+    for (const file of manifest.files) {
+      if (mayHold(selection, tp, file) && !(await isTaken(root, pruned.files, file))) files.push(file)
+    }
     if (files.length > 0) yield { log, files: files.sort((a, b) => a.first - b.first) }
   }
 }

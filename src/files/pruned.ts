@@ -1,9 +1,9 @@
-import { rename, rmdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { systemCode } from '../errors.ts'
-import type { TopicPartition } from '../record.ts'
-import { CommitLog } from './catalog.ts'
-import { removeIfThere, syncPath, writeDurably } from './durable.ts'
+import { randomBytes } from 'node:crypto'
+import { readdir, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ArchiverError, systemCode } from '../errors.ts'
+import { partitionKey, type TopicPartition } from '../record.ts'
+import { linkExclusively, removeIfThere, syncPath, writeDurably } from './durable.ts'
 import { readJsonFile } from './json-file.ts'
 import type { ManifestFile } from './manifest.ts'
 import { checkPruned, invalidManifest } from './manifest-check.ts'
@@ -29,112 +29,111 @@ export interface PrunedStores {
   readonly mysql?: Pruned
 }
 
+/** How often the note was written; absent in one that an earlier version wrote. */
+interface PrunedNote extends PrunedStores {
+  readonly version?: number
+}
+
 const storeNames: readonly (keyof PrunedStores)[] = ['files', 'elasticsearch', 'mysql']
 /** A note of three stores has some 400 bytes. */
 const maxPrunedBytes = 2 ** 16
+/** Each try finds a note that somebody else wrote meanwhile. */
+const maxTries = 1000
 
-/** @throws ArchiverError `MANIFEST_INVALID` */
+/**
+ * What was taken of a topic-partition: the newest note in its directory.
+ * @throws ArchiverError `MANIFEST_INVALID`
+ */
 export async function readPruned(root: string, tp: TopicPartition): Promise<PrunedStores> {
-  const path = join(root, manifestDirectory(tp), prunedName)
-  const read = await readJsonFile(path, { refuse: (why) => invalidManifest(path, why), maxBytes: maxPrunedBytes })
-  if (read === undefined) return {}
-  checkPruned(path, storeNames, read)
-  return read
+  const { version: _, ...stores } = await newestNote(root, tp)
+  return stores
 }
 
 /**
- * True where retention took a file. A file whose records have no day is never taken; nor is one into which records were merged that came
- * later.
+ * True where retention took a file, or was about to. A file whose records have no day is never taken; nor is one into which records were
+ * merged that came later.
  */
 export function isPruned(pruned: Pruned | undefined, file: ManifestFile): boolean {
   if (pruned === undefined || file.last >= pruned.committed_until) return false
   return file.path.includes('/dt=unknown/') ? false : file.max_timestamp < pruned.before
 }
 
-/** What a prune takes of one topic-partition. */
-export interface PrunePlan {
-  readonly tp: TopicPartition
-  readonly pruned: Pruned
-  /** What an earlier one took completely: its files are gone. */
-  readonly earlier: Pruned | undefined
-  readonly files: number
-  readonly records: number
-  readonly bytes: number
-}
-
 /**
- * What there is of a partition from days before `before`, in ms; undefined where an earlier prune went as far. The manifest of the last
- * flush stays out of it: its files may still be on their way.
+ * Changes the note of a topic-partition, durably: whoever finds records gone knows why. Safe beside others that do the same. A note
+ * is numbered, and its number is created exclusively, so of two that start from the same note one starts again. `pruned.json` is a
+ * copy of the newest. `change` may be called again, also with what it returned itself.
  */
-export async function planPrune(root: string, tp: TopicPartition, before: number): Promise<PrunePlan | undefined> {
-  const { files: noted } = await readPruned(root, tp)
-  const earlier = noted?.complete === true ? noted : undefined
-  if (earlier !== undefined && earlier.before >= before) return undefined
-  const log = await CommitLog.open(root, tp)
-  const last = log.entries.at(-1)
-  if (last === undefined) return undefined
-  // One that was interrupted is finished by this one, however far that was to go.
-  const pruned = {
-    before: Math.max(before, noted?.before ?? 0),
-    committed_until: last.compacted?.next ?? last.from,
-    complete: false,
-  }
-  let files = 0
-  let records = 0
-  let bytes = 0
-  for await (const file of prunedFiles(log, pruned, earlier)) {
-    files++
-    records += file.records
-    bytes += file.bytes
-  }
-  return { tp, pruned, earlier, files, records, bytes }
-}
-
-/** Files that one prune takes and an earlier one did not. @throws ArchiverError `MANIFEST_INVALID` */
-async function* prunedFiles(log: CommitLog, pruned: Pruned, earlier: Pruned | undefined): AsyncGenerator<ManifestFile> {
-  for await (const manifest of log.manifests()) {
-    if ('error' in manifest) throw manifest.error
-    for (const file of manifest.files) {
-      if (isPruned(pruned, file) && !isPruned(earlier, file)) yield file
-    }
-  }
-}
-
-/** Notes, durably, what a store is about to lose of a partition: whoever finds it gone knows why. */
-export async function notePruned(root: string, tp: TopicPartition, stores: PrunedStores): Promise<void> {
+export async function updatePruned(
+  root: string,
+  tp: TopicPartition,
+  change: (noted: PrunedStores) => PrunedStores,
+): Promise<void> {
+  await requireDirectories(root, [manifestDirectory(tp)])
   const directory = join(root, manifestDirectory(tp))
-  const all = { ...(await readPruned(root, tp)), ...stores }
-  const beside = join(directory, `${prunedName}.new`)
-  await writeDurably(beside, `${JSON.stringify(all, undefined, 1)}\n`)
-  await rename(beside, join(directory, prunedName))
-  await syncPath(directory)
-}
-
-/** Removes the files of a plan, and directories that are empty then. Noted first: interrupted, the next prune finishes it. */
-export async function pruneFiles(root: string, { tp, pruned, earlier }: PrunePlan): Promise<void> {
-  await notePruned(root, tp, { files: pruned })
-  const directories = new Set<string>()
-  for await (const { path } of prunedFiles(await CommitLog.open(root, tp), pruned, earlier)) {
-    await requireDirectories(root, [dirname(path)])
-    await removeIfThere(join(root, path))
-    directories.add(dirname(path))
-  }
-  for (const hour of directories) {
-    for (let directory = hour; directory !== '.'; directory = dirname(directory)) {
-      if (!(await removeIfEmpty(join(root, directory)))) break
-    }
-  }
-  await notePruned(root, tp, { files: { ...pruned, complete: true } })
-}
-
-async function removeIfEmpty(directory: string): Promise<boolean> {
+  const beside = join(directory, `${prunedName}.${randomBytes(6).toString('hex')}`)
   try {
-    await rmdir(directory)
-    return true
+    for (let tries = 0; tries < maxTries; tries++) {
+      const { version = 0, ...noted } = await newestNote(root, tp)
+      const next: PrunedNote = { version: version + 1, ...change(noted) }
+      await writeDurably(beside, `${JSON.stringify(next, undefined, 1)}\n`)
+      if (!(await linkExclusively(beside, join(directory, noteName(version + 1))))) {
+        await removeIfThere(beside)
+        continue
+      }
+      // A number becomes free once a higher one is there: whoever got a free one looks, and starts again.
+      const [newest] = await noteVersions(directory)
+      if (newest !== version + 1) {
+        await removeIfThere(join(directory, noteName(version + 1)))
+        await removeIfThere(beside)
+        continue
+      }
+      await rename(beside, join(directory, prunedName))
+      await syncPath(directory)
+      for (const older of (await noteVersions(directory)).filter((found) => found <= version)) {
+        await removeIfThere(join(directory, noteName(older)))
+      }
+      return
+    }
+  } finally {
+    await removeIfThere(beside)
+  }
+  throw new ArchiverError('MANIFEST_INVALID', `${partitionKey(tp)}: ${prunedName} changes as fast as it is read`)
+}
+
+function noteName(version: number): string {
+  return `pruned-${String(version).padStart(10, '0')}.json`
+}
+
+/** The numbers of the notes in a directory, the highest first. */
+async function noteVersions(directory: string): Promise<number[]> {
+  let names: readonly string[]
+  try {
+    names = await readdir(directory)
   } catch (error) {
-    const code = systemCode(error)
-    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false
-    if (code === 'ENOENT') return true
+    if (systemCode(error) === 'ENOENT') return []
     throw error
   }
+  return names
+    .flatMap((name) => {
+      const digits = /^pruned-(\d{10})\.json$/.exec(name)?.[1]
+      return digits === undefined ? [] : [Number(digits)]
+    })
+    .sort((a, b) => b - a)
+}
+
+/** The note with the highest number; one of an earlier version, `pruned.json` alone, has none. */
+async function newestNote(root: string, tp: TopicPartition): Promise<PrunedNote> {
+  const directory = join(root, manifestDirectory(tp))
+  for (const version of await noteVersions(directory)) {
+    const numbered = await readNote(join(directory, noteName(version)))
+    if (numbered !== undefined) return { ...numbered, version }
+  }
+  return (await readNote(join(directory, prunedName))) ?? {}
+}
+
+async function readNote(path: string): Promise<PrunedNote | undefined> {
+  const read = await readJsonFile(path, { refuse: (why) => invalidManifest(path, why), maxBytes: maxPrunedBytes })
+  if (read === undefined) return undefined
+  checkPruned(path, storeNames, read)
+  return read as PrunedNote
 }

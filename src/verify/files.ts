@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { messageOf, systemCode } from '../errors.ts'
 import { type CommitLog, isSlice, type LoggedManifest, typeOf } from '../files/catalog.ts'
 import type { Manifest, ManifestFile } from '../files/manifest.ts'
+import { isTaken } from '../files/prune.ts'
 import { isPruned, type Pruned } from '../files/pruned.ts'
 import { isGone, readMembers } from '../files/reader.ts'
 import { hourOf, LineHead } from '../line.ts'
@@ -90,7 +91,9 @@ export class FilesCheck {
     const inOrder = manifest.files.toSorted((a, b) => a.first - b.first)
     for (const [i, file] of inOrder.entries()) {
       records += file.records
-      if (isPruned(pruned, file)) {
+      const taken = await isTaken(this.#options.root, pruned, file)
+      const there = taken ? undefined : await this.#find(manifest, file, isLast)
+      if (there === undefined && isPruned(pruned, file)) {
         prunedRecords += file.records
         coverage.pruned(file)
       } else {
@@ -98,7 +101,6 @@ export class FilesCheck {
         bytes += file.bytes
         const isCompared = this.#isCompared(file)
         if (isCompared) comparedRecords += file.records
-        const there = await this.#find(manifest, file, isLast)
         if (there !== undefined && !fast) await this.#read(file, there, found, isCompared)
       }
       // Of a compacted manifest the bitmap would grow over years of offsets.
@@ -132,7 +134,7 @@ export class FilesCheck {
 
   /** Looks at presence and size. Returns the file, or the one that it was merged into meanwhile. */
   async #find(manifest: Manifest, file: ManifestFile, isLast: boolean): Promise<ManifestFile | undefined> {
-    const { root, log, problems } = this.#options
+    const { root, log, problems, pruned } = this.#options
     const mayBeOnItsWay = isLast || file.replaces !== undefined
     const deadline = performance.now() + publishPatienceMs
     for (let there = file; ; ) {
@@ -158,6 +160,8 @@ export class FilesCheck {
       }
       // It was put in place since it was looked for, or renamed between the two looks.
       if ((await sizeOf(join(root, there.path))) !== undefined) continue
+      // A prune at work took it since.
+      if (isPruned(pruned, file)) return undefined
       problems.add(
         isStaged
           ? {
