@@ -97,8 +97,14 @@ export async function linkExclusively(from: string, to: string): Promise<boolean
 }
 
 async function isSameFile(one: string, other: string): Promise<boolean> {
-  const [a, b] = await Promise.all([stat(one), stat(other)])
-  return a.ino === b.ino && a.dev === b.dev
+  try {
+    const [a, b] = await Promise.all([stat(one), stat(other)])
+    return a.ino === b.ino && a.dev === b.dev
+  } catch (error) {
+    // Whoever took the name has given it up since.
+    if (systemCode(error) === 'ENOENT') return false
+    throw error
+  }
 }
 
 /** Renames; a missing source is fine where the target is there: somebody else did it. Returns false in that case. */
