@@ -26,6 +26,7 @@ import type { VerifyOptions } from './archive-options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { mysqlClient } from './mysql-client.ts'
+import { otherArchives } from './other-archives.ts'
 import { signalled } from './program.ts'
 import { standardError, standardOutput } from './standard-streams.ts'
 import { count, plural, size } from './table.ts'
@@ -68,7 +69,14 @@ export async function verify(options: VerifyOptions): Promise<void> {
     const elasticsearch =
       client === undefined
         ? undefined
-        : { reader: new DocumentReader(client, options.indexPrefix), indexPrefix: options.indexPrefix }
+        : {
+            reader: new DocumentReader(
+              client,
+              options.indexPrefix,
+              await otherArchives(client, options.indexPrefix, root, archived),
+            ),
+            indexPrefix: options.indexPrefix,
+          }
     await elasticsearch?.reader.refresh()
     const print = (text: string) => standardOutput.print(text)
     const positionOf = (tp: TopicPartition) =>

@@ -59,15 +59,19 @@ const searchQuery = { ignore_unavailable: 'true', allow_no_indices: 'true', allo
 export class DocumentReader {
   readonly #client: Elasticsearch
   readonly #prefix: string
+  /** All indices of the archive, as an expression. */
+  readonly #all: string
 
-  constructor(client: Elasticsearch, prefix: string) {
+  /** `others`: patterns of other archives whose prefix begins with this one. */
+  constructor(client: Elasticsearch, prefix: string, others: readonly string[] = []) {
     this.#client = client
     this.#prefix = prefix
+    this.#all = [`${prefix}*`, ...others.map((pattern) => `-${pattern}`)].join(',')
   }
 
   /** Makes all that was acknowledged visible to searches. */
   async refresh(): Promise<void> {
-    await this.#ask('POST', [`${this.#prefix}*`, '_refresh'], undefined, {
+    await this.#ask('POST', [this.#all, '_refresh'], undefined, {
       ignore_unavailable: 'true',
       allow_no_indices: 'true',
     })
@@ -92,12 +96,7 @@ export class DocumentReader {
   }
 
   /** How many documents a range of any length holds. `indices`: instead of all of the prefix. */
-  async total(
-    tp: TopicPartition,
-    range: Partial<OffsetRange>,
-    since?: number,
-    indices = `${this.#prefix}*`,
-  ): Promise<number> {
+  async total(tp: TopicPartition, range: Partial<OffsetRange>, since?: number, indices = this.#all): Promise<number> {
     const { hits } = await this.#search({ size: 0, track_total_hits: true, query: queryFor(tp, range, since) }, indices)
     return hits.total?.value ?? 0
   }
@@ -163,7 +162,7 @@ export class DocumentReader {
    */
   async *scan(topics: readonly string[] | undefined): AsyncGenerator<DocumentPage> {
     const query = topics === undefined ? { match_all: {} } : { terms: { 'kafka.topic': topics } }
-    const indices = await this.#ask<readonly ListedIndex[]>('GET', ['_cat', 'indices', `${this.#prefix}*`], undefined, {
+    const indices = await this.#ask<readonly ListedIndex[]>('GET', ['_cat', 'indices', this.#all], undefined, {
       format: 'json',
       h: 'index,docs.count,pri.store.size',
       bytes: 'b',
@@ -194,7 +193,7 @@ export class DocumentReader {
     }
   }
 
-  #search(body: Record<string, unknown>, indices = `${this.#prefix}*`): Promise<SearchAnswer> {
+  #search(body: Record<string, unknown>, indices = this.#all): Promise<SearchAnswer> {
     return this.#ask<SearchAnswer>('POST', [indices, '_search'], body, searchQuery)
   }
 

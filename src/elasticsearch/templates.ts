@@ -3,6 +3,13 @@ import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
 import { composedFor, type IndexProfile, indexProfiles, profileOf } from './index-profile.ts'
+import {
+  haveCommonName,
+  readClusterTemplates,
+  refuseConflicts,
+  visibleTemplates,
+  type WantedTemplate,
+} from './template-conflicts.ts'
 
 /** The folder of the JSON files that are sent as they are, one file a template. */
 export const templatesFolder = new URL('../../index-templates/', import.meta.url)
@@ -169,7 +176,8 @@ function flatten(value: unknown, path = '', into = new Map<string, string>()): M
  * Installs what is missing or older; never replaces a newer one, so that workers of two versions do not undo each other. `mend`: also
  * what was changed on the cluster. `profile`: that of indices made from now on; without it, it stays as it is.
  * @returns how many were installed.
- * @throws ArchiverError `UNREACHABLE` where the cluster refuses it.
+ * @throws ArchiverError `USAGE` if a template of somebody else has the same priority for the same names: then nothing is installed;
+ * `UNREACHABLE` if the cluster refuses one.
  */
 export async function installTemplates(
   client: Elasticsearch,
@@ -180,11 +188,18 @@ export async function installTemplates(
   let installed = 0
   let name = `${indexPrefix}*`
   try {
+    const due: { readonly template: Template; readonly state: TemplateState }[] = []
     for (const template of await templatesFor(client, indexPrefix, profile)) {
       name = template.name
       const state = await templateState(client, template)
       if (state === 'newer') log.warn({ template: name }, `the cluster has a newer template ${name}; it stays as it is`)
       if (state === 'same' || state === 'newer' || (state === 'changed' && !mend)) continue
+      due.push({ template, state })
+    }
+    const wanted = due.flatMap(({ template }) => wantedOf(template))
+    if (wanted.length > 0) refuseConflicts(wanted, await visibleTemplates(client), indexPrefix)
+    for (const { template, state } of due) {
+      name = template.name
       await client.request('PUT', segmentsOf(template), { body: template.body })
       installed++
       log.info(
@@ -205,6 +220,12 @@ export async function installTemplates(
       { template: name },
     )
   }
+}
+
+function wantedOf({ api, name, body }: Template): WantedTemplate[] {
+  if (api !== '_index_template') return []
+  const { index_patterns: patterns, priority } = body as { index_patterns: string[]; priority: number }
+  return [{ name, patterns, priority }]
 }
 
 /**
@@ -235,17 +256,6 @@ export async function compareTemplates(
   return [...differences, ...(await overridingTemplates(client, templates))]
 }
 
-interface IndexTemplates {
-  readonly index_templates: readonly {
-    readonly name: string
-    readonly index_template: {
-      readonly index_patterns: readonly string[]
-      readonly priority?: number
-      readonly composed_of?: readonly string[]
-    }
-  }[]
-}
-
 /** Templates of others that win over ours for some index of ours, and change what it would be. */
 async function overridingTemplates(
   client: Elasticsearch,
@@ -253,8 +263,7 @@ async function overridingTemplates(
 ): Promise<TemplateDifference[]> {
   const differences: TemplateDifference[] = []
   const ours = templates.filter(({ api }) => api === '_index_template')
-  const { body } = await client.request<IndexTemplates>('GET', ['_index_template'])
-  for (const { name, index_template: theirs } of body.index_templates) {
+  for (const { name, index_template: theirs } of await readClusterTemplates(client)) {
     if (ours.some((template) => template.name === name)) continue
     // Who builds upon the envelope knows what they do.
     if (theirs.composed_of?.includes('archive@envelope')) continue
@@ -292,6 +301,7 @@ async function isSettledOtherwise(client: Elasticsearch, sample: string, { name 
 
 /** A name that matches both patterns, where they have one in common; ours ends with its only `*`. */
 function commonName(own: string, theirs: string): string | undefined {
+  if (!haveCommonName(own, theirs)) return undefined
   const prefix = own.replace(/\*$/, '')
   const star = theirs.indexOf('*')
   const literal = star === -1 ? theirs : theirs.slice(0, star)

@@ -142,6 +142,11 @@ function idPart(name: string): string {
   return `field-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`
 }
 
+/** A field name in KQL. Quoted, blanks, wildcards, operators and words such as `or` have no meaning in it. */
+function kqlField(name: string): string {
+  return /^[\w.@-]+$/.test(name) ? name : quoted(name)
+}
+
 /** The identifiers of the objects of a type: the same for the same type, whatever its letters. */
 function idsOf(indexPrefix: string, type: string) {
   const plain = type
@@ -464,8 +469,7 @@ export function binsOf({ low, high, min, max }: NumberField): readonly (readonly
 function missingMap(source: Source, partial: readonly DescribedField[]): Row | undefined {
   if (partial.length === 0) return undefined
   const names = distinctNames(partial.map(({ name, present }) => `${label(name)} (on ${percent(present)})`))
-  // A quoted name needs no rule for blanks, wildcards and words such as `or`.
-  const queries = Object.fromEntries(partial.map(({ name }, i) => [names[i]!, `not ${quoted(name)} : *`]))
+  const queries = Object.fromEntries(partial.map(({ name }, i) => [names[i]!, `not ${kqlField(name)} : *`]))
   return {
     height: Math.max(10, 5 + Math.ceil(partial.length * 1.4)),
     panels: [

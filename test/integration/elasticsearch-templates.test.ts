@@ -239,3 +239,28 @@ test('a template that the cluster refuses ends the start with one line', async (
   )
   assert.equal(output.trim().split('\n').length, 1)
 })
+
+test('a prefix that begins with another, or that somebody else uses, is refused before anything is installed', async (t) => {
+  const prefix = indexPrefix(t)
+  const setup = (indexPrefix: string) => runArchiver(t, ['setup', '--index-prefix', indexPrefix])
+  const installed = async (beginning: string) => {
+    const { index_templates: all } = await elasticsearch<{ index_templates: { name: string }[] }>(
+      'GET',
+      '/_index_template',
+    )
+    return all.map(({ name }) => name).filter((name) => name.startsWith(beginning))
+  }
+  assert.equal((await setup(`${prefix}x-`)).code, 0)
+  for (const nested of [`${prefix}x-eu-`, prefix]) {
+    const before = await installed(prefix)
+    const { code, output } = await setup(nested)
+    assert.equal(code, 2, output)
+    assert.match(output, new RegExp(`index template ${prefix}x-archive .* of another archive .* Nothing was installed`))
+    assert.deepEqual(await installed(prefix), before)
+  }
+  await elasticsearch('PUT', `/_index_template/${prefix}team`, { index_patterns: [`${prefix}logs-*-*`], priority: 100 })
+  const refused = await setup(`${prefix}logs-`)
+  assert.equal(refused.code, 2, refused.output)
+  assert.match(refused.output, new RegExp(`index template ${prefix}team .* the same priority \\(100\\)`))
+  assert.deepEqual(await installed(`${prefix}logs-`), [])
+})

@@ -310,7 +310,8 @@ test('missing fields are asked for by their quoted names, each under a label of 
     const map = panelsOf(dashboard).find(({ panelIndex }) => panelIndex === 'missing')
     const filters = filtersIn(map)
     const asked = filters.map(({ input }) => {
-      const [, quotedName] = /^not "((?:[^"\\]|\\.)*)" : \*$/.exec(input.query)!
+      const [, plainName, quotedName] = /^not (?:([\w.@-]+)|"((?:[^"\\]|\\.)*)") : \*$/.exec(input.query)!
+      if (plainName !== undefined) return plainName
       return quotedName!.replace(/\\(.)/g, (_, escaped: string) => ({ n: '\n', r: '\r', t: '\t' })[escaped] ?? escaped)
     })
     assert.deepEqual(asked.sort(), group.map((name) => `value.${name}`).sort())
