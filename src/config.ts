@@ -8,8 +8,11 @@ import { checkTableName } from './mysql/table-name.ts'
 import {
   bytes,
   decimal,
+  directory,
   duration,
+  file,
   flag,
+  hostPorts,
   integer,
   list,
   listenAddress,
@@ -18,6 +21,7 @@ import {
   pattern,
   secret,
   text,
+  texts,
   type Values,
 } from './options.ts'
 
@@ -27,8 +31,7 @@ import {
  */
 
 export const logOptions = {
-  config: text({
-    placeholder: '<file>',
+  config: file({
     explanation: 'A YAML file with any of these options; flags and variables win over it.',
   }),
   logLevel: oneOf(logLevels, { default: 'info', explanation: 'The least important log lines to write.' }),
@@ -40,16 +43,14 @@ export const kafkaSecurityOptions = {
     default: false,
     explanation: 'Speak TLS with the brokers; goes without saying where one of the next three is given.',
   }),
-  kafkaCa: text({
-    placeholder: '<file>',
+  kafkaCa: file({
     explanation:
       'Certificate authority of the brokers, as a PEM file. Files with certificates and secrets for Kafka are read anew for every connection, so that they can be replaced without a restart.',
   }),
-  kafkaCert: text({
-    placeholder: '<file>',
+  kafkaCert: file({
     explanation: 'Our certificate for brokers that ask for one, as a PEM file.',
   }),
-  kafkaKey: text({ placeholder: '<file>', explanation: 'The key of that certificate, as a PEM file.' }),
+  kafkaKey: file({ explanation: 'The key of that certificate, as a PEM file.' }),
   saslMechanism: oneOf(['none', 'plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'], {
     default: 'none',
     explanation: 'How to log in to Kafka.',
@@ -58,11 +59,10 @@ export const kafkaSecurityOptions = {
   saslPassword: secret(
     text({ explanation: 'Password, or the secret for --sasl-token-url; better given as a variable or a file.' }),
   ),
-  saslPasswordFile: text({
-    placeholder: '<file>',
+  saslPasswordFile: file({
     explanation: 'A file that holds the password, without or with a line break at its end.',
   }),
-  saslTokenFile: text({ placeholder: '<file>', explanation: 'A file that holds the token for oauthbearer.' }),
+  saslTokenFile: file({ explanation: 'A file that holds the token for oauthbearer.' }),
   saslTokenUrl: secret(
     text({
       placeholder: '<url>',
@@ -74,9 +74,8 @@ export const kafkaSecurityOptions = {
 
 /** How to reach Kafka. */
 export const kafkaConnectionOptions = {
-  brokers: list({
+  brokers: hostPorts({
     default: '127.0.0.1:9092',
-    placeholder: '<host:port,…>',
     explanation: 'Brokers to ask for the rest of the Kafka cluster.',
   }),
   ...kafkaSecurityOptions,
@@ -110,9 +109,8 @@ export const topicsOptions = {
 
 export const filesOptions = {
   files: flag({ default: true, explanation: 'Keep no files.' }),
-  archiveDir: text({
+  archiveDir: directory({
     default: './archive',
-    placeholder: '<directory>',
     explanation: 'Root of the gzip JSONL archive. Workers that share partitions share this directory.',
   }),
   gzipLevel: integer({
@@ -163,21 +161,20 @@ export const elasticsearchConnectionOptions = {
   elasticsearchPassword: secret(
     text({ explanation: 'Password for basic authentication; better given as a variable.' }),
   ),
-  elasticsearchPasswordFile: text({
-    placeholder: '<file>',
+  elasticsearchPasswordFile: file({
     explanation: 'A file that holds the password, without or with a line break at its end.',
   }),
   elasticsearchApiKey: secret(
     text({ explanation: 'API key, encoded in base64 as Kibana shows it; better given as a variable.' }),
   ),
-  elasticsearchApiKeyFile: text({ placeholder: '<file>', explanation: 'A file that holds the API key.' }),
-  elasticsearchCa: text({ placeholder: '<file>', explanation: 'Certificate authority of the nodes, as a PEM file.' }),
+  elasticsearchApiKeyFile: file({ explanation: 'A file that holds the API key.' }),
+  elasticsearchCa: file({ explanation: 'Certificate authority of the nodes, as a PEM file.' }),
   elasticsearchFingerprint: text({
     explanation:
       'SHA-256 fingerprint of the certificate authority of the nodes, which they present with their own certificate; or of the certificate of the only node.',
   }),
   elasticsearchHeaders: secret(
-    list({
+    texts({
       placeholder: '<name: value,…>',
       explanation: 'Headers to send with every request, for a proxy; better given as a variable.',
     }),
@@ -242,15 +239,14 @@ export const mysqlConnectionOptions = {
     ),
   ),
   mysqlPassword: secret(text({ explanation: 'Password of that user; better given as a variable.' })),
-  mysqlPasswordFile: text({
-    placeholder: '<file>',
+  mysqlPasswordFile: file({
     explanation: 'A file that holds the password, without or with a line break at its end.',
   }),
   mysqlTls: flag({
     default: false,
     explanation: 'Speak TLS with the server; goes without saying where --mysql-ca is given.',
   }),
-  mysqlCa: text({ placeholder: '<file>', explanation: 'Certificate authority of the server, as a PEM file.' }),
+  mysqlCa: file({ explanation: 'Certificate authority of the server, as a PEM file.' }),
   mysqlTlsName: text({
     explanation: 'The name or address that the certificate of the server must have, if it is not the host in --mysql.',
   }),
@@ -302,10 +298,10 @@ export const kibanaOptions = {
     explanation: 'User for basic authentication; without one, and without a key, those for Elasticsearch are used.',
   }),
   kibanaPassword: secret(text({ explanation: 'Password for basic authentication; better given as a variable.' })),
-  kibanaPasswordFile: text({ placeholder: '<file>', explanation: 'A file that holds the password.' }),
+  kibanaPasswordFile: file({ explanation: 'A file that holds the password.' }),
   kibanaApiKey: secret(text({ explanation: 'API key, encoded in base64; better given as a variable.' })),
-  kibanaApiKeyFile: text({ placeholder: '<file>', explanation: 'A file that holds the API key.' }),
-  kibanaCa: text({ placeholder: '<file>', explanation: 'Certificate authority of Kibana, as a PEM file.' }),
+  kibanaApiKeyFile: file({ explanation: 'A file that holds the API key.' }),
+  kibanaCa: file({ explanation: 'Certificate authority of Kibana, as a PEM file.' }),
   kibanaWait: integer({
     default: '120',
     min: 0,
@@ -425,8 +421,7 @@ export const dashboardOptions = {
   type: text({ explanation: 'The type of messages, as it stands in them, such as object.one.' }),
   ...elasticsearchConnectionOptions,
   ...kibanaOptions,
-  out: text({
-    placeholder: '<file>',
+  out: file({
     explanation: 'A file for an import by hand, ending in .ndjson, instead of --kibana.',
   }),
   ...reportOptions,
@@ -653,9 +648,12 @@ export function elasticsearchHeaders(
 ): Readonly<Record<string, string>> | undefined {
   if (options.elasticsearchHeaders === undefined) return undefined
   const headers = options.elasticsearchHeaders.map((header, i) => {
-    const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*:\s*([\x20-\x7e]+)$/.exec(header) ?? []
+    // Blanks around a header's value are no part of it (RFC 9110, section 5.5).
+    const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*:\s*([\x20-\x7e]+)$/.exec(header.trim()) ?? []
     if (name === undefined || value === undefined) {
-      throw usage(`--elasticsearch-headers: number ${i + 1} is not allowed; expected name: value`)
+      throw usage(
+        `--elasticsearch-headers: number ${i + 1} is not allowed; expected name: value, with each comma in a value written \\,`,
+      )
     }
     return [name.toLowerCase(), value] as const
   })

@@ -8,7 +8,7 @@ import {
   mysqlSinkOptions,
   workerOptions,
 } from '../config.ts'
-import { age, duration, flag, instant, integer, list, oneOf, pattern, text, type Values } from '../options.ts'
+import { age, duration, flag, instant, integer, list, oneOf, pattern, text, texts, type Values } from '../options.ts'
 
 /** Options of the commands that read an archive. */
 
@@ -33,8 +33,7 @@ export const verifyOptions = {
 export type VerifyOptions = Values<typeof verifyOptions>
 
 const selectionOptions = {
-  type: list({
-    placeholder: '<a,b,…>',
+  type: texts({
     explanation: 'Only records of these types; _malformed and _untyped are those that have none.',
   }),
   topic: list({ placeholder: '<a,b,…>', explanation: 'Only records of these topics.' }),
@@ -111,7 +110,7 @@ export type RestoreOptions = Values<typeof restoreOptions>
 
 export const retryRejectedOptions = {
   ...elasticsearchConnectionOptions,
-  type: list({ placeholder: '<a,b,…>', explanation: 'Only rejects of these types of messages.' }),
+  type: texts({ explanation: 'Only rejects of these types of messages.' }),
   reason: text({
     explanation: 'Only rejects for this: an error type such as document_parsing_exception, or words of the reason.',
   }),

@@ -1,6 +1,6 @@
 import { dashboardOptions, runOptions, setupOptions } from '../config.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
-import { type OptionSources, type Options, readOptions, unknownVariables } from '../options.ts'
+import { exposedSecrets, type OptionSources, type Options, readOptions, unknownVariables } from '../options.ts'
 import {
   catOptions,
   compactOptions,
@@ -34,11 +34,21 @@ function command<O extends Options>(
   const run = async ({ argv, env }: OptionSources) => {
     const flags: RunFlags = options === (runOptions as Options) ? { argv, values: {} } : takeRunFlags(argv, options)
     const values = readOptions(options, { argv: flags.argv, env }, everyOption)
+    warnOfExposedSecrets((values as { readonly config?: string }).config)
     await act(await withRunFlags(values, flags.values, options)).catch((error: unknown) => {
       throw isRefusedRequest(error) ? new ArchiverError('UNREACHABLE', messageOf(error), {}, error) : error
     })
   }
   return { summary, options, output, run }
+}
+
+/** Secrets in the file at `--config` are for its owner and the group, as are files with a secret. */
+function warnOfExposedSecrets(config: string | undefined): void {
+  const names = config === undefined ? [] : exposedSecrets(everyOption, config)
+  if (names.length === 0) return
+  standardError.write(
+    `archiver: ${config} holds ${names.join(', ')} and can be read by all users of this machine; chmod o-r it\n`,
+  )
 }
 
 /** Elasticsearch said no, or nothing: known by its name, so that its client is loaded only if it is used. */

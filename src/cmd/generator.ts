@@ -18,6 +18,7 @@ import {
   oneOf,
   readOptions,
   text,
+  texts,
   type Values,
 } from '../options.ts'
 import { everyOption } from './every-option.ts'
@@ -35,7 +36,7 @@ const options = {
     placeholder: '<a,b,…>',
     default: 'events',
   }),
-  types: list({
+  types: texts({
     explanation: 'Names of the message types, mixed on every topic: orders, requests and sensor readings, in turn.',
     placeholder: '<a,b,…>',
     default: 'object.one,object.two,object.three',

@@ -5,7 +5,7 @@ import { createProducer, kafkaMessage } from '../generator/producer.ts'
 import { RecordMaker } from '../generator/record-maker.ts'
 import { createTopics, withAdmin } from '../kafka/topics.ts'
 import { createLogger } from '../log.ts'
-import { describeOptions, integer, list, readOptions, text } from '../options.ts'
+import { describeOptions, integer, readOptions, text, texts } from '../options.ts'
 import { everyOption } from './every-option.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { runProgram, signalled } from './program.ts'
@@ -19,7 +19,7 @@ const options = {
     placeholder: '<topic>',
     default: 'events',
   }),
-  types: list({
+  types: texts({
     explanation: 'Names of the message types.',
     placeholder: '<a,b,…>',
     default: 'object.one,object.two,object.three',

@@ -142,7 +142,7 @@ test('values in the units of people', () => {
   assert.equal(read(['--bulk-bytes', '5MB']).bulkBytes, 5_000_000)
   assert.equal(read(['--bulk-bytes', '1048576']).bulkBytes, 2 ** 20)
   assert.equal(read(['--flush-interval', '0.5']).flushInterval, 0.5)
-  assert.deepEqual(read(['--brokers', 'a:1, b:2,']).brokers, ['a:1', 'b:2'])
+  assert.deepEqual(read(['--brokers', 'a:1, b:2']).brokers, ['a:1', 'b:2'])
   assert.ok(read(['--topics-regex', '^events\\.']).topicsRegex?.test('events.x'))
 })
 
@@ -179,6 +179,10 @@ test('a mistake is one line that names the option, the value and what is allowed
     [
       ['--topics', ','],
       ['--topics', 'one or more'],
+    ],
+    [
+      ['--brokers', 'a:1, b:2,'],
+      ['--brokers', '"a:1, b:2,"', 'host:port'],
     ],
     [['--until-end=maybe'], ['--until-end', '"maybe"', 'true or false']],
     [
