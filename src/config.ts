@@ -321,6 +321,11 @@ export const typeOptions = {
     explanation: 'Path of the type in the value: keys separated by dots (a dot inside a key is written \\.).',
   }),
   typeHeader: text({ default: 'type', explanation: 'Name of the header that holds the type.' }),
+  framedJson: flag({
+    default: true,
+    explanation:
+      'Keep JSON behind a Schema Registry frame (a zero byte, four bytes of schema id) as malformed. Without this option the JSON is the value, and the id is kafka.schema_id.',
+  }),
 }
 
 export const workerOptions = {

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { putDigits, putNumber } from './decimal.ts'
 import { ArchiverError, messageOf } from './errors.ts'
 import { type JsonScan, JsonScanner } from './json-scan.ts'
+import { explainMalformed } from './malformed-value.ts'
 import {
   type Gap,
   malformedType,
@@ -14,6 +15,7 @@ import {
   unknownHour,
   untypedType,
 } from './record.ts'
+import { frameBytes, framed, mayBeFramed, schemaIdAt } from './wire-format.ts'
 
 /**
  * The one encoding that all sinks share: a record becomes one line of JSON, the same bytes in a file and in
@@ -104,6 +106,7 @@ const valueField = Buffer.from('},"value":')
  */
 export class LineEncoder {
   readonly #source: TypeSource
+  readonly #framedJson: boolean
   readonly #scanner: JsonScanner
   /** The name of the header that has the type, where one has. */
   readonly #header: Buffer
@@ -124,8 +127,10 @@ export class LineEncoder {
   /** Lines grow by about this many bytes a record; the next batch's buffer is sized by it. */
   #bytesPerRecord = 512
 
-  constructor(source: TypeSource) {
+  /** `framedJson`: a value behind a Schema Registry frame is the JSON text in it, with its id in `kafka.schema_id`. */
+  constructor(source: TypeSource, { framedJson = true }: { readonly framedJson?: boolean } = {}) {
     this.#source = source
+    this.#framedJson = framedJson
     this.#scanner = new JsonScanner(source.from === 'value' ? source.path : [])
     this.#header = Buffer.from(source.from === 'header' ? source.header : '')
   }
@@ -208,10 +213,12 @@ export class LineEncoder {
   /** Writes one line and returns the index of the record's type. */
   #append(record: RecordInPlace, topic: string): number {
     const { bytes, offset, timestamp, keyStart, keyEnd, valueStart, valueEnd, headerPositions } = record
-    const scan = valueStart === -1 ? undefined : this.#scanner.scan(bytes, valueStart, valueEnd)
-    const error = scan === undefined ? undefined : errorOf(scan, bytes, valueStart, valueEnd)
-    this.#hasLongNumbers = scan !== undefined && error === undefined && scan.longNumbers
-    const known = error === undefined ? this.#typeOf(record, topic, scan) : this.#malformed
+    const isFramed = this.#framedJson && mayBeFramed(bytes, valueStart, valueEnd)
+    const textStart = isFramed ? valueStart + frameBytes : valueStart
+    const scan = valueStart === -1 ? undefined : this.#scanner.scan(bytes, textStart, valueEnd)
+    const isMalformed = scan !== undefined && !isJsonText(scan, bytes, textStart, valueEnd)
+    this.#hasLongNumbers = scan !== undefined && !isMalformed && scan.longNumbers
+    const known = isMalformed ? this.#malformed : this.#typeOf(record, topic, scan)
     if (known.batch !== this.#batch) this.#begin(known)
 
     this.#reserve(known.timed.length + fixedBytes)
@@ -226,14 +233,15 @@ export class LineEncoder {
     if (keyStart !== -1) this.#putBytesField(keyField, bytes, keyStart, keyEnd)
     if (headerPositions.length > 0) this.#putHeaders(bytes, headerPositions)
 
-    if (error !== undefined) {
+    if (isMalformed) {
       this.#putText('},"value_base64":"')
       this.#putBase64(bytes, valueStart, valueEnd)
-      this.#putText(`","error":${JSON.stringify(error)}}\n`)
+      this.#putText(`","error":${JSON.stringify(explainMalformed(bytes, valueStart, valueEnd))}}\n`)
     } else if (scan === undefined) {
       this.#putText('},"value":null}\n')
     } else {
-      this.#putValue(bytes, valueStart, valueEnd, scan.lineBreaks)
+      if (isFramed) this.#putText(`,"schema_id":${schemaIdAt(bytes, valueStart)}`)
+      this.#putValue(bytes, textStart, valueEnd, scan.lineBreaks)
     }
     return known.index
   }
@@ -459,18 +467,9 @@ function knownType(type: RecordType): KnownType {
   return { type, field, batch: -1, index: -1, timed: nothing, day: -1 }
 }
 
-/** What a value that is no JSON text in UTF-8 has for `error`. */
-function errorOf(
-  { error, ascii }: JsonScan,
-  bytes: Buffer,
-  start: number,
-  end: number,
-): { readonly type: string; readonly reason: string } | undefined {
-  // Where the scan ended early it has not seen all bytes.
-  if ((!ascii || error !== undefined) && !isUtf8(bytes.subarray(start, end))) {
-    return { type: 'invalid_utf8', reason: 'the value is not valid UTF-8' }
-  }
-  return error === undefined ? undefined : { type: 'invalid_json', reason: error }
+/** Whether a scanned value is one JSON text in UTF-8. */
+function isJsonText({ error, ascii }: JsonScan, bytes: Buffer, start: number, end: number): boolean {
+  return error === undefined && (ascii || isUtf8(bytes.subarray(start, end)))
 }
 
 function isSame(raw: Buffer, bytes: Buffer, start: number, end: number): boolean {
@@ -529,6 +528,7 @@ interface Envelope {
       readonly value?: string | null
       readonly value_base64?: string
     }[]
+    readonly schema_id?: number
   }
   readonly value_base64?: string
   readonly error?: { readonly type: string; readonly reason: string }
@@ -560,7 +560,8 @@ export function envelopeOfLine(line: Buffer): Buffer {
 }
 
 /**
- * The record that a line was made of. A JSON `null` and a tombstone have the same line; both come back as a tombstone.
+ * The record that a line was made of, a framed value with its frame. A JSON `null` and a tombstone have the same line; both come back
+ * as a tombstone. A framed `null` does not.
  *
  * @throws ArchiverError `INTERNAL` where it is not a line of this encoding.
  */
@@ -572,6 +573,7 @@ export function decodeLine(line: Buffer): DecodedLine {
     const { kafka } = envelope
     let value: Buffer | null
     if (valueBytes === undefined) value = Buffer.from(envelope.value_base64!, 'base64')
+    else if (kafka.schema_id !== undefined) value = framed(kafka.schema_id, valueBytes)
     else value = valueBytes.equals(nullText) ? null : valueBytes
     const reserved = envelope.type === undefined
     const name = envelope.type ?? (valueBytes === undefined ? malformedType.name : untypedType.name)
@@ -621,7 +623,7 @@ const offsetMark = Buffer.from(',"offset":')
  */
 export class LineHead {
   offset = -1
-  /** In ms; approximate beyond 2^53. */
+  /** In ms; the nearest double beyond 2^53. */
   timestamp = Number.NaN
   /** Where `,"offset":` begins: what is before it is the same in all lines of a file but for `@timestamp`. */
   offsetAt = -1
@@ -647,6 +649,8 @@ export class LineHead {
     for (let digit = lines[position]! - 0x30; digit >= 0 && digit <= 9; digit = lines[++position]! - 0x30) {
       timestamp = timestamp * 10 + digit
     }
+    // Beyond 2^53 adding up digit by digit rounds more than once, and would not be the double of the batch and of the manifest.
+    if (timestamp > Number.MAX_SAFE_INTEGER) timestamp = Number(lines.toString('latin1', first, position))
     this.timestamp = negative ? -timestamp : timestamp
     return position > first
   }

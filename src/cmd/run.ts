@@ -75,7 +75,7 @@ export async function run(options: RunOptions): Promise<void> {
     const archiver = new Worker({
       source,
       sinks,
-      encoder: new LineEncoder(typeSource(options)),
+      encoder: new LineEncoder(typeSource(options), options),
       coordinator,
       log,
       options: {

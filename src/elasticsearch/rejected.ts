@@ -61,6 +61,7 @@ export interface RejectedSource {
       readonly value?: string | null
       readonly value_base64?: string
     }[]
+    readonly schema_id?: number
   }
   readonly value_text?: string
   readonly value_base64?: string
@@ -74,7 +75,8 @@ export function typeOfRejected({ type, value_base64 }: RejectedSource): RecordTy
   return value_base64 === undefined ? untypedType : malformedType
 }
 
-const anyType = new LineEncoder({ from: 'topic' })
+// What is kept as base64 was malformed to the worker, framed JSON too if the worker does not read it.
+const anyType = new LineEncoder({ from: 'topic' }, { framedJson: false })
 
 /**
  * The record's own line again, byte for byte, ended by LF: what the files hold of it and what is sent as `_source`. Undefined where the reject

@@ -22,6 +22,7 @@ export const columns = [
   'key_text',
   'key_bytes',
   'headers',
+  'schema_id',
   'value_text',
   'value_bytes',
   'error_type',
@@ -67,6 +68,7 @@ interface Envelope {
     readonly key?: string
     readonly key_base64?: string
     readonly headers?: readonly unknown[]
+    readonly schema_id?: number
   }
   readonly value_base64?: string
   readonly error?: { readonly type: string; readonly reason: string }
@@ -82,7 +84,7 @@ export function rowSql(batch: RecordBatch, i: number, reduction?: Reduction): st
   const isMalformed = value === undefined
   const envelopeText = `${envelopeOfLine(line).toString('utf8')}}`
   const envelope = JSON.parse(envelopeText) as Envelope
-  const { key, key_base64, headers } = envelope.kafka
+  const { key, key_base64, headers, schema_id: schemaId } = envelope.kafka
   const { error, value_base64: base64 } = isMalformed && !withoutValue ? malformedPart(line) : noPart
   const text = isMalformed || withoutValue ? undefined : textOf(value)
   const type = typeColumns(envelope.type)
@@ -97,6 +99,7 @@ export function rowSql(batch: RecordBatch, i: number, reduction?: Reduction): st
     quote(withoutEnds ? undefined : key),
     bytesSql(withoutEnds ? undefined : key_base64),
     quote(withoutEnds || headers === undefined ? undefined : JSON.stringify(headers)),
+    schemaId ?? 'NULL',
     quote(text),
     bytesSql(base64),
     quote(reduction?.errorType ?? error?.type),
@@ -165,6 +168,7 @@ export interface StoredRow {
   readonly key_text: string | null
   readonly key_bytes: Buffer | null
   readonly headers: string | null
+  readonly schema_id: number | string | null
   readonly value_text: string | null
   readonly value_bytes: Buffer | null
   readonly error_type: string | null
@@ -177,7 +181,10 @@ export function lineOfRow(row: StoredRow): Buffer | undefined {
   if (errorType === errorTypes.envelope || errorType === errorTypes.position) return undefined
   const time = row.time === null ? '' : `"@timestamp":"${row.time.replace(' ', 'T')}Z",`
   const type = row.type === null ? '' : `"type":${row.type_json ?? JSON.stringify(row.type)},`
-  const head = `{${time}${type}"kafka":{"topic":"${row.topic}","partition":${row.partition},"offset":${row.offset},"timestamp":${row.timestamp}${keyField(row)}${row.headers === null ? '' : `,"headers":${row.headers}`}}`
+  const headers = row.headers === null ? '' : `,"headers":${row.headers}`
+  const schema = row.schema_id === null ? '' : `,"schema_id":${row.schema_id}`
+  const position = `"topic":"${row.topic}","partition":${row.partition},"offset":${row.offset},"timestamp":${row.timestamp}`
+  const head = `{${time}${type}"kafka":{${position}${keyField(row)}${headers}${schema}}`
   if (row.value_bytes === null) return Buffer.from(`${head},"value":${row.value_text ?? 'null'}}`)
   const error = JSON.stringify({ type: errorType, reason: row.error_reason })
   return Buffer.from(`${head},"value_base64":"${row.value_bytes.toString('base64')}","error":${error}}`)

@@ -10,7 +10,7 @@ import { rejectedTable } from './table-name.ts'
  */
 
 /** The version of the tables that this program makes and understands. It stands in their comment. */
-export const schemaVersion = 1
+export const schemaVersion = 2
 const commentStart = 'archiver schema '
 
 /** Trailing spaces and the case of letters tell types apart, so: byte by byte and without padding. */
@@ -52,6 +52,7 @@ function columnsOf(facts: Pick<ServerFacts, 'kind'>, isRejected: boolean): reado
     optional('key_text', 'longtext', `LONGTEXT ${text}`),
     optional('key_bytes', 'longblob', 'LONGBLOB'),
     optional('headers', 'longtext', `LONGTEXT ${text}`),
+    optional('schema_id', 'int', 'INT UNSIGNED'),
     ...(isRejected ? [] : [value]),
     optional('value_text', 'longtext', `LONGTEXT ${text}`),
     optional('value_bytes', 'longblob', 'LONGBLOB'),
@@ -87,7 +88,10 @@ export function createTableSql(table: string, facts: Pick<ServerFacts, 'kind'>, 
 }
 
 /** What must be done to tables of an older version, by the version that they have then. */
-const migrations: ReadonlyMap<number, (table: string, facts: ServerFacts) => readonly string[]> = new Map()
+const migrations: ReadonlyMap<number, (table: string, facts: ServerFacts) => readonly string[]> = new Map([
+  // Version 2: the schema id of framed JSON. Not the last column, so that `SELECT *` shows the same order for old and new tables.
+  [2, (table) => [`ALTER TABLE \`${table}\` ADD COLUMN \`schema_id\` INT UNSIGNED AFTER \`headers\``]],
+])
 
 /** How a table differs from what this version makes. */
 export interface TableDifference {
@@ -208,10 +212,19 @@ async function installTable(client: Mysql, table: string, isRejected: boolean, l
     )
   }
   for (let next = version + 1; next <= schemaVersion; next++) {
-    for (const sql of migrations.get(next)?.(table, client.facts) ?? []) await client.query(sql)
+    for (const sql of migrations.get(next)?.(table, client.facts) ?? []) await addOnce(client, sql)
     await client.query(`ALTER TABLE \`${table}\` COMMENT='${commentStart}${next}'`)
     steps++
     log.info(`brought table ${table} to version ${next}`)
   }
   return steps
+}
+
+/** Runs a statement that adds something; another worker that starts at the same moment may have added it. */
+async function addOnce(client: Mysql, sql: string): Promise<void> {
+  try {
+    await client.query(sql)
+  } catch (error) {
+    if ((error as { readonly code?: unknown }).code !== 'ER_DUP_FIELDNAME') throw error
+  }
 }

@@ -234,6 +234,10 @@ const nullText = Buffer.from('null')
 function describe(record: PlainRecord): Shown {
   const { key, value, headers, timestamp } = record
   const day = dayOf(Number(timestamp))
+  const inside = value === null ? undefined : framedText(value)
+  if (inside !== undefined) {
+    return { ...describe({ ...record, value: inside }), value: frame(value!.readUInt32BE(1), spacesForBreaks(inside)) }
+  }
   return {
     type: typeOf(value),
     timestamp: String(timestamp),
@@ -243,6 +247,19 @@ function describe(record: PlainRecord): Shown {
     // A tombstone and a JSON null are one line. Raw line breaks, which valid JSON has only between tokens, become spaces.
     value: value === null ? nullText : typeOf(value) === '_malformed' ? value : spacesForBreaks(value),
   }
+}
+
+/** What is behind a zero byte and four bytes of schema id, if that is JSON. */
+function framedText(value: Buffer): Buffer | undefined {
+  if (value.length < 6 || value[0] !== 0) return undefined
+  const inside = value.subarray(5)
+  return typeOf(inside) === '_malformed' ? undefined : inside
+}
+
+function frame(schemaId: number, inside: Buffer): Buffer {
+  const head = Buffer.alloc(5)
+  head.writeUInt32BE(schemaId, 1)
+  return Buffer.concat([head, inside])
 }
 
 /** By `JSON.parse`, which says what JSON is. */
@@ -313,6 +330,7 @@ interface Line {
       readonly value?: string | null
       readonly value_base64?: string
     }[]
+    readonly schema_id?: number
   }
   readonly value_base64?: string
   readonly value_text?: string
@@ -329,6 +347,7 @@ export interface HeldRow {
   readonly key_text: string | null
   readonly key_bytes: Buffer | null
   readonly headers: string | null
+  readonly schema_id: number | null
   readonly value_text: string | null
   readonly value_bytes: Buffer | null
 }
@@ -338,6 +357,7 @@ const anyTable = 'mysql'
 /** A row as it counts. */
 export function heldInRow(row: HeldRow): HeldRecord {
   const isMalformed = row.value_bytes !== null
+  const text = row.value_text === null ? nullText : Buffer.from(row.value_text, 'utf8')
   const shown: Shown = {
     type: row.type ?? (isMalformed ? '_malformed' : '_untyped'),
     timestamp: row.timestamp,
@@ -347,7 +367,7 @@ export function heldInRow(row: HeldRow): HeldRecord {
       key: header.key,
       value: bytesOf(header.value ?? undefined, header.value_base64),
     })),
-    value: row.value_bytes ?? (row.value_text === null ? nullText : Buffer.from(row.value_text, 'utf8')),
+    value: row.value_bytes ?? (row.schema_id === null ? text : frame(Number(row.schema_id), text)),
   }
   return {
     topic: row.topic,
@@ -379,6 +399,7 @@ function held(line: Buffer, place: string | { prefix: string; day: string }): He
   if (hasValue) value = line.subarray(mark + valueMark.length, line.length - 1)
   else if (parsed.value_text !== undefined) value = Buffer.from(parsed.value_text, 'utf8')
   else value = Buffer.from(parsed.value_base64 ?? '', 'base64')
+  if (kafka.schema_id !== undefined) value = frame(kafka.schema_id, value)
   const isMalformed = parsed.value_base64 !== undefined
   const type = parsed.type ?? (isMalformed ? '_malformed' : '_untyped')
   const shown: Shown = {

@@ -1,4 +1,4 @@
-import type { Kafka, Producer, TopicMessages } from 'kafkajs'
+import type { Kafka, Message, Producer, TopicMessages } from 'kafkajs'
 import { createProducer, kafkaMessage } from '../../src/generator/producer.ts'
 import { RecordMaker } from '../../src/generator/record-maker.ts'
 
@@ -25,6 +25,14 @@ const abortedShare = 0.25
 /** The coordinator ends a transaction that its producer left open after this; until then nobody reads past it. */
 const transactionTimeoutMs = 8000
 const dayMs = 86_400_000
+/** So many records are sent as a Schema Registry's serializer would. */
+const framedEvery = 41
+const frameHead = Buffer.from([0, 0, 0, 1, 7])
+
+function framed(message: Message): Message {
+  const { value } = message
+  return value === null ? message : { ...message, value: Buffer.concat([frameHead, Buffer.from(value)]) }
+}
 
 /**
  * Produces at a steady rate until it is stopped, whatever becomes of the broker. What a request that failed has left in Kafka does not
@@ -76,7 +84,7 @@ export class Load {
           topic = { topic: record.topic, messages: [] }
           byTopic.set(record.topic, topic)
         }
-        topic.messages.push(kafkaMessage(record))
+        topic.messages.push(this.#next % framedEvery === 0 ? framed(kafkaMessage(record)) : kafkaMessage(record))
       }
       await Promise.all(this.#options.topics.map((topic) => this.#send(topic, byTopic.get(topic.name))))
       due = Math.max(due + tickMs, performance.now() - 4 * tickMs)

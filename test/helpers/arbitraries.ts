@@ -70,11 +70,22 @@ export const jsonText: fc.Arbitrary<string> = fc.letrec<{ value: string; array: 
 /** Bytes, often no UTF-8. */
 export const binary: fc.Arbitrary<Buffer> = fc.uint8Array({ maxLength: 40 }).map((array) => Buffer.from(array))
 
-/** What a producer may put into a value: JSON, nearly JSON, anything, nothing. */
+/** A frame of a Schema Registry around something. */
+function framed(inside: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer> {
+  return fc.tuple(fc.nat({ max: 2 ** 32 - 1 }), inside).map(([id, bytes]) => {
+    const head = Buffer.alloc(5)
+    head.writeUInt32BE(id, 1)
+    return Buffer.concat([head, bytes])
+  })
+}
+
+/** What a producer may put into a value: JSON, nearly JSON, anything, nothing; framed or not. */
 export const messageValue: fc.Arbitrary<Buffer | null> = fc.oneof(
   { weight: 6, arbitrary: jsonText.map((text) => Buffer.from(text)) },
   { weight: 1, arbitrary: jsonText.map((text) => Buffer.from(`${text},`)) },
   { weight: 1, arbitrary: binary },
+  { weight: 1, arbitrary: framed(jsonText.map((text) => Buffer.from(text))) },
+  { weight: 1, arbitrary: framed(binary) },
   { weight: 1, arbitrary: fc.constant(null) },
 )
 

@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { decodeLine } from '../../src/line.ts'
 import type { Header, RecordType } from '../../src/record.ts'
 import { typeSegment } from '../../src/segment.ts'
+import { runArchiver } from '../helpers/archiver.ts'
 import { produceRaw } from '../helpers/raw-produce.ts'
 import { committedAndEnds, createScenario } from '../helpers/scenario.ts'
 import { createTopic, elasticsearch, elasticsearchUrl } from '../helpers/servers.ts'
@@ -27,6 +28,11 @@ const untyped = '_untyped'
 const malformed = '_malformed'
 const nested = (depth: number, open: string, close: string) => `${open.repeat(depth)}1${close.repeat(depth)}`
 const object = (type: string, rest = '"n":1') => `{"type":${JSON.stringify(type)},${rest}}`
+const framed = (schemaId: number, inside: Buffer | string) => {
+  const head = Buffer.alloc(5)
+  head.writeUInt32BE(schemaId, 1)
+  return Buffer.concat([head, bytesOf(inside)])
+}
 /** Headers in their order, as a client other than kafkajs may send them. */
 const headersOf = (...entries: readonly (readonly [string, Buffer | string | null])[]): Header[] =>
   entries.map(([key, value]) => ({ key, value: value === null ? null : bytesOf(value) }))
@@ -79,6 +85,13 @@ const inputs: readonly NastyInput[] = [
     type: 'envelope',
   },
   { name: '_id at the top', value: '{"_id":"1","type":"metadata","_type":"t","_routing":"r"}', type: 'metadata' },
+  // As a Schema Registry's serializers send it.
+  { name: 'framed JSON', value: framed(5, object('framed')), type: 'framed' },
+  { name: 'framed JSON with a large id', value: framed(4_294_967_295, object('framed')), type: 'framed' },
+  { name: 'framed JSON that Elasticsearch refuses', value: framed(6, object('framed', '"n":{"a":1}')), type: 'framed' },
+  { name: 'a framed null', value: framed(5, 'null'), type: untyped },
+  { name: 'framed JSON without a type', value: framed(5, '[1]'), type: untyped },
+  { name: 'framed Avro', value: framed(5, Buffer.from('0a6f7264657202', 'hex')), type: malformed },
   // Values that are no object with a type.
   { name: 'a tombstone', value: null, type: untyped, key: 'deleted' },
   { name: 'a tombstone without a key', value: null, type: untyped },
@@ -204,6 +217,12 @@ const inputs: readonly NastyInput[] = [
   { name: 'the last moment of an int64', value: object('times'), type: 'times', timestamp: '9223372036854775807' },
 ]
 
+/** Line breaks between tokens become spaces. */
+const oneLine = (value: Buffer | string) =>
+  bytesOf(value)
+    .toString('latin1')
+    .replace(/[\r\n]/g, ' ')
+
 const usual = String(Date.UTC(2019, 7, 1, 3, 23, 3))
 
 function expectedType({ type }: NastyInput): RecordType {
@@ -215,7 +234,11 @@ function expectedType({ type }: NastyInput): RecordType {
 interface Hit {
   readonly _index: string
   readonly _id: string
-  readonly _source: { readonly error?: { readonly type: string }; readonly value_text?: string }
+  readonly _source: {
+    readonly kafka: { readonly schema_id?: number }
+    readonly error?: { readonly type: string }
+    readonly value_text?: string
+  }
 }
 
 test('no input stops a partition, is lost, is changed, or leaves the archive', async (t) => {
@@ -258,7 +281,7 @@ test('no input stops a partition, is lost, is changed, or leaves the archive', a
     if (input.value === null || input.value === 'null') assert.equal(record.value, null, input.name)
     else if (wanted.name === malformed && wanted.reserved)
       assert.deepEqual(record.value, bytesOf(input.value), input.name)
-    else assert.equal(record.value?.toString(), input.value.toString().replace(/[\r\n]/g, ' '), input.name)
+    else assert.equal(record.value?.toString('latin1'), oneLine(input.value), input.name)
     lines.set(`${topic}+0+${offset}`, line)
   }
 
@@ -283,11 +306,24 @@ test('no input stops a partition, is lost, is changed, or leaves the archive', a
       continue
     }
     rejected.set(input.name, _source.error!.type)
-    assert.ok(input.value !== null && isUtf8(bytesOf(input.value)))
-    assert.equal(_source.value_text, input.value.toString().replace(/[\r\n]/g, ' '), input.name)
+    assert.ok(input.value !== null)
+    const { schema_id: schemaId } = _source.kafka
+    const text = bytesOf(input.value).subarray(schemaId === undefined ? 0 : 5)
+    assert.ok(isUtf8(text))
+    assert.equal(schemaId, schemaId === undefined ? undefined : bytesOf(input.value).readUInt32BE(1))
+    assert.equal(_source.value_text, text.toString().replace(/[\r\n]/g, ' '), input.name)
   }
   t.diagnostic(`rejected: ${JSON.stringify(Object.fromEntries(rejected))}`)
-  for (const name of ['duplicate keys', '3000-deep nesting', 'the same field as an object']) {
+  const byId = await elasticsearch<{ hits: { total: { value: number } } }>('POST', `/${prefix}*/_search`, {
+    query: { terms: { 'kafka.schema_id': [5, 4_294_967_295] } },
+  })
+  assert.equal(byId.hits.total.value, 4, 'found by the id of their schema')
+  for (const name of [
+    'duplicate keys',
+    '3000-deep nesting',
+    'the same field as an object',
+    'framed JSON that Elasticsearch refuses',
+  ]) {
     assert.ok(rejected.has(name), `${name} is refused by Elasticsearch and kept as text`)
   }
   for (const name of [
@@ -300,4 +336,6 @@ test('no input stops a partition, is lost, is changed, or leaves the archive', a
   ]) {
     assert.ok(!rejected.has(name), `${name} is taken: ${rejected.get(name)}`)
   }
+  const verified = await runArchiver(t, ['verify', '--archive-dir', root, '--index-prefix', prefix, '--deep'])
+  assert.equal(verified.code, 0, verified.output)
 })

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { LineEncoder } from '../../src/line.ts'
+import { compareTables, createTableSql } from '../../src/mysql/schema.ts'
+import { rejectedTable } from '../../src/mysql/table-name.ts'
 import { lineStart, type RecordBatch, type SourceRecord } from '../../src/record.ts'
 import { sourceBatch } from '../helpers/arbitraries.ts'
-import { mysqlClient, openMysqlSink, readLines } from '../helpers/mysql.ts'
+import { mysqlClient, openMysqlSink, readLines, tableName } from '../helpers/mysql.ts'
 
 /** Whatever a message says, its row holds it: byte for byte, findable, and stopping nothing. */
 
@@ -152,4 +154,38 @@ test('the edges of what a record may be', async (t) => {
   assert.match(row(14).error_reason!, /error \d{4}/)
   assert.equal(row(14).value_text, `{"type":"a","deep":${deep}}`)
   assert.ok(said('warn').some((message) => message.includes('refused_as_json')))
+})
+
+test('tables of version 1 get the column of schema ids, by two workers at once', async (t) => {
+  const table = tableName(t)
+  const client = mysqlClient(t)
+  await client.detect()
+  for (const isRejected of [false, true]) {
+    const name = isRejected ? rejectedTable(table) : table
+    const old = createTableSql(name, client.facts, isRejected)
+      .replace(/^ *`schema_id`.*\n/m, '')
+      .replace("'archiver schema 2'", "'archiver schema 1'")
+    await client.query(old)
+  }
+  assert.deepEqual(
+    (await compareTables(client, table)).map(({ state }) => state),
+    ['older', 'older'],
+  )
+  await Promise.all([openMysqlSink(t, { table }), openMysqlSink(t, { table })])
+  assert.deepEqual(await compareTables(client, table), [])
+  const batch = batchOf('framed', [
+    { value: Buffer.from('\0\xff\xff\xff\xff{"type":"a"}', 'latin1') },
+    { value: Buffer.from('\0\0\0\0\x05null', 'latin1') },
+    { value: Buffer.from('{"type":"a"}') },
+  ])
+  const { write } = await openMysqlSink(t, { table })
+  await write(batch)
+  assert.deepEqual(await readLines(client, table), linesOf(batch))
+  const ids = await client.query<readonly { readonly schema_id: number | null }[]>(
+    `SELECT schema_id FROM ${table} ORDER BY \`offset\``,
+  )
+  assert.deepEqual(
+    ids.map(({ schema_id: id }) => id),
+    [4_294_967_295, 5, null],
+  )
 })

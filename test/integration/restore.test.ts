@@ -35,7 +35,7 @@ test('gives records back to Kafka as they were: key, value, headers in order, ti
       timestamp: august + 5 * msPerHour,
       value: Buffer.from('{"type":"a","big":12345678901234567890, "x": 1.0}'),
     },
-    { offset: 47, timestamp: august },
+    { offset: 47, timestamp: august, value: Buffer.from('\0\0\0\x01\x07{"type":"framed","n":1.0}') },
     // Microseconds and worse, by broken clocks.
     { offset: 48, timestamp: august * 1000 },
     { offset: 49, timestamp: Number.MAX_SAFE_INTEGER },
@@ -72,6 +72,18 @@ test('gives records back to Kafka as they were: key, value, headers in order, ti
     return all.map(({ line }) => line.replace(/"topic":"[^"]+","partition":(\d+),"offset":\d+/, '"partition":$1'))
   }
   assert.deepEqual(await comparable(again), await comparable(root))
+  assert.match((await comparable(again)).join('\n'), /"schema_id":263},"value":\{"type":"framed"/)
+
+  const strict = `${await temporaryDirectory(t)}/strict`
+  const unframed = await runArchiver(t, [
+    ...['run', '--topics', target, '--group', `${target}-2`, '--archive-dir', strict, '--no-elasticsearch'],
+    ...['--until-end', '--no-framed-json'],
+  ])
+  assert.equal(unframed.code, 0, unframed.output)
+  const kept = (await readFiles(strict)).filter(({ line }) => line.includes('schema id 263, with JSON inside'))
+  assert.equal(kept.length, 1)
+  const bytes = (JSON.parse(kept[0]!.line) as { value_base64: string }).value_base64
+  assert.equal(Buffer.from(bytes, 'base64').toString(), '\0\0\0\x01\x07{"type":"framed","n":1.0}')
 })
 
 test('refuses to feed an archive with itself', async (t) => {

@@ -3,7 +3,15 @@ import { isUtf8 } from 'node:buffer'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { ArchiverError } from '../../src/errors.ts'
-import { decodeLine, hourOf, LineEncoder, parseTypePath, type TypeSource, valueOfLine } from '../../src/line.ts'
+import {
+  decodeLine,
+  hourOf,
+  LineEncoder,
+  LineHead,
+  parseTypePath,
+  type TypeSource,
+  valueOfLine,
+} from '../../src/line.ts'
 import { lineStart, type RecordBatch, type SourceRecord, unknownHour } from '../../src/record.ts'
 import { binary, jsonText, sourceBatch } from '../helpers/arbitraries.ts'
 
@@ -35,6 +43,8 @@ function parse(text: string): unknown {
   }
 }
 
+const isJson = (bytes: Buffer) => bytes.toString() === 'null' || parse(bytes.toString()) !== undefined
+
 test('the line of the design, byte for byte', () => {
   const { line, batch } = encodeOne({
     offset: 120045,
@@ -52,6 +62,7 @@ test('the line of the design, byte for byte', () => {
 
 test('whatever a record holds comes back from its line, which is one line of valid JSON', () => {
   const encoder = new LineEncoder(atType)
+  const head = new LineHead()
   const roundTrip = fc.property(sourceBatch(), (source) => {
     const batch = encoder.encode(source)
     assert.equal(batch.count, source.records.length)
@@ -71,9 +82,17 @@ test('whatever a record holds comes back from its line, which is one line of val
       assert.deepEqual(decoded.record.key, record.key)
       assert.deepEqual(decoded.record.headers, record.headers)
       assert.equal(batch.hours[i], hourOf(Number(record.timestamp)))
+      assert.ok(head.read(line, 0))
+      assert.deepEqual([head.offset, head.timestamp], [record.offset, batch.timestamps[i]])
       const { value } = record
+      const isFramed = value !== null && value[0] === 0 && isUtf8(value.subarray(5)) && isJson(value.subarray(5))
+      assert.equal(line.includes(',"schema_id":'), isFramed)
       if (value === null || value.toString() === 'null') assert.equal(decoded.record.value, null)
-      else if (decoded.error !== undefined) assert.deepEqual(decoded.record.value, value)
+      else if (isFramed) {
+        const onOneLine = value.toString('latin1', 5).replace(/[\r\n]/g, ' ')
+        assert.deepEqual(decoded.record.value, Buffer.concat([value.subarray(0, 5), Buffer.from(onOneLine, 'latin1')]))
+        assert.equal(decoded.error, undefined)
+      } else if (decoded.error !== undefined) assert.deepEqual(decoded.record.value, value)
       else {
         assert.ok(isUtf8(value))
         assert.notEqual(parse(value.toString()), undefined)
