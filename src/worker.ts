@@ -2,6 +2,7 @@ import { ArchiverError, messageOf } from './errors.ts'
 import { faultPoint } from './fault.ts'
 import type { LineEncoder } from './line.ts'
 import type { Logger } from './log.ts'
+import type { MissingTypes } from './missing-types.ts'
 import type { Coordinator } from './offsets/coordinator.ts'
 import type { Tracker } from './offsets/tracker.ts'
 import {
@@ -140,6 +141,7 @@ export class Worker {
   readonly #sinks: readonly Sink[]
   readonly #identities: IdentityCheck
   readonly #encoder: LineEncoder
+  readonly #missingTypes: MissingTypes | undefined
   readonly #coordinator: Coordinator
   readonly #options: WorkerOptions
   readonly #log: Logger
@@ -162,6 +164,7 @@ export class Worker {
     source: Source
     sinks: readonly Sink[]
     encoder: LineEncoder
+    missingTypes?: MissingTypes
     coordinator: Coordinator
     options: WorkerOptions
     log: Logger
@@ -170,6 +173,7 @@ export class Worker {
     this.#sinks = parts.sinks
     this.#identities = new IdentityCheck(parts.sinks, parts.source)
     this.#encoder = parts.encoder
+    this.#missingTypes = parts.missingTypes
     this.#coordinator = parts.coordinator
     this.#options = parts.options
     this.#log = parts.log
@@ -472,6 +476,7 @@ export class Worker {
       return
     }
     batch.release?.()
+    this.#missingTypes?.look(encoded)
     partition.waiting = undefined
     try {
       if (encoded.next > encoded.from) this.#deliver(partition, encoded)

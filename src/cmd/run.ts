@@ -6,6 +6,7 @@ import { KafkaSource } from '../kafka/source.ts'
 import { LineEncoder } from '../line.ts'
 import { createLogger, type Logger } from '../log.ts'
 import { Metrics } from '../metrics.ts'
+import { MissingTypes } from '../missing-types.ts'
 import { Observations, type Observer } from '../observer.ts'
 import { Coordinator } from '../offsets/coordinator.ts'
 import type { Sink } from '../sink.ts'
@@ -76,6 +77,7 @@ export async function run(options: RunOptions): Promise<void> {
       source,
       sinks,
       encoder: new LineEncoder(typeSource(options), options),
+      missingTypes: new MissingTypes(typeSource(options), log),
       coordinator,
       log,
       options: {
