@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import type { Kafka as KafkaClass } from 'kafkajs'
 import { ArchiverError } from '../errors.ts'
+import { brokerAddressEdits } from './broker-address.ts'
 import { clockEdits } from './clocks.ts'
 import { type FetchedBytes, FetchedPartitionBatch } from './fetched-batch.ts'
 import { type ConnectionState, processData } from './frame-limit.ts'
@@ -216,6 +217,6 @@ function load(): unknown {
 }
 
 /** kafkajs, repaired. */
-export const kafkajs = withSourceEdits([...topicMapEdits, ...clockEdits], load) as {
+export const kafkajs = withSourceEdits([...topicMapEdits, ...clockEdits, ...brokerAddressEdits], load) as {
   readonly Kafka: typeof KafkaClass
 } & typeof import('kafkajs')

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { findJavas } from '../../stack/java.ts'
@@ -18,13 +19,16 @@ export interface SecuredKafka {
   readonly saslTls: string
   /** TLS with a certificate of the client's own. */
   readonly mutualTls: string
+  /** Without TLS and login; all that it advertises is an address of IPv6. Undefined on a machine without IPv6. */
+  readonly ipv6: string | undefined
   readonly caFile: string
   readonly clientCertificate: string
   readonly clientKey: string
   readonly stop: () => Promise<void>
 }
 
-const ports = { open: 19_292, saslTls: 19_294, mutualTls: 19_295 }
+const ports = { open: 19_292, saslTls: 19_294, mutualTls: 19_295, ipv6: 19_296 }
+const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'))
 export const password = 'correct horse: battery'
 
 /** Starts it in a directory of its own; the certificates are made by openssl. */
@@ -42,13 +46,15 @@ export async function startSecuredKafka(directory: string): Promise<SecuredKafka
     `PLAINTEXT://127.0.0.1:${ports.open}`,
     `SASL_SSL://127.0.0.1:${ports.saslTls}`,
     `SSL://127.0.0.1:${ports.mutualTls}`,
+    ...(hasIpv6 ? [`IPV6://[::1]:${ports.ipv6}`] : []),
   ].join(',')
   const part = new Part(
     kafkaPart(settings, findJavas, {
       properties: {
         listeners: `${listeners},CONTROLLER://127.0.0.1:${settings.controllerPort}`,
         'advertised.listeners': listeners,
-        'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL',
+        'listener.security.protocol.map':
+          'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL,IPV6:PLAINTEXT',
         'inter.broker.listener.name': 'PLAINTEXT',
         'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER',
         [login('plain')]: `${security}.plain.PlainLoginModule required user_archiver="${password}";`,
@@ -74,6 +80,7 @@ export async function startSecuredKafka(directory: string): Promise<SecuredKafka
     open: `127.0.0.1:${ports.open}`,
     saslTls: `127.0.0.1:${ports.saslTls}`,
     mutualTls: `127.0.0.1:${ports.mutualTls}`,
+    ipv6: hasIpv6 ? `[::1]:${ports.ipv6}` : undefined,
     caFile: files.ca,
     clientCertificate: files.clientCertificate,
     clientKey: files.clientKey,

@@ -104,6 +104,13 @@ describe('a Kafka with TLS and logins', { timeout: 240_000 }, () => {
     assert.match(without.output, /Kafka at \S+ (does not answer|and this program do not agree on TLS)/)
   })
 
+  it('archives from a cluster that advertises addresses of IPv6 alone', async (t) => {
+    if (kafka.ipv6 === undefined) return t.skip('this machine has no IPv6')
+    const { code, count, output } = await archive(t, { brokers: kafka.ipv6 })
+    assert.equal(code, 0, output)
+    assert.equal(count, records)
+  })
+
   for (const mechanism of ['plain', 'scram-sha-256']) {
     it(`logs in by ${mechanism}`, async () => {
       assert.equal(await connects(clientOf({ ...withLogin(mechanism), saslPassword: password })), 'yes')

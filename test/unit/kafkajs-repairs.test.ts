@@ -145,3 +145,30 @@ test('an edit that does not fit fails the start', () => {
     require.cache[path] = loaded
   }
 })
+
+test('a broker may have an address of IPv6, in brackets', async () => {
+  interface Built {
+    readonly host: string
+    readonly port: number
+  }
+  const builder = require('kafkajs/src/cluster/connectionPoolBuilder') as (options: object) => {
+    build(destination?: { host: string; port: number }): Promise<Built>
+  }
+  const logger = { namespace: () => logger }
+  const brokers = ['[::1]:9092', '[fe80::1%eth0]:19092', 'kafka-1:9093', '127.0.0.1:1']
+  const { build } = builder({ brokers, clientId: 'test', logger, retry: {} })
+  const built: Built[] = []
+  for (const _ of brokers) built.push(await build())
+  assert.deepEqual(
+    built.map(({ host, port }) => [host, port]),
+    [
+      ['::1', 9092],
+      ['fe80::1%eth0', 19092],
+      ['kafka-1', 9093],
+      ['127.0.0.1', 1],
+    ],
+  )
+  // As the cluster names it.
+  const { host, port } = await build({ host: '::1', port: 9092 })
+  assert.deepEqual([host, port], ['::1', 9092])
+})
