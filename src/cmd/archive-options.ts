@@ -34,7 +34,8 @@ export type VerifyOptions = Values<typeof verifyOptions>
 
 const selectionOptions = {
   type: texts({
-    explanation: 'Only records of these types; _malformed and _untyped are those that have none.',
+    explanation:
+      'Only records of these types; _malformed and _untyped are those that have none. The type that messages call _untyped is %5Funtyped.',
   }),
   topic: list({ placeholder: '<a,b,…>', explanation: 'Only records of these topics.' }),
   partition: integer({ min: 0, explanation: 'Only records of this partition.' }),

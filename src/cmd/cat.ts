@@ -8,6 +8,7 @@ import { isGone } from '../files/reader.ts'
 import { isSelected, type Selection } from '../files/selection.ts'
 import { decodeLine, valueOfLine } from '../line.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
+import { typeOfName } from '../type-name.ts'
 import type { CatOptions } from './archive-options.ts'
 import { explainNothing } from './nothing-selected.ts'
 import { signalled } from './program.ts'
@@ -29,7 +30,13 @@ export function selectionOf(options: {
   readonly to: number | undefined
 }): Selection {
   const { type, topic, partition, from, to } = options
-  return { types: type, topics: topic, partitions: partition === undefined ? undefined : [partition], from, to }
+  return {
+    types: type?.map(typeOfName),
+    topics: topic,
+    partitions: partition === undefined ? undefined : [partition],
+    from,
+    to,
+  }
 }
 
 /** Prints records of an archive as they are kept, one line each. */

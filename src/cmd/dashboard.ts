@@ -7,6 +7,7 @@ import { installObjects } from '../kibana/install.ts'
 import { ndjson, type SavedObject } from '../kibana/saved-object.ts'
 import { typeDashboard, typeDashboardId } from '../kibana/type-dashboard.ts'
 import type { Values } from '../options.ts'
+import { nameOfType, typeOfName } from '../type-name.ts'
 import { warnOfClearText } from './cleartext.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kibanaClient } from './kibana-client.ts'
@@ -18,8 +19,17 @@ type DashboardOptions = Values<typeof dashboardOptions>
 export async function dashboard(options: DashboardOptions): Promise<void> {
   checkElasticsearchOptions(options)
   checkKibanaOptions(options)
-  const { type, out, kibana: url } = options
-  if (type === undefined) throw new ArchiverError('USAGE', '--type is needed: a dashboard for which type of messages?')
+  const { out, kibana: url } = options
+  if (options.type === undefined) {
+    throw new ArchiverError('USAGE', '--type is needed: a dashboard for which type of messages?')
+  }
+  const { name: type, reserved } = typeOfName(options.type)
+  if (reserved) {
+    throw new ArchiverError(
+      'USAGE',
+      `--type: records that are ${type} have no fields of their own to show; the type that messages call ${type} is ${nameOfType({ name: type, reserved: false })}`,
+    )
+  }
   if ((out === undefined) === (url === undefined)) {
     throw new ArchiverError('USAGE', 'either --kibana or --out is needed: where is the dashboard to go?')
   }

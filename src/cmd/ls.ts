@@ -5,6 +5,7 @@ import { isTaken } from '../files/prune.ts'
 import { readPruned } from '../files/pruned.ts'
 import { isSelected, mayHold, type Selection } from '../files/selection.ts'
 import { partitionKey, type TopicPartition, unknownHour } from '../record.ts'
+import { nameOfType } from '../type-name.ts'
 import type { LsOptions } from './archive-options.ts'
 import { selectionOf } from './cat.ts'
 import { DamagedPartitions } from './damaged-partitions.ts'
@@ -114,7 +115,7 @@ function newHolding(name: string): Holding {
 function nameOf(by: Grouping, tp: TopicPartition, file: ManifestFile): string {
   switch (by) {
     case 'type':
-      return typeOf(file).name
+      return nameOfType(typeOf(file))
     case 'day':
       return timeOf(file).slice(0, 10)
     case 'hour':

@@ -2,6 +2,7 @@ import { ArchiverError } from '../errors.ts'
 import { CommitLog, listPartitions, typeOf } from '../files/catalog.ts'
 import type { Selection } from '../files/selection.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
+import { nameOfType } from '../type-name.ts'
 import { readableTimestamp } from './readable.ts'
 import { standardError } from './standard-streams.ts'
 
@@ -31,8 +32,8 @@ export async function explainNothing(root: string, { topics, partitions, types }
     if (candidates.length === 0) throw notFound('partition', partitions.map(String), known.map(partitionKey))
   }
   const held = await heldBy(root, candidates)
-  if (types !== undefined && !types.some((type) => held.types.has(type))) {
-    throw notFound('type', types, [...held.types].sort())
+  if (types !== undefined && !types.some((type) => held.types.has(nameOfType(type)))) {
+    throw notFound('type', types.map(nameOfType), [...held.types].sort())
   }
   say(
     held.types.size === 0
@@ -52,7 +53,7 @@ async function heldBy(
     for await (const manifest of (await CommitLog.open(root, tp)).manifests()) {
       if ('error' in manifest) throw manifest.error
       for (const file of manifest.files) {
-        types.add(typeOf(file).name)
+        types.add(nameOfType(typeOf(file)))
         first = Math.min(first, file.min_timestamp)
         last = Math.max(last, file.max_timestamp)
       }

@@ -3,6 +3,7 @@ import { listPartitions, requireArchive } from '../files/catalog.ts'
 import { isSelected, type Selection } from '../files/selection.ts'
 import { createLogger } from '../log.ts'
 import { partitionKey, type TopicPartition } from '../record.ts'
+import { typeOfName } from '../type-name.ts'
 import type { RestoreOptions } from './archive-options.ts'
 import { warnOfClearText } from './cleartext.ts'
 import { DamagedPartitions } from './damaged-partitions.ts'
@@ -26,7 +27,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
   const all = await listPartitions(root)
   const topics = topicsOf(options, all)
   const selection: Selection = {
-    types: type,
+    types: type?.map(typeOfName),
     topics,
     partitions: partition === undefined ? undefined : [partition],
     from,

@@ -2,6 +2,7 @@ import { checkElasticsearchOptions } from '../config.ts'
 import { RejectRetry } from '../elasticsearch/retry-rejected.ts'
 import { ArchiverError } from '../errors.ts'
 import { readableText } from '../readable-text.ts'
+import { typeOfName } from '../type-name.ts'
 import type { RetryRejectedOptions } from './archive-options.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { signalled } from './program.ts'
@@ -26,7 +27,7 @@ export async function retryRejected(options: RetryRejectedOptions): Promise<void
     const retry = new RejectRetry(client, rejects)
     try {
       await retry.run(
-        { types: options.type, reason: options.reason },
+        { types: options.type?.map(typeOfName), reason: options.reason },
         {
           dryRun: options.dryRun,
           onProgress: (seen, total) => terminal.setStatus(`${count(seen)} of ${count(total)} rejects`),

@@ -1,7 +1,8 @@
 import { ArchiverError, messageOf } from '../errors.ts'
 import { hourOf } from '../line.ts'
-import { malformedType, untypedType } from '../record.ts'
+import type { RecordType } from '../record.ts'
 import { Backoff, sleep } from '../retry.ts'
+import { isSameType, nameOfType } from '../type-name.ts'
 import { type BulkItem, judgeItem, judgeRequest, kindOf, rejectionOf } from './answer.ts'
 import { documentId } from './bulk.ts'
 import { AnswerTooLarge, type Elasticsearch, RequestFailure } from './client.ts'
@@ -11,8 +12,8 @@ import { lineOfRejected, type RejectedSource, typeOfRejected } from './rejected.
 
 /** Which rejects are meant. */
 export interface RejectSelection {
-  /** Names of types; all where undefined. */
-  readonly types?: readonly string[] | undefined
+  /** All if undefined. */
+  readonly types?: readonly RecordType[] | undefined
   /** An `error.type`, or words of the reason. */
   readonly reason?: string | undefined
 }
@@ -124,7 +125,7 @@ export class RejectRetry {
       const { hits } = page.hits
       if (hits.length === 0) return
       const chosen = hits.filter(
-        ({ _source }) => selection.types === undefined || selection.types.includes(typeOfRejected(_source).name),
+        ({ _source }) => selection.types?.some((type) => isSameType(type, typeOfRejected(_source))) ?? true,
       )
       const candidates = chosen.flatMap((hit) => this.#candidate(hit, options.dryRun))
       for (const body of chunks(candidates, this.#bulkBytes)) await this.#retry(body)
@@ -137,7 +138,7 @@ export class RejectRetry {
   #candidate(hit: Hit, dryRun: boolean): Candidate[] {
     const { _source: source } = hit
     const type = typeOfRejected(source)
-    const tally = this.#tally(type.name, source)
+    const tally = this.#tally(nameOfType(type), source)
     tally.rejects++
     if (dryRun) return []
     const line = lineOfRejected(source)
@@ -279,10 +280,10 @@ function stays({ tally }: Candidate, why: string): void {
 }
 
 function queryFor({ types, reason }: RejectSelection): unknown {
-  const named = { terms: { type: types ?? [] } }
+  const named = { terms: { type: (types ?? []).filter((type) => !type.reserved).map(({ name }) => name) } }
   // What has no type of its own is told apart by its document, not by a query.
   const untyped = { bool: { must_not: { exists: { field: 'type' } } } }
-  const mayBeUntyped = types?.some((type) => type === untypedType.name || type === malformedType.name) ?? false
+  const mayBeUntyped = types?.some((type) => type.reserved) ?? false
   const ofType = types === undefined ? [] : [{ bool: { should: mayBeUntyped ? [named, untyped] : [named] } }]
   const ofReason =
     reason === undefined

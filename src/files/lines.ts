@@ -1,5 +1,6 @@
 import { decodeLine, LineHead } from '../line.ts'
 import { mayShareSegment } from '../segment.ts'
+import { isSameType } from '../type-name.ts'
 import { isGone, readBlocks, readBlocksBackwards } from './reader.ts'
 import { type Hour, hoursOf, listStream, type Selection, type StreamFile, streamsOf } from './selection.ts'
 
@@ -118,8 +119,8 @@ async function* matching(
 
 /** Directories say the type, except those in which an earlier version put several types: then each line is looked at. */
 function typeFilter({ types }: Selection): (line: Buffer) => boolean {
-  const mayBeShared = types?.some((name) => mayShareSegment({ name, reserved: false })) ?? false
-  return mayBeShared ? (line) => types!.includes(decodeLine(line).type.name) : () => true
+  const mayBeShared = types?.some((type) => !type.reserved && mayShareSegment(type)) ?? false
+  return mayBeShared ? (line) => types!.some((type) => isSameType(type, decodeLine(line).type)) : () => true
 }
 
 /** Takes from each stream in turn what comes first in time. */

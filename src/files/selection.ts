@@ -1,14 +1,14 @@
 import { basename, dirname, join } from 'node:path'
-import { malformedType, type TopicPartition, untypedType } from '../record.ts'
+import type { RecordType, TopicPartition } from '../record.ts'
 import { topicSegment, typeSegments } from '../segment.ts'
+import { isSameType } from '../type-name.ts'
 import { namesIn, typeOf } from './catalog.ts'
 import type { ManifestFile } from './manifest.ts'
 import { parseDataFileName } from './path.ts'
 
 /** Which records of an archive are meant; what is absent restricts nothing. */
 export interface Selection {
-  /** As messages give them, or `_malformed` and `_untyped`. */
-  readonly types?: readonly string[] | undefined
+  readonly types?: readonly RecordType[] | undefined
   readonly topics?: readonly string[] | undefined
   readonly partitions?: readonly number[] | undefined
   /** Kafka's timestamps in ms, from this … */
@@ -23,7 +23,7 @@ const msPerHour = 3_600_000
 export function mayHold(selection: Selection, tp: TopicPartition, file: ManifestFile): boolean {
   const { types, from, to } = selection
   if (!isSelected(selection, tp)) return false
-  if (types !== undefined && !types.includes(typeOf(file).name)) return false
+  if (types !== undefined && !types.some((type) => isSameType(type, typeOf(file)))) return false
   return (from === undefined || file.max_timestamp >= from) && (to === undefined || file.min_timestamp < to)
 }
 
@@ -91,16 +91,9 @@ export async function* typeDaysOf(root: string): AsyncGenerator<TypeDay> {
   }
 }
 
-/**
- * The directories of types, each once. A message may call itself by a reserved name; it is then meant as well. A directory of
- * an earlier version may hold other types too.
- */
-function segmentsOf(types: readonly string[]): string[] {
-  const reserved = [malformedType, untypedType]
-  const segments = types
-    .flatMap((name) => [{ name, reserved: false }, ...reserved.filter((type) => type.name === name)])
-    .flatMap((type) => typeSegments(type).map((segment) => `type=${segment}`))
-  return [...new Set(segments)]
+/** The directories of types, each once. A directory of an earlier version may hold other types too. */
+function segmentsOf(types: readonly RecordType[]): string[] {
+  return [...new Set(types.flatMap(typeSegments).map((segment) => `type=${segment}`))]
 }
 
 function isInTime(day: string, hour: string, from: number | undefined, to: number | undefined): boolean {

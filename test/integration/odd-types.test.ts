@@ -21,6 +21,8 @@ const types = [
   '-x',
   '+',
   '#?',
+  'order ',
+  '_untyped',
 ]
 const records: readonly MadeUpRecord[] = types.map((type, offset) => ({ offset, type, timestamp: august + offset }))
 
@@ -36,7 +38,7 @@ test('types that look like wildcards, lists, paths or dates are names to every c
   const restore = () => archiver('restore', '--archive-dir', root)
   const verify = () => archiver('verify', '--archive-dir', root, '--no-kafka', '--deep')
 
-  assert.match(await restore(), /restored 15 records/)
+  assert.match(await restore(), /restored 17 records/)
   await verify()
   const documents = await readDocuments(prefix)
   const indexOf = (type: string) => documents.find(({ line }) => JSON.parse(line).type === type)!.place
@@ -44,19 +46,28 @@ test('types that look like wildcards, lists, paths or dates are names to every c
   for (const type of ['*', 'a,b', '<x>']) {
     await t.test(`the index of type ${type} is deleted: restore makes it again, and nothing else`, async () => {
       await remove(type)
-      assert.match(await restore(), /restored 1 record to elasticsearch.*; 14 records/)
+      assert.match(await restore(), /restored 1 record to elasticsearch.*; 16 records/)
     })
   }
   await t.test('all but one are deleted', async () => {
     for (const type of types.slice(1)) await remove(type)
-    assert.match(await restore(), /restored 14 records to elasticsearch.*; 1 record/)
+    assert.match(await restore(), /restored 16 records to elasticsearch.*; 1 record/)
     assert.deepEqual(await readDocuments(prefix), documents)
   })
   await verify()
 
+  await t.test('a type that messages call _untyped is restored by a name of its own', async () => {
+    await remove('_untyped')
+    await assert.rejects(archiver('restore', '--archive-dir', root, '--type', '_untyped'), /no record of type _untyped/)
+    assert.match(await archiver('restore', '--archive-dir', root, '--type', '%5Funtyped'), /restored 1 record to/)
+    await verify()
+  })
+
   await t.test('a dashboard of the type', async () => {
     const out = `${await temporaryDirectory(t)}/star.ndjson`
     await archiver('dashboard', '--type', '*', '--out', out)
+    await archiver('dashboard', '--type', 'order ', '--out', out)
+    await archiver('dashboard', '--type', '%5Funtyped', '--out', out)
     await assert.rejects(archiver('dashboard', '--type', '?', '--out', out), /no record of type "\?"/)
   })
 

@@ -54,7 +54,11 @@ function verify(root: string): Promise<Verdict> {
 
 async function linesOf(root: string, type: string): Promise<number> {
   let lines = 0
-  for await (const { block, start, end } of readLines(root, { types: [type] }, { order: 'oldest' })) {
+  for await (const { block, start, end } of readLines(
+    root,
+    { types: [{ name: type, reserved: false }] },
+    { order: 'oldest' },
+  )) {
     assert.equal((JSON.parse(block.toString('utf8', start, end)) as { type: string }).type, type)
     lines++
   }

@@ -71,7 +71,7 @@ test('the newest of an hour are found among more types than are read side by sid
 
 test('a selection restricts types, topics, partitions and times', async (t) => {
   const root = await archive(t)
-  assert.deepEqual(await offsetsOf(root, { types: ['b'], topics: ['users'] }), [
+  assert.deepEqual(await offsetsOf(root, { types: [{ name: 'b', reserved: false }], topics: ['users'] }), [
     'u0',
     'u3',
     'u6',
