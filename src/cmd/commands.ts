@@ -146,6 +146,9 @@ function help(argv: readonly string[]): string {
   ].join('\n')
 }
 
+// Files of an archive, and what else is written, are for their owner and the group: 0640 and 0750.
+process.umask(process.umask() | 0o027)
+
 await runProgram({
   help,
   output: (argv) => commands[chosen(argv).name]!.output,

@@ -77,8 +77,6 @@ const drainMs = 1000
  * if the reader of its data went away; 129, 130, 131 or 143 if a signal stopped it cleanly.
  */
 export async function runProgram({ help, main, output = 'report' }: Program): Promise<void> {
-  // Files of an archive, and what else is written, are for their owner and the group: 0640 and 0750.
-  process.umask(process.umask() | 0o027)
   const name = basename(process.argv[1] ?? 'archiver').replace(/\.[cm]?[jt]s$/, '')
   const say = (line: string) => standardError.write(`${name}: ${line}\n`)
   passOverSignals()
