@@ -43,19 +43,24 @@ export function isWrapper(words: readonly string[], own: readonly string[]): boo
   if (detaching.test(name)) return false
   // npm puts all of its command line into the first word.
   if (packageManager.test(basename(program.split(' ', 1)[0]!))) return true
-  if (shell.test(name) && rest.some((word) => /^-[a-z]*c$/.test(word))) return isForeground(rest, own)
+  const option = shell.test(name) ? words.findIndex((word, i) => i > 0 && /^-[a-z]*c$/.test(word)) : -1
+  if (option !== -1) return isForeground(words[option + 1] ?? '', own, endsWith(words, own))
   const script = rest.find((word) => !word.startsWith('-')) ?? ''
   if (name === 'node' && packageManager.test(basename(script))) return true
   if (name === 'node' && /[\\/](tsx|tsx[\\/]dist[\\/]cli\.[cm]?js)$/.test(script)) return true
   return endsWith(words, own)
 }
 
-/** True if a shell runs this command, and does not leave it behind in the background. */
-function isForeground(words: readonly string[], own: readonly string[]): boolean {
-  const line = words.at(-1)!.replace(/'[^']*'|"[^"]*"/g, (quoted) => quoted.slice(1, -1).replaceAll('&', ''))
+/**
+ * True if the script of a shell runs this command, and does not leave it behind in the background. `isArgument`: the shell
+ * has the command as its arguments, and the script says `"$@"`.
+ */
+function isForeground(code: string, own: readonly string[], isArgument: boolean): boolean {
+  const line = code.replace(/'[^']*'|"[^"]*"/g, (quoted) => quoted.slice(1, -1).replaceAll('&', ''))
   const isBackground = /(?<![&><])&(?![&>])/.test(line)
   if (isBackground || /(^|[\s;(])(nohup|setsid|disown|coproc|daemon)\b/.test(line)) return false
   const [script, ...args] = own
+  if (isArgument && /\$[@*]/.test(line)) return true
   return line.includes(commandName(script!)) || (args.length > 0 && line.includes(args.join(' ')))
 }
 

@@ -22,6 +22,8 @@ test('wrappers wait for the command and for nothing else', () => {
     ['/bin/bash', '-ec', `cd /x; ${line} > log 2>&1`],
     ['/bin/bash', '-c', `${line} &> log`],
     ['sh', '-c', "archiver run --password 'a&b'"],
+    ['sh', '-c', '"$@"; true', 'sh', 'node', ...own],
+    ['bash', '-c', 'ulimit -n 300; "$@" 2>&1 | tee log', 'bash', 'node', ...own],
     ['/x/node/bin/node', '/x/node_modules/.bin/tsx', 'src/cmd/archiver.ts'],
     ['node', '/x/node_modules/tsx/dist/cli.mjs', 'src/cmd/archiver.ts'],
     ['timeout', '20', 'node', '--import', 'tsx', 'src/cmd/archiver.ts', ...own.slice(1)],
@@ -31,6 +33,8 @@ test('wrappers wait for the command and for nothing else', () => {
   const others = [
     ['sh', '-c', `${line} &`],
     ['sh', '-c', `${line} & exit`],
+    ['sh', '-c', '"$@" & exit', 'sh', 'node', ...own],
+    ['sh', '-c', 'work "$1"', 'sh', 'something else'],
     ['sh', '-c', `nohup ${line} > log 2>&1 &`],
     ['bash', '-c', `(setsid ${line})`],
     ['bash', '-c', `${line} & disown`],
