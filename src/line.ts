@@ -570,6 +570,7 @@ export function decodeLine(line: Buffer): DecodedLine {
     const valueBytes = valueOfLine(line)
     const text = valueBytes === undefined ? line.toString('utf8') : `${envelopeOfLine(line).toString('utf8')}}`
     const envelope = JSON.parse(text) as Envelope
+    requireEnvelope(envelope, valueBytes === undefined)
     const { kafka } = envelope
     let value: Buffer | null
     if (valueBytes === undefined) value = Buffer.from(envelope.value_base64!, 'base64')
@@ -597,6 +598,30 @@ export function decodeLine(line: Buffer): DecodedLine {
     const shown = line.toString('utf8', 0, 120)
     throw new ArchiverError('INTERNAL', `not a line of an archive: ${shown}: ${messageOf(error)}`, {}, error)
   }
+}
+
+/** What lies in an archive may be anybody's. @throws Error */
+function requireEnvelope({ type, kafka, value_base64, error }: Envelope, isMalformed: boolean): void {
+  const { topic, partition, offset, key, key_base64, headers = [] } = kafka
+  const isPlace = isText(topic) && Number.isSafeInteger(partition) && Number.isSafeInteger(offset)
+  if (!isPlace || partition < 0 || offset < 0) throw new Error('it names no topic, partition and offset')
+  const isKey = (key === undefined || isText(key)) && (key_base64 === undefined || isText(key_base64))
+  if (!isKey || (type !== undefined && !isText(type))) throw new Error('its key or type is no text')
+  if (!headers.every(isHeader)) throw new Error('its headers are none')
+  if (!isMalformed) return
+  if (!isText(value_base64) || !isText(error?.type) || !isText(error.reason)) throw new Error('it has no value')
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string'
+}
+
+function isHeader({ key, value, value_base64 }: NonNullable<Envelope['kafka']['headers']>[number]): boolean {
+  return (
+    isText(key) &&
+    (value === undefined || value === null || isText(value)) &&
+    (value_base64 === undefined || isText(value_base64))
+  )
 }
 
 const nullText = Buffer.from('null')

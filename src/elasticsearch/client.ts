@@ -3,7 +3,10 @@ import { Client, type ClientOptions, errors, Serializer, SniffingTransport } fro
 import { addressOf, pathOf } from '../address.ts'
 import { DeadlineExceeded, withDeadline } from '../deadline.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
+import { each, object, optional, type Shape, text, UnlikeAnswer } from '../shape.ts'
 import { type BulkItem, isSayable } from './answer.ts'
+import { bulkItemOf } from './bulk-item.ts'
+import { errorIn } from './error-body.ts'
 import { checkedFingerprint, type PinnedTls, pinnedTls, trustsNobody } from './pinned-authority.ts'
 
 /** How to reach Elasticsearch, as the options say. */
@@ -117,7 +120,7 @@ class BulkSerializer extends Serializer {
 
 interface ParsedBulk {
   readonly errors?: boolean
-  readonly items?: readonly Readonly<Record<string, BulkItem>>[]
+  readonly items?: readonly unknown[]
 }
 
 /** A thin face of the official client: no parsing of answers that say "no errors", and errors without secrets or bodies in them. */
@@ -198,7 +201,7 @@ export class Elasticsearch {
       })
     }
     const major = Number(this.#version.split('.')[0])
-    if (major < 8) {
+    if (!(major >= 8)) {
       throw new ArchiverError('UNREACHABLE', `Elasticsearch at ${where} is ${this.#version}; 8 and 9 are supported`)
     }
     if (major > 8) await this.#connectAs(9)
@@ -228,10 +231,14 @@ export class Elasticsearch {
 
   async #askVersion(): Promise<string> {
     // A minimal distribution has no handler for `GET /`; the nodes' versions need the cluster privilege `monitor`.
-    const info = await this.request<{ version?: { number?: string } }>('GET', [], { ignore: [400, 403, 404, 405] })
-    if (info.body?.version?.number !== undefined) return info.body.version.number
-    const nodes = await this.request<{ nodes: Record<string, { version: string }> }>('GET', ['_nodes'], {
+    const info = await this.request<{ version?: { number?: unknown } } | undefined>('GET', [], {
+      ignore: [400, 403, 404, 405],
+    })
+    const version = info.body?.version?.number
+    if (typeof version === 'string') return version
+    const nodes = await this.request<{ nodes?: Record<string, { version: string }> }>('GET', ['_nodes'], {
       query: { filter_path: 'nodes.*.version' },
+      shape: object({ nodes: optional(each(object({ version: text }))) }),
     })
     const [node] = Object.values(nodes.body.nodes ?? {})
     if (node === undefined) throw new Error('it names no nodes')
@@ -268,11 +275,11 @@ export class Elasticsearch {
         undefined,
       )
     }
-    return (parsed as Required<ParsedBulk>).items.map((operation) => {
-      const [item] = Object.values(operation)
-      if (typeof item?.status !== 'number') throw new RequestFailure('an item has no status', undefined, undefined)
-      return item
-    })
+    try {
+      return parsed.items.map(bulkItemOf)
+    } catch (error) {
+      throw failureOf(error)
+    }
   }
 
   /**
@@ -296,7 +303,7 @@ export class Elasticsearch {
 
   /**
    * One request. `path` has a name a segment, as it is: encoded here. Statuses in `ignore` are answers like any
-   * other. `timeoutMs` is for the request as a whole, from the connection to the last byte of the answer: the timeouts
+   * other. `shape`: what an answer with a status below 400 must have. `timeoutMs` is for the request as a whole, from the connection to the last byte of the answer: the timeouts
    * of the client count from one byte to the next.
    * @throws RequestFailure for any other status of 400 and above, and where there was no answer.
    */
@@ -308,11 +315,12 @@ export class Elasticsearch {
       readonly bulkBody?: Buffer
       readonly query?: Readonly<Record<string, string>>
       readonly ignore?: readonly number[]
+      readonly shape?: Shape
       readonly timeoutMs?: number
       readonly signal?: AbortSignal
     } = {},
   ): Promise<Answer<T>> {
-    const { body, bulkBody, query, ignore, timeoutMs = this.#connection.requestTimeoutMs, signal } = options
+    const { body, bulkBody, query, ignore, shape, timeoutMs = this.#connection.requestTimeoutMs, signal } = options
     try {
       return await withDeadline(timeoutMs, signal, async (deadline) => {
         await this.#pin()
@@ -326,7 +334,9 @@ export class Elasticsearch {
           },
           { meta: true, ...(ignore === undefined ? {} : { ignore: [...ignore] }), signal: deadline },
         )
-        return { status: answer.statusCode ?? 0, body: answer.body }
+        const status = answer.statusCode ?? 0
+        if (status < 400) shape?.(answer.body, 'the answer')
+        return { status, body: answer.body }
       })
     } catch (error) {
       throw failureOf(error)
@@ -411,11 +421,12 @@ function withoutCredentials(connection: ElasticsearchConnection): ElasticsearchC
 /** The client's errors as what the sink judges. They carry bodies and headers, secrets among them: only words are kept. */
 function failureOf(error: unknown): RequestFailure {
   if (error instanceof errors.ResponseError) {
-    const body = error.body as { error?: { type?: string; reason?: string } | string } | undefined
-    const inner = typeof body?.error === 'object' ? body.error : undefined
     const status = error.statusCode
-    const words = inner?.reason ?? (typeof body?.error === 'string' ? body.error : `status ${status}`)
-    return new RequestFailure(`${inner?.type ?? 'refused'} (${status}): ${words}`, status, inner?.type)
+    const { type, reason } = errorIn(error.body)
+    return new RequestFailure(`${type ?? 'refused'} (${status}): ${reason ?? `status ${status}`}`, status, type)
+  }
+  if (error instanceof UnlikeAnswer) {
+    return new RequestFailure(`the answer is not one of Elasticsearch: ${error.message}`, undefined, undefined)
   }
   if (error instanceof RequestFailure) return error
   if (error instanceof DeadlineExceeded) return new NoAnswerInTime()

@@ -1,6 +1,7 @@
 import { messageOf } from '../errors.ts'
 import { visitNumbers } from '../json-numbers.ts'
 import type { Logger } from '../log.ts'
+import { anything, each, list, object, optional, text } from '../shape.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
 
 /**
@@ -21,6 +22,13 @@ const maxLong = 2 ** 63
 interface Buckets {
   readonly buckets: readonly { readonly key: string; readonly indices?: Buckets }[]
 }
+
+const buckets = (inner = {}) => object({ buckets: list(object({ key: text, ...inner })) })
+const ignoredShape = object({
+  aggregations: optional(object({ fields: buckets({ indices: optional(buckets()) }) })),
+})
+const capsShape = object({ fields: optional(each(anything)) })
+const sourcesShape = object({ hits: object({ hits: list(object({ _source: optional(object({})) })) }) })
 
 interface Mixed {
   readonly index: string
@@ -71,6 +79,7 @@ async function ignoredFields(client: Elasticsearch, indexPrefix: string, timeout
       query: anywhere,
       // Before 8.15 this field cannot be aggregated.
       ignore: [400],
+      shape: ignoredShape,
       timeoutMs,
       body: {
         size: 0,
@@ -96,6 +105,7 @@ async function ignoredFields(client: Elasticsearch, indexPrefix: string, timeout
       [index, '_field_caps'],
       {
         query: { ...anywhere, fields: 'value.*', types: 'long', filters: '-metadata,-parent,-multifield' },
+        shape: capsShape,
         timeoutMs,
       },
     )
@@ -110,6 +120,7 @@ async function hasFraction(client: Elasticsearch, index: string, field: string, 
     readonly hits: { readonly hits: readonly { readonly _source?: { readonly value?: unknown } }[] }
   }>('POST', [index, '_search'], {
     query: anywhere,
+    shape: sourcesShape,
     timeoutMs,
     body: {
       size: maxDocuments,

@@ -1,4 +1,5 @@
 import { ArchiverError, messageOf } from '../errors.ts'
+import { count, digits, list, nullable, object, optional, text } from '../shape.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
 
 /** An index of a day that goes. */
@@ -37,6 +38,10 @@ interface AliasRow {
   readonly index: string
 }
 
+const rowsShape = list(
+  object({ index: text, 'docs.count': optional(nullable(digits)), 'pri.store.size': optional(nullable(digits)) }),
+)
+
 /**
  * The indices of a prefix whose day, in UTC, is before `before` (ms); those of unknown days stay. A name proves nothing: other
  * programs make daily indices, too. An index is the archive's own if the manifests know its type and day, and if it holds
@@ -57,6 +62,7 @@ export async function oldIndices(
     await client.request('POST', [everyone, '_refresh'], { query: { ...tolerant, expand_wildcards: 'open,hidden' } })
     const { body: rows } = await client.request<readonly CatRow[]>('GET', ['_cat', 'indices', everyone], {
       query: { format: 'json', h: 'index,docs.count,pri.store.size', bytes: 'b', s: 'index', expand_wildcards: 'all' },
+      shape: rowsShape,
     })
     for (const { index, 'docs.count': documents, 'pri.store.size': bytes } of rows) {
       if (!isBefore(index, before)) continue
@@ -68,6 +74,7 @@ export async function oldIndices(
     }
     const { body: aliases } = await client.request<readonly AliasRow[]>('GET', ['_cat', 'aliases', everyone], {
       query: { format: 'json', h: 'alias,index', s: 'index' },
+      shape: list(object({ alias: text, index: text })),
     })
     for (const { alias, index } of aliases) {
       if (!known.names.has(alias) || !isBefore(alias, before)) continue
@@ -95,6 +102,7 @@ async function foreignDocuments(
     [index, '_search'],
     {
       query: { ignore_unavailable: 'true', allow_no_indices: 'true' },
+      shape: object({ hits: object({ total: object({ value: count }) }) }),
       body: { size: 0, track_total_hits: true, query: { bool: { must_not: ours } } },
     },
   )

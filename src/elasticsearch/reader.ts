@@ -1,6 +1,7 @@
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { OffsetRange, TopicPartition } from '../record.ts'
 import { Backoff, sleep } from '../retry.ts'
+import { anything, count, digits, list, nullable, number, object, optional, type Shape, text } from '../shape.ts'
 import { type Elasticsearch, maxRawBytes, RequestFailure } from './client.ts'
 
 /** A document as a person finds it again. */
@@ -33,6 +34,24 @@ interface SearchAnswer {
   }
   readonly aggregations?: { readonly offsets: { readonly buckets: readonly Bucket[] } }
 }
+
+const searchShape = object({
+  hits: object({
+    total: optional(object({ value: count })),
+    hits: list(
+      object({
+        _index: text,
+        _id: text,
+        fields: optional(object({ 'kafka.offset': optional(list(count)) })),
+      }),
+    ),
+  }),
+  aggregations: optional(object({ offsets: object({ buckets: list(object({ key: number, doc_count: count })) }) })),
+})
+
+const listedShape = list(
+  object({ index: text, 'docs.count': optional(nullable(digits)), 'pri.store.size': optional(nullable(digits)) }),
+)
 
 /** One document of a multi-get. */
 export interface StoredDocument {
@@ -162,12 +181,18 @@ export class DocumentReader {
    */
   async *scan(topics: readonly string[] | undefined): AsyncGenerator<DocumentPage> {
     const query = topics === undefined ? { match_all: {} } : { terms: { 'kafka.topic': topics } }
-    const indices = await this.#ask<readonly ListedIndex[]>('GET', ['_cat', 'indices', this.#all], undefined, {
-      format: 'json',
-      h: 'index,docs.count,pri.store.size',
-      bytes: 'b',
-      expand_wildcards: 'open',
-    })
+    const indices = await this.#ask<readonly ListedIndex[]>(
+      'GET',
+      ['_cat', 'indices', this.#all],
+      undefined,
+      {
+        format: 'json',
+        h: 'index,docs.count,pri.store.size',
+        bytes: 'b',
+        expand_wildcards: 'open',
+      },
+      listedShape,
+    )
     for (const listed of indices) yield* this.#scanIndex(listed.index, query, documentsAtOnce(listed))
   }
 
@@ -194,7 +219,7 @@ export class DocumentReader {
   }
 
   #search(body: Record<string, unknown>, indices = this.#all): Promise<SearchAnswer> {
-    return this.#ask<SearchAnswer>('POST', [indices, '_search'], body, searchQuery)
+    return this.#ask<SearchAnswer>('POST', [indices, '_search'], body, searchQuery, searchShape)
   }
 
   async #ask<T>(
@@ -202,10 +227,11 @@ export class DocumentReader {
     path: readonly string[],
     body: unknown,
     query: Readonly<Record<string, string>>,
+    shape: Shape = anything,
   ): Promise<T> {
     return (
       await this.#patiently(() =>
-        this.#client.request<T>(method, path, { ...(body === undefined ? {} : { body }), query }),
+        this.#client.request<T>(method, path, { ...(body === undefined ? {} : { body }), query, shape }),
       )
     ).body
   }
@@ -297,7 +323,10 @@ const hitsMark = Buffer.from('"hits":[')
 const hitIdMark = Buffer.from('"_id":')
 const hitSourceMark = Buffer.from('"_source":')
 
-/** The documents in the answer to a search; sources are cut out of it unparsed. */
+/**
+ * The documents in the answer to a search; sources are cut out of it unparsed.
+ * @throws ArchiverError `UNREACHABLE` for what is no such answer, or only the beginning of one
+ */
 export function* hitsIn(answer: Buffer): Iterable<Hit> {
   let position = answer.indexOf(hitsMark)
   if (position === -1) return
@@ -305,22 +334,36 @@ export function* hitsIn(answer: Buffer): Iterable<Hit> {
     // Between two sources stand ids and names, in which quotes are escaped.
     const mark = answer.indexOf(hitSourceMark, position)
     if (mark === -1) return
-    const id = answer.indexOf(hitIdMark, position) + hitIdMark.length
+    const id = answer.indexOf(hitIdMark, position)
+    if (id === -1 || id > mark) throw unlikeSearch('a document has no _id')
     const start = mark + hitSourceMark.length
     position = endOfObject(answer, start)
-    yield { id: idAt(answer, id), source: answer.subarray(start, position) }
+    yield { id: idAt(answer, id + hitIdMark.length), source: answer.subarray(start, position) }
   }
 }
 
 /** The JSON string that begins at `start`; ids of this program have nothing to escape, those of others may. */
 function idAt(bytes: Buffer, start: number): string {
   let end = start + 1
-  while (bytes[end] !== quote) end += bytes[end] === backslash ? 2 : 1
-  const text = bytes.toString('utf8', start + 1, end)
-  return text.includes('\\') ? (JSON.parse(`"${text}"`) as string) : text
+  while (end < bytes.length && bytes[end] !== quote) end += bytes[end] === backslash ? 2 : 1
+  if (bytes[start] !== quote || end >= bytes.length) throw unlikeSearch('an _id has no end')
+  const id = bytes.toString('utf8', start + 1, end)
+  return id.includes('\\') ? (parsed(`"${id}"`) as string) : id
 }
 
-/** Where the JSON object that begins at `start` ends. */
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json) as unknown
+  } catch (error) {
+    throw unlikeSearch(messageOf(error))
+  }
+}
+
+function unlikeSearch(why: string): ArchiverError {
+  return new ArchiverError('UNREACHABLE', `what answers is not Elasticsearch, or its answer was cut off: ${why}`)
+}
+
+/** Where the JSON object that begins at `start` ends. @throws ArchiverError `UNREACHABLE` */
 function endOfObject(bytes: Buffer, start: number): number {
   let depth = 0
   for (let i = start; i < bytes.length; i++) {
@@ -328,9 +371,12 @@ function endOfObject(bytes: Buffer, start: number): number {
     if (byte === quote) {
       for (i++; i < bytes.length && bytes[i] !== quote; i++) if (bytes[i] === backslash) i++
     } else if (byte === 0x7b || byte === 0x5b) depth++
-    else if ((byte === 0x7d || byte === 0x5d) && --depth === 0) return i + 1
+    else if ((byte === 0x7d || byte === 0x5d) && --depth <= 0) {
+      if (depth < 0) break
+      return i + 1
+    }
   }
-  return bytes.length
+  throw unlikeSearch('a _source is no object, or has no end')
 }
 
 const sourceMark = Buffer.from('"found":true,"_source":')
@@ -352,7 +398,15 @@ export function sameUntil(answer: Buffer, expected: readonly Buffer[]): number {
   return expected.length
 }
 
-/** The documents of the answer to a multi-get, parsed. */
+const documentsShape = object({ docs: list(object({ _index: text, _id: text })) })
+
+/** The documents of the answer to a multi-get, parsed. @throws ArchiverError `UNREACHABLE` */
 export function parseDocuments(answer: Buffer): readonly StoredDocument[] {
-  return (JSON.parse(answer.toString('utf8')) as { docs: readonly StoredDocument[] }).docs
+  const body = parsed(answer.toString('utf8'))
+  try {
+    documentsShape(body, 'the answer')
+  } catch (error) {
+    throw unlikeSearch(messageOf(error))
+  }
+  return (body as { docs: readonly StoredDocument[] }).docs
 }

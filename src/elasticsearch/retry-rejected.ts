@@ -2,6 +2,7 @@ import { ArchiverError, messageOf } from '../errors.ts'
 import { hourOf } from '../line.ts'
 import type { RecordType } from '../record.ts'
 import { Backoff, sleep } from '../retry.ts'
+import { anything, count, list, nullable, number, object, optional, type Shape, text } from '../shape.ts'
 import { isSameType, nameOfType } from '../type-name.ts'
 import { type BulkItem, judgeItem, judgeRequest, kindOf, rejectionOf } from './answer.ts'
 import { documentId } from './bulk.ts'
@@ -43,6 +44,38 @@ interface Hit {
 interface SearchAnswer {
   readonly hits: { readonly total?: { readonly value: number }; readonly hits: readonly Hit[] }
 }
+
+const headerShape = object({ key: text, value: optional(nullable(text)), value_base64: optional(text) })
+const pageShape = object({
+  hits: object({
+    total: optional(object({ value: count })),
+    hits: list(
+      object({
+        _index: text,
+        _id: text,
+        sort: list(anything),
+        _source: object({
+          type: optional(text),
+          kafka: object({
+            topic: text,
+            partition: count,
+            offset: count,
+            timestamp: number,
+            key: optional(text),
+            key_base64: optional(text),
+            headers: optional(list(headerShape)),
+          }),
+          value_text: optional(text),
+          value_base64: optional(text),
+          error: object({ type: text, reason: text }),
+        }),
+      }),
+    ),
+  }),
+})
+const storedShape = object({
+  docs: list(object({ _source: optional(object({ kafka: optional(object({ timestamp: optional(number) })) })) })),
+})
 
 /** How a record came to be in its index. */
 type Outcome = 'stored' | 'present'
@@ -113,6 +146,7 @@ export class RejectRetry {
           ...(after === undefined ? {} : { search_after: after }),
         },
         { ...everywhere, allow_partial_search_results: 'false' },
+        pageShape,
       ).catch((error: unknown) => {
         if (!(error instanceof AnswerTooLarge) || size === 1) throw error
         return undefined
@@ -208,9 +242,8 @@ export class RejectRetry {
     interface Docs {
       readonly docs: readonly { readonly _source?: { readonly kafka?: { readonly timestamp?: number } } }[]
     }
-    const { docs } = await this.#ask<Docs>('POST', ['_mget'], {
-      docs: conflicts.map(({ index, id }) => ({ _index: index, _id: id, _source: ['kafka.timestamp'] })),
-    })
+    const wanted = conflicts.map(({ index, id }) => ({ _index: index, _id: id, _source: ['kafka.timestamp'] }))
+    const { docs } = await this.#ask<Docs>('POST', ['_mget'], { docs: wanted }, {}, storedShape)
     return conflicts.filter((candidate, i) => {
       const found = docs[i]?._source?.kafka?.timestamp
       if (found === candidate.hit._source.kafka.timestamp) return true
@@ -240,10 +273,12 @@ export class RejectRetry {
     method: string,
     path: readonly string[],
     body: unknown,
-    query: Readonly<Record<string, string>> = {},
+    query: Readonly<Record<string, string>>,
+    shape: Shape = anything,
   ): Promise<T> {
     return this.#patiently(async () => {
-      const answer = await this.#client.request<T>(method, path, { ...(body === undefined ? {} : { body }), query })
+      const content = body === undefined ? {} : { body }
+      const answer = await this.#client.request<T>(method, path, { ...content, query, shape })
       return answer.body
     })
   }

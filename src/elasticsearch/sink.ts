@@ -5,6 +5,7 @@ import type { Logger } from '../log.ts'
 import { PendingBatches } from '../pending.ts'
 import { lineStart, type RecordBatch, type TopicPartition } from '../record.ts'
 import { Backoff } from '../retry.ts'
+import { list, number, object, optional } from '../shape.ts'
 import type { Sink, SinkPosition } from '../sink.ts'
 import {
   type BulkItem,
@@ -22,6 +23,7 @@ import {
 import { BodyLimit } from './body-limit.ts'
 import { Breaker } from './breaker.ts'
 import { BulkQueue, type BulkRequest, documentId, indexOf, type Part, type Replacement } from './bulk.ts'
+import { itemErrorShape } from './bulk-item.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
 import { AdaptiveConcurrency } from './concurrency.ts'
 import { HeldIndices, type HoldReason, probeDocuments } from './held-indices.ts'
@@ -76,6 +78,15 @@ interface Trouble {
   tries: number
   saidAt: number
 }
+
+const mgetShape = object({
+  docs: list(
+    object({
+      error: optional(itemErrorShape),
+      _source: optional(object({ kafka: optional(object({ timestamp: optional(number) })) })),
+    }),
+  ),
+})
 
 interface MgetAnswer {
   readonly docs: readonly {
@@ -695,9 +706,10 @@ export class ElasticsearchSink implements Sink {
     try {
       const { body } = await this.#client.request<MgetAnswer>('POST', ['_mget'], {
         body: { docs },
+        shape: mgetShape,
         signal: this.#stopping.signal,
       })
-      if (body.docs?.length !== docs.length) throw new RequestFailure('not an answer to _mget', undefined, undefined)
+      if (body.docs.length !== docs.length) throw new RequestFailure('not an answer to _mget', undefined, undefined)
       answer = body
     } catch (error) {
       if (!(error instanceof RequestFailure)) throw error

@@ -1,4 +1,5 @@
 import { ArchiverError } from '../errors.ts'
+import { list, number, object, optional, text } from '../shape.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
 
 /**
@@ -24,10 +25,25 @@ export interface WantedTemplate {
   readonly priority: number
 }
 
+const namedShape = object({
+  index_templates: list(
+    object({
+      name: text,
+      index_template: object({
+        index_patterns: list(text),
+        priority: optional(number),
+        composed_of: optional(list(text)),
+        _meta: optional(object({})),
+      }),
+    }),
+  ),
+})
 export async function readClusterTemplates(client: Elasticsearch): Promise<readonly ClusterTemplate[]> {
-  const { body } = await client.request<{ readonly index_templates: readonly ClusterTemplate[] }>('GET', [
-    '_index_template',
-  ])
+  const { body } = await client.request<{ readonly index_templates: readonly ClusterTemplate[] }>(
+    'GET',
+    ['_index_template'],
+    { shape: namedShape },
+  )
   return body.index_templates
 }
 

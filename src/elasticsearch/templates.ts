@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { each, list, number, object, optional, text } from '../shape.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
 import { composedFor, type IndexProfile, indexProfiles, profileOf } from './index-profile.ts'
 import {
@@ -122,11 +123,23 @@ function segmentsOf({ api, name }: Pick<Template, 'api' | 'name'>): string[] {
   return [...api.split('/'), name]
 }
 
+const policyShape = each(
+  object({ policy: optional(object({ _meta: optional(object({ version: optional(number) })) })) }),
+)
+const templateShape = object({ version: optional(number), composed_of: optional(list(text)) })
+const templatesShape = each(
+  list(object({ component_template: optional(templateShape), index_template: optional(templateShape) })),
+)
+const simulatedShape = object({})
+
 type Found = Body & Readonly<Record<string, unknown>>
 
 async function findTemplate(client: Elasticsearch, template: Template): Promise<Found | undefined> {
   if (template.api === '_ilm/policy') {
-    const { status, body } = await client.request<Record<string, Found>>('GET', segmentsOf(template), { ignore: [404] })
+    const { status, body } = await client.request<Record<string, Found>>('GET', segmentsOf(template), {
+      ignore: [404],
+      shape: policyShape,
+    })
     const found = body[template.name]
     // The server's own `version` counts edits; ours stands in `_meta`.
     return status === 404 || found === undefined ? undefined : ({ policy: found.policy } as Found)
@@ -134,7 +147,7 @@ async function findTemplate(client: Elasticsearch, template: Template): Promise<
   const { status, body } = await client.request<Record<string, readonly Record<string, Found>[]>>(
     'GET',
     segmentsOf(template),
-    { ignore: [404] },
+    { ignore: [404], shape: templatesShape },
   )
   if (status === 404) return undefined
   const [found] = Object.values(body)[0] ?? []
@@ -292,7 +305,9 @@ function isText(value: string | undefined): value is string {
 /** The settings and mappings that an index of that name would have are not those of our template. */
 async function isSettledOtherwise(client: Elasticsearch, sample: string, { name }: Template): Promise<boolean> {
   type Simulated = { readonly template?: Readonly<Record<string, unknown>> }
-  const wins = await client.request<Simulated>('POST', ['_index_template', '_simulate_index', sample])
+  const wins = await client.request<Simulated>('POST', ['_index_template', '_simulate_index', sample], {
+    shape: simulatedShape,
+  })
   const ours = await client.request<Simulated>('POST', ['_index_template', '_simulate', name], {
     ignore: [400, 404],
   })

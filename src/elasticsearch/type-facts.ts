@@ -1,4 +1,5 @@
 import { ArchiverError } from '../errors.ts'
+import { anything, count, each, list, nullable, number, object, optional, type Shape, text } from '../shape.ts'
 import type { Elasticsearch } from './client.ts'
 import { typeIndexSegment } from './index-name.ts'
 
@@ -64,6 +65,30 @@ interface Aggregations {
   readonly aggregations?: Readonly<Record<string, unknown>>
 }
 
+const capsShape = object({ fields: each(each(object({ type: text }))) })
+
+function answerShape(aggregation: Shape): Shape {
+  return object({
+    hits: object({
+      total: object({ value: count }),
+      hits: list(object({ fields: optional(each(list(anything))) })),
+    }),
+    aggregations: optional(each(aggregation)),
+  })
+}
+
+/** No document has a time: then there is none of the first one. */
+const timesShape = answerShape(object({ value: nullable(number) }))
+const typesShape = answerShape(object({ buckets: list(object({ key: text })) }))
+const fieldsShape = answerShape(
+  object({
+    doc_count: count,
+    distinct: object({ value: count }),
+    range: optional(object({ min: nullable(number), max: nullable(number) })),
+    spread: optional(object({ values: each(nullable(number)) })),
+  }),
+)
+
 const errorOptions = { ignore_unavailable: 'true', allow_no_indices: 'true' }
 
 /**
@@ -73,12 +98,10 @@ export async function readTypeFacts(client: Elasticsearch, indexPrefix: string, 
   const longestSegment = 200
   const indexPattern = `${indexPrefix}${typeIndexSegment(type, longestSegment)}-*`
   const ofType = { term: { type } }
-  const totals = await search(client, indexPattern, ofType, {
-    first: { min: { field: '@timestamp' } },
-    last: { max: { field: '@timestamp' } },
-  })
+  const times = { first: { min: { field: '@timestamp' } }, last: { max: { field: '@timestamp' } } }
+  const totals = await search(client, indexPattern, ofType, times, timesShape)
   const records = totals.hits.total.value
-  const { first, last } = (totals.aggregations ?? {}) as Record<string, { readonly value: number } | undefined>
+  const { first, last } = (totals.aggregations ?? {}) as Record<string, { readonly value: number | null } | undefined>
   if (records === 0) throw await noSuchType(client, indexPrefix, type)
   const begin = first?.value ?? 0
   const end = last?.value ?? 0
@@ -103,6 +126,7 @@ async function readFieldTypes(
 ): Promise<{ usable: Map<string, string>; conflicting: string[] }> {
   const { body } = await client.request<FieldCaps>('GET', [indexPattern, '_field_caps'], {
     query: { ...errorOptions, fields: 'value.*', filters: '-metadata,-parent,-multifield' },
+    shape: capsShape,
   })
   const usable = new Map<string, string>()
   const conflicting: string[] = []
@@ -155,7 +179,7 @@ async function readFields(
     ]),
   )
   const decimals = names.filter((name) => decimalTypes.has(types.get(name)!))
-  const answer = await search(client, indexPattern, query, aggregations, decimals)
+  const answer = await search(client, indexPattern, query, aggregations, fieldsShape, decimals)
   const samples = answer.hits.hits
   const hasFraction = (name: string) =>
     samples.some(({ fields }) => fields?.[name]?.some((value) => !Number.isInteger(value)))
@@ -182,6 +206,7 @@ async function search(
   index: string,
   query: unknown,
   aggs: unknown,
+  shape: Shape,
   sampled: readonly string[] = [],
 ): Promise<Aggregations> {
   const samples =
@@ -191,6 +216,7 @@ async function search(
   const { body } = await client.request<Aggregations>('POST', [index, '_search'], {
     query: errorOptions,
     body: { ...samples, track_total_hits: true, query, aggs },
+    shape,
   })
   return body
 }
@@ -201,6 +227,7 @@ async function noSuchType(client: Elasticsearch, indexPrefix: string, type: stri
     `${indexPrefix}*`,
     { match_all: {} },
     { types: { terms: { field: 'type', size: 20 } } },
+    typesShape,
   )
   const { buckets } = (aggregations?.types ?? { buckets: [] }) as { readonly buckets: readonly { key: string }[] }
   const known =

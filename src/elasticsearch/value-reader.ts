@@ -1,5 +1,6 @@
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { RecordType } from '../record.ts'
+import { anything, count, each, list, nullable, number, object, optional, type Shape } from '../shape.ts'
 import { type Elasticsearch, RequestFailure } from './client.ts'
 import { IndexNames } from './index-name.ts'
 
@@ -27,6 +28,14 @@ const fieldsAtOnce = 50
 const maxHits = 10_000
 /** `ignore_above` of the field `type`, in characters. */
 const longestType = 1024
+const capsShape = object({ fields: optional(each(each(anything))) })
+const searchShape = object({
+  hits: object({
+    total: optional(object({ value: count })),
+    hits: list(object({ fields: optional(each(list(anything))) })),
+  }),
+  aggregations: optional(each(object({ count, min: nullable(number), max: nullable(number), sum: number }))),
+})
 const anywhere = { ignore_unavailable: 'true', allow_no_indices: 'true' }
 
 /** Asks for the aggregates of numeric fields. */
@@ -48,11 +57,17 @@ export class ValueReader {
   async fieldTypes(records: TypeDayRecords): Promise<Map<string, readonly string[]>> {
     const body = await this.#ask<{
       readonly fields?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
-    }>('GET', [this.indicesOf(records).join(','), '_field_caps'], undefined, {
-      ...anywhere,
-      fields: 'value.*',
-      filters: '-metadata,-parent,-multifield',
-    })
+    }>(
+      'GET',
+      [this.indicesOf(records).join(','), '_field_caps'],
+      undefined,
+      {
+        ...anywhere,
+        fields: 'value.*',
+        filters: '-metadata,-parent,-multifield',
+      },
+      capsShape,
+    )
     return new Map(Object.entries(body.fields ?? {}).map(([name, types]) => [name, Object.keys(types)]))
   }
 
@@ -108,7 +123,7 @@ export class ValueReader {
     return this.#ask<{
       readonly hits: { readonly total: { readonly value: number }; readonly hits: readonly Hit[] }
       readonly aggregations?: Readonly<Record<string, FieldStats>>
-    }>('POST', [indices, '_search'], body, { ...anywhere, allow_partial_search_results: 'false' })
+    }>('POST', [indices, '_search'], body, { ...anywhere, allow_partial_search_results: 'false' }, searchShape)
   }
 
   async #ask<T>(
@@ -116,9 +131,11 @@ export class ValueReader {
     path: readonly string[],
     body: unknown,
     query: Readonly<Record<string, string>>,
+    shape: Shape,
   ): Promise<T> {
     try {
-      const answer = await this.#client.request<T>(method, path, { ...(body === undefined ? {} : { body }), query })
+      const content = body === undefined ? {} : { body }
+      const answer = await this.#client.request<T>(method, path, { ...content, query, shape })
       return answer.body
     } catch (error) {
       if (!(error instanceof RequestFailure)) throw error

@@ -19,6 +19,8 @@ const membersAhead = 3
 /** Bytes that look like the beginning of a member may stand inside one; so many neighbours are tried as one. */
 const mostJoined = 3
 const largestChunk = 4 * 2 ** 20
+/** A member holds 512 KiB of lines, or one line. A few bytes of what somebody else has put here may stand for any number. */
+const maxMemberBytes = 2 ** 30
 
 /** One gzip member of a data file: what it holds, or why it cannot be read. */
 export interface Member {
@@ -112,16 +114,18 @@ async function* readSlices(handle: FileHandle, observe: (bytes: Buffer) => void)
 }
 
 /** Decompresses members that lie behind one another, with their checksums checked. */
-export async function inflate(bytes: Buffer): Promise<Outcome> {
+export async function inflate(bytes: Buffer, maxBytes = maxMemberBytes): Promise<Outcome> {
   // The last four bytes are the size of the text (modulo 2^32): one chunk for most members.
   const size = bytes.length < 18 ? 0 : bytes.readUInt32LE(bytes.length - 4)
   try {
     const chunkSize = Math.max(64, Math.min(size + 1, largestChunk))
-    const { buffer, engine } = await decompress(bytes, { chunkSize, info: true })
+    const { buffer, engine } = await decompress(bytes, { chunkSize, info: true, maxOutputLength: maxBytes })
     if (engine.bytesWritten === bytes.length) return { text: buffer, trouble: undefined, isShort: false }
     return { text: undefined, trouble: `${bytes.length - engine.bytesWritten} bytes of it are no gzip`, isShort: false }
   } catch (error) {
-    return { text: undefined, trouble: messageOf(error), isShort: systemCode(error) === 'Z_BUF_ERROR' }
+    const code = systemCode(error)
+    const trouble = code === 'ERR_BUFFER_TOO_LARGE' ? `it holds more than ${maxBytes} bytes` : messageOf(error)
+    return { text: undefined, trouble, isShort: code === 'Z_BUF_ERROR' }
   }
 }
 

@@ -1,4 +1,4 @@
-import { messageOf } from '../errors.ts'
+import { ArchiverError, messageOf } from '../errors.ts'
 import { RecordInPlace } from '../record.ts'
 import { DamagedData } from './damaged-data.ts'
 import { type Piece, UnpackError, type UnpackLimits } from './piece.ts'
@@ -30,8 +30,9 @@ export function endOfOldMessages(bytes: Buffer): number | undefined {
   let next: number | undefined
   for (let at = 0; at + magicAt < bytes.length && bytes[at + magicAt]! < 2; ) {
     const end = at + headBytes + bytes.readInt32BE(at + 8)
-    if (end <= at + headBytes || end > bytes.length) break
-    next = Number(bytes.readBigInt64BE(at)) + 1
+    const offset = Number(bytes.readBigInt64BE(at))
+    if (end <= at + headBytes || end > bytes.length || !Number.isSafeInteger(offset) || offset < 0) break
+    next = offset + 1
     at = end
   }
   return next
@@ -70,6 +71,16 @@ export async function* unpackOld(old: OldMessages, from: number, limits: UnpackL
     if (old.next > position) yield take(old.next)
   } catch (error) {
     const message = `the messages from offset ${position} on cannot be read: ${messageOf(error)}`
-    throw new UnpackError({ offset: position, next: old.next, isDamage: error instanceof DamagedData }, message, error)
+    const next = Math.max(old.next, position + 1)
+    throw new UnpackError({ offset: position, next, isDamage: isDamage(error) }, message, error)
   }
+}
+
+/**
+ * kafkajs does not look before it reads: lengths that lie are errors of Node of many kinds. Reading bytes has no other cause,
+ * but for a codec that is absent (an error of this program) or no memory.
+ */
+function isDamage(error: unknown): boolean {
+  if (error instanceof DamagedData) return true
+  return error instanceof Error && !(error instanceof ArchiverError) && !/memory|alloc/i.test(error.message)
 }

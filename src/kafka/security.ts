@@ -160,14 +160,19 @@ async function requestToken({ url, clientId, scope }: TokenEndpoint, clientSecre
   })
   // An answer that is not 200 may hold the secret that was sent: only its status is told.
   if (!response.ok) throw new Error(`${url} gave no token: HTTP status ${response.status}`)
-  const token = tokenIn(await boundedText(response, maxTokenBytes))
-  if (typeof token !== 'string' || token === '') throw new Error(`${url} gave no access_token`)
+  const token = accessTokenIn(await boundedText(response, maxTokenBytes))
+  if (token === undefined) throw new Error(`${url} gave no access_token`)
   return token
 }
 
-function tokenIn(answer: string): unknown {
+/**
+ * The token of an answer; undefined without a good one. A token has visible characters only (RFC 6749, appendix A.12):
+ * any other would be read as further fields of the login (RFC 7628, section 3.1).
+ */
+export function accessTokenIn(answer: string): string | undefined {
   try {
-    return (JSON.parse(answer) as { readonly access_token?: unknown } | null)?.access_token
+    const token = (JSON.parse(answer) as { readonly access_token?: unknown } | null)?.access_token
+    return typeof token === 'string' && /^[\x20-\x7e]+$/.test(token) ? token : undefined
   } catch {
     // The message would quote the answer, and with it a token.
     return undefined

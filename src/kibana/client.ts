@@ -5,6 +5,7 @@ import { boundedText } from '../bounded-text.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { sleep } from '../retry.ts'
+import { count, flag, list, object, optional, type Shape, text } from '../shape.ts'
 import { idInSpace, ndjson, type SavedObject } from './saved-object.ts'
 
 /** How to reach Kibana, as the options say. */
@@ -37,6 +38,17 @@ interface Answer {
   readonly text: string
 }
 
+type FetchOptions = RequestInit & { readonly base?: string }
+
+interface StatusAnswer {
+  readonly version?: { readonly number?: string }
+  readonly status: { readonly overall: { readonly level?: string } }
+}
+
+interface AbsentAnswer {
+  readonly attributes: { readonly objects: readonly (ObjectName & { readonly error?: unknown })[] }
+}
+
 interface ImportAnswer {
   readonly success: boolean
   readonly successCount: number
@@ -52,6 +64,35 @@ interface ImportFailure {
     readonly references?: readonly { readonly type: string; readonly id: string }[]
   }
 }
+
+const statusShape = object({
+  version: optional(object({ number: optional(text) })),
+  status: object({ overall: object({ level: optional(text) }) }),
+})
+const objectShape = object({
+  type: text,
+  id: text,
+  attributes: object({}),
+  typeMigrationVersion: optional(text),
+})
+const absentShape = object({ attributes: object({ objects: list(object({ type: text, id: text })) }) })
+const importShape = object({
+  success: flag,
+  successCount: count,
+  errors: optional(
+    list(
+      object({
+        type: text,
+        id: text,
+        error: object({
+          type: text,
+          message: optional(text),
+          references: optional(list(object({ type: text, id: text }))),
+        }),
+      }),
+    ),
+  ),
+})
 
 /** The first version whose format our objects have. */
 const oldest = { major: 8, minor: 12 }
@@ -147,12 +188,9 @@ export class Kibana {
       throw this.#failure(`${message}; is --kibana right?`)
     }
     if (answer.status === 503) return { waiting: 'it is still starting' }
-    const status = tryParse(answer.text) as
-      | { readonly version?: { readonly number?: string }; readonly status?: { readonly overall?: { level?: string } } }
-      | undefined
-    const isKibana = typeof status === 'object' && status?.status?.overall !== undefined
+    const status = likely<StatusAnswer>(answer.text, statusShape)
     if (answer.status === 401 || answer.status === 403) throw this.#refused(answer)
-    if (answer.status !== 200 || !isKibana) {
+    if (answer.status !== 200 || status === undefined) {
       throw this.#failure(
         `what answers there is not Kibana (${firstLine(answer)}); is --kibana right, with its base path?`,
       )
@@ -161,7 +199,7 @@ export class Kibana {
     if (status.version?.number === undefined) {
       throw this.#failure('it wants to know who asks; give --kibana-user and --kibana-password, or --kibana-api-key')
     }
-    const { level } = status.status!.overall!
+    const { level } = status.status.overall
     if (level === 'critical' || level === 'unavailable') return { waiting: `its status is ${level}` }
     return { version: status.version.number }
   }
@@ -176,7 +214,7 @@ export class Kibana {
   async #checkSpace(): Promise<void> {
     const { space } = this.#connection
     if (space === undefined) return
-    const answer = await this.#fetch(`/api/spaces/space/${encodeURIComponent(space)}`, { base: this.#connection.url })
+    const answer = await this.#ask(`/api/spaces/space/${encodeURIComponent(space)}`, { base: this.#connection.url })
     if (answer.status === 404) throw this.#failure(`it has no space "${space}" (--kibana-space), or we may not see it`)
     if (answer.status !== 200) throw this.#refused(answer)
   }
@@ -190,21 +228,22 @@ export class Kibana {
     const answer = await this.#export(names)
     if (answer.status === 200) {
       const lines = answer.text.split('\n').filter((line) => line.trim() !== '')
-      const objects = lines.map((line) => JSON.parse(line) as StoredObject)
+      const objects = lines.map((line) => likely<StoredObject>(line, objectShape))
+      if (!objects.every((object) => object !== undefined)) {
+        throw this.#failure(`its export is not understood (${firstLine(answer)})`)
+      }
       return new Map(objects.map((object) => [objectKey(object), object]))
     }
     // The whole export is refused where one object is absent, and the answer names those that are.
-    const body = tryParse(answer.text) as
-      | { readonly attributes?: { readonly objects?: readonly (ObjectName & { readonly error?: unknown })[] } }
-      | undefined
-    const absent = new Set((body?.attributes?.objects ?? []).filter(({ error }) => error !== undefined).map(objectKey))
+    const body = likely<AbsentAnswer>(answer.text, absentShape)
+    const absent = new Set((body?.attributes.objects ?? []).filter(({ error }) => error !== undefined).map(objectKey))
     const present = names.filter((name) => !absent.has(objectKey(name)))
     if (answer.status !== 400 || absent.size === 0 || present.length === names.length) throw this.#refused(answer)
     return this.find(present)
   }
 
   async #export(names: readonly ObjectName[]): Promise<Answer> {
-    return this.#fetch('/api/saved_objects/_export', {
+    return this.#ask('/api/saved_objects/_export', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({
@@ -223,13 +262,13 @@ export class Kibana {
     if (objects.length === 0) return
     const form = new FormData()
     form.append('file', new Blob([ndjson(objects)], { type: 'application/x-ndjson' }), 'archiver.ndjson')
-    const answer = await this.#fetch('/api/saved_objects/_import?overwrite=true', { method: 'POST', body: form })
+    const answer = await this.#ask('/api/saved_objects/_import?overwrite=true', { method: 'POST', body: form })
     if (answer.status === 422) {
       throw this.#failure(`it is too old for these objects (${firstLine(answer)})`)
     }
     if (answer.status !== 200) throw this.#refused(answer)
-    const result = tryParse(answer.text) as ImportAnswer | undefined
-    if (typeof result?.success !== 'boolean') {
+    const result = likely<ImportAnswer>(answer.text, importShape)
+    if (result === undefined) {
       throw this.#failure(`its answer to the import is not understood (${firstLine(answer)})`)
     }
     const errors = result.errors ?? []
@@ -241,7 +280,16 @@ export class Kibana {
     }
   }
 
-  async #fetch(path: string, options: RequestInit & { readonly base?: string } = {}): Promise<Answer> {
+  /** @throws ArchiverError `KIBANA` without an answer */
+  async #ask(path: string, options: FetchOptions = {}): Promise<Answer> {
+    try {
+      return await this.#fetch(path, options)
+    } catch (error) {
+      throw this.#failure(messageOf(error))
+    }
+  }
+
+  async #fetch(path: string, options: FetchOptions = {}): Promise<Answer> {
     const { base = this.#base, headers = {}, ...init } = options
     try {
       const response = await fetch(`${base}${path}`, {
@@ -295,6 +343,18 @@ function tryParse(text: string): unknown {
     return JSON.parse(text)
   } catch {
     // A proxy's page, or a sentence: judged by its status.
+    return undefined
+  }
+}
+
+/** The answer, if it is one of Kibana's; what is not is judged by its status. */
+function likely<T>(answer: string, shape: Shape): T | undefined {
+  const body = tryParse(answer)
+  try {
+    shape(body, 'the answer')
+    return body as T
+  } catch {
+    // What it is instead stands in the error that the caller makes of it.
     return undefined
   }
 }

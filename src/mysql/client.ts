@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { type Connection, type ConnectionOptions, createConnection } from 'mysql2'
 import { DeadlineExceeded, withDeadline } from '../deadline.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
+import { anything, digits, list, object, type Shape, text, UnlikeAnswer } from '../shape.ts'
 import { expectedIdentity, verifyAddress, withoutKeyRetrieval } from './server-identity.ts'
 
 /** How to reach a server. */
@@ -56,6 +57,15 @@ interface FactsRow {
   readonly has_binlog: string
   readonly sync_binlog: string
 }
+
+/** Numbers of variables may be numbers or texts. */
+const factsShape = oneRow({
+  version: text,
+  max_packet: digits,
+  flush: digits,
+  has_binlog: digits,
+  sync_binlog: digits,
+})
 
 const connectTimeoutMs = 10_000
 
@@ -128,18 +138,18 @@ export class Mysql {
     return this.facts
   }
 
-  /** Runs one statement. @throws MysqlFailure */
-  async query<T = unknown>(sql: string): Promise<T> {
+  /** Runs one statement. `shape`: what its answer must have. @throws MysqlFailure */
+  async query<T = unknown>(sql: string, shape: Shape = anything): Promise<T> {
     const session = await this.#acquire()
     try {
-      return await this.#ask<T>(session, sql)
+      return await this.#ask<T>(session, sql, shape)
     } finally {
       this.#release(session)
     }
   }
 
   /** The rows of a query one by one, in the order and at the pace in which they are taken. @throws MysqlFailure */
-  async *rows<T>(sql: string): AsyncGenerator<T> {
+  async *rows<T>(sql: string, shape: Shape): AsyncGenerator<T> {
     const session = await this.#acquire()
     let done = false
     try {
@@ -147,6 +157,7 @@ export class Mysql {
       for (;;) {
         const { done: isLast, value } = await this.#nextRow(session, rows)
         if (isLast === true) break
+        shape(value, 'a row')
         yield value as T
       }
       done = true
@@ -209,8 +220,8 @@ export class Mysql {
     this.#used.add(session)
     try {
       await this.#whileUsed(session, connectTimeoutMs + 1000, (settle) => session.connection.connect(settle))
-      await this.#ask(session, sessionSql)
-      const [row] = await this.#ask<readonly FactsRow[]>(session, factsSql)
+      await this.#ask(session, sessionSql, anything)
+      const [row] = await this.#ask<readonly FactsRow[]>(session, factsSql, factsShape)
       this.#facts = factsOf(row!)
     } catch (error) {
       destroy(session)
@@ -252,10 +263,12 @@ export class Mysql {
     }
   }
 
-  #ask<T>(session: Session, sql: string): Promise<T> {
-    return this.#whileUsed<T>(session, this.#settings.timeoutMs, (settle) =>
+  async #ask<T>(session: Session, sql: string, shape: Shape): Promise<T> {
+    const answer = await this.#whileUsed<T>(session, this.#settings.timeoutMs, (settle) =>
       session.connection.query(sql, (error, rows) => settle(error, rows as T)),
     )
+    checkAnswer(answer, shape)
+    return answer
   }
 
   /** Waits for mysql2 to call back, for the connection to break, or for the time to be over, whichever is first. */
@@ -335,9 +348,28 @@ function isFatal(error: unknown): boolean {
   return error instanceof Error && 'fatal' in error && error.fatal === true
 }
 
+/** @throws MysqlFailure */
+export function checkAnswer(answer: unknown, shape: Shape): void {
+  try {
+    shape(answer, 'the answer')
+  } catch (error) {
+    throw failureOf(error)
+  }
+}
+
+/** The answer of a query for one row. */
+export function oneRow(columns: Readonly<Record<string, Shape>>): Shape {
+  const rows = list(object(columns))
+  return (value, at) => {
+    rows(value, at)
+    if ((value as readonly unknown[]).length !== 1) throw new UnlikeAnswer(`${at} is not one row`)
+  }
+}
+
 /** An error of mysql2 or of the system. Of a server's error the number counts, of all others that there was no answer. */
 function failureOf(error: unknown): MysqlFailure {
   if (error instanceof MysqlFailure) return error
+  if (error instanceof UnlikeAnswer) return new MysqlFailure(`not an answer to the query: ${error.message}`, 'UNLIKE')
   const { errno, code } = error as { errno?: unknown; code?: unknown }
   // Of the system the numbers are negative.
   const number = typeof errno === 'number' && errno >= 1000 ? errno : undefined

@@ -1,4 +1,5 @@
-import { guarded, type Mysql } from './client.ts'
+import { count, digits, object } from '../shape.ts'
+import { guarded, type Mysql, oneRow } from './client.ts'
 import { rejectedTable } from './table-name.ts'
 
 /** Rows of one statement: locks are held for a moment only, and a replica keeps up. */
@@ -23,6 +24,7 @@ export async function countOldRows(
     const [row] = await guarded(client, () =>
       client.query<readonly { readonly own: string | number; readonly n: string | number }[]>(
         `SELECT COUNT(*) AS n, COUNT(CASE WHEN ${isOwn(topics)} THEN 1 END) AS own FROM \`${name}\` WHERE ${isOld(before)}`,
+        oneRow({ n: digits, own: digits }),
       ),
     )
     sum.own += Number(row!.own)
@@ -45,6 +47,7 @@ export async function deleteOldRows(
       const { affectedRows } = await guarded(client, () =>
         client.query<{ readonly affectedRows: number }>(
           `DELETE FROM \`${name}\` WHERE ${isOld(before)} AND ${isOwn(topics)} LIMIT ${rowsAtOnce}`,
+          object({ affectedRows: count }),
         ),
       )
       if (affectedRows === 0) break

@@ -1,6 +1,7 @@
 import type { OffsetRange, TopicPartition } from '../record.ts'
-import { guarded, type Mysql } from './client.ts'
-import { errorTypes, quoteText, type StoredRow, selectedColumns } from './row.ts'
+import { digits, list, object, type Shape } from '../shape.ts'
+import { guarded, type Mysql, oneRow } from './client.ts'
+import { errorTypes, quoteText, type StoredRow, selectedColumns, storedRowShape } from './row.ts'
 import { rejectedTable } from './table-name.ts'
 
 interface CountRow {
@@ -10,6 +11,9 @@ interface CountRow {
 interface OffsetRow {
   readonly o: string | number
 }
+
+const countShape = oneRow({ n: digits })
+const offsetsShape = list(object({ o: digits }))
 
 /** What a table holds, by topic, partition and offset. The primary key holds each position once. */
 export class RowReader {
@@ -65,7 +69,7 @@ export class RowReader {
   /** Whole rows of a range in the order of offsets, as they are taken. */
   async *rows(tp: TopicPartition, range: Partial<OffsetRange>, since?: number): AsyncGenerator<StoredRow> {
     const sql = `SELECT ${selectedColumns} FROM ${this.#table} WHERE ${whereOf(tp, range, since)} ORDER BY \`offset\``
-    const rows = this.#client.rows<StoredRow>(sql)
+    const rows = this.#client.rows<StoredRow>(sql, storedRowShape)
     for (;;) {
       const { value, done } = await guarded(this.#client, () => rows.next())
       if (done === true) return
@@ -74,12 +78,12 @@ export class RowReader {
   }
 
   async #count(table: string, where: string): Promise<number> {
-    const [row] = await this.#ask<CountRow>(`SELECT COUNT(*) AS n FROM ${table} WHERE ${where}`)
+    const [row] = await this.#ask<CountRow>(`SELECT COUNT(*) AS n FROM ${table} WHERE ${where}`, countShape)
     return Number(row!.n)
   }
 
-  #ask<T>(sql: string): Promise<readonly T[]> {
-    return guarded(this.#client, () => this.#client.query<readonly T[]>(sql))
+  #ask<T>(sql: string, shape: Shape = offsetsShape): Promise<readonly T[]> {
+    return guarded(this.#client, () => this.#client.query<readonly T[]>(sql, shape))
   }
 }
 

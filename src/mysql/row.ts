@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { escape as escapeText } from 'mysql2'
 import { envelopeOfLine, valueOfLine } from '../line.ts'
 import { lineStart, type RecordBatch } from '../record.ts'
+import { count, digits, nullable, object, type Shape, text, UnlikeAnswer } from '../shape.ts'
 
 /**
  * A record as one row. The row holds everything that the record's line holds, so that the line can be made of it again, byte for byte:
@@ -174,6 +175,27 @@ export interface StoredRow {
   readonly error_type: string | null
   readonly error_reason: string | null
 }
+
+const bytes: Shape = (value, at) => {
+  if (!Buffer.isBuffer(value)) throw new UnlikeAnswer(`${at} is not bytes`)
+}
+
+export const storedRowShape = object({
+  topic: text,
+  partition: count,
+  offset: digits,
+  timestamp: digits,
+  time: nullable(text),
+  type: nullable(text),
+  type_json: nullable(text),
+  key_text: nullable(text),
+  key_bytes: nullable(bytes),
+  headers: nullable(text),
+  value_text: nullable(text),
+  value_bytes: nullable(bytes),
+  error_type: nullable(text),
+  error_reason: nullable(text),
+})
 
 /** The record's own line, without its LF; undefined where the row does not hold all of it. */
 export function lineOfRow(row: StoredRow): Buffer | undefined {

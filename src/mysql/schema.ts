@@ -1,5 +1,6 @@
 import { ArchiverError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { list, nullable, object, text } from '../shape.ts'
 import { guarded, type Mysql, type ServerFacts } from './client.ts'
 import { longestType } from './row.ts'
 import { rejectedTable } from './table-name.ts'
@@ -147,6 +148,7 @@ async function compareTable(client: Mysql, table: string, isRejected: boolean): 
 async function versionOf(client: Mysql, table: string): Promise<number | 'missing' | 'foreign'> {
   const [row] = await client.query<readonly TableRow[]>(
     `SELECT TABLE_COMMENT AS comment, ENGINE AS engine FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '${table}'`,
+    list(object({ comment: text, engine: nullable(text) })),
   )
   if (row === undefined) return 'missing'
   const [, version] = /^archiver schema (\d+)$/.exec(row.comment) ?? []
@@ -156,6 +158,7 @@ async function versionOf(client: Mysql, table: string): Promise<number | 'missin
 async function columnDifferences(client: Mysql, table: string, isRejected: boolean): Promise<string[]> {
   const rows = await client.query<readonly ColumnRow[]>(
     `SELECT COLUMN_NAME AS name, DATA_TYPE AS type, IS_NULLABLE AS nullable FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '${table}'`,
+    list(object({ name: text, type: text, nullable: text })),
   )
   const found = new Map(rows.map((row) => [row.name, row]))
   return columnsOf(client.facts, isRejected).flatMap(({ name, type, nullable }) => {
@@ -169,6 +172,7 @@ async function columnDifferences(client: Mysql, table: string, isRejected: boole
 async function indexDifferences(client: Mysql, table: string, isRejected: boolean): Promise<string[]> {
   const rows = await client.query<readonly IndexRow[]>(
     `SELECT INDEX_NAME AS name, GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX) AS columns FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '${table}' GROUP BY INDEX_NAME`,
+    list(object({ name: text, columns: nullable(text) })),
   )
   const found = new Map(rows.map(({ name, columns }) => [name, columns]))
   const expected = isRejected ? { PRIMARY: primaryKeyOfRejects } : { PRIMARY: primaryKey, ...indexes }

@@ -5,6 +5,7 @@ import type { Observer } from '../observer.ts'
 import { omittedMessage, PendingBatches } from '../pending.ts'
 import { malformedType, partitionKey, type RecordBatch, type TopicPartition } from '../record.ts'
 import { Backoff } from '../retry.ts'
+import { anything, digits, list, object } from '../shape.ts'
 import type { Sink, SinkPosition } from '../sink.ts'
 import { isTooLarge, judge, sayable } from './answer.ts'
 import { type Mysql, MysqlFailure } from './client.ts'
@@ -358,6 +359,7 @@ export class MysqlSink implements Sink {
     const [least, most] = [Math.min(...offsets), Math.max(...offsets)]
     const found = await this.#client.query<readonly { readonly o: string | number; readonly t: string | number }[]>(
       `SELECT \`offset\` AS o, \`timestamp\` AS t FROM ${this.#table} WHERE topic = ${quoteText(batch.topic)} AND \`partition\` = ${batch.partition} AND \`offset\` BETWEEN ${least} AND ${most}`,
+      list(object({ o: digits, t: digits })),
     )
     return new Map(found.map(({ o, t }) => [Number(o), String(t)]))
   }
@@ -365,6 +367,7 @@ export class MysqlSink implements Sink {
   async #isKeptAsReject({ pending: { batch }, i }: Row): Promise<boolean> {
     const found = await this.#client.query<readonly unknown[]>(
       `SELECT 1 FROM ${this.#rejectedTable} WHERE topic = ${quoteText(batch.topic)} AND \`partition\` = ${batch.partition} AND \`offset\` = ${batch.offsets[i]!} AND \`timestamp\` = ${timestampOf(batch, i)}`,
+      list(anything),
     )
     return found.length > 0
   }

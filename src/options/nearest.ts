@@ -4,7 +4,11 @@ export function didYouMean(word: string, candidates: readonly string[], prefix =
   return meant === undefined ? '' : `; did you mean ${prefix}${meant}?`
 }
 
+/** A longer word is no mistyped name. Comparing a key of a megabyte with every option would take minutes. */
+const maxNameLength = 64
+
 function nearest(word: string, candidates: readonly string[]): string | undefined {
+  if (word.length > maxNameLength) return undefined
   const distance = (a: string, b: string): number => {
     let row = Array.from({ length: b.length + 1 }, (_, i) => i)
     for (let i = 1; i <= a.length; i++) {

@@ -1,5 +1,5 @@
 import type { AbortedTransaction } from '../../src/kafka/aborted-transactions.ts'
-import { FetchedPartitionBatch } from '../../src/kafka/fetched-batch.ts'
+import { type FetchedBytes, FetchedPartitionBatch } from '../../src/kafka/fetched-batch.ts'
 import { UnpackError } from '../../src/kafka/piece.ts'
 import { unpack } from '../../src/kafka/unpack.ts'
 import type { SourceRecord } from '../../src/record.ts'
@@ -10,6 +10,8 @@ export interface UnpackOptions {
   readonly aborted?: readonly AbortedTransaction[]
   readonly pieceBytes?: number
   readonly maxRecordBytes?: number
+  /** For messages of the old formats; without it there are none. */
+  readonly decodeOld?: FetchedBytes['decodeOld']
 }
 
 export interface UnpackedPiece {
@@ -20,10 +22,10 @@ export interface UnpackedPiece {
   readonly oversized: { readonly offset: number; readonly bytes: number } | undefined
 }
 
-const decodeOld = () => Promise.reject(new Error('there are no old messages here'))
+const noOld = () => Promise.reject(new Error('there are no old messages here'))
 
 export function fetchOf(bytes: Buffer, options: UnpackOptions = {}): FetchedPartitionBatch {
-  const { fetchedOffset = 0, highWatermark = 2 ** 50, aborted = [] } = options
+  const { fetchedOffset = 0, highWatermark = 2 ** 50, aborted = [], decodeOld = noOld } = options
   return new FetchedPartitionBatch('events', fetchedOffset, {
     partition: 2,
     highWatermark: String(highWatermark),
