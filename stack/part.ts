@@ -57,7 +57,7 @@ export interface PartStatus {
   readonly answers: boolean
 }
 
-const startDeadlineMs = 120_000
+const startDeadlineMs = 240_000
 const stopDeadlineMs = 30_000
 const releaseDeadlineMs = 5000
 

@@ -35,7 +35,7 @@ export function processData(this: ConnectionState, data: Buffer): void {
     const size = bytes.readInt32BE(0)
     // An answer to SASL has no correlation id, and may be empty.
     if (size > maxFrameBytes || size < (this.authHandlers === null ? correlationBytes : 0)) {
-      refuse(this, size)
+      refuse(this, bytes, size)
       return
     }
     const end = lengthBytes + size
@@ -64,13 +64,19 @@ function keep(connection: ConnectionState, bytes: Buffer, needed: number): void 
   connection.bytesNeeded = needed
 }
 
-function refuse(connection: ConnectionState, size: number): void {
+function refuse(connection: ConnectionState, bytes: Buffer, size: number): void {
+  const { broker } = connection
+  const protocol = otherProtocol(bytes)
+  const answer =
+    protocol === undefined
+      ? `announced an answer of ${size} bytes, which is no answer of Kafka; the limit is ${maxFrameBytes}`
+      : `answers with ${protocol}, which is no answer of Kafka`
   keep(connection, Buffer.alloc(0), lengthBytes)
-  connection.socket?.destroy(
-    new ArchiverError(
-      'UNREACHABLE',
-      `${connection.broker} announced an answer of ${size} bytes, which is no answer of Kafka; the limit is ${maxFrameBytes}`,
-      { broker: connection.broker },
-    ),
-  )
+  connection.socket?.destroy(new ArchiverError('UNREACHABLE', `${broker} ${answer}`, { broker }))
+}
+
+/** A TLS record begins with its type, alert or handshake, and a version 3.x (RFC 8446, 5.1). */
+function otherProtocol(bytes: Buffer): string | undefined {
+  if ((bytes[0] === 0x15 || bytes[0] === 0x16) && bytes[1] === 0x03) return 'TLS'
+  return bytes.toString('latin1', 0, 4) === 'HTTP' ? 'HTTP' : undefined
 }

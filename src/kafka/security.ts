@@ -198,7 +198,9 @@ export function connectFailure(error: unknown, where: string): string {
     return `Kafka at ${where} and this program do not agree on TLS: ${message}; is this a port for TLS, and does it want --kafka-cert?`
   }
   // What a port for TLS does with a client that speaks without.
-  const hint = /closed connection|ECONNRESET/i.test(message) ? ', and does this port want --kafka-tls' : ''
+  const hint = /closed connection|ECONNRESET|answers with TLS/i.test(message)
+    ? ', and does this port want --kafka-tls'
+    : ''
   return `Kafka at ${where} does not answer: ${message}; is it running, and is --brokers right${hint}?`
 }
 

@@ -236,7 +236,7 @@ test('document scope: each is kept as a reject with its text and the reason, the
     assert.equal((_source.kafka as { offset: number }).offset, i * 2)
   }
   // Two of them are refused for the same.
-  assert.equal(said('warn').length, rows.length - 1, 'a warning once per type and reason')
+  assert.equal(said('warn').length, rows.length - 1, `a warning once per type and reason:\n${said('warn').join('\n')}`)
   assert.deepEqual(said('error'), [])
 
   // The same again is counted and not said again; a replay adds nothing.

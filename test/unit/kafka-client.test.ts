@@ -7,6 +7,7 @@ import type { LogEntry } from 'kafkajs'
 import { kafkaLogger } from '../../src/kafka/client.ts'
 import { kafkajs } from '../../src/kafka/kafkajs.ts'
 import { repairRequestQueue } from '../../src/kafka/request-queue.ts'
+import { connectFailure } from '../../src/kafka/security.ts'
 import { createLogger, type LogLevel } from '../../src/log.ts'
 
 const { logLevel } = kafkajs
@@ -158,6 +159,28 @@ test('an answer that announces too many bytes, or fewer than none, closes the co
     await assert.rejects(client.admin().connect(), /announced an answer of/, String(length))
     await Promise.all(sockets.map((socket) => socket.destroyed || once(socket, 'close')))
     assert.match(logged.join('\n'), new RegExp(`announced an answer of ${length} bytes`))
+  }
+})
+
+test('a port that speaks TLS or HTTP is named as what it is', async (t) => {
+  const answers: readonly (readonly [Buffer, RegExp])[] = [
+    [Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x0a]), /answers with TLS.*does this port want --kafka-tls\?$/],
+    [Buffer.from([0x16, 0x03, 0x01, 0x00, 0x02, 0x02, 0x0a]), /answers with TLS.*does this port want --kafka-tls\?$/],
+    [Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'), /answers with HTTP.*is --brokers right\?$/],
+  ]
+  for (const [answer, expected] of answers) {
+    const server = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.once('data', () => socket.write(answer))
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => server.close())
+    const where = `127.0.0.1:${(server.address() as AddressInfo).port}`
+    const client = new kafkajs.Kafka({ brokers: [where], retry: { retries: 0 }, logLevel: 0 })
+    await assert.rejects(client.admin().connect(), (error) => {
+      assert.match(connectFailure(error, where), expected)
+      return true
+    })
   }
 })
 
