@@ -81,7 +81,7 @@ const node = `${process.execPath} --import tsx`
 async function startBy(t: TestContext, command: string): Promise<{ shell: ChildProcess; pids: () => number[] }> {
   const mark = `mark-${process.pid}-${Math.random().toString(36).slice(2)}`
   const shell = spawn('bash', ['-c', command.replaceAll('$C', `${fixture} wait log ${mark}`)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
   })
   const pids = () =>
@@ -114,13 +114,14 @@ describe('real processes', { concurrency: 6 }, () => {
   }
 
   for (const [name, command] of [
-    ['a job in the background', `${node} $C & sleep 3`],
-    ['a job below nohup', `nohup ${node} $C & sleep 3`],
-    ['a job of sh -c', `sh -c '${node} $C &'; sleep 3`],
-    ['a job in a session of its own', `setsid ${node} $C & sleep 3`],
+    ['a job in the background', `${node} $C & read`],
+    ['a job below nohup', `nohup ${node} $C & read`],
+    ['a job of sh -c', `sh -c '${node} $C &'; read`],
+    ['a job in a session of its own', `setsid ${node} $C & read`],
   ] as const) {
     test(`${name} lives on without the shell that started it`, { timeout: 60_000 }, async (t) => {
       const { shell, pids } = await startBy(t, command)
+      shell.stdin!.end()
       await once(shell, 'exit')
       // Longer than it takes to see that a wrapper is gone.
       await new Promise((resolve) => setTimeout(resolve, 2500))
