@@ -33,6 +33,8 @@ export const errorCodes = {
   KIBANA: 1,
   /** `setup --check` found something that is not as this version would install it. Exit code 1. */
   DIFFERS: 1,
+  /** `cat --strict` left records out that strict readers refuse. Exit code 1. */
+  REFUSED: 1,
   /** Rejects are left after `retry-rejected`: refused again, or not to be removed. Exit code 1. */
   REJECTED: 1,
   /** A message, a batch or an answer that breaks an assumption this program relies on. Exit code 1. */

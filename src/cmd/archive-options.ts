@@ -26,6 +26,11 @@ export const verifyOptions = {
     explanation:
       'Compare count, minimum, maximum and sum of every numeric field in Elasticsearch with the numbers in the files, by type and day.',
   }),
+  readers: flag({
+    default: false,
+    explanation:
+      'Also count the records that are valid JSON and that strict readers (DuckDB, Spark, Polars, pandas, pyarrow, jq) refuse, and name the first of each kind. They do not fail the proof.',
+  }),
   json: flag({ default: false, explanation: 'Print one JSON object.' }),
   ...logOptions,
 }
@@ -64,6 +69,11 @@ export const catOptions = {
   order: oneOf(['oldest', 'newest'], { default: 'oldest', explanation: 'Which records come first.' }),
   limit: integer({ min: 1, explanation: 'No more than so many records.' }),
   valueOnly: flag({ default: false, explanation: "Print the producers' values alone." }),
+  strict: flag({
+    default: false,
+    explanation:
+      'Leave out records that are valid JSON and that strict readers refuse all the same, name them on standard error, and end with 1 if there were any.',
+  }),
   ...logOptions,
 }
 

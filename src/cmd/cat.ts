@@ -14,6 +14,7 @@ import { explainNothing } from './nothing-selected.ts'
 import { signalled } from './program.ts'
 import { readableBytes } from './readable.ts'
 import { standardOutput } from './standard-streams.ts'
+import { StrictFilter } from './strict-filter.ts'
 import { type Condition, parseCondition } from './where.ts'
 
 const lf = Buffer.from('\n')
@@ -46,25 +47,26 @@ export async function cat(options: CatOptions): Promise<void> {
   const signal = signalled()
   await requireArchive(root)
   const output = new Output(options.valueOnly, signal)
+  const strict = options.strict ? new StrictFilter(options.valueOnly) : undefined
   if (options.offset !== undefined) {
-    await output.print(await lineOf(root, options.offset, selectionOf(options)))
+    const line = await lineOf(root, options.offset, selectionOf(options))
+    if (strict?.takes(line) ?? true) await output.print(line)
     await output.flush()
-    return
-  }
-  await printSelected(root, options, condition, output, signal)
+  } else await printSelected(root, options, { condition, strict }, output, signal)
+  strict?.throwIfAny()
 }
 
 async function printSelected(
   root: string,
   options: CatOptions,
-  condition: Condition | undefined,
+  { condition, strict }: { readonly condition: Condition | undefined; readonly strict: StrictFilter | undefined },
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
   const { order, limit } = options
   const matches = (line: Buffer) => {
     signal.throwIfAborted()
-    return condition?.(line) ?? true
+    return (condition?.(line) ?? true) && (strict?.takes(line) ?? true)
   }
   let found = false
   for await (const { block, start, end } of readLines(root, selectionOf(options), { order, limit, matches })) {
@@ -73,7 +75,7 @@ async function printSelected(
     if (full !== undefined) await full
   }
   await output.flush()
-  if (!found) await explainNothing(root, selectionOf(options))
+  if (!found && (strict?.leftOut ?? 0) === 0) await explainNothing(root, selectionOf(options))
 }
 
 /**

@@ -19,10 +19,12 @@ import {
   throwUnlessProven,
   type Verdict,
 } from '../verify/partition.ts'
+import { lookForReaders, type ReadersVerdict } from '../verify/readers.ts'
 import { type ComparedPart, scanDocuments } from '../verify/scan.ts'
 import { strayFiles } from '../verify/strays.ts'
 import { compareValues, describeDifference, type ValuesVerdict } from '../verify/values.ts'
 import type { VerifyOptions } from './archive-options.ts'
+import { describeReaders } from './describe-readers.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kafkaClient } from './kafka-client.ts'
 import { mysqlClient } from './mysql-client.ts'
@@ -41,6 +43,9 @@ export async function verify(options: VerifyOptions): Promise<void> {
   checkMysqlOptions(options)
   if (options.deep && options.fast) throw new ArchiverError('USAGE', '--deep and --fast exclude each other')
   checkValuesOption(options)
+  if (options.readers && options.fast) {
+    throw new ArchiverError('USAGE', '--readers reads the files, --fast does not: they exclude each other')
+  }
   const thoroughness: Thoroughness = options.deep ? 'deep' : options.fast ? 'fast' : 'full'
   const root = resolve(options.archiveDir)
   const signal = signalled()
@@ -59,6 +64,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
   const verdicts: Verdict[] = []
   const strays: string[] = []
   let values: ValuesVerdict | undefined
+  let readers: ReadersVerdict | undefined
   try {
     await client?.detect()
     await database?.detect()
@@ -145,13 +151,21 @@ export async function verify(options: VerifyOptions): Promise<void> {
       terminal.setStatus(undefined)
       if (!options.json) for (const line of describeValues(values)) print(line)
     }
+    if (options.readers) {
+      readers = await lookForReaders(root, options.topics, (records) => {
+        signal.throwIfAborted()
+        terminal.setStatus(`what strict readers refuse, ${plural(records, 'record')}`)
+      })
+      terminal.setStatus(undefined)
+      if (!options.json) for (const line of describeReaders(readers)) print(line)
+    }
   } finally {
     terminal.close()
     await lookup?.disconnect()
     await client?.close()
     await database?.close()
   }
-  if (options.json) standardOutput.printJson(summary(verdicts, strays, values))
+  if (options.json) standardOutput.printJson({ ...summary(verdicts, strays, values), ...(readers && { readers }) })
   throwUnlessProven(verdicts, strays.length, values?.differences.length)
   if (!options.json) standardOutput.print(`proven: ${describeTotals(verdicts)}`)
 }

@@ -1,0 +1,81 @@
+import { ArchiverError } from '../errors.ts'
+import { readLines } from '../files/lines.ts'
+import { decodeLine, rangeOfValue } from '../line.ts'
+import { isNote, kindsOf, type StrictKind, scanForStrictReaders, strictKinds } from '../strict-readers.ts'
+
+/** A record of a kind that readers refuse. */
+export interface NamedRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+}
+
+/** The records of one kind. */
+export interface ReadersFinding {
+  readonly kind: StrictKind
+  readonly meaning: string
+  /** False for a kind that no reader refuses, only rounds. */
+  readonly refused: boolean
+  records: number
+  /** The first ones in order of time. */
+  readonly first: NamedRecord[]
+}
+
+/** What strict readers make of an archive. */
+export interface ReadersVerdict {
+  /** JSON values that were looked at. */
+  records: number
+  readonly findings: readonly ReadersFinding[]
+  /** Why not all of the archive was looked at: a file that cannot be read. */
+  readonly error?: string
+}
+
+const maxNamed = 20
+/** Records between two reports of progress. */
+const progressEvery = 10_000
+
+/** Looks at every value for what strict readers refuse, up to a file that cannot be read. */
+export async function lookForReaders(
+  root: string,
+  topics: readonly string[] | undefined,
+  onProgress: (records: number) => void,
+): Promise<ReadersVerdict> {
+  const findings = new Map<StrictKind, ReadersFinding>()
+  let records = 0
+  try {
+    for await (const { block, start, end } of readLines(root, { topics }, { order: 'oldest' })) {
+      const line = block.subarray(start, end)
+      const value = rangeOfValue(line)
+      if (value === undefined) continue
+      if (++records % progressEvery === 0) onProgress(records)
+      const found = scanForStrictReaders(line, value.start, value.end, line.length)
+      for (const kind of kindsOf(found)) add(findings, kind, line)
+    }
+  } catch (error) {
+    // What is damaged is named by the proof, whose verdict must come out.
+    if (!(error instanceof ArchiverError) || error.code !== 'DAMAGED') throw error
+    return { records, findings: inOrder(findings), error: error.message }
+  }
+  return { records, findings: inOrder(findings) }
+}
+
+function add(findings: Map<StrictKind, ReadersFinding>, kind: StrictKind, line: Buffer): void {
+  let finding = findings.get(kind)
+  if (finding === undefined) {
+    finding = { kind, meaning: strictKinds[kind], refused: !isNote(kind), records: 0, first: [] }
+    findings.set(kind, finding)
+  }
+  finding.records++
+  if (finding.first.length < maxNamed) finding.first.push(positionOf(line))
+}
+
+/** In the order in which kinds are declared, whichever came first. */
+function inOrder(findings: ReadonlyMap<StrictKind, ReadersFinding>): ReadersFinding[] {
+  const order = Object.keys(strictKinds)
+  return [...findings.values()].sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind))
+}
+
+function positionOf(line: Buffer): NamedRecord {
+  const { topic, partition, record } = decodeLine(line)
+  return { topic, partition, offset: record.offset }
+}
