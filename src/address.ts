@@ -70,3 +70,10 @@ export function pathOf(segments: readonly string[]): string {
   }
   return `/${segments.map(encodeURIComponent).join('/')}`
 }
+
+/** What is said of a server that answers with a redirect, which is not followed. No credentials or query of the target are shown. */
+export function redirected(status: number, location: string | string[] | null | undefined): string {
+  const [target = ''] = [location ?? ''].flat()
+  const shown = target.replace(/[?#].*$/s, '').replace(/^([^:/]*:?\/\/)[^/]*@/, '$1')
+  return `it redirects to ${shown === '' ? 'another address' : JSON.stringify(shown)} (${status}), which is not followed: name the address that answers itself`
+}

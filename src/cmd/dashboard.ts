@@ -12,6 +12,7 @@ import { warnOfClearText } from './cleartext.ts'
 import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kibanaClient } from './kibana-client.ts'
 import { plainLog } from './plain-log.ts'
+import { tellProxies } from './proxy-notice.ts'
 
 type DashboardOptions = Values<typeof dashboardOptions>
 
@@ -39,6 +40,7 @@ export async function dashboard(options: DashboardOptions): Promise<void> {
   }
   const log = plainLog(options)
   warnOfClearText(options, log)
+  tellProxies(options, log)
   const objects = await objectsFor(options, type)
   if (out !== undefined) {
     try {

@@ -4,6 +4,7 @@ import { ObservedElasticsearch } from '../elasticsearch/observed.ts'
 import type { ElasticsearchSinkOptions } from '../elasticsearch/sink.ts'
 import type { Observer } from '../observer.ts'
 import type { Values } from '../options.ts'
+import { Proxies } from '../proxies.ts'
 import { secretOf } from './secret.ts'
 
 const templateCheckMs = 300_000
@@ -29,6 +30,7 @@ export function elasticsearchClient(
     headers: elasticsearchHeaders(options),
     compression: options.elasticsearchGzip,
     requestTimeoutMs: options.elasticsearchTimeout * 1000,
+    proxies: new Proxies(process.env),
   }
   return observer === undefined ? new Elasticsearch(connection) : new ObservedElasticsearch(connection, observer)
 }

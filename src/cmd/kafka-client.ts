@@ -3,6 +3,7 @@ import { checkKafkaOptions, type kafkaConnectionOptions, type kafkaSecurityOptio
 import { createKafka, type KafkaOptions } from '../kafka/client.ts'
 import { type KafkaSecurity, kafkaSecurity, type Login, type Secret } from '../kafka/security.ts'
 import type { Values } from '../options.ts'
+import { Proxies } from '../proxies.ts'
 
 /**
  * The client that the options describe. Nothing is connected yet.
@@ -35,7 +36,16 @@ function loginOf(options: Values<typeof kafkaSecurityOptions>): Login | undefine
   const password = text === undefined ? file('--sasl-password-file', options.saslPasswordFile) : { text }
   if (mechanism !== 'oauthbearer') return { mechanism, username: username!, password: password! }
   if (url === undefined) return { mechanism, token: file('--sasl-token-file', options.saslTokenFile)! }
-  return { mechanism, token: { url, clientId: username!, clientSecret: password!, scope: options.saslTokenScope } }
+  return {
+    mechanism,
+    token: {
+      url,
+      clientId: username!,
+      clientSecret: password!,
+      scope: options.saslTokenScope,
+      proxies: new Proxies(process.env),
+    },
+  }
 }
 
 function file(flag: string, path: string | undefined): Secret | undefined {

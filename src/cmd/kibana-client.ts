@@ -2,6 +2,7 @@ import { addressOf } from '../address.ts'
 import type { elasticsearchConnectionOptions, kibanaOptions } from '../config.ts'
 import { Kibana } from '../kibana/client.ts'
 import type { Values } from '../options.ts'
+import { Proxies } from '../proxies.ts'
 import { secretOf } from './secret.ts'
 
 const timeoutMs = 60_000
@@ -36,5 +37,6 @@ export function kibanaClient(
     ...credentials,
     caFile: options.kibanaCa ?? options.elasticsearchCa,
     timeoutMs,
+    proxies: new Proxies(process.env),
   })
 }

@@ -9,6 +9,7 @@ import { warnOfClearText } from './cleartext.ts'
 import { DamagedPartitions } from './damaged-partitions.ts'
 import { explainNothing } from './nothing-selected.ts'
 import { signalled } from './program.ts'
+import { tellProxies } from './proxy-notice.ts'
 import type { Account, Restore } from './restore-job.ts'
 import { restoreToKafka } from './restore-to-kafka.ts'
 import { restoreToElasticsearch, restoreToMysql } from './restore-to-sink.ts'
@@ -44,6 +45,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
   const damaged = new DamagedPartitions((text) => terminal.write(`${text}\n`))
   const partitions = damaged.sound(selected)
   warnOfClearText(options, log)
+  tellProxies(options, log)
   if (options.topic === undefined && topics !== undefined) {
     const left = [...new Set(all.map(({ topic }) => topic))].filter((topic) => !topics.includes(topic))
     if (left.length > 0)

@@ -16,6 +16,7 @@ import { kafkaClient } from './kafka-client.ts'
 import { observers, serveMonitor } from './monitor.ts'
 import { logProcessWarnings } from './process-warnings.ts'
 import { signalled } from './program.ts'
+import { tellProxies } from './proxy-notice.ts'
 import { StallWatch } from './stall-watch.ts'
 import { standardOutput } from './standard-streams.ts'
 import type { startStatusDocuments } from './status-documents.ts'
@@ -47,6 +48,7 @@ export async function run(options: RunOptions): Promise<void> {
   logProcessWarnings(log)
   await letEventLoopGoFirst(log)
   warnOfClearText(options, log)
+  tellProxies(options, log)
   const worker = workerName()
   const client = { clientId: `archiver-${worker}`, log }
   const source = new KafkaSource(

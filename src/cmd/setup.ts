@@ -11,6 +11,7 @@ import { elasticsearchClient } from './elasticsearch-client.ts'
 import { kibanaClient } from './kibana-client.ts'
 import { mysqlClient } from './mysql-client.ts'
 import { plainLog } from './plain-log.ts'
+import { tellProxies } from './proxy-notice.ts'
 
 type SetupOptions = Values<typeof setupOptions>
 
@@ -28,6 +29,7 @@ export async function setup(options: SetupOptions): Promise<void> {
   }
   const log = plainLog(options)
   warnOfClearText(options, log)
+  tellProxies(options, log)
   const parts: Part[] = []
   if (options.elasticsearch !== undefined) parts.push(await setUpTemplates(options, options.elasticsearch, log))
   if (options.mysql !== undefined) parts.push(await setUpTables(options, options.mysql, log))

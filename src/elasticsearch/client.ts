@@ -1,9 +1,18 @@
 import { readFileSync } from 'node:fs'
-import { Client, type ClientOptions, errors, Serializer, SniffingTransport } from '@elastic/elasticsearch'
-import { addressOf, pathOf } from '../address.ts'
+import {
+  Client,
+  type ClientOptions,
+  type DiagnosticResult,
+  errors,
+  Serializer,
+  SniffingTransport,
+} from '@elastic/elasticsearch'
+import { addressOf, pathOf, redirected } from '../address.ts'
 import { DeadlineExceeded, withDeadline } from '../deadline.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
+import { describeProxy, noProxies, type Proxies } from '../proxies.ts'
 import { each, object, optional, type Shape, text, UnlikeAnswer } from '../shape.ts'
+import { agentFor } from './agent.ts'
 import { type BulkItem, isSayable } from './answer.ts'
 import { bulkItemOf } from './bulk-item.ts'
 import { errorIn } from './error-body.ts'
@@ -23,6 +32,8 @@ export interface ElasticsearchConnection {
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly compression: boolean
   readonly requestTimeoutMs: number
+  /** None if it is left out. */
+  readonly proxies?: Proxies
 }
 
 /** What a request needs of an answer: the status decides, the body is only read where there is something to judge. */
@@ -150,7 +161,9 @@ export class Elasticsearch {
   #connect(): Client {
     const { nodes, username, password, apiKey, cloudId, headers, compression } = this.#connection
     const tls = this.#fingerprint === undefined ? this.#ca && { ca: this.#ca } : (this.#pinned ?? trustsNobody)
+    const { proxies = noProxies, requestTimeoutMs } = this.#connection
     const options: ClientOptions = {
+      ...agentFor(proxies, nodes, tls, requestTimeoutMs),
       Transport: transportFor(this.#major),
       Serializer: BulkSerializer,
       // Another node at once where one does not answer; a connection that the other side has closed is tried once more.
@@ -180,6 +193,13 @@ export class Elasticsearch {
     return this.#version
   }
 
+  /** ` through the proxy …`, or nothing. */
+  get #way(): string {
+    const { nodes, proxies = noProxies } = this.#connection
+    const used = nodes.flatMap((node) => proxies.of(new URL(node)) ?? [])
+    return [...new Set(used.map((proxy) => ` through ${describeProxy(proxy)}`))].join(',')
+  }
+
   /** Where it is, for people: without credentials. */
   get address(): string {
     return this.#connection.cloudId === undefined ? this.#connection.nodes.join(', ') : 'the cloud id given'
@@ -196,7 +216,8 @@ export class Elasticsearch {
     } catch (error) {
       const refused = error instanceof RequestFailure && (error.status === 401 || error.status === 403)
       const hint = refused ? 'check the user, password or API key' : 'is it running, and is --elasticsearch right?'
-      throw new ArchiverError('UNREACHABLE', `Elasticsearch at ${where}: ${messageOf(error)}; ${hint}`, {
+      const way = this.#way
+      throw new ArchiverError('UNREACHABLE', `Elasticsearch at ${where}${way}: ${messageOf(error)}; ${hint}`, {
         elasticsearch: where,
       })
     }
@@ -217,8 +238,8 @@ export class Elasticsearch {
   /** Finds out once which certificate the fingerprint stands for; what fails is tried again with the next request. */
   #pin(): Promise<void> | undefined {
     if (this.#fingerprint === undefined || this.#pinned !== undefined) return undefined
-    const { nodes, requestTimeoutMs } = this.#connection
-    this.#pinning ??= pinnedTls(nodes, this.#fingerprint, requestTimeoutMs, this.#ca)
+    const { nodes, requestTimeoutMs, proxies = noProxies } = this.#connection
+    this.#pinning ??= pinnedTls(nodes, this.#fingerprint, requestTimeoutMs, proxies, this.#ca)
       .then((pinned) => {
         this.#pinned = pinned
         return this.#connectAs(this.#major)
@@ -278,7 +299,7 @@ export class Elasticsearch {
     try {
       return parsed.items.map(bulkItemOf)
     } catch (error) {
-      throw failureOf(error)
+      throw failureOf(error, this.#way)
     }
   }
 
@@ -334,12 +355,13 @@ export class Elasticsearch {
           },
           { meta: true, ...(ignore === undefined ? {} : { ignore: [...ignore] }), signal: deadline },
         )
+        refuseRedirect(answer)
         const status = answer.statusCode ?? 0
         if (status < 400) shape?.(answer.body, 'the answer')
         return { status, body: answer.body }
       })
     } catch (error) {
-      throw failureOf(error)
+      throw failureOf(error, this.#way)
     }
   }
 
@@ -361,6 +383,7 @@ export class Elasticsearch {
           { method, path: pathOf(path), body: body as Record<string, unknown>, querystring: { ...query } },
           { meta: true, asStream: true, signal },
         )
+        refuseRedirect(answer)
         const pieces: Buffer[] = []
         let bytes = 0
         for await (const piece of answer.body) {
@@ -372,13 +395,19 @@ export class Elasticsearch {
         return Buffer.concat(pieces)
       })
     } catch (error) {
-      throw failureOf(error)
+      throw failureOf(error, this.#way)
     }
   }
 
   async close(): Promise<void> {
     await this.#client.close()
   }
+}
+
+/** What is sent holds credentials and records, so it goes nowhere else: who has moved is named. */
+function refuseRedirect({ statusCode = 0, headers }: DiagnosticResult): void {
+  if (statusCode < 300 || statusCode > 399) return
+  throw new RequestFailure(redirected(statusCode, headers?.location), undefined, undefined)
 }
 
 /** A refused bulk request: its reason may quote a record of the body. */
@@ -419,7 +448,7 @@ function withoutCredentials(connection: ElasticsearchConnection): ElasticsearchC
 }
 
 /** The client's errors as what the sink judges. They carry bodies and headers, secrets among them: only words are kept. */
-function failureOf(error: unknown): RequestFailure {
+function failureOf(error: unknown, way: string): RequestFailure {
   if (error instanceof errors.ResponseError) {
     const status = error.statusCode
     const { type, reason } = errorIn(error.body)
@@ -432,6 +461,9 @@ function failureOf(error: unknown): RequestFailure {
   if (error instanceof DeadlineExceeded) return new NoAnswerInTime()
   if (error instanceof errors.RequestAbortedError && /content length/.test(error.message)) {
     return new AnswerTooLarge(maxAnswerBytes)
+  }
+  if (error instanceof errors.RequestAbortedError && way !== '') {
+    return new RequestFailure('the proxy refuses to connect to it', undefined, undefined)
   }
   if (error instanceof errors.TimeoutError) return new NoAnswerInTime()
   if (error instanceof errors.ProductNotSupportedError) {

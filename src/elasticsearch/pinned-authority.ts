@@ -1,6 +1,8 @@
 import { X509Certificate } from 'node:crypto'
 import { type ConnectionOptions, checkServerIdentity, connect, type PeerCertificate, type TLSSocket } from 'node:tls'
 import { ArchiverError, messageOf } from '../errors.ts'
+import type { Proxies } from '../proxies.ts'
+import { openTunnel } from '../tunnel.ts'
 
 /** What `tls.connect` needs to trust one certificate and no other. */
 export type PinnedTls = Pick<
@@ -42,12 +44,13 @@ export async function pinnedTls(
   nodes: readonly string[],
   fingerprint: string,
   timeoutMs: number,
+  proxies: Proxies,
   ca?: Buffer,
 ): Promise<PinnedTls> {
   const failures: string[] = []
   for (const node of nodes) {
     try {
-      const chain = await presentedChain(new URL(node), timeoutMs, ca)
+      const chain = await presentedChain(new URL(node), timeoutMs, proxies, ca)
       const pinned = chain.find(({ fingerprint256 }) => fingerprint256 === fingerprint)
       if (pinned !== undefined) return tlsOf(pinned, fingerprint)
       failures.push(
@@ -80,16 +83,19 @@ function tlsOf(pinned: PeerCertificate, fingerprint: string): PinnedTls {
 }
 
 /** The certificates of a server, its own first. Nothing is sent, and nothing is verified without `ca`. */
-function presentedChain(
-  { hostname, port }: URL,
+async function presentedChain(
+  url: URL,
   timeoutMs: number,
+  proxies: Proxies,
   ca: Buffer | undefined,
 ): Promise<readonly PeerCertificate[]> {
-  const host = hostname.replace(/^\[(.*)\]$/, '$1')
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
+  const port = url.port === '' ? 443 : Number(url.port)
+  const proxy = proxies.of(url)
+  const tunnel = proxy === undefined ? undefined : await openTunnel(proxy, host, port, timeoutMs)
   return new Promise((resolve, reject) => {
     const socket: TLSSocket = connect({
-      host,
-      port: port === '' ? 443 : Number(port),
+      ...(tunnel === undefined ? { host, port } : { socket: tunnel, host }),
       ...(/^[0-9.]+$|:/.test(host) ? {} : { servername: host }),
       ...(ca === undefined ? { rejectUnauthorized: false } : { ca, rejectUnauthorized: true }),
     })

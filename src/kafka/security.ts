@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
 import type { KafkaConfig, Mechanism, SASLOptions } from 'kafkajs'
+import { redirected } from '../address.ts'
 import { boundedText } from '../bounded-text.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { noProxies, type Proxies } from '../proxies.ts'
 import { kafkajs } from './kafkajs.ts'
 
 /** kafkajs knows by it that trying again is of no use; its type declares no argument. */
@@ -26,6 +28,8 @@ export interface TokenEndpoint {
   readonly clientId: string
   readonly clientSecret: Secret
   readonly scope: string | undefined
+  /** None if it is left out. */
+  readonly proxies?: Proxies
 }
 
 export interface KafkaSecurity {
@@ -146,23 +150,39 @@ function readSecret({ file, flag }: { readonly file: string; readonly flag: stri
 const tokenTimeoutMs = 10_000
 const maxTokenBytes = 2 ** 20
 
-async function requestToken({ url, clientId, scope }: TokenEndpoint, clientSecret: string): Promise<string> {
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: {
-      authorization: `Basic ${Buffer.from(`${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`).toString('base64')}`,
-      accept: 'application/json',
-    },
-    body: new URLSearchParams({ grant_type: 'client_credentials', ...(scope === undefined ? {} : { scope }) }),
-    // Another place must not get the secret, nor give a token in the place of this one.
-    redirect: 'error',
-    signal: AbortSignal.timeout(tokenTimeoutMs),
-  })
-  // An answer that is not 200 may hold the secret that was sent: only its status is told.
-  if (!response.ok) throw new Error(`${url} gave no token: HTTP status ${response.status}`)
-  const token = accessTokenIn(await boundedText(response, maxTokenBytes))
-  if (token === undefined) throw new Error(`${url} gave no access_token`)
-  return token
+async function requestToken(
+  { url, clientId, scope, proxies = noProxies }: TokenEndpoint,
+  clientSecret: string,
+): Promise<string> {
+  const proxy = proxies.of(new URL(url))
+  const { fetch } = await import('undici')
+  const silence = { headersTimeout: tokenTimeoutMs, bodyTimeout: tokenTimeoutMs }
+  const dispatcher =
+    proxy && (await import('../tunnel.ts')).proxyAgent(proxy, new URL(url).protocol, undefined, silence)
+  try {
+    const response = await fetch(url, {
+      ...(dispatcher === undefined ? {} : { dispatcher }),
+      method: 'POST',
+      headers: {
+        authorization: `Basic ${Buffer.from(`${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`).toString('base64')}`,
+        accept: 'application/json',
+      },
+      body: new URLSearchParams({ grant_type: 'client_credentials', ...(scope === undefined ? {} : { scope }) }),
+      // Another place must not get the secret, nor give a token in the place of this one.
+      redirect: 'manual',
+      signal: AbortSignal.timeout(tokenTimeoutMs),
+    })
+    if (response.status >= 300 && response.status < 400) {
+      throw new Error(`${url} gave no token: ${redirected(response.status, response.headers.get('location'))}`)
+    }
+    // An answer that is not 200 may hold the secret that was sent: only its status is told.
+    if (!response.ok) throw new Error(`${url} gave no token: HTTP status ${response.status}`)
+    const token = accessTokenIn(await boundedText(response, maxTokenBytes))
+    if (token === undefined) throw new Error(`${url} gave no access_token`)
+    return token
+  } finally {
+    await dispatcher?.destroy()
+  }
 }
 
 /**

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs'
-import { Agent, FormData, fetch, type RequestInit } from 'undici'
-import { addressOf } from '../address.ts'
+import { Agent, type Dispatcher, FormData, fetch, type RequestInit } from 'undici'
+import { addressOf, redirected } from '../address.ts'
 import { boundedText } from '../bounded-text.ts'
 import { ArchiverError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { describeProxy, noProxies, type Proxies } from '../proxies.ts'
 import { sleep } from '../retry.ts'
 import { count, flag, list, object, optional, type Shape, text } from '../shape.ts'
+import { proxyAgent } from '../tunnel.ts'
 import { idInSpace, ndjson, type SavedObject } from './saved-object.ts'
 
 /** How to reach Kibana, as the options say. */
@@ -21,6 +23,8 @@ export interface KibanaConnection {
   readonly caFile: string | undefined
   /** How long an answer may take, in ms. */
   readonly timeoutMs: number
+  /** None if it is left out. */
+  readonly proxies?: Proxies
 }
 
 /** What names a saved object in a space. */
@@ -105,7 +109,9 @@ export class Kibana {
   readonly #connection: KibanaConnection
   readonly #base: string
   readonly #headers: Readonly<Record<string, string>>
-  readonly #agent: Agent
+  readonly #agent: Dispatcher
+  /** ` through the proxy …`, or nothing. */
+  readonly #way: string
 
   /** @throws ArchiverError `USAGE` where the certificate authority cannot be read. */
   constructor(connection: KibanaConnection) {
@@ -126,11 +132,14 @@ export class Kibana {
           ? { authorization: `Basic ${Buffer.from(`${user}:${secret}`).toString('base64')}` }
           : {}),
     }
-    this.#agent = new Agent({
-      connect: caFile === undefined ? {} : { ca: readCertificate(caFile) },
-      headersTimeout: timeoutMs,
-      bodyTimeout: timeoutMs,
-    })
+    const tls = caFile === undefined ? undefined : { ca: readCertificate(caFile) }
+    const silence = { headersTimeout: timeoutMs, bodyTimeout: timeoutMs }
+    const proxy = (connection.proxies ?? noProxies).of(parsed)
+    this.#way = proxy === undefined ? '' : ` through ${describeProxy(proxy)}`
+    this.#agent =
+      proxy === undefined
+        ? new Agent({ ...silence, connect: tls ?? {} })
+        : proxyAgent(proxy, parsed.protocol, tls, silence)
   }
 
   /** Where it is, for people: without credentials. */
@@ -299,6 +308,12 @@ export class Kibana {
         dispatcher: this.#agent,
         signal: AbortSignal.timeout(this.#connection.timeoutMs),
       })
+      if (response.status >= 300 && response.status < 400) {
+        await response.body?.cancel()
+        throw new Error(
+          `what answers there is not Kibana: ${redirected(response.status, response.headers.get('location'))}`,
+        )
+      }
       return { status: response.status, text: await boundedText(response, maxAnswerBytes) }
     } catch (error) {
       // `fetch failed` alone tells nothing; its cause does.
@@ -315,7 +330,7 @@ export class Kibana {
   }
 
   #failure(message: string): ArchiverError {
-    return new ArchiverError('KIBANA', `Kibana at ${this.address}: ${message}`, { kibana: this.address })
+    return new ArchiverError('KIBANA', `Kibana at ${this.address}${this.#way}: ${message}`, { kibana: this.address })
   }
 }
 

@@ -153,7 +153,10 @@ const homes: readonly { readonly name: RegExp; readonly home: (path: string) => 
   { name: /^@elastic\//, home: (path) => path === 'elasticsearch/client.ts' },
   { name: /^(node:)?zlib$/, home: (path) => roomOf(path) === 'files' || path === 'kafka/inflate.ts' },
   { name: /^pino(-pretty)?$/, home: (path) => path === 'log.ts' },
-  { name: /^undici$/, home: (path) => path === 'kibana/client.ts' },
+  {
+    name: /^undici$/,
+    home: (path) => ['kibana/client.ts', 'elasticsearch/agent.ts', 'kafka/security.ts', 'tunnel.ts'].includes(path),
+  },
   { name: /^yaml$/, home: (path) => path === 'options/yaml-file.ts' },
   { name: /^mysql2?(\/|$)/, home: (path) => roomOf(path) === 'mysql' },
 ]

@@ -1,0 +1,75 @@
+import { request as requestHttp } from 'node:http'
+import { request as requestHttps } from 'node:https'
+import type { Socket } from 'node:net'
+import { type Dispatcher, ProxyAgent } from 'undici'
+import { describeProxy, type HttpProxy } from './proxies.ts'
+
+/** What `tls.connect` may be told of a server behind a proxy. */
+type RequestTls = NonNullable<ProxyAgent.Options['requestTls']>
+
+/** How long a proxy and a server may be silent, in ms. */
+export interface Silence {
+  readonly headersTimeout: number
+  readonly bodyTimeout: number
+}
+
+/**
+ * A dispatcher of undici that sends requests through a proxy: those for https through a tunnel (CONNECT, RFC 9110, section
+ * 9.3.6), in which the server's certificate is verified by `tls` as without a proxy; those for http as the proxy forwards
+ * them.
+ */
+export function proxyAgent(
+  proxy: HttpProxy,
+  protocol: string,
+  tls: RequestTls | undefined,
+  silence: Silence,
+): Dispatcher {
+  const agent = new ProxyAgent({
+    ...silence,
+    uri: proxy.url.href,
+    proxyTunnel: protocol === 'https:',
+    ...(proxy.authorization === undefined ? {} : { token: proxy.authorization }),
+    ...(tls === undefined ? {} : { requestTls: tls }),
+  })
+  // undici puts the origin and the path together as texts, and a URL as a text ends in a slash or in a path.
+  return agent.compose((dispatch) => (options, handler) => {
+    const origin = options.origin === undefined ? {} : { origin: new URL(options.origin).origin }
+    return dispatch({ ...options, ...origin }, handler)
+  })
+}
+
+/**
+ * Opens a tunnel through a proxy. Nothing is sent in it.
+ * @throws Error if the proxy does not answer, or refuses
+ */
+export function openTunnel(proxy: HttpProxy, host: string, port: number, timeoutMs: number): Promise<Socket> {
+  const { protocol, hostname, port: proxyPort } = proxy.url
+  const request = protocol === 'https:' ? requestHttps : requestHttp
+  const target = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  return new Promise((resolve, reject) => {
+    const connecting = request({
+      method: 'CONNECT',
+      host: hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: proxyPort === '' ? (protocol === 'https:' ? 443 : 80) : Number(proxyPort),
+      path: target,
+      timeout: timeoutMs,
+      agent: false,
+      headers: {
+        host: target,
+        ...(proxy.authorization === undefined ? {} : { 'proxy-authorization': proxy.authorization }),
+      },
+    })
+    connecting.once('connect', ({ statusCode }, socket) => {
+      if (statusCode === 200) return resolve(socket)
+      socket.destroy()
+      reject(new Error(`${describeProxy(proxy)} refused to connect to ${target}: ${statusCode}`))
+    })
+    connecting.once('timeout', () => connecting.destroy(new Error(`${describeProxy(proxy)} does not answer`)))
+    // A proxy that answers as a server does.
+    connecting.once('response', ({ statusCode }) => {
+      connecting.destroy(new Error(`${describeProxy(proxy)} refused to connect to ${target}: ${statusCode}`))
+    })
+    connecting.once('error', reject)
+    connecting.end()
+  })
+}
