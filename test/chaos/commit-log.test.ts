@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { faultPoints } from '../../src/fault.ts'
 import { memberBytes } from '../../src/files/bucket.ts'
+import { bucketBytes } from '../../src/files/line-memory.ts'
 import type { FilesSink, FilesSinkOptions } from '../../src/files/sink.ts'
 import { checkPartition } from '../../src/verify/partition.ts'
 import { makeArchive, records } from '../helpers/archive.ts'
@@ -168,8 +169,8 @@ for (const [what, damage] of [
     const write = outcomeOf(sink.write(batch))
     const [own] = await readdir(staging(root))
     const staged = join(staging(root), own!, '00000000000000000000.part')
-    // Its lines are held until they are in the file; what gathers since is less than a member.
-    await waitFor(() => sink.heldBytes <= memberBytes)
+    // Its lines are held until they are in the file; what gathers since is less than a member, in one bucket.
+    await waitFor(() => sink.heldBytes <= memberBytes + bucketBytes)
     assert.ok((await stat(staged)).size > 100)
     await damage(staged)
     const more = outcomeOf(sink.write(makeBatch(tp, 400, 410)))
