@@ -39,8 +39,8 @@ async function heldInParts(
 }
 
 /**
- * Documents in the index of their own type and day. A record that only the rejected index has counts as missing: it is
- * sent again, and the index takes it if its mapping was mended.
+ * Documents in the index of their own type and day, or in that to which an earlier version sent the type. A record that
+ * only the rejected index has counts as missing: it is sent again, and the index takes it if its mapping was mended.
  */
 export class DocumentPresence implements Presence {
   readonly #reader: DocumentReader
@@ -54,29 +54,29 @@ export class DocumentPresence implements Presence {
     this.#tp = tp
   }
 
-  #indexOf(file: ManifestFile): string {
-    return this.#names.of(typeOf(file), hourOfFile(file))
+  #indicesOf(file: ManifestFile): string {
+    return this.#names.every(typeOf(file), hourOfFile(file)).join(',')
   }
 
   async coverageOf(file: ManifestFile): Promise<Coverage> {
     // The common case is an index that is new: one question a partition instead of one a file.
     this.#hasAny ??= this.#reader.total(this.#tp, {}).then((documents) => documents > 0)
     if (!(await this.#hasAny)) return 'none'
-    const index = this.#indexOf(file)
+    const indices = this.#indicesOf(file)
     const range = rangeOf(file)
-    const documents = await this.#reader.total(this.#tp, range, undefined, index)
+    const documents = await this.#reader.total(this.#tp, range, undefined, indices)
     if (documents === 0) return 'none'
     if (documents !== file.records || !isDense(file)) return 'some'
     for (let { from } = range; from < range.next; from += mostOffsetsAtOnce) {
       const next = Math.min(range.next, from + mostOffsetsAtOnce)
-      const counted = await this.#reader.count(this.#tp, { from, next }, undefined, index)
+      const counted = await this.#reader.count(this.#tp, { from, next }, undefined, indices)
       if (counted.documents !== next - from || counted.doubled.size > 0) return 'some'
     }
     return 'all'
   }
 
   held(file: ManifestFile, offsets: readonly number[]): Promise<ReadonlySet<number>> {
-    return heldInParts(offsets, (part) => this.#reader.held(this.#tp, part, this.#indexOf(file)))
+    return heldInParts(offsets, (part) => this.#reader.held(this.#tp, part, this.#indicesOf(file)))
   }
 }
 

@@ -135,15 +135,15 @@ export class DocumentReader {
     return new Map((aggregations?.offsets.buckets ?? []).map(({ key, doc_count }) => [key, doc_count]))
   }
 
-  /** Those of some offsets, at most `mostOffsetsAtOnce`, that an index has documents of. */
-  async held(tp: TopicPartition, offsets: readonly number[], index: string): Promise<ReadonlySet<number>> {
+  /** Those of some offsets, at most `mostOffsetsAtOnce`, of which some indices have documents. */
+  async held(tp: TopicPartition, offsets: readonly number[], indices: string): Promise<ReadonlySet<number>> {
     const { aggregations } = await this.#search(
       {
         size: 0,
         query: { bool: { filter: [queryFor(tp, {}), { terms: { 'kafka.offset': offsets } }] } },
         aggs: { offsets: { histogram: { field: 'kafka.offset', interval: 1, min_doc_count: 1 } } },
       },
-      index,
+      indices,
     )
     return new Set((aggregations?.offsets.buckets ?? []).map(({ key }) => key))
   }

@@ -186,7 +186,10 @@ function isOver(timestamp: number, closedMs: number, now: number): boolean {
 
 type Choice = Pick<Plan, 'kept' | 'merges' | 'unmerged' | 'closed' | 'isMore'>
 
-/** Which files become one. Those of one directory are of one type and hour, and in the order of their offsets. */
+/**
+ * Which files become one: neighbours of one directory, in the order of their offsets. A directory is of one hour, and of one type
+ * unless an earlier version put several into it. Those are no neighbours: readers take the files of a directory one after another.
+ */
 async function chooseMerges(
   { root, limits, damaged }: PlanContext,
   sources: readonly Manifest[],
@@ -207,6 +210,8 @@ async function chooseMerges(
         parts = [[]]
         hours.set(directory, parts)
       }
+      const before = parts.at(-1)!.at(-1)
+      if (before !== undefined && before.type !== file.type) parts.push([])
       if (isPruned(pruned, file)) kept.push(file)
       else if (!unusable.has(file.path)) parts.at(-1)!.push(file)
       else {

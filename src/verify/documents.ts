@@ -32,6 +32,11 @@ export interface DocumentsCheckOptions {
   readonly since: number | undefined
 }
 
+interface LineAtOffset {
+  readonly offset: number
+  readonly line: Buffer
+}
+
 /** Holds the documents of a topic-partition to the offsets that its files hold. */
 export class DocumentsCheck implements StoreCheck {
   readonly #options: DocumentsCheckOptions
@@ -149,7 +154,7 @@ export class DocumentsCheck implements StoreCheck {
    * an index is compressed well: for ranges of which it is known that they differ.
    */
   async compareContent(lines: CheckedLines, end: number): Promise<void> {
-    const batch: { offset: number; line: Buffer }[] = []
+    const batch: LineAtOffset[] = []
     let bytes = 0
     for (const [i, offset] of lines.offsets.entries()) {
       if (offset >= end || this.#changed >= mostChanged) break
@@ -164,40 +169,40 @@ export class DocumentsCheck implements StoreCheck {
     await this.#compareBatch(lines, batch)
   }
 
-  async #compareBatch(lines: CheckedLines, batch: readonly { offset: number; line: Buffer }[]): Promise<void> {
-    const { reader, tp } = this.#options
-    const index = this.#names.of(lines.type, lines.hour)
+  async #compareBatch(lines: CheckedLines, batch: readonly LineAtOffset[]): Promise<void> {
+    const indices = this.#names.every(lines.type, lines.hour)
     for (let start = 0; start < batch.length && this.#changed < mostChanged; start++) {
-      const rest = batch.slice(start)
-      const answer = await reader.get(rest.map(({ offset }) => ({ index, id: documentId(tp, offset) })))
-      start += sameUntil(
-        answer,
-        rest.map(({ line }) => line),
-      )
+      for (const index of indices) start += await this.#sameIn(index, batch.slice(start))
       const different = batch[start]
-      if (different !== undefined) await this.#explain(different, index, lines)
+      if (different !== undefined) await this.#explain(different, indices, lines)
     }
   }
 
-  async #explain(
-    { offset, line }: { offset: number; line: Buffer },
-    index: string,
-    lines: CheckedLines,
-  ): Promise<void> {
+  /** How many documents of an index, from the first on, are their lines. */
+  async #sameIn(index: string, batch: readonly LineAtOffset[]): Promise<number> {
+    if (batch.length === 0) return 0
+    const { reader, tp } = this.#options
+    const answer = await reader.get(batch.map(({ offset }) => ({ index, id: documentId(tp, offset) })))
+    return sameUntil(
+      answer,
+      batch.map(({ line }) => line),
+    )
+  }
+
+  async #explain(different: LineAtOffset, indices: readonly string[], lines: CheckedLines): Promise<void> {
     const { reader, tp, problems } = this.#options
+    const { offset, line } = different
     const id = documentId(tp, offset)
     const rejected = this.#names.rejected(lines.hour)
-    const [stored, reject] = parseDocuments(
-      await reader.get([
-        { index, id },
-        { index: rejected, id },
-      ]),
-    )
+    const documents = parseDocuments(await reader.get([...indices, rejected].map((index) => ({ index, id }))))
+    const reject = documents.at(-1)!
+    const place = documents.findIndex(({ found }) => found === true)
     // One that is nowhere is told by who counts.
-    const isMissing = stored?.found !== true && reject?.found !== true
-    if (isMissing || (stored?.found !== true && isRejectOf(reject!, line))) return
+    if (place === -1) return
+    const where = indices[place] ?? rejected
+    const isSame = where === rejected ? isRejectOf(reject, line) : (await this.#sameIn(where, [different])) === 1
+    if (isSame) return
     this.#changed++
-    const where = stored?.found === true ? index : rejected
     problems.add({
       kind: 'document-changed',
       message: `${id} in ${where} is not the line of offset ${offset} in the files`,

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { documentId } from '../../src/elasticsearch/bulk.ts'
+import { IndexNames } from '../../src/elasticsearch/index-name.ts'
+import { hourOf } from '../../src/line.ts'
 import { august, type MadeUpRecord, makeArchive } from '../helpers/archive.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { elasticsearch, indexPrefix, temporaryDirectory, uniqueName } from '../helpers/servers.ts'
@@ -79,4 +82,31 @@ test('types that look like wildcards, lists, paths or dates are names to every c
     assert.equal(code, 0, output)
     assert.deepEqual(await readDocuments(prefix), [])
   })
+})
+
+test('documents that an earlier version put elsewhere are found by restore and by verify', async (t) => {
+  const prefix = indexPrefix(t)
+  const topic = uniqueName('former-index')
+  const type = '\ud800'
+  const flush = [0, 1, 2].map((offset) => ({ offset, type, timestamp: august + offset }))
+  const root = await makeArchive(t, [{ tp: { topic, partition: 0 }, flushes: [flush] }])
+  const archiver = (command: string, ...more: string[]) =>
+    runArchiver(t, [command, '--archive-dir', root, '--index-prefix', prefix, ...more])
+  assert.match((await archiver('restore')).output, /restored 3 records/)
+  const [current, former] = new IndexNames(prefix).every({ name: type, reserved: false }, hourOf(august))
+  assert.ok(former !== undefined)
+  const documentAt = (action: string, offset: number) =>
+    `/${encodeURIComponent(former)}/${action}/${encodeURIComponent(documentId({ topic, partition: 0 }, offset))}?refresh=true`
+  const documents = await readDocuments(prefix)
+  await elasticsearch('DELETE', `/${encodeURIComponent(current!)}`)
+  for (const { offset, line } of documents) await elasticsearch('PUT', documentAt('_create', offset), JSON.parse(line))
+
+  assert.match((await archiver('restore')).output, /restored 0 records/)
+  const whole = await archiver('verify', '--no-kafka', '--deep')
+  assert.equal(whole.code, 0, whole.output)
+
+  await elasticsearch('POST', documentAt('_update', 1), { doc: { value: { n: 77 } } })
+  const changed = await archiver('verify', '--no-kafka', '--deep')
+  assert.equal(changed.code, 1, changed.output)
+  assert.match(changed.output, /document-changed.* is not the line of offset 1/)
 })

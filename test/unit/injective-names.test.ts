@@ -108,6 +108,31 @@ test('an archive in which an earlier version named them is read, pruned and comp
   assert.deepEqual((await verify(root)).problems, [])
 })
 
+test('types that an earlier version put into one directory are merged each with its own', async (t) => {
+  const types = ['\ud800', '\ud801', '\ufffd', '\ud800']
+  const flushes = Array.from({ length: 12 }, (_, i) => [
+    { offset: i, type: types[Math.floor(i / 3)]!, timestamp: august + i },
+  ])
+  const root = await makeArchive(t, [{ tp, flushes }])
+  await asBefore(root)
+  const log = createLogger({ level: 'silent', stream: process.stderr })
+  const context = { root, worker: 'w', log, onFile: <T>(task: () => Promise<T>) => task() }
+  const pass = await compactPartition(context, tp, {
+    compactAfterMs: 0,
+    now: Date.now() + dayMs,
+    limits: { minFolded: 1 },
+  })
+  assert.deepEqual([pass.merged, pass.replaced], [4, 12])
+  const [manifest] = await manifestsOf(root, tp)
+  assert.deepEqual(
+    manifest!.files.map(({ type, first, last }) => ({ type, first, last })),
+    types.map((type, i) => ({ type, first: 3 * i, last: 3 * i + 2 })),
+  )
+  assert.deepEqual((await verify(root)).problems, [])
+  assert.deepEqual(await straysOf(root), [])
+  assert.deepEqual(await Promise.all(types.map((type) => linesOf(root, type))), [6, 3, 3, 6])
+})
+
 test('what an earlier version wrote is merged with its own kind', async (t) => {
   const root = await makeArchive(t, [
     { tp, flushes: [0, 1, 2, 3].map((offset) => [{ offset, type: '\ud800', timestamp: august + offset }]) },
