@@ -121,6 +121,8 @@ const largeRecordCost = 3
 const littleHeldBytes = 2 ** 20
 const firstRetryMs = 500
 const mostRetryMs = 30_000
+/** Some three minutes of trouble with one batch end its partition if the worker is to end. */
+const maxTriesUntilEnd = 10
 const endCheckMs = 25
 /** The longest that a timer takes. */
 const neverMs = 2 ** 31 - 1
@@ -530,7 +532,8 @@ export class Worker {
     partition.paused = true
     partition.waiting = `${partitionKey(tp)}: the batch at offset ${offset} cannot be read: ${messageOf(error)}`
     this.#source.pause(tp)
-    if (!canPass) {
+    // Whoever waits for the end gets a name instead; a worker that runs for good waits for whoever mends the log.
+    if (!canPass || (this.#options.untilEnd && backoff.failures >= maxTriesUntilEnd)) {
       this.#log.error(fields, 'a batch cannot be read; this partition stops')
       partition.state = 'stopped'
       partition.resumesAt = offset

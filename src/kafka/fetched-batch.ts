@@ -15,6 +15,8 @@ export interface FetchedPartition {
   readonly highWatermark: string
   readonly messages: FetchedBytes | readonly never[]
   readonly abortedTransactions?: readonly AbortedTransaction[] | null
+  /** Why the broker gave nothing of the partition; see `partition-errors.ts`. */
+  readonly failure?: Error
 }
 
 /**
@@ -34,8 +36,9 @@ export class FetchedPartitionBatch implements UnpackedFetch {
   /** The offset behind all that was brought; that of the fetch where nothing gets further. */
   readonly next: number
   #set: RecordSet
+  /** The broker said something of the partition: records, or an error. */
   readonly #brought: boolean
-  /** What went wrong while it was taken apart, if anything did. */
+  /** What the broker says went wrong, or what did while the batch was taken apart. */
   readonly failure: unknown
 
   constructor(topic: string, fetchedOffset: string | number, fetched: FetchedPartition) {
@@ -47,7 +50,9 @@ export class FetchedPartitionBatch implements UnpackedFetch {
     this.abortedTransactions = abortedTransactions ?? []
     const { bytes, decodeOld } =
       'bytes' in fetched.messages ? fetched.messages : { bytes: undefined, decodeOld: undefined }
-    this.#brought = bytes !== undefined && bytes.length > 0
+    this.failure = fetched.failure
+    // An answer that is an error is none that is empty: kafkajs would keep that to itself.
+    this.#brought = this.failure !== undefined || (bytes !== undefined && bytes.length > 0)
     this.#set = emptyRecordSet
     this.old = undefined
     let next: number | undefined

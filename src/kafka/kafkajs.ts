@@ -6,6 +6,7 @@ import { clockEdits } from './clocks.ts'
 import { type FetchedBytes, FetchedPartitionBatch } from './fetched-batch.ts'
 import { type ConnectionState, processData } from './frame-limit.ts'
 import type { OldMessage } from './old-messages.ts'
+import { partitionErrorEdits } from './partition-errors.ts'
 import { withSourceEdits } from './source-edits.ts'
 import { topicMapEdits } from './topic-maps.ts'
 
@@ -213,10 +214,15 @@ function load(): unknown {
   repairJoin()
   repairReset()
   repairPausedFetch()
+  // kafkajs loads what it needs of a protocol when it first asks a broker; edits are for what is loaded here.
+  for (const { module } of partitionErrorEdits) require(`kafkajs/src/${module}`)
   return require('kafkajs')
 }
 
 /** kafkajs, repaired. */
-export const kafkajs = withSourceEdits([...topicMapEdits, ...clockEdits, ...brokerAddressEdits], load) as {
+export const kafkajs = withSourceEdits(
+  [...topicMapEdits, ...clockEdits, ...brokerAddressEdits, ...partitionErrorEdits],
+  load,
+) as {
   readonly Kafka: typeof KafkaClass
 } & typeof import('kafkajs')

@@ -79,6 +79,28 @@ test('a topic may have any name that objects inherit: where its records go', () 
   for (const topic of names) assert.deepEqual([...seen(topic)].sort(), [0, 1, 2], topic)
 })
 
+test('what a broker says of one partition is no error of the others, unless the partition is elsewhere', async () => {
+  interface Answer {
+    readonly responses: readonly { readonly partitions: readonly { readonly failure?: Error }[] }[]
+  }
+  const { parse } = require('kafkajs/src/protocol/requests/fetch/v11/response') as {
+    parse(answer: object): Promise<Answer>
+  }
+  const ask = async (...codes: number[]) => {
+    const partitions = codes.map((errorCode, partition) => ({ partition, errorCode, messages: [] }))
+    const { responses } = await parse({ responses: [{ topicName: 'orders', partitions }] })
+    return responses[0]!.partitions.map(({ failure }) => failure?.message)
+  }
+  assert.deepEqual(await ask(0, 0), [undefined, undefined])
+  // Damage, an unreadable disk, no permission, and codes that nobody knows.
+  for (const code of [2, 29, 56, -1, 999]) {
+    const [healthy, failure] = await ask(0, code)
+    assert.equal(healthy, undefined)
+    assert.ok(failure !== undefined, `${code}`)
+  }
+  for (const code of [1, 3, 5, 6]) await assert.rejects(ask(2, code), { name: /^KafkaJS/ })
+})
+
 /** Where kafkajs reads the clock of the wall for people or for records, and may. */
 const mayAskTheTime = new Set([
   'instrumentation/event.js',

@@ -92,6 +92,18 @@ test('what is damaged once is fetched again; only what is damaged twice is lost'
   assert.deepEqual(troubles, [])
 })
 
+test('an error that a broker gives for a partition is told, and moves nothing', async () => {
+  const { take, pieces, seeks, troubles } = createUnpacker()
+  const failure = new Error('otherwise corrupt')
+  const batch = new FetchedPartitionBatch('events', 7, { partition: 0, highWatermark: '-1', messages: [], failure })
+  // kafkajs hands over what is not empty, and moves behind the last offset.
+  assert.deepEqual([batch.isEmpty(), batch.lastOffset(), batch.isStalled], [false, '6', true])
+  await take(batch)
+  await until('it is told', () => troubles.length === 1)
+  assert.deepEqual(troubles, [{ ...tp, offset: 7, error: failure, canPass: true }])
+  assert.deepEqual([pieces, seeks], [[], []])
+})
+
 test('an error that does not blame the bytes loses nothing: no memory for a buffer', async (t: TestContext) => {
   const { take, pieces, seeks, troubles } = createUnpacker()
   const mocked = t.mock.method(Buffer, 'allocUnsafeSlow', () => {

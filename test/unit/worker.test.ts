@@ -4,6 +4,7 @@ import { LineEncoder } from '../../src/line.ts'
 import { createLogger } from '../../src/log.ts'
 import { Coordinator } from '../../src/offsets/coordinator.ts'
 import { type Gap, partitionKey, type RecordBatch, type TopicPartition } from '../../src/record.ts'
+import { Backoff } from '../../src/retry.ts'
 import type { Sink, SinkPosition } from '../../src/sink.ts'
 import { Worker, type WorkerOptions } from '../../src/worker.ts'
 import { FakeSource, recordsOf } from '../helpers/fake-source.ts'
@@ -460,6 +461,29 @@ test('trouble with a batch that cannot pass stops its partition by name, with wh
   assert.equal(partition().state, 'stopped')
   assert.match(partition().waiting!, /events\/0: the batch at offset 100 cannot be read: only what lies before it/)
   assert.match(told().join('\n'), /a batch cannot be read; this partition stops/)
+})
+
+test('trouble that does not pass ends a worker that is to end, with the name of the partition', async (t) => {
+  const { next } = Backoff.prototype
+  t.mock.method(Backoff.prototype, 'next', function (this: Backoff) {
+    next.call(this)
+    return 0
+  })
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 100 })
+  const sink = new FakeSink('elasticsearch', false)
+  sink.away = true
+  const { partition, ended } = await startWorker(t, source, [sink], { untilEnd: true })
+  const rejected = assert.rejects(ended, /events\/0: the batch at offset 100 cannot be read: corrupt/)
+  await until('all is read', () => partition().position === 100)
+  let tries = 0
+  await until('the partition stops', () => {
+    tries++
+    source.trouble({ ...tp, offset: 100, error: new Error('corrupt'), canPass: true })
+    return partition().state === 'stopped'
+  })
+  assert.ok(tries > 10)
+  await rejected
 })
 
 test('a loss is judged once more, by younger answers, before it stops a partition', async (t) => {
