@@ -43,6 +43,15 @@ export async function makeArchive(
   partitions: readonly { readonly tp: TopicPartition; readonly flushes: readonly (readonly MadeUpRecord[])[] }[],
 ): Promise<string> {
   const root = join(await temporaryDirectory(t), 'archive')
+  await addFlushes(root, partitions)
+  return root
+}
+
+/** More flushes of an archive; the first record of a partition is the one behind those that it has. */
+export async function addFlushes(
+  root: string,
+  partitions: readonly { readonly tp: TopicPartition; readonly flushes: readonly (readonly MadeUpRecord[])[] }[],
+): Promise<void> {
   const sink = createFilesSink(root, {
     clusterId: 'test-cluster',
     group: 'test-group',
@@ -64,7 +73,6 @@ export async function makeArchive(
     }
   }
   await sink.stop()
-  return root
 }
 
 function sourceRecord({ offset, type, timestamp, value, key, headers }: MadeUpRecord): SourceRecord {
