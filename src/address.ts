@@ -10,6 +10,9 @@ export interface Address {
   readonly password: string | undefined
 }
 
+/** What is allowed of credentials in a URL. */
+export const encodedCredentials = 'a URL in which , / ? # @ % of a user or password are percent-encoded'
+
 /**
  * Takes the credentials out of a URL. A password that holds a slash can leave a URL of another host that has the rest of it in its path:
  * so an @ that is not the end of the credentials is refused.
@@ -17,7 +20,7 @@ export interface Address {
  * @throws Error whose message says what is allowed, and nothing of the text.
  */
 export function addressOf(text: string): Address {
-  const refused = () => new Error('a URL in which , / ? # @ % of a user or password are percent-encoded')
+  const refused = () => new Error(encodedCredentials)
   if (!URL.canParse(text)) throw refused()
   const url = new URL(text)
   const { username, password } = url

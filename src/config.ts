@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { type Address, addressOf, isLoopback, isPercentEncoded } from './address.ts'
+import { type Address, addressOf, encodedCredentials, isLoopback, isPercentEncoded } from './address.ts'
 import { checkIndexPrefix, statusIndexPrefix } from './elasticsearch/index-name.ts'
 import { ArchiverError } from './errors.ts'
 import { parseTypePath, type TypeSource } from './line.ts'
@@ -519,7 +519,12 @@ export function checkKafkaOptions(options: Values<typeof kafkaSecurityOptions>):
 
 /** The same for the options of Elasticsearch alone. */
 export function checkElasticsearchOptions(options: Values<typeof elasticsearchConnectionOptions>): void {
-  checkedAddresses('--elasticsearch', options.elasticsearch ?? [], httpUrl)
+  const nodes = checkedAddresses('--elasticsearch', options.elasticsearch ?? [], baseUrl)
+  if (new Set(nodes.map(({ username, password }) => JSON.stringify([username, password]))).size > 1) {
+    throw usage(
+      '--elasticsearch: the URLs have different credentials; expected the same in each, or --elasticsearch-user',
+    )
+  }
   try {
     checkIndexPrefix(options.indexPrefix)
   } catch (error) {
@@ -603,6 +608,12 @@ const httpUrl: Expectation = {
   isExpected: ({ url }) => /^https?:$/.test(url.protocol),
 }
 
+/** A server below whose address there are paths of its own. */
+const baseUrl: Expectation = {
+  expected: 'http://host:port or https://host:port, with a path of a proxy at most',
+  isExpected: (address) => httpUrl.isExpected(address) && !/[?#]/.test(address.url.href),
+}
+
 /**
  * The URLs of an option, taken apart.
  * @throws ArchiverError `USAGE`. What was given is shown only where no password can be in it: a comma in one makes two URLs, neither of
@@ -614,6 +625,10 @@ function checkedAddresses(option: string, urls: readonly string[], { expected, i
     const refused = (allowed: string) =>
       usage(`${option}: ${isSecret ? `URL number ${i + 1}` : `"${url}"`} is not allowed; expected ${allowed}`)
     let address: Address
+    // A URL parser passes over blanks and line breaks, and takes `http:host` for `http://host`.
+    if (/\s/.test(url) || !/^[a-z][a-z0-9+.-]*:\/\/[^/]/i.test(url)) {
+      throw refused(isSecret ? `${expected}, ${encodedCredentials}` : expected)
+    }
     try {
       address = addressOf(url)
     } catch (error) {
@@ -627,7 +642,7 @@ function checkedAddresses(option: string, urls: readonly string[], { expected, i
 /** What no single option of Kibana can check. Throws ArchiverError `USAGE`. */
 export function checkKibanaOptions(options: Values<typeof kibanaOptions>): void {
   const { kibana, kibanaSpace: space } = options
-  if (kibana !== undefined) checkedAddresses('--kibana', [kibana], httpUrl)
+  if (kibana !== undefined) checkedAddresses('--kibana', [kibana], baseUrl)
   if (space !== undefined && !/^[a-z0-9_-]+$/.test(space)) {
     throw usage(`--kibana-space: "${space}" is not allowed; expected the identifier of a space: a-z 0-9 _ -`)
   }

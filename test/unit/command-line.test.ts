@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, it, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -14,6 +15,7 @@ import { table } from '../../src/cmd/table.ts'
 import { readableJsonText } from '../../src/readable-text.ts'
 import { makeArchive, records } from '../helpers/archive.ts'
 import { startArchiver } from '../helpers/archiver.ts'
+import { temporaryDirectory } from '../helpers/servers.ts'
 
 /** Commands as a user types them, on an archive without any server. */
 
@@ -49,6 +51,38 @@ describe('the command line', { concurrency: 3 }, () => {
     for (const words of [['--version'], ['version'], ['run', '--version']]) {
       assert.deepEqual(await outcome(t, ...words), { code: 0, out: `archiver ${version}\n`, errors: '' })
     }
+  })
+
+  it('refuses a directory that is a URL, in every command and from the file', async (t) => {
+    const config = join(await temporaryDirectory(t), 'archiver.yaml')
+    writeFileSync(config, 'archive-dir: ~/archive\n')
+    for (const command of ['run', 'verify', 'ls', 'cat', 'restore', 'status', 'compact', 'prune']) {
+      const url = await outcome(t, command, '--archive-dir', 's3://bucket/archive')
+      assert.equal(url.code, 2, command)
+      assert.match(
+        url.errors,
+        /--archive-dir: "s3:\/\/bucket\/archive" is not allowed; .*object stores are not supported/,
+      )
+      const home = await outcome(t, command, '--config', config)
+      assert.equal(home.code, 2, command)
+      assert.match(home.errors, /archive-dir: "~\/archive" is not allowed; expected a whole path, such as \//)
+    }
+  })
+
+  it('warns of secrets in a file that all users may read', async (t) => {
+    const root = await archive(t)
+    const config = join(await temporaryDirectory(t), 'archiver.yaml')
+    writeFileSync(config, `archive-dir: ${root}\nelasticsearch-password: canary\n`)
+    chmodSync(config, 0o644)
+    const { code, errors } = await outcome(t, 'ls', '--config', config)
+    assert.equal(code, 0)
+    assert.match(
+      errors,
+      /archiver\.yaml holds elasticsearch-password and can be read by all users of this machine; chmod o-r it/,
+    )
+    assert.doesNotMatch(errors, /canary/)
+    chmodSync(config, 0o640)
+    assert.equal((await outcome(t, 'ls', '--config', config)).errors, '')
   })
 
   it('shows the few options that everybody needs, and all in groups', async (t) => {

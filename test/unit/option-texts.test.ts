@@ -6,7 +6,13 @@ import { describe, type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import { restoreOptions } from '../../src/cmd/archive-options.ts'
 import { everyOption } from '../../src/cmd/every-option.ts'
-import { elasticsearchHeaders, runOptions } from '../../src/config.ts'
+import {
+  checkElasticsearchOptions,
+  checkKibanaOptions,
+  elasticsearchHeaders,
+  runOptions,
+  setupOptions,
+} from '../../src/config.ts'
 import { ArchiverError } from '../../src/errors.ts'
 import { exposedSecrets, flagName, type Options, readOptions, splitElements, variableName } from '../../src/options.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
@@ -460,6 +466,71 @@ describe('brokers', () => {
         () => read(text),
         { code: 'USAGE', message: /is not allowed; expected host:port or \[IPv6 address\]:port/ },
         text,
+      )
+    }
+  })
+})
+
+describe('URLs of Elasticsearch and Kibana', () => {
+  const check = (flag: string, text: string) => {
+    const options = readOptions(setupOptions, { argv: [`${flag}=${text}`], env: {} })
+    checkElasticsearchOptions(options)
+    checkKibanaOptions(options)
+  }
+
+  test('have a scheme, a host, a port and a base path', () => {
+    const right = [
+      'http://a:9200',
+      'https://a',
+      'HTTP://a:1',
+      'http://[::1]:9200',
+      'http://a/es',
+      'http://a:1/es/',
+      'http://u:p@a:1',
+    ]
+    for (const text of right) for (const flag of ['--elasticsearch', '--kibana']) check(flag, text)
+    check('--elasticsearch', 'http://a:1, https://b:2/x')
+    const wrong = [
+      'a',
+      'a:9200',
+      '//a:9200',
+      'http:a',
+      'http:/a',
+      'http:///a',
+      'http://',
+      'ftp://a',
+      'file:///a',
+      'http://a b',
+      'http://a\n.b:9200',
+      'http://a\t:1',
+      'http://a:70000',
+      'http://a:1?x=y',
+      'http://a:1/#/app',
+      'http://::1:9200',
+      'http://[::1',
+      'http://[fe80::1%25lo]:1',
+    ]
+    for (const text of wrong) {
+      for (const flag of ['--elasticsearch', '--kibana']) {
+        assert.throws(
+          () => check(flag, text),
+          { code: 'USAGE', message: new RegExp(`^${flag}: .* expected http://host:port or https://host:port`, 's') },
+          text,
+        )
+      }
+    }
+  })
+
+  test('have the same credentials, if any', () => {
+    check('--elasticsearch', 'http://u:p@a:1,http://u:p@b:1')
+    for (const text of [
+      'http://u:canary@a:1,http://u:q@b:1',
+      'http://u:canary@a:1,http://b:1',
+      'http://u@a:1,http://canary@b:1',
+    ]) {
+      assert.throws(
+        () => check('--elasticsearch', text),
+        (error: Error) => /different credentials/.test(error.message) && !/canary/.test(error.message),
       )
     }
   })
