@@ -15,6 +15,7 @@ import { partitionKey, type SourceRecord, type TopicPartition } from '../record.
 import {
   checkPartition,
   comparedPart,
+  isNothing,
   type Thoroughness,
   throwUnlessProven,
   type Verdict,
@@ -246,7 +247,7 @@ export function describe(verdict: Verdict): string {
       : [`log ${count(verdict.log_start!)} to ${count(verdict.log_end)}`, `lag ${count(verdict.lag!)}`]),
     ...(verdict.same_records === 'unknown' ? ['Kafka does not have the last archived records any more'] : []),
   ]
-  const head = `${verdict.proven ? 'ok  ' : 'BAD '} ${topic}/${partition}  ${parts.join('; ')}`
+  const head = `${verdict.proven ? 'ok  ' : isNothing(verdict) ? 'none' : 'BAD '} ${topic}/${partition}  ${parts.join('; ')}`
   const kept = new Map<string, number>()
   const lines = verdict.problems.map(({ kind, message }) => {
     kept.set(kind, (kept.get(kind) ?? 0) + 1)
@@ -256,7 +257,16 @@ export function describe(verdict: Verdict): string {
     const more = total - (kept.get(kind) ?? 0)
     if (more > 0) lines.push(`       ${kind}: ${count(more)} more`)
   }
-  return [head, ...lines].join('\n')
+  return [head, ...describePruned(verdict), ...lines].join('\n')
+}
+
+/** A line of its own: of what was pruned, only the note remains. */
+function describePruned({ pruned, pruned_records: records }: Verdict): string[] {
+  return Object.entries(pruned).map(([store, { before, committed_until: until }]) => {
+    const day = new Date(before).toISOString().slice(0, 10)
+    const share = store === 'files' ? plural(records, 'record') : 'records'
+    return `       pruned, not proven: ${share} of ${store}, days before ${day}, offsets below ${count(until)}`
+  })
 }
 
 function rejects(rejected: number | undefined): string {
@@ -288,7 +298,8 @@ function summary(
     proven:
       strays.length === 0 &&
       (values === undefined || values.differences.length === 0) &&
-      verdicts.every(({ proven }) => proven),
+      verdicts.some(({ proven }) => proven) &&
+      verdicts.every((verdict) => verdict.proven || isNothing(verdict)),
     records: sum(verdicts, ({ records }) => records),
     documents: sum(verdicts, ({ documents }) => documents ?? 0),
     rows: sum(verdicts, ({ rows }) => rows ?? 0),
@@ -303,7 +314,15 @@ function describeTotals(verdicts: readonly Verdict[]): string {
   const rows = stored(verdicts, 'row', (verdict) => verdict.rows)
   const files = sum(verdicts, (verdict) => verdict.files)
   const records = sum(verdicts, (verdict) => verdict.records)
-  return `${plural(verdicts.length, 'partition')}, ${plural(records, 'record')} in ${plural(files, 'file')}${documents}${rows}`
+  const proven = verdicts.filter((verdict) => verdict.proven).length
+  const pruned = sum(verdicts, (verdict) => verdict.pruned_records)
+  const nothing = verdicts.length - proven
+  const rest = [
+    ...(pruned === 0 ? [] : [`${plural(pruned, 'record')} pruned`]),
+    ...(nothing === 0 ? [] : [`nothing to prove of ${plural(nothing, 'partition')}`]),
+  ]
+  const beside = rest.length === 0 ? '' : `; ${rest.join(', ')}`
+  return `${plural(proven, 'partition')}, ${plural(records, 'record')} in ${plural(files, 'file')}${documents}${rows}${beside}`
 }
 
 function stored(verdicts: readonly Verdict[], what: string, of: (verdict: Verdict) => number | undefined): string {

@@ -6,7 +6,7 @@ import { damageOf } from '../files/damage.ts'
 import { firstRecords, lastRecords } from '../files/edge-records.ts'
 import type { Manifest, ManifestFile } from '../files/manifest.ts'
 import { manifestDirectory, originName } from '../files/path.ts'
-import { type PrunedStores, readPruned } from '../files/pruned.ts'
+import type { PrunedStores } from '../files/pruned.ts'
 import { isGone, readBlocks } from '../files/reader.ts'
 import type { KafkaPosition } from '../kafka/positions.ts'
 import { LineHead } from '../line.ts'
@@ -17,6 +17,7 @@ import { type Identity, identify } from '../recreated.ts'
 import { DocumentsCheck } from './documents.ts'
 import { type CheckedLines, FilesCheck } from './files.ts'
 import { describeOffsets, type Problem, type ProblemKind, Problems } from './problems.ts'
+import { readSoundNotes } from './prune-notes.ts'
 import { RowsCheck } from './rows.ts'
 import type { ComparedPart, MisplacedDocument, ScannedDocuments } from './scan.ts'
 import type { StoreCheck } from './store-check.ts'
@@ -46,6 +47,7 @@ export interface PartitionCheckOptions {
 
 /** The verdict on one partition, as `--json` prints it. */
 export interface Verdict extends TopicPartition {
+  /** False also if there is nothing to prove: `manifests` is 0 then, and `problems` empty. */
   readonly proven: boolean
   /** Files hold `[origin, next)`. */
   readonly origin: number | undefined
@@ -56,6 +58,8 @@ export interface Verdict extends TopicPartition {
   readonly records: number
   /** Records of which retention took the file. */
   readonly pruned_records: number
+  /** What retention took of the stores, as `pruned.json` says it; nobody can prove that it took no more. */
+  readonly pruned: PrunedStores
   /** Offsets without a record, by reason. */
   readonly gaps: Readonly<Record<string, number>>
   /** The other stores were held to the files up to here; what lies beyond is not acknowledged yet. */
@@ -100,8 +104,8 @@ export async function comparedPart(
   kafka: KafkaPosition | 'absent' | undefined,
 ): Promise<ComparedPart> {
   const log = await CommitLog.open(root, tp)
-  const pruned = await readPruned(root, tp)
   const next = await log.next().catch(() => log.entries.at(-1)?.from)
+  const { sound: pruned } = await readSoundNotes(root, tp, next)
   const committed = kafka === undefined || kafka === 'absent' ? undefined : kafka.committed
   return {
     topic: tp.topic,
@@ -146,11 +150,12 @@ class PartitionCheck {
     const { root, tp, thoroughness, elasticsearch, mysql, kafka, scanned } = this.#options
     const position = kafka === undefined || kafka === 'absent' ? undefined : kafka
     const log = await CommitLog.open(root, tp)
-    const pruned = await readPruned(root, tp)
-    const since = prunedBefore(pruned)
     const last = log.entries.at(-1)?.from
     // A last manifest that cannot be read is told below; what is before it is proven all the same.
     const next = await log.next().catch(() => last)
+    const { sound: pruned, problems } = await readSoundNotes(root, tp, next)
+    for (const problem of problems) this.#problems.add(problem)
+    const since = prunedBefore(pruned)
     if (since !== undefined) this.#held = new OffsetBitmap()
     const origin = log.origin ?? log.entries[0]?.from
     const end = scanned?.end ?? Math.min(next ?? 0, position?.committed ?? Number.POSITIVE_INFINITY)
@@ -233,7 +238,7 @@ class PartitionCheck {
     const rowsRejected = isEmpty ? undefined : await mysql?.reader.rejected(tp, range, since)
     return {
       ...tp,
-      proven: this.#problems.isEmpty,
+      proven: this.#problems.isEmpty && this.#manifests > 0,
       origin,
       next,
       manifests: this.#manifests,
@@ -241,6 +246,7 @@ class PartitionCheck {
       bytes: this.#bytes,
       records: this.#records,
       pruned_records: this.#prunedRecords,
+      pruned,
       gaps: this.#gaps,
       compared_until: stores.length === 0 ? undefined : end,
       documents: documents?.records,
@@ -272,6 +278,7 @@ class PartitionCheck {
       bytes: this.#bytes,
       records: this.#records,
       pruned_records: this.#prunedRecords,
+      pruned: {},
       gaps: this.#gaps,
       compared_until: undefined,
       documents: undefined,
@@ -474,10 +481,21 @@ function prunedBefore({ files, elasticsearch, mysql }: PrunedStores): number | u
   return befores.length === 0 ? undefined : Math.max(...befores)
 }
 
-/** @throws ArchiverError `DAMAGED`, where any verdict is not a proof. */
+/** True if there is no manifest, and nothing that says that there should be one. */
+export function isNothing({ manifests, problems }: Verdict): boolean {
+  return manifests === 0 && problems.length === 0
+}
+
+/** @throws ArchiverError `DAMAGED` if any verdict is not a proof, or if there is nothing to prove at all */
 export function throwUnlessProven(verdicts: readonly Verdict[], strays: number, values = 0): void {
-  const failed = verdicts.filter(({ proven }) => !proven).length
-  if (failed === 0 && strays === 0 && values === 0) return
+  const failed = verdicts.filter((verdict) => !verdict.proven && !isNothing(verdict)).length
+  if (failed === 0 && strays === 0 && values === 0) {
+    if (verdicts.some(({ proven }) => proven)) return
+    throw new ArchiverError(
+      'DAMAGED',
+      'nothing to prove: no partition has a manifest. Nothing is archived yet, or _manifests was removed',
+    )
+  }
   const what = [
     ...(failed === 0 ? [] : [`${failed} of ${verdicts.length} partitions`]),
     ...(strays === 0 ? [] : [`${strays} stray files`]),

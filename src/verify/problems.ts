@@ -6,6 +6,8 @@ export const problemKinds = {
     'A manifest cannot be read, or names what does not follow from it: restore it from a copy of the archive.',
   'manifest-missing': 'The commit log has a hole, or does not begin at its origin: restore the manifest from a copy.',
   'manifest-overlap': 'Two manifests claim the same offsets: one of them does not belong here.',
+  'prune-note-invalid':
+    'pruned.json claims days that are not over, or offsets that nobody committed: it was not written by prune, and explains nothing that is gone.',
   'origin-missing': 'origin.json is gone: where archiving began is not known.',
   'file-missing': 'A committed file is gone: restore it from a copy, or from Elasticsearch and Kafka.',
   'file-unpublished': 'A committed file still lies in staging, as after a crash: the next worker puts it in place.',

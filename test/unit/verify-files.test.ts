@@ -3,9 +3,17 @@ import { copyFile, mkdir, readFile, rename, rm, truncate, writeFile } from 'node
 import { dirname, join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
+import { describe as describeVerdict } from '../../src/cmd/verify.ts'
 import { manifestDirectory, manifestName, originName } from '../../src/files/path.ts'
+import { prunedName } from '../../src/files/pruned.ts'
 import type { TopicPartition } from '../../src/record.ts'
-import { checkPartition, type Thoroughness, type Verdict } from '../../src/verify/partition.ts'
+import {
+  checkPartition,
+  isNothing,
+  type Thoroughness,
+  throwUnlessProven,
+  type Verdict,
+} from '../../src/verify/partition.ts'
 import { strayFiles } from '../../src/verify/strays.ts'
 import { august, makeArchive, manifestsOf, putManifest, records, rewriteFile } from '../helpers/archive.ts'
 
@@ -219,4 +227,56 @@ test('what Kafka says is held against the files', async (t) => {
     onProgress: () => {},
   })
   assert.ok(kinds(other).includes('not-archived'))
+})
+
+test('a note of a prune that cannot be true explains nothing that is gone', async (t) => {
+  const day = 86_400_000
+  const today = Math.floor(Date.now() / day) * day
+  for (const [what, files] of [
+    ['a day that is not over', { before: 9e12, committed_until: 400, complete: true }],
+    ['tomorrow', { before: today + 2 * day, committed_until: 400, complete: true }],
+    ['a number that is no time', { before: -9e15, committed_until: 400, complete: true }],
+    ['offsets that nobody committed', { before: today, committed_until: 401, complete: true }],
+    ['all offsets that there can be', { before: today, committed_until: Number.MAX_SAFE_INTEGER, complete: false }],
+  ] as const) {
+    const root = await soundArchive(t)
+    for (const manifest of await manifestsOf(root, tp))
+      for (const { path } of manifest.files) await rm(join(root, path))
+    await writeFile(join(root, manifestDirectory(tp), prunedName), JSON.stringify({ files }))
+    const verdict = await check(root)
+    assert.deepEqual(kinds(verdict), ['file-missing', 'line-missing', 'prune-note-invalid'], what)
+    assert.deepEqual([verdict.proven, verdict.pruned_records, verdict.pruned], [false, 0, {}], what)
+  }
+})
+
+test('what was pruned is said in a line of its own', async (t) => {
+  const root = await soundArchive(t)
+  await writeFile(
+    join(root, manifestDirectory(tp), prunedName),
+    JSON.stringify({ files: { before: august + 86_400_000, committed_until: 250, complete: true } }),
+  )
+  const [first] = await manifestsOf(root, tp)
+  for (const { path } of first!.files) await rm(join(root, path))
+  const verdict = await check(root)
+  assert.deepEqual([verdict.proven, verdict.pruned_records], [true, 145])
+  const [, line] = describeVerdict(verdict).split('\n')
+  assert.equal(line, '       pruned, not proven: 145 records of files, days before 2019-08-02, offsets below 250')
+})
+
+test('an origin without a manifest is nothing to prove, and no proof', async (t) => {
+  const root = await soundArchive(t)
+  const directory = join(root, manifestDirectory(tp))
+  for (const name of [manifestName(100), manifestName(250)]) await rm(join(directory, name))
+  const verdict = await check(root)
+  assert.deepEqual([verdict.problems, verdict.proven, isNothing(verdict)], [[], false, true])
+  assert.match(describeVerdict(verdict), /^none events\/2 /)
+  assert.throws(() => throwUnlessProven([verdict], 0), { code: 'DAMAGED', message: /^nothing to prove: / })
+  assert.throws(() => throwUnlessProven([], 0), { code: 'DAMAGED', message: /^nothing to prove: / })
+  // Beside one that is proven it is no damage: an empty partition of a topic.
+  const other = await check(await soundArchive(t))
+  throwUnlessProven([verdict, other], 0)
+  // The group has committed what nobody holds any more.
+  const kafka = { start: 0, end: 400, committed: 400 }
+  const options = { root, tp, thoroughness: 'full', elasticsearch: undefined, kafka, onProgress: () => {} } as const
+  assert.deepEqual(kinds(await checkPartition(options)), ['archive-behind-group'])
 })

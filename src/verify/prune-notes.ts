@@ -1,0 +1,56 @@
+import { CommitLog } from '../files/catalog.ts'
+import { type Pruned, type PrunedStores, readPruned } from '../files/pruned.ts'
+import type { TopicPartition } from '../record.ts'
+import type { Problem } from './problems.ts'
+
+export interface CheckedNotes {
+  /** What can have been pruned: a note that cannot be true explains nothing that is gone. */
+  readonly sound: PrunedStores
+  readonly problems: readonly Problem[]
+}
+
+/**
+ * Holds what `pruned.json` says to what can be true. Prune takes days that are over, of ranges that were committed.
+ * @param next the end of the commit log; undefined without one
+ * @param now in ms since 1970
+ */
+export function checkPruneNotes(
+  { topic, partition }: TopicPartition,
+  stores: PrunedStores,
+  next: number | undefined,
+  now: number,
+): CheckedNotes {
+  const problems: Problem[] = []
+  const sound: Partial<Record<keyof PrunedStores, Pruned>> = {}
+  for (const store of ['files', 'elasticsearch', 'mysql'] as const) {
+    const note = stores[store]
+    if (note === undefined) continue
+    const claims = `pruned.json of ${topic}/${partition} claims that ${store} lost`
+    if (!isDate(note.before) || note.before > now) {
+      const until = isDate(note.before) ? new Date(note.before).toISOString() : `${note.before} ms`
+      problems.push({ kind: 'prune-note-invalid', message: `${claims} records up to ${until}, which is not over` })
+    } else if (note.committed_until > (next ?? 0)) {
+      const end = next === undefined ? 'nothing is committed' : `the commit log ends at ${next}`
+      const message = `${claims} records of offsets up to ${note.committed_until}, and ${end}`
+      problems.push({ kind: 'prune-note-invalid', message })
+    } else sound[store] = note
+  }
+  return { sound, problems }
+}
+
+/** The same of an archive. Beside a worker and a prune, a note may be of a flush that was not there a moment ago. */
+export async function readSoundNotes(
+  root: string,
+  tp: TopicPartition,
+  next: number | undefined,
+): Promise<CheckedNotes> {
+  const stores = await readPruned(root, tp)
+  const notes = checkPruneNotes(tp, stores, next, Date.now())
+  if (notes.problems.length === 0) return notes
+  const later = await (await CommitLog.open(root, tp)).next().catch(() => next)
+  return checkPruneNotes(tp, stores, later, Date.now())
+}
+
+function isDate(ms: number): boolean {
+  return Math.abs(ms) <= 8.64e15
+}
