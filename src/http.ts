@@ -136,10 +136,12 @@ function respond(request: IncomingMessage, response: ServerResponse, { status, t
 }
 
 async function answerOf(
-  { method, url = '/', headers }: IncomingMessage,
+  { method, url = '/', headers, headersDistinct }: IncomingMessage,
   routes: HttpRoutes,
   names: ReadonlySet<string>,
 ): Promise<HttpAnswer> {
+  // RFC 9112, section 3.2: whoever is in between may have looked at the other one.
+  if ((headersDistinct.host?.length ?? 0) > 1) return { status: 400, type: 'text/plain', body: 'more than one Host\n' }
   if (!isOwnName(headers.host, names)) {
     return { status: 421, type: 'text/plain', body: 'this name is not served here; see --http-names\n' }
   }

@@ -14,6 +14,7 @@ import { describeProxy, noProxies, type Proxies } from '../proxies.ts'
 import { each, object, optional, type Shape, text, UnlikeAnswer } from '../shape.ts'
 import { agentFor } from './agent.ts'
 import { type BulkItem, isSayable } from './answer.ts'
+import { BoundedConnection } from './bounded-connection.ts'
 import { bulkItemOf } from './bulk-item.ts'
 import { errorIn } from './error-body.ts'
 import { checkedFingerprint, type PinnedTls, pinnedTls, trustsNobody } from './pinned-authority.ts'
@@ -165,6 +166,7 @@ export class Elasticsearch {
     const options: ClientOptions = {
       ...agentFor(proxies, nodes, tls, requestTimeoutMs),
       Transport: transportFor(this.#major),
+      Connection: BoundedConnection,
       Serializer: BulkSerializer,
       // Another node at once where one does not answer; a connection that the other side has closed is tried once more.
       maxRetries: Math.max(1, nodes.length - 1),

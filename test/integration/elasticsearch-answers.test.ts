@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { test } from 'node:test'
+import { deflateSync, gzipSync } from 'node:zlib'
 import { AnswerTooLarge, Elasticsearch, maxAnswerBytes, RequestFailure } from '../../src/elasticsearch/client.ts'
 import { batchOf, openSink } from '../helpers/elasticsearch-sink.ts'
 import { until } from '../helpers/servers.ts'
@@ -79,4 +80,37 @@ test('an answer that is larger than any should be is not read to its end', async
   await assert.rejects(client.request('GET', ['_x']), AnswerTooLarge)
   server.intercept = (_, response) => json(response, 200, { version: { number: '9.5.3' } })
   await client.detect()
+})
+
+test('a compressed answer is as large as what it holds, and no larger than any', async (t) => {
+  const server = await standIn(t)
+  const client = new Elasticsearch({ nodes: [server.url], compression: true, requestTimeoutMs: 30_000 })
+  t.after(() => client.close())
+  const zipped = (body: Buffer, encoding: string) => {
+    server.intercept = (_, response) => {
+      response.writeHead(200, { ...headers, 'content-encoding': encoding }).end(body)
+      return true
+    }
+  }
+  const before = process.memoryUsage().rss
+  // 64 GiB of it would be 64 MiB.
+  const bomb = Buffer.concat(Array<Buffer>(256).fill(gzipSync(Buffer.alloc(2 ** 20, ' '))))
+  for (const encoding of ['gzip', 'GZIP']) {
+    zipped(bomb, encoding)
+    await assert.rejects(client.request('GET', ['_x']), AnswerTooLarge)
+    await assert.rejects(client.raw('POST', ['_search'], {}), AnswerTooLarge)
+  }
+  zipped(deflateSync(Buffer.alloc(maxAnswerBytes + 1, ' ')), 'deflate')
+  await assert.rejects(client.request('GET', ['_x']), AnswerTooLarge)
+  assert.ok(process.memoryUsage().rss - before < 8 * maxAnswerBytes)
+  const good = Buffer.from('{"hits":{"hits":[]}}')
+  zipped(gzipSync(good), 'gzip')
+  assert.deepEqual((await client.request('GET', ['_x'])).body, JSON.parse(good.toString()))
+  assert.deepEqual(await client.raw('POST', ['_search'], {}), good)
+  // Cut off, or nothing of the kind.
+  for (const body of [gzipSync(good).subarray(0, 20), good]) {
+    zipped(body, 'gzip')
+    await assert.rejects(client.request('GET', ['_x']), RequestFailure)
+    await assert.rejects(client.raw('POST', ['_search'], {}), RequestFailure)
+  }
 })

@@ -145,13 +145,16 @@ test('the data of the generator comes from nothing but the generator', () => {
   )
 })
 
+/** What an answer of Elasticsearch inflates to has a limit. */
+const bounded = 'elasticsearch/bounded-connection.ts'
+
 /** The files that may load a package at run time; types are free. */
 const homes: readonly { readonly name: RegExp; readonly home: (path: string) => boolean }[] = [
   { name: /^kafkajs$/, home: (path) => path === 'kafka/kafkajs.ts' },
   { name: /^kafkajs\//, home: (path) => roomOf(path) === 'kafka' },
   { name: /^(snappy|lz4-napi|@mongodb-js\/zstd)$/, home: (path) => path === 'kafka/codecs.ts' },
-  { name: /^@elastic\//, home: (path) => path === 'elasticsearch/client.ts' },
-  { name: /^(node:)?zlib$/, home: (path) => roomOf(path) === 'files' || path === 'kafka/inflate.ts' },
+  { name: /^@elastic\//, home: (path) => ['elasticsearch/client.ts', bounded].includes(path) },
+  { name: /^(node:)?zlib$/, home: (path) => roomOf(path) === 'files' || ['kafka/inflate.ts', bounded].includes(path) },
   { name: /^pino(-pretty)?$/, home: (path) => path === 'log.ts' },
   {
     name: /^undici$/,
