@@ -16,6 +16,7 @@ import { temporaryDirectory } from '../helpers/servers.ts'
  */
 
 const page = readFileSync(fileURLToPath(new URL('../../docs/reading-with-other-tools.md', import.meta.url)), 'utf8')
+const readme = readFileSync(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8')
 const examples = (language: string) =>
   [...page.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]+?)^\`\`\`$`, 'gm'))].map(([, code]) => code!)
 
@@ -118,6 +119,24 @@ test('every example of the page is right on a half compacted archive with hostil
   assert.equal(line.split('\n').length, 2)
   assert.match(line, /^\{"@timestamp":"2019-08-01T03:00:05.000Z","type":"object.one","kafka":\{[^{]*"offset":5,/)
   assert.equal(shell(values!), `${order(0)}\n${order(1)}\n${order(2)}\n`)
+
+  // The tour of the README, whose archive lies in a directory below.
+  const tour = readme.match(/^ {4}zcat .*$/gm)!.map((code) => code.trim().replaceAll('./archive/tour/', ''))
+  assert.equal(tour.length, 2)
+  assert.equal((JSON.parse(shell(tour[0]!)) as { kafka: { offset: number } }).kafka.offset, 0)
+  if (withJq) assert.match(shell(tour[1]!), /^ *67[2-4] DE\n *334 FR\n$/)
+
+  // What `cat --strict` prints, readers take to the last line.
+  shell('archiver cat --archive-dir . --strict > ../strict.jsonl 2> ../left-out; test $? = 1')
+  const strictLines = Number(shell('wc -l < ../strict.jsonl'))
+  assert.equal(strictLines, all - 8, shell('cat ../left-out'))
+  if (withJq) assert.equal(shell('jq -c .kafka.offset ../strict.jsonl | wc -l').trim(), `${strictLines}`)
+  if (duckdb !== undefined) {
+    const [tool, ...argv] = duckdb
+    const sql =
+      "SELECT count(*) FROM read_json('../strict.jsonl', format = 'newline_delimited', columns = {'value': 'JSON'})"
+    assert.equal(run(tool, ...argv, sql), `${strictLines}\n`)
+  }
 
   const [base, orjson, pandas, polars, pyarrow, manifests, ...otherPython] = examples('python')
   assert.deepEqual(otherPython, [])
