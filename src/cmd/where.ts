@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto'
 import { ArchiverError } from '../errors.ts'
+import { visitNumbers } from '../json-numbers.ts'
 import { compareDecimals, compareText, decimalOf } from './exact-order.ts'
 
 /** A test of one line of the archive. */
@@ -39,38 +41,51 @@ export function parseCondition(text: string): Condition {
     const json = line.toString('utf8')
     const leaves = leavesOf(JSON.parse(json), keys)
     const isExact = leaves.every((leaf) => typeof leaf !== 'number' || (decimal !== undefined && leaf !== double))
-    const exact = isExact ? leaves : leavesOf(JSON.parse(json, withSource), keys)
+    const exact = isExact ? leaves : leavesOf(JSON.parse(withNumbersAsText(line)), keys)
     const differences = exact.map((leaf) => {
       // Rounding keeps the order: doubles that differ differ as the numbers do.
       if (typeof leaf === 'number') return leaf - double
-      if (!(leaf instanceof NumberText)) return compareText(String(leaf), wanted)
-      if (decimal === undefined) return compareText(leaf.text, wanted)
-      return compareDecimals(decimalOf(leaf.text)!, decimal)
+      const text = String(leaf)
+      if (isExact || !text.startsWith(numberMark)) return compareText(text, wanted)
+      const number = text.slice(numberMark.length)
+      return decimal === undefined ? compareText(number, wanted) : compareDecimals(decimalOf(number)!, decimal)
     })
     return operator === '!=' ? differences.every(compare) : differences.some(compare)
   }
 }
 
-/** A number as the line has it. */
-class NumberText {
-  readonly text: string
+/** What a number becomes that is read as text begins so. No message can know it. */
+const numberMark = `number ${randomUUID()} `
 
-  constructor(text: string) {
-    this.text = text
+/** The line with each number as a text: JSON.parse would round it, and its reviver recurses as deep as the value does. */
+function withNumbersAsText(line: Buffer): string {
+  const parts: string[] = []
+  let copied = 0
+  visitNumbers(line, { start: 0, end: line.length }, (_path, start, end) => {
+    parts.push(line.toString('utf8', copied, start), `"${numberMark}`, line.toString('latin1', start, end), '"')
+    copied = end
+  })
+  parts.push(line.toString('utf8', copied))
+  return parts.join('')
+}
+
+/** The values at a path; the elements of arrays on the way count each for itself. Depth costs memory, never the stack. */
+function leavesOf(root: unknown, keys: readonly string[]): unknown[] {
+  const leaves: unknown[] = []
+  const pending: { readonly value: unknown; readonly depth: number }[] = [{ value: root, depth: 0 }]
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const { value, depth } = next
+    if (Array.isArray(value)) {
+      for (const element of value as unknown[]) pending.push({ value: element, depth })
+      continue
+    }
+    const key = keys[depth]
+    const isObject = typeof value === 'object' && value !== null
+    if (key === undefined) {
+      if (!isObject) leaves.push(value)
+    } else if (isObject && Object.hasOwn(value, key)) {
+      pending.push({ value: (value as Record<string, unknown>)[key], depth: depth + 1 })
+    }
   }
-}
-
-/** A reviver gets the text of a number since Node 21 (ECMAScript: JSON.parse source text access). */
-function withSource(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
-  return typeof value === 'number' && context?.source !== undefined ? new NumberText(context.source) : value
-}
-
-/** The values at a path; the elements of arrays on the way count each for itself. */
-function leavesOf(value: unknown, keys: readonly string[]): unknown[] {
-  if (Array.isArray(value)) return value.flatMap((element: unknown) => leavesOf(element, keys))
-  const [key, ...rest] = keys
-  const isObject = typeof value === 'object' && value !== null && !(value instanceof NumberText)
-  if (key === undefined) return isObject ? [] : [value]
-  if (!isObject || !Object.hasOwn(value, key)) return []
-  return leavesOf((value as Record<string, unknown>)[key], rest)
+  return leaves
 }

@@ -146,6 +146,19 @@ test('a condition on a field', () => {
   }
 })
 
+test('a condition bears any depth and any number of digits', () => {
+  const deep = (open: string, close: string, value: string) => `${open.repeat(100_000)}${value}${close.repeat(100_000)}`
+  const line = (text: string) => Buffer.from(`{"kafka":{"offset":1},"value":{${text}}}`)
+  assert.equal(parseCondition('value.n=1')(line(`"n":${deep('[', ']', '1')}`)), true)
+  // Compared as text: both are infinite as doubles.
+  assert.equal(parseCondition('value.n<1e401')(line(`"n":1e400,"x":${deep('{"a":', '}', '1')}`)), true)
+  // A regular expression for the zeros at the end takes minutes here.
+  const long = `0.1${'0'.repeat(500_000)}1`
+  assert.equal(parseCondition('value.n=0.1')(line(`"n":${long}`)), false)
+  assert.equal(parseCondition('value.n>0.1')(line(`"n":${long}`)), true)
+  assert.equal(parseCondition(`value.n=${long}`)(line(`"n":[1,${long}000]`)), true)
+})
+
 test('the commands print what is there', async (t) => {
   const root = await archive(t)
   const here = ['--archive-dir', root]
