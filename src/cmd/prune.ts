@@ -216,8 +216,11 @@ function show(
     ]),
     ...(rows === undefined || rows.own === 0 ? [] : [[rowsTable, 'rows', count(rows.own), '', day(rows.before)]]),
   ]
+  const waiting = before === undefined ? [] : plans.filter(({ ofLastFlush }) => ofLastFlush > 0)
   if (going.length === 0) {
-    standardOutput.print(before === undefined ? 'no prune was interrupted' : `nothing is older than ${day(before)}`)
+    const isAnyOld = waiting.length + (indices?.left.length ?? 0) + (rows?.left ?? 0) > 0
+    if (before === undefined) standardOutput.print('no prune was interrupted')
+    else standardOutput.print(`nothing ${isAnyOld ? 'that can go ' : ''}is older than ${day(before)}`)
   } else {
     const columns = [
       { head: 'what' },
@@ -232,6 +235,11 @@ function show(
     if (interrupted === undefined || interrupted.files === 0) continue
     standardOutput.print(
       `stays: ${plural(interrupted.files, 'file')} of ${partitionKey(tp)}, although an earlier prune that was interrupted had asked for everything before ${day(interrupted.before)}; --finish removes them`,
+    )
+  }
+  for (const { tp, ofLastFlush } of waiting) {
+    standardOutput.print(
+      `stays: ${plural(ofLastFlush, 'file')} of ${partitionKey(tp)}: of its last flush; a prune after the next flush takes ${ofLastFlush === 1 ? 'it' : 'them'}`,
     )
   }
   for (const { index, why } of indices?.left ?? []) standardOutput.print(`stays: index ${index}: ${why}`)
@@ -262,7 +270,9 @@ async function noted({ root, partitions, store, before }: Noted, remove: () => P
       return changed === undefined ? stores : { ...stores, [store]: changed }
     })
   }
+  const wasComplete = new Set<TopicPartition>()
   for (const tp of partitions) {
+    if ((await readPruned(root, tp))[store]?.complete === true) wasComplete.add(tp)
     const committedUntil = (await (await CommitLog.open(root, tp)).next()) ?? 0
     await update(tp, (noted) => ({
       before: Math.max(noted?.before ?? 0, before),
@@ -271,8 +281,12 @@ async function noted({ root, partitions, store, before }: Noted, remove: () => P
     }))
   }
   await remove()
-  // One that goes further, or was interrupted on the way there, is not done by this one.
+  // One that goes further, or was interrupted on the way there, is not done by this one; one that was done still is.
   for (const tp of partitions) {
-    await update(tp, (noted) => (noted?.before === before ? { ...noted, complete: true } : noted))
+    await update(tp, (noted) =>
+      noted !== undefined && (noted.before === before || (noted.before > before && wasComplete.has(tp)))
+        ? { ...noted, complete: true }
+        : noted,
+    )
   }
 }

@@ -6,9 +6,12 @@ import type { DamagedPartitions } from './damaged-partitions.ts'
 
 /** What a restore did. */
 export interface Account {
+  /** Records that the target took. */
   records: number
   /** Records that the target held already, each found by its offset. */
   present: number
+  /** Records that Elasticsearch refused: they are in its rejected index. */
+  refused: number
 }
 
 /** What all directions need. */

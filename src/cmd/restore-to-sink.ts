@@ -39,6 +39,8 @@ export async function restoreToElasticsearch(job: Restore): Promise<void> {
     }
     await reader.refresh()
   } finally {
+    job.account.refused = sink.counts.rejected
+    job.account.records -= sink.counts.rejected
     await sink.stop()
   }
 }

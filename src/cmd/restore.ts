@@ -51,7 +51,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
     if (left.length > 0)
       log.warn({ topics: left }, 'topics of the archive that --topics leaves out; name them with --topic')
   }
-  const account: Account = { records: 0, present: 0 }
+  const account: Account = { records: 0, present: 0, refused: 0 }
   const startedAt = performance.now()
   const job: Restore = {
     root,
@@ -77,7 +77,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
   } finally {
     terminal.close()
   }
-  if (account.records + account.present === 0 && !damaged.isAny) await explainNothing(root, selection)
+  if (account.records + account.present + account.refused === 0 && !damaged.isAny) await explainNothing(root, selection)
   tell(account, options.to, (performance.now() - startedAt) / 1000)
   damaged.throwIfAny()
 }
@@ -92,8 +92,14 @@ function topicsOf(
   return archived.filter((name) => topics?.includes(name) === true || topicsRegex?.test(name) === true)
 }
 
-function tell({ records, present }: Account, to: string, seconds: number): void {
+function tell({ records, present, refused }: Account, to: string, seconds: number): void {
   const rate = count(Math.round(records / seconds))
   const passed = present === 0 ? '' : `; ${plural(present, 'record')} ${present === 1 ? 'was' : 'were'} there already`
-  standardOutput.print(`restored ${plural(records, 'record')} to ${to} in ${seconds.toFixed(1)} s (${rate}/s)${passed}`)
+  const rejected =
+    refused === 0
+      ? ''
+      : `; ${plural(refused, 'record')} ${refused === 1 ? 'was' : 'were'} refused and ${refused === 1 ? 'is' : 'are'} in the rejected index`
+  standardOutput.print(
+    `restored ${plural(records, 'record')} to ${to} in ${seconds.toFixed(1)} s (${rate}/s)${passed}${rejected}`,
+  )
 }

@@ -29,6 +29,7 @@ export interface KnownIndices {
 
 interface CatRow {
   readonly index: string
+  readonly status: string
   readonly 'docs.count': string | null
   readonly 'pri.store.size': string | null
 }
@@ -39,7 +40,12 @@ interface AliasRow {
 }
 
 const rowsShape = list(
-  object({ index: text, 'docs.count': optional(nullable(digits)), 'pri.store.size': optional(nullable(digits)) }),
+  object({
+    index: text,
+    status: text,
+    'docs.count': optional(nullable(digits)),
+    'pri.store.size': optional(nullable(digits)),
+  }),
 )
 
 /**
@@ -61,13 +67,19 @@ export async function oldIndices(
     // Without this, a document that no search has seen yet does not count.
     await client.request('POST', [everyone, '_refresh'], { query: { ...tolerant, expand_wildcards: 'open,hidden' } })
     const { body: rows } = await client.request<readonly CatRow[]>('GET', ['_cat', 'indices', everyone], {
-      query: { format: 'json', h: 'index,docs.count,pri.store.size', bytes: 'b', s: 'index', expand_wildcards: 'all' },
+      query: {
+        format: 'json',
+        h: 'index,status,docs.count,pri.store.size',
+        bytes: 'b',
+        s: 'index',
+        expand_wildcards: 'all',
+      },
       shape: rowsShape,
     })
-    for (const { index, 'docs.count': documents, 'pri.store.size': bytes } of rows) {
+    for (const { index, status, 'docs.count': documents, 'pri.store.size': bytes } of rows) {
       if (!isBefore(index, before)) continue
       const why = known.names.has(index)
-        ? await foreignDocuments(client, index, known.topics)
+        ? await whyNotOurs(client, { index, isClosed: status === 'close', topics: known.topics })
         : 'no record of this archive belongs there'
       if (why !== undefined) left.push({ index, why })
       else own.push({ index, documents: Number(documents ?? 0), bytes: Number(bytes ?? 0) })
@@ -89,19 +101,23 @@ function isBefore(index: string, before: number): boolean {
   return day !== undefined && Date.parse(`${year}-${month}-${day}T00:00:00Z`) < before
 }
 
-/** Why an index is not the archive's alone; undefined if it is. One that is closed cannot be asked: its name is known. */
-async function foreignDocuments(
+/** Why an index of a known name is not the archive's alone, or is not known to be; undefined if it is. */
+async function whyNotOurs(
   client: Elasticsearch,
-  index: string,
-  topics: readonly string[],
+  {
+    index,
+    isClosed,
+    topics,
+  }: { readonly index: string; readonly isClosed: boolean; readonly topics: readonly string[] },
 ): Promise<string | undefined> {
+  if (isClosed) return 'it is closed, so whose documents it holds cannot be seen; open it, and prune again'
   // Without a template of ours the topic is a text with a keyword below it.
   const ours = ['kafka.topic', 'kafka.topic.keyword'].map((field) => ({ terms: { [field]: topics } }))
   const { body } = await client.request<{ readonly hits: { readonly total: { readonly value: number } } }>(
     'POST',
     [index, '_search'],
     {
-      query: { ignore_unavailable: 'true', allow_no_indices: 'true' },
+      query: { ignore_unavailable: 'true', allow_no_indices: 'true', allow_partial_search_results: 'false' },
       shape: object({ hits: object({ total: object({ value: count }) }) }),
       body: { size: 0, track_total_hits: true, query: { bool: { must_not: ours } } },
     },

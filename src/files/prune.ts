@@ -16,12 +16,14 @@ export interface PrunePlan {
   readonly files: number
   readonly records: number
   readonly bytes: number
+  /** Old files that stay because they are of the last flush, or hold records of it: they may still be on their way. */
+  readonly ofLastFlush: number
   /** An earlier prune was interrupted, and its date is later: what is left of it stays for now. */
   readonly interrupted: { readonly before: number; readonly files: number } | undefined
 }
 
 /**
- * What there is of a partition from days before `before`, in ms; undefined if an earlier prune took it all. Without `before`: what an
+ * What there is of a partition from days before `before`, in ms; undefined if an earlier prune went further. Without `before`: what an
  * interrupted prune left. The manifest of the last flush stays out of it: its files may still be on their way.
  * @throws ArchiverError `MANIFEST_INVALID`
  */
@@ -31,7 +33,7 @@ export async function planPrune(
   before: number | undefined,
 ): Promise<PrunePlan | undefined> {
   const { files: noted } = await readPruned(root, tp)
-  if (noted?.complete === true && (before === undefined || noted.before >= before)) return undefined
+  if (noted?.complete === true && (before === undefined || noted.before > before)) return undefined
   const open = noted?.complete === false ? noted : undefined
   const date = before ?? open?.before
   if (date === undefined) return undefined
@@ -40,10 +42,13 @@ export async function planPrune(
   if (last === undefined) return undefined
   const taking = { before: date, committed_until: last.compacted?.next ?? last.from }
   const left = { files: 0 }
-  const sum = { files: 0, records: 0, bytes: 0 }
+  const sum = { files: 0, records: 0, bytes: 0, ofLastFlush: 0 }
   for await (const file of filesOf(log)) {
     const isTaken = isPruned({ ...taking, complete: false }, file)
-    if (!isTaken && !isPruned(open, file)) continue
+    if (!isTaken && !isPruned(open, file)) {
+      if (isPruned({ ...taking, committed_until: Number.POSITIVE_INFINITY, complete: false }, file)) sum.ofLastFlush++
+      continue
+    }
     if (noted !== undefined && isPruned(noted, file) && !(await isThere(join(root, file.path)))) continue
     if (!isTaken) {
       left.files++

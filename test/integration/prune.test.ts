@@ -51,7 +51,9 @@ test('old days go from both stores, as shown before, and verify knows', async (t
     assert.equal(verified.code, 0, verified.output)
     assert.match(verified.output, /20 records of them pruned/)
   }
-  assert.match((await run('prune', '--older-than', '90d')).output, /nothing is older/)
+  const again = await run('prune', '--older-than', '90d')
+  assert.match(again.output, /nothing that can go is older/)
+  assert.match(again.output, /stays: 2 files of orders\/0: of its last flush/)
   const day = `${prefix}a-${new Date(Date.now() - msPerDay).toISOString().slice(0, 10).replaceAll('-', '.')}`
   await elasticsearch('DELETE', `/${day}/_doc/orders+0+31`)
   const lost = await run('verify', '--no-kafka')
@@ -92,6 +94,8 @@ test('indices of others stay, and are named', async (t) => {
   await put(`${prefix}invoices-2019.07.01`, { invoice: 1 })
   await put(`${prefix}eu-a-2019.08.01`, { kafka: { topic: tp.topic, partition: 0, offset: 1 } })
   await put(`${prefix}b-2019.08.01`, { kafka: { topic: 'another', partition: 0, offset: 1 } })
+  await put(`${prefix}_rejected-2019.08.01`, { kafka: { topic: 'another', partition: 0, offset: 1 } })
+  await elasticsearch('POST', `/${prefix}_rejected-2019.08.01/_close`)
   await elasticsearch('PUT', `/${prefix}hidden-2019.08.01`, { settings: { index: { hidden: true } } })
   await elasticsearch('PUT', `/${prefix}a-2019.08.02-v2`, { aliases: { [`${prefix}a-2019.08.02`]: {} } })
   for (const how of [['--dry-run'], ['--yes']]) {
@@ -100,6 +104,7 @@ test('indices of others stay, and are named', async (t) => {
     assert.match(output, new RegExp(`${prefix}a-2019.08.01 +index +\\d+ .*\\d{4}-\\d\\d-\\d\\d`))
     for (const name of ['invoices-2019.07.01', 'eu-a-2019.08.01', 'hidden-2019.08.01'])
       assert.match(output, new RegExp(`stays: index ${prefix}${name}: no record of this archive belongs there`))
+    assert.match(output, new RegExp(`stays: index ${prefix}_rejected-2019.08.01: it is closed`))
     assert.match(output, new RegExp(`stays: index ${prefix}b-2019.08.01: 1 of its documents are not of this archive`))
   }
   const left = await elasticsearch<{ index: string }[]>(
@@ -108,6 +113,7 @@ test('indices of others stay, and are named', async (t) => {
   )
   const names = left.map(({ index }) => index.slice(prefix.length)).filter((name) => name.includes('2019'))
   assert.deepEqual(names.sort(), [
+    '_rejected-2019.08.01',
     'a-2019.08.02-v2',
     'b-2019.08.01',
     'eu-a-2019.08.01',
@@ -150,6 +156,24 @@ test('an interrupted prune widens no later one, and --finish completes it', asyn
   assert.deepEqual(await offsets(), [2, 3])
   assert.match((await run('prune', '--finish')).output, /no prune was interrupted/)
   assert.equal((await run('prune', '--finish', '--older-than', '8d')).code, 2)
+})
+
+test('a prune of a nearer day leaves a finished one finished', async (t) => {
+  const prefix = indexPrefix(t)
+  const at = (days: number) => Date.now() - days * msPerDay
+  const root = await makeArchive(t, [
+    { tp, flushes: [20, 10, 5, 0].map((days, offset) => [{ offset, timestamp: at(days) }]) },
+  ])
+  const run = (command: string, ...more: string[]) =>
+    runArchiver(t, [command, '--archive-dir', root, '--index-prefix', prefix, ...more])
+  await run('restore')
+  const index = `${prefix}a-${new Date(at(20)).toISOString().slice(0, 10).replaceAll('-', '.')}`
+  assert.equal((await run('prune', '--older-than', '8d', '--no-files')).code, 0)
+  // Of a day that is gone, records come late.
+  await run('restore', '--until', new Date(at(15)).toISOString())
+  const narrower = await run('prune', '--older-than', '15d', '--no-files')
+  assert.match(narrower.output, new RegExp(`${index} +index +1 `))
+  assert.match((await run('prune', '--finish', '--no-files')).output, /no prune was interrupted/)
 })
 
 test('what makes no sense is one line', async (t) => {

@@ -227,6 +227,17 @@ test('restores what verify names, though as many documents as records are there'
     assert.equal(await present(), 6)
   })
 
+  await t.test('what Elasticsearch refuses is not counted as restored', async (t) => {
+    const flush = ['1', '{"x":1}', '2'].map((n, offset) => ({
+      offset,
+      type: 'mixed',
+      timestamp: hour + offset,
+      value: Buffer.from(`{"type":"mixed","n":${n}}`),
+    }))
+    const { restore } = await restored(t, prefix, flush)
+    assert.match(await restore(), /restored 0 records .*; 2 records were there already; 1 record was refused and is in/)
+  })
+
   await t.test('types that differ by case share an index', async (t) => {
     const flush = ['a', 'A', 'a', 'A', 'a'].map((type, offset) => ({ offset, type, timestamp: hour + offset }))
     const { restore, remove, present } = await restored(t, prefix, flush)
