@@ -79,9 +79,10 @@ export function refuseConflicts(
         theirs._meta?.managed_by === 'archiver'
           ? 'it is of another archive on this cluster, and one prefix begins with the other: indices of both could have one name'
           : `it has the same priority (${priority}), and Elasticsearch takes only one such template for a name`
+      const advice = `Choose a prefix whose names it does not match, such as ${alternativeTo(indexPrefix)}`
       throw new ArchiverError(
         'USAGE',
-        `--index-prefix ${indexPrefix}: index template ${name} (${theirs.index_patterns.join(', ')}) matches names of ${ours} (${pair.mine}); ${why}. Choose a prefix that does not begin with it and that it does not begin with, such as ${alternativeTo(indexPrefix)}, or give template ${name} another priority. Nothing was installed`,
+        `--index-prefix ${indexPrefix}: index template ${name} (${theirs.index_patterns.join(', ')}) matches names of ${ours} (${pair.mine}); ${why}. ${advice}, or give template ${name} another priority. Nothing was installed`,
         { template: name },
       )
     }
