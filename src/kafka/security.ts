@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs'
 import type { KafkaConfig, Mechanism, SASLOptions } from 'kafkajs'
 import { redirected } from '../address.ts'
 import { boundedText } from '../bounded-text.ts'
-import { ArchiverError, messageOf } from '../errors.ts'
+import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { noProxies, type Proxies } from '../proxies.ts'
+import { readSecretFile } from '../secret-file.ts'
 import { kafkajs } from './kafkajs.ts'
 
 /** kafkajs knows by it that trying again is of no use; its type declares no argument. */
@@ -125,26 +125,15 @@ function withLength(bytes: Buffer): Buffer {
 /** Reads a secret. A file that has become unreadable, as while it is being replaced, leaves what it held before. */
 function reader(secret: Secret, log: Logger): () => string {
   if ('text' in secret) return () => secret.text
-  let held = readSecret(secret)
+  let held = readSecretFile(secret.flag, secret.file)
   return () => {
     try {
-      held = readSecret(secret)
+      held = readSecretFile(secret.flag, secret.file)
     } catch (error) {
       log.warn(`${messageOf(error)}; what it held before is used`)
     }
     return held
   }
-}
-
-function readSecret({ file, flag }: { readonly file: string; readonly flag: string }): string {
-  let content: string
-  try {
-    content = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
-  } catch (error) {
-    throw new ArchiverError('USAGE', `${flag} ${file} cannot be read: ${messageOf(error)}`, {}, error)
-  }
-  if (content === '') throw new ArchiverError('USAGE', `${flag} ${file} is empty`)
-  return content
 }
 
 const tokenTimeoutMs = 10_000
