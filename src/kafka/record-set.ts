@@ -131,11 +131,26 @@ export function readRecordSet(bytes: Buffer, context: SetContext): RecordSet {
     if (!isFirst && bytes[start + at.magic]! < 2) break
     // A broker cuts off the last batch, and never the first (KIP-74): that one has a length which is wrong.
     if (end > bytes.length && !isFirst) break
+    const before = batches.at(-1)?.next ?? 0
+    const expected = Math.max(before, context.fetchedOffset)
     try {
       if (length < headerBytes - overheadBytes || end > bytes.length) throw new DamagedData(`its length is ${length}`)
-      batches.push(checked(bytes.subarray(start, end)))
+      const whole = bytes.subarray(start, end)
+      checkBytes(whole)
+      if (isElsewhere(bytes, start, end, before, context)) {
+        const followed = nextBatchOffset(bytes, start, end, context)
+        const trouble = `the record batch at offset ${expected} cannot be read: its offset is ${whole.readBigInt64BE(0)}`
+        // A broker that looks for an offset finds this batch also for those behind it.
+        if (followed === undefined) {
+          // One that no log has is damage, whatever follows.
+          safeOffset(whole)
+          if (batches.length === 0) throw new Misplaced(`${trouble}, and nothing follows it yet`)
+          break
+        }
+        if (followed > expected) return { batches, damaged: { from: expected, next: followed, trouble } }
+      } else batches.push(new RecordBatchBytes(whole))
     } catch (error) {
-      const expected = Math.max(batches.at(-1)?.next ?? 0, context.fetchedOffset)
+      if (error instanceof Misplaced) throw error
       return { batches, damaged: describeDamage(bytes, start, end, expected, context, error) }
     }
     start = end
@@ -143,13 +158,30 @@ export function readRecordSet(bytes: Buffer, context: SetContext): RecordSet {
   return { batches, damaged: undefined }
 }
 
-function checked(bytes: Buffer): RecordBatchBytes {
+/** Says that the offset of a batch is wrong, and not what the right one is: another fetch may tell. */
+class Misplaced extends Error {}
+
+/**
+ * True for a batch whose offset does not fit into the log. No checksum guards the offset, so a bit of it that flips files good
+ * records under offsets that are others', or nobody's. It lies where the log has ended, or before what comes before it, or behind what
+ * comes behind it.
+ */
+function isElsewhere(bytes: Buffer, start: number, end: number, before: number, context: SetContext): boolean {
+  const offset = Number(bytes.readBigInt64BE(start))
+  const { fetchedOffset, highWatermark } = context
+  if (!Number.isSafeInteger(offset) || offset < before) return true
+  if (highWatermark > fetchedOffset && offset >= highWatermark) return true
+  if (end + headerBytes > bytes.length || Number(bytes.readBigInt64BE(end)) > offset) return false
+  const followed = nextBatchOffset(bytes, start, end, context)
+  return followed !== undefined && followed >= Math.max(before, fetchedOffset)
+}
+
+function checkBytes(bytes: Buffer): void {
   const magic = bytes[at.magic]
   if (magic !== 2) throw new DamagedData(`its format is ${magic}`)
   if (crc32c(bytes, at.attributes, bytes.length) !== bytes.readInt32BE(at.crc)) {
     throw new DamagedData('its checksum is not that of its bytes')
   }
-  return new RecordBatchBytes(bytes)
 }
 
 /** Where the next batch begins tells the end of a damaged one; else what it says of itself, no further than the log goes. */
@@ -158,23 +190,28 @@ function describeDamage(
   start: number,
   end: number,
   from: number,
-  { highWatermark }: SetContext,
+  context: SetContext,
   error: unknown,
 ): DamagedBatch {
+  const { highWatermark } = context
   const claimed = Number(bytes.readBigInt64BE(start)) + bytes.readInt32BE(start + at.lastOffsetDelta) + 1
   const ownEnd = Math.min(Math.max(claimed, from + 1), Math.max(highWatermark, from + 1))
-  const followed = nextBatchOffset(bytes, start, end)
+  const followed = nextBatchOffset(bytes, start, end, context)
   const next = followed !== undefined && followed > from ? followed : ownEnd
   return { from, next, trouble: `the record batch at offset ${from} cannot be read: ${messageOf(error)}` }
 }
 
-/** The base offset of the batch that begins at `end`, if there is one and it is whole. */
-function nextBatchOffset(bytes: Buffer, start: number, end: number): number | undefined {
+/** The base offset of the batch that begins at `end`, if there is one, it is whole and its offset is in the log. */
+function nextBatchOffset(bytes: Buffer, start: number, end: number, context: SetContext): number | undefined {
   if (end <= start || end + headerBytes > bytes.length) return undefined
   const nextEnd = end + overheadBytes + bytes.readInt32BE(end + at.length)
   if (nextEnd > bytes.length || nextEnd < end + headerBytes) return undefined
   try {
-    return checked(bytes.subarray(end, nextEnd)).baseOffset
+    const following = bytes.subarray(end, nextEnd)
+    checkBytes(following)
+    const { baseOffset } = new RecordBatchBytes(following)
+    const { fetchedOffset, highWatermark } = context
+    return highWatermark > fetchedOffset && baseOffset >= highWatermark ? undefined : baseOffset
   } catch {
     // Damaged as well: it tells nothing.
     return undefined

@@ -7,7 +7,7 @@ import type { AbortedTransaction } from '../../src/kafka/aborted-transactions.ts
 import { FetchedPartitionBatch } from '../../src/kafka/fetched-batch.ts'
 import { kafkajs } from '../../src/kafka/kafkajs.ts'
 import type { Piece } from '../../src/kafka/piece.ts'
-import { isRecordBatch } from '../../src/kafka/record-set.ts'
+import { isRecordBatch, readRecordSet } from '../../src/kafka/record-set.ts'
 import { unpack } from '../../src/kafka/unpack.ts'
 import { binary } from '../helpers/arbitraries.ts'
 import { transactionMarker, type WireBatch, wireAttributes, wireBatch, withChecksum } from '../helpers/record-set.ts'
@@ -479,4 +479,33 @@ test('a fetch that brings only what lies below its offset moves nothing', async 
     assert.deepEqual([records, pieces, fetched.isStalled, fetched.next], [[], [], true, fetchedOffset])
   }
   assert.equal(fetchOf(below, { fetchedOffset: 11 }).isStalled, false)
+})
+
+test('a batch whose offset was damaged is not taken for one of another offset: no checksum guards it', () => {
+  const at = (baseOffset: number, says = BigInt(baseOffset)) => {
+    const bytes = wireBatch({ baseOffset, records: [{ offsetDelta: 0, value: Buffer.from('{"type":"a"}') }] })
+    bytes.writeBigInt64BE(says, 0)
+    return bytes
+  }
+  const read = (fetchedOffset: number, ...batches: Buffer[]) => {
+    const set = readRecordSet(Buffer.concat(batches), { fetchedOffset, highWatermark: 1000 })
+    return [set.batches.map(({ baseOffset }) => baseOffset), set.damaged && [set.damaged.from, set.damaged.next]]
+  }
+  for (let bit = 0n; bit < 64n; bit++) {
+    const says = BigInt.asIntN(64, 500n ^ (1n << bit))
+    // A fetch for the offset, and one for an offset before it.
+    // What says that it lies before what was asked for is read by nobody.
+    const isBefore = says >= 0n && says < 500n
+    if (!isBefore) assert.deepEqual(read(500, at(500, says), at(501)), [[], [500, 501]], `bit ${bit}`)
+    assert.deepEqual(read(499, at(499), at(500, says), at(501)), [[499], [500, 501]], `bit ${bit}`)
+    // A broker that looks for the next one begins with the same batch.
+    const read501 = read(501, at(500, says), at(501), at(502))
+    assert.deepEqual(read501, [[...(isBefore ? [Number(says)] : []), 501, 502], undefined], `bit ${bit}`)
+    if (says >= 1000n && says < 2n ** 53n) {
+      assert.deepEqual(read(499, at(499), at(500, says)), [[499], undefined])
+      assert.throws(() => read(500, at(500, says)), /at offset 500 cannot be read: its offset is .* nothing follows/)
+    }
+  }
+  // What compaction leaves, and a position inside a batch.
+  assert.deepEqual(read(500, at(480), at(700), at(999)), [[480, 700, 999], undefined])
 })
