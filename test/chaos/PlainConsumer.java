@@ -26,7 +26,7 @@ public class PlainConsumer {
         properties.put("bootstrap.servers", arguments[0]);
         properties.put("isolation.level", "read_committed");
         properties.put("enable.auto.commit", "false");
-        properties.put("max.poll.records", "5000");
+        properties.put("max.poll.records", "500");
         properties.put("check.crcs", "true");
         try (KafkaConsumer<byte[], byte[]> consumer =
                         new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());

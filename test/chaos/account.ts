@@ -79,8 +79,21 @@ export class Expected {
     mysql: new Map(),
   }
   readonly #stores: readonly Store[]
+  readonly #maxRecordBytes: number
+  readonly #refusedMark: string | undefined
+  /** Offsets of records larger than workers take, by `topic/partition`: each is a gap, and in no store. */
+  readonly oversized = new Map<string, Set<number>>()
 
-  constructor(options: { indexPrefix: string; compacted?: readonly string[]; mysql?: boolean }) {
+  constructor(options: {
+    indexPrefix: string
+    compacted?: readonly string[]
+    mysql?: boolean
+    maxRecordBytes?: number
+    /** A value with this text never reaches Elasticsearch: there its record is a reject without value. */
+    refusedMark?: string
+  }) {
+    this.#maxRecordBytes = options.maxRecordBytes ?? Number.POSITIVE_INFINITY
+    this.#refusedMark = options.refusedMark
     this.#stores = ['files', 'elasticsearch', ...(options.mysql === true ? (['mysql'] as const) : [])]
     this.#indexPrefix = options.indexPrefix
     this.#compacted = new Set(options.compacted ?? [])
@@ -104,12 +117,20 @@ export class Expected {
 
   #add(record: PlainRecord): void {
     const { topic, partition, offset } = record
+    if ((record.value?.length ?? 0) > this.#maxRecordBytes) {
+      const key = `${topic}/${partition}`
+      const offsets = this.oversized.get(key) ?? new Set()
+      this.oversized.set(key, offsets.add(offset))
+      return
+    }
     const shown = describe(record)
     const day = dayOf(Number(record.timestamp))
     this.#of('files', topic, partition).add(offset, fingerprint(shown, directoryOf(shown.type, day)))
+    const isRefused = this.#refusedMark !== undefined && shown.value.includes(this.#refusedMark)
+    const document = isRefused ? { ...shown, value: Buffer.alloc(0) } : shown
     this.#of('elasticsearch', topic, partition).add(
       offset,
-      fingerprint(shown, indexOf(this.#indexPrefix, shown.type, day)),
+      fingerprint(document, indexOf(this.#indexPrefix, shown.type, day)),
     )
     if (this.#stores.includes('mysql')) this.#of('mysql', topic, partition).add(offset, fingerprint(shown, anyTable))
   }

@@ -42,7 +42,7 @@ export async function* readKafka(
   const child = spawn(
     join(java.home, 'bin', 'java'),
     [
-      '-Xmx192m',
+      '-Xmx384m',
       '-XX:+UseSerialGC',
       '-Dorg.slf4j.simpleLogger.defaultLogLevel=off',
       '-cp',

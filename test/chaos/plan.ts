@@ -1,7 +1,19 @@
 import { faultPoints } from '../../src/fault.ts'
 
 /** What `--faults` names. */
-export const faultKinds = ['kill', 'stop', 'term', 'broker', 'elasticsearch', 'disk'] as const
+export const faultKinds = [
+  'kill',
+  'stop',
+  'term',
+  'broker',
+  'elasticsearch',
+  'disk',
+  'bomb',
+  'document',
+  'log',
+  'wrapper',
+  'clock',
+] as const
 /** `mysql` comes with `--mysql`. */
 export type FaultKind = (typeof faultKinds)[number] | 'mysql'
 
@@ -27,6 +39,11 @@ export type Fault = { readonly atMs: number; readonly kind: FaultKind } & (
     }
   | { readonly action: 'mysql-kill' | 'mysql-restart' | 'mysql-freeze' | 'mysql-disconnect'; readonly ms: number }
   | { readonly action: 'disk-full' | 'disk-read-only' | 'disk-forbidden'; readonly ms: number }
+  | { readonly action: 'bomb-kept' | 'bomb-oversized' | 'document-refused'; readonly partition: number }
+  | { readonly action: 'log-full' }
+  | { readonly action: 'log-closed'; readonly worker: number }
+  | { readonly action: 'wrapper-kill'; readonly ms: number }
+  | { readonly action: 'clock-back' | 'clock-ahead'; readonly ms: number }
 )
 
 export interface PlanOptions {
@@ -60,6 +77,11 @@ const weights: Readonly<Record<FaultKind, number>> = {
   broker: 1.5,
   elasticsearch: 5,
   disk: 2,
+  bomb: 2,
+  document: 2,
+  log: 2,
+  wrapper: 2,
+  clock: 2,
   mysql: 4,
 }
 const mostWorkers = 6
@@ -137,6 +159,32 @@ export function makePlan(options: PlanOptions): Fault[] {
           kind,
           action: pick(['disk-full', 'disk-full', 'disk-read-only', 'disk-forbidden'] as const),
           ms: between(2000, 8000),
+        })
+        break
+      case 'bomb':
+        faults.push({
+          atMs,
+          kind,
+          action: pick(['bomb-kept', 'bomb-oversized'] as const),
+          partition: between(0, 3),
+        })
+        break
+      case 'document':
+        faults.push({ atMs, kind, action: 'document-refused', partition: between(0, 3) })
+        break
+      case 'log':
+        if (random() < 0.5) faults.push({ atMs, kind, action: 'log-full' })
+        else faults.push({ atMs, kind, action: 'log-closed', worker })
+        break
+      case 'wrapper':
+        faults.push({ atMs, kind, action: 'wrapper-kill', ms: between(4000, 10_000) })
+        break
+      case 'clock':
+        faults.push({
+          atMs,
+          kind,
+          action: pick(['clock-back', 'clock-ahead'] as const),
+          ms: between(5000, 20_000),
         })
         break
     }

@@ -13,12 +13,17 @@ export class BreakableProxy {
   readonly #target: URL
   readonly #server: Server
   readonly #stalled = new Set<IncomingMessage>()
+  readonly #refusedMark: string | undefined
   mode: ProxyMode = 'pass'
   /** Bulk requests that were meddled with. */
   broken = 0
+  /** Requests that were reset because of what they carry. */
+  refused = 0
 
-  constructor(target: string) {
+  /** In every mode the proxy resets a request whose body carries `refusedMark`. */
+  constructor(target: string, refusedMark?: string) {
     this.#target = new URL(target)
+    this.#refusedMark = refusedMark
     this.#server = createServer((request, response) => this.#handle(request, response))
   }
 
@@ -90,6 +95,22 @@ export class BreakableProxy {
     )
     onward.on('error', () => request.socket.destroy())
     response.on('close', () => onward.destroy())
-    request.pipe(onward)
+    const mark = this.#refusedMark
+    if (mark === undefined) {
+      request.pipe(onward)
+      return
+    }
+    const parts: Buffer[] = []
+    request.on('data', (part: Buffer) => parts.push(part))
+    request.on('end', () => {
+      const body = Buffer.concat(parts)
+      if (!body.includes(mark)) {
+        onward.end(body)
+        return
+      }
+      this.refused++
+      onward.destroy()
+      request.socket.destroy()
+    })
   }
 }

@@ -8,13 +8,16 @@ import { createLogger } from '../../src/log.ts'
 import { partNames, usualParts } from '../../stack/settings.ts'
 import type { Stack } from '../../stack/stack-control.ts'
 import { Expected, isClean, type StoreAccount } from './account.ts'
+import { Breaker, pause } from './breaker.ts'
+import { ClockFile } from './clock-file.ts'
 import { Disk, diskBytes } from './disk.ts'
 import { Load, type LoadTopic } from './load.ts'
 import { readKafka } from './plain-consumer.ts'
-import { type Fault, type FaultKind, makePlan } from './plan.ts'
-import { BreakableProxy, type ProxyMode } from './proxy.ts'
+import { type FaultKind, makePlan } from './plan.ts'
+import { maxRecordBytes, Poison, refusedMark } from './poison.ts'
+import { BreakableProxy } from './proxy.ts'
 import { askMysql, type ChainAccount, checkChains, documentsHeld, filesHeld, rowsHeld } from './stores.ts'
-import { type ChaosWorker, Workers } from './workers.ts'
+import { endDeadlineMs, Workers } from './workers.ts'
 
 export interface ChaosOptions {
   readonly stack: Stack
@@ -50,7 +53,9 @@ export interface ChaosAccount {
   readonly workersStarted: number
   readonly diedAtFaultPoints: number
   readonly failedStarts: number
+  readonly survivedWithoutLog: number
   readonly brokenBulkRequests: number
+  readonly refusedRequests: number
   readonly drainedSeconds: number
   /** The longest time that a committed offset stood lower than it had been, in seconds. */
   readonly longestRegressionSeconds: number
@@ -83,7 +88,6 @@ export interface ChaosProgress {
 
 const types = ['object.one', 'object.two', 'object.three', 'Order placed/v2']
 const unprivileged = 65_534
-const stopDeadlineMs = 120_000
 
 /** Breaks things by the plan of the seed while records come, heals all, lets the workers finish, and takes account. */
 export async function runChaos(options: ChaosOptions, progress: ChaosProgress): Promise<ChaosAccount> {
@@ -106,7 +110,7 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
   const hasMysql = options.mysql === true
   const table = name.replaceAll('-', '_')
   await stack.start(...(hasMysql ? partNames : usualParts))
-  const proxy = new BreakableProxy(stack.elasticsearchUrl)
+  const proxy = new BreakableProxy(stack.elasticsearchUrl, refusedMark)
   const proxyUrl = await proxy.start()
   const kafka = createKafka({
     brokers: [stack.brokers],
@@ -115,9 +119,12 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
     retry: { retries: 2 },
   })
   const admin = kafka.admin()
+  const clock = new ClockFile(join(runDir, 'clock'))
+  await clock.shift(0)
   const workers = new Workers({
     argv: workerArguments(options, { name, topics, archiveDir: disk.path, proxyUrl, table }),
     logDir: runDir,
+    clockFile: clock.path,
     restartMs: 1000,
     ...(isRoot ? { uid: unprivileged } : {}),
   })
@@ -136,7 +143,8 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
     watch.start()
     workers.scale(options.workers)
     load.start()
-    const breaker = new Breaker({ stack, proxy, disk, workers, problems, progress })
+    const poison = new Poison(kafka, topics[0]!.name)
+    const breaker = new Breaker({ stack, proxy, disk, workers, poison, clock, problems, progress })
     await breaker.run(
       plan,
       seconds,
@@ -156,7 +164,7 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
         `the last worker that could not begin: ${workers.lastFailedStart}`,
       )
     await watch.stop()
-    await workers.stop(stopDeadlineMs)
+    await workers.stop(endDeadlineMs)
     problems.push(...workers.unexpectedEnds)
 
     progress.status('reading Kafka')
@@ -164,6 +172,8 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
       indexPrefix,
       compacted: topics.filter((topic) => isCompacted(topic)).map((topic) => topic.name),
       mysql: hasMysql,
+      maxRecordBytes,
+      refusedMark,
     })
     await expected.read(
       readKafka(
@@ -196,7 +206,9 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
       workersStarted: workers.starts,
       diedAtFaultPoints: workers.diedAtFaultPoint,
       failedStarts: workers.failedStarts,
+      survivedWithoutLog: workers.mutedSurvived,
       brokenBulkRequests: proxy.broken,
+      refusedRequests: proxy.refused,
       drainedSeconds,
       longestRegressionSeconds: watch.longestRegressionSeconds,
       files,
@@ -269,6 +281,11 @@ function workerArguments(
     ...['--shutdown-timeout', '20'],
     ...['--topics-refresh', '10'],
     ...['--status-interval', '5'],
+    ...['--max-record-bytes', String(maxRecordBytes)],
+    // An oversized record is a gap to go on behind; every other gap counts as a loss in the account.
+    ...['--on-gap', 'continue'],
+    // 6 s.
+    ...['--reject-hold', '0.1'],
     ...['--log-level', 'debug'],
   ]
 }
@@ -283,186 +300,6 @@ async function deleteIndices(url: string, prefix: string): Promise<void> {
     index_templates?: { name: string }[]
   }
   for (const { name } of index_templates ?? []) await fetch(`${url}/_index_template/${name}`, { method: 'DELETE' })
-}
-
-interface BreakableParts {
-  readonly stack: Stack
-  readonly proxy: BreakableProxy
-  readonly disk: Disk
-  readonly workers: Workers
-  readonly problems: string[]
-  readonly progress: ChaosProgress
-}
-
-/** Carries the plan out. Faults of one server, or of the disk, come one after another; all others as the plan has them. */
-class Breaker {
-  readonly #parts: BreakableParts
-  readonly #lanes = new Map<string, Promise<void>>()
-  readonly byAction = new Map<string, number>()
-  executed = 0
-
-  constructor(parts: BreakableParts) {
-    this.#parts = parts
-  }
-
-  async run(
-    plan: readonly Fault[],
-    seconds: number,
-    describe: () => string,
-    status: (line: string) => void,
-  ): Promise<void> {
-    const started = performance.now()
-    const elapsed = () => performance.now() - started
-    const timer = setInterval(() => status(`${Math.round(elapsed() / 1000)} of ${seconds} s: ${describe()}`), 1000)
-    try {
-      for (const fault of plan) {
-        await pause(fault.atMs - elapsed())
-        this.#begin(fault, elapsed())
-      }
-      await pause(seconds * 1000 - elapsed())
-      await Promise.all(this.#lanes.values())
-    } finally {
-      clearInterval(timer)
-    }
-  }
-
-  #begin(fault: Fault, elapsed: number): void {
-    const lane = fault.action.startsWith('broker')
-      ? 'broker'
-      : /^engine-(kill|restart|freeze)/.test(fault.action)
-        ? 'engine'
-        : fault.action.startsWith('engine')
-          ? 'proxy'
-          : fault.kind === 'disk' || fault.kind === 'mysql'
-            ? fault.kind
-            : String(fault.atMs)
-    const next = (this.#lanes.get(lane) ?? Promise.resolve()).then(async () => {
-      const details = Object.entries(fault).flatMap(([key, value]) =>
-        /^(atMs|kind|action)$/.test(key) ? [] : [`${key} ${value}`],
-      )
-      this.#parts.progress.say(`${(elapsed / 1000).toFixed(1)} s ${fault.action} ${details.join(', ')}`)
-      try {
-        if (await this.#carryOut(fault)) {
-          this.executed++
-          this.byAction.set(fault.action, (this.byAction.get(fault.action) ?? 0) + 1)
-        }
-      } catch (error) {
-        this.#parts.problems.push(`${fault.action} could not be carried out: ${messageOf(error)}`)
-      }
-    })
-    this.#lanes.set(lane, next)
-  }
-
-  /** Returns false where there is nothing to break just now. */
-  async #carryOut(fault: Fault): Promise<boolean> {
-    const { workers, stack, proxy, disk } = this.#parts
-    const chosen = (index: number): ChaosWorker | undefined => {
-      const awake = workers.live.filter(({ frozen }) => !frozen)
-      return awake[index % Math.max(1, awake.length)]
-    }
-    switch (fault.action) {
-      case 'kill':
-      case 'term': {
-        const worker = chosen(fault.worker)
-        if (worker === undefined) return false
-        if (fault.action === 'kill') workers.kill(worker)
-        else workers.terminate(worker)
-        return true
-      }
-      case 'freeze': {
-        const worker = chosen(fault.worker)
-        if (worker === undefined) return false
-        await workers.freeze(worker, fault.ms)
-        return true
-      }
-      case 'crash':
-        workers.startDoomed(fault.point)
-        return true
-      case 'scale':
-        workers.scale(fault.workers)
-        return true
-      case 'broker-freeze':
-        return await freeze(stack.kafka, fault.ms)
-      case 'engine-freeze':
-        return await freeze(stack.elasticsearch, fault.ms)
-      case 'mysql-freeze':
-        return await freeze(stack.mariadb, fault.ms)
-      case 'mysql-disconnect':
-        await disconnectAll(stack)
-        return true
-      case 'mysql-kill':
-      case 'mysql-restart':
-        if (fault.action === 'mysql-kill') await stack.mariadb.kill()
-        else await stack.stop('mariadb')
-        await pause(fault.ms)
-        await stack.start('mariadb')
-        return true
-      case 'broker-kill':
-      case 'engine-kill':
-      case 'broker-restart':
-      case 'broker-away':
-      case 'engine-restart': {
-        const part = fault.action.startsWith('broker') ? 'kafka' : 'elasticsearch'
-        if (fault.action.endsWith('kill')) await stack[part].kill()
-        else await stack.stop(part)
-        await pause(fault.ms)
-        await stack.start(part)
-        return true
-      }
-      case 'disk-full':
-        if (!disk.isMounted) return false
-        await disk.fill(16 * 1024)
-        await pause(fault.ms)
-        await disk.empty()
-        return true
-      case 'disk-read-only':
-        if (!disk.isMounted) return false
-        await disk.makeReadOnly()
-        await pause(fault.ms)
-        await disk.makeWritable()
-        return true
-      case 'disk-forbidden':
-        await disk.forbid()
-        await pause(fault.ms)
-        await disk.permit()
-        return true
-      default:
-        proxy.mode = proxyModes[fault.action]
-        await pause(fault.ms)
-        proxy.heal()
-        return true
-    }
-  }
-}
-
-const proxyModes: Readonly<
-  Record<'engine-429' | 'engine-503' | 'engine-cut' | 'engine-mute' | 'engine-stall' | 'engine-html', ProxyMode>
-> = {
-  'engine-429': { status: 429 },
-  'engine-503': { status: 503 },
-  'engine-cut': 'cut',
-  'engine-mute': 'mute',
-  'engine-stall': 'stall',
-  'engine-html': 'html',
-}
-
-async function freeze(part: Stack['kafka'], ms: number): Promise<boolean> {
-  if (!part.signal('SIGSTOP')) return false
-  await pause(ms)
-  part.signal('SIGCONT')
-  return true
-}
-
-/** Every connection of the workers is cut by the server, whatever it is at. */
-async function disconnectAll({ mysqlRootUrl }: Stack): Promise<void> {
-  const list = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'archiver'"
-  for (const { ID } of await askMysql<readonly { ID: number }[]>(mysqlRootUrl, list)) {
-    await askMysql(mysqlRootUrl, `KILL CONNECTION ${ID}`).catch(() => {}) // Gone by itself.
-  }
-}
-
-async function pause(ms: number): Promise<void> {
-  if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 /** Watches what the group has committed: that it reaches the end, and that it does not go backwards for long. */

@@ -63,8 +63,10 @@ export interface ChainAccount {
   /** How many of them took the place of others. */
   readonly compacted: number
   readonly files: number
-  /** Offsets that are recorded as lost. */
+  /** Offsets that are recorded as lost, without those of records that workers do not take for their size. */
   readonly lost: number
+  /** Offsets of records that workers do not take for their size. */
+  readonly oversized: number
   /** Files that dead workers left in staging: invisible to readers, and removed by who takes the partition over. */
   readonly staged: number
   readonly problems: readonly string[]
@@ -87,6 +89,7 @@ export async function checkChains(root: string, expected: Expected): Promise<Cha
   let manifests = 0
   let compacted = 0
   let lost = 0
+  let oversized = 0
   for (const { topic, partition, end } of expected.partitions) {
     const directory = join(root, '_manifests', topic, String(partition))
     const names = (await readdir(directory).catch(() => [])).sort()
@@ -100,6 +103,7 @@ export async function checkChains(root: string, expected: Expected): Promise<Cha
       if (name !== 'origin.json' && !/^(\d{20}|compacted-\d{20}-\d+)\.json$/.test(name))
         problems.push(`${tp}: ${name} is no manifest`)
     }
+    const tooLarge = new Set(expected.oversized.get(tp) ?? [])
     let next = origin.offset
     for (let name = manifestAt(names, next); name !== undefined; name = manifestAt(names, next)) {
       manifests++
@@ -117,7 +121,13 @@ export async function checkChains(root: string, expected: Expected): Promise<Cha
         problems.push(
           `${tp}: ${name} covers ${manifest.next - manifest.from} offsets with ${inFiles} records and gaps of ${inGaps}`,
         )
-      for (const gap of manifest.gaps) if (gap.reason !== 'not-delivered') lost += gap.next - gap.from
+      for (const gap of manifest.gaps) {
+        if (gap.reason === 'not-delivered') continue
+        for (let offset = gap.from; offset < gap.next; offset++) {
+          if (gap.reason === 'oversized' && tooLarge.delete(offset)) oversized++
+          else lost++
+        }
+      }
       for (const { path, bytes, sha256 } of manifest.files) {
         if (named.has(path)) problems.push(`${path} is named twice`)
         named.add(path)
@@ -128,6 +138,7 @@ export async function checkChains(root: string, expected: Expected): Promise<Cha
       }
     }
     if (next !== end) problems.push(`${tp}: the manifests end at ${next}, Kafka at ${end}`)
+    if (tooLarge.size > 0) problems.push(`${tp}: no gap says that ${[...tooLarge].join(', ')} is oversized`)
   }
   let staged = 0
   for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
@@ -137,7 +148,7 @@ export async function checkChains(root: string, expected: Expected): Promise<Cha
     else if (!path.startsWith('_manifests/') && path !== '_archive.json' && !named.has(path))
       problems.push(`${path} belongs to no manifest`)
   }
-  return { manifests, compacted, files: named.size, lost, staged, problems }
+  return { manifests, compacted, files: named.size, lost, oversized, staged, problems }
 }
 
 const pageDocuments = 2000

@@ -1,9 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { createWriteStream } from 'node:fs'
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { closeSync, createWriteStream, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const program = fileURLToPath(new URL('../../src/cmd/archiver.ts', import.meta.url))
+const clockModule = new URL('clock.mjs', import.meta.url).href
+/** A worker whose log nobody can read counts as started once it has lived this long: a start that fails takes less. */
+const mutedStartMs = 60_000
+/** Within this, any worker ends that was told to, however long a broker is away meanwhile. */
+export const endDeadlineMs = 120_000
 
 /** A worker in a process of its own. */
 export interface ChaosWorker {
@@ -14,6 +19,8 @@ export interface ChaosWorker {
   /** It was told to end, or to die by itself at a fault point. */
   mayEnd: boolean
   frozen: boolean
+  /** It runs below a shell, which is the child: signals reach only that. */
+  readonly isWrapped: boolean
   readonly ended: Promise<void>
 }
 
@@ -22,6 +29,8 @@ export interface WorkersOptions {
   readonly logDir: string
   /** How long a dead worker is missed before the next one starts, in ms. */
   readonly restartMs: number
+  /** The clock that they see: `clock-file.ts`. */
+  readonly clockFile: string
   /** The user that they run as; root ignores permissions. */
   readonly uid?: number
 }
@@ -40,6 +49,8 @@ export class Workers {
   lastFailedStart = ''
   starts = 0
   diedAtFaultPoint = 0
+  /** Workers that went on although their log could not be written. */
+  mutedSurvived = 0
 
   constructor(options: WorkersOptions) {
     this.#options = options
@@ -70,7 +81,8 @@ export class Workers {
   terminate(worker: ChaosWorker): void {
     worker.mayEnd = true
     this.#thaw(worker)
-    worker.child.kill('SIGTERM')
+    // A shell that is killed is a worker's sign to end, too.
+    worker.child.kill(worker.isWrapped ? 'SIGKILL' : 'SIGTERM')
     this.#replaceLater()
   }
 
@@ -98,25 +110,79 @@ export class Workers {
     }, this.#options.restartMs)
   }
 
-  #start(fault?: string): void {
+  /** Starts one more whose standard output and error are a full disk. */
+  startMuted(): void {
+    const full = openSync('/dev/full', 'w')
+    const worker = this.#start(undefined, { stdio: ['ignore', full, full] })
+    closeSync(full)
+    setTimeout(() => {
+      worker.started = true
+      if (this.#workers.has(worker)) this.mutedSurvived++
+    }, mutedStartMs).unref()
+    if (this.live.length > this.#wanted) this.terminate(this.live[0]!)
+  }
+
+  /** Whoever read a worker's output goes away. */
+  closeLog(worker: ChaosWorker): void {
+    worker.child.stdout?.destroy()
+    worker.child.stderr?.destroy()
+  }
+
+  /**
+   * Starts one below a shell, kills the shell `ms` after the worker has begun, and sees that it ends by itself. Returns
+   * false if it ended before: something else broke it.
+   */
+  async killWrapper(ms: number): Promise<boolean> {
+    const worker = this.#start(undefined, {}, ['sh', '-c', '"$@"; true', 'sh'])
+    if (this.live.length > this.#wanted) this.terminate(this.live[0]!)
+    // Before it has looked who its parents are, it cannot miss them.
+    while (!worker.started && this.#workers.has(worker)) await new Promise((resolve) => setTimeout(resolve, 100))
+    await new Promise((resolve) => setTimeout(resolve, ms))
+    if (!this.#workers.has(worker) || worker.mayEnd) return false
+    worker.mayEnd = true
+    worker.child.kill('SIGKILL')
+    this.#replaceLater()
+    // Its output closes when the last process that holds it ends.
+    const timer = setTimeout(() => {
+      this.unexpectedEnds.push(
+        `worker ${worker.number} lives on ${endDeadlineMs / 1000} s after its wrapper was killed`,
+      )
+    }, endDeadlineMs)
+    await worker.ended
+    clearTimeout(timer)
+    return true
+  }
+
+  #start(fault?: string, how: SpawnOptions = {}, wrapper: readonly string[] = []): ChaosWorker {
     this.starts++
     const number = ++this.#number
-    const child = spawn(process.execPath, ['--import', 'tsx', program, ...this.#options.argv], {
+    const words = [
+      ...wrapper,
+      ...[process.execPath, '--import', clockModule, '--import', 'tsx', program],
+      ...this.#options.argv,
+    ]
+    const child = spawn(words[0]!, words.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(this.#options.uid === undefined ? {} : { uid: this.#options.uid, gid: this.#options.uid }),
-      env: { ...process.env, ...(fault === undefined ? {} : { ARCHIVER_FAULT: fault }) },
+      env: {
+        ...process.env,
+        CHAOS_CLOCK: this.#options.clockFile,
+        ...(fault === undefined ? {} : { ARCHIVER_FAULT: fault }),
+      },
+      ...how,
     })
     const log = createWriteStream(join(this.#options.logDir, `worker-${String(number).padStart(4, '0')}.log`))
     let tail = ''
     const ended = new Promise<void>((resolve) => child.on('close', () => resolve()))
-    const worker: ChaosWorker = { number, child, started: false, mayEnd: false, frozen: false, ended }
+    const isWrapped = wrapper.length > 0
+    const worker: ChaosWorker = { number, child, started: false, mayEnd: false, frozen: false, isWrapped, ended }
     const onOutput = (text: string) => {
       tail = (tail + text).slice(-2000)
       if (!worker.started && text.includes('archiving ')) worker.started = true
       log.write(text)
     }
-    child.stdout.setEncoding('utf8').on('data', onOutput)
-    child.stderr.setEncoding('utf8').on('data', onOutput)
+    child.stdout?.setEncoding('utf8').on('data', onOutput)
+    child.stderr?.setEncoding('utf8').on('data', onOutput)
     child.on('close', (code, signal) => {
       log.end(`\nended: ${code ?? signal}\n`)
       this.#workers.delete(worker)
@@ -130,6 +196,7 @@ export class Workers {
       if (!worker.mayEnd) this.#replaceLater()
     })
     this.#workers.add(worker)
+    return worker
   }
 
   /** Ends all with SIGTERM; those that have not ended in time are killed and counted as a bug. */
