@@ -52,7 +52,8 @@ function readFlags(declared: Options, argv: readonly string[]): Given {
     const negatedKey = name.startsWith('no-') ? byFlag.get(name.slice(3)) : undefined
     if (key === undefined && negatedKey !== undefined && declared[negatedKey]!.negated !== undefined) {
       if (inline !== undefined) throw usage(`--${name} takes no value`)
-      once(negatedKey, name)
+      // Behind a value it takes that back: what wraps a command line may add it at the end.
+      lists.delete(negatedKey)
       given.set(negatedKey, declared[negatedKey]!.negated.value)
       continue
     }
