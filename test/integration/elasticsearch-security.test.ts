@@ -87,7 +87,12 @@ const roles = {
   }),
   prune: (prefix: string): Role => ({
     cluster: ['monitor'],
-    indices: [{ names: [`${prefix}*`], privileges: ['monitor', 'delete_index'] }],
+    indices: [
+      {
+        names: [`${prefix}*`],
+        privileges: ['monitor', 'maintenance', 'read', 'view_index_metadata', 'delete_index'],
+      },
+    ],
   }),
   dashboard: (prefix: string): Role => ({
     cluster: ['monitor'],
@@ -307,7 +312,7 @@ describe('an engine with TLS and users', () => {
       // Without the others it waits, as a worker does.
       usersOf(roles.restore(prefix), ['read', 'maintenance']),
       usersOf(roles.dashboard(prefix), ['read']),
-      usersOf(roles.prune(prefix), ['monitor', 'delete_index']),
+      usersOf(roles.prune(prefix), ['monitor', 'maintenance', 'read', 'view_index_metadata', 'delete_index']),
     ])
     const set = await setupOf(t, {
       ARCHIVER_ELASTICSEARCH_USER: admin,
