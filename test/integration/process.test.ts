@@ -36,7 +36,8 @@ async function startIdle(
   const child = spawn(program!, argv, {
     cwd: checkout,
     stdio: ['ignore', log, log],
-    env: { ...process.env, PATH: path },
+    // Below nohup a worker passes SIGHUP over, and these tests may run below it.
+    env: { ...process.env, _: process.execPath, PATH: path },
   })
   t.after(() => {
     for (const pid of processesOf(words)) process.kill(pid, 'SIGKILL')

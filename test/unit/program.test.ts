@@ -14,7 +14,9 @@ import { temporaryDirectory, until } from '../helpers/servers.ts'
 const fixture = fileURLToPath(new URL('../helpers/program-fixture.ts', import.meta.url))
 
 function start(t: TestContext, ...words: string[]) {
-  const child = spawn(process.execPath, ['--import', 'tsx', fixture, ...words])
+  // Below nohup a program passes SIGHUP over, and these tests may run below it.
+  const env = { ...process.env, _: process.execPath }
+  const child = spawn(process.execPath, ['--import', 'tsx', fixture, ...words], { env })
   t.after(() => child.kill('SIGKILL'))
   const ended = Promise.all([once(child, 'exit'), text(child.stderr)]).then(([[code], stderr]) => ({
     code: code as number | null,
