@@ -1,4 +1,4 @@
-import { rmdir, stat } from 'node:fs/promises'
+import { rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { systemCode } from '../errors.ts'
 import type { RecordType, TopicPartition } from '../record.ts'
@@ -7,6 +7,7 @@ import { removeIfThere } from './durable.ts'
 import type { ManifestFile } from './manifest.ts'
 import { requireDirectories } from './no-links.ts'
 import { isPruned, type Pruned, readPruned, updatePruned } from './pruned.ts'
+import { isThere } from './publish.ts'
 
 /** What a prune takes of one topic-partition. */
 export interface PrunePlan {
@@ -133,16 +134,6 @@ export async function* typesByDay(
     if (seen.has(day)) continue
     seen.add(day)
     yield { type: typeOf(file), hour: hourOfFile(file) }
-  }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false
-    throw error
   }
 }
 
