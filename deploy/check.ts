@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Ajv } from 'ajv'
 import { parse } from 'yaml'
-import { runProgram } from '../src/cmd/program.ts'
-import { ArchiverError, messageOf } from '../src/errors.ts'
-import { describeOptions, readOptions, text } from '../src/options.ts'
+import { runProgram } from '../src/cmd/lib/program.ts'
+import { describeOptions, readOptions, text } from '../src/config/options.ts'
+import { ArchiverError, messageOf } from '../src/runtime/errors.ts'
 
 /**
  * `npm run check:deploy`: what others say of the files that deploy this program. A validator that is not on this machine is

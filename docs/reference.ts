@@ -1,4 +1,4 @@
-import * as archiveOptions from '../src/cmd/archive-options.ts'
+import * as archiveOptions from '../src/config/archive.ts'
 import {
   bulkOptions,
   dashboardOptions,
@@ -13,8 +13,8 @@ import {
   topicsOptions,
   typeOptions,
   workerOptions,
-} from '../src/config.ts'
-import { flagName, negatedVariableName, type Option, type Options, variableName } from '../src/options.ts'
+} from '../src/config/config.ts'
+import { flagName, negatedVariableName, type Option, type Options, variableName } from '../src/config/options.ts'
 
 /** The configuration reference, from the declarations of the options: `npm run docs` writes it, a test compares it. */
 

@@ -3,15 +3,16 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
-import { ArchiverError, messageOf } from '../src/errors.ts'
+import { describeOptions, integer, readOptions, text } from '../src/config/options.ts'
 import { createKafka } from '../src/kafka/client.ts'
-import { createLogger } from '../src/log.ts'
-import { describeOptions, integer, readOptions, text } from '../src/options.ts'
+import { ArchiverError, messageOf } from '../src/runtime/errors.ts'
+import { createLogger } from '../src/runtime/log.ts'
 import { openStack } from './stack-control.ts'
 
 /**
- * `npm run demo`: from nothing to data in both stores, with the commands that a user would type. Ends with 0 only if Kafka, the files
- * and Elasticsearch agree on how many records there are of each type.
+ * `npm run demo`: from nothing to data in both stores, with the commands that a user would type.
+ * Ends with 0 only if Kafka, the files and Elasticsearch agree on how many records there are of
+ * each type.
  */
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -19,8 +20,15 @@ const topics = ['demo.shop', 'demo.plant']
 const group = 'demo'
 
 const options = {
-  count: integer({ default: '20000', min: 1, explanation: 'How many records the generator makes.' }),
-  kibana: text({ placeholder: '<url>', explanation: 'A Kibana to put dashboards of the demo data into.' }),
+  count: integer({
+    default: '20000',
+    min: 1,
+    explanation: 'How many records the generator makes.',
+  }),
+  kibana: text({
+    placeholder: '<url>',
+    explanation: 'A Kibana to put dashboards of the demo data into.',
+  }),
 }
 
 class DemoFailed extends Error {}
@@ -30,13 +38,21 @@ function say(line = ''): void {
 }
 
 /** Shows a command as a user would type it, runs it, and gives its lines two spaces. */
-async function show(script: string, argv: readonly string[], env: Readonly<Record<string, string>>): Promise<void> {
-  say(`\n$ npx tsx src/cmd/${script}.ts ${argv.join(' ')}`)
-  const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'src', 'cmd', `${script}.ts`), ...argv], {
-    cwd: root,
-    env: { ...process.env, ...env },
-    stdio: 'inherit',
-  })
+async function show(
+  script: string,
+  argv: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<void> {
+  say(`\n$ npx tsx src/${script}.ts ${argv.join(' ')}`)
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', join(root, 'src', `${script}.ts`), ...argv],
+    {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: 'inherit',
+    },
+  )
   const code = await new Promise<number>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (status) => resolve(status ?? 1))
@@ -65,7 +81,10 @@ interface Count {
   elasticsearch: number
 }
 
-/** Lines of all files by type, counted in the files themselves and not in what the archiver says of them. */
+/**
+ * Lines of all files by type, counted in the files themselves and not in what the archiver says of
+ * them.
+ */
 function countInFiles(archive: string): { counts: Map<string, number>; files: readonly string[] } {
   const counts = new Map<string, number>()
   const files = readdirSync(archive, { recursive: true, encoding: 'utf8' })
@@ -73,7 +92,9 @@ function countInFiles(archive: string): { counts: Map<string, number>; files: re
     .sort()
   for (const path of files) {
     const type = decodeURIComponent(/^type=([^/]+)/.exec(path)![1]!)
-    const lines = gunzipSync(readFileSync(join(archive, path))).filter((byte) => byte === 0x0a).length
+    const lines = gunzipSync(readFileSync(join(archive, path))).filter(
+      (byte) => byte === 0x0a,
+    ).length
     counts.set(type, (counts.get(type) ?? 0) + lines)
   }
   return { counts, files }
@@ -124,9 +145,16 @@ function printTree(archive: string, files: readonly string[]): void {
   say('  _manifests/  the commit log: which file holds which offsets')
 }
 
-async function demo({ count, kibana }: { count: number; kibana: string | undefined }): Promise<void> {
+async function demo({
+  count,
+  kibana,
+}: {
+  count: number
+  kibana: string | undefined
+}): Promise<void> {
   const stack = openStack({}, { update: () => {}, say })
-  const isGiven = process.env.ARCHIVER_BROKERS !== undefined && process.env.ARCHIVER_ELASTICSEARCH !== undefined
+  const isGiven =
+    process.env.ARCHIVER_BROKERS !== undefined && process.env.ARCHIVER_ELASTICSEARCH !== undefined
   const brokers = isGiven ? process.env.ARCHIVER_BROKERS! : stack.brokers
   const url = isGiven ? process.env.ARCHIVER_ELASTICSEARCH! : stack.elasticsearchUrl
   const archive = isGiven ? join(root, 'archive', 'demo') : join(stack.settings.dir, 'demo-archive')
@@ -136,10 +164,10 @@ async function demo({ count, kibana }: { count: number; kibana: string | undefin
     await stack.start()
   }
 
-  await show('generator', ['--topics', topics.join(','), '--count', String(count)], env)
+  await show('traffic/generator', ['--topics', topics.join(','), '--count', String(count)], env)
   const archiveDir = relative(root, archive)
   const shared = ['--topics', topics.join(','), '--group', group, '--archive-dir', archiveDir]
-  await show('archiver', ['run', ...shared, '--until-end'], env)
+  await show('cmd/archiver', ['run', ...shared, '--until-end'], env)
 
   const { counts: inFiles, files } = countInFiles(archive)
   const inElasticsearch = await countInElasticsearch(url)
@@ -159,8 +187,15 @@ async function demo({ count, kibana }: { count: number; kibana: string | undefin
   for (const [type, elasticsearch] of inElasticsearch) {
     types.set(type, { files: types.get(type)?.files ?? 0, elasticsearch })
   }
-  const row = (name: string, files: string | number, elasticsearch: string | number, verdict = '') =>
-    say(`  ${name.padEnd(16)}${String(files).padStart(10)}${String(elasticsearch).padStart(16)}  ${verdict}`)
+  const row = (
+    name: string,
+    files: string | number,
+    elasticsearch: string | number,
+    verdict = '',
+  ) =>
+    say(
+      `  ${name.padEnd(16)}${String(files).padStart(10)}${String(elasticsearch).padStart(16)}  ${verdict}`,
+    )
   row('', 'files', 'Elasticsearch')
   const total: Count = { files: 0, elasticsearch: 0 }
   for (const [type, { files, elasticsearch }] of [...types].sort(([a], [b]) => (a < b ? -1 : 1))) {
@@ -177,16 +212,17 @@ async function demo({ count, kibana }: { count: number; kibana: string | undefin
   say('\nKafka, the files and Elasticsearch agree.')
 
   if (kibana !== undefined) {
-    await show('archiver', ['setup', '--kibana', kibana], env)
+    await show('cmd/archiver', ['setup', '--kibana', kibana], env)
     const own = [...types.keys()].filter((type) => !type.startsWith('_')).sort()
-    for (const type of own) await show('archiver', ['dashboard', '--type', type, '--kibana', kibana], env)
+    for (const type of own)
+      await show('cmd/archiver', ['dashboard', '--type', type, '--kibana', kibana], env)
   }
 
   say(`
 Try next
   zcat ${archiveDir}/type=object.one/dt=*/hr=12/*.gz | head -3 | jq .value
   curl -s '${url}/archive-object.two-*/_search?q=value.status_code:500&size=1&pretty'
-  npx tsx src/cmd/producer.ts --topic ${topics[0]}          one message a second …
+  npx tsx src/traffic/producer.ts --topic ${topics[0]}          one message a second …
   npx tsx src/cmd/archiver.ts run ${shared.join(' ')} --flush-interval 5   … and the archiver that keeps them
   npm run stack -- down                                  the data stays; wipe removes it`)
 }

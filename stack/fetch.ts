@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { systemCode } from '../src/errors.ts'
+import { systemCode } from '../src/runtime/errors.ts'
 import type { ElasticsearchVersion } from './settings.ts'
 import { otherWay, StackError } from './stack-error.ts'
 

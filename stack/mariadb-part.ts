@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { messageOf } from '../src/errors.ts'
+import { messageOf } from '../src/runtime/errors.ts'
 import { fetchMariadb, mariadbVersion } from './fetch.ts'
 import { chooseJava, type Java } from './java.ts'
 import { errorLine, type PartDefinition } from './part.ts'

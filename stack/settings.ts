@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { messageOf, systemCode } from '../src/errors.ts'
+import { messageOf, systemCode } from '../src/runtime/errors.ts'
 import { StackError } from './stack-error.ts'
 
 export const elasticsearchVersions = ['9.5.3', '8.19.21'] as const

@@ -18,7 +18,7 @@ const { values } = parseArgs({
   },
 })
 
-const files = [...globSync('test/unit/fuzz/*.test.ts'), 'test/unit/hostile-manifests.test.ts'].sort()
+const files = [...globSync('test/unit/fuzz/*.test.ts'), 'test/unit/files/log/hostile-manifests.test.ts'].sort()
 const child = spawn(
   process.execPath,
   [

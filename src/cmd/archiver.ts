@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { standardError } from './standard-streams.ts'
-import { isBelowTsx, supervise } from './supervise.ts'
+import { standardError } from '../runtime/standard-streams.ts'
+import { isBelowTsx, supervise } from './lib/supervise.ts'
 
 const oldestNode = 22
 
@@ -9,4 +9,4 @@ if (Number(process.versions.node.split('.')[0]) < oldestNode) {
   standardError.write(`archiver: this is Node ${process.version}; ${oldestNode} or newer is needed\n`)
   process.exitCode = 1
 } else if (isBelowTsx(process.argv.slice(2), process.execArgv)) await supervise()
-else await import('./commands.ts')
+else await import('./lib/commands.ts')

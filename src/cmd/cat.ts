@@ -1,44 +1,26 @@
 import { join, resolve } from 'node:path'
-import { ArchiverError } from '../errors.ts'
-import { CommitLog, listPartitions, requireArchive } from '../files/catalog.ts'
-import { findOffset, readLines } from '../files/lines.ts'
-import type { Manifest } from '../files/manifest.ts'
-import { readPruned } from '../files/pruned.ts'
-import { isGone } from '../files/reader.ts'
-import { isSelected, type Selection } from '../files/selection.ts'
-import { decodeLine, valueOfLine } from '../line.ts'
-import { partitionKey, type TopicPartition } from '../record.ts'
-import { typeOfName } from '../type-name.ts'
-import type { CatOptions } from './archive-options.ts'
-import { explainNothing } from './nothing-selected.ts'
-import { signalled } from './program.ts'
-import { readableBytes } from './readable.ts'
-import { standardOutput } from './standard-streams.ts'
-import { StrictFilter } from './strict-filter.ts'
-import { type Condition, parseCondition } from './where.ts'
+import type { CatOptions } from '../config/archive.ts'
+import { CommitLog, listPartitions, requireArchive } from '../files/log/commit-log.ts'
+import type { Manifest } from '../files/log/manifest.ts'
+import { readPruned } from '../files/log/pruned.ts'
+import { findOffset, readLines } from '../files/read/lines.ts'
+import { isGone } from '../files/read/members.ts'
+import { isSelected, type Selection } from '../files/read/selection.ts'
+import { decodeLine, valueOfLine } from '../record/line.ts'
+import { partitionKey, type TopicPartition } from '../record/record.ts'
+import { ArchiverError } from '../runtime/errors.ts'
+import { standardOutput } from '../runtime/standard-streams.ts'
+import { explainNothing } from './lib/nothing-selected.ts'
+import { signalled } from './lib/program.ts'
+import { readableBytes } from './lib/readable.ts'
+import { selectionOf } from './lib/selection-options.ts'
+import { StrictFilter } from './lib/strict-filter.ts'
+import { type Condition, parseCondition } from './lib/where.ts'
 
 const lf = Buffer.from('\n')
 const chunkBytes = 64 * 1024
 /** How often a record is looked for again whose file was merged meanwhile. */
 const mostTries = 5
-
-/** The selection that the options of a command describe. */
-export function selectionOf(options: {
-  readonly type: readonly string[] | undefined
-  readonly topic: readonly string[] | undefined
-  readonly partition: number | undefined
-  readonly from: number | undefined
-  readonly to: number | undefined
-}): Selection {
-  const { type, topic, partition, from, to } = options
-  return {
-    types: type?.map(typeOfName),
-    topics: topic,
-    partitions: partition === undefined ? undefined : [partition],
-    from,
-    to,
-  }
-}
 
 /** Prints records of an archive as they are kept, one line each. */
 export async function cat(options: CatOptions): Promise<void> {
@@ -59,7 +41,10 @@ export async function cat(options: CatOptions): Promise<void> {
 async function printSelected(
   root: string,
   options: CatOptions,
-  { condition, strict }: { readonly condition: Condition | undefined; readonly strict: StrictFilter | undefined },
+  {
+    condition,
+    strict,
+  }: { readonly condition: Condition | undefined; readonly strict: StrictFilter | undefined },
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
@@ -69,7 +54,11 @@ async function printSelected(
     return (condition?.(line) ?? true) && (strict?.takes(line) ?? true)
   }
   let found = false
-  for await (const { block, start, end } of readLines(root, selectionOf(options), { order, limit, matches })) {
+  for await (const { block, start, end } of readLines(root, selectionOf(options), {
+    order,
+    limit,
+    matches,
+  })) {
     found = true
     const full = output.print(block.subarray(start, end))
     if (full !== undefined) await full
@@ -79,8 +68,10 @@ async function printSelected(
 }
 
 /**
- * Finds a record by the names of manifests and files; of the files of its manifest only those are read whose names say that they may hold it.
- * @throws ArchiverError `NOT_FOUND`, with why it is not there; `USAGE` where it is not said which partition is meant.
+ * Finds a record by the names of manifests and files; of the files of its manifest only those are
+ * read whose names say that they may hold it.
+ * @throws ArchiverError `NOT_FOUND`, with why it is not there; `USAGE` where it is not said which
+ *   partition is meant.
  */
 export async function lineOf(root: string, offset: number, selection: Selection): Promise<Buffer> {
   const candidates = (await listPartitions(root)).filter((tp) => isSelected(selection, tp))
@@ -91,7 +82,8 @@ export async function lineOf(root: string, offset: number, selection: Selection)
     )
   }
   const [tp] = candidates
-  if (tp === undefined) throw new ArchiverError('NOT_FOUND', 'the archive holds no such topic and partition')
+  if (tp === undefined)
+    throw new ArchiverError('NOT_FOUND', 'the archive holds no such topic and partition')
   if (tp.error !== undefined) throw tp.error
   const log = await CommitLog.open(root, tp)
   const { manifest, line } = await lineIn(root, log, offset)
@@ -110,7 +102,8 @@ async function lineIn(
 ): Promise<{ readonly manifest: Manifest | undefined; readonly line: Buffer | undefined }> {
   for (let tries = 0; ; tries++) {
     const manifest = await log.covering(offset)
-    const files = manifest?.files.filter(({ first, last }) => first <= offset && offset <= last) ?? []
+    const files =
+      manifest?.files.filter(({ first, last }) => first <= offset && offset <= last) ?? []
     const paths = files.map(({ path }) => join(root, path))
     try {
       return { manifest, line: await findOffset(paths, offset) }
@@ -122,10 +115,16 @@ async function lineIn(
   }
 }
 
-async function whyNot(root: string, tp: TopicPartition, log: CommitLog, reason: string | undefined): Promise<string> {
+async function whyNot(
+  root: string,
+  tp: TopicPartition,
+  log: CommitLog,
+  reason: string | undefined,
+): Promise<string> {
   if (reason === 'not-delivered')
     return 'Kafka delivered none (compaction, a transaction marker or an aborted transaction)'
-  if (reason === 'oversized') return 'its record is larger than --max-record-bytes allowed; Kafka may still have it'
+  if (reason === 'oversized')
+    return 'its record is larger than --max-record-bytes allowed; Kafka may still have it'
   if (reason !== undefined) return `it was lost before it was read (${reason})`
   const next = await log.next()
   if (next === undefined) return 'nothing is archived yet'
@@ -147,7 +146,9 @@ class Output {
 
   /** Returns a promise where the reader is behind. */
   print(line: Buffer): Promise<void> | undefined {
-    const bytes = this.#valueOnly ? (valueOfLine(line) ?? decodeLine(line).record.value ?? Buffer.from('null')) : line
+    const bytes = this.#valueOnly
+      ? (valueOfLine(line) ?? decodeLine(line).record.value ?? Buffer.from('null'))
+      : line
     // Bytes as they are, but for a terminal, which would obey them.
     const shown = standardOutput.isTTY ? Buffer.from(readableBytes(bytes)) : bytes
     this.#pieces.push(shown, lf)

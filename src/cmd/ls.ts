@@ -1,17 +1,23 @@
 import { resolve } from 'node:path'
-import { CommitLog, hourOfFile, listPartitions, requireArchive, typeOf } from '../files/catalog.ts'
-import type { ManifestFile } from '../files/manifest.ts'
-import { isTaken } from '../files/prune.ts'
-import { readPruned } from '../files/pruned.ts'
-import { isSelected, mayHold, type Selection } from '../files/selection.ts'
-import { partitionKey, type TopicPartition, unknownHour } from '../record.ts'
-import { nameOfType } from '../type-name.ts'
-import type { LsOptions } from './archive-options.ts'
-import { selectionOf } from './cat.ts'
-import { DamagedPartitions } from './damaged-partitions.ts'
-import { explainNothing } from './nothing-selected.ts'
-import { standardOutput } from './standard-streams.ts'
-import { count, size, table } from './table.ts'
+import type { LsOptions } from '../config/archive.ts'
+import { isTaken } from '../files/compact/prune.ts'
+import {
+  CommitLog,
+  hourOfFile,
+  listPartitions,
+  requireArchive,
+  typeOf,
+} from '../files/log/commit-log.ts'
+import type { ManifestFile } from '../files/log/manifest.ts'
+import { readPruned } from '../files/log/pruned.ts'
+import { isSelected, mayHold, type Selection } from '../files/read/selection.ts'
+import { partitionKey, type TopicPartition, unknownHour } from '../record/record.ts'
+import { nameOfType } from '../record/type-name.ts'
+import { standardOutput } from '../runtime/standard-streams.ts'
+import { DamagedPartitions } from './lib/damaged-partitions.ts'
+import { explainNothing } from './lib/nothing-selected.ts'
+import { selectionOf } from './lib/selection-options.ts'
+import { count, size, table } from './lib/table.ts'
 
 type Grouping = LsOptions['by']
 
@@ -39,7 +45,9 @@ export async function ls(options: LsOptions): Promise<void> {
   const damaged = new DamagedPartitions()
   const selected = (await listPartitions(root)).filter((tp) => isSelected(selection, tp))
   for (const tp of damaged.sound(selected)) {
-    for (const one of (await damaged.attempt(tp, () => holdingsOf(root, tp, options.by, selection))) ?? []) {
+    for (const one of (await damaged.attempt(tp, () =>
+      holdingsOf(root, tp, options.by, selection),
+    )) ?? []) {
       const holding = holdings.get(one.name)
       if (holding === undefined) holdings.set(one.name, one)
       else add(holding, one)
@@ -55,7 +63,10 @@ export async function ls(options: LsOptions): Promise<void> {
   damaged.throwIfAny()
 }
 
-/** What one topic-partition holds. Begun anew where a compaction takes the place of manifests that were read already. */
+/**
+ * What one topic-partition holds. Begun anew where a compaction takes the place of manifests that
+ * were read already.
+ */
 async function holdingsOf(
   root: string,
   tp: TopicPartition,
@@ -166,7 +177,9 @@ function print(by: Grouping, holdings: readonly Holding[], total: Holding): stri
     size(one.bytes),
     size(one.line_bytes),
     ...(hasOffsets
-      ? [one.first_offset, one.last_offset].map((offset) => (offset === undefined ? '' : count(offset)))
+      ? [one.first_offset, one.last_offset].map((offset) =>
+          offset === undefined ? '' : count(offset),
+        )
       : []),
     timeText(one.first_timestamp),
     timeText(one.last_timestamp),
@@ -175,5 +188,7 @@ function print(by: Grouping, holdings: readonly Holding[], total: Holding): stri
 }
 
 function timeText(timestamp: number): string {
-  return timestamp >= 0 && timestamp < 253_402_300_800_000 ? new Date(timestamp).toISOString() : String(timestamp)
+  return timestamp >= 0 && timestamp < 253_402_300_800_000
+    ? new Date(timestamp).toISOString()
+    : String(timestamp)
 }

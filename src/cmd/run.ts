@@ -1,29 +1,29 @@
 import { resolve } from 'node:path'
-import { withoutCredentials } from '../address.ts'
-import { checkRunOptions, type RunOptions, typeSource, workerName } from '../config.ts'
+import { checkRunOptions, type RunOptions, typeSource, workerName } from '../config/config.ts'
 import { FilesSink } from '../files/sink.ts'
 import { KafkaSource } from '../kafka/source.ts'
-import { LineEncoder } from '../line.ts'
-import { createLogger, type Logger } from '../log.ts'
-import { Metrics } from '../metrics.ts'
-import { MissingTypes } from '../missing-types.ts'
-import { Observations, type Observer } from '../observer.ts'
-import { Coordinator } from '../offsets/coordinator.ts'
-import type { Sink } from '../sink.ts'
-import { Worker } from '../worker.ts'
-import { warnOfClearText } from './cleartext.ts'
-import { kafkaClient } from './kafka-client.ts'
-import { observers, serveMonitor } from './monitor.ts'
-import { logProcessWarnings } from './process-warnings.ts'
-import { signalled } from './program.ts'
-import { tellProxies } from './proxy-notice.ts'
-import { StallWatch } from './stall-watch.ts'
-import { standardOutput } from './standard-streams.ts'
-import type { startStatusDocuments } from './status-documents.ts'
-import { accountOf, StatusReporter } from './status-line.ts'
-import { createTerminal, type Terminal } from './terminal.ts'
-import { letEventLoopGoFirst } from './thread-priority.ts'
-import { keepYoungGenerationSmall } from './young-generation.ts'
+import { observers, serveMonitor } from '../monitor/endpoint.ts'
+import { Metrics } from '../monitor/metrics.ts'
+import { StallWatch } from '../monitor/stall-watch.ts'
+import type { startStatusDocuments } from '../monitor/status-documents.ts'
+import { accountOf, StatusReporter } from '../monitor/status-line.ts'
+import { MissingTypes } from '../pipeline/missing-types.ts'
+import { Observations, type Observer } from '../pipeline/observer.ts'
+import { Coordinator } from '../pipeline/offsets/coordinator.ts'
+import type { Sink } from '../pipeline/sink.ts'
+import { Worker } from '../pipeline/worker.ts'
+import { LineEncoder } from '../record/line.ts'
+import { withoutCredentials } from '../runtime/address.ts'
+import { createLogger, type Logger } from '../runtime/log.ts'
+import { standardOutput } from '../runtime/standard-streams.ts'
+import { createTerminal, type Terminal } from '../runtime/terminal.ts'
+import { warnOfClearText } from './lib/cleartext.ts'
+import { kafkaClient } from './lib/kafka-client.ts'
+import { logProcessWarnings } from './lib/process-warnings.ts'
+import { signalled } from './lib/program.ts'
+import { tellProxies } from './lib/proxy-notice.ts'
+import { letEventLoopGoFirst } from './lib/thread-priority.ts'
+import { keepYoungGenerationSmall } from './lib/young-generation.ts'
 
 const connectTimeoutMs = 15_000
 const mib = 2 ** 20
@@ -166,7 +166,7 @@ async function startStatus(
   log: Logger,
 ): Promise<ReturnType<typeof startStatusDocuments>> {
   if (options.elasticsearch === undefined) return undefined
-  return (await import('./status-documents.ts')).startStatusDocuments(options, parts, log)
+  return (await import('../monitor/status-documents.ts')).startStatusDocuments(options, parts, log)
 }
 
 /** Their clients take half a second to load: only those that are used are. */
@@ -201,8 +201,8 @@ async function createSinks(
     )
   }
   if (options.elasticsearch !== undefined) {
-    const { ElasticsearchSink } = await import('../elasticsearch/sink.ts')
-    const { elasticsearchClient, elasticsearchSinkOptions } = await import('./elasticsearch-client.ts')
+    const { ElasticsearchSink } = await import('../elasticsearch/sink/sink.ts')
+    const { elasticsearchClient, elasticsearchSinkOptions } = await import('./lib/elasticsearch-client.ts')
     sinks.push(
       new ElasticsearchSink(
         elasticsearchClient(options.elasticsearch, options, observer),
@@ -217,7 +217,7 @@ async function createSinks(
   }
   if (options.mysql !== undefined) {
     const { MysqlSink } = await import('../mysql/sink.ts')
-    const { mysqlClient, mysqlSinkOptions } = await import('./mysql-client.ts')
+    const { mysqlClient, mysqlSinkOptions } = await import('./lib/mysql-client.ts')
     sinks.push(
       new MysqlSink(
         mysqlClient(options.mysql, options),

@@ -1,17 +1,22 @@
-import { checkElasticsearchOptions, checkKibanaOptions, checkMysqlOptions, type setupOptions } from '../config.ts'
-import { compareTemplates, installTemplates } from '../elasticsearch/templates.ts'
-import { ArchiverError } from '../errors.ts'
+import {
+  checkElasticsearchOptions,
+  checkKibanaOptions,
+  checkMysqlOptions,
+  type setupOptions,
+} from '../config/config.ts'
+import type { Values } from '../config/options.ts'
+import { compareTemplates, installTemplates } from '../elasticsearch/templates/templates.ts'
 import { compareObjects, installObjects } from '../kibana/install.ts'
 import { shippedObjects } from '../kibana/shipped.ts'
-import type { Logger } from '../log.ts'
 import { compareTables, installTables } from '../mysql/schema.ts'
-import type { Values } from '../options.ts'
-import { warnOfClearText } from './cleartext.ts'
-import { elasticsearchClient } from './elasticsearch-client.ts'
-import { kibanaClient } from './kibana-client.ts'
-import { mysqlClient } from './mysql-client.ts'
-import { plainLog } from './plain-log.ts'
-import { tellProxies } from './proxy-notice.ts'
+import { ArchiverError } from '../runtime/errors.ts'
+import type { Logger } from '../runtime/log.ts'
+import { warnOfClearText } from './lib/cleartext.ts'
+import { elasticsearchClient } from './lib/elasticsearch-client.ts'
+import { kibanaClient } from './lib/kibana-client.ts'
+import { mysqlClient } from './lib/mysql-client.ts'
+import { plainLog } from './lib/plain-log.ts'
+import { tellProxies } from './lib/proxy-notice.ts'
 
 type SetupOptions = Values<typeof setupOptions>
 

@@ -1,5 +1,5 @@
-import { type RecordType, unknownHour } from '../record.ts'
-import { encodeSegment, formerSegment, type SegmentRules } from '../segment.ts'
+import { type RecordType, unknownHour } from '../record/record.ts'
+import { encodeSegment, formerSegment, type SegmentRules } from '../record/segment.ts'
 
 /**
  * Names of indices. Elasticsearch allows lower case only, at most 255 bytes, and none of `\ / * ? " < > | , # :` and space

@@ -1,6 +1,6 @@
-import { ArchiverError, messageOf } from '../errors.ts'
-import { count, digits, list, nullable, object, optional, text } from '../shape.ts'
-import { type Elasticsearch, RequestFailure } from './client.ts'
+import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { count, digits, list, nullable, object, optional, text } from '../runtime/shape.ts'
+import { type Elasticsearch, RequestFailure } from './client/client.ts'
 
 /** An index of a day that goes. */
 export interface OldIndex {

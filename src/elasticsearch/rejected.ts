@@ -1,4 +1,4 @@
-import { envelopeOfLine, LineEncoder, valueOfLine } from '../line.ts'
+import { envelopeOfLine, LineEncoder, valueOfLine } from '../record/line.ts'
 import {
   lineStart,
   malformedType,
@@ -6,7 +6,7 @@ import {
   type RecordType,
   type SourceRecord,
   untypedType,
-} from '../record.ts'
+} from '../record/record.ts'
 
 /**
  * What is kept of a record that Elasticsearch refused for its own content: the envelope without `value`, the original text as

@@ -1,7 +1,7 @@
-import { messageOf } from '../errors.ts'
-import type { Logger } from '../log.ts'
-import type { Latency, SinkEvent } from '../observer.ts'
-import type { Elasticsearch } from './client.ts'
+import type { Latency, SinkEvent } from '../pipeline/observer.ts'
+import { messageOf } from '../runtime/errors.ts'
+import type { Logger } from '../runtime/log.ts'
+import type { Elasticsearch } from './client/client.ts'
 import { statusIndexPrefix } from './index-name.ts'
 
 /** `archiver-status-2026.11`: UTC. */

@@ -1,8 +1,8 @@
 import type { Kafka, KafkaConfig, LogEntry, RetryOptions } from 'kafkajs'
-import type { Logger } from '../log.ts'
+import type { Logger } from '../runtime/log.ts'
+import { registerCodecs } from './batch/register-codecs.ts'
 import { kafkajs } from './kafkajs.ts'
-import { registerCodecs } from './register-codecs.ts'
-import { repairRequestQueue } from './request-queue.ts'
+import { repairRequestQueue } from './repairs/request-queue.ts'
 
 export interface KafkaOptions {
   readonly brokers: readonly string[]

@@ -1,6 +1,6 @@
 import type { Kafka } from 'kafkajs'
-import { ArchiverError } from '../errors.ts'
-import type { FetchedPartition } from './fetched-batch.ts'
+import { ArchiverError } from '../runtime/errors.ts'
+import type { FetchedPartition } from './batch/fetched-batch.ts'
 
 /** What is used of a broker of kafkajs: a request of the protocol, without a consumer. */
 export interface Broker {

@@ -1,14 +1,14 @@
 import { createRequire } from 'node:module'
 import type { Kafka as KafkaClass } from 'kafkajs'
-import { ArchiverError } from '../errors.ts'
-import { brokerAddressEdits } from './broker-address.ts'
-import { clockEdits } from './clocks.ts'
-import { type FetchedBytes, FetchedPartitionBatch } from './fetched-batch.ts'
-import { type ConnectionState, processData } from './frame-limit.ts'
-import type { OldMessage } from './old-messages.ts'
+import { ArchiverError } from '../runtime/errors.ts'
+import { type FetchedBytes, FetchedPartitionBatch } from './batch/fetched-batch.ts'
+import type { OldMessage } from './batch/old-messages.ts'
 import { partitionErrorEdits } from './partition-errors.ts'
-import { withSourceEdits } from './source-edits.ts'
-import { topicMapEdits } from './topic-maps.ts'
+import { brokerAddressEdits } from './repairs/broker-address.ts'
+import { clockEdits } from './repairs/clocks.ts'
+import { type ConnectionState, processData } from './repairs/frame-limit.ts'
+import { withSourceEdits } from './repairs/source-edits.ts'
+import { topicMapEdits } from './repairs/topic-maps.ts'
 
 /**
  * The only door to kafkajs. It puts repairs in place before kafkajs is loaded; kafkajs 2.2.4 has been the last version

@@ -1,4 +1,4 @@
-import type { SourceEdit } from './source-edits.ts'
+import type { SourceEdit } from './repairs/source-edits.ts'
 
 /**
  * Codes of a partition in the answer to a fetch that tell where the partition, or its log, now is: the consumer looks for it again

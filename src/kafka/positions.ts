@@ -1,6 +1,6 @@
 import type { Admin } from 'kafkajs'
-import { partitionKey } from '../record.ts'
-import type { LogBounds } from '../source.ts'
+import type { LogBounds } from '../pipeline/source.ts'
+import { partitionKey } from '../record/record.ts'
 
 /** What Kafka knows of a topic-partition: its log, and what the group has committed. */
 export interface KafkaPosition extends LogBounds {

@@ -1,13 +1,13 @@
 import type { Kafka } from 'kafkajs'
-import { ArchiverError, messageOf } from '../errors.ts'
-import { partitionKey, type SourceRecord, type TopicPartition } from '../record.ts'
-import { Backoff, sleep } from '../retry.ts'
+import { partitionKey, type SourceRecord, type TopicPartition } from '../record/record.ts'
+import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { Backoff, sleep } from '../runtime/retry.ts'
+import { FetchedPartitionBatch } from './batch/fetched-batch.ts'
+import { UnpackError } from './batch/piece.ts'
+import { unpack } from './batch/unpack.ts'
 import { type Cluster, createCluster, readCommitted } from './cluster.ts'
-import { FetchedPartitionBatch } from './fetched-batch.ts'
 import { kafkajs } from './kafkajs.ts'
-import { UnpackError } from './piece.ts'
-import { RenewedAdmin } from './renewed-admin.ts'
-import { unpack } from './unpack.ts'
+import { RenewedAdmin } from './repairs/renewed-admin.ts'
 
 /** A broker gives one batch in any case, so that a large record is found, too. */
 const fetchBytes = 64 * 1024

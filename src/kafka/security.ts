@@ -1,10 +1,10 @@
 import type { KafkaConfig, Mechanism, SASLOptions } from 'kafkajs'
-import { redirected } from '../address.ts'
-import { boundedText } from '../bounded-text.ts'
-import { messageOf } from '../errors.ts'
-import type { Logger } from '../log.ts'
-import { noProxies, type Proxies } from '../proxies.ts'
-import { readSecretFile } from '../secret-file.ts'
+import { redirected } from '../runtime/address.ts'
+import { boundedText } from '../runtime/bounded-text.ts'
+import { messageOf } from '../runtime/errors.ts'
+import type { Logger } from '../runtime/log.ts'
+import { noProxies, type Proxies } from '../runtime/proxies.ts'
+import { readSecretFile } from '../runtime/secret-file.ts'
 import { kafkajs } from './kafkajs.ts'
 
 /** kafkajs knows by it that trying again is of no use; its type declares no argument. */
@@ -147,7 +147,7 @@ async function requestToken(
   const { fetch } = await import('undici')
   const silence = { headersTimeout: tokenTimeoutMs, bodyTimeout: tokenTimeoutMs }
   const dispatcher =
-    proxy && (await import('../tunnel.ts')).proxyAgent(proxy, new URL(url).protocol, undefined, silence)
+    proxy && (await import('../runtime/tunnel.ts')).proxyAgent(proxy, new URL(url).protocol, undefined, silence)
   try {
     const response = await fetch(url, {
       ...(dispatcher === undefined ? {} : { dispatcher }),

@@ -1,5 +1,5 @@
 import type { Admin, Kafka } from 'kafkajs'
-import { ArchiverError, messageOf } from '../errors.ts'
+import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { connectFailure } from './security.ts'
 
 /**

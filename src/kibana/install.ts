@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { ArchiverError } from '../errors.ts'
+import { ArchiverError } from '../runtime/errors.ts'
 import { type Kibana, objectKey, type StoredObject } from './client.ts'
 import { markOf, objectsInSpace, type SavedObject } from './saved-object.ts'
 

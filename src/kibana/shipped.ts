@@ -1,6 +1,6 @@
+import { operationsDashboard } from './dashboards/operations.ts'
+import { archiveSearches, overviewDashboard } from './dashboards/overview.ts'
 import { archiveDataViews, statusDataView } from './data-views.ts'
-import { operationsDashboard } from './operations.ts'
-import { archiveSearches, overviewDashboard } from './overview.ts'
 import { dataViewObject, type SavedObject } from './saved-object.ts'
 
 /** All saved objects of an archive, each after what it needs. */

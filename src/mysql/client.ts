@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { type Connection, type ConnectionOptions, createConnection } from 'mysql2'
-import { DeadlineExceeded, withDeadline } from '../deadline.ts'
-import { ArchiverError, messageOf } from '../errors.ts'
-import { anything, digits, list, object, type Shape, text, UnlikeAnswer } from '../shape.ts'
+import { DeadlineExceeded, withDeadline } from '../runtime/deadline.ts'
+import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { anything, digits, list, object, type Shape, text, UnlikeAnswer } from '../runtime/shape.ts'
 import { expectedIdentity, verifyAddress, withoutKeyRetrieval } from './server-identity.ts'
 
 /** How to reach a server. */

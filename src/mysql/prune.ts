@@ -1,4 +1,4 @@
-import { count, digits, object } from '../shape.ts'
+import { count, digits, object } from '../runtime/shape.ts'
 import { guarded, type Mysql, oneRow } from './client.ts'
 import { rejectedTable } from './table-name.ts'
 

@@ -1,5 +1,5 @@
-import type { OffsetRange, TopicPartition } from '../record.ts'
-import { digits, list, object, type Shape } from '../shape.ts'
+import type { OffsetRange, TopicPartition } from '../record/record.ts'
+import { digits, list, object, type Shape } from '../runtime/shape.ts'
 import { guarded, type Mysql, oneRow } from './client.ts'
 import { errorTypes, quoteText, type StoredRow, selectedColumns, storedRowShape } from './row.ts'
 import { rejectedTable } from './table-name.ts'

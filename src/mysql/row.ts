@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { escape as escapeText } from 'mysql2'
-import { envelopeOfLine, valueOfLine } from '../line.ts'
-import { lineStart, type RecordBatch } from '../record.ts'
-import { count, digits, nullable, object, type Shape, text, UnlikeAnswer } from '../shape.ts'
+import { envelopeOfLine, valueOfLine } from '../record/line.ts'
+import { lineStart, type RecordBatch } from '../record/record.ts'
+import { count, digits, nullable, object, type Shape, text, UnlikeAnswer } from '../runtime/shape.ts'
 
 /**
  * A record as one row. The row holds everything that the record's line holds, so that the line can be made of it again, byte for byte:

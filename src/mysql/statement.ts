@@ -1,5 +1,5 @@
-import type { PendingBatch } from '../pending.ts'
-import { lineStart } from '../record.ts'
+import type { PendingBatch } from '../delivery/pending.ts'
+import { lineStart } from '../record/record.ts'
 import { insertHead, type Reduction, rowSql } from './row.ts'
 
 /** Records `[start, end)` of a batch, which go the same way. */

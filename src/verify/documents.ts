@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util'
-import { documentId } from '../elasticsearch/bulk.ts'
 import { IndexNames } from '../elasticsearch/index-name.ts'
 import {
   type DocumentReader,
@@ -7,12 +6,13 @@ import {
   parseDocuments,
   type StoredDocument,
   sameUntil,
-} from '../elasticsearch/reader.ts'
-import { decodeLine, envelopeOfLine, valueOfLine } from '../line.ts'
-import type { OffsetBitmap } from '../offsets/offset-bitmap.ts'
-import type { OffsetRange, TopicPartition } from '../record.ts'
+} from '../elasticsearch/read/reader.ts'
+import { documentId } from '../elasticsearch/sink/bulk.ts'
+import { decodeLine, envelopeOfLine, valueOfLine } from '../record/line.ts'
+import type { OffsetRange, TopicPartition } from '../record/record.ts'
 import type { CheckedLines } from './files.ts'
 import { missingRanges } from './missing.ts'
+import type { OffsetBitmap } from './offset-bitmap.ts'
 import { describeOffsets, type Problems } from './problems.ts'
 import type { StoreCheck } from './store-check.ts'
 

@@ -1,5 +1,5 @@
-import type { OffsetBitmap } from '../offsets/offset-bitmap.ts'
-import type { OffsetRange } from '../record.ts'
+import type { OffsetRange } from '../record/record.ts'
+import type { OffsetBitmap } from './offset-bitmap.ts'
 
 /** Offsets of a range that the files hold and a store does not, neighbours together. */
 export function* missingRanges(

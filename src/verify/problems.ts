@@ -1,4 +1,4 @@
-import type { OffsetRange } from '../record.ts'
+import type { OffsetRange } from '../record/record.ts'
 
 /** Everything that a proof can fail of, and what a person does about it. The names are what `--json` gives. */
 export const problemKinds = {

@@ -1,6 +1,6 @@
-import { CommitLog } from '../files/catalog.ts'
-import { type Pruned, type PrunedStores, readPruned } from '../files/pruned.ts'
-import type { TopicPartition } from '../record.ts'
+import { CommitLog } from '../files/log/commit-log.ts'
+import { type Pruned, type PrunedStores, readPruned } from '../files/log/pruned.ts'
+import type { TopicPartition } from '../record/record.ts'
 import type { Problem } from './problems.ts'
 
 export interface CheckedNotes {

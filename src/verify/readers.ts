@@ -1,7 +1,7 @@
-import { ArchiverError } from '../errors.ts'
-import { readLines } from '../files/lines.ts'
-import { decodeLine, rangeOfValue } from '../line.ts'
-import { isNote, kindsOf, type StrictKind, scanForStrictReaders, strictKinds } from '../strict-readers.ts'
+import { readLines } from '../files/read/lines.ts'
+import { decodeLine, rangeOfValue } from '../record/line.ts'
+import { isNote, kindsOf, type StrictKind, scanForStrictReaders, strictKinds } from '../record/strict-readers.ts'
+import { ArchiverError } from '../runtime/errors.ts'
 
 /** A record of a kind that readers refuse. */
 export interface NamedRecord {

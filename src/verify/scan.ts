@@ -1,8 +1,8 @@
-import { documentId } from '../elasticsearch/bulk.ts'
 import { IndexNames } from '../elasticsearch/index-name.ts'
-import type { DocumentReader } from '../elasticsearch/reader.ts'
-import { hourOf, LineHead } from '../line.ts'
-import { malformedType, partitionKey, type TopicPartition, unknownHour, untypedType } from '../record.ts'
+import type { DocumentReader } from '../elasticsearch/read/reader.ts'
+import { documentId } from '../elasticsearch/sink/bulk.ts'
+import { hourOf, LineHead } from '../record/line.ts'
+import { malformedType, partitionKey, type TopicPartition, unknownHour, untypedType } from '../record/record.ts'
 import { timestampFieldBytes } from './files.ts'
 import { LineSums } from './sums.ts'
 

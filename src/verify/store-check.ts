@@ -1,6 +1,6 @@
-import type { OffsetBitmap } from '../offsets/offset-bitmap.ts'
-import type { OffsetRange } from '../record.ts'
+import type { OffsetRange } from '../record/record.ts'
 import type { CheckedLines } from './files.ts'
+import type { OffsetBitmap } from './offset-bitmap.ts'
 
 /** Holds what a store has of one topic-partition to what its files hold. */
 export interface StoreCheck {

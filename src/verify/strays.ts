@@ -1,11 +1,11 @@
 import { join } from 'node:path'
-import { CommitLog, namesIn } from '../files/catalog.ts'
-import { damageOf } from '../files/damage.ts'
-import type { Manifest } from '../files/manifest.ts'
-import { archiveMarker, manifestsDirectory, parseDataFileName, stagingDirectory } from '../files/path.ts'
-import { isThere } from '../files/publish.ts'
-import { partitionKey, type TopicPartition } from '../record.ts'
-import { topicSegment } from '../segment.ts'
+import { CommitLog, namesIn } from '../files/log/commit-log.ts'
+import { damageOf } from '../files/log/damage.ts'
+import type { Manifest } from '../files/log/manifest.ts'
+import { archiveMarker, manifestsDirectory, parseDataFileName, stagingDirectory } from '../files/log/path.ts'
+import { isThere } from '../files/log/publish.ts'
+import { partitionKey, type TopicPartition } from '../record/record.ts'
+import { topicSegment } from '../record/segment.ts'
 
 const own = new Set([archiveMarker, manifestsDirectory, stagingDirectory, 'lost+found'])
 

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import type { OffsetRange } from '../record.ts'
+import type { OffsetRange } from '../record/record.ts'
 
 /** Offsets of one sum. */
 const chunkOffsets = 8192

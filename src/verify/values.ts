@@ -1,10 +1,10 @@
-import type { Elasticsearch } from '../elasticsearch/client.ts'
-import { type FieldStats, type TypeDayRecords, ValueReader } from '../elasticsearch/value-reader.ts'
-import { readHours } from '../files/lines.ts'
-import { type TypeDay, typeDaysOf } from '../files/selection.ts'
-import { visitNumbers } from '../json-numbers.ts'
-import { decodeLine, hourOf, LineHead, rangeOfValue } from '../line.ts'
-import { type RecordType, unknownHour } from '../record.ts'
+import type { Elasticsearch } from '../elasticsearch/client/client.ts'
+import { type FieldStats, type TypeDayRecords, ValueReader } from '../elasticsearch/read/value-reader.ts'
+import { readHours } from '../files/read/lines.ts'
+import { type TypeDay, typeDaysOf } from '../files/read/selection.ts'
+import { visitNumbers } from '../record/json-numbers.ts'
+import { decodeLine, hourOf, LineHead, rangeOfValue } from '../record/line.ts'
+import { type RecordType, unknownHour } from '../record/record.ts'
 import { comparedTypes, FieldSum } from './field-sums.ts'
 
 /** A field whose aggregates are not those of the files. */

@@ -1,8 +1,17 @@
 import { cpus, totalmem } from 'node:os'
 import { resolve } from 'node:path'
-import { runProgram } from '../../src/cmd/program.ts'
-import { ArchiverError } from '../../src/errors.ts'
-import { bytes, describeOptions, flag, integer, list, readOptions, text, type Values } from '../../src/options.ts'
+import { runProgram } from '../../src/cmd/lib/program.ts'
+import {
+  bytes,
+  describeOptions,
+  flag,
+  integer,
+  list,
+  readOptions,
+  text,
+  type Values,
+} from '../../src/config/options.ts'
+import { ArchiverError } from '../../src/runtime/errors.ts'
 import { type CaseName, cases, comparable, compareWith } from './cases.ts'
 import { Context, type Program } from './context.ts'
 import { checkOut, describeCommit } from './other-commit.ts'

@@ -1,9 +1,9 @@
 import { open, readFile, writeFile } from 'node:fs/promises'
-import { documentId } from '../../src/elasticsearch/bulk.ts'
 import { IndexNames } from '../../src/elasticsearch/index-name.ts'
-import { numberTemplatesOf } from '../../src/elasticsearch/number-templates.ts'
-import { LineEncoder } from '../../src/line.ts'
-import { lineStart, type RecordBatch } from '../../src/record.ts'
+import { documentId } from '../../src/elasticsearch/sink/bulk.ts'
+import { numberTemplatesOf } from '../../src/elasticsearch/templates/number-templates.ts'
+import { LineEncoder } from '../../src/record/line.ts'
+import { lineStart, type RecordBatch } from '../../src/record/record.ts'
 import { readTopic } from './read-topic.ts'
 
 /** Bulk bodies made beforehand, one after another in a file; the lengths of the bodies lie beside it. */

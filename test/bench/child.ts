@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { signalled } from '../../src/cmd/program.ts'
-import { ArchiverError } from '../../src/errors.ts'
+import { signalled } from '../../src/cmd/lib/program.ts'
+import { ArchiverError } from '../../src/runtime/errors.ts'
 import { allProcesses, peakMemory, processTimes, treeOf } from './proc.ts'
 
 /** What a process used in all. */

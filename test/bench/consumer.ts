@@ -1,5 +1,5 @@
-import { LineEncoder } from '../../src/line.ts'
-import { flag, list, readOptions, text } from '../../src/options.ts'
+import { flag, list, readOptions, text } from '../../src/config/options.ts'
+import { LineEncoder } from '../../src/record/line.ts'
 import { readTopic } from './read-topic.ts'
 
 /** A worker without sinks: reads a topic and, unless told otherwise, encodes every record. Prints what it read. */

@@ -1,4 +1,4 @@
-import { crc32c } from '../../src/kafka/crc32c.ts'
+import { crc32c } from '../../src/kafka/batch/crc32c.ts'
 
 /** What checking the CRC-32C of record batches costs: `tsx test/bench/crc.ts`. One thread, the better of five rounds. */
 const total = 256 * 2 ** 20

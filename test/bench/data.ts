@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin, Kafka } from 'kafkajs'
-import { ArchiverError } from '../../src/errors.ts'
-import { BatchSender, createProducer } from '../../src/generator/producer.ts'
-import { type MadeRecord, RecordMaker } from '../../src/generator/record-maker.ts'
-import { compressionTypes } from '../../src/kafka/codecs.ts'
-import { speedUpProduceRequests } from '../../src/kafka/produce-request.ts'
+import { compressionTypes } from '../../src/kafka/batch/codecs.ts'
+import { speedUpProduceRequests } from '../../src/kafka/restore/produce-request.ts'
+import { ArchiverError } from '../../src/runtime/errors.ts'
+import { BatchSender, createProducer } from '../../src/traffic/data/producer.ts'
+import { type MadeRecord, RecordMaker } from '../../src/traffic/data/record-maker.ts'
 
 /** A topic full of records that every case and every round reads. */
 export interface Data {

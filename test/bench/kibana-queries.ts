@@ -1,4 +1,4 @@
-import type { MadeRecord } from '../../src/generator/record-maker.ts'
+import type { MadeRecord } from '../../src/traffic/data/record-maker.ts'
 
 /** What Kibana asks an archive most, word for word as far as it costs anything, and how to tell that the answer is right. */
 export interface KibanaQuery {

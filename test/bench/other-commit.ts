@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ArchiverError } from '../../src/errors.ts'
+import { ArchiverError } from '../../src/runtime/errors.ts'
 import { type Program, thisProgram } from './context.ts'
 
 function git(...words: string[]): string {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { open } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { integer, readOptions, text } from '../../src/options.ts'
+import { integer, readOptions, text } from '../../src/config/options.ts'
 import { readBodies } from './bodies.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { systemCode } from '../../src/errors.ts'
+import { systemCode } from '../../src/runtime/errors.ts'
 
 /** What Linux says about processes and the machine (proc(5)). Times are CPU seconds. */
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createKafka } from '../../src/kafka/client.ts'
 import { KafkaSource } from '../../src/kafka/source.ts'
-import { partitionKey } from '../../src/record.ts'
-import type { FetchedBatch } from '../../src/source.ts'
+import type { FetchedBatch } from '../../src/pipeline/source.ts'
+import { partitionKey } from '../../src/record/record.ts'
 import { silentLog } from './servers.ts'
 
 /**

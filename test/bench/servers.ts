@@ -1,7 +1,7 @@
 import type { Kafka } from 'kafkajs'
-import { ArchiverError, messageOf } from '../../src/errors.ts'
 import { createKafka } from '../../src/kafka/client.ts'
-import { createLogger } from '../../src/log.ts'
+import { ArchiverError, messageOf } from '../../src/runtime/errors.ts'
+import { createLogger } from '../../src/runtime/log.ts'
 import { openStack, type Stack } from '../../stack/stack-control.ts'
 import { listenerOf } from './proc.ts'
 

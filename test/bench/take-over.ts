@@ -3,8 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
-import { claimArchive } from '../../src/files/archive.ts'
-import { type Manifest, type ManifestFile, manifestFormat, printManifest } from '../../src/files/manifest.ts'
+import { claimArchive } from '../../src/files/log/archive.ts'
+import { type Manifest, type ManifestFile, manifestFormat, printManifest } from '../../src/files/log/manifest.ts'
 import {
   dataFileName,
   hourDirectory,
@@ -13,8 +13,8 @@ import {
   originName,
   stagedName,
   stagingOf,
-} from '../../src/files/path.ts'
-import type { TopicPartition } from '../../src/record.ts'
+} from '../../src/files/log/path.ts'
+import type { TopicPartition } from '../../src/record/record.ts'
 import { startNode } from './child.ts'
 import { type Archive, type Context, thisProgram } from './context.ts'
 import type { Data } from './data.ts'

@@ -1,4 +1,4 @@
-import { messageOf } from '../../src/errors.ts'
+import { messageOf } from '../../src/runtime/errors.ts'
 import type { Stack } from '../../stack/stack-control.ts'
 import type { ClockFile } from './clock-file.ts'
 import type { Disk } from './disk.ts'

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
-import { keepYoungGenerationSmall } from '../../src/cmd/young-generation.ts'
+import { keepYoungGenerationSmall } from '../../src/cmd/lib/young-generation.ts'
 import { FilesSink } from '../../src/files/sink.ts'
-import { createLogger } from '../../src/log.ts'
+import { createLogger } from '../../src/runtime/log.ts'
 import { makeBatch } from './records.ts'
 
 /**

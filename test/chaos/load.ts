@@ -1,6 +1,6 @@
 import type { Kafka, Message, Producer, TopicMessages } from 'kafkajs'
-import { createProducer, kafkaMessage } from '../../src/generator/producer.ts'
-import { RecordMaker } from '../../src/generator/record-maker.ts'
+import { createProducer, kafkaMessage } from '../../src/traffic/data/producer.ts'
+import { RecordMaker } from '../../src/traffic/data/record-maker.ts'
 
 /** A topic of a run. */
 export interface LoadTopic {

@@ -1,4 +1,4 @@
-import { faultPoints } from '../../src/fault.ts'
+import { faultPoints } from '../../src/runtime/fault.ts'
 
 /** What `--faults` names. */
 export const faultKinds = [

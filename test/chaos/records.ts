@@ -1,5 +1,5 @@
-import { LineEncoder } from '../../src/line.ts'
-import type { RecordBatch, SourceRecord } from '../../src/record.ts'
+import { LineEncoder } from '../../src/record/line.ts'
+import type { RecordBatch, SourceRecord } from '../../src/record/record.ts'
 
 const encoder = new LineEncoder({ from: 'value', path: ['type'] })
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { Header, SourceBatch, SourceRecord } from '../../src/record.ts'
+import type { Header, SourceBatch, SourceRecord } from '../../src/record/record.ts'
 
 /** Keys that collide, that members of Object have, and that need escapes, as they stand in JSON text. */
 const keyTexts = [

@@ -1,9 +1,9 @@
 import type { TestContext } from 'node:test'
-import { Elasticsearch, type ElasticsearchConnection } from '../../src/elasticsearch/client.ts'
-import { ElasticsearchSink, type ElasticsearchSinkOptions } from '../../src/elasticsearch/sink.ts'
-import { LineEncoder } from '../../src/line.ts'
-import { createLogger } from '../../src/log.ts'
-import type { RecordBatch, SourceRecord } from '../../src/record.ts'
+import { Elasticsearch, type ElasticsearchConnection } from '../../src/elasticsearch/client/client.ts'
+import { ElasticsearchSink, type ElasticsearchSinkOptions } from '../../src/elasticsearch/sink/sink.ts'
+import { LineEncoder } from '../../src/record/line.ts'
+import type { RecordBatch, SourceRecord } from '../../src/record/record.ts'
+import { createLogger } from '../../src/runtime/log.ts'
 
 /** 2019-08-01 03:23:03 UTC. */
 export const someTime = 1_564_629_783_000

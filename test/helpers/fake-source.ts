@@ -1,5 +1,5 @@
-import { type OffsetRange, partitionKey, type SourceRecord, type TopicPartition } from '../../src/record.ts'
-import type { BatchTrouble, LogBounds, Source, SourceEvents } from '../../src/source.ts'
+import type { BatchTrouble, LogBounds, Source, SourceEvents } from '../../src/pipeline/source.ts'
+import { type OffsetRange, partitionKey, type SourceRecord, type TopicPartition } from '../../src/record/record.ts'
 
 const batchRecords = 100
 

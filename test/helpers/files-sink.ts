@@ -1,5 +1,5 @@
 import { FilesSink, type FilesSinkOptions } from '../../src/files/sink.ts'
-import { createLogger, type Logger } from '../../src/log.ts'
+import { createLogger, type Logger } from '../../src/runtime/log.ts'
 
 const quiet = createLogger({ level: 'silent', stream: process.stderr })
 

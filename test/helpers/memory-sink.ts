@@ -1,5 +1,5 @@
-import { lineStart, partitionKey, type RecordBatch, type TopicPartition } from '../../src/record.ts'
-import type { Sink, SinkPosition } from '../../src/sink.ts'
+import type { Sink, SinkPosition } from '../../src/pipeline/sink.ts'
+import { lineStart, partitionKey, type RecordBatch, type TopicPartition } from '../../src/record/record.ts'
 
 /** What a memory sink keeps: lines by `topic/partition/offset`. Outlives the sink, as a disk outlives a process. */
 export type MemoryStore = Map<string, string>

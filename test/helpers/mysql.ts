@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import type { TestContext } from 'node:test'
-import { createLogger } from '../../src/log.ts'
 import { Mysql, type MysqlConnection } from '../../src/mysql/client.ts'
 import { lineOfRow, type StoredRow, selectedColumns } from '../../src/mysql/row.ts'
 import { MysqlSink, type MysqlSinkOptions } from '../../src/mysql/sink.ts'
 import { rejectedTable } from '../../src/mysql/table-name.ts'
-import type { RecordBatch } from '../../src/record.ts'
+import type { RecordBatch } from '../../src/record/record.ts'
+import { createLogger } from '../../src/runtime/log.ts'
 import { mysqlUrl } from './servers.ts'
 
 /** The connection that a URL describes. */

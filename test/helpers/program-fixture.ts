@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { logProcessWarnings } from '../../src/cmd/process-warnings.ts'
-import { type OutputKind, runProgram, signalled } from '../../src/cmd/program.ts'
-import { standardOutput } from '../../src/cmd/standard-streams.ts'
-import { ArchiverError } from '../../src/errors.ts'
-import { createLogger } from '../../src/log.ts'
+import { logProcessWarnings } from '../../src/cmd/lib/process-warnings.ts'
+import { type OutputKind, runProgram, signalled } from '../../src/cmd/lib/program.ts'
+import { ArchiverError } from '../../src/runtime/errors.ts'
+import { createLogger } from '../../src/runtime/log.ts'
+import { standardOutput } from '../../src/runtime/standard-streams.ts'
 
 /** A command that does what its first word says, and whose output is what its second word says: see program.test.ts. */
 const behaviours: Readonly<Record<string, () => Promise<void>>> = {

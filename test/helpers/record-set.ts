@@ -1,5 +1,5 @@
-import { crc32c } from '../../src/kafka/crc32c.ts'
-import type { Header } from '../../src/record.ts'
+import { crc32c } from '../../src/kafka/batch/crc32c.ts'
+import type { Header } from '../../src/record/record.ts'
 
 /** A record in a batch of format 2; `offsetDelta` and `timestampDelta` as they stand on the wire. */
 export interface WireRecord {

@@ -1,4 +1,4 @@
-import { readTemplates } from '../../src/elasticsearch/templates.ts'
+import { readTemplates } from '../../src/elasticsearch/templates/templates.ts'
 import type { SavedObject } from '../../src/kibana/saved-object.ts'
 
 /** What a panel asks Elasticsearch, read from a saved object as Kibana reads it, independently of what built it. */

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { Admin, IHeaders, Kafka, Producer } from 'kafkajs'
+import { compressionTypes } from '../../src/kafka/batch/codecs.ts'
 import { createKafka } from '../../src/kafka/client.ts'
-import { compressionTypes } from '../../src/kafka/codecs.ts'
-import { createLogger } from '../../src/log.ts'
+import { createLogger } from '../../src/runtime/log.ts'
 
 /** The servers that integration tests use: those of the environment, else the development stack. `npm test` starts its own. */
 export const brokers: readonly string[] = (process.env.ARCHIVER_BROKERS ?? '127.0.0.1:9092').split(',')

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { LineEncoder } from '../../src/line.ts'
-import { emptyBatch, lineStart, type RecordBatch, type TopicPartition } from '../../src/record.ts'
-import type { Sink } from '../../src/sink.ts'
+import type { Sink } from '../../src/pipeline/sink.ts'
+import { LineEncoder } from '../../src/record/line.ts'
+import { emptyBatch, lineStart, type RecordBatch, type TopicPartition } from '../../src/record/record.ts'
 import { until } from './servers.ts'
 
 /** A store that sinks write to, one after another or at once, as processes would. */
@@ -46,7 +46,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 /**
- * The contract of `src/sink.ts`, for one implementation. A new sink is done when this is green.
+ * The contract of `src/pipeline/sink.ts`, for one implementation. A new sink is done when this is green.
  *
  * `create` makes an empty store for a test.
  */

@@ -1,8 +1,8 @@
-import type { AbortedTransaction } from '../../src/kafka/aborted-transactions.ts'
-import { type FetchedBytes, FetchedPartitionBatch } from '../../src/kafka/fetched-batch.ts'
-import { UnpackError } from '../../src/kafka/piece.ts'
-import { unpack } from '../../src/kafka/unpack.ts'
-import type { SourceRecord } from '../../src/record.ts'
+import type { AbortedTransaction } from '../../src/kafka/batch/aborted-transactions.ts'
+import { type FetchedBytes, FetchedPartitionBatch } from '../../src/kafka/batch/fetched-batch.ts'
+import { UnpackError } from '../../src/kafka/batch/piece.ts'
+import { unpack } from '../../src/kafka/batch/unpack.ts'
+import type { SourceRecord } from '../../src/record/record.ts'
 
 export interface UnpackOptions {
   readonly fetchedOffset?: number

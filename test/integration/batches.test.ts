@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { compressionTypes } from '../../src/kafka/codecs.ts'
+import { compressionTypes } from '../../src/kafka/batch/codecs.ts'
 import { type RunningArchiver, runArchiver } from '../helpers/archiver.ts'
 import { bombOf, type LargeValue } from '../helpers/bombs.ts'
 import { produceRaw } from '../helpers/raw-produce.ts'

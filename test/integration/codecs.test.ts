@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { compressionTypes } from '../../src/kafka/codecs.ts'
+import { compressionTypes } from '../../src/kafka/batch/codecs.ts'
 import { createScenario } from '../helpers/scenario.ts'
 import { createProducer, createTopic } from '../helpers/servers.ts'
 import { accountFor, offsetsOf, readDocuments, readFiles } from '../helpers/stores.ts'

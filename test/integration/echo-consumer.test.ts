@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { produceRaw } from '../helpers/raw-produce.ts'
 import { brokers, createTopic } from '../helpers/servers.ts'
 
-const program = fileURLToPath(new URL('../../src/cmd/echo-consumer.ts', import.meta.url))
+const program = fileURLToPath(new URL('../../src/traffic/echo-consumer.ts', import.meta.url))
 
 it('echo-consumer --json prints what a record holds, headers in order', async (t) => {
   const topic = await createTopic(t)

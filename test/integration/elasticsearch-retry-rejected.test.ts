@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { lineOfRejected, type RejectedSource, rejectedDocument } from '../../src/elasticsearch/rejected.ts'
-import { LineEncoder } from '../../src/line.ts'
+import { LineEncoder } from '../../src/record/line.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { batchOf, openSink, someDay } from '../helpers/elasticsearch-sink.ts'
 import { elasticsearch, elasticsearchUrl, indexPrefix, uniqueName } from '../helpers/servers.ts'

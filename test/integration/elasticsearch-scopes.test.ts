@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
-import type { ElasticsearchSinkOptions } from '../../src/elasticsearch/sink.ts'
+import type { ElasticsearchSinkOptions } from '../../src/elasticsearch/sink/sink.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { batchOf, type OpenSink, openSink, someDay } from '../helpers/elasticsearch-sink.ts'
 import { elasticsearch, elasticsearchUrl, indexPrefix, uniqueName, until } from '../helpers/servers.ts'

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { Elasticsearch } from '../../src/elasticsearch/client.ts'
+import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
 import {
   compareTemplates,
   installedProfile,
   installTemplates,
   readTemplates,
-} from '../../src/elasticsearch/templates.ts'
-import { createLogger } from '../../src/log.ts'
+} from '../../src/elasticsearch/templates/templates.ts'
+import { createLogger } from '../../src/runtime/log.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { batchOf, openSink } from '../helpers/elasticsearch-sink.ts'
 import { elasticsearch, elasticsearchUrl, indexPrefix, uniqueName, until } from '../helpers/servers.ts'

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { cached, type HttpRoutes, jsonAnswer, serveHttp } from '../../src/http.ts'
+import { cached, type HttpRoutes, jsonAnswer, serveHttp } from '../../src/monitor/http.ts'
 import { startArchiver } from '../helpers/archiver.ts'
 import { createTopic, indexPrefix, produce, temporaryDirectory, until } from '../helpers/servers.ts'
 

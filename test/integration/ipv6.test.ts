@@ -6,15 +6,28 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { runArchiver } from '../helpers/archiver.ts'
 import { relay } from '../helpers/relay.ts'
-import { brokers, createTopic, elasticsearchUrl, temporaryDirectory, uniqueName } from '../helpers/servers.ts'
+import {
+  brokers,
+  createTopic,
+  elasticsearchUrl,
+  temporaryDirectory,
+  uniqueName,
+} from '../helpers/servers.ts'
 
-/** Every command takes an address of IPv6, in brackets. A relay stands for servers that listen there. */
+/**
+ * Every command takes an address of IPv6, in brackets. A relay stands for servers that listen
+ * there.
+ */
 
 const tool = async (name: string, ...words: readonly string[]): Promise<string> => {
-  const program = fileURLToPath(new URL(`../../src/cmd/${name}.ts`, import.meta.url))
-  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', program, ...words], {
-    timeout: 60_000,
-  })
+  const program = fileURLToPath(new URL(`../../src/traffic/${name}.ts`, import.meta.url))
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--import', 'tsx', program, ...words],
+    {
+      timeout: 60_000,
+    },
+  )
   return stdout
 }
 
@@ -26,7 +39,14 @@ it('run, verify, status, restore, producer, generator and echo-consumer reach Ka
   const target = await createTopic(t, { stem: 'options-ipv6' })
   const root = join(await temporaryDirectory(t), 'archive')
   const prefix = `${uniqueName('options')}-`
-  const servers = ['--brokers', at, '--elasticsearch', `http://[::1]:${elasticsearch.port}`, '--index-prefix', prefix]
+  const servers = [
+    '--brokers',
+    at,
+    '--elasticsearch',
+    `http://[::1]:${elasticsearch.port}`,
+    '--index-prefix',
+    prefix,
+  ]
   t.after(() => fetch(`${elasticsearchUrl}/${prefix}*`, { method: 'DELETE' }))
 
   let before = 0
@@ -44,12 +64,41 @@ it('run, verify, status, restore, producer, generator and echo-consumer reach Ka
   came('producer')
   await tool('generator', '--brokers', at, '--topics', topic, '--count', '9')
   came('generator')
-  const echoed = await tool('echo-consumer', '--brokers', at, '--topics', topic, '--from-beginning', '--count', '10')
+  const echoed = await tool(
+    'echo-consumer',
+    '--brokers',
+    at,
+    '--topics',
+    topic,
+    '--from-beginning',
+    '--count',
+    '10',
+  )
   came('echo-consumer')
   assert.ok(echoed.trimEnd().split('\n').length >= 10, echoed)
-  await archiver(t, 'run', ...servers, '--topics', topic, '--group', root, '--no-status-documents', '--until-end')
+  await archiver(
+    t,
+    'run',
+    ...servers,
+    '--topics',
+    topic,
+    '--group',
+    root,
+    '--no-status-documents',
+    '--until-end',
+  )
   assert.ok(elasticsearch.connections > 0)
   assert.match(await archiver(t, 'verify', ...servers), /10 records/)
   assert.match(await archiver(t, 'status', '--brokers', at), new RegExp(`${topic}/0 +10 +10`))
-  await archiver(t, 'restore', '--brokers', at, '--to', 'kafka', '--to-topic', target, '--no-elasticsearch')
+  await archiver(
+    t,
+    'restore',
+    '--brokers',
+    at,
+    '--to',
+    'kafka',
+    '--to-topic',
+    target,
+    '--no-elasticsearch',
+  )
 })

@@ -3,8 +3,8 @@ import { type TestContext, test } from 'node:test'
 import type { Consumer, Kafka } from 'kafkajs'
 import { kafkajs } from '../../src/kafka/kafkajs.ts'
 import { KafkaSource } from '../../src/kafka/source.ts'
-import { createLogger } from '../../src/log.ts'
-import type { TopicPartition } from '../../src/record.ts'
+import type { TopicPartition } from '../../src/record/record.ts'
+import { createLogger } from '../../src/runtime/log.ts'
 import { brokers, createTopic, produce, testKafka, uniqueName, until } from '../helpers/servers.ts'
 
 const hour = 3_600_000

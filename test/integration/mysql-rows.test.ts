@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { LineEncoder } from '../../src/line.ts'
 import { compareTables, createTableSql } from '../../src/mysql/schema.ts'
 import { rejectedTable } from '../../src/mysql/table-name.ts'
-import { lineStart, type RecordBatch, type SourceRecord } from '../../src/record.ts'
+import { LineEncoder } from '../../src/record/line.ts'
+import { lineStart, type RecordBatch, type SourceRecord } from '../../src/record/record.ts'
 import { sourceBatch } from '../helpers/arbitraries.ts'
 import { mysqlClient, openMysqlSink, readLines, tableName } from '../helpers/mysql.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import type { TopicPartition } from '../../src/record.ts'
+import type { TopicPartition } from '../../src/record/record.ts'
 import { august, type MadeUpRecord, makeArchive, records } from '../helpers/archive.ts'
 import { runArchiver, startArchiver } from '../helpers/archiver.ts'
 import {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import * as archiveOptions from '../../src/cmd/archive-options.ts'
-import { everyOption } from '../../src/cmd/every-option.ts'
-import { takeRunFlags } from '../../src/cmd/run-flags.ts'
-import { dashboardOptions, runOptions, setupOptions } from '../../src/config.ts'
-import { type Options, readOptions } from '../../src/options.ts'
+import { everyOption } from '../../src/cmd/lib/every-option.ts'
+import { takeRunFlags } from '../../src/cmd/lib/run-flags.ts'
+import * as archiveOptions from '../../src/config/archive.ts'
+import { dashboardOptions, runOptions, setupOptions } from '../../src/config/config.ts'
+import { type Options, readOptions } from '../../src/config/options.ts'
 
 /** Every command that the pages show is one that the program takes. */
 

@@ -2,6 +2,11 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { errors, SniffingTransport } from '@elastic/elasticsearch'
 import fc from 'fast-check'
+import { Elasticsearch, RequestFailure } from '../../../src/elasticsearch/client/client.ts'
+import { oldIndices } from '../../../src/elasticsearch/prune.ts'
+import { DocumentReader, hitsIn, parseDocuments, sameUntil } from '../../../src/elasticsearch/read/reader.ts'
+import { readTypeFacts } from '../../../src/elasticsearch/read/type-facts.ts'
+import { ValueReader } from '../../../src/elasticsearch/read/value-reader.ts'
 import {
   type BulkItem,
   isUnknown,
@@ -10,16 +15,11 @@ import {
   kindOf,
   rejectionOf,
   sayableOf,
-} from '../../../src/elasticsearch/answer.ts'
-import { Elasticsearch, RequestFailure } from '../../../src/elasticsearch/client.ts'
-import { mendMixedNumbers } from '../../../src/elasticsearch/mixed-numbers.ts'
-import { oldIndices } from '../../../src/elasticsearch/prune.ts'
-import { DocumentReader, hitsIn, parseDocuments, sameUntil } from '../../../src/elasticsearch/reader.ts'
-import { compareTemplates } from '../../../src/elasticsearch/templates.ts'
-import { readTypeFacts } from '../../../src/elasticsearch/type-facts.ts'
-import { ValueReader } from '../../../src/elasticsearch/value-reader.ts'
-import { ArchiverError } from '../../../src/errors.ts'
-import { createLogger } from '../../../src/log.ts'
+} from '../../../src/elasticsearch/sink/answer.ts'
+import { mendMixedNumbers } from '../../../src/elasticsearch/sink/mixed-numbers.ts'
+import { compareTemplates } from '../../../src/elasticsearch/templates/templates.ts'
+import { ArchiverError } from '../../../src/runtime/errors.ts'
+import { createLogger } from '../../../src/runtime/log.ts'
 import { answerLike, damagedBytes, fuzz } from '../../helpers/fuzz.ts'
 
 interface Reply {

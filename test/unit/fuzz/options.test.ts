@@ -10,9 +10,9 @@ import {
   checkMysqlOptions,
   checkRunOptions,
   runOptions,
-} from '../../../src/config.ts'
-import { ArchiverError } from '../../../src/errors.ts'
-import { flagName, readOptions, unknownVariables, variableName } from '../../../src/options.ts'
+} from '../../../src/config/config.ts'
+import { flagName, readOptions, unknownVariables, variableName } from '../../../src/config/options.ts'
+import { ArchiverError } from '../../../src/runtime/errors.ts'
 import { damagedBytes, fuzz } from '../../helpers/fuzz.ts'
 import { temporaryDirectory } from '../../helpers/servers.ts'
 

@@ -1,0 +1,76 @@
+import { CommitLog, listPartitions, typeOf } from '../../files/log/commit-log.ts'
+import type { Selection } from '../../files/read/selection.ts'
+import { partitionKey, type TopicPartition } from '../../record/record.ts'
+import { nameOfType } from '../../record/type-name.ts'
+import { ArchiverError } from '../../runtime/errors.ts'
+import { standardError } from '../../runtime/standard-streams.ts'
+import { readableTimestamp } from './readable.ts'
+
+const maxNamed = 10
+
+/**
+ * Says why a selection has no record. A name that the archive does not hold is probably mistyped; a
+ * time without records, or a condition that none fulfils, is an answer like any other, and is only
+ * told on standard error.
+ * @throws ArchiverError `NOT_FOUND`, with what there is, for a topic, partition or type that the
+ * archive does not hold.
+ */
+export async function explainNothing(root: string, { topics, partitions, types }: Selection): Promise<void> {
+  let candidates = await listPartitions(root)
+  if (candidates.length === 0) {
+    say('the archive holds no record yet')
+    return
+  }
+  if (topics !== undefined) {
+    const known = candidates
+    candidates = candidates.filter(({ topic }) => topics.includes(topic))
+    if (candidates.length === 0) throw notFound('topic', topics, [...new Set(known.map(({ topic }) => topic))])
+  }
+  if (partitions !== undefined) {
+    const known = candidates
+    candidates = candidates.filter(({ partition }) => partitions.includes(partition))
+    if (candidates.length === 0) throw notFound('partition', partitions.map(String), known.map(partitionKey))
+  }
+  const held = await heldBy(root, candidates)
+  if (types !== undefined && !types.some((type) => held.types.has(nameOfType(type)))) {
+    throw notFound('type', types.map(nameOfType), [...held.types].sort())
+  }
+  say(
+    held.types.size === 0
+      ? 'no record is archived there yet'
+      : `no record is selected; there are records from ${readableTimestamp(String(held.first))} to ${readableTimestamp(String(held.last))}`,
+  )
+}
+
+async function heldBy(
+  root: string,
+  partitions: readonly TopicPartition[],
+): Promise<{ readonly types: Set<string>; readonly first: number; readonly last: number }> {
+  const types = new Set<string>()
+  let first = Number.POSITIVE_INFINITY
+  let last = Number.NEGATIVE_INFINITY
+  for (const tp of partitions) {
+    for await (const manifest of (await CommitLog.open(root, tp)).manifests()) {
+      if ('error' in manifest) throw manifest.error
+      for (const file of manifest.files) {
+        types.add(nameOfType(typeOf(file)))
+        first = Math.min(first, file.min_timestamp)
+        last = Math.max(last, file.max_timestamp)
+      }
+    }
+  }
+  return { types, first, last }
+}
+
+function notFound(kind: string, wanted: readonly string[], known: readonly string[]): ArchiverError {
+  const there =
+    known.slice(0, maxNamed).join(', ') + (known.length > maxNamed ? ` and ${known.length - maxNamed} more` : '')
+  return new ArchiverError(
+    'NOT_FOUND',
+    `the archive holds no record of ${kind} ${wanted.join(', ')}${known.length === 0 ? '' : `; it has ${there}`}`,
+  )
+}
+
+function say(line: string): void {
+  standardError.write(`archiver: ${line}\n`)
+}

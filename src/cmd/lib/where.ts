@@ -1,0 +1,91 @@
+import { randomUUID } from 'node:crypto'
+import { visitNumbers } from '../../record/json-numbers.ts'
+import { ArchiverError } from '../../runtime/errors.ts'
+import { compareDecimals, compareText, decimalOf } from './exact-order.ts'
+
+/** A test of one line of the archive. */
+export type Condition = (line: Buffer) => boolean
+
+type Comparison = (difference: number) => boolean
+
+const comparisons: Readonly<Record<string, Comparison>> = {
+  '=': (difference) => difference === 0,
+  '!=': (difference) => difference !== 0,
+  '<': (difference) => difference < 0,
+  '<=': (difference) => difference <= 0,
+  '>': (difference) => difference > 0,
+  '>=': (difference) => difference >= 0,
+}
+
+/**
+ * `value.user.id=u1`, `value.amount>100`, `kafka.key!=k1`: a field of the line by its path, and what it is compared with.
+ * A number of the line and a value that spells one compare as numbers, exactly as both are written, of any size and
+ * precision. Everything else compares as text, by code points: strings as they are, `true`, `false`, `null`, and a
+ * number as it is written. A line without the field fits `!=` alone; of an array one element is enough.
+ *
+ * @throws ArchiverError `USAGE`
+ */
+export function parseCondition(text: string): Condition {
+  const [, path, operator, wanted] = /^([^=!<>]+?)\s*(!=|<=|>=|=|<|>)\s*(.*)$/s.exec(text) ?? []
+  if (path === undefined || operator === undefined || wanted === undefined) {
+    throw new ArchiverError(
+      'USAGE',
+      `--where: "${text}" is not allowed; expected a field, one of = != < <= > >=, and a value, such as value.amount>=100`,
+    )
+  }
+  const keys = path.split(/(?<!\\)\./).map((key) => key.replaceAll('\\.', '.'))
+  const compare = comparisons[operator]!
+  const decimal = decimalOf(wanted)
+  const double = Number(wanted)
+  return (line) => {
+    const json = line.toString('utf8')
+    const leaves = leavesOf(JSON.parse(json), keys)
+    const isExact = leaves.every((leaf) => typeof leaf !== 'number' || (decimal !== undefined && leaf !== double))
+    const exact = isExact ? leaves : leavesOf(JSON.parse(withNumbersAsText(line)), keys)
+    const differences = exact.map((leaf) => {
+      // Rounding keeps the order: doubles that differ differ as the numbers do.
+      if (typeof leaf === 'number') return leaf - double
+      const text = String(leaf)
+      if (isExact || !text.startsWith(numberMark)) return compareText(text, wanted)
+      const number = text.slice(numberMark.length)
+      return decimal === undefined ? compareText(number, wanted) : compareDecimals(decimalOf(number)!, decimal)
+    })
+    return operator === '!=' ? differences.every(compare) : differences.some(compare)
+  }
+}
+
+/** What a number becomes that is read as text begins so. No message can know it. */
+const numberMark = `number ${randomUUID()} `
+
+/** The line with each number as a text: JSON.parse would round it, and its reviver recurses as deep as the value does. */
+function withNumbersAsText(line: Buffer): string {
+  const parts: string[] = []
+  let copied = 0
+  visitNumbers(line, { start: 0, end: line.length }, (_path, start, end) => {
+    parts.push(line.toString('utf8', copied, start), `"${numberMark}`, line.toString('latin1', start, end), '"')
+    copied = end
+  })
+  parts.push(line.toString('utf8', copied))
+  return parts.join('')
+}
+
+/** The values at a path; the elements of arrays on the way count each for itself. Depth costs memory, never the stack. */
+function leavesOf(root: unknown, keys: readonly string[]): unknown[] {
+  const leaves: unknown[] = []
+  const pending: { readonly value: unknown; readonly depth: number }[] = [{ value: root, depth: 0 }]
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const { value, depth } = next
+    if (Array.isArray(value)) {
+      for (const element of value as unknown[]) pending.push({ value: element, depth })
+      continue
+    }
+    const key = keys[depth]
+    const isObject = typeof value === 'object' && value !== null
+    if (key === undefined) {
+      if (!isObject) leaves.push(value)
+    } else if (isObject && Object.hasOwn(value, key)) {
+      pending.push({ value: (value as Record<string, unknown>)[key], depth: depth + 1 })
+    }
+  }
+  return leaves
+}

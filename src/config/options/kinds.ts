@@ -1,0 +1,293 @@
+import { messageOf } from '../../runtime/errors.ts'
+import type { Option } from './option.ts'
+
+interface Declaration<T> {
+  explanation: string
+  placeholder: string
+  default: string | undefined
+  parse: (text: string) => T
+}
+
+/** An option with a default; the default is written as a person would type it and goes through the same validation. */
+function withDefault<T>(declaration: Declaration<T> & { default: string }): Option<T> {
+  return {
+    explanation: declaration.explanation,
+    placeholder: declaration.placeholder,
+    defaultText: declaration.default,
+    defaultValue: declaration.parse(declaration.default),
+    parse: declaration.parse,
+    isSwitch: false,
+  }
+}
+
+function withoutDefault<T>(declaration: Declaration<T>): Option<T | undefined> {
+  return {
+    explanation: declaration.explanation,
+    placeholder: declaration.placeholder,
+    defaultText: undefined,
+    defaultValue: undefined,
+    parse: declaration.parse,
+    isSwitch: false,
+  }
+}
+
+/** The longest that a timer waits, in ms: Node takes a longer one for 1 ms. */
+export const maxTimerMs = 2 ** 31 - 1
+
+/** The units of options that are times: whatever has one of them may become a timer. */
+const timeUnits: ReadonlyMap<string | undefined, number> = new Map([
+  ['ms', 1],
+  ['s', 1000],
+  ['minutes', 60_000],
+])
+
+export type Described = { explanation: string; placeholder?: string }
+
+function make<T>(
+  described: Described,
+  fallbackPlaceholder: string,
+  defaultText: string | undefined,
+  parse: (text: string) => T,
+  waitUnitMs?: number,
+): Option<T | undefined> {
+  const declaration = {
+    explanation: described.explanation,
+    placeholder: described.placeholder ?? fallbackPlaceholder,
+    parse,
+  }
+  const option =
+    defaultText === undefined
+      ? withoutDefault({ ...declaration, default: undefined })
+      : withDefault({ ...declaration, default: defaultText })
+  return waitUnitMs === undefined ? option : { ...option, waitUnitMs }
+}
+
+/** A kind of option is called with a default (the value is always there) or without (it may be undefined). */
+interface Kind<T, Extra> {
+  (described: Described & Extra & { default: string }): Option<T>
+  (described: Described & Extra): Option<T | undefined>
+}
+
+export function kind<T, Extra = unknown>(
+  placeholder: (described: Described & Extra) => string,
+  parser: (described: Described & Extra) => (text: string) => T,
+  waitUnitMs: (described: Described & Extra) => number | undefined = () => undefined,
+): Kind<T, Extra> {
+  return ((described: Described & Extra & { default?: string }) =>
+    make(described, placeholder(described), described.default, parser(described), waitUnitMs(described))) as Kind<
+    T,
+    Extra
+  >
+}
+
+export const text = kind<string>(
+  () => '<text>',
+  () => (value) => {
+    if (value === '') throw new Error('a text that is not empty')
+    return value
+  },
+)
+
+interface Limits {
+  min: number
+  max?: number
+  /** A unit of time bounds the value by what a timer can wait. */
+  unit?: string
+}
+
+function maxOf({ max, unit }: Limits): number | undefined {
+  const unitMs = timeUnits.get(unit)
+  return unitMs === undefined ? max : Math.min(max ?? Number.POSITIVE_INFINITY, Math.floor(maxTimerMs / unitMs))
+}
+
+function numberOf(what: string, isNumber: (value: string) => boolean) {
+  return (limits: Limits) => {
+    const { min, unit } = limits
+    const max = maxOf(limits)
+    const range = max === undefined ? `of ${min} or more` : `from ${min} to ${max}`
+    const allowed = `${what} ${range}${unit === undefined ? '' : ` (${unit})`}`
+    return (value: string): number => {
+      const number = Number(value)
+      if (!isNumber(value) || number < min || (max !== undefined && number > max)) throw new Error(allowed)
+      return number
+    }
+  }
+}
+
+const placeholderOf = ({ unit }: Limits) => (unit === undefined ? '<n>' : `<${unit}>`)
+const unitMsOf = ({ unit }: Limits) => timeUnits.get(unit)
+
+export const integer = kind<number, Limits>(
+  placeholderOf,
+  numberOf('a whole number', (value) => /^-?\d+$/.test(value) && Number.isSafeInteger(Number(value))),
+  unitMsOf,
+)
+
+export const decimal = kind<number, Limits>(
+  placeholderOf,
+  numberOf('a number', (value) => /^-?\d+(\.\d+)?$/.test(value) && Number.isFinite(Number(value))),
+  unitMsOf,
+)
+
+/** A map: an object would have units that it inherits, such as `constructor`. */
+const byteUnits: ReadonlyMap<string, number> = new Map([
+  ['', 1],
+  ['B', 1],
+  ['kB', 1e3],
+  ['KB', 1e3],
+  ['MB', 1e6],
+  ['GB', 1e9],
+  ['KiB', 2 ** 10],
+  ['MiB', 2 ** 20],
+  ['GiB', 2 ** 30],
+])
+
+/** A number of bytes: `256MiB`, `5MB`, `1048576`. */
+export const bytes = kind<number, { min: number; max?: number }>(
+  () => '<bytes>',
+  ({ min, max = Number.POSITIVE_INFINITY }) =>
+    (value) => {
+      const match = /^(\d+(?:\.\d+)?)(?: ?([a-zA-Z]+))?$/.exec(value)
+      const unit = match === null ? undefined : byteUnits.get(match[2] ?? '')
+      if (match === null || unit === undefined) throw new Error('a number of bytes such as 5MB, 256MiB or 1048576')
+      const number = Math.round(Number(match[1]) * unit)
+      if (number < min) throw new Error(`${min} bytes or more`)
+      if (number > max) throw new Error(`${max} bytes or less`)
+      return number
+    },
+)
+
+export const pattern = kind<RegExp>(
+  () => '<regex>',
+  () => (value) => {
+    if (value === '') throw new Error('a regular expression that is not empty')
+    try {
+      return new RegExp(value)
+    } catch (error) {
+      throw new Error(`a JavaScript regular expression (${messageOf(error)})`)
+    }
+  },
+)
+
+/** A moment in UTC, in ms since 1970: `2026-11-01`, `2026-11-01T06`, `2026-11-01T06:30:00Z`, or the ms themselves. */
+export const instant = kind<number>(
+  () => '<time>',
+  () => (value) => {
+    if (/^\d{12,14}$/.test(value)) return Number(value)
+    const match = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d)(:\d\d(?::\d\d(?:\.\d+)?)?)?)?(Z|[+-]\d\d:\d\d)?$/.exec(value)
+    const [, day, hour = '00', rest = ':00', zone = 'Z'] = match ?? []
+    const time = day === undefined ? Number.NaN : Date.parse(`${day}T${hour}${rest}${zone}`)
+    if (Number.isNaN(time)) throw new Error('a time in UTC such as 2026-11-01, 2026-11-01T06 or 2026-11-01T06:30:00Z')
+    return time
+  },
+)
+
+const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+function timeSpan(maxMs: number, shown: string, examples: string) {
+  return () =>
+    (value: string): number => {
+      if (value === '0') return 0
+      const [, number, unit] = /^(\d+) ?(ms|s|m|h|d)$/.exec(value) ?? []
+      const ms = Number(number) * (durationUnits[unit ?? ''] ?? Number.NaN)
+      if (!(ms <= maxMs)) throw new Error(`a time span up to ${shown}, such as ${examples}`)
+      return ms
+    }
+}
+
+const msPerDay = 86_400_000
+
+/** A time span in ms that may be waited for: `12h`, `30m`, `0`. */
+export const duration = kind<number>(
+  () => '<12h>',
+  timeSpan(Math.floor(maxTimerMs / msPerDay) * msPerDay, '24d', '12h or 30m'),
+  () => 1,
+)
+
+/** How old something is, in ms: compared and never waited for, so it may be years. */
+export const age = kind<number>(() => '<90d>', timeSpan(36_500 * msPerDay, '36500d', '90d or 12h'))
+
+/** Where to listen: a port alone means loopback. */
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export const listenAddress = kind<ListenAddress>(
+  () => '<[address:]port>',
+  () => (value) => {
+    const [, , bracketed, plain, digits] = /^((?:\[([^\]]+)\]|([^:[\]]+)):)?(\d{1,5})$/.exec(value) ?? []
+    const port = Number(digits)
+    if (digits === undefined || port > 65_535)
+      throw new Error('a port such as 9464, or address:port such as 0.0.0.0:9464')
+    return { host: bracketed ?? plain ?? '127.0.0.1', port }
+  },
+)
+
+/** One of a few words. */
+export function oneOf<const W extends string>(
+  words: readonly W[],
+  described: { explanation: string; default: NoInfer<W> },
+): Option<W>
+export function oneOf<const W extends string>(
+  words: readonly W[],
+  described: { explanation: string },
+): Option<W | undefined>
+export function oneOf<const W extends string>(
+  words: readonly W[],
+  described: { explanation: string; default?: NoInfer<W> },
+): Option<W | undefined> {
+  return make({ explanation: described.explanation }, words.join('|'), described.default, (value) => {
+    const word = words.find((candidate) => candidate === value)
+    if (word === undefined) throw new Error(`one of ${words.join(', ')}`)
+    return word
+  })
+}
+
+/** A switch: `--until-end`, or `--no-files` for one that is on by default; `true` or `false` as a variable or in the file. */
+export function flag(described: { explanation: string; default: boolean }): Option<boolean> {
+  return {
+    explanation: described.explanation,
+    placeholder: '',
+    defaultText: described.default ? 'on' : 'off',
+    defaultValue: described.default,
+    negated: { value: false },
+    isSwitch: true,
+    parse: trueOrFalse,
+  }
+}
+
+/** The words of YAML 1.2 (section 10.3.2), and those that people write into variables. */
+export function trueOrFalse(value: string): boolean {
+  if (/^(true|True|TRUE|1|on)$/.test(value)) return true
+  if (isFalse(value)) return false
+  throw new Error('true or false')
+}
+
+function isFalse(value: string): boolean {
+  return /^(false|False|FALSE|0|off)$/.test(value)
+}
+
+/** The same option with a `--no-<flag>` that leaves it undefined, as does the value `false`. */
+export function negatable<T>(option: Option<T>): Option<T | undefined> {
+  const { elements } = option
+  return {
+    ...option,
+    parse: (value) => (isFalse(value) ? undefined : option.parse(value)),
+    negated: { value: undefined },
+    ...(elements === undefined
+      ? {}
+      : {
+          elements: {
+            split: elements.split,
+            parse: (items: readonly string[]) =>
+              items.length === 1 && isFalse(items[0]!) ? undefined : elements.parse(items),
+          },
+        }),
+  }
+}
+
+/** The same option with a value that no message shows. */
+export function secret<T>(option: Option<T>): Option<T> {
+  return { ...option, isSecret: true }
+}

@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs'
+import {
+  isAlias,
+  isCollection,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  type YAMLError,
+} from 'yaml'
+import { messageOf } from '../../runtime/errors.ts'
+import { usage } from './option.ts'
+
+/** What a key of the file has. */
+export interface FileValue {
+  /** A text, or the texts of a list; undefined for anything else. */
+  readonly value: string | readonly string[] | undefined
+  /** 1 for the first line of the file. */
+  readonly line: number
+  /** YAML took the rest of its line for a comment. */
+  readonly hasComment: boolean
+}
+
+/** What every message about the syntax ends with: most mistakes are a sign that YAML takes for its own. */
+const quote = 'a value that begins with one of * & ! @ % ` | > or has ": " or " #" in it belongs in quotes'
+
+/**
+ * Reads the options of a YAML file. Every scalar is the text that the file has, as by the failsafe schema (YAML 1.2.2,
+ * section 10.1): `0200`, `1e3`, `yes`, `null` and `2026-11-01` mean what they mean as a flag. Anchors, aliases and tags
+ * are refused: in a file of options they are a value that lacks its quotes.
+ *
+ * @throws ArchiverError `USAGE` with the line, and nothing of what the file has: it may hold secrets.
+ */
+export function readYamlFile(path: string): ReadonlyMap<string, FileValue> {
+  const lines = new LineCounter()
+  const refused = (offset: number, what: string) =>
+    usage(`--config ${path}: line ${lines.linePos(offset).line}: ${what}`)
+  const document = parseDocument(contentOf(path), {
+    schema: 'failsafe',
+    prettyErrors: false,
+    keepSourceTokens: false,
+    lineCounter: lines,
+  })
+  const [error] = document.errors as readonly YAMLError[]
+  if (error?.code === 'DUPLICATE_KEY') throw refused(error.pos[0], 'an option is given twice')
+  if (error !== undefined) throw refused(error.pos[0], `cannot be read as YAML (${error.code}): ${quote}`)
+
+  const { contents } = document
+  if (contents === null || (isScalar(contents) && contents.value === '')) return new Map()
+  if (!isMap<Node, Node | null>(contents)) throw usage(`--config ${path}: expected a mapping of option names to values`)
+
+  const check = (node: Node, offset: number): void => {
+    if (isAlias(node)) throw refused(offset, `* begins an alias, which is not allowed; ${quote}`)
+    if (isCollection(node) || isScalar(node)) {
+      if (node.anchor !== undefined) throw refused(offset, `& begins an anchor, which is not allowed; ${quote}`)
+      if (node.tag !== undefined) throw refused(offset, `! begins a tag, which is not allowed; ${quote}`)
+    }
+  }
+  const textOf = (node: Node, offset: number): string | undefined => {
+    check(node, node.range?.[0] ?? offset)
+    return isScalar(node) ? String(node.value) : undefined
+  }
+  const textsOf = (list: readonly Node[], offset: number): readonly string[] | undefined => {
+    const found = list.map((item) => textOf(item, offset))
+    return found.every((text) => text !== undefined) ? found : undefined
+  }
+  const values = new Map<string, FileValue>()
+  for (const { key, value } of contents.items) {
+    const offset = key.range?.[0] ?? 0
+    const name = textOf(key, offset)
+    if (name === undefined) throw refused(offset, 'expected the name of an option')
+    const at = value?.range?.[0] ?? offset
+    if (value !== null) check(value, at)
+    values.set(name, {
+      value: value === null ? '' : isSeq<Node>(value) ? textsOf(value.items, at) : textOf(value, at),
+      line: lines.linePos(at).line,
+      hasComment: isScalar(value) && typeof value.comment === 'string',
+    })
+  }
+  return values
+}
+
+function contentOf(path: string): string {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
+  } catch (error) {
+    throw usage(`--config ${path}: cannot be read: ${messageOf(error)}`)
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw usage(`--config ${path}: is not UTF-8`)
+  }
+}

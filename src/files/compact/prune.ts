@@ -1,0 +1,150 @@
+import { rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { RecordType, TopicPartition } from '../../record/record.ts'
+import { systemCode } from '../../runtime/errors.ts'
+import { removeIfThere } from '../fs/durable.ts'
+import { requireDirectories } from '../fs/no-links.ts'
+import { CommitLog, hourOfFile, typeOf } from '../log/commit-log.ts'
+import type { ManifestFile } from '../log/manifest.ts'
+import { isPruned, type Pruned, readPruned, updatePruned } from '../log/pruned.ts'
+import { isThere } from '../log/publish.ts'
+
+/** What a prune takes of one topic-partition. */
+export interface PrunePlan {
+  readonly tp: TopicPartition
+  /** What this prune takes, and no more. */
+  readonly taking: Pick<Pruned, 'before' | 'committed_until'>
+  readonly files: number
+  readonly records: number
+  readonly bytes: number
+  /** Old files that stay because they are of the last flush, or hold records of it: they may still be on their way. */
+  readonly ofLastFlush: number
+  /** An earlier prune was interrupted, and its date is later: what is left of it stays for now. */
+  readonly interrupted: { readonly before: number; readonly files: number } | undefined
+}
+
+/**
+ * What there is of a partition from days before `before`, in ms; undefined if an earlier prune went further. Without `before`: what an
+ * interrupted prune left. The manifest of the last flush stays out of it: its files may still be on their way.
+ * @throws ArchiverError `MANIFEST_INVALID`
+ */
+export async function planPrune(
+  root: string,
+  tp: TopicPartition,
+  before: number | undefined,
+): Promise<PrunePlan | undefined> {
+  const { files: noted } = await readPruned(root, tp)
+  if (noted?.complete === true && (before === undefined || noted.before > before)) return undefined
+  const open = noted?.complete === false ? noted : undefined
+  const date = before ?? open?.before
+  if (date === undefined) return undefined
+  const log = await CommitLog.open(root, tp)
+  const last = log.entries.at(-1)
+  if (last === undefined) return undefined
+  const taking = { before: date, committed_until: last.compacted?.next ?? last.from }
+  const left = { files: 0 }
+  const sum = { files: 0, records: 0, bytes: 0, ofLastFlush: 0 }
+  for await (const file of filesOf(log)) {
+    const isTaken = isPruned({ ...taking, complete: false }, file)
+    if (!isTaken && !isPruned(open, file)) {
+      if (isPruned({ ...taking, committed_until: Number.POSITIVE_INFINITY, complete: false }, file)) sum.ofLastFlush++
+      continue
+    }
+    if (noted !== undefined && isPruned(noted, file) && !(await isThere(join(root, file.path)))) continue
+    if (!isTaken) {
+      left.files++
+      continue
+    }
+    sum.files++
+    sum.records += file.records
+    sum.bytes += file.bytes
+  }
+  const interrupted = open !== undefined && open.before > date ? { before: open.before, ...left } : undefined
+  return { tp, taking, ...sum, interrupted }
+}
+
+/** @throws ArchiverError `MANIFEST_INVALID` */
+async function* filesOf(log: CommitLog): AsyncGenerator<ManifestFile> {
+  for await (const manifest of log.manifests()) {
+    if ('error' in manifest) throw manifest.error
+    yield* manifest.files
+  }
+}
+
+/**
+ * Removes the files of a plan, and directories that are empty then. The note says so first, so that whoever finds a file gone knows
+ * why; it is complete once nothing is left of what it says. Interrupted, a later prune of the same date, or of a later one, goes on.
+ */
+export async function pruneFiles(root: string, { tp, taking }: PrunePlan): Promise<void> {
+  await updatePruned(root, tp, ({ files: noted, ...others }) => ({ ...others, files: begun(noted, taking) }))
+  const directories = new Set<string>()
+  for await (const file of filesOf(await CommitLog.open(root, tp))) {
+    if (!isPruned({ ...taking, complete: false }, file)) continue
+    await requireDirectories(root, [dirname(file.path)])
+    await removeIfThere(join(root, file.path))
+    directories.add(dirname(file.path))
+  }
+  for (const hour of directories) {
+    for (let directory = hour; directory !== '.'; directory = dirname(directory)) {
+      if (!(await removeIfEmpty(join(root, directory)))) break
+    }
+  }
+  const { files: noted } = await readPruned(root, tp)
+  if (noted === undefined || noted.complete || (await isAnythingLeft(root, tp, noted))) return
+  await updatePruned(root, tp, (stores) => {
+    const { files } = stores
+    // Another prune may have begun meanwhile: what that one takes is its own to complete.
+    const isSame = files?.before === noted.before && files.committed_until === noted.committed_until
+    return isSame ? { ...stores, files: { ...noted, complete: true } } : stores
+  })
+}
+
+/** The note while this prune is at work: it covers what another one, or an interrupted one, may have removed already. */
+function begun(noted: Pruned | undefined, taking: Pick<Pruned, 'before' | 'committed_until'>): Pruned {
+  return {
+    before: Math.max(noted?.before ?? 0, taking.before),
+    committed_until: Math.max(noted?.committed_until ?? 0, taking.committed_until),
+    complete: false,
+  }
+}
+
+async function isAnythingLeft(root: string, tp: TopicPartition, noted: Pruned): Promise<boolean> {
+  for await (const file of filesOf(await CommitLog.open(root, tp))) {
+    if (isPruned(noted, file) && (await isThere(join(root, file.path)))) return true
+  }
+  return false
+}
+
+/**
+ * True if retention took a file. What an interrupted prune did not come to is there as before: nothing may hide it.
+ */
+export async function isTaken(root: string, pruned: Pruned | undefined, file: ManifestFile): Promise<boolean> {
+  if (!isPruned(pruned, file)) return false
+  return pruned!.complete || !(await isThere(join(root, file.path)))
+}
+
+/** Types and hours whose records a partition holds or held, each day and type once. @throws ArchiverError `MANIFEST_INVALID` */
+export async function* typesByDay(
+  root: string,
+  tp: TopicPartition,
+): AsyncGenerator<{ readonly type: RecordType; readonly hour: number }> {
+  const seen = new Set<string>()
+  for await (const file of filesOf(await CommitLog.open(root, tp))) {
+    const day = file.path.slice(0, file.path.lastIndexOf('/hr='))
+    if (seen.has(day)) continue
+    seen.add(day)
+    yield { type: typeOf(file), hour: hourOfFile(file) }
+  }
+}
+
+async function removeIfEmpty(directory: string): Promise<boolean> {
+  try {
+    await rmdir(directory)
+    return true
+  } catch (error) {
+    const code = systemCode(error)
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false
+    if (code === 'ENOENT') return true
+    throw error
+  }
+}

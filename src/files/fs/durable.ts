@@ -1,0 +1,175 @@
+import { constants } from 'node:fs'
+import { link, mkdir, open, rename, stat, statfs, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
+import { inLanes } from '../../runtime/lanes.ts'
+import { requireDirectories } from './no-links.ts'
+
+/**
+ * What it takes on a POSIX file system for a thing to be there after a power cut: the data is fsynced before the name, and a
+ * name is there once its directory is fsynced (man 2 fsync: "an explicit fsync() on a file descriptor for the directory is
+ * also needed").
+ */
+
+/** Fsyncs a file or a directory. */
+export async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/**
+ * Makes a directory and those above it below `root`, and fsyncs every directory that got a new name in it.
+ * @throws ArchiverError `ARCHIVE_UNUSABLE` if one of them is a link; or the file system's error.
+ */
+export async function makeDirectory(root: string, relative: string): Promise<void> {
+  await requireDirectories(root, [relative])
+  await makePath(join(root, relative))
+}
+
+/** Makes a directory and those above it, which may be links, and fsyncs every directory that got a new name in it. */
+export async function makePath(wanted: string): Promise<void> {
+  const first = await mkdir(wanted, { recursive: true })
+  if (first === undefined) return
+  for (let made = wanted; ; made = dirname(made)) {
+    await syncPath(dirname(made))
+    if (made === first) return
+  }
+}
+
+/**
+ * Makes many directories and those above them below `root`, then fsyncs each directory that names one of them, once. Those that were there too:
+ * who made them may not have come to that yet.
+ */
+export async function makeDirectories(
+  root: string,
+  relatives: readonly string[],
+  onFile: (task: () => Promise<void>) => Promise<void>,
+): Promise<void> {
+  await requireDirectories(root, relatives)
+  await inLanes(relatives, (relative) =>
+    onFile(async () => {
+      await mkdir(join(root, relative), { recursive: true })
+    }),
+  )
+  const above = new Set<string>()
+  for (const relative of relatives) {
+    for (let path = relative; path !== '.'; ) {
+      path = dirname(path)
+      above.add(path)
+    }
+  }
+  await inLanes(above, (path) => onFile(() => syncPath(join(root, path))))
+}
+
+/** Of a link, or a FIFO, in the place of the file nothing is written. */
+const writeFlags =
+  constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
+/** Writes a whole file, from one piece or several, and fsyncs it; its name is durable only once the directory is fsynced. */
+export async function writeDurably(path: string, content: string | Buffer | Iterable<string>): Promise<void> {
+  const handle = await open(path, writeFlags)
+  try {
+    await handle.writeFile(content)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/**
+ * Gives a complete, fsynced file its final name if nothing has that name: an exclusive create that shows the file whole or
+ * not at all. Returns false where the name is taken. The directory is fsynced.
+ */
+export async function linkExclusively(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to)
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error
+    // NFS may have made the link and lost the answer: sent again, the request finds the name taken (man 2 link, "BUGS").
+    if (!(await isSameFile(from, to))) return false
+  }
+  await syncPath(dirname(to))
+  return true
+}
+
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  try {
+    const [a, b] = await Promise.all([stat(one), stat(other)])
+    return a.ino === b.ino && a.dev === b.dev
+  } catch (error) {
+    // Whoever took the name has given it up since.
+    if (systemCode(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+/** Renames; a missing source is fine where the target is there: somebody else did it. Returns false in that case. */
+export async function renameOnce(
+  from: string,
+  to: string,
+  isThere: (path: string) => Promise<boolean>,
+): Promise<boolean> {
+  try {
+    await rename(from, to)
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' && (await isThere(to))) return false
+    throw error
+  }
+}
+
+/** Removes a file that may be gone already. */
+export async function removeIfThere(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error
+  }
+}
+
+const troubles: Readonly<Record<string, string>> = {
+  ENOSPC: 'no space left',
+  EDQUOT: 'the quota is used up',
+  EROFS: 'the file system is read-only',
+  EACCES: 'permission denied',
+  EPERM: 'not permitted',
+  EIO: 'input/output error',
+  EMFILE: 'too many open files in this process (see ulimit -n)',
+  ENFILE: 'too many open files on this machine',
+  EFBIG: 'the file size limit is reached (see ulimit -f)',
+  EXDEV: 'staging and archive lie on different file systems; keep the whole archive directory on one',
+  ENOTDIR: 'a file stands where a directory is needed',
+  ELOOP: 'a symbolic link stands where the archive has a file; it is not followed',
+  ENXIO: 'a FIFO or a socket stands where the archive has a file',
+  ESTALE: 'the network file system lost the directory',
+}
+
+/** A file system's trouble in words that tell a person what to do, with what is free. */
+export async function describeTrouble(root: string, error: unknown): Promise<string> {
+  const code = systemCode(error)
+  const words = (code === undefined ? undefined : troubles[code]) ?? messageOf(error)
+  const path = error instanceof Error && 'path' in error && typeof error.path === 'string' ? ` (${error.path})` : ''
+  const free = await freeBytes(root)
+  return `${words} in ${root}${path}${free === undefined ? '' : `, ${Math.floor(free / 2 ** 20)} MiB free`}`
+}
+
+/** Bytes free for this user on the file system of `path`; undefined where it does not say. */
+async function freeBytes(path: string): Promise<number | undefined> {
+  try {
+    const { bavail, bsize } = await statfs(path)
+    return bavail * bsize
+  } catch {
+    // Only the explanation of another error is lost.
+    return undefined
+  }
+}
+
+/** An `ArchiverError` of any error of the file system. */
+export async function archiveTrouble(root: string, error: unknown): Promise<ArchiverError> {
+  if (error instanceof ArchiverError) return error
+  return new ArchiverError('ARCHIVE_UNUSABLE', await describeTrouble(root, error), { root }, error)
+}

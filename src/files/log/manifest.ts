@@ -1,0 +1,245 @@
+import { join } from 'node:path'
+import type { Gap, OffsetRange, TopicPartition } from '../../record/record.ts'
+import { topicOfSegment, topicSegment } from '../../record/segment.ts'
+import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
+import { NotRegular, openRegular } from '../fs/no-links.ts'
+import { readJsonFile } from './json-file.ts'
+import { checkHead, checkManifest, checkOrigin, invalidManifest, manifestFormat } from './manifest-check.ts'
+import {
+  type CompactedName,
+  compactedName,
+  manifestDirectory,
+  manifestName,
+  manifestsDirectory,
+  originName,
+} from './path.ts'
+
+export { manifestFormat }
+
+/**
+ * The commit log of a topic-partition: `origin.json`, then one manifest a flush, each named by the offset that it begins at.
+ * A manifest's name is created exclusively, and begins exactly at the `next` of the one before: two workers at the same
+ * position contend for the same name, and one loses. Old manifests are folded into compacted ones, see `compaction.ts`; which
+ * of them all are in force says `log-listing.ts`.
+ */
+
+/** A data file, as its manifest describes it. */
+export interface ManifestFile {
+  /** Relative to the root, with `/`. */
+  readonly path: string
+  /** Where it was staged, relative to the root: what a crash between link and rename left there is renamed by who comes next. */
+  readonly staged: string
+  /** The type as messages give it, which the path may only show encoded or as a hash. Absent for reserved types. */
+  readonly type?: string
+  readonly records: number
+  readonly first: number
+  readonly last: number
+  /** Size of the file. */
+  readonly bytes: number
+  /** Size of its lines. */
+  readonly line_bytes: number
+  readonly sha256: string
+  /** Kafka's timestamps in ms, lowest and highest. */
+  readonly min_timestamp: number
+  readonly max_timestamp: number
+  /** The files that were merged into this one by the compaction that wrote this manifest: gone once it is completed. */
+  readonly replaces?: readonly string[]
+}
+
+/** What one flush committed, or, where it has a `generation`, what several did. */
+export interface Manifest extends TopicPartition, OffsetRange {
+  readonly format: number
+  readonly worker: string
+  readonly written: string
+  readonly records: number
+  readonly files: readonly ManifestFile[]
+  /** Offsets of the range without a record, why, in ascending order. */
+  readonly gaps: readonly Gap[]
+  /** How many gaps without loss are not listed, where there are very many. */
+  readonly omitted_gaps?: number
+  /** What the group had committed when this was written; a lower bound for what every sink held. */
+  readonly committed?: number
+  /** Of a compacted manifest: of those that begin at the same offset the highest is in force. */
+  readonly generation?: number
+  /** Of a compacted manifest: it is full, no generation follows; the next one begins at its `next`. */
+  readonly closed?: boolean
+  /** Of a compacted manifest: how many of its files wait to become one with others, because their hour has not closed long enough. */
+  readonly unmerged?: number
+}
+
+/** The range of a compacted manifest, and what else is known without reading the list of its files. Never changes. */
+export interface CompactedHead extends OffsetRange, CompactedName {
+  readonly committed: number | undefined
+  readonly closed: boolean
+  readonly unmerged: number
+}
+
+/** Where archiving of a topic-partition began. */
+export interface Origin extends TopicPartition {
+  readonly format: number
+  readonly offset: number
+  readonly worker: string
+  readonly written: string
+}
+
+/** Entries of a list in one piece of `manifestPieces`: some 100 KiB of text, a millisecond of the event loop. */
+const entriesInPiece = 200
+
+/** A manifest as JSON for people and programs. */
+export function printManifest(manifest: Manifest | Origin): string {
+  return [...manifestPieces(manifest)].join('')
+}
+
+/**
+ * The same in pieces, for `writeDurably`: a manifest may list more files than fit into one string, and must not hold the event
+ * loop meanwhile. Together they are what `JSON.stringify` makes with an indentation of one blank.
+ */
+export function* manifestPieces(manifest: Manifest | Origin): Generator<string> {
+  let before = '{'
+  for (const [name, value] of Object.entries(manifest) as [string, unknown][]) {
+    if (value === undefined) continue
+    const field = `${before}\n ${JSON.stringify(name)}: `
+    before = ','
+    if (!Array.isArray(value) || value.length === 0) {
+      yield `${field}${indented(value, 1)}`
+      continue
+    }
+    for (let start = 0; start < value.length; start += entriesInPiece) {
+      const entries = value.slice(start, start + entriesInPiece).map((entry) => `\n  ${indented(entry, 2)}`)
+      yield `${start === 0 ? `${field}[` : ','}${entries.join(',')}`
+    }
+    yield '\n ]'
+  }
+  yield '\n}\n'
+}
+
+/** Line breaks inside a text are escaped, so each one begins a line of its own. */
+function indented(value: unknown, depth: number): string {
+  return JSON.stringify(value, undefined, 1).replaceAll('\n', `\n${' '.repeat(depth)}`)
+}
+
+function readManifestFile(path: string): Promise<Record<string, unknown> | undefined> {
+  return readJsonFile(path, { refuse: (why) => invalidManifest(path, why) })
+}
+
+/**
+ * The manifest that begins at `from`, of a flush or, with a generation, compacted; undefined where there is none.
+ * @throws ArchiverError `MANIFEST_INVALID`, or the file system's error.
+ */
+export async function readManifest(
+  root: string,
+  tp: TopicPartition,
+  from: number,
+  generation?: number,
+): Promise<Manifest | undefined> {
+  const name = generation === undefined ? manifestName(from) : compactedName({ from, generation })
+  const path = join(root, manifestDirectory(tp), name)
+  const read = await readManifestFile(path)
+  return read === undefined ? undefined : await checkManifest(path, tp, from, generation, read)
+}
+
+/** An origin has some 200 bytes. */
+const maxOriginBytes = 2 ** 16
+/** Where the lists of a compacted manifest begin; the head stands before them. */
+const listsMark = ',\n "gaps": ['
+const headBytes = 4096
+
+/**
+ * The head of a compacted manifest, without reading its list of ten thousand files; undefined where it is gone.
+ * @throws ArchiverError `MANIFEST_INVALID`, or the file system's error.
+ */
+export async function readCompactedHead(
+  root: string,
+  tp: TopicPartition,
+  name: CompactedName,
+): Promise<CompactedHead | undefined> {
+  const path = join(root, manifestDirectory(tp), compactedName(name))
+  const start = await readStart(path)
+  if (start === undefined) return undefined
+  // Where it is not as this program writes it, it is read whole, and that says what is wrong.
+  const read = parseHead(start) ?? (await readManifestFile(path))
+  if (read === undefined) return undefined
+  checkHead(path, tp, name.from, name.generation, read)
+  const { next, committed, closed, unmerged } = read as unknown as Manifest
+  return { ...name, next, committed, closed: closed === true, unmerged: unmerged ?? 0 }
+}
+
+function parseHead(start: string): Record<string, unknown> | undefined {
+  try {
+    const head = JSON.parse(`${start.slice(0, start.indexOf(listsMark))},"gaps":[],"files":[]}`) as Record<
+      string,
+      unknown
+    >
+    return head.next === undefined ? undefined : head
+  } catch {
+    return undefined
+  }
+}
+
+async function readStart(path: string): Promise<string | undefined> {
+  try {
+    const handle = await openRegular(path)
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(headBytes), 0, headBytes, 0)
+      return buffer.toString('utf8', 0, bytesRead)
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    if (error instanceof NotRegular) throw invalidManifest(path, error.message)
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** The origin of a topic-partition, or undefined where archiving has not begun. @throws ArchiverError `MANIFEST_INVALID` */
+export async function readOrigin(root: string, tp: TopicPartition): Promise<Origin | undefined> {
+  const path = join(root, manifestDirectory(tp), originName)
+  const read = await readSmall(path)
+  return read === undefined ? undefined : checkOrigin(path, tp, read)
+}
+
+/** A topic-partition of an archive, and why its `origin.json` cannot be trusted, if that is so. */
+export interface ListedPartition extends TopicPartition {
+  readonly error?: ArchiverError
+}
+
+/**
+ * The topic-partition of a directory below `_manifests`. The origin has the topic whole; the segment of a long one does not.
+ * A damaged origin is that partition's trouble alone, so it is returned, never thrown.
+ */
+export async function partitionOf(root: string, segment: string, partition: number): Promise<ListedPartition> {
+  const path = join(root, manifestsDirectory, segment, String(partition), originName)
+  let tp: TopicPartition = { topic: topicOfSegment(segment), partition }
+  try {
+    const read = await readSmall(path)
+    if (typeof read?.topic === 'string' && topicSegment(read.topic) === segment) tp = { topic: read.topic, partition }
+    if (topicSegment(tp.topic) !== segment) throw invalidManifest(path, 'its directory is that of no topic')
+    if (read !== undefined) checkOrigin(path, tp, read)
+    return tp
+  } catch (error) {
+    if (error instanceof ArchiverError) return { ...tp, error }
+    return { ...tp, error: invalidManifest(path, `it cannot be read: ${messageOf(error)}`) }
+  }
+}
+
+function readSmall(path: string): Promise<Record<string, unknown> | undefined> {
+  return readJsonFile(path, { refuse: (why) => invalidManifest(path, why), maxBytes: maxOriginBytes })
+}
+
+/** A manifest lists no more gaps than this: in a much compacted topic they would be larger than the data. */
+const mostGaps = 1000
+
+/** Gaps in order, neighbours with the same reason joined. Beyond `mostGaps` only those that are a loss are listed. */
+export function describeGaps(gaps: readonly Gap[]): { gaps: readonly Gap[]; omitted_gaps?: number } {
+  const joined: Gap[] = []
+  for (const gap of gaps) {
+    const last = joined.at(-1)
+    const touches = last !== undefined && last.next === gap.from && last.reason === gap.reason
+    if (touches) joined[joined.length - 1] = { ...last, next: gap.next }
+    else joined.push(gap)
+  }
+  if (joined.length <= mostGaps) return { gaps: joined }
+  const losses = joined.filter(({ reason }) => reason !== 'not-delivered')
+  return { gaps: losses, omitted_gaps: joined.length - losses.length }
+}

@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto'
+import { readdir, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { partitionKey, type TopicPartition } from '../../record/record.ts'
+import { ArchiverError, systemCode } from '../../runtime/errors.ts'
+import { linkExclusively, removeIfThere, syncPath, writeDurably } from '../fs/durable.ts'
+import { requireDirectories } from '../fs/no-links.ts'
+import { readJsonFile } from './json-file.ts'
+import type { ManifestFile } from './manifest.ts'
+import { checkPruned, invalidManifest } from './manifest-check.ts'
+import { manifestDirectory } from './path.ts'
+
+export const prunedName = 'pruned.json'
+
+/** What retention took of a topic-partition: everything of days before `before`, in ranges that were committed by then. */
+export interface Pruned {
+  /** The start of the first day that is kept, in ms. */
+  readonly before: number
+  /** Records that came later are kept, however old their timestamps are. */
+  readonly committed_until: number
+  /** False while it is being taken: what was to go may still be there. */
+  readonly complete: boolean
+}
+
+/** `pruned.json` of a topic-partition: for each store, what was taken of it. */
+export interface PrunedStores {
+  readonly files?: Pruned
+  readonly elasticsearch?: Pruned
+  readonly mysql?: Pruned
+}
+
+/** How often the note was written; absent in one that an earlier version wrote. */
+interface PrunedNote extends PrunedStores {
+  readonly version?: number
+}
+
+const storeNames: readonly (keyof PrunedStores)[] = ['files', 'elasticsearch', 'mysql']
+/** A note of three stores has some 400 bytes. */
+const maxPrunedBytes = 2 ** 16
+/** Each try finds a note that somebody else wrote meanwhile. */
+const maxTries = 1000
+
+/**
+ * What was taken of a topic-partition: the newest note in its directory.
+ * @throws ArchiverError `MANIFEST_INVALID`
+ */
+export async function readPruned(root: string, tp: TopicPartition): Promise<PrunedStores> {
+  const { version: _, ...stores } = await newestNote(root, tp)
+  return stores
+}
+
+/**
+ * True where retention took a file, or was about to. A file whose records have no day is never taken; nor is one into which records were
+ * merged that came later.
+ */
+export function isPruned(pruned: Pruned | undefined, file: ManifestFile): boolean {
+  if (pruned === undefined || file.last >= pruned.committed_until) return false
+  return file.path.includes('/dt=unknown/') ? false : file.max_timestamp < pruned.before
+}
+
+/**
+ * Changes the note of a topic-partition, durably: whoever finds records gone knows why. Safe beside others that do the same. A note
+ * is numbered, and its number is created exclusively, so of two that start from the same note one starts again. `pruned.json` is a
+ * copy of the newest. `change` may be called again, also with what it returned itself.
+ */
+export async function updatePruned(
+  root: string,
+  tp: TopicPartition,
+  change: (noted: PrunedStores) => PrunedStores,
+): Promise<void> {
+  await requireDirectories(root, [manifestDirectory(tp)])
+  const directory = join(root, manifestDirectory(tp))
+  const beside = join(directory, `${prunedName}.${randomBytes(6).toString('hex')}`)
+  try {
+    for (let tries = 0; tries < maxTries; tries++) {
+      const { version = 0, ...noted } = await newestNote(root, tp)
+      const next: PrunedNote = { version: version + 1, ...change(noted) }
+      await writeDurably(beside, `${JSON.stringify(next, undefined, 1)}\n`)
+      if (!(await linkExclusively(beside, join(directory, noteName(version + 1))))) {
+        await removeIfThere(beside)
+        continue
+      }
+      // A number becomes free once a higher one is there: whoever got a free one looks, and starts again.
+      const [newest] = await noteVersions(directory)
+      if (newest !== version + 1) {
+        await removeIfThere(join(directory, noteName(version + 1)))
+        await removeIfThere(beside)
+        continue
+      }
+      await rename(beside, join(directory, prunedName))
+      await syncPath(directory)
+      for (const older of (await noteVersions(directory)).filter((found) => found <= version)) {
+        await removeIfThere(join(directory, noteName(older)))
+      }
+      return
+    }
+  } finally {
+    await removeIfThere(beside)
+  }
+  throw new ArchiverError('MANIFEST_INVALID', `${partitionKey(tp)}: ${prunedName} changes as fast as it is read`)
+}
+
+function noteName(version: number): string {
+  return `pruned-${String(version).padStart(10, '0')}.json`
+}
+
+/** The numbers of the notes in a directory, the highest first. */
+async function noteVersions(directory: string): Promise<number[]> {
+  let names: readonly string[]
+  try {
+    names = await readdir(directory)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return []
+    throw error
+  }
+  return names
+    .flatMap((name) => {
+      const digits = /^pruned-(\d{10})\.json$/.exec(name)?.[1]
+      return digits === undefined ? [] : [Number(digits)]
+    })
+    .sort((a, b) => b - a)
+}
+
+/** The note with the highest number; one of an earlier version, `pruned.json` alone, has none. */
+async function newestNote(root: string, tp: TopicPartition): Promise<PrunedNote> {
+  const directory = join(root, manifestDirectory(tp))
+  for (const version of await noteVersions(directory)) {
+    const numbered = await readNote(join(directory, noteName(version)))
+    if (numbered !== undefined) return { ...numbered, version }
+  }
+  return (await readNote(join(directory, prunedName))) ?? {}
+}
+
+async function readNote(path: string): Promise<PrunedNote | undefined> {
+  const read = await readJsonFile(path, { refuse: (why) => invalidManifest(path, why), maxBytes: maxPrunedBytes })
+  if (read === undefined) return undefined
+  checkPruned(path, storeNames, read)
+  return read as PrunedNote
+}

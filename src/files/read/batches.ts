@@ -1,0 +1,222 @@
+import { join } from 'node:path'
+import { hourOf, LineHead } from '../../record/line.ts'
+import type { RecordBatch, TopicPartition } from '../../record/record.ts'
+import { isTaken } from '../compact/prune.ts'
+import { CommitLog, isSlice, typeOf } from '../log/commit-log.ts'
+import type { ManifestFile } from '../log/manifest.ts'
+import { readPruned } from '../log/pruned.ts'
+import { isGone, readBlocks } from './members.ts'
+import { isWhollySelected, mayHold, type Selection } from './selection.ts'
+
+const LF = 0x0a
+
+/** What is selected of the files of one manifest. */
+export interface SelectedFiles {
+  readonly log: CommitLog
+  /** In the order of their first offsets. */
+  readonly files: readonly ManifestFile[]
+}
+
+/** The files of a partition that may hold what is selected, manifest by manifest. @throws ArchiverError `MANIFEST_INVALID` */
+export async function* selectedFiles(
+  root: string,
+  tp: TopicPartition,
+  selection: Selection,
+): AsyncGenerator<SelectedFiles> {
+  const pruned = await readPruned(root, tp)
+  const log = await CommitLog.open(root, tp)
+  for await (const manifest of log.manifests()) {
+    if ('error' in manifest) throw manifest.error
+    const files: ManifestFile[] = []
+    for (const file of manifest.files) {
+      if (mayHold(selection, tp, file) && !(await isTaken(root, pruned.files, file))) files.push(file)
+    }
+    if (files.length > 0) yield { log, files: files.sort((a, b) => a.first - b.first) }
+  }
+}
+
+/**
+ * The selected records of a file as batches, as a sink gets them from Kafka. Offsets between its records are in other files. Where the
+ * file was merged into another one meanwhile, its records come from that one.
+ */
+export async function* batchesOf(
+  root: string,
+  log: CommitLog,
+  file: ManifestFile,
+  selection: Selection,
+): AsyncGenerator<RecordBatch> {
+  const { from, to } = selection
+  const isInTime = isWhollySelected(selection, file)
+  for await (const { block, isSlice } of blocksOf(root, log, file)) {
+    const batch = batchOf(log.tp, file, isInTime && !isSlice ? block : linesBetween(block, file, from, to))
+    if (batch.count > 0) yield batch
+  }
+}
+
+async function* blocksOf(
+  root: string,
+  log: CommitLog,
+  file: ManifestFile,
+): AsyncGenerator<{ readonly block: Buffer; readonly isSlice: boolean }> {
+  let path = file.path
+  for (;;) {
+    try {
+      const holdsMore = path !== file.path || isSlice(file)
+      for await (const block of readBlocks(join(root, path))) yield { block, isSlice: holdsMore }
+      return
+    } catch (error) {
+      const replacement = isGone(error) ? await log.replacementOf({ ...file, path }) : undefined
+      if (replacement === undefined) throw error
+      path = replacement.path
+    }
+  }
+}
+
+function batchOf({ topic, partition }: TopicPartition, file: ManifestFile, lines: Buffer): RecordBatch {
+  const offsets: number[] = []
+  const timestamps: number[] = []
+  const ends: number[] = []
+  const head = new LineHead()
+  for (let start = 0; start < lines.length; start = ends.at(-1)!) {
+    head.read(lines, start)
+    offsets.push(head.offset)
+    timestamps.push(head.timestamp)
+    ends.push(lines.indexOf(LF, start) + 1)
+  }
+  const count = offsets.length
+  return {
+    topic,
+    partition,
+    from: offsets[0] ?? 0,
+    next: (offsets.at(-1) ?? -1) + 1,
+    count,
+    lines,
+    ends: Uint32Array.from(ends),
+    offsets: Float64Array.from(offsets),
+    timestamps: Float64Array.from(timestamps),
+    hours: new Int32Array(count).fill(hourOf(file.min_timestamp)),
+    typeIndexes: new Uint32Array(count),
+    types: [typeOf(file)],
+    gaps: [],
+  }
+}
+
+/** The lines of a block whose offsets are those of the entry of a file, and whose timestamps are between two. */
+function linesBetween(
+  block: Buffer,
+  { first, last }: ManifestFile,
+  from: number | undefined,
+  to: number | undefined,
+): Buffer {
+  const kept: Buffer[] = []
+  const head = new LineHead()
+  for (let start = 0, end = 0; start < block.length; start = end) {
+    end = block.indexOf(LF, start) + 1
+    head.read(block, start)
+    const isMeant = first <= head.offset && head.offset <= last
+    const isInTime = (from === undefined || head.timestamp >= from) && (to === undefined || head.timestamp < to)
+    if (isMeant && isInTime) kept.push(block.subarray(start, end))
+  }
+  return Buffer.concat(kept)
+}
+
+/** A batch and how far it has been gone through. */
+interface Cursor {
+  readonly batches: AsyncGenerator<RecordBatch>
+  batch: RecordBatch
+  at: number
+}
+
+/** Files whose lines all fit here are read whole, so that a flush of thousands of files does not keep each of them open. */
+const smallFileBytes = 2 ** 20
+
+/**
+ * The selected lines of the files of one manifest in the order of their offsets, as Kafka had them, without their LF. A file is opened when
+ * the offsets come to it: memory holds a member of each file that has a part in the same stretch of offsets.
+ */
+export async function* linesByOffset(
+  root: string,
+  { log, files }: SelectedFiles,
+  selection: Selection,
+): AsyncGenerator<Buffer> {
+  const heap: Cursor[] = []
+  const closed = [...files]
+  const openDue = async () => {
+    while (closed.length > 0 && (heap.length === 0 || closed[0]!.first <= offsetOf(heap[0]!))) {
+      const file = closed.shift()!
+      const batches = batchesOf(root, log, file, selection)
+      const cursor = await cursorOf(file.line_bytes <= smallFileBytes ? await readWhole(batches) : batches)
+      if (cursor !== undefined) pushCursor(heap, cursor)
+    }
+  }
+  try {
+    await openDue()
+    for (let cursor = heap[0]; cursor !== undefined; cursor = heap[0]) {
+      const { batch, at } = cursor
+      yield batch.lines.subarray(at === 0 ? 0 : batch.ends[at - 1]!, batch.ends[at]! - 1)
+      cursor.at++
+      if (cursor.at === batch.count && !(await loadNext(cursor))) {
+        const last = heap.pop()!
+        if (heap.length > 0) heap[0] = last
+      }
+      sinkDown(heap)
+      if (closed.length > 0) await openDue()
+    }
+  } finally {
+    for (const { batches } of heap) await batches.return(undefined)
+  }
+}
+
+async function readWhole(batches: AsyncGenerator<RecordBatch>): Promise<AsyncGenerator<RecordBatch>> {
+  const read: RecordBatch[] = []
+  for await (const batch of batches) read.push(batch)
+  return (async function* () {
+    yield* read
+  })()
+}
+
+async function cursorOf(batches: AsyncGenerator<RecordBatch>): Promise<Cursor | undefined> {
+  const first = await batches.next()
+  return first.done === true ? undefined : { batches, batch: first.value, at: 0 }
+}
+
+async function loadNext(cursor: Cursor): Promise<boolean> {
+  const next = await cursor.batches.next()
+  if (next.done === true) return false
+  cursor.batch = next.value
+  cursor.at = 0
+  return true
+}
+
+function offsetOf({ batch, at }: Cursor): number {
+  return batch.offsets[at]!
+}
+
+function pushCursor(heap: Cursor[], cursor: Cursor): void {
+  let i = heap.push(cursor) - 1
+  while (i > 0) {
+    const parent = (i - 1) >> 1
+    if (offsetOf(heap[parent]!) <= offsetOf(heap[i]!)) return
+    swap(heap, parent, i)
+    i = parent
+  }
+}
+
+function sinkDown(heap: Cursor[]): void {
+  for (let i = 0; ; ) {
+    const left = 2 * i + 1
+    const right = left + 1
+    let least = i
+    if (left < heap.length && offsetOf(heap[left]!) < offsetOf(heap[least]!)) least = left
+    if (right < heap.length && offsetOf(heap[right]!) < offsetOf(heap[least]!)) least = right
+    if (least === i) return
+    swap(heap, i, least)
+    i = least
+  }
+}
+
+function swap(heap: Cursor[], a: number, b: number): void {
+  const kept = heap[a]!
+  heap[a] = heap[b]!
+  heap[b] = kept
+}

@@ -1,0 +1,127 @@
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { decodeLine } from '../../record/line.ts'
+import type { SourceRecord, TopicPartition } from '../../record/record.ts'
+import { ArchiverError, systemCode } from '../../runtime/errors.ts'
+import { CommitLog } from '../log/commit-log.ts'
+import type { ManifestFile } from '../log/manifest.ts'
+import { isPruned, readPruned } from '../log/pruned.ts'
+import { inflate, memberHead, readBlocks } from './members.ts'
+
+const LF = 0x0a
+const maxRecords = 32
+/** Manifests that are looked at from the last one backwards: those of gaps have no file. */
+const maxManifests = 16
+/** What is read of the end of a file first: more than a member takes, unless a record is larger. */
+const firstTailBytes = 1.25 * 2 ** 20
+
+/**
+ * The last archived records of a partition, in order: the end of the file that has the highest offset. None if the archive
+ * holds none that can be read, or the files of the last manifests were pruned. Reads the end of one file.
+ *
+ * @throws ArchiverError `MANIFEST_INVALID` if the log cannot be listed
+ */
+export async function lastRecords(root: string, tp: TopicPartition): Promise<readonly SourceRecord[]> {
+  const log = await CommitLog.open(root, tp)
+  const pruned = await readPruned(root, tp)
+  for (const { from } of log.entries.slice(-maxManifests).reverse()) {
+    const manifest = await log.covering(from).catch(() => undefined)
+    const files = manifest?.files.filter((file) => !isPruned(pruned.files, file)) ?? []
+    const last = files.reduce<ManifestFile | undefined>(
+      (a, b) => (a !== undefined && a.last > b.last ? a : b),
+      undefined,
+    )
+    if (last === undefined) continue
+    const text = (await readLastMember(join(root, last.path))) ?? (await replacement(root, log, last))
+    return text === undefined ? [] : lastLines(text).map((line) => decodeLine(line).record)
+  }
+  return []
+}
+
+/**
+ * Some archived records at or behind an offset, in order: the beginning of the file that has the lowest offset there. None as
+ * above. Reads the beginning of one file.
+ *
+ * @throws ArchiverError `MANIFEST_INVALID` if the log cannot be listed
+ */
+export async function firstRecords(root: string, tp: TopicPartition, from: number): Promise<readonly SourceRecord[]> {
+  const log = await CommitLog.open(root, tp)
+  const pruned = await readPruned(root, tp)
+  const last = log.entries.findLastIndex((entry) => entry.from <= from)
+  for (const entry of log.entries.slice(Math.max(0, last), Math.max(0, last) + maxManifests)) {
+    const manifest = await log.covering(entry.from).catch(() => undefined)
+    const files = manifest?.files.filter((file) => file.first >= from && !isPruned(pruned.files, file)) ?? []
+    const first = files.reduce<ManifestFile | undefined>(
+      (a, b) => (a !== undefined && a.first < b.first ? a : b),
+      undefined,
+    )
+    if (first === undefined) continue
+    const text = (await readFirstMember(join(root, first.path))) ?? Buffer.alloc(0)
+    return firstLines(text).map((line) => decodeLine(line).record)
+  }
+  return []
+}
+
+async function readFirstMember(path: string): Promise<Buffer | undefined> {
+  try {
+    for await (const block of readBlocks(path, 1)) return block
+  } catch (error) {
+    if (!(error instanceof ArchiverError)) throw error
+  }
+  return undefined
+}
+
+function firstLines(text: Buffer): Buffer[] {
+  const lines: Buffer[] = []
+  for (let start = 0; start < text.length && lines.length < maxRecords; ) {
+    const end = text.indexOf(LF, start)
+    lines.push(text.subarray(start, end))
+    start = end + 1
+  }
+  return lines
+}
+
+/** A compaction may have merged the file meanwhile. */
+async function replacement(root: string, log: CommitLog, file: ManifestFile): Promise<Buffer | undefined> {
+  const other = await log.replacementOf(file)
+  return other && readLastMember(join(root, other.path))
+}
+
+function lastLines(text: Buffer): Buffer[] {
+  const lines: Buffer[] = []
+  for (let end = text.length - 1; end > 0 && lines.length < maxRecords; ) {
+    const start = text.lastIndexOf(LF, end - 1) + 1
+    lines.unshift(text.subarray(start, end))
+    end = start - 1
+  }
+  return lines
+}
+
+/** The text of the last gzip member of a file; undefined if the file or its end cannot be read, which `verify` names. */
+async function readLastMember(path: string): Promise<Buffer | undefined> {
+  try {
+    const handle = await open(path, 'r')
+    try {
+      const { size } = await handle.stat()
+      for (let bytes = firstTailBytes; ; bytes *= 8) {
+        const tail = Buffer.allocUnsafeSlow(Math.min(size, bytes))
+        await handle.read(tail, 0, tail.length, size - tail.length)
+        // What looks like the beginning of a member may stand inside one: then it cannot be decompressed.
+        for (
+          let at = tail.lastIndexOf(memberHead);
+          at !== -1;
+          at = at === 0 ? -1 : tail.lastIndexOf(memberHead, at - 1)
+        ) {
+          const { text } = await inflate(tail.subarray(at))
+          if (text?.at(-1) === LF) return text
+        }
+        if (tail.length === size) return undefined
+      }
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error
+    return undefined
+  }
+}

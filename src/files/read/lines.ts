@@ -1,0 +1,262 @@
+import { decodeLine, LineHead } from '../../record/line.ts'
+import { mayShareSegment } from '../../record/segment.ts'
+import { isSameType } from '../../record/type-name.ts'
+import { isGone, readBlocks, readBlocksBackwards } from './members.ts'
+import { type Hour, hoursOf, listStream, type Selection, type StreamFile, streamsOf } from './selection.ts'
+
+const LF = 0x0a
+/** Streams that are read side by side, so that their records come in order of time: memory holds a member of each. */
+const mostStreams = 256
+/** Up to here, with a few members of each decompressed ahead. */
+const fewStreams = 64
+/** As many lines as this are chosen among more streams. */
+const mostChosen = 10_000
+/** How often in a row a stream is listed anew because a file of it is gone. */
+const mostTries = 5
+
+export type Order = 'oldest' | 'newest'
+
+/** One line of a file: `[start, end)` of a block, without its LF. Good until the next one is asked for. */
+export interface LineAt {
+  readonly block: Buffer
+  readonly start: number
+  readonly end: number
+}
+
+/** Which lines are wanted of those that are selected. */
+export interface Wanted {
+  readonly order: Order
+  readonly matches?: ((line: Buffer) => boolean) | undefined
+  /** So many are enough. */
+  readonly limit?: number | undefined
+}
+
+/**
+ * The selected lines of an archive by time: hour by hour, and within an hour by timestamp, as far as the records of each partition are in
+ * that order themselves. Reads directories and files as it goes: memory holds a few members, whatever the archive holds. Where an hour has more than
+ * 256 streams (of a type and a topic-partition each), the order holds for a `limit` of up to 10,000; without one, 256 streams at a time.
+ */
+export async function* readLines(root: string, selection: Selection, wanted: Wanted): AsyncGenerator<LineAt> {
+  yield* readHours(root, await hoursOf(root, selection), selection, wanted)
+}
+
+/** The selected lines of these hours, which are in order, as `readLines` gives them. */
+export async function* readHours(
+  root: string,
+  hours: readonly Hour[],
+  selection: Selection,
+  wanted: Wanted,
+): AsyncGenerator<LineAt> {
+  if (wanted.order === 'newest') hours = hours.toReversed()
+  let left = wanted.limit ?? Number.POSITIVE_INFINITY
+  for (const hour of hours) {
+    for await (const line of linesOfHour(root, hour, selection, { ...wanted, limit: left })) {
+      yield line
+      if (--left === 0) return
+    }
+  }
+}
+
+async function* linesOfHour(
+  root: string,
+  hour: Hour,
+  selection: Selection,
+  wanted: Wanted & { readonly limit: number },
+): AsyncGenerator<LineAt> {
+  const streams = await streamsOf(root, hour, selection)
+  const parts: StreamFile[][][] = []
+  for (let at = 0; at < streams.length; at += mostStreams) parts.push(streams.slice(at, at + mostStreams))
+  if (parts.length > 1 && wanted.limit <= mostChosen) yield* chosen(parts, selection, wanted)
+  else for (const part of parts) for await (const { line } of matching(part, selection, wanted)) yield line
+}
+
+interface TimedLine {
+  readonly timestamp: number
+  readonly line: LineAt
+}
+
+/** The first lines in time of all parts: those of each, sorted. */
+async function* chosen(
+  parts: readonly (readonly StreamFile[][])[],
+  selection: Selection,
+  wanted: Wanted & { readonly limit: number },
+): AsyncGenerator<LineAt> {
+  const sign = wanted.order === 'newest' ? -1 : 1
+  let best: TimedLine[] = []
+  for (const part of parts) {
+    let taken = 0
+    for await (const { timestamp, line } of matching(part, selection, wanted)) {
+      best.push({ timestamp, line: kept(line) })
+      if (++taken === wanted.limit) break
+    }
+    best = best.toSorted((a, b) => (a.timestamp - b.timestamp) * sign).slice(0, wanted.limit)
+  }
+  for (const { line } of best) yield line
+}
+
+function kept({ block, start, end }: LineAt): LineAt {
+  const copy = Buffer.from(block.subarray(start, end))
+  return { block: copy, start: 0, end: copy.length }
+}
+
+async function* matching(
+  part: readonly StreamFile[][],
+  selection: Selection,
+  { order, matches }: Wanted,
+): AsyncGenerator<TimedLine> {
+  const ahead = part.length > fewStreams ? 1 : undefined
+  const streams = part.map((files) => new LineStream(files, selection, order, ahead))
+  const isOfType = typeFilter(selection)
+  try {
+    for await (const one of merged(streams, order)) {
+      const line = one.line.block.subarray(one.line.start, one.line.end)
+      if (isOfType(line) && (matches?.(line) ?? true)) yield one
+    }
+  } finally {
+    for (const stream of streams) await stream.close()
+  }
+}
+
+/** Directories say the type, except those in which an earlier version put several types: then each line is looked at. */
+function typeFilter({ types }: Selection): (line: Buffer) => boolean {
+  const mayBeShared = types?.some((type) => !type.reserved && mayShareSegment(type)) ?? false
+  return mayBeShared ? (line) => types!.some((type) => isSameType(type, decodeLine(line).type)) : () => true
+}
+
+/** Takes from each stream in turn what comes first in time. */
+async function* merged(streams: readonly LineStream[], order: Order): AsyncGenerator<TimedLine> {
+  const open = [...streams]
+  const sign = order === 'newest' ? -1 : 1
+  for (;;) {
+    let best: LineStream | undefined
+    for (let i = open.length - 1; i >= 0; i--) {
+      const stream = open[i]!
+      if (stream.current === undefined && !(await stream.load())) open.splice(i, 1)
+      else if (best === undefined || (stream.timestamp - best.timestamp) * sign <= 0) best = stream
+    }
+    if (best === undefined) return
+    yield { timestamp: best.timestamp, line: best.current! }
+    best.advance()
+  }
+}
+
+/**
+ * The lines of some files one after another, forwards or backwards. Where one of them was merged into another meanwhile, it goes on in that
+ * one, behind the last offset.
+ */
+class LineStream {
+  #files: StreamFile[]
+  readonly #selection: Selection
+  readonly #order: Order
+  readonly #ahead: number | undefined
+  readonly #head = new LineHead()
+  #blocks: AsyncGenerator<Buffer> | undefined
+  #block: Buffer = Buffer.alloc(0)
+  /** Where lines of the block begin, in the order in which they are to come. */
+  #starts: number[] = []
+  #at = 0
+  current: LineAt | undefined
+  timestamp = Number.NaN
+  /** The last one that was looked at. */
+  #offset: number | undefined
+  #tries = 0
+
+  /** `ahead`: members decompressed before they are asked for, see `readBlocks`. */
+  constructor(files: readonly StreamFile[], selection: Selection, order: Order, ahead: number | undefined) {
+    this.#ahead = ahead
+    this.#files = order === 'newest' ? files.toReversed() : [...files]
+    this.#selection = selection
+    this.#order = order
+  }
+
+  /** Goes on to the next line of the block; `current` is undefined where it has no more. */
+  advance(): void {
+    const { from, to } = this.#selection
+    this.current = undefined
+    while (this.#at < this.#starts.length) {
+      const start = this.#starts[this.#at++]!
+      this.#head.read(this.#block, start)
+      const { timestamp, offset } = this.#head
+      if (!this.#isAhead(offset)) continue
+      this.#offset = offset
+      if ((from !== undefined && timestamp < from) || (to !== undefined && timestamp >= to)) continue
+      this.timestamp = timestamp
+      this.current = { block: this.#block, start, end: this.#block.indexOf(LF, start) }
+      return
+    }
+  }
+
+  /** Reads blocks until there is a line; false at the end. */
+  async load(): Promise<boolean> {
+    for (;;) {
+      this.advance()
+      if (this.current !== undefined) return true
+      const next = await this.#nextBlock()
+      if (next !== undefined) {
+        this.#block = next
+        this.#starts = startsOf(next)
+        if (this.#order === 'newest') this.#starts.reverse()
+        this.#at = 0
+        continue
+      }
+      const file = this.#files[0]
+      if (file === undefined) return false
+      this.#blocks = this.#order === 'newest' ? readBlocksBackwards(file.path) : readBlocks(file.path, this.#ahead)
+    }
+  }
+
+  /** Undefined at the end of a file, and where it was merged into another one, which then comes next. */
+  async #nextBlock(): Promise<Buffer | undefined> {
+    if (this.#blocks === undefined) return undefined
+    try {
+      const next = await this.#blocks.next()
+      if (next.done === false) return next.value
+      this.#files.shift()
+      this.#tries = 0
+    } catch (error) {
+      const [gone] = this.#files
+      if (!isGone(error) || gone === undefined || this.#tries++ === mostTries) throw error
+      const files = await listStream(gone)
+      // A file that prune took has no other in its place.
+      if (!files.some(({ first, last }) => first <= gone.first && gone.last <= last)) throw error
+      if (this.#order === 'newest') files.reverse()
+      this.#files = files.filter(({ first, last }) => this.#isAhead(this.#order === 'newest' ? first : last))
+    }
+    this.#blocks = undefined
+    return undefined
+  }
+
+  #isAhead(offset: number): boolean {
+    if (this.#offset === undefined) return true
+    return this.#order === 'newest' ? offset < this.#offset : offset > this.#offset
+  }
+
+  async close(): Promise<void> {
+    await this.#blocks?.return(undefined)
+  }
+}
+
+function startsOf(block: Buffer): number[] {
+  const starts: number[] = []
+  for (let start = 0; start < block.length; start = block.indexOf(LF, start) + 1) starts.push(start)
+  return starts
+}
+
+/** The line of one offset among some files that may hold it; undefined where none does. Stops at the first greater offset. */
+export async function findOffset(paths: readonly string[], offset: number): Promise<Buffer | undefined> {
+  const head = new LineHead()
+  for (const path of paths) {
+    for await (const block of readBlocks(path)) {
+      head.read(block, block.lastIndexOf(LF, block.length - 2) + 1)
+      if (head.offset < offset) continue
+      for (let start = 0, end = 0; start < block.length; start = end + 1) {
+        end = block.indexOf(LF, start)
+        head.read(block, start)
+        if (head.offset === offset) return block.subarray(start, end)
+        if (head.offset > offset) break
+      }
+      break
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,199 @@
+import type { FileHandle } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import { gunzip, type ZlibOptions } from 'node:zlib'
+import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
+import { openRegular, requireDataDirectory } from '../fs/no-links.ts'
+
+/** With `info`, zlib says how much it took: it passes over zeros behind a member without a word. */
+const decompress = promisify(gunzip) as unknown as (
+  bytes: Buffer,
+  options: ZlibOptions,
+) => Promise<{ readonly buffer: Buffer; readonly engine: { readonly bytesWritten: number } }>
+const LF = 0x0a
+
+/** How a member begins: magic, deflate, no flags, no time (RFC 1952, section 2.3), as this program writes it. */
+export const memberHead = Buffer.from([0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0])
+const windowBytes = 2 ** 20
+/** Members that are decompressed in zlib's thread pool while one is looked at. */
+const membersAhead = 3
+/** Bytes that look like the beginning of a member may stand inside one; so many neighbours are tried as one. */
+const mostJoined = 3
+const largestChunk = 4 * 2 ** 20
+/** A member holds 512 KiB of lines, or one line. A few bytes of what somebody else has put here may stand for any number. */
+const maxMemberBytes = 2 ** 30
+
+/** One gzip member of a data file: what it holds, or why it cannot be read. */
+export interface Member {
+  /** Where it lies in the file, in bytes. */
+  readonly start: number
+  readonly end: number
+  readonly text: Buffer | undefined
+  readonly trouble: string | undefined
+}
+
+interface Slice {
+  readonly start: number
+  readonly bytes: Buffer
+}
+
+interface Outcome {
+  readonly text: Buffer | undefined
+  readonly trouble: string | undefined
+  /** It ended too early: what follows may belong to it. */
+  readonly isShort: boolean
+}
+
+/**
+ * The members of a gzip file in order, decompressed with their checksum checked, a few ahead. A member that cannot be read is
+ * told as such, and the next one follows: members stand by themselves.
+ *
+ * @param observe gets every byte of the file in order, for a hash of it.
+ * @param ahead how many members are decompressed at once, from 1.
+ */
+export async function* readMembers(
+  path: string,
+  observe: (bytes: Buffer) => void = () => {},
+  ahead = membersAhead,
+): AsyncGenerator<Member> {
+  const handle = await openToRead(path)
+  try {
+    const slices = readSlices(handle, observe)
+    const queue: { readonly slice: Slice; readonly outcome: Promise<Outcome> }[] = []
+    const fill = async (wanted: number) => {
+      while (queue.length < wanted) {
+        const { value, done } = await slices.next()
+        if (done === true) return
+        queue.push({ slice: value, outcome: inflate(value.bytes) })
+      }
+    }
+    for (;;) {
+      await fill(ahead)
+      const first = queue.shift()
+      if (first === undefined) return
+      const { slice } = first
+      let outcome = await first.outcome
+      let end = slice.start + slice.bytes.length
+      for (let joined = 1; joined < mostJoined && outcome.isShort; joined++) {
+        await fill(joined)
+        if (queue.length < joined) break
+        const more = queue.slice(0, joined).map((next) => next.slice)
+        const tried = await inflate(Buffer.concat([slice.bytes, ...more.map(({ bytes }) => bytes)]))
+        if (tried.text === undefined) continue
+        outcome = tried
+        end = more[joined - 1]!.start + more[joined - 1]!.bytes.length
+        queue.splice(0, joined)
+      }
+      yield { start: slice.start, end, text: outcome.text, trouble: outcome.trouble }
+    }
+  } finally {
+    await handle.close()
+  }
+}
+
+async function* readSlices(handle: FileHandle, observe: (bytes: Buffer) => void): AsyncGenerator<Slice, undefined> {
+  const { size } = await handle.stat()
+  let start = 0
+  let rest = Buffer.alloc(0)
+  let searched = 1
+  for (;;) {
+    const window = Buffer.allocUnsafeSlow(Math.min(windowBytes, Math.max(1, size - start - rest.length)))
+    const { bytesRead } = await handle.read(window, 0, window.length)
+    if (bytesRead === 0) break
+    const read = window.subarray(0, bytesRead)
+    observe(read)
+    rest = rest.length === 0 ? read : Buffer.concat([rest, read])
+    for (let at = rest.indexOf(memberHead, searched); at !== -1; at = rest.indexOf(memberHead, 1)) {
+      yield { start, bytes: rest.subarray(0, at) }
+      start += at
+      rest = rest.subarray(at)
+    }
+    searched = Math.max(1, rest.length - memberHead.length + 1)
+  }
+  if (rest.length > 0) yield { start, bytes: rest }
+  return undefined
+}
+
+/** Decompresses members that lie behind one another, with their checksums checked. */
+export async function inflate(bytes: Buffer, maxBytes = maxMemberBytes): Promise<Outcome> {
+  // The last four bytes are the size of the text (modulo 2^32): one chunk for most members.
+  const size = bytes.length < 18 ? 0 : bytes.readUInt32LE(bytes.length - 4)
+  try {
+    const chunkSize = Math.max(64, Math.min(size + 1, largestChunk))
+    const { buffer, engine } = await decompress(bytes, { chunkSize, info: true, maxOutputLength: maxBytes })
+    if (engine.bytesWritten === bytes.length) return { text: buffer, trouble: undefined, isShort: false }
+    return { text: undefined, trouble: `${bytes.length - engine.bytesWritten} bytes of it are no gzip`, isShort: false }
+  } catch (error) {
+    const code = systemCode(error)
+    const trouble = code === 'ERR_BUFFER_TOO_LARGE' ? `it holds more than ${maxBytes} bytes` : messageOf(error)
+    return { text: undefined, trouble, isShort: code === 'Z_BUF_ERROR' }
+  }
+}
+
+/**
+ * The lines of a data file, many at a time: each block ends with the LF of its last line.
+ * @throws ArchiverError `DAMAGED` where the file cannot be read as gzip or does not end with a line.
+ */
+export async function* readBlocks(path: string, ahead?: number): AsyncGenerator<Buffer> {
+  let rest: Buffer | undefined
+  for await (const { start, end, text, trouble } of readMembers(path, undefined, ahead)) {
+    if (text === undefined) throw damaged(path, `bytes ${start} to ${end} cannot be decompressed: ${trouble}`)
+    const whole: Buffer = rest === undefined ? text : Buffer.concat([rest, text])
+    const cut = whole.lastIndexOf(LF) + 1
+    rest = cut === whole.length ? undefined : whole.subarray(cut)
+    if (cut > 0) yield whole.subarray(0, cut)
+  }
+  if (rest !== undefined) throw damaged(path, 'its last line has no end')
+}
+
+/**
+ * The same from the last block to the first; the lines in each are in their own order. A block is a member here, so its members
+ * must hold whole lines, as those of this program do.
+ */
+export async function* readBlocksBackwards(path: string): AsyncGenerator<Buffer> {
+  const handle = await openToRead(path)
+  try {
+    const starts: number[] = []
+    let end = 0
+    for await (const { start, bytes } of readSlices(handle, () => {})) {
+      starts.push(start)
+      end = start + bytes.length
+    }
+    let joined = 1
+    for (let i = starts.length - 1; i >= 0; i--) {
+      const bytes = Buffer.allocUnsafeSlow(end - starts[i]!)
+      await handle.read(bytes, 0, bytes.length, starts[i]!)
+      const { text, trouble } = await inflate(bytes)
+      if (text === undefined) {
+        // What looked like a beginning was none: the one before begins this member.
+        if (i === 0 || joined++ === mostJoined) throw damaged(path, `bytes ${starts[i]} to ${end}: ${trouble}`)
+        continue
+      }
+      joined = 1
+      end = starts[i]!
+      if (text.at(-1) !== LF) throw damaged(path, 'a gzip member of it does not end with a line')
+      yield text
+    }
+  } finally {
+    await handle.close()
+  }
+}
+
+async function openToRead(path: string): Promise<FileHandle> {
+  try {
+    await requireDataDirectory(path)
+    return await openRegular(path)
+  } catch (error) {
+    if (error instanceof ArchiverError) throw error
+    const isGone = systemCode(error) === 'ENOENT'
+    throw damaged(path, isGone ? 'it is gone' : messageOf(error), isGone)
+  }
+}
+
+function damaged(path: string, why: string, isGone = false): ArchiverError {
+  return new ArchiverError('DAMAGED', `${path}: ${why}; run verify`, { path, isGone })
+}
+
+/** True for what reading a file that is not there throws: where it was merged meanwhile, another one has its records. */
+export function isGone(error: unknown): boolean {
+  return error instanceof ArchiverError && error.context.isGone === true
+}

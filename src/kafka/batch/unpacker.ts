@@ -1,0 +1,347 @@
+import { setImmediate } from 'node:timers/promises'
+import type { BatchTrouble, FetchedBatch } from '../../pipeline/source.ts'
+import { type LostRange, partitionKey, type TopicPartition } from '../../record/record.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { sleep } from '../../runtime/retry.ts'
+import type { FetchedPartitionBatch } from './fetched-batch.ts'
+import { Lane } from './lane.ts'
+import { type Piece, releaseLarge, UnpackError } from './piece.ts'
+import type { RecordLimits } from './record-reader.ts'
+import { unpack } from './unpack.ts'
+
+export interface UnpackerLimits extends RecordLimits {
+  /** What partitions that wait may keep in memory together, in bytes, before the oldest has to fetch again. */
+  readonly heldBytes: number
+}
+
+/** What an unpacker needs of the source and of the worker behind it. */
+export interface UnpackerParts {
+  readonly limits: UnpackerLimits
+  readonly log: Logger
+  /** Takes a piece; pauses the partition through `pause` if it has to. */
+  deliver(batch: FetchedBatch): void
+  /** Whether the sinks have room for more of a partition, or for so many bytes at once. */
+  hasRoom(tp: TopicPartition, bytes: number): boolean
+  troubled(trouble: BatchTrouble): void
+  /** Has the client fetch from this offset next. */
+  seek(tp: TopicPartition, offset: number): void
+  /** Has the client fetch nothing of a partition. */
+  pauseFetch(tp: TopicPartition): void
+  resumeFetch(tp: TopicPartition): void
+}
+
+/** What was fetched of one partition and is being unpacked. */
+interface Unpacking {
+  readonly tp: TopicPartition
+  readonly key: string
+  /** The first is being unpacked. */
+  readonly queue: FetchedPartitionBatch[]
+  /** Nobody wants it any more. */
+  isClosed: boolean
+  /** It waits for the worker. */
+  isHeld: boolean
+  /** What its open stream keeps in memory. */
+  streamBytes: number
+  /** Behind the last piece that was delivered. */
+  position: number
+  /** Ends its wait for the worker. */
+  wake: () => void
+}
+
+const maxQueued = 2
+/** While one is inflated on another thread, one is encoded on this. */
+const smallLanes = 2
+/** Of batches that are inflated as a stream one at a time: each may hold a whole large record. */
+const streamLanes = 1
+/** How often it is looked whether there is room, besides when something tells so. */
+const lookAgainMs = 50
+/** A record that is larger than a piece waits so long for the sinks to hold little; then it counts on the margin of the budget. */
+const maxRoomWaitMs = 30_000
+const maxStalls = 10
+const stallMs = 200
+
+/**
+ * Unpacks what was fetched, piece by piece and only as there is room, and hands the pieces over one a turn of the event loop.
+ * Whatever goes wrong with a batch stays with its partition. A batch that is damaged is fetched once more before it is taken for
+ * lost: only what is damaged twice is damaged in Kafka's log.
+ */
+export class Unpacker {
+  readonly #parts: UnpackerParts
+  readonly #unpackings = new Map<string, Unpacking>()
+  /** Partitions that the worker paused. */
+  readonly #paused = new Set<string>()
+  /** Partitions of which enough was fetched for now. */
+  readonly #full = new Set<string>()
+  /** Where a batch was found damaged, by partition. */
+  readonly #suspects = new Map<string, number>()
+  readonly #stalls = new Map<string, number>()
+  readonly #small = new Lane(smallLanes)
+  readonly #streams = new Lane(streamLanes)
+  #changed = Promise.withResolvers<void>()
+
+  constructor(parts: UnpackerParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Takes over what was fetched. False if it does not, and it has to be fetched again: the partition waits for the worker, or for a
+   * long stream, or `isCurrent` says that another position is wanted by now. Waits only while the partition makes progress.
+   */
+  async take(fetched: FetchedPartitionBatch, isCurrent: () => boolean): Promise<boolean> {
+    const key = partitionKey(fetched)
+    for (;;) {
+      if (!isCurrent()) return false
+      const unpacking = this.#unpackings.get(key)
+      if (unpacking === undefined || unpacking.queue.length < maxQueued) break
+      if (this.#paused.has(key) || unpacking.streamBytes > 0) {
+        this.#full.add(key)
+        this.#parts.pauseFetch(fetched)
+        return false
+      }
+      await this.#changed.promise
+    }
+    const unpacking = this.#unpackings.get(key)
+    if (unpacking !== undefined) {
+      unpacking.queue.push(fetched)
+      return true
+    }
+    const begun: Unpacking = {
+      tp: { topic: fetched.topic, partition: fetched.partition },
+      key,
+      queue: [fetched],
+      isClosed: false,
+      isHeld: false,
+      streamBytes: 0,
+      position: fetched.fetchedOffset,
+      wake: () => {},
+    }
+    this.#unpackings.set(key, begun)
+    this.#run(begun).catch((error: unknown) => this.#failed(begun, error))
+    return true
+  }
+
+  pause(tp: TopicPartition): void {
+    this.#paused.add(partitionKey(tp))
+    this.#tell()
+  }
+
+  /** False where more is not to be fetched yet. */
+  resume(tp: TopicPartition): boolean {
+    const key = partitionKey(tp)
+    this.#paused.delete(key)
+    this.#unpackings.get(key)?.wake()
+    return !this.#full.has(key)
+  }
+
+  /** Forgets what was fetched of a partition: it is fetched from elsewhere. */
+  drop(tp: TopicPartition): void {
+    const key = partitionKey(tp)
+    const unpacking = this.#unpackings.get(key)
+    if (unpacking !== undefined) close(unpacking)
+    this.#unpackings.delete(key)
+    this.#full.delete(key)
+    this.#tell()
+  }
+
+  /** Forgets everything: another consumer, or another assignment, begins. */
+  clear(): void {
+    for (const unpacking of this.#unpackings.values()) close(unpacking)
+    this.#unpackings.clear()
+    this.#paused.clear()
+    this.#full.clear()
+    this.#stalls.clear()
+    this.#tell()
+  }
+
+  #tell(): void {
+    this.#changed.resolve()
+    this.#changed = Promise.withResolvers()
+  }
+
+  async #run(unpacking: Unpacking): Promise<void> {
+    const { key, tp, queue } = unpacking
+    for (let fetched = queue[0]; fetched !== undefined && !unpacking.isClosed; fetched = queue[0]) {
+      try {
+        await this.#unpack(unpacking, fetched)
+        if (fetched.damaged !== undefined && !unpacking.isClosed) {
+          const { from, next, trouble } = fetched.damaged
+          throw new UnpackError({ offset: from, next, isDamage: true }, trouble)
+        }
+      } catch (error) {
+        if (!unpacking.isClosed) this.#failed(unpacking, error)
+        return
+      }
+      queue.shift()
+      this.#tell()
+      if (!unpacking.isClosed && this.#full.delete(key) && !this.#paused.has(key)) this.#parts.resumeFetch(tp)
+    }
+    if (this.#unpackings.get(key) === unpacking) this.#unpackings.delete(key)
+  }
+
+  async #unpack(unpacking: Unpacking, fetched: FetchedPartitionBatch): Promise<void> {
+    if (fetched.failure !== undefined) throw fetched.failure
+    if (fetched.isStalled) return this.#stalled(unpacking, fetched)
+    const pieces = unpack(fetched, {
+      ...this.#parts.limits,
+      isWanted: () => !unpacking.isClosed,
+      room: (bytes) => this.#room(unpacking, bytes),
+    })
+    let lane: Lane | undefined
+    let leave: (() => void) | undefined
+    const leaveLane = () => {
+      leave?.()
+      leave = undefined
+      lane = undefined
+    }
+    try {
+      while (!unpacking.isClosed) {
+        if (!this.#isWanted(unpacking)) {
+          leaveLane()
+          await this.#hold(unpacking)
+          continue
+        }
+        const needed = unpacking.streamBytes > 0 ? this.#streams : this.#small
+        if (lane !== needed) {
+          leaveLane()
+          leave = await needed.enter()
+          lane = needed
+          continue
+        }
+        const { value: piece, done } = await pieces.next()
+        if (done === true || unpacking.isClosed) return
+        unpacking.streamBytes = piece.streamBytes
+        // Whoever waits to add to the queue must not wait for a whole stream.
+        if (piece.streamBytes > 0) this.#tell()
+        if (piece.next > piece.from) await this.#handOver(unpacking, fetched, piece)
+      }
+    } finally {
+      leaveLane()
+      unpacking.streamBytes = 0
+      await pieces.return(undefined)
+    }
+  }
+
+  #isWanted({ key, tp }: Unpacking): boolean {
+    return !this.#paused.has(key) && this.#parts.hasRoom(tp, 0)
+  }
+
+  async #handOver(unpacking: Unpacking, fetched: FetchedPartitionBatch, piece: Piece): Promise<void> {
+    // One piece a turn of the event loop, so that what Kafka sends meanwhile is read between two.
+    await setImmediate()
+    if (unpacking.isClosed) return
+    const { tp, key } = unpacking
+    const { from, next, records, oversized } = piece
+    unpacking.position = next
+    this.#stalls.delete(key)
+    if ((this.#suspects.get(key) ?? next) < next) this.#suspects.delete(key)
+    const lost: LostRange | undefined =
+      oversized === undefined
+        ? undefined
+        : {
+            from: oversized.offset,
+            next: oversized.offset + 1,
+            reason: 'oversized',
+            trouble: `the record at offset ${oversized.offset} has ${oversized.bytes} bytes, more than --max-record-bytes (${this.#parts.limits.maxRecordBytes})`,
+            bytes: oversized.bytes,
+          }
+    const release = () => releaseLarge(records, this.#parts.limits.pieceBytes)
+    this.#parts.deliver({ ...tp, from, next, records, lost, highWatermark: Number(fetched.highWatermark), release })
+  }
+
+  /** Waits for the worker to want more. What waits keeps little; too much of it, and the oldest has to fetch again. */
+  async #hold(unpacking: Unpacking): Promise<void> {
+    if (!unpacking.isHeld) {
+      unpacking.isHeld = true
+      for (const fetched of unpacking.queue) fetched.detach()
+      this.#evict()
+    }
+    if (unpacking.isClosed) return
+    if (!this.#paused.has(unpacking.key)) await sleep(lookAgainMs)
+    else {
+      await new Promise<void>((resolve) => {
+        unpacking.wake = resolve
+      })
+    }
+    if (this.#isWanted(unpacking)) unpacking.isHeld = false
+  }
+
+  #evict(): void {
+    const held = [...this.#unpackings.values()].filter(({ isHeld }) => isHeld)
+    let bytes = held.reduce((sum, unpacking) => sum + heldBytes(unpacking), 0)
+    for (const unpacking of held) {
+      if (bytes <= this.#parts.limits.heldBytes) return
+      bytes -= heldBytes(unpacking)
+      this.#refetch(unpacking.tp, unpacking.position)
+    }
+  }
+
+  #refetch(tp: TopicPartition, offset: number): void {
+    const key = partitionKey(tp)
+    const wasFull = this.#full.has(key)
+    this.drop(tp)
+    this.#parts.seek(tp, offset)
+    if (wasFull && !this.#paused.has(key)) this.#parts.resumeFetch(tp)
+  }
+
+  /** Waits until the sinks hold little enough for one record of so many bytes. */
+  async #room(unpacking: Unpacking, bytes: number): Promise<void> {
+    const until = performance.now() + maxRoomWaitMs
+    while (!unpacking.isClosed && performance.now() < until && !this.#parts.hasRoom(unpacking.tp, bytes)) {
+      await sleep(lookAgainMs)
+    }
+  }
+
+  #failed(unpacking: Unpacking, error: unknown): void {
+    const { tp, key, position } = unpacking
+    const { topic, partition } = tp
+    if (!(error instanceof UnpackError) || !error.isDamage) {
+      const offset = error instanceof UnpackError ? error.offset : position
+      this.drop(tp)
+      this.#parts.troubled({ ...tp, offset, error, canPass: true })
+      return
+    }
+    const { offset, next, message } = error
+    if (this.#suspects.get(key) !== offset) {
+      this.#suspects.set(key, offset)
+      this.#parts.log.warn(
+        { topic, partition, offset, err: message },
+        'a record batch is damaged; fetching it once more',
+      )
+      this.#refetch(tp, offset)
+      return
+    }
+    this.#suspects.delete(key)
+    const highWatermark = Math.max(next, Number(unpacking.queue[0]?.highWatermark ?? next))
+    this.#refetch(tp, next)
+    const lost: LostRange = { from: offset, next, reason: 'unreadable', trouble: message }
+    this.#parts.deliver({ ...tp, from: offset, next, records: [], lost, highWatermark })
+  }
+
+  /** A broker answers with what lies at the offset or behind it. One that does not may come to do so; the position stays. */
+  async #stalled(unpacking: Unpacking, { fetchedOffset }: FetchedPartitionBatch): Promise<void> {
+    const { tp, key } = unpacking
+    const stalls = (this.#stalls.get(key) ?? 0) + 1
+    this.#stalls.set(key, stalls)
+    this.#full.add(key)
+    this.#parts.pauseFetch(tp)
+    await sleep(stallMs)
+    if (unpacking.isClosed) return
+    if (stalls < maxStalls) {
+      this.#refetch(tp, fetchedOffset)
+      return
+    }
+    this.drop(tp)
+    this.#stalls.delete(key)
+    const error = new Error(`${stalls} fetches at offset ${fetchedOffset} brought only what lies before it`)
+    this.#parts.troubled({ ...tp, offset: fetchedOffset, error, canPass: false })
+  }
+}
+
+function heldBytes({ queue, streamBytes }: Unpacking): number {
+  return queue.reduce((sum, fetched) => sum + fetched.byteLength, streamBytes)
+}
+
+function close(unpacking: Unpacking): void {
+  unpacking.isClosed = true
+  unpacking.wake()
+}

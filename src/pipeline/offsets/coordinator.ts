@@ -1,0 +1,84 @@
+import { type OffsetRange, partitionKey, type TopicPartition } from '../../record/record.ts'
+import { Tracker } from './tracker.ts'
+
+/** An offset for the group: the next record to read. */
+export interface CommittableOffset extends TopicPartition {
+  readonly offset: number
+}
+
+interface Assigned {
+  readonly tp: TopicPartition
+  readonly tracker: Tracker
+  committed: number | undefined
+}
+
+/**
+ * The offset coordinator of a worker: one tracker for each partition that it owns now, and what the group was told.
+ * Pure: no clock, no network, no disk.
+ *
+ * **Invariant**: it never offers an offset below one that it was told is committed, nor one that a sink does not hold.
+ */
+export class Coordinator {
+  readonly #sinks: readonly string[]
+  readonly #assigned = new Map<string, Assigned>()
+
+  /** `sinks`: the names of all enabled sinks; an offset is committable when each of them holds it. */
+  constructor(sinks: readonly string[]) {
+    this.#sinks = sinks
+  }
+
+  /** Begins a new assignment of a partition; whatever was known of an earlier one is closed and forgotten. */
+  open(tp: TopicPartition, start: number, committed: number | undefined): Tracker {
+    this.close(tp)
+    const tracker = new Tracker(start, this.#sinks)
+    this.#assigned.set(partitionKey(tp), { tp, tracker, committed })
+    return tracker
+  }
+
+  close(tp: TopicPartition): void {
+    this.#assigned.get(partitionKey(tp))?.tracker.close()
+    this.#assigned.delete(partitionKey(tp))
+  }
+
+  tracker(tp: TopicPartition): Tracker | undefined {
+    return this.#assigned.get(partitionKey(tp))?.tracker
+  }
+
+  /** The offsets that the group should be told and was not told yet. */
+  committable(): CommittableOffset[] {
+    const offsets: CommittableOffset[] = []
+    for (const { tp, tracker, committed } of this.#assigned.values()) {
+      // The start is worth a commit by itself: a group with an offset does not depend on what a client takes for a default.
+      if (committed === undefined || tracker.committable > committed) {
+        offsets.push({ topic: tp.topic, partition: tp.partition, offset: tracker.committable })
+      }
+    }
+    return offsets
+  }
+
+  /** Notes that the group was told. Offsets of partitions that were given up meanwhile are passed over. */
+  committed(offsets: readonly CommittableOffset[]): void {
+    for (const { topic, partition, offset } of offsets) {
+      const assigned = this.#assigned.get(partitionKey({ topic, partition }))
+      if (assigned !== undefined) assigned.committed = Math.max(assigned.committed ?? offset, offset)
+    }
+  }
+
+  /** The group holds another offset than it was told, so it is to be told again. */
+  forgetCommitted(tp: TopicPartition): void {
+    const assigned = this.#assigned.get(partitionKey(tp))
+    if (assigned !== undefined) assigned.committed = undefined
+  }
+
+  /** What the group was told for a partition; undefined before the first commit. */
+  committedOffset(tp: TopicPartition): number | undefined {
+    return this.#assigned.get(partitionKey(tp))?.committed
+  }
+
+  /** Ranges that were delivered and are not yet durable everywhere, for status lines. */
+  pending(): (TopicPartition & OffsetRange)[] {
+    return [...this.#assigned.values()]
+      .filter(({ tracker }) => tracker.committable < tracker.position)
+      .map(({ tp, tracker }) => ({ ...tp, from: tracker.committable, next: tracker.position }))
+  }
+}

@@ -1,0 +1,68 @@
+import type { SourceRecord } from '../record/record.ts'
+
+/**
+ * Whether a topic is still the one that was archived. A topic that is deleted and made again has the same name and the same
+ * offsets; only its records tell. So the last archived records are held against Kafka's at the same offsets.
+ */
+export type Identity =
+  /** Kafka's record at this offset is the archived one. */
+  | { readonly verdict: 'same'; readonly offset: number }
+  /** Kafka's record at this offset is another one than the archived. */
+  | { readonly verdict: 'different'; readonly offset: number }
+  /** Kafka has none of the last archived records any more: nothing can be said. */
+  | { readonly verdict: 'unknown' }
+
+/**
+ * Asks Kafka for one record; for a second one only if compaction removed the first.
+ *
+ * @param archived the last archived records of a partition, in order
+ * @param start the first offset that Kafka still has
+ * @param read records of Kafka from an offset on, as many as one small fetch brings; none if it has none
+ */
+export async function identify(
+  archived: readonly SourceRecord[],
+  start: number,
+  read: (offset: number) => Promise<readonly SourceRecord[]>,
+): Promise<Identity> {
+  const present = archived.filter(({ offset }) => offset >= start)
+  const tries = new Set([present.at(-1)?.offset, present[0]?.offset].filter((offset) => offset !== undefined))
+  for (const from of tries) {
+    const found = new Map((await read(from)).map((record) => [record.offset, record]))
+    let same: number | undefined
+    for (const record of present) {
+      const theirs = found.get(record.offset)
+      if (theirs === undefined) continue
+      if (!isSameRecord(record, theirs)) return { verdict: 'different', offset: record.offset }
+      same = record.offset
+    }
+    if (same !== undefined) return { verdict: 'same', offset: same }
+  }
+  return { verdict: 'unknown' }
+}
+
+/**
+ * True if an archived record may be this one of Kafka: timestamp, key and value are those that an archive keeps. It keeps line
+ * breaks in a JSON text as spaces, and JSON `null` as a tombstone.
+ */
+export function isSameRecord(archived: SourceRecord, kafka: SourceRecord): boolean {
+  return (
+    BigInt(archived.timestamp) === BigInt(kafka.timestamp) &&
+    isSame(archived.key, kafka.key) &&
+    (isSame(contentOf(archived), contentOf(kafka)) ||
+      isSame(onOneLine(contentOf(archived)), onOneLine(contentOf(kafka))))
+  )
+}
+
+function isSame(a: Buffer | null, b: Buffer | null): boolean {
+  return a === null || b === null ? a === b : a.equals(b)
+}
+
+const nullText = Buffer.from('null')
+
+function contentOf({ value }: SourceRecord): Buffer | null {
+  return value === null || value.equals(nullText) ? null : value
+}
+
+function onOneLine(value: Buffer | null): Buffer | null {
+  return value === null ? null : Buffer.from(value.map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte)))
+}

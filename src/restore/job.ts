@@ -1,0 +1,44 @@
+import type { DamagedPartitions } from '../cmd/lib/damaged-partitions.ts'
+import type { RestoreOptions } from '../config/archive.ts'
+import type { Selection } from '../files/read/selection.ts'
+import type { TopicPartition } from '../record/record.ts'
+import type { Logger } from '../runtime/log.ts'
+
+/** What a restore did. */
+export interface Account {
+  /** Records that the target took. */
+  records: number
+  /** Records that the target held already, each found by its offset. */
+  present: number
+  /** Records that Elasticsearch refused: they are in its rejected index. */
+  refused: number
+}
+
+/** What all directions need. */
+export interface Restore {
+  readonly root: string
+  readonly options: RestoreOptions
+  readonly selection: Selection
+  readonly partitions: readonly TopicPartition[]
+  readonly damaged: DamagedPartitions
+  readonly signal: AbortSignal
+  readonly log: Logger
+  readonly account: Account
+  /** Shows how far it is. */
+  readonly progress: (tp: TopicPartition, waiting?: string) => void
+  /** Shows what is being done; undefined: nothing. */
+  readonly status: (line: string | undefined) => void
+}
+
+/** Settles as the task does, or rejects with the signal's reason once it is aborted. */
+export async function untilAborted<T>(task: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = () => aborted.reject(signal.reason)
+  signal.addEventListener('abort', onAbort)
+  try {
+    return await Promise.race([task, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}

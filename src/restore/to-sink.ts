@@ -1,0 +1,184 @@
+import { elasticsearchClient, elasticsearchSinkOptions } from '../cmd/lib/elasticsearch-client.ts'
+import { mysqlClient, mysqlSinkOptions } from '../cmd/lib/mysql-client.ts'
+import { checkElasticsearchOptions, checkMysqlOptions } from '../config/config.ts'
+import { DocumentReader } from '../elasticsearch/read/reader.ts'
+import { ElasticsearchSink } from '../elasticsearch/sink/sink.ts'
+import { damageOf } from '../files/log/damage.ts'
+import type { ManifestFile } from '../files/log/manifest.ts'
+import { batchesOf, type SelectedFiles, selectedFiles } from '../files/read/batches.ts'
+import { isWhollySelected } from '../files/read/selection.ts'
+import { RowReader } from '../mysql/reader.ts'
+import { MysqlSink } from '../mysql/sink.ts'
+import type { Sink } from '../pipeline/sink.ts'
+import { withoutOffsets } from '../record/batch-subset.ts'
+import type { RecordBatch, TopicPartition } from '../record/record.ts'
+import { ArchiverError } from '../runtime/errors.ts'
+import { type Restore, untilAborted } from './job.ts'
+import { DocumentPresence, type Presence, RowPresence } from './presence.ts'
+
+/** To Elasticsearch: the same documents under the same ids, by the sink that workers use. */
+export async function restoreToElasticsearch(job: Restore): Promise<void> {
+  const { options, log, partitions, damaged } = job
+  checkElasticsearchOptions(options)
+  if (options.elasticsearch === undefined)
+    throw new ArchiverError('USAGE', '--no-elasticsearch leaves nowhere to restore to')
+  const client = elasticsearchClient(options.elasticsearch, options)
+  const sink = new ElasticsearchSink(
+    client,
+    elasticsearchSinkOptions(options, { memoryLimit: options.memoryBudget, hasFiles: true, logSamples: false }),
+    log,
+  )
+  const reader = new DocumentReader(client, options.indexPrefix)
+  const room = new Room()
+  try {
+    await sink.start(() => room.relieved())
+    await reader.refresh()
+    for (const tp of partitions) {
+      const presence = new DocumentPresence(reader, options.indexPrefix, tp)
+      await damaged.attempt(tp, () => feed(job, sink, tp, presence, room))
+    }
+    await reader.refresh()
+  } finally {
+    job.account.refused = sink.counts.rejected
+    job.account.records -= sink.counts.rejected
+    await sink.stop()
+  }
+}
+
+/** To MySQL: the same rows under the same primary key. */
+export async function restoreToMysql(job: Restore): Promise<void> {
+  const { options, log, partitions, damaged } = job
+  checkMysqlOptions(options)
+  if (options.mysql === undefined) throw new ArchiverError('USAGE', '--to mysql needs --mysql')
+  const client = mysqlClient(options.mysql, options)
+  const sink = new MysqlSink(
+    client,
+    mysqlSinkOptions(options, { memoryLimit: options.memoryBudget, hasFiles: true, logSamples: false }),
+    log,
+  )
+  const reader = new RowReader(client, options.mysqlTable)
+  const room = new Room()
+  try {
+    await sink.start(() => room.relieved())
+    for (const tp of partitions) {
+      await damaged.attempt(tp, () => feed(job, sink, tp, new RowPresence(reader, tp), room))
+    }
+  } finally {
+    await sink.stop()
+  }
+}
+
+async function feed(job: Restore, sink: Sink, tp: TopicPartition, presence: Presence, room: Room): Promise<void> {
+  const { signal, account, progress } = job
+  await sink.open(tp, 0)
+  const writes = new Set<Promise<void>>()
+  let failure: unknown
+  const damage = await untilDamaged(tp, missingOf(job, tp, presence), async (batch) => {
+    while (sink.pressure(tp) >= 1) {
+      progress(tp, sink.waiting)
+      await room.wait(signal)
+    }
+    signal.throwIfAborted()
+    if (failure !== undefined) throw failure
+    const write: Promise<void> = sink
+      .write(batch)
+      .then(() => {
+        account.records += batch.count
+      })
+      .catch((error: unknown) => {
+        failure ??= error
+      })
+      .finally(() => writes.delete(write))
+    writes.add(write)
+    progress(tp, sink.waiting)
+  })
+  const done = (async () => {
+    await sink.flush([tp])
+    await Promise.all(writes)
+  })()
+  await untilAborted(done, signal)
+  if (failure !== undefined) throw failure
+  await sink.close(tp)
+  if (damage !== undefined) throw damage
+}
+
+/** What was read before the damage is given back all the same. @returns the error of files that cannot be read. */
+async function untilDamaged<T>(
+  tp: TopicPartition,
+  items: AsyncIterable<T>,
+  take: (item: T) => Promise<void>,
+): Promise<unknown> {
+  const iterator = items[Symbol.asyncIterator]()
+  for (;;) {
+    let next: IteratorResult<T>
+    try {
+      next = await iterator.next()
+    } catch (error) {
+      if (damageOf(tp, error) === undefined) throw error
+      return error
+    }
+    if (next.done === true) return undefined
+    await take(next.value)
+  }
+}
+
+async function* missingOf(job: Restore, tp: TopicPartition, presence: Presence): AsyncGenerator<RecordBatch> {
+  for await (const { log, files } of selectedFiles(job.root, tp, job.selection)) {
+    for (const file of files) yield* missingBatches(job, log, file, presence)
+  }
+}
+
+/** Batches about which a store is asked while one is written. */
+const batchesAhead = 3
+
+/** The selected records of a file that the store does not hold, in batches; counts the others. */
+async function* missingBatches(
+  { root, selection, account }: Restore,
+  log: SelectedFiles['log'],
+  file: ManifestFile,
+  presence: Presence,
+): AsyncGenerator<RecordBatch> {
+  const coverage = await presence.coverageOf(file)
+  if (coverage === 'all' && isWhollySelected(selection, file)) {
+    account.present += file.records
+    return
+  }
+  if (coverage === 'none') {
+    yield* batchesOf(root, log, file, selection)
+    return
+  }
+  const asked: Promise<RecordBatch>[] = []
+  const ask = async (batch: RecordBatch) => {
+    const missing = withoutOffsets(batch, await presence.held(file, [...batch.offsets]))
+    account.present += batch.count - missing.count
+    return missing
+  }
+  for await (const batch of batchesOf(root, log, file, selection)) {
+    const answer = ask(batch)
+    // Awaited later: until then its failure is nobody's.
+    answer.catch(() => {})
+    asked.push(answer)
+    if (asked.length > batchesAhead) yield* someOf(await asked.shift()!)
+  }
+  for (const answer of asked) yield* someOf(await answer)
+}
+
+function* someOf(batch: RecordBatch): Iterable<RecordBatch> {
+  if (batch.count > 0) yield batch
+}
+
+/** Waits for room in the sink's memory. */
+class Room {
+  #waiting: (() => void) | undefined
+
+  relieved(): void {
+    this.#waiting?.()
+  }
+
+  async wait(signal: AbortSignal): Promise<void> {
+    const relieved = new Promise<void>((resolve) => {
+      this.#waiting = resolve
+    })
+    await untilAborted(relieved, signal)
+  }
+}

@@ -1,0 +1,281 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { describe, it, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { plainLine } from '../../../src/cmd/lib/plain-log.ts'
+import { takeRunFlags } from '../../../src/cmd/lib/run-flags.ts'
+import { table } from '../../../src/cmd/lib/table.ts'
+import { lsOptions } from '../../../src/config/archive.ts'
+import { readableJsonText } from '../../../src/runtime/readable-text.ts'
+import { makeArchive, records } from '../../helpers/archive.ts'
+import { startArchiver } from '../../helpers/archiver.ts'
+import { temporaryDirectory } from '../../helpers/servers.ts'
+
+/** Commands as a user types them, on an archive without any server. */
+
+const program = fileURLToPath(new URL('../../../src/cmd/archiver.ts', import.meta.url))
+
+async function archive(t: TestContext): Promise<string> {
+  return makeArchive(t, [
+    { tp: { topic: 'events', partition: 0 }, flushes: [records(0, 3000)] },
+    { tp: { topic: 'orders', partition: 1 }, flushes: [[{ offset: 0, type: 'order' }]] },
+  ])
+}
+
+async function outcome(t: TestContext, ...argv: string[]): Promise<{ code: number; out: string; errors: string }> {
+  const running = startArchiver(t, argv)
+  const code = await running.ended
+  const errors = running.errors()
+  return { code, errors, out: errors === '' ? running.output() : running.output().replace(errors, '') }
+}
+
+async function inShell(t: TestContext, command: string, env: Readonly<Record<string, string>>): Promise<string> {
+  const child = spawn('bash', ['-c', `exec 2>&1; ${command}`], {
+    env: { ...process.env, A: `${process.execPath} --import tsx ${program}`, ...env },
+  })
+  t.after(() => child.kill('SIGKILL'))
+  return text(child.stdout)
+}
+
+describe('the command line', { concurrency: 3 }, () => {
+  it('says its version', async (t) => {
+    const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+      version: string
+    }
+    for (const words of [['--version'], ['version'], ['run', '--version']]) {
+      assert.deepEqual(await outcome(t, ...words), { code: 0, out: `archiver ${version}\n`, errors: '' })
+    }
+  })
+
+  it('refuses a directory that is a URL, in every command and from the file', async (t) => {
+    const config = join(await temporaryDirectory(t), 'archiver.yaml')
+    writeFileSync(config, 'archive-dir: ~/archive\n')
+    for (const command of ['run', 'verify', 'ls', 'cat', 'restore', 'status', 'compact', 'prune']) {
+      const url = await outcome(t, command, '--archive-dir', 's3://bucket/archive')
+      assert.equal(url.code, 2, command)
+      assert.match(
+        url.errors,
+        /--archive-dir: "s3:\/\/bucket\/archive" is not allowed; .*object stores are not supported/,
+      )
+      const home = await outcome(t, command, '--config', config)
+      assert.equal(home.code, 2, command)
+      assert.match(home.errors, /archive-dir: "~\/archive" is not allowed; expected a whole path, such as \//)
+    }
+  })
+
+  it('warns of secrets in a file that all users may read', async (t) => {
+    const root = await archive(t)
+    const config = join(await temporaryDirectory(t), 'archiver.yaml')
+    writeFileSync(config, `archive-dir: ${root}\nelasticsearch-password: canary\n`)
+    chmodSync(config, 0o644)
+    const { code, errors } = await outcome(t, 'ls', '--config', config)
+    assert.equal(code, 0)
+    assert.match(
+      errors,
+      /archiver\.yaml holds elasticsearch-password and can be read by all users of this machine; chmod o-r it/,
+    )
+    assert.doesNotMatch(errors, /canary/)
+    chmodSync(config, 0o640)
+    assert.equal((await outcome(t, 'ls', '--config', config)).errors, '')
+  })
+
+  it('shows the few options that everybody needs, and all in groups', async (t) => {
+    const { out: few } = await outcome(t, 'run', '--help')
+    const { out: all } = await outcome(t, 'run', '--help', '--all')
+    for (const flag of ['topics', 'brokers', 'flush-interval', 'archive-dir'])
+      assert.match(few, new RegExp(`--${flag} `))
+    assert.doesNotMatch(few, /--sasl-mechanism/)
+    assert.match(few, /More with --help --all: Kafka \(\d+\), /)
+    assert.match(all, /\nKafka:\n[\s\S]+--sasl-mechanism[\s\S]+\nFiles:\n/)
+    assert.ok(all.indexOf('--topics ') < all.indexOf('\nKafka:\n'))
+    assert.match((await outcome(t, 'ls', '--help')).out, /--log-level/)
+  })
+
+  it('says what there is if a name selects nothing, with 1; an empty time is an answer, with 0', async (t) => {
+    const root = ['--archive-dir', await archive(t)]
+    const failing = [
+      ['cat', '--type', 'nope'],
+      ['ls', '--type', 'nope'],
+      ['cat', '--topic', 'nope'],
+      ['ls', '--topic', 'nope', '--json'],
+      ['compact', '--topic', 'nope'],
+      ['restore', '--topic', 'nope'],
+      ['cat', '--topic', 'orders', '--type', 'a'],
+      ['cat', '--partition', '7'],
+    ]
+    const said = await Promise.all(failing.map((words) => outcome(t, ...words, ...root)))
+    const expected = [
+      'type nope; it has a, b, order',
+      'type nope; it has a, b, order',
+      'topic nope; it has events, orders',
+      'topic nope; it has events, orders',
+      'topic nope; it has events, orders',
+      'topic nope; it has events, orders',
+      'type a; it has order',
+      'partition 7; it has events/0, orders/1',
+    ]
+    for (const [i, what] of expected.entries()) {
+      const errors = `archiver: the archive holds no record of ${what}\n`
+      assert.deepEqual(said[i], { code: 1, out: '', errors }, failing[i]!.join(' '))
+    }
+    for (const words of [
+      ['cat', '--from', '2030-01-01'],
+      ['cat', '--where', 'value.n=none'],
+      ['ls', '--to', '2001-01-01', '--json'],
+    ]) {
+      const errors =
+        'archiver: no record is selected; there are records from 2019-08-01T03:00:00.000Z to 2019-08-01T03:49:59.000Z\n'
+      assert.deepEqual(await outcome(t, ...words, ...root), { code: 0, out: '', errors })
+    }
+  })
+
+  it('takes the flags of run: checks them, narrows by topics, and passes over the rest', async (t) => {
+    const root = ['--archive-dir', await archive(t)]
+    const of = ['--flush-interval', '5', '--no-templates', '--http=9464', '--until-end']
+    const listed = await outcome(t, 'ls', ...of, ...root, '--group', 'test-group', '--topics-regex', '^ord', '--json')
+    assert.equal(listed.errors, '')
+    assert.deepEqual(
+      listed.out
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { name: string }).name),
+      ['order'],
+    )
+    const printed = await outcome(t, 'cat', ...root, '--topics', 'orders', '--value-only')
+    assert.equal(printed.out, '{"type":"order","n":0}\n')
+    const verified = await outcome(
+      t,
+      'verify',
+      ...of,
+      ...root,
+      '--no-kafka',
+      '--no-elasticsearch',
+      '--topics-regex',
+      'ev',
+    )
+    assert.equal(verified.code, 0, verified.errors)
+    assert.doesNotMatch(verified.out, /orders/)
+
+    const refused = await Promise.all(
+      [
+        ['cat', '--group', 'other'],
+        ['ls', '--flush-interval', 'soon'],
+        ['ls', '--topics', 'a', '--topic', 'b'],
+        ['ls', '--topics', 'a', '--topics-regex', 'b'],
+        ['ls', '--topics-regex', 'zzz'],
+        ['prune', '--topics', 'events', '--older-than', '1d', '--no-elasticsearch', '--yes'],
+        ['ls', '--tpye', 'a'],
+      ].map((words) => outcome(t, ...words, ...root)),
+    )
+    assert.deepEqual(
+      refused.map(({ code }) => code),
+      [2, 2, 2, 2, 1, 2, 2],
+    )
+    const errors = refused.map(({ errors }) => errors)
+    assert.match(
+      errors[0]!,
+      /^archiver: --group: "other" is not allowed; the archive \S+ belongs to group test-group\n$/,
+    )
+    assert.match(errors[4]!, /no topic of the archive matches \/zzz\/; it holds events, orders/)
+    assert.match(errors[5]!, /takes all topics of the archive: also orders/)
+    assert.match(errors[6]!, /--tpye is not an option; did you mean --type\?/)
+  })
+
+  const whole = 'line=$($A cat --archive-dir $D | wc -l); echo $line'
+  const verify = '$A verify --no-kafka --no-elasticsearch --archive-dir $D'
+  const full = 'archiver: standard output cannot be written: ENOSPC: no space left on device\n'
+  for (const [name, command, expected] of [
+    ['cat to a reader that goes', '{ $A cat --archive-dir $D; echo $? >&2; } | head -1 > /dev/null', '141\n'],
+    ['cat to the end', whole, '3001\n'],
+    ['cat to a full disk', '$A cat --archive-dir $D > /dev/full; echo $?', `${full}1\n`],
+    ['ls to a full disk', '$A ls --archive-dir $D > /dev/full; echo $?', `${full}1\n`],
+    ['verify to a full disk', `${verify} > /dev/full; echo $?`, `${full}1\n`],
+    ['verify that nobody reads', `{ ${verify}; echo $? >&2; } | true`, '0\n'],
+    ['verify without output', `${verify} >&-; echo $?`, '0\n'],
+    [
+      'verify of a damaged archive that nobody reads',
+      `rm -r $D/type=b; { ${verify} 2>&-; echo $? >&2; } | true`,
+      '1\n',
+    ],
+    [
+      'a half-written file',
+      '(ulimit -f 4; $A cat --archive-dir $D > $D.out); echo $?',
+      `${full.replace('ENOSPC: no space left on device', 'EFBIG: file too large')}1\n`,
+    ],
+  ] as const) {
+    it(`has the right exit code for ${name}`, async (t) => {
+      assert.equal(await inShell(t, command, { D: await archive(t) }), expected)
+    })
+  }
+})
+
+it('shows foreign text on a terminal escaped: what a worker says, and values that are no JSON', async (t) => {
+  const hostile = '\x1b]0;PWN\x07\x1b[2J'
+  const server = createServer((_, response) => {
+    const partitions = [{ topic: 'events', partition: 0, oldest_unacknowledged_s: 0, waiting: hostile }]
+    const answer = { worker: hostile, ready: false, reasons: [hostile], records: 0, sinks: [], partitions }
+    response.end(JSON.stringify(answer))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  const value = Buffer.concat([Buffer.from(hostile), Buffer.from([0xff])])
+  const D = await makeArchive(t, [
+    {
+      tp: { topic: 'events', partition: 0 },
+      flushes: [
+        [
+          { offset: 0, value },
+          { offset: 1, value: Buffer.from(hostile) },
+          { offset: 2, value: Buffer.from('{"a":"\u009b2J"}') },
+        ],
+      ],
+    },
+  ])
+  const { port } = server.address() as AddressInfo
+  const status = await outcome(t, 'status', '--no-kafka', '--archive-dir', D, '--workers', `127.0.0.1:${port}`)
+  assert.equal(status.code, 1)
+  assert.match(status.out, /\\u001b\]0;PWN\\u0007/)
+  assert.doesNotMatch(status.out.replaceAll('\n', ''), /\p{Cc}/u)
+
+  // `script` gives the command a terminal.
+  const shown = await inShell(t, 'script -qec "$A cat --archive-dir $D --value-only" /dev/null < /dev/null', { D })
+  assert.deepEqual(shown.trim().split(/\r?\n/), [
+    `base64:${value.toString('base64')}`,
+    '\\u001b]0;PWN\\u0007\\u001b[2J',
+    '{"a":"\\u009b2J"}',
+  ])
+  const piped = await inShell(t, '$A cat --archive-dir $D --value-only --offset 1 --topic events --partition 0', { D })
+  assert.equal(piped, `${hostile}\n`)
+})
+
+it('tells the flags of run from those of a command', () => {
+  const { argv, values } = takeRunFlags(
+    ['--by', 'day', '--group=g', '--no-files', '--json', '--commit-interval', '500', '--bogus', 'x'],
+    lsOptions,
+  )
+  assert.deepEqual(argv, ['--by', 'day', '--json', '--bogus', 'x'])
+  assert.deepEqual(values, { group: 'g', files: false, commitInterval: 500 })
+})
+
+it('escapes foreign text in tables and in log lines for people, and keeps stacks readable', () => {
+  assert.equal(table([{ head: 'type' }], [['a\x1b[31m\nb\u202e']]), 'type\na\\u001b[31m\\u000ab\\u202e')
+  const line = readableJsonText(
+    JSON.stringify({ msg: 'a\x1b]0;x\x07\nb\u009b', stack: 'Error: x\n    at y', ok: 'ü"\\' }),
+  )
+  assert.deepEqual(JSON.parse(line), {
+    msg: 'a\\u001b]0;x\\u0007\\nb\\u009b',
+    stack: 'Error: x\n    at y',
+    ok: 'ü"\\',
+  })
+})
+
+it('prints the log of setup as lines for people', () => {
+  assert.equal(plainLine('{"level":"info","time":"…","template":"x","msg":"installed x"}'), 'installed x')
+  assert.equal(plainLine('{"level":"warn","msg":"x is older","err":{"message":"why"}}'), 'warning: x is older: why')
+})

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { crc32c } from '../../../../src/kafka/batch/crc32c.ts'
+
+const theirs = createRequire(import.meta.url)('kafkajs/src/protocol/recordBatch/crc32C') as (
+  bytes: Uint8Array,
+) => number
+
+test('the check value of the standard', () => {
+  assert.equal(crc32c(Buffer.from('123456789'), 0, 9) >>> 0, 0xe3069283)
+})
+
+test('agrees with kafkajs on any part of any bytes', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 3000, size: 'max' }), fc.nat(), fc.nat(), (bytes, a, b) => {
+      const [from, to] = [a % (bytes.length + 1), b % (bytes.length + 1)].sort((x, y) => x - y) as [number, number]
+      assert.equal(crc32c(bytes, from, to) >>> 0, theirs(bytes.subarray(from, to)))
+    }),
+  )
+})

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { EventEmitter } from 'node:events'
+import { test } from 'node:test'
+import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs'
+import { FetchedPartitionBatch } from '../../../src/kafka/batch/fetched-batch.ts'
+import { KafkaSource } from '../../../src/kafka/source.ts'
+import type { FetchedBatch } from '../../../src/pipeline/source.ts'
+import { createLogger } from '../../../src/runtime/log.ts'
+import { wireBatch } from '../../helpers/record-set.ts'
+import { until } from '../../helpers/servers.ts'
+
+/** A consumer of kafkajs that a test lets join, fetch and crash. */
+class StandInConsumer extends EventEmitter {
+  readonly events = {
+    GROUP_JOIN: 'join',
+    CRASH: 'crash',
+    FETCH: 'fetch',
+    HEARTBEAT: 'heartbeat',
+    COMMIT_OFFSETS: 'commit',
+  }
+  eachBatch: ((payload: EachBatchPayload) => Promise<void>) | undefined
+
+  async connect(): Promise<void> {}
+  async subscribe(): Promise<void> {}
+  async disconnect(): Promise<void> {}
+  async run({ eachBatch }: { eachBatch: (payload: EachBatchPayload) => Promise<void> }): Promise<void> {
+    this.eachBatch = eachBatch
+    this.emit('join', { payload: { memberId: 'm', memberAssignment: { events: [0] } } })
+  }
+  pause(): void {}
+  resume(): void {}
+  seek(): void {}
+}
+
+test('a consumer that joins and crashes again and again comes back more and more slowly, until a batch is taken', async (t) => {
+  const consumers: StandInConsumer[] = []
+  const admin = {
+    connect: async () => {},
+    disconnect: async () => {},
+    describeCluster: async () => ({ clusterId: 'c' }),
+    listTopics: async () => ['events'],
+  }
+  const kafka = {
+    admin: () => admin,
+    consumer: () => {
+      const consumer = new StandInConsumer()
+      consumers.push(consumer)
+      return consumer as unknown as Consumer
+    },
+  } as unknown as Kafka
+  const delays: number[] = []
+  const log = createLogger({
+    level: 'warn',
+    stream: { write: (line) => delays.push((JSON.parse(line) as { retry_ms: number }).retry_ms) },
+  })
+  const source = new KafkaSource(
+    {
+      kafka,
+      firstContact: kafka,
+      brokers: ['stand-in:9092'],
+      group: 'g',
+      topics: ['events'],
+      sessionTimeoutMs: 6000,
+      topicsRefreshMs: 60_000,
+      connectTimeoutMs: 1000,
+      maxRecordBytes: 2 ** 20,
+      memoryLimit: 2 ** 20,
+    },
+    log,
+  )
+  const taken: FetchedBatch[] = []
+  await source.connect()
+  t.after(() => source.stop())
+  await source.run({
+    assigned: ({ all }) => {
+      for (const tp of all) source.resume(tp)
+    },
+    beforeJoin: async () => {},
+    batch: (batch) => taken.push(batch),
+    hasRoom: () => true,
+    troubled: ({ error }) => assert.fail(String(error)),
+    failed: (error) => assert.fail(String(error)),
+  })
+  const crash = async () => {
+    const count = consumers.length
+    await until('it runs', () => consumers.at(-1)?.eachBatch !== undefined)
+    consumers.at(-1)!.emit('crash', { payload: { error: new Error('the broker is odd') } })
+    await until('another begins', () => consumers.length > count)
+  }
+  for (let i = 0; i < 3; i++) await crash()
+  // Half of the full delay of 0.5, 1 and 2 s at least, and the whole at most.
+  const isAbout = (delay: number | undefined, ms: number) => delay !== undefined && delay >= ms / 2 && delay <= ms
+  assert.ok(
+    [500, 1000, 2000].every((ms, i) => isAbout(delays[i], ms)),
+    `${delays}`,
+  )
+  await until('it runs', () => consumers.at(-1)?.eachBatch !== undefined)
+  const bytes = wireBatch({ baseOffset: 0, records: [{ offsetDelta: 0 }] })
+  const messages = { bytes, decodeOld: () => Promise.reject(new Error('none are here')) }
+  const batch = new FetchedPartitionBatch('events', 0, { partition: 0, highWatermark: '1', messages })
+  const resolved: string[] = []
+  await consumers.at(-1)!.eachBatch!({
+    batch,
+    resolveOffset: (offset: string) => resolved.push(offset),
+    isStale: () => false,
+  } as unknown as EachBatchPayload)
+  await until('it is taken', () => taken.length === 1)
+  assert.deepEqual(resolved, ['0'])
+  await crash()
+  assert.ok(isAbout(delays[3], 500), `${delays}`)
+})

@@ -1,0 +1,357 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import {
+  binsOf,
+  type DescribedField,
+  type DescribedType,
+  sortFields,
+  timeRange,
+  typeDashboard,
+  typeDashboardId,
+} from '../../../src/kibana/dashboards/type.ts'
+import { markOf, ndjson, type SavedObject } from '../../../src/kibana/saved-object.ts'
+import { shippedObjects } from '../../../src/kibana/shipped.ts'
+import { kqlFields, panelSearches, panelsOf, templateFields } from '../../helpers/saved-objects.ts'
+
+const shipped = shippedObjects('archive-')
+const dashboards = (objects: readonly SavedObject[]) => objects.filter(({ type }) => type === 'dashboard')
+
+/** What Kibana does not tell: a wrong reference or a column nobody knows draws an empty panel. */
+function checkObjects(objects: readonly SavedObject[]): void {
+  const known = new Set(objects.map(({ type, id }) => `${type} ${id}`))
+  assert.equal(known.size, objects.length, 'an id is used twice')
+  for (const { type, id, references, attributes } of objects) {
+    for (const reference of references) {
+      assert.ok(known.has(`${reference.type} ${reference.id}`), `${type} ${id} needs ${reference.type} ${reference.id}`)
+    }
+    const names = references.map(({ name }) => name)
+    assert.equal(new Set(names).size, names.length, `${type} ${id}: a reference is named twice`)
+    if (type !== 'index-pattern') assert.ok(markOf(attributes.description) !== undefined, `${type} ${id} is not marked`)
+  }
+  for (const dashboard of dashboards(objects)) {
+    checkLayout(dashboard)
+    for (const { panel, columns, columnOrder, drawn } of panelSearches(dashboard, objects)) {
+      const where = `${dashboard.id}: ${panel}`
+      assert.deepEqual([...columnOrder].sort(), Object.keys(columns).sort(), where)
+      const bucketed = columnOrder.map((column) => columns[column]!.isBucketed)
+      assert.ok(!bucketed.slice(bucketed.indexOf(false)).includes(true), `${where}: a group follows a number`)
+      assert.ok(drawn.length > 0, `${where} draws nothing`)
+      for (const column of drawn) assert.ok(column in columns, `${where} draws ${column}`)
+      for (const [column, { references = [], params }] of Object.entries(columns)) {
+        for (const needed of references) assert.ok(needed in columns, `${where}: ${column} needs ${needed}`)
+        const ordering = params?.orderBy?.columnId
+        if (ordering !== undefined) assert.ok(ordering in columns, `${where}: ${column} is ordered by ${ordering}`)
+      }
+    }
+  }
+}
+
+function checkLayout(dashboard: SavedObject): void {
+  const panels = panelsOf(dashboard)
+  for (const panel of panels) {
+    const { x, y, w, h, i } = panel.gridData
+    const where = `${dashboard.id}: ${panel.panelIndex}`
+    assert.equal(i, panel.panelIndex, where)
+    assert.ok(x + w <= 48 && w >= 4 && h >= 4, where)
+    if (panel.panelRefName !== undefined) {
+      assert.ok(
+        dashboard.references.some(({ name }) => name === `${i}:${panel.panelRefName}`),
+        where,
+      )
+    }
+    for (const reference of panel.embeddableConfig.attributes?.references ?? []) {
+      const same = dashboard.references.find(({ name }) => name === `${i}:${reference.name}`)
+      assert.deepEqual({ type: same?.type, id: same?.id }, { type: reference.type, id: reference.id }, where)
+    }
+    for (const other of panels) {
+      if (other === panel) continue
+      const theirs = other.gridData
+      const apart = x + w <= theirs.x || theirs.x + theirs.w <= x || y + h <= theirs.y || theirs.y + theirs.h <= y
+      assert.ok(apart, `${where} lies over ${other.panelIndex}`)
+    }
+  }
+}
+
+test('the file for an import by hand is what the builder makes', () => {
+  const file = readFileSync(new URL('../../../kibana/archiver.ndjson', import.meta.url), 'utf8')
+  assert.equal(file, ndjson(shipped), 'run npx tsx kibana/build.ts')
+})
+
+test('every Kibana from 8.12 on understands the stamps', () => {
+  const newest = { 'index-pattern': '8.0.0', search: '8.0.0', lens: '8.9.0', dashboard: '8.9.0' }
+  for (const { type, coreMigrationVersion, typeMigrationVersion } of shipped) {
+    assert.equal(coreMigrationVersion, '8.8.0')
+    assert.equal(typeMigrationVersion, newest[type])
+  }
+})
+
+test('whatever a shipped object needs is there, and drawn', () => checkObjects(shipped))
+
+test('with another prefix, the objects are others, but for what is about the workers', () => {
+  const other = shippedObjects('plant-')
+  checkObjects(other)
+  const shared = other.filter(({ id }) => shipped.some((object) => object.id === id)).map(({ id }) => id)
+  assert.deepEqual(shared, ['archiver-status', 'archiver-operations'])
+  const views = other.filter(({ type }) => type === 'index-pattern').map(({ attributes }) => attributes.title)
+  assert.deepEqual(views, ['plant-*', 'plant-_rejected-*', 'plant-_malformed-*', 'archiver-status-*'])
+})
+
+test('every field that a shipped object names is one of the templates', () => {
+  const isMeta = (field: string) => field === '_index' || field === '___records___'
+  const fieldsOf = new Map(
+    shipped
+      .filter(({ type }) => type === 'index-pattern')
+      .map(({ id, attributes }) => [id, templateFields(attributes.title as string)]),
+  )
+  const check = (where: string, view: string, fields: readonly (string | undefined)[]) => {
+    for (const field of fields) {
+      if (field !== undefined && !isMeta(field)) assert.ok(fieldsOf.get(view)!.has(field), `${where}: ${field}`)
+    }
+  }
+  for (const object of shipped) {
+    const { id, type, attributes, references } = object
+    if (type === 'index-pattern') {
+      const formats = JSON.parse(attributes.fieldFormatMap as string) as Record<string, unknown>
+      check(id, id, ['@timestamp', ...Object.keys(formats)])
+      check(id, id, Object.keys(JSON.parse(attributes.fieldAttrs as string) as Record<string, unknown>))
+    }
+    if (type === 'search') {
+      const sort = attributes.sort as [string, string][]
+      check(id, references[0]!.id, [...(attributes.columns as string[]), ...sort.map(([field]) => field)])
+    }
+    if (type !== 'dashboard') continue
+    for (const { panel, index, kql, columns } of panelSearches(object, shipped)) {
+      const view = shipped.find(({ attributes: { title } }) => title === index)!.id
+      check(`${id}: ${panel}`, view, kqlFields(kql))
+      for (const { sourceField, operationType, filter, params } of Object.values(columns)) {
+        check(`${id}: ${panel}`, view, [sourceField])
+        for (const query of [filter?.query, ...(params?.filters ?? []).map(({ input }) => input.query)]) {
+          check(`${id}: ${panel}`, view, kqlFields(query ?? ''))
+        }
+        const isText = fieldsOf.get(view)!.get(sourceField ?? '') === 'text'
+        assert.ok(!(isText && operationType === 'terms'), `${id}: ${panel} groups by the words of ${sourceField}`)
+      }
+    }
+    const controls = JSON.parse((attributes.controlGroupInput as { panelsJSON: string }).panelsJSON) as Record<
+      string,
+      { readonly explicitInput: { readonly fieldName: string } }
+    >
+    for (const [control, { explicitInput }] of Object.entries(controls)) {
+      const reference = references.find(({ name }) => name === `controlGroup_${control}:optionsListDataView`)
+      check(`${id}: ${control}`, reference!.id, [explicitInput.fieldName])
+    }
+  }
+})
+
+test('both dashboards link to each other', () => {
+  const links = dashboards(shipped).map((dashboard) => {
+    const markdown = panelsOf(dashboard).flatMap(
+      ({ embeddableConfig }) => embeddableConfig.savedVis?.params.markdown ?? [],
+    )
+    return [...markdown.join('').matchAll(/#\/view\/([\w-]+)/g)].map(([, id]) => id)
+  })
+  assert.deepEqual(links, [['archiver-operations'], ['archive-overview']])
+})
+
+// Dashboards for any type.
+
+const field = (name: string, rest: Partial<DescribedField> = {}): DescribedField => ({
+  name: `value.${name}`,
+  kind: 'string',
+  present: 1,
+  distinct: 5,
+  ...rest,
+})
+const numeric = (name: string, rest: Partial<DescribedField> = {}): DescribedField =>
+  field(name, { kind: 'number', isWhole: false, min: 0, max: 100, low: 1, high: 90, distinct: 900, ...rest })
+const described = (fields: readonly DescribedField[], rest: Partial<DescribedType> = {}): DescribedType => ({
+  type: 'object.one',
+  indexPattern: 'archive-object.one-*',
+  records: 10_000,
+  first: Date.UTC(2026, 10, 1),
+  last: Date.UTC(2026, 10, 2),
+  fields,
+  conflicting: [],
+  ...rest,
+})
+const now = Date.UTC(2026, 10, 2, 6)
+
+test('fields are sorted by what they are good for', () => {
+  const sorted = sortFields(
+    described([
+      field('country', { distinct: 10 }),
+      field('status', { distinct: 6 }),
+      field('order_id', { distinct: 9_990 }),
+      field('version', { distinct: 1 }),
+      field('coupon', { present: 0.1 }),
+      field('never', { present: 0.0001 }),
+      numeric('amount'),
+      numeric('status_code', { isWhole: true, distinct: 8 }),
+      numeric('counter', { isWhole: true, distinct: 9_990, max: 2 ** 52, high: 2 ** 51 }),
+      field('vip', { kind: 'boolean', distinct: 2 }),
+    ]),
+  )
+  const names = (fields: readonly DescribedField[]) => fields.map(({ name }) => name.replace('value.', ''))
+  assert.deepEqual(names(sorted.categories), ['status', 'status_code', 'country', 'vip', 'coupon'])
+  assert.deepEqual(names(sorted.measures), ['amount'])
+  assert.deepEqual(names(sorted.identifiers), ['order_id', 'counter'])
+  assert.deepEqual(names(sorted.constants), ['version'])
+  assert.deepEqual(names(sorted.partial), ['coupon'])
+})
+
+test('the same facts make the same dashboard, whatever the order of the fields', () => {
+  const fields = [field('status'), field('country'), numeric('amount'), field('coupon', { present: 0.2 })]
+  const once = ndjson(typeDashboard('archive-', described(fields), now))
+  assert.equal(ndjson(typeDashboard('archive-', described(fields), now)), once)
+})
+
+test('a dashboard for any type holds together', async (t) => {
+  const many = Array.from({ length: 400 }, (_, i) =>
+    i % 3 === 0 ? numeric(`group.number${i}`) : field(`group.text${i}`, { distinct: 2 + i, present: 1 - i / 500 }),
+  )
+  const cases: Readonly<Record<string, DescribedType>> = {
+    'no fields at all': described([]),
+    'one constant': described([field('a', { distinct: 1 })]),
+    'numbers alone': described([numeric('a'), numeric('b', { min: -5, max: -5, low: -5, high: -5 })]),
+    'hundreds of fields': described(many, { conflicting: ['value.x', 'value.y'] }),
+    'names that KQL reads': described([field('a b:c', { present: 0.5 }), field('x(y)"z"', { present: 0.5 })]),
+    'a type of odd letters': described([field('a')], { type: 'Über "x" / 注文' }),
+  }
+  for (const [name, facts] of Object.entries(cases)) {
+    await t.test(name, () => {
+      const objects = typeDashboard('archive-', facts, now)
+      checkObjects(objects)
+      assert.equal(objects.at(-1)!.id, typeDashboardId('archive-', facts.type))
+      assert.ok(panelsOf(objects.at(-1)!).length <= 40, 'more panels than anybody looks at')
+    })
+  }
+})
+
+const hostileNames = [
+  '`![p](https://beacon.example/p.png?u=1)[Session expired, sign in](https://evil.example/login)`',
+  'a\n\n# Forged heading',
+  '```\ncode',
+  '<b>bold</b> **bold** https://evil.example www.evil.example',
+  ' leads and trails ',
+  'a b',
+  'or',
+  'not and * "quoted" \\ back',
+  'a:b',
+  '\u202etxt.exe\u0007\u001b[31m',
+  '',
+  '   ',
+  '\ud800',
+  'x'.repeat(3000),
+  `${'y'.repeat(200)}1`,
+  `${'y'.repeat(200)}2`,
+  '__proto__',
+]
+
+/** What a Markdown renderer shows as anything but text: code spans are cut out by the rule of CommonMark, section 6.1. */
+function withoutCodeSpans(markdown: string): string {
+  let rest = markdown
+  let kept = ''
+  for (;;) {
+    const open = /`+/.exec(rest)
+    if (open === null) return kept + rest
+    const after = rest.slice(open.index + open[0].length)
+    const close = [...after.matchAll(/`+/g)].find(([run]) => run === open[0])
+    kept += rest.slice(0, open.index)
+    rest = close === undefined ? after : after.slice(close.index + open[0].length)
+  }
+}
+
+test('the names of types and fields are text, whatever they hold', () => {
+  for (const hostile of hostileNames) {
+    const fields = [
+      field(hostile, { distinct: 1 }),
+      field(`c${hostile}`, { present: 0.5 }),
+      field(`d${hostile}`, { present: 0.4, distinct: 9_990 }),
+      numeric(`m${hostile}`),
+    ]
+    const facts = described(fields, { type: hostile, conflicting: [`value.e${hostile}`] })
+    const objects = typeDashboard('archive-', facts, now)
+    checkObjects(objects)
+    const markdown = panelsOf(objects.at(-1)!).flatMap(
+      ({ embeddableConfig }) => embeddableConfig.savedVis?.params.markdown ?? [],
+    )
+    assert.equal(markdown.length, 1)
+    const plain = withoutCodeSpans(markdown[0]!)
+    assert.doesNotMatch(plain, /evil|beacon|Forged|bold|<|`/, hostile)
+    assert.equal(plain.match(/\]\(/g)!.length, 1, 'only the link to the overview')
+    const titles = objects.flatMap((object) => [
+      String(object.attributes.title),
+      String(object.attributes.name ?? ''),
+      String(object.attributes.description ?? ''),
+      ...(object.type === 'dashboard' ? panelsOf(object).map(({ title }) => title ?? '') : []),
+    ])
+    for (const title of titles) {
+      assert.doesNotMatch(title, /[\p{Cc}\p{Cf}\p{Cs}]/u, hostile)
+      assert.ok(title.length < 400, `${title.length} characters`)
+    }
+  }
+})
+
+/** The groups of every `filters` column of an object, wherever it stands. */
+function filtersIn(part: unknown): { readonly label: string; readonly input: { readonly query: string } }[] {
+  if (Array.isArray(part)) return part.flatMap(filtersIn)
+  if (typeof part !== 'object' || part === null) return []
+  const { operationType, params } = part as { operationType?: string; params?: { filters: never[] } }
+  return operationType === 'filters' ? params!.filters : Object.values(part).flatMap(filtersIn)
+}
+
+test('missing fields are asked for by their quoted names, each under a label of its own', () => {
+  const names = hostileNames.filter((name) => name.length < 1000).slice(0, 15)
+  const long = ['1', '2'].map((end) => `${'z'.repeat(200)}${end}`)
+  for (const group of [names, long]) {
+    const fields = group.map((name) => field(name, { present: 0.5, distinct: 3 }))
+    const dashboard = typeDashboard('archive-', described(fields), now).at(-1)!
+    const map = panelsOf(dashboard).find(({ panelIndex }) => panelIndex === 'missing')
+    const filters = filtersIn(map)
+    const asked = filters.map(({ input }) => {
+      const [, plainName, quotedName] = /^not (?:([\w.@-]+)|"((?:[^"\\]|\\.)*)") : \*$/.exec(input.query)!
+      if (plainName !== undefined) return plainName
+      return quotedName!.replace(/\\(.)/g, (_, escaped: string) => ({ n: '\n', r: '\r', t: '\t' })[escaped] ?? escaped)
+    })
+    assert.deepEqual(asked.sort(), group.map((name) => `value.${name}`).sort())
+    assert.equal(new Set(filters.map(({ label }) => label)).size, group.length)
+  }
+})
+
+test('types that differ only in letters that ids lose have dashboards of their own', () => {
+  const ids = ['order', 'Order', 'order/', 'order '].map((type) => typeDashboardId('archive-', type))
+  assert.equal(new Set(ids).size, ids.length)
+  assert.equal(ids[0], 'archive-type-order')
+})
+
+test('a distribution has about ten round ranges without holes that take every value in', () => {
+  const cases: readonly (readonly [number, number, number, number])[] = [
+    [0, 1e6, 3, 480],
+    [-90, 60, -80.2, 51.9],
+    [0.001, 0.02, 0.002, 0.013],
+    [5, 5, 5, 5],
+    [0, 1e15, 1, 1e14],
+  ]
+  for (const [min, max, low, high] of cases) {
+    const bins = binsOf(numeric('n', { min, max, low, high }) as Parameters<typeof binsOf>[0])
+    assert.ok(bins.length >= 1 && bins.length <= 14, JSON.stringify(bins))
+    for (const [i, [from]] of bins.slice(1).entries()) assert.equal(from, bins[i]![1], JSON.stringify(bins))
+    const [first] = bins[0]!
+    const [, last] = bins.at(-1)!
+    assert.ok((first === null || first <= min) && (last === null || last > max), JSON.stringify(bins))
+  }
+})
+
+test('the time range is where the data lie', () => {
+  const at = Date.UTC(2026, 10, 20, 12, 30)
+  const hours = 3_600_000
+  assert.deepEqual(timeRange(at - 23 * hours, at, at), { from: 'now-24h', to: 'now' })
+  assert.deepEqual(timeRange(at - 24 * hours, at - 60_000, at + 60_000), { from: 'now-24h', to: 'now' })
+  assert.deepEqual(timeRange(at - 100 * hours, at, at), { from: 'now-7d', to: 'now' })
+  assert.deepEqual(timeRange(at - 24_000 * hours, at, at), { from: 'now-90d', to: 'now' })
+  assert.deepEqual(timeRange(at - 2 * hours, at, at + 48 * hours), {
+    from: '2026-11-20T10:00:00.000Z',
+    to: '2026-11-20T13:00:00.000Z',
+  })
+})

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { checkMysqlOptions, mysqlAddress, mysqlConnectionOptions } from '../../../src/config/config.ts'
+import { readOptions } from '../../../src/config/options.ts'
+import type { PendingBatch } from '../../../src/delivery/pending.ts'
+import { judge, type Verdict } from '../../../src/mysql/answer.ts'
+import { insertSql, typeColumns } from '../../../src/mysql/row.ts'
+import { partsOf, type Row, StatementQueue } from '../../../src/mysql/statement.ts'
+import { LineEncoder } from '../../../src/record/line.ts'
+import type { RecordBatch } from '../../../src/record/record.ts'
+
+test('errors are judged by their number', () => {
+  const expected: Readonly<Record<Verdict, readonly (number | undefined)[]>> = {
+    again: [undefined, 1021, 1030, 1040, 1047, 1053, 1114, 1205, 1213, 1290, 1317, 1927, 3024, 9001],
+    refused: [1044, 1045, 1049, 1054, 1142, 1146],
+    exists: [1062],
+    row: [1153, 1264, 1366, 1406, 2020, 3140, 3157, 3819, 4025],
+    unknown: [1105, 9999],
+  }
+  for (const [verdict, numbers] of Object.entries(expected)) {
+    for (const errno of numbers) assert.equal(judge(errno), verdict, String(errno))
+  }
+})
+
+test('the address is taken apart, and a mistake shows no password', () => {
+  assert.deepEqual(mysqlAddress('mysql://me%40home:p%2Fw@[::1]:3307/db'), {
+    host: '::1',
+    port: 3307,
+    user: 'me@home',
+    password: 'p/w',
+    database: 'db',
+  })
+  assert.equal(mysqlAddress('mariadb://me@host/db').port, 3306)
+  const wrong = [
+    'host',
+    'mysql://host/db',
+    'mysql://u:secret@host',
+    'http://u:secret@host/db',
+    'mysql://u:secret@h/d/e',
+  ]
+  for (const url of [...wrong, 'mysql://u:secret@h/d?ssl=1', 'u:secret@host/db', 'mysql://u:secret%@h/d']) {
+    assert.throws(
+      () => mysqlAddress(url),
+      (error: Error & { code?: string }) => error.code === 'USAGE' && !error.message.includes('secret'),
+      url,
+    )
+  }
+})
+
+test('options of MySQL that do not fit together are refused', () => {
+  const check = (...argv: string[]) => checkMysqlOptions(readOptions(mysqlConnectionOptions, { argv, env: {} }))
+  check('--mysql', 'mysql://u@h/d', '--mysql-password', 'x')
+  check('--mysql', 'mysql://u:x@h/d', '--mysql-table', 'a_1')
+  for (const argv of [
+    ['--mysql', 'mysql://u:x@h/d', '--mysql-password', 'x'],
+    ['--mysql', 'mysql://u@h/d', '--mysql-password', 'x', '--mysql-password-file', 'y'],
+    ['--mysql-table', 'a`b'],
+    ['--mysql-table', '1a'],
+    ['--mysql-table', 'a'.repeat(56)],
+  ]) {
+    assert.throws(() => check(...argv), { code: 'USAGE' }, argv.join(' '))
+  }
+})
+
+test('types that a column cannot hold have different names in it', () => {
+  assert.deepEqual(typeColumns(undefined), {})
+  assert.deepEqual(typeColumns('a'), { name: 'a' })
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', minLength: 400, maxLength: 700 }), (type) => {
+      const { name, json } = typeColumns(type)
+      assert.ok(name!.length <= 512 && name!.isWellFormed())
+      assert.equal(json === undefined ? name : (JSON.parse(json) as string), type)
+    }),
+  )
+  const [one, two] = ['\ud800', '\ud801'].map(typeColumns)
+  assert.notEqual(one!.name, two!.name)
+  assert.equal(one!.json, '"\\ud800"')
+})
+
+const encoder = new LineEncoder({ from: 'value', path: ['type'] })
+
+function pendingOf(topic: string, sizes: readonly number[]): PendingBatch {
+  const records = sizes.map((size, offset) => ({
+    offset,
+    timestamp: 0,
+    key: null,
+    headers: [],
+    value: Buffer.from(JSON.stringify({ text: "'".repeat(size) })),
+  }))
+  const batch: RecordBatch = encoder.encode({ topic, partition: 0, from: 0, next: sizes.length, records })
+  return { batch, remaining: sizes.length, closed: false, stored: () => {}, done: Promise.resolve() }
+}
+
+test('statements hold every row once, in order, and stay below what the server takes', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.array(fc.nat({ max: 3000 }), { minLength: 1, maxLength: 20 }), { minLength: 1, maxLength: 4 }),
+      fc.integer({ min: 1000, max: 20_000 }),
+      fc.integer({ min: 4000, max: 12_000 }),
+      (batches, mostBytes, mostPacketBytes) => {
+        const queue = new StatementQueue()
+        for (const [i, sizes] of batches.entries()) {
+          queue.push({ pending: pendingOf(`t${i}`, sizes), start: 0, end: sizes.length })
+        }
+        const taken: Row[] = []
+        const refused: Row[] = []
+        while (!queue.isEmpty) {
+          const { rows, tooLarge } = queue.take(mostBytes, mostPacketBytes)
+          const sql = insertSql(
+            '`archive_records`',
+            rows.map((row) => row.sql),
+          )
+          assert.ok(Buffer.byteLength(sql) < mostPacketBytes)
+          assert.ok(rows.length <= 1 || Buffer.byteLength(sql) <= mostBytes)
+          assert.equal(rows.length + tooLarge.length > 0, true)
+          taken.push(...rows)
+          refused.push(...tooLarge)
+        }
+        assert.equal(queue.bytes, 0)
+        const named = [...taken, ...refused].map(({ pending, i }) => `${pending.batch.topic}/${i}`)
+        const expected = batches.flatMap((sizes, batch) => sizes.map((_, i) => `t${batch}/${i}`))
+        assert.deepEqual(named.toSorted(), expected.toSorted())
+        // Given back, they are the same again.
+        queue.pushFirst(partsOf(taken))
+        const { rows: again } = queue.take(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
+        assert.deepEqual(
+          again.map(({ sql }) => sql),
+          taken.map(({ sql }) => sql),
+        )
+      },
+    ),
+  )
+})
+
+test('what was given up is not sent', () => {
+  const queue = new StatementQueue()
+  const [kept, closed] = [pendingOf('kept', [1, 2]), pendingOf('closed', [1, 2])]
+  queue.push({ pending: closed, start: 0, end: 2 })
+  queue.push({ pending: kept, start: 0, end: 2 })
+  closed.closed = true
+  assert.equal(queue.take(1e6, 1e6).rows.length, 2)
+  queue.push({ pending: closed, start: 0, end: 2 })
+  queue.dropClosed()
+  assert.equal(queue.isEmpty, true)
+  assert.equal(queue.bytes, 0)
+})

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { MissingTypes, suspiciousMessages } from '../../../src/pipeline/missing-types.ts'
+import { LineEncoder, parseTypePath, type TypeSource } from '../../../src/record/line.ts'
+import type { SourceRecord } from '../../../src/record/record.ts'
+import { createLogger } from '../../../src/runtime/log.ts'
+
+interface Warning {
+  readonly event: string
+  readonly topic: string
+  readonly messages: number
+  readonly keys: readonly string[]
+  readonly msg: string
+}
+
+/** What is warned of when these values come, `each` of them `times` over, in batches of 100. */
+function watch(source: TypeSource = { from: 'value', path: ['type'] }) {
+  const warnings: Warning[] = []
+  const log = createLogger({ level: 'warn', stream: { write: (line) => warnings.push(JSON.parse(line) as Warning) } })
+  const encoder = new LineEncoder(source)
+  const missing = new MissingTypes(source, log)
+  let offset = 0
+  const send = (
+    value: string | Buffer | null,
+    times = suspiciousMessages,
+    { topic = 'events', headers = [] }: { topic?: string; headers?: SourceRecord['headers'] } = {},
+  ) => {
+    for (let left = times; left > 0; left -= 100) {
+      const from = offset
+      const records = Array.from({ length: Math.min(100, left) }, () => {
+        const bytes = value === null ? null : Buffer.from(value)
+        return { offset: offset++, timestamp: 0, key: null, value: bytes, headers }
+      })
+      missing.look(encoder.encode({ topic, partition: 0, from, next: offset, records }))
+    }
+  }
+  return { warnings, send }
+}
+
+test('a thousand messages without a type are one warning a topic, with the names that are there', () => {
+  const { warnings, send } = watch({ from: 'value', path: parseTypePath('events.0.type') })
+  send('{"events":[{"type":"a"}],"id":"secret"}', 999)
+  assert.equal(warnings.length, 0)
+  send('{"events":[{"type":"a"}],"id":"secret"}', 5000)
+  assert.equal(warnings.length, 1)
+  const [{ event, topic, messages, keys, msg }] = warnings as [Warning]
+  assert.deepEqual([event, topic, messages, keys], ['no_types', 'events', 1000, ['"events"', '"id"']])
+  assert.equal(
+    msg,
+    'events: none of 1000 JSON messages has a type at --type-path events.0.type, so they are _untyped; keys that are there: "events", "id"',
+  )
+  assert.ok(!JSON.stringify(warnings).includes('secret'), 'names only')
+  send('{"a":1}', 1000, { topic: 'others' })
+  assert.deepEqual(
+    warnings.map((warning) => [warning.topic, warning.keys]),
+    [
+      ['events', ['"events"', '"id"']],
+      ['others', ['"a"']],
+    ],
+  )
+})
+
+test('one type in a topic says that the path is right', () => {
+  const { warnings, send } = watch()
+  send('{"n":1}', 999)
+  send('{"type":"a"}', 1)
+  send('{"n":1}', 5000)
+  assert.deepEqual(warnings, [])
+})
+
+test('tombstones and broken messages alone say nothing of a path; framed JSON does', () => {
+  const { warnings, send } = watch()
+  send(null, 3000)
+  send('null', 3000)
+  send('{"a":', 3000)
+  assert.deepEqual(warnings, [])
+  send(Buffer.concat([Buffer.from([0, 0, 0, 0, 5]), Buffer.from('{"kind":"a"}')]))
+  assert.deepEqual(
+    warnings.map(({ keys }) => keys),
+    [['"kind"']],
+  )
+})
+
+test('names are bounded and escaped, and texts of that name deeper down are named', () => {
+  const { warnings, send } = watch()
+  const many = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`\u001b[31m${i}${'x'.repeat(200)}`, i]))
+  send(JSON.stringify({ payload: { 'a.b': { type: 'here' } }, ...many }))
+  const [{ keys, msg }] = warnings as [Warning]
+  assert.equal(keys.length, 20)
+  assert.ok(msg.length < 3000, `${msg.length}`)
+  assert.ok(!msg.includes('\u001b'))
+  assert.match(msg, /, …; a text of that name stands at payload\.a\\\.b\.type$/)
+  const values = watch()
+  values.send('[{"type":"a"}]')
+  assert.match(values.warnings[0]!.msg, /keys that are there: none$/)
+})
+
+test('for a type in a header the names of headers; for the topic as the type nothing', () => {
+  const { warnings, send } = watch({ from: 'header', header: 'kind' })
+  send('{"type":"a"}', 1000, { headers: [{ key: 'ce_type', value: Buffer.from('secret') }] })
+  assert.match(warnings[0]!.msg, /has a type at --type-header kind, .*; headers that are there: "ce_type"$/)
+  const topics = watch({ from: 'topic' })
+  topics.send('{}', 2000)
+  assert.deepEqual(topics.warnings, [])
+})

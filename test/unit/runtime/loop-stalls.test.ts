@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { LoopStalls } from '../../../src/runtime/loop-stalls.ts'
+
+test('a stall of the event loop is told once, and what is none is not', async (t) => {
+  const stalls = new LoopStalls()
+  t.after(() => stalls.stop())
+  await sleep(250)
+  stalls.takeMs()
+  const until = performance.now() + 1000
+  while (performance.now() < until) {
+    // The loop stands still.
+  }
+  await sleep(250)
+  const told = stalls.takeMs()
+  assert.ok(told >= 850, `${told} ms`)
+  await sleep(250)
+  assert.ok(stalls.takeMs() < told / 2)
+})
