@@ -8,18 +8,21 @@ import { describeOptions, readOptions, text } from '../src/config/options.ts'
 import { ArchiverError, messageOf } from '../src/runtime/errors.ts'
 
 /**
- * `npm run check:deploy`: what others say of the files that deploy this program. A validator that is not on this machine is
- * named, so that nobody takes silence for consent; none is needed by `npm test`.
+ * `npm run check:deploy`: what others say of the files that deploy this program. A validator that
+ * is not on this machine is named, so that nobody takes silence for consent; none is needed by
+ * `npm test`.
  */
 
 const options = {
   composeSchema: text({
     placeholder: '<file>',
-    explanation: 'The schema of the Compose specification (schema/compose-spec.json of compose-spec/compose-spec).',
+    explanation:
+      'The schema of the Compose specification (schema/compose-spec.json of compose-spec/compose-spec).',
   }),
   kubernetesSchemas: text({
     placeholder: '<location>',
-    explanation: 'Where kubeconform finds schemas, as its -schema-location; from the network where it is not given.',
+    explanation:
+      'Where kubeconform finds schemas, as its -schema-location; from the network where it is not given.',
   }),
 }
 
@@ -41,7 +44,11 @@ interface Check {
 }
 
 /** The first of some ways to call a program that answers to `probe`. */
-function program(ways: readonly (readonly string[])[], probe: string, argv: readonly string[]): Verdict {
+function program(
+  ways: readonly (readonly string[])[],
+  probe: string,
+  argv: readonly string[],
+): Verdict {
   const answers = ([command, ...words]: readonly string[], more: readonly string[]) =>
     spawnSync(command!, [...words, ...more], { cwd: root, encoding: 'utf8' })
   const way = ways.find((words) => answers(words, [probe]).status === 0)
@@ -62,7 +69,10 @@ function composeSchema(file: string | undefined, path: string): Verdict {
   // Ajv knows the draft by another spelling of its name.
   const { $schema: _, ...rest } = schema
   const ajv = new Ajv({ allErrors: true, strict: false, validateFormats: false })
-  const isValid = ajv.validate(rest, parse(readFileSync(`${root}/${path}`, 'utf8'), { merge: true }))
+  const isValid = ajv.validate(
+    rest,
+    parse(readFileSync(`${root}/${path}`, 'utf8'), { merge: true }),
+  )
   return { objection: isValid ? undefined : ajv.errorsText() }
 }
 
@@ -73,22 +83,39 @@ await runProgram({
   help,
   main: async (argv) => {
     const values = readOptions(options, { argv, env: process.env })
-    const schemas = values.kubernetesSchemas === undefined ? [] : ['-schema-location', values.kubernetesSchemas]
+    const schemas =
+      values.kubernetesSchemas === undefined ? [] : ['-schema-location', values.kubernetesSchemas]
     const checks: readonly Check[] = [
       ...['docker-compose.yml', 'docker-compose.override.yml'].map((path) => ({
         name: `schema of Compose, ${path}`,
         run: () => composeSchema(values.composeSchema, path),
       })),
-      { name: 'compose config, docker-compose.yml', run: () => program(compose, 'version', [...base, ...config]) },
-      { name: 'compose config, with the override', run: () => program(compose, 'version', [...both, ...config]) },
+      {
+        name: 'compose config, docker-compose.yml',
+        run: () => program(compose, 'version', [...base, ...config]),
+      },
+      {
+        name: 'compose config, with the override',
+        run: () => program(compose, 'version', [...both, ...config]),
+      },
       { name: 'hadolint', run: () => program([['hadolint']], '--version', ['Dockerfile']) },
       {
         name: 'kubeconform',
-        run: () => program([['kubeconform']], '-v', ['-strict', '-summary', ...schemas, 'deploy/kubernetes']),
+        run: () =>
+          program([['kubeconform']], '-v', [
+            '-strict',
+            '-summary',
+            ...schemas,
+            'deploy/kubernetes',
+          ]),
       },
       {
         name: 'systemd-analyze verify',
-        run: () => program([['systemd-analyze']], '--version', ['verify', 'deploy/systemd/archiver.service']),
+        run: () =>
+          program([['systemd-analyze']], '--version', [
+            'verify',
+            'deploy/systemd/archiver.service',
+          ]),
       },
     ]
     let ran = 0
@@ -105,6 +132,7 @@ await runProgram({
       if (verdict.objection !== undefined) console.log(verdict.objection)
     }
     console.log(`${ran} of ${checks.length} checks ran, ${objected} objected`)
-    if (ran === 0 || objected > 0) throw new ArchiverError('DIFFERS', 'what is deployed was not found good')
+    if (ran === 0 || objected > 0)
+      throw new ArchiverError('DIFFERS', 'what is deployed was not found good')
   },
 })

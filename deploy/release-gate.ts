@@ -19,7 +19,8 @@ export function refusalOf(changelog: string, version: string): string | undefine
   if (match === null) {
     return `the newest section of CHANGELOG.md is "${heading.trim()}"; expected "${version}, YYYY-MM-DD"`
   }
-  if (match[1] !== version) return `the newest section of CHANGELOG.md is of ${match[1]}, the release of ${version}`
+  if (match[1] !== version)
+    return `the newest section of CHANGELOG.md is of ${match[1]}, the release of ${version}`
   if (!lines.some((line) => line.startsWith('- '))) return `CHANGELOG.md says nothing of ${version}`
   return undefined
 }
@@ -27,7 +28,8 @@ export function refusalOf(changelog: string, version: string): string | undefine
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const version = process.env.npm_new_version ?? process.argv[2]
   const changelog = readFileSync(new URL('../CHANGELOG.md', import.meta.url), 'utf8')
-  const refusal = version === undefined ? 'name the version, or use npm version' : refusalOf(changelog, version)
+  const refusal =
+    version === undefined ? 'name the version, or use npm version' : refusalOf(changelog, version)
   if (refusal !== undefined) {
     process.stderr.write(`release refused: ${refusal}\n`)
     process.exitCode = 1

@@ -1,5 +1,6 @@
-// Runs an npm script with the dependencies installed first: `node stack/bootstrap.mjs <script> [arguments]`.
-// Plain JavaScript for whatever Node is on the machine: the scripts themselves run on the Node of devDependencies.
+// Runs an npm script with the dependencies installed first:
+// `node stack/bootstrap.mjs <script> [arguments]`. Plain JavaScript for whatever Node is on the
+// machine: the scripts themselves run on the Node of devDependencies.
 import { spawnSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'

@@ -31,10 +31,15 @@ export function javaNeeded(version: ElasticsearchVersion): number {
 
 /** The newest Elasticsearch that one of these Javas can run. */
 export function newestElasticsearch(javas: readonly Java[]): ElasticsearchVersion {
-  return javas.length === 0 || javas.some((java) => java.version >= javaNeeded('9.5.3')) ? '9.5.3' : '8.19.21'
+  return javas.length === 0 || javas.some((java) => java.version >= javaNeeded('9.5.3'))
+    ? '9.5.3'
+    : '8.19.21'
 }
 
-/** The configuration of one node that listens on the loopback address alone and fills the disk without complaint. */
+/**
+ * The configuration of one node that listens on the loopback address alone and fills the disk
+ * without complaint.
+ */
 export function elasticsearchYaml(
   settings: Pick<StackSettings, 'elasticsearchPort' | 'transportPort' | 'security'>,
   folders: { data: string; logs: string },
@@ -58,7 +63,9 @@ export function elasticsearchYaml(
       ['xpack.security.http.ssl.certificate', 'http.crt'],
     )
   }
-  return lines.map(([key, value]) => `${key}: ${typeof value === 'string' ? JSON.stringify(value) : value}\n`).join('')
+  return lines
+    .map(([key, value]) => `${key}: ${typeof value === 'string' ? JSON.stringify(value) : value}\n`)
+    .join('')
 }
 
 const log4jProperties = `# Elasticsearch's log of the development stack: one rolling file.
@@ -90,7 +97,10 @@ interface User {
   readonly gid: number
 }
 
-/** Elasticsearch refuses to run as root; root starts it as `nobody`. Undefined where we are somebody else already. */
+/**
+ * Elasticsearch refuses to run as root; root starts it as `nobody`. Undefined where we are somebody
+ * else already.
+ */
 function unprivilegedUser(): User | undefined {
   if (process.getuid?.() !== 0) return undefined
   const fields = readFileSync('/etc/passwd', 'utf8')
@@ -102,7 +112,10 @@ function unprivilegedUser(): User | undefined {
   return uid > 0 && gid > 0 ? { uid, gid } : { uid: 65534, gid: 65534 }
 }
 
-/** Whether everybody may enter the folder and all above it; of those that do not exist yet, the nearest above that does. */
+/**
+ * Whether everybody may enter the folder and all above it; of those that do not exist yet, the
+ * nearest above that does.
+ */
 export function isOpenToAll(folder: string): boolean {
   if (existsSync(folder) && (statSync(folder).mode & 0o001) === 0) return false
   return dirname(folder) === folder || isOpenToAll(dirname(folder))
@@ -116,8 +129,9 @@ function give(folder: string, user: User): void {
 }
 
 /**
- * The folder of Elasticsearch in a stack. Where we are root and the stack lies below a folder that only root may enter
- * (a home directory), Elasticsearch's part goes to the system's temporary folder, under a name that belongs to the stack.
+ * The folder of Elasticsearch in a stack. Where we are root and the stack lies below a folder that
+ * only root may enter (a home directory), Elasticsearch's part goes to the system's temporary
+ * folder, under a name that belongs to the stack.
  */
 export function elasticsearchDir(dir: string): string {
   if (unprivilegedUser() === undefined || isOpenToAll(dir)) return join(dir, 'elasticsearch')
@@ -126,10 +140,14 @@ export function elasticsearchDir(dir: string): string {
 }
 
 /** The certificate that a client of a stack with security trusts; it signs itself. */
-export const certificateFile = (dir: string): string => join(elasticsearchDir(dir), 'config', 'http.crt')
+export const certificateFile = (dir: string): string =>
+  join(elasticsearchDir(dir), 'config', 'http.crt')
 
 /** Elasticsearch of one stack. */
-export function elasticsearchPart(settings: StackSettings, javas: () => readonly Java[]): PartDefinition {
+export function elasticsearchPart(
+  settings: StackSettings,
+  javas: () => readonly Java[],
+): PartDefinition {
   const version = settings.elasticsearchVersion
   const title = `Elasticsearch ${version}`
   const dir = elasticsearchDir(settings.dir)
@@ -156,16 +174,27 @@ export function elasticsearchPart(settings: StackSettings, javas: () => readonly
     prepare: async (progress) => {
       const user = unprivilegedUser()
       const java =
-        user === undefined ? chooseJava(javas(), javaNeeded(version), title) : chooseOpenJava(javas(), version)
+        user === undefined
+          ? chooseJava(javas(), javaNeeded(version), title)
+          : chooseOpenJava(javas(), version)
       const fetched = await fetchElasticsearch(settings.cacheDir, version, java.home, progress)
       const home = user === undefined || isOpenToAll(fetched) ? fetched : copyHome(fetched, dir)
-      for (const folder of [config, join(config, 'jvm.options.d'), folders.data, folders.logs, tmp]) {
+      for (const folder of [
+        config,
+        join(config, 'jvm.options.d'),
+        folders.data,
+        folders.logs,
+        tmp,
+      ]) {
         mkdirSync(folder, { recursive: true })
       }
       rmSync(join(folders.logs, 'server.log'), { force: true })
       writeFileSync(join(config, 'elasticsearch.yml'), elasticsearchYaml(settings, folders))
       writeFileSync(join(config, 'log4j2.properties'), log4jProperties)
-      writeFileSync(join(config, 'jvm.options'), jvmOptions(readFileSync(join(home, 'config', 'jvm.options'), 'utf8')))
+      writeFileSync(
+        join(config, 'jvm.options'),
+        jvmOptions(readFileSync(join(home, 'config', 'jvm.options'), 'utf8')),
+      )
       const heap = settings.elasticsearchHeap / mebibyte
       writeFileSync(join(config, 'jvm.options.d', 'heap.options'), `-Xms${heap}m\n-Xmx${heap}m\n`)
       if (user !== undefined) give(dir, user)
@@ -186,11 +215,16 @@ export function elasticsearchPart(settings: StackSettings, javas: () => readonly
   }
 }
 
-/** The distribution's own options without its garbage collection log, which goes to where nobody may write. */
+/**
+ * The distribution's own options without its garbage collection log, which goes to where nobody may
+ * write.
+ */
 export function jvmOptions(distribution: string): string {
   return distribution
     .split('\n')
-    .filter((line) => line !== '' && !line.startsWith('#') && !/-Xlog:gc|HeapDump|ErrorFile/.test(line))
+    .filter(
+      (line) => line !== '' && !line.startsWith('#') && !/-Xlog:gc|HeapDump|ErrorFile/.test(line),
+    )
     .concat('')
     .join('\n')
 }
@@ -221,8 +255,16 @@ interface Environment {
   readonly gid?: number
 }
 
-/** A certificate that signs itself, made once, and the password of the user `elastic`, which holds from the first start on. */
-async function secure(home: string, config: string, password: string, environment: Environment): Promise<void> {
+/**
+ * A certificate that signs itself, made once, and the password of the user `elastic`, which holds
+ * from the first start on.
+ */
+async function secure(
+  home: string,
+  config: string,
+  password: string,
+  environment: Environment,
+): Promise<void> {
   const run = promisify(execFile)
   const [key, certificate] = [join(config, 'http.key'), join(config, 'http.crt')]
   if (!existsSync(certificate)) {
@@ -230,7 +272,10 @@ async function secure(home: string, config: string, password: string, environmen
     try {
       await run('openssl', [...words.split(' '), '-keyout', key, '-out', certificate], environment)
     } catch (error) {
-      throw new StackError('The certificate cannot be made: --security needs openssl 1.1.1 or newer on the PATH', error)
+      throw new StackError(
+        'The certificate cannot be made: --security needs openssl 1.1.1 or newer on the PATH',
+        error,
+      )
     }
   }
   try {
@@ -242,13 +287,21 @@ async function secure(home: string, config: string, password: string, environmen
     adding.child.stdin?.end(password)
     await adding
   } catch (error) {
-    throw new StackError(`The password cannot be put into Elasticsearch's keystore: ${messageOf(error)}`, error)
+    throw new StackError(
+      `The password cannot be put into Elasticsearch's keystore: ${messageOf(error)}`,
+      error,
+    )
   }
 }
 
 /** `GET /_cluster/health`: the minimal distribution does not answer `GET /`. */
 async function askHealth(settings: StackSettings, signal: AbortSignal): Promise<void> {
-  const options = { host: '127.0.0.1', port: settings.elasticsearchPort, path: '/_cluster/health', signal }
+  const options = {
+    host: '127.0.0.1',
+    port: settings.elasticsearchPort,
+    path: '/_cluster/health',
+    signal,
+  }
   await new Promise<void>((resolve, reject) => {
     const request = settings.security
       ? httpsRequest({

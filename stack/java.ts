@@ -11,7 +11,10 @@ export interface Java {
   readonly version: number
 }
 
-/** The feature release in `17.0.15`, `25`, `21-ea` or the `1.8.0_412` of old; undefined for anything else. */
+/**
+ * The feature release in `17.0.15`, `25`, `21-ea` or the `1.8.0_412` of old; undefined for anything
+ * else.
+ */
 export function featureRelease(version: string): number | undefined {
   const match = /^(?:1\.)?(\d+)(?:[.\-+_]|$)/.exec(version)
   return match === null ? undefined : Number(match[1])
@@ -33,7 +36,9 @@ export function javaAt(home: string): Java | undefined {
   return feature === undefined ? undefined : { home, version: feature }
 }
 
-/** What the program says of itself; a stub that only offers to install a Java says nothing of use. */
+/**
+ * What the program says of itself; a stub that only offers to install a Java says nothing of use.
+ */
 function askVersion(program: string): string {
   const { stdout, stderr } = spawnSync(program, ['-version'], { encoding: 'utf8' })
   return `${stdout ?? ''}${stderr ?? ''}`
@@ -80,5 +85,7 @@ export function chooseJava(javas: readonly Java[], needed: number, what: string)
     javas.length === 0
       ? 'none was found (JAVA_HOME, PATH and the usual folders)'
       : `found only ${javas.map((java) => `${java.version} in ${java.home}`).join(', ')}`
-  throw new StackError(`${what} needs Java ${needed} or newer; ${found}. Install a JDK or set JAVA_HOME, ${otherWay}`)
+  throw new StackError(
+    `${what} needs Java ${needed} or newer; ${found}. Install a JDK or set JAVA_HOME, ${otherWay}`,
+  )
 }

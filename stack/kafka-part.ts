@@ -15,9 +15,10 @@ const log4jConfiguration = fileURLToPath(new URL('kafka-log4j2.properties', impo
 const century = 100 * 365 * 24 * 3_600_000
 
 /**
- * The configuration of one KRaft node for development and tests. Where it leaves Kafka's defaults, it is to make small
- * things quick (rebalance, compaction, retention), to be satisfied with one node, or to keep history: a record of 2019 must
- * not fall to the retention of a week, nor a mix of old and new timestamps roll a segment at each batch.
+ * The configuration of one KRaft node for development and tests. Where it leaves Kafka's defaults,
+ * it is to make small things quick (rebalance, compaction, retention), to be satisfied with one
+ * node, or to keep history: a record of 2019 must not fall to the retention of a week, nor a mix of
+ * old and new timestamps roll a segment at each batch.
  */
 export function kafkaProperties(
   settings: Pick<StackSettings, 'kafkaPort' | 'controllerPort'>,
@@ -71,7 +72,10 @@ function escapeValue(value: string): string {
   return value.replaceAll('\\', '\\\\')
 }
 
-/** What a test has otherwise: properties in place of or beside the usual ones, and arguments for formatting the data folder. */
+/**
+ * What a test has otherwise: properties in place of or beside the usual ones, and arguments for
+ * formatting the data folder.
+ */
 export interface KafkaVariation {
   readonly properties: Readonly<Record<string, string | number | boolean>>
   readonly format: readonly string[]
@@ -139,7 +143,12 @@ export function kafkaPart(
   }
 }
 
-async function format(java: string, jars: string, configuration: string, more: readonly string[]): Promise<void> {
+async function format(
+  java: string,
+  jars: string,
+  configuration: string,
+  more: readonly string[],
+): Promise<void> {
   const clusterId = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('base64url')
   try {
     await promisify(execFile)(java, [
@@ -164,8 +173,9 @@ async function format(java: string, jars: string, configuration: string, more: r
 }
 
 /**
- * Sends an ApiVersions request (version 0, as in Kafka's protocol guide) and reads the head of the answer: size, our
- * correlation id, error code 0. A broker answers it once it is registered and unfenced.
+ * Sends an ApiVersions request (version 0, as in Kafka's protocol guide) and reads the head of the
+ * answer: size, our correlation id, error code 0. A broker answers it once it is registered and
+ * unfenced.
  */
 async function askApiVersions(port: number, signal: AbortSignal): Promise<void> {
   const correlationId = 20_110_411

@@ -29,13 +29,20 @@ const initialSql = [
   .join('')
 
 /** The system tables as `mariadb-install-db` makes them, without time zones and help. */
-const systemTables = ['mariadb_system_tables.sql', 'mariadb_performance_tables.sql', 'mariadb_system_tables_data.sql']
+const systemTables = [
+  'mariadb_system_tables.sql',
+  'mariadb_performance_tables.sql',
+  'mariadb_system_tables_data.sql',
+]
 
 /** The file that a client trusts; it signs itself. */
 export const mariadbCertificate = (dir: string): string => join(dir, 'mariadb', 'server.crt')
 
 /** `mysql://…` for `--mysql`. `root` has the same password and every right. */
-export function mariadbUrl({ mariadbPort }: Pick<StackSettings, 'mariadbPort'>, user: string = mariadbUser): string {
+export function mariadbUrl(
+  { mariadbPort }: Pick<StackSettings, 'mariadbPort'>,
+  user: string = mariadbUser,
+): string {
   return `mysql://${user}:${mariadbPassword}@127.0.0.1:${mariadbPort}/${mariadbDatabase}`
 }
 
@@ -59,7 +66,9 @@ export function mariadbPart(settings: StackSettings, javas: () => readonly Java[
     ask: (signal) => askGreeting(settings.mariadbPort, signal),
     prepare: async (progress) => {
       if (process.platform !== 'linux' || process.arch !== 'x64') {
-        throw new StackError(`${title} is at hand as a program for Linux on x86-64 only; ${otherWay}`)
+        throw new StackError(
+          `${title} is at hand as a program for Linux on x86-64 only; ${otherWay}`,
+        )
       }
       const java = chooseJava(javas(), 17, 'Maven')
       const home = await fetchMariadb(settings.cacheDir, java.home, progress)
@@ -107,7 +116,12 @@ export function mariadbPart(settings: StackSettings, javas: () => readonly Java[
 }
 
 /** Appears under its name only when it is complete. */
-async function makeData(program: string, common: readonly string[], home: string, data: string): Promise<void> {
+async function makeData(
+  program: string,
+  common: readonly string[],
+  home: string,
+  data: string,
+): Promise<void> {
   const partial = `${data}.partial`
   rmSync(partial, { recursive: true, force: true })
   mkdirSync(partial)
@@ -115,10 +129,18 @@ async function makeData(program: string, common: readonly string[], home: string
   try {
     const running = promisify(execFile)(
       program,
-      [...common, `--datadir=${partial}`, '--bootstrap', '--log-warnings=0', '--max-allowed-packet=8M'],
+      [
+        ...common,
+        `--datadir=${partial}`,
+        '--bootstrap',
+        '--log-warnings=0',
+        '--max-allowed-packet=8M',
+      ],
       { maxBuffer: 16 * mebibyte },
     )
-    running.child.stdin?.end(`CREATE DATABASE IF NOT EXISTS mysql;\nUSE mysql;\nSET @auth_root_socket=NULL;\n${sql}`)
+    running.child.stdin?.end(
+      `CREATE DATABASE IF NOT EXISTS mysql;\nUSE mysql;\nSET @auth_root_socket=NULL;\n${sql}`,
+    )
     await running
   } catch (error) {
     throw new StackError(
@@ -150,7 +172,10 @@ async function makeCertificate(dir: string): Promise<void> {
   renameSync(`${certificate}.partial`, certificate)
 }
 
-/** Reads the greeting that a server sends to everybody: a packet of protocol version 10 ("Protocol::Handshake" in MySQL's manual). */
+/**
+ * Reads the greeting that a server sends to everybody: a packet of protocol version 10
+ * ("Protocol::Handshake" in MySQL's manual).
+ */
 async function askGreeting(port: number, signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', signal })

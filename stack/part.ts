@@ -74,13 +74,22 @@ export class Part {
     const { pidFile, marker } = this.definition
     if (!existsSync(pidFile)) return undefined
     const pid = Number(readFileSync(pidFile, 'utf8'))
-    return Number.isSafeInteger(pid) && pid > 1 && readCommandLine(pid).includes(marker) ? pid : undefined
+    return Number.isSafeInteger(pid) && pid > 1 && readCommandLine(pid).includes(marker)
+      ? pid
+      : undefined
   }
 
   async status(): Promise<PartStatus> {
     const { name, title, address, logFile } = this.definition
     const pid = this.pid
-    return { name, title, address, logFile, pid, answers: pid !== undefined && (await this.#answers()) }
+    return {
+      name,
+      title,
+      address,
+      logFile,
+      pid,
+      answers: pid !== undefined && (await this.#answers()),
+    }
   }
 
   /**
@@ -148,7 +157,9 @@ export class Part {
       const reason = failure()
       if (reason !== undefined) {
         const line = reasonIn([outputFile, logFile]) ?? reason
-        throw new StackError(`${title} did not start: ${line} (log: ${logFile}). Mend that and try again, ${otherWay}`)
+        throw new StackError(
+          `${title} did not start: ${line} (log: ${logFile}). Mend that and try again, ${otherWay}`,
+        )
       }
       const elapsed = Date.now() - started
       if (elapsed > startDeadlineMs) {
@@ -166,12 +177,14 @@ export class Part {
       await this.definition.ask(AbortSignal.timeout(2000))
       return true
     } catch {
-      return false // Why it does not answer is in its log; here only that it does not is of interest.
+      // Why it does not answer is in its log; here only that it does not is of interest.
+      return false
     }
   }
 
   /**
-   * Asks the part to stop, waits, and kills it where that is not enough; a frozen one is thawed first.
+   * Asks the part to stop, waits, and kills it where that is not enough; a frozen one is thawed
+   * first.
    *
    * @returns whether there was something to stop.
    */
@@ -187,7 +200,8 @@ export class Part {
   /** Kills the part with SIGKILL, as a crash would, and waits until it is gone. */
   async kill(): Promise<boolean> {
     if (!this.signal('SIGKILL')) return false
-    if (!(await this.#isGone(stopDeadlineMs))) throw new StackError(`${this.definition.title} survives SIGKILL`)
+    if (!(await this.#isGone(stopDeadlineMs)))
+      throw new StackError(`${this.definition.title} survives SIGKILL`)
     return true
   }
 
@@ -217,7 +231,10 @@ export class Part {
     return true
   }
 
-  /** A killed process loses its command line first and its sockets a moment later; somebody else's we do not wait for. */
+  /**
+   * A killed process loses its command line first and its sockets a moment later; somebody else's
+   * we do not wait for.
+   */
   async #portsAreReleased(): Promise<void> {
     const deadline = Date.now() + releaseDeadlineMs
     for (const { port } of this.definition.ports) {
@@ -246,17 +263,27 @@ export function portTaken(title: string, { port, flag }: Port): string {
 const announcements =
   /Could not create the Java Virtual Machine|A fatal exception has occurred|Exiting Kafka due to|fatal exception while booting|^\s*(at |\.\.\. \d+ more)/
 
-/** The line of a log that says what went wrong: the last error, which in a stack trace is the root cause. */
+/**
+ * The line of a log that says what went wrong: the last error, which in a stack trace is the root
+ * cause.
+ */
 export function errorLine(log: string): string | undefined {
   return log
     .split('\n')
-    .findLast((line) => /\b(ERROR|FATAL|Error:)|Exception\b/.test(line) && !announcements.test(line))
+    .findLast(
+      (line) => /\b(ERROR|FATAL|Error:)|Exception\b/.test(line) && !announcements.test(line),
+    )
     ?.trim()
 }
 
-/** What the first of some files says about a failure; where none does, the last line that stands in one. */
+/**
+ * What the first of some files says about a failure; where none does, the last line that stands in
+ * one.
+ */
 function reasonIn(paths: readonly string[]): string | undefined {
-  const logs = paths.filter((path) => existsSync(path)).map((path) => readFileSync(path, 'utf8').trim())
+  const logs = paths
+    .filter((path) => existsSync(path))
+    .map((path) => readFileSync(path, 'utf8').trim())
   const error = logs.map(errorLine).find((line) => line !== undefined)
   return (
     error ??

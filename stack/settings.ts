@@ -12,7 +12,10 @@ export type PartName = (typeof partNames)[number]
 /** What a start without names starts; the others are for those who ask. */
 export const usualParts: readonly PartName[] = ['kafka', 'elasticsearch']
 
-/** What a caller may choose; what is left out is what this folder's stack used last, else the default. */
+/**
+ * What a caller may choose; what is left out is what this folder's stack used last, else the
+ * default.
+ */
 export interface StackOptions {
   /** Folder of the data, logs and pid files; relative to the working directory. */
   readonly dir?: string | undefined
@@ -50,7 +53,10 @@ export interface StackSettings {
   readonly elasticPassword: string
 }
 
-/** The settings that are remembered in the folder of the stack, so that `status` and `down` need no options. */
+/**
+ * The settings that are remembered in the folder of the stack, so that `status` and `down` need no
+ * options.
+ */
 export type SavedSettings = Partial<Omit<StackSettings, 'dir' | 'cacheDir'>>
 
 const repository = fileURLToPath(new URL('..', import.meta.url))
@@ -66,13 +72,17 @@ export function readSavedSettings(dir: string): SavedSettings {
     return JSON.parse(readFileSync(path, 'utf8')) as SavedSettings
   } catch (error) {
     if (/^(ENOENT|ENOTDIR)$/.test(systemCode(error) ?? '')) return {}
-    throw new StackError(`${path} cannot be read (${messageOf(error)}); delete it and try again`, error)
+    throw new StackError(
+      `${path} cannot be read (${messageOf(error)}); delete it and try again`,
+      error,
+    )
   }
 }
 
 /**
- * Merges what was asked for, what the folder remembers and the defaults, in that order. The controller listens one port
- * above Kafka and Elasticsearch's transport a hundred above its HTTP port, so that choosing two ports is enough.
+ * Merges what was asked for, what the folder remembers and the defaults, in that order. The
+ * controller listens one port above Kafka and Elasticsearch's transport a hundred above its HTTP
+ * port, so that choosing two ports is enough.
  */
 export function resolveSettings(
   options: StackOptions,
@@ -86,14 +96,17 @@ export function resolveSettings(
     cacheDir: resolve(options.cacheDir ?? join(repository, '.stack', 'cache')),
     kafkaPort,
     controllerPort:
-      options.controllerPort ?? (kafkaPort === saved.kafkaPort ? saved.controllerPort : undefined) ?? kafkaPort + 1,
+      options.controllerPort ??
+      (kafkaPort === saved.kafkaPort ? saved.controllerPort : undefined) ??
+      kafkaPort + 1,
     elasticsearchPort,
     transportPort:
       options.transportPort ??
       (elasticsearchPort === saved.elasticsearchPort ? saved.transportPort : undefined) ??
       elasticsearchPort + 100,
     mariadbPort: options.mariadbPort ?? saved.mariadbPort ?? 3306,
-    elasticsearchVersion: options.elasticsearchVersion ?? saved.elasticsearchVersion ?? defaultVersion(),
+    elasticsearchVersion:
+      options.elasticsearchVersion ?? saved.elasticsearchVersion ?? defaultVersion(),
     kafkaHeap: options.kafkaHeap ?? saved.kafkaHeap ?? 512 * mebibyte,
     elasticsearchHeap: options.elasticsearchHeap ?? saved.elasticsearchHeap ?? 1024 * mebibyte,
     security: options.security ?? saved.security ?? false,
@@ -102,8 +115,8 @@ export function resolveSettings(
 }
 
 /**
- * Whether the environment points both the archiver's Kafka and its Elasticsearch at servers other than this stack's, so
- * that starting one would be of no use.
+ * Whether the environment points both the archiver's Kafka and its Elasticsearch at servers other
+ * than this stack's, so that starting one would be of no use.
  */
 export function pointsElsewhere(
   env: Readonly<Record<string, string | undefined>>,
@@ -112,7 +125,9 @@ export function pointsElsewhere(
   const { ARCHIVER_BROKERS: brokers, ARCHIVER_ELASTICSEARCH: elasticsearch } = env
   if (!brokers || !elasticsearch) return false
   const own = (address: string, port: number) =>
-    new RegExp(`^(https?://)?([^/@]*@)?(localhost|127\\.0\\.0\\.1|\\[::1\\]):${port}/?$`).test(address.trim())
+    new RegExp(`^(https?://)?([^/@]*@)?(localhost|127\\.0\\.0\\.1|\\[::1\\]):${port}/?$`).test(
+      address.trim(),
+    )
   return (
     !brokers.split(',').some((broker) => own(broker, settings.kafkaPort)) &&
     !own(elasticsearch, settings.elasticsearchPort)

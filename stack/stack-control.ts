@@ -17,7 +17,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { flagName } from '../src/config/options.ts'
 import { messageOf, systemCode } from '../src/runtime/errors.ts'
-import { certificateFile, elasticsearchDir, elasticsearchPart, newestElasticsearch } from './elasticsearch-part.ts'
+import {
+  certificateFile,
+  elasticsearchDir,
+  elasticsearchPart,
+  newestElasticsearch,
+} from './elasticsearch-part.ts'
 import type { Progress } from './fetch.ts'
 import { findJavas, type Java } from './java.ts'
 import { kafkaPart } from './kafka-part.ts'
@@ -40,9 +45,10 @@ import { otherWay, StackError } from './stack-error.ts'
 const silent: Progress = { update: () => {}, say: () => {} }
 
 /**
- * A real Kafka and a real Elasticsearch in one folder, and a MariaDB for those who ask for it, each a process of its own that outlives the
- * program that started it. Tests start, freeze and kill the parts one by one: `stack.kafka.signal('SIGSTOP')`, `stack.elasticsearch.kill()`,
- * then `stack.start('kafka')`.
+ * A real Kafka and a real Elasticsearch in one folder, and a MariaDB for those who ask for it, each
+ * a process of its own that outlives the program that started it. Tests start, freeze and kill the
+ * parts one by one: `stack.kafka.signal('SIGSTOP')`, `stack.elasticsearch.kill()`, then
+ * `stack.start('kafka')`.
  */
 export class Stack {
   readonly settings: StackSettings
@@ -94,11 +100,11 @@ export class Stack {
   }
 
   /**
-   * Starts what does not run yet, and returns when all of it answers. Harmless where it already runs. Without names: Kafka and
-   * Elasticsearch.
+   * Starts what does not run yet, and returns when all of it answers. Harmless where it already
+   * runs. Without names: Kafka and Elasticsearch.
    *
-   * @throws StackError one sentence with what to do: a port that is taken, no fitting Java, no Maven, too little memory, a
-   * start that failed, other settings than those it runs with.
+   * @throws StackError one sentence with what to do: a port that is taken, no fitting Java, no
+   *   Maven, too little memory, a start that failed, other settings than those it runs with.
    */
   async start(...names: readonly PartName[]): Promise<void> {
     const parts = this.#parts(names.length === 0 ? usualParts : names)
@@ -110,7 +116,9 @@ export class Stack {
     for (const part of missing) await part.checkPorts()
     this.#save()
     const results = await Promise.allSettled(parts.map((part) => part.start(this.#progress)))
-    const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
+    const failures = results.flatMap((result) =>
+      result.status === 'rejected' ? [result.reason as unknown] : [],
+    )
     if (failures.length > 0) throw failures[0]
   }
 
@@ -129,20 +137,32 @@ export class Stack {
     return await Promise.all(parts.map((part) => part.status()))
   }
 
-  /** Stops, and deletes the data, the logs and the settings; the downloads stay unless they are asked for too. */
+  /**
+   * Stops, and deletes the data, the logs and the settings; the downloads stay unless they are
+   * asked for too.
+   */
   async wipe(options: { downloads?: boolean } = {}): Promise<void> {
     await this.stop()
     const { dir, cacheDir } = this.settings
     const elasticsearch = elasticsearchDir(dir)
     const moved = dirname(elasticsearch) === dir ? [] : [dirname(elasticsearch)]
-    for (const path of [join(dir, 'kafka'), join(dir, 'mariadb'), elasticsearch, ...moved, settingsFile(dir)]) {
+    for (const path of [
+      join(dir, 'kafka'),
+      join(dir, 'mariadb'),
+      elasticsearch,
+      ...moved,
+      settingsFile(dir),
+    ]) {
       rmSync(path, { recursive: true, force: true })
     }
     if (options.downloads === true) rmSync(cacheDir, { recursive: true, force: true })
     if (existsSync(dir) && readdirSync(dir).length === 0) rmdirSync(dir)
   }
 
-  /** A part that runs keeps the ports and versions it began with; asking for others is a mistake worth a word. */
+  /**
+   * A part that runs keeps the ports and versions it began with; asking for others is a mistake
+   * worth a word.
+   */
   #refuseOtherSettings(): void {
     const saved = readSavedSettings(this.settings.dir)
     if (this.#parts(partNames).every(({ pid }) => pid === undefined)) return
@@ -150,7 +170,8 @@ export class Stack {
       const asked = this.settings[key as keyof StackSettings]
       if (asked === value || asked === undefined) continue
       const name = `--${flagName(key)}`
-      const difference = key === 'elasticPassword' ? `another ${name}` : `${name} ${value}, not ${asked}`
+      const difference =
+        key === 'elasticPassword' ? `another ${name}` : `${name} ${value}, not ${asked}`
       throw new StackError(
         `The stack in ${this.settings.dir} runs with ${difference}; stop it first with "npm run stack -- down --dir ${this.settings.dir}"`,
       )
@@ -171,13 +192,18 @@ export function openStack(options: StackOptions = {}, progress: Progress = silen
     found ??= findJavas()
     return found
   }
-  const settings = resolveSettings({ ...options, dir }, readSavedSettings(dir), () => newestElasticsearch(javas()))
+  const settings = resolveSettings({ ...options, dir }, readSavedSettings(dir), () =>
+    newestElasticsearch(javas()),
+  )
   return new Stack(settings, javas, progress)
 }
 
-/** Bytes that new processes can have: what the machine has left, within the limit of the container. */
+/**
+ * Bytes that new processes can have: what the machine has left, within the limit of the container.
+ */
 function availableMemory(): number {
-  // On Linux this is MemAvailable; elsewhere the free pages, which say little where the rest is cache that can go.
+  // On Linux this is MemAvailable; elsewhere the free pages, which say little where the rest is
+  // cache that can go.
   const machine = process.platform === 'linux' ? freemem() : Number.POSITIVE_INFINITY
   const limit = process.constrainedMemory()
   return limit > 0 ? Math.min(machine, limit) : machine
@@ -206,7 +232,10 @@ function makeFolder(dir: string): void {
 
 const lockExpiryMs = 300_000
 
-/** Holds the folder for one `start` at a time; a lock whose holder is dead, or that is older than any start, is taken over. */
+/**
+ * Holds the folder for one `start` at a time; a lock whose holder is dead, or that is older than
+ * any start, is taken over.
+ */
 async function lock(dir: string, progress: Progress): Promise<AsyncDisposable> {
   const path = join(dir, 'lock')
   for (;;) {
@@ -219,7 +248,10 @@ async function lock(dir: string, progress: Progress): Promise<AsyncDisposable> {
       }
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') {
-        throw new StackError(`${dir} cannot be written. Choose another folder with --dir, ${otherWay}`, error)
+        throw new StackError(
+          `${dir} cannot be written. Choose another folder with --dir, ${otherWay}`,
+          error,
+        )
       }
     }
     if (isAbandoned(path)) rmSync(path, { force: true })

@@ -1,9 +1,25 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { bytes, describeOptions, flag, integer, oneOf, readOptions, text, type Values } from '../src/config/options.ts'
+import {
+  bytes,
+  describeOptions,
+  flag,
+  integer,
+  oneOf,
+  readOptions,
+  text,
+  type Values,
+} from '../src/config/options.ts'
 import { ArchiverError, messageOf } from '../src/runtime/errors.ts'
 import type { Progress } from './fetch.ts'
-import { elasticsearchVersions, mebibyte, type PartName, partNames, pointsElsewhere, usualParts } from './settings.ts'
+import {
+  elasticsearchVersions,
+  mebibyte,
+  type PartName,
+  partNames,
+  pointsElsewhere,
+  usualParts,
+} from './settings.ts'
 import { openStack, type Stack } from './stack-control.ts'
 import { StackError } from './stack-error.ts'
 
@@ -14,8 +30,14 @@ const options = {
     explanation: 'Folder of data, logs and pid files. Default: .stack in this repository.',
     placeholder: '<folder>',
   }),
-  kafkaPort: integer({ ...port, explanation: 'Port of Kafka. Default: what this folder used last, else 9092.' }),
-  controllerPort: integer({ ...port, explanation: "Port of Kafka's controller. Default: one above Kafka's." }),
+  kafkaPort: integer({
+    ...port,
+    explanation: 'Port of Kafka. Default: what this folder used last, else 9092.',
+  }),
+  controllerPort: integer({
+    ...port,
+    explanation: "Port of Kafka's controller. Default: one above Kafka's.",
+  }),
   elasticsearchPort: integer({
     ...port,
     explanation: 'HTTP port of Elasticsearch. Default: what this folder used last, else 9200.',
@@ -24,16 +46,24 @@ const options = {
     ...port,
     explanation: 'Transport port of Elasticsearch. Default: a hundred above its HTTP port.',
   }),
-  mariadbPort: integer({ ...port, explanation: 'Port of MariaDB. Default: what this folder used last, else 3306.' }),
+  mariadbPort: integer({
+    ...port,
+    explanation: 'Port of MariaDB. Default: what this folder used last, else 3306.',
+  }),
   elasticsearchVersion: oneOf(['auto', ...elasticsearchVersions], {
-    explanation: 'auto: what this folder used last, else 9.5.3 where a Java 21 or newer is found, else 8.19.21.',
+    explanation:
+      'auto: what this folder used last, else 9.5.3 where a Java 21 or newer is found, else 8.19.21.',
     default: 'auto',
   }),
   kafkaHeap: bytes({ min: 128 * mebibyte, explanation: 'Java heap of Kafka. Default: 512MiB.' }),
-  elasticsearchHeap: bytes({ min: 256 * mebibyte, explanation: 'Java heap of Elasticsearch. Default: 1GiB.' }),
+  elasticsearchHeap: bytes({
+    min: 256 * mebibyte,
+    explanation: 'Java heap of Elasticsearch. Default: 1GiB.',
+  }),
   security: {
     ...flag({
-      explanation: 'Elasticsearch with TLS and basic authentication. Default: what this folder used last, else off.',
+      explanation:
+        'Elasticsearch with TLS and basic authentication. Default: what this folder used last, else off.',
       default: false,
     }),
     defaultValue: undefined,
@@ -42,8 +72,14 @@ const options = {
     explanation: 'With --security: the password of the user elastic. Default: changeme.',
     placeholder: '<password>',
   }),
-  only: oneOf(['both', ...partNames], { explanation: 'For up and down: one part alone.', default: 'both' }),
-  mariadb: flag({ explanation: 'For up: MariaDB as well, which stands for MySQL.', default: false }),
+  only: oneOf(['both', ...partNames], {
+    explanation: 'For up and down: one part alone.',
+    default: 'both',
+  }),
+  mariadb: flag({
+    explanation: 'For up: MariaDB as well, which stands for MySQL.',
+    default: false,
+  }),
   lines: integer({ min: 1, explanation: 'For logs: how many lines from the end.', default: '50' }),
   follow: flag({ explanation: 'For logs: keep printing what comes.', default: false }),
   downloads: flag({ explanation: 'For wipe: the downloads too.', default: false }),
@@ -84,7 +120,10 @@ const print = (line: string) => void process.stdout.write(`${line}\n`)
 
 function open(values: Values<typeof options>): Stack {
   const { elasticsearchVersion: version, ...rest } = values
-  return openStack({ ...rest, elasticsearchVersion: version === 'auto' ? undefined : version }, progress)
+  return openStack(
+    { ...rest, elasticsearchVersion: version === 'auto' ? undefined : version },
+    progress,
+  )
 }
 
 async function up(stack: Stack, names: readonly PartName[]): Promise<void> {
@@ -107,11 +146,18 @@ async function status(stack: Stack): Promise<boolean> {
       `${title.padEnd(22)} ${state.padEnd(16)} ${address}${pid === undefined ? '' : `  pid ${pid}  log ${logFile}`}`,
     )
   }
-  if (stack.settings.security && parts.some((part) => part.name === 'elasticsearch' && part.pid !== undefined)) {
-    print(`Elasticsearch: user elastic, password ${stack.settings.elasticPassword}, CA file ${stack.certificateFile}`)
+  if (
+    stack.settings.security &&
+    parts.some((part) => part.name === 'elasticsearch' && part.pid !== undefined)
+  ) {
+    print(
+      `Elasticsearch: user elastic, password ${stack.settings.elasticPassword}, CA file ${stack.certificateFile}`,
+    )
   }
   if (parts.some((part) => part.name === 'mariadb')) {
-    print(`MariaDB: --mysql ${stack.mysqlUrl} (root has the same password), CA file ${stack.mysqlCertificateFile}`)
+    print(
+      `MariaDB: --mysql ${stack.mysqlUrl} (root has the same password), CA file ${stack.mysqlCertificateFile}`,
+    )
   }
   return parts.every((part) => part.answers)
 }
@@ -122,20 +168,32 @@ async function down(stack: Stack, names: readonly PartName[]): Promise<void> {
 }
 
 function logs(stack: Stack, names: readonly PartName[], values: Values<typeof options>): void {
-  const files = names.map((name) => stack[name].definition.logFile).filter((file) => existsSync(file))
-  if (files.length === 0) throw new StackError('There is no log yet; start with "npm run stack -- up"')
-  spawnSync('tail', ['-n', String(values.lines), ...(values.follow ? ['-F'] : []), ...files], { stdio: 'inherit' })
+  const files = names
+    .map((name) => stack[name].definition.logFile)
+    .filter((file) => existsSync(file))
+  if (files.length === 0)
+    throw new StackError('There is no log yet; start with "npm run stack -- up"')
+  spawnSync('tail', ['-n', String(values.lines), ...(values.follow ? ['-F'] : []), ...files], {
+    stdio: 'inherit',
+  })
 }
 
 async function wipe(stack: Stack, downloads: boolean): Promise<void> {
   await stack.wipe({ downloads })
-  progress.say(`Wiped ${stack.settings.dir}${downloads ? ' and the downloads' : ' (the downloads stay)'}`)
+  progress.say(
+    `Wiped ${stack.settings.dir}${downloads ? ' and the downloads' : ' (the downloads stay)'}`,
+  )
 }
 
 /** @returns the exit code. */
 async function main(argv: readonly string[]): Promise<number> {
   const [command, ...rest] = argv
-  if (command === undefined || argv.includes('--help') || argv.includes('-h') || command === 'help') {
+  if (
+    command === undefined ||
+    argv.includes('--help') ||
+    argv.includes('-h') ||
+    command === 'help'
+  ) {
     process.stdout.write(usage)
     return command === undefined ? 2 : 0
   }
@@ -146,7 +204,10 @@ async function main(argv: readonly string[]): Promise<number> {
     )
   }
   const named = command === 'logs' && isOneOf(partNames, rest[0]) ? rest[0] : undefined
-  const values = readOptions(options, { argv: named === undefined ? rest : rest.slice(1), env: process.env })
+  const values = readOptions(options, {
+    argv: named === undefined ? rest : rest.slice(1),
+    env: process.env,
+  })
   const only = named ?? (values.only === 'both' ? undefined : values.only)
   const names = only === undefined ? namesFor(command, values.mariadb) : [only]
   const stack = open(values)

@@ -5,8 +5,9 @@ import { type PartName, usualParts } from '../stack/settings.ts'
 import { openStack } from '../stack/stack-control.ts'
 
 /**
- * `npm test`: lint, types, unit and property tests, then integration and chaos tests against a Kafka, an Elasticsearch and a MariaDB
- * of their own ports, so that a demo beside them is not disturbed. A step that ran no test has failed.
+ * `npm test`: lint, types, unit and property tests, then integration and chaos tests against a
+ * Kafka, an Elasticsearch and a MariaDB of their own ports, so that a demo beside them is not
+ * disturbed. A step that ran no test has failed.
  */
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -42,7 +43,9 @@ async function step(name: string, work: () => Promise<boolean>): Promise<void> {
   const startedAt = performance.now()
   console.log(`\n── ${name}`)
   const good = await work()
-  console.log(`── ${name}: ${good ? 'good' : 'FAILED'} in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
+  console.log(
+    `── ${name}: ${good ? 'good' : 'FAILED'} in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`,
+  )
   if (!good) {
     failed = Math.max(failed, 1)
     throw new StepFailed(name)
@@ -72,7 +75,8 @@ function tests(pattern: string, env: Readonly<Record<string, string>> = {}, conc
       ],
       env,
     )
-    const count = (word: string) => Number(new RegExp(`^ℹ ${word} (\\d+)$`, 'm').exec(output)?.[1] ?? 0)
+    const count = (word: string) =>
+      Number(new RegExp(`^ℹ ${word} (\\d+)$`, 'm').exec(output)?.[1] ?? 0)
     passed += count('pass')
     failed += count('fail') + count('cancelled')
     if (count('tests') === 0) console.log(`no test ran for ${pattern}: that is a failure`)
@@ -80,10 +84,17 @@ function tests(pattern: string, env: Readonly<Record<string, string>> = {}, conc
   }
 }
 
-const ownServers = process.env.ARCHIVER_BROKERS === undefined || process.env.ARCHIVER_ELASTICSEARCH === undefined
-const stack = openStack({ dir: '.stack-test', ...ports }, { update: () => {}, say: (line) => console.log(line) })
+const ownServers =
+  process.env.ARCHIVER_BROKERS === undefined || process.env.ARCHIVER_ELASTICSEARCH === undefined
+const stack = openStack(
+  { dir: '.stack-test', ...ports },
+  { update: () => {}, say: (line) => console.log(line) },
+)
 const ownMysql = process.env.ARCHIVER_TEST_MYSQL === undefined
-const parts: readonly PartName[] = [...(ownServers ? usualParts : []), ...(ownMysql ? (['mariadb'] as const) : [])]
+const parts: readonly PartName[] = [
+  ...(ownServers ? usualParts : []),
+  ...(ownMysql ? (['mariadb'] as const) : []),
+]
 /** The older engine that is spoken to, with what depends on how an engine answers. */
 const olderEngine = openStack(
   { ...ports, dir: '.stack-test-8', elasticsearchPort: 19_201, elasticsearchVersion: '8.19.21' },
@@ -92,8 +103,12 @@ const olderEngine = openStack(
 const engineTests =
   'test/integration/{elasticsearch-{bulk,retry-rejected,scopes,templates},index-profile,sink-contract}.test.ts'
 const servers = {
-  ...(ownServers ? { ARCHIVER_BROKERS: stack.brokers, ARCHIVER_ELASTICSEARCH: stack.elasticsearchUrl } : {}),
-  ...(ownMysql ? { ARCHIVER_TEST_MYSQL: stack.mysqlUrl, ARCHIVER_TEST_MYSQL_CA: stack.mysqlCertificateFile } : {}),
+  ...(ownServers
+    ? { ARCHIVER_BROKERS: stack.brokers, ARCHIVER_ELASTICSEARCH: stack.elasticsearchUrl }
+    : {}),
+  ...(ownMysql
+    ? { ARCHIVER_TEST_MYSQL: stack.mysqlUrl, ARCHIVER_TEST_MYSQL_CA: stack.mysqlCertificateFile }
+    : {}),
 }
 
 try {

@@ -3,8 +3,9 @@ import { globSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
 /**
- * `npm run fuzz`: every fuzzer with a million inputs, one after another. Each prints how many inputs it gave, its
- * seed, its rate, the slowest input in ms of the processor, and the most memory. `--seed` repeats a run.
+ * `npm run fuzz`: every fuzzer with a million inputs, one after another. Each prints how many
+ * inputs it gave, its seed, its rate, the slowest input in ms of the processor, and the most
+ * memory. `--seed` repeats a run.
  */
 
 const { values } = parseArgs({
@@ -18,7 +19,10 @@ const { values } = parseArgs({
   },
 })
 
-const files = [...globSync('test/unit/fuzz/*.test.ts'), 'test/unit/files/log/hostile-manifests.test.ts'].sort()
+const files = [
+  ...globSync('test/unit/fuzz/*.test.ts'),
+  'test/unit/files/log/hostile-manifests.test.ts',
+].sort()
 const child = spawn(
   process.execPath,
   [

@@ -4,9 +4,12 @@ import { isBelowTsx, supervise } from './lib/supervise.ts'
 
 const oldestNode = 22
 
-// The commands themselves, their options and their help are in commands.ts, loaded only where the work is done.
+// The commands themselves, their options and their help are in commands.ts, loaded only where the
+// work is done.
 if (Number(process.versions.node.split('.')[0]) < oldestNode) {
-  standardError.write(`archiver: this is Node ${process.version}; ${oldestNode} or newer is needed\n`)
+  standardError.write(
+    `archiver: this is Node ${process.version}; ${oldestNode} or newer is needed\n`,
+  )
   process.exitCode = 1
 } else if (isBelowTsx(process.argv.slice(2), process.execArgv)) await supervise()
 else await import('./lib/commands.ts')

@@ -1,7 +1,11 @@
 import { resolve } from 'node:path'
 import type { CompactOptions } from '../config/archive.ts'
 import { workerName } from '../config/config.ts'
-import { type Compaction, type CompactionContext, compactPartition } from '../files/compact/compaction.ts'
+import {
+  type Compaction,
+  type CompactionContext,
+  compactPartition,
+} from '../files/compact/compaction.ts'
 import { type Shortage, shortageFields } from '../files/fs/free-space.ts'
 import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { DamagedFiles } from '../files/log/damaged-files.ts'
@@ -25,7 +29,8 @@ interface Outcome {
 }
 
 /**
- * Merges the small files of hours that are over, and folds old manifests, in a whole archive; workers may be at work on it.
+ * Merges the small files of hours that are over, and folds old manifests, in a whole archive;
+ * workers may be at work on it.
  * @throws ArchiverError of the first partition that could not be compacted, after all others.
  */
 export async function compact(options: CompactOptions): Promise<void> {
@@ -74,7 +79,10 @@ export async function compact(options: CompactOptions): Promise<void> {
           { topic: tp.topic, partition: tp.partition },
           `${partitionKey(tp)} cannot be compacted: ${messageOf(error)}`,
         )
-        failure ??= error instanceof ArchiverError ? error : new ArchiverError('ARCHIVE_UNUSABLE', messageOf(error))
+        failure ??=
+          error instanceof ArchiverError
+            ? error
+            : new ArchiverError('ARCHIVE_UNUSABLE', messageOf(error))
       }
     }
     if (shortage !== undefined) {
@@ -99,7 +107,13 @@ async function compactWhole(
   done: (pass: Compaction) => void,
 ): Promise<void> {
   for (let isMore = true; isMore; ) {
-    const pass = await compactPartition(context, tp, { compactAfterMs, maxBytes, now: Date.now(), dryRun, signal })
+    const pass = await compactPartition(context, tp, {
+      compactAfterMs,
+      maxBytes,
+      now: Date.now(),
+      dryRun,
+      signal,
+    })
     done(pass)
     // What comes behind a pass is known when it is done.
     isMore = pass.isMore && !dryRun
@@ -114,7 +128,13 @@ function add(outcome: Outcome, { merged, replaced, bytes, folded }: Compaction):
 }
 
 function fieldsOf({ tp, merged, replaced, bytes, folded }: Outcome): Record<string, unknown> {
-  return { ...tp, merged_files: merged, replaced_files: replaced, copied_bytes: bytes, manifests: folded }
+  return {
+    ...tp,
+    merged_files: merged,
+    replaced_files: replaced,
+    copied_bytes: bytes,
+    manifests: folded,
+  }
 }
 
 function print(outcomes: readonly Outcome[], isDryRun: boolean): string {

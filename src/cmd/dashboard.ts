@@ -1,5 +1,9 @@
 import { writeFile } from 'node:fs/promises'
-import { checkElasticsearchOptions, checkKibanaOptions, type dashboardOptions } from '../config/config.ts'
+import {
+  checkElasticsearchOptions,
+  checkKibanaOptions,
+  type dashboardOptions,
+} from '../config/config.ts'
 import type { Values } from '../config/options.ts'
 import { RequestFailure } from '../elasticsearch/client/client.ts'
 import { readTypeFacts } from '../elasticsearch/read/type-facts.ts'
@@ -32,11 +36,17 @@ export async function dashboard(options: DashboardOptions): Promise<void> {
     )
   }
   if ((out === undefined) === (url === undefined)) {
-    throw new ArchiverError('USAGE', 'either --kibana or --out is needed: where is the dashboard to go?')
+    throw new ArchiverError(
+      'USAGE',
+      'either --kibana or --out is needed: where is the dashboard to go?',
+    )
   }
   // Kibana refuses a file of another name.
   if (out !== undefined && !out.endsWith('.ndjson')) {
-    throw new ArchiverError('USAGE', `--out: "${out}" is not allowed; expected a name that ends in .ndjson`)
+    throw new ArchiverError(
+      'USAGE',
+      `--out: "${out}" is not allowed; expected a name that ends in .ndjson`,
+    )
   }
   const log = plainLog(options)
   warnOfClearText(options, log)
@@ -48,7 +58,9 @@ export async function dashboard(options: DashboardOptions): Promise<void> {
     } catch (error) {
       throw new ArchiverError('USAGE', `--out ${out} cannot be written: ${messageOf(error)}`)
     }
-    log.info(`wrote ${out}: a dashboard for type ${type}, its data view and its search; import it in Stack Management`)
+    log.info(
+      `wrote ${out}: a dashboard for type ${type}, its data view and its search; import it in Stack Management`,
+    )
     return
   }
   const kibana = kibanaClient(url!, options)
@@ -65,14 +77,21 @@ export async function dashboard(options: DashboardOptions): Promise<void> {
   }
 }
 
-async function objectsFor(options: DashboardOptions, type: string): Promise<readonly SavedObject[]> {
+async function objectsFor(
+  options: DashboardOptions,
+  type: string,
+): Promise<readonly SavedObject[]> {
   if (options.elasticsearch === undefined) {
     throw new ArchiverError('USAGE', '--no-elasticsearch leaves nobody to ask about the type')
   }
   const client = elasticsearchClient(options.elasticsearch, options)
   try {
     await client.detect()
-    return typeDashboard(options.indexPrefix, await readTypeFacts(client, options.indexPrefix, type), Date.now())
+    return typeDashboard(
+      options.indexPrefix,
+      await readTypeFacts(client, options.indexPrefix, type),
+      Date.now(),
+    )
   } catch (error) {
     if (!(error instanceof RequestFailure)) throw error
     throw new ArchiverError(

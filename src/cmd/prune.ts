@@ -4,7 +4,12 @@ import type { PruneOptions } from '../config/archive.ts'
 import { checkElasticsearchOptions, checkMysqlOptions } from '../config/config.ts'
 import type { Elasticsearch } from '../elasticsearch/client/client.ts'
 import { IndexNames } from '../elasticsearch/index-name.ts'
-import { deleteIndex, type KnownIndices, type OldIndices, oldIndices } from '../elasticsearch/prune.ts'
+import {
+  deleteIndex,
+  type KnownIndices,
+  type OldIndices,
+  oldIndices,
+} from '../elasticsearch/prune.ts'
 import { type PrunePlan, planPrune, pruneFiles, typesByDay } from '../files/compact/prune.ts'
 import { CommitLog, listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { type PrunedStores, readPruned, updatePruned } from '../files/log/pruned.ts'
@@ -22,7 +27,9 @@ import { count, plural, size, table } from './lib/table.ts'
 const msPerDay = 86_400_000
 type Server = 'elasticsearch' | 'mysql'
 
-/** The start of the first day that is kept, in ms; undefined for `--finish`: each store has its own. */
+/**
+ * The start of the first day that is kept, in ms; undefined for `--finish`: each store has its own.
+ */
 type Before = number | undefined
 
 /** What a prune takes, and what it leaves although it is old. */
@@ -38,7 +45,10 @@ export async function prune(options: PruneOptions): Promise<void> {
   checkMysqlOptions(options)
   const before = dateOf(options)
   if (!options.files && options.elasticsearch === undefined && options.mysql === undefined) {
-    throw new ArchiverError('USAGE', '--no-files with --no-elasticsearch and without --mysql leaves nothing to remove')
+    throw new ArchiverError(
+      'USAGE',
+      '--no-files with --no-elasticsearch and without --mysql leaves nothing to remove',
+    )
   }
   const root = resolve(options.archiveDir)
   const signal = signalled()
@@ -51,7 +61,10 @@ export async function prune(options: PruneOptions): Promise<void> {
     topics: [...new Set(listed.map(({ topic }) => topic))],
     damaged,
   }
-  const client = options.elasticsearch === undefined ? undefined : elasticsearchClient(options.elasticsearch, options)
+  const client =
+    options.elasticsearch === undefined
+      ? undefined
+      : elasticsearchClient(options.elasticsearch, options)
   const database = options.mysql === undefined ? undefined : mysqlClient(options.mysql, options)
   try {
     await client?.detect()
@@ -73,9 +86,11 @@ export async function prune(options: PruneOptions): Promise<void> {
 }
 
 function dateOf({ olderThan, finish }: PruneOptions): Before {
-  if (finish && olderThan !== undefined) throw new ArchiverError('USAGE', '--finish goes without --older-than')
+  if (finish && olderThan !== undefined)
+    throw new ArchiverError('USAGE', '--finish goes without --older-than')
   if (finish) return undefined
-  if (olderThan === undefined) throw new ArchiverError('USAGE', '--older-than is needed: such as --older-than 90d')
+  if (olderThan === undefined)
+    throw new ArchiverError('USAGE', '--older-than is needed: such as --older-than 90d')
   if (olderThan < msPerDay)
     throw new ArchiverError('USAGE', '--older-than: days are removed whole; expected 1d or more')
   return Math.floor((Date.now() - olderThan) / msPerDay) * msPerDay
@@ -122,7 +137,10 @@ async function look(options: PruneOptions, stores: Stores, before: Before): Prom
     rows:
       rowsBefore === undefined
         ? undefined
-        : { ...(await countOldRows(database!, options.mysqlTable, rowsBefore, topics)), before: rowsBefore },
+        : {
+            ...(await countOldRows(database!, options.mysqlTable, rowsBefore, topics)),
+            before: rowsBefore,
+          },
   }
 }
 
@@ -145,7 +163,10 @@ async function knownIndices(
 }
 
 /** The latest date of prunes of a store that were interrupted; undefined if none was. */
-async function interruptedDate({ root, partitions, damaged }: Archive, store: Server): Promise<number | undefined> {
+async function interruptedDate(
+  { root, partitions, damaged }: Archive,
+  store: Server,
+): Promise<number | undefined> {
   let date: number | undefined
   for (const tp of partitions) {
     const noted = (await damaged.attempt(tp, () => readPruned(root, tp)))?.[store]
@@ -178,7 +199,9 @@ async function take(
   }
   if (database !== undefined && rows !== undefined && rows.own > 0) {
     await noted({ root, partitions, store: 'mysql', before: rows.before }, () =>
-      deleteOldRows(database, options.mysqlTable, rows.before, topics, () => signal.throwIfAborted()),
+      deleteOldRows(database, options.mysqlTable, rows.before, topics, () =>
+        signal.throwIfAborted(),
+      ),
     )
   }
 }
@@ -186,7 +209,9 @@ async function take(
 async function isConfirmed(signal: AbortSignal): Promise<boolean> {
   const terminal = createInterface({ input: process.stdin, output: process.stdout })
   try {
-    return /^y(es)?$/i.test((await terminal.question('remove all of it? [y/N] ', { signal })).trim())
+    return /^y(es)?$/i.test(
+      (await terminal.question('remove all of it? [y/N] ', { signal })).trim(),
+    )
   } finally {
     terminal.close()
   }
@@ -214,13 +239,16 @@ function show(
       size(bytes),
       day(indices!.before),
     ]),
-    ...(rows === undefined || rows.own === 0 ? [] : [[rowsTable, 'rows', count(rows.own), '', day(rows.before)]]),
+    ...(rows === undefined || rows.own === 0
+      ? []
+      : [[rowsTable, 'rows', count(rows.own), '', day(rows.before)]]),
   ]
   const waiting = before === undefined ? [] : plans.filter(({ ofLastFlush }) => ofLastFlush > 0)
   if (going.length === 0) {
     const isAnyOld = waiting.length + (indices?.left.length ?? 0) + (rows?.left ?? 0) > 0
     if (before === undefined) standardOutput.print('no prune was interrupted')
-    else standardOutput.print(`nothing ${isAnyOld ? 'that can go ' : ''}is older than ${day(before)}`)
+    else
+      standardOutput.print(`nothing ${isAnyOld ? 'that can go ' : ''}is older than ${day(before)}`)
   } else {
     const columns = [
       { head: 'what' },
@@ -242,7 +270,8 @@ function show(
       `stays: ${plural(ofLastFlush, 'file')} of ${partitionKey(tp)}: of its last flush; a prune after the next flush takes ${ofLastFlush === 1 ? 'it' : 'them'}`,
     )
   }
-  for (const { index, why } of indices?.left ?? []) standardOutput.print(`stays: index ${index}: ${why}`)
+  for (const { index, why } of indices?.left ?? [])
+    standardOutput.print(`stays: index ${index}: ${why}`)
   if (rows !== undefined && rows.left > 0) {
     standardOutput.print(
       `stays: ${plural(rows.left, 'row')} of ${rowsTable}: of topics that this archive does not have`,
@@ -262,9 +291,18 @@ interface Noted {
   readonly before: number
 }
 
-/** Notes for every partition what a store is about to lose, so that whoever finds it gone knows why; then that it is gone. */
-async function noted({ root, partitions, store, before }: Noted, remove: () => Promise<void>): Promise<void> {
-  const update = async (tp: TopicPartition, change: (noted: PrunedStores[Server]) => PrunedStores[Server]) => {
+/**
+ * Notes for every partition what a store is about to lose, so that whoever finds it gone knows why;
+ * then that it is gone.
+ */
+async function noted(
+  { root, partitions, store, before }: Noted,
+  remove: () => Promise<void>,
+): Promise<void> {
+  const update = async (
+    tp: TopicPartition,
+    change: (noted: PrunedStores[Server]) => PrunedStores[Server],
+  ) => {
     await updatePruned(root, tp, (stores) => {
       const changed = change(stores[store])
       return changed === undefined ? stores : { ...stores, [store]: changed }
@@ -281,10 +319,12 @@ async function noted({ root, partitions, store, before }: Noted, remove: () => P
     }))
   }
   await remove()
-  // One that goes further, or was interrupted on the way there, is not done by this one; one that was done still is.
+  // One that goes further, or was interrupted on the way there, is not done by this one; one that
+  // was done still is.
   for (const tp of partitions) {
     await update(tp, (noted) =>
-      noted !== undefined && (noted.before === before || (noted.before > before && wasComplete.has(tp)))
+      noted !== undefined &&
+      (noted.before === before || (noted.before > before && wasComplete.has(tp)))
         ? { ...noted, complete: true }
         : noted,
     )

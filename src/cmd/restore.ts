@@ -47,9 +47,14 @@ export async function restore(options: RestoreOptions): Promise<void> {
   warnOfClearText(options, log)
   tellProxies(options, log)
   if (options.topic === undefined && topics !== undefined) {
-    const left = [...new Set(all.map(({ topic }) => topic))].filter((topic) => !topics.includes(topic))
+    const left = [...new Set(all.map(({ topic }) => topic))].filter(
+      (topic) => !topics.includes(topic),
+    )
     if (left.length > 0)
-      log.warn({ topics: left }, 'topics of the archive that --topics leaves out; name them with --topic')
+      log.warn(
+        { topics: left },
+        'topics of the archive that --topics leaves out; name them with --topic',
+      )
   }
   const account: Account = { records: 0, present: 0, refused: 0 }
   const startedAt = performance.now()
@@ -77,24 +82,33 @@ export async function restore(options: RestoreOptions): Promise<void> {
   } finally {
     terminal.close()
   }
-  if (account.records + account.present + account.refused === 0 && !damaged.isAny) await explainNothing(root, selection)
+  if (account.records + account.present + account.refused === 0 && !damaged.isAny)
+    await explainNothing(root, selection)
   tell(account, options.to, (performance.now() - startedAt) / 1000)
   damaged.throwIfAny()
 }
 
-/** The topics to restore: those named, else those of the archive that workers archive, else all (undefined). */
+/**
+ * The topics to restore: those named, else those of the archive that workers archive, else all
+ * (undefined).
+ */
 function topicsOf(
   { topic, topics, topicsRegex }: RestoreOptions,
   partitions: readonly TopicPartition[],
 ): readonly string[] | undefined {
   if (topic !== undefined || (topics === undefined && topicsRegex === undefined)) return topic
   const archived = [...new Set(partitions.map(({ topic }) => topic))]
-  return archived.filter((name) => topics?.includes(name) === true || topicsRegex?.test(name) === true)
+  return archived.filter(
+    (name) => topics?.includes(name) === true || topicsRegex?.test(name) === true,
+  )
 }
 
 function tell({ records, present, refused }: Account, to: string, seconds: number): void {
   const rate = count(Math.round(records / seconds))
-  const passed = present === 0 ? '' : `; ${plural(present, 'record')} ${present === 1 ? 'was' : 'were'} there already`
+  const passed =
+    present === 0
+      ? ''
+      : `; ${plural(present, 'record')} ${present === 1 ? 'was' : 'were'} there already`
   const rejected =
     refused === 0
       ? ''

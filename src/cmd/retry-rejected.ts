@@ -11,7 +11,8 @@ import { signalled } from './lib/program.ts'
 import { count, plural, table } from './lib/table.ts'
 
 /**
- * Sends what Elasticsearch refused once more, and removes from the rejected indices what it takes now.
+ * Sends what Elasticsearch refused once more, and removes from the rejected indices what it takes
+ * now.
  * @throws ArchiverError `REJECTED` where some stay.
  */
 export async function retryRejected(options: RetryRejectedOptions): Promise<void> {
@@ -30,7 +31,8 @@ export async function retryRejected(options: RetryRejectedOptions): Promise<void
         { types: options.type?.map(typeOfName), reason: options.reason },
         {
           dryRun: options.dryRun,
-          onProgress: (seen, total) => terminal.setStatus(`${count(seen)} of ${count(total)} rejects`),
+          onProgress: (seen, total) =>
+            terminal.setStatus(`${count(seen)} of ${count(total)} rejects`),
         },
       )
     } finally {
@@ -40,13 +42,18 @@ export async function retryRejected(options: RetryRejectedOptions): Promise<void
     if (retry.tallies.length === 0 && (options.type ?? options.reason) !== undefined) {
       const all = new RejectRetry(client, rejects)
       await all.run({}, { dryRun: true })
-      const there = all.tallies.map(({ type, reason, rejects }) => `${type} (${count(rejects)}, ${reason})`)
+      const there = all.tallies.map(
+        ({ type, reason, rejects }) => `${type} (${count(rejects)}, ${reason})`,
+      )
       const line =
-        there.length === 0 ? 'there are no rejects at all' : `there are rejects of ${there.slice(0, 10).join(', ')}`
+        there.length === 0
+          ? 'there are no rejects at all'
+          : `there are rejects of ${there.slice(0, 10).join(', ')}`
       standardError.write(`archiver: ${readableText(line)}\n`)
     }
     const stay = retry.tallies.reduce((sum, tally) => sum + tally.stay, 0)
-    if (stay > 0) throw new ArchiverError('REJECTED', `${plural(stay, 'reject')} left; see why above`)
+    if (stay > 0)
+      throw new ArchiverError('REJECTED', `${plural(stay, 'reject')} left; see why above`)
   } finally {
     terminal.close()
     await client.close()
@@ -57,7 +64,13 @@ function report({ tallies }: RejectRetry, { dryRun, json }: RetryRejectedOptions
   const print = (line: string) => standardOutput.print(line)
   if (json) {
     for (const { type, reason, rejects, stored, present, stay, why } of tallies) {
-      print(JSON.stringify(dryRun ? { type, reason, rejects } : { type, reason, rejects, stored, present, stay, why }))
+      print(
+        JSON.stringify(
+          dryRun
+            ? { type, reason, rejects }
+            : { type, reason, rejects, stored, present, stay, why },
+        ),
+      )
     }
     return
   }
@@ -66,7 +79,9 @@ function report({ tallies }: RejectRetry, { dryRun, json }: RetryRejectedOptions
     return
   }
   const columns = [{ head: 'type' }, { head: 'rejects', right: true }]
-  const results = dryRun ? [] : ['stored', 'already there', 'stay'].map((head) => ({ head, right: true }))
+  const results = dryRun
+    ? []
+    : ['stored', 'already there', 'stay'].map((head) => ({ head, right: true }))
   print(
     table(
       [...columns, ...results, { head: 'refused for' }],
@@ -78,5 +93,6 @@ function report({ tallies }: RejectRetry, { dryRun, json }: RetryRejectedOptions
       ]),
     ),
   )
-  for (const { type, stay, why } of tallies) if (stay > 0) print(`${type}: ${plural(stay, 'document')} stay: ${why}`)
+  for (const { type, stay, why } of tallies)
+    if (stay > 0) print(`${type}: ${plural(stay, 'document')} stay: ${why}`)
 }

@@ -108,7 +108,11 @@ export async function run(options: RunOptions): Promise<void> {
       { status: () => archiver.status(), sinks, log },
     )
     stalls.start()
-    const status = await startStatus(options, { name: worker, worker: archiver, sinks, observations }, log)
+    const status = await startStatus(
+      options,
+      { name: worker, worker: archiver, sinks, observations },
+      log,
+    )
     try {
       await work(archiver, sinks, terminal, log, options, signal)
     } finally {
@@ -139,7 +143,8 @@ async function work(
     intervalMs: options.statusInterval * 1000,
   })
   const startedAt = performance.now()
-  const onStop = () => log.info(`${String(signal.reason)}: flushing, committing and leaving the group`)
+  const onStop = () =>
+    log.info(`${String(signal.reason)}: flushing, committing and leaving the group`)
   signal.addEventListener('abort', onStop)
   try {
     await archiver.run(signal)
@@ -202,7 +207,9 @@ async function createSinks(
   }
   if (options.elasticsearch !== undefined) {
     const { ElasticsearchSink } = await import('../elasticsearch/sink/sink.ts')
-    const { elasticsearchClient, elasticsearchSinkOptions } = await import('./lib/elasticsearch-client.ts')
+    const { elasticsearchClient, elasticsearchSinkOptions } = await import(
+      './lib/elasticsearch-client.ts'
+    )
     sinks.push(
       new ElasticsearchSink(
         elasticsearchClient(options.elasticsearch, options, observer),
@@ -242,7 +249,8 @@ function describeStart(options: RunOptions, worker: string, topics: readonly str
       `Elasticsearch at ${options.elasticsearchCloudId === undefined ? options.elasticsearch.map(withoutCredentials).join(', ') : 'the cloud id'} (${options.indexPrefix}*)`,
     )
   }
-  if (options.mysql !== undefined) into.push(`MySQL at ${withoutCredentials(options.mysql)} (${options.mysqlTable})`)
+  if (options.mysql !== undefined)
+    into.push(`MySQL at ${withoutCredentials(options.mysql)} (${options.mysqlTable})`)
   const from =
     options.topicsRegex === undefined
       ? `topics ${topics.join(', ')}`

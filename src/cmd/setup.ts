@@ -21,22 +21,30 @@ import { tellProxies } from './lib/proxy-notice.ts'
 type SetupOptions = Values<typeof setupOptions>
 
 /**
- * Installs what the archiver needs in Elasticsearch and MySQL, for servers where workers may not do that themselves, and its dashboards in
- * Kibana.
+ * Installs what the archiver needs in Elasticsearch and MySQL, for servers where workers may not do
+ * that themselves, and its dashboards in Kibana.
  * @throws ArchiverError `DIFFERS` where `--check` found something to do.
  */
 export async function setup(options: SetupOptions): Promise<void> {
   checkElasticsearchOptions(options)
   checkKibanaOptions(options)
   checkMysqlOptions(options)
-  if (options.elasticsearch === undefined && options.kibana === undefined && options.mysql === undefined) {
-    throw new ArchiverError('USAGE', '--no-elasticsearch without --kibana or --mysql leaves nothing to set up')
+  if (
+    options.elasticsearch === undefined &&
+    options.kibana === undefined &&
+    options.mysql === undefined
+  ) {
+    throw new ArchiverError(
+      'USAGE',
+      '--no-elasticsearch without --kibana or --mysql leaves nothing to set up',
+    )
   }
   const log = plainLog(options)
   warnOfClearText(options, log)
   tellProxies(options, log)
   const parts: Part[] = []
-  if (options.elasticsearch !== undefined) parts.push(await setUpTemplates(options, options.elasticsearch, log))
+  if (options.elasticsearch !== undefined)
+    parts.push(await setUpTemplates(options, options.elasticsearch, log))
   if (options.mysql !== undefined) parts.push(await setUpTables(options, options.mysql, log))
   if (options.kibana !== undefined) parts.push(await setUpKibana(options, options.kibana, log))
   const differences = parts.reduce((sum, part) => sum + part.differences, 0)
@@ -48,7 +56,8 @@ export async function setup(options: SetupOptions): Promise<void> {
   }
   const states = parts.map(({ state }) => state).join('; ')
   if (options.check) log.info(`all is as this version installs it: ${states}`)
-  else if (parts.every(({ changes }) => changes === 0)) log.info(`nothing was to be done: ${states}`)
+  else if (parts.every(({ changes }) => changes === 0))
+    log.info(`nothing was to be done: ${states}`)
   else log.info(`done: ${states}`)
   if (differences > 0) {
     throw new ArchiverError(
@@ -67,12 +76,18 @@ interface Part {
   readonly state: string
 }
 
-async function setUpTemplates(options: SetupOptions, nodes: readonly string[], log: Logger): Promise<Part> {
+async function setUpTemplates(
+  options: SetupOptions,
+  nodes: readonly string[],
+  log: Logger,
+): Promise<Part> {
   const client = elasticsearchClient(nodes, options)
   try {
     await client.detect()
     const { check, indexPrefix, indexProfile: profile } = options
-    const changes = check ? 0 : await installTemplates(client, indexPrefix, log, { mend: true, profile })
+    const changes = check
+      ? 0
+      : await installTemplates(client, indexPrefix, log, { mend: true, profile })
     const differences = await compareTemplates(client, indexPrefix, profile)
     for (const { name, state, message } of differences) {
       if (check || state === 'overridden') log.warn({ template: name, state }, message)
@@ -104,17 +119,24 @@ async function setUpKibana(options: SetupOptions, url: string, log: Logger): Pro
   try {
     const version = await kibana.ready(options.kibanaWait * 1000, log)
     const objects = shippedObjects(options.indexPrefix)
-    const compared = options.check ? await compareObjects(kibana, objects) : await installObjects(kibana, objects)
+    const compared = options.check
+      ? await compareObjects(kibana, objects)
+      : await installObjects(kibana, objects)
     const different = compared.filter(({ state }) => state !== 'same')
     for (const { object, state } of different) {
       const { id, type } = object
       const name = String(object.attributes.name ?? object.attributes.title)
       if (options.check) log.warn({ type, id, state }, `${type} ${id} («${name}»): ${state}`)
-      else log.info({ type, id, was: state }, `imported ${type} ${id} («${name}»), which was ${state}`)
+      else
+        log.info({ type, id, was: state }, `imported ${type} ${id} («${name}»), which was ${state}`)
     }
-    const dashboards = objects.filter(({ type }) => type === 'dashboard').map(({ id }) => kibana.dashboardUrl(id))
+    const dashboards = objects
+      .filter(({ type }) => type === 'dashboard')
+      .map(({ id }) => kibana.dashboardUrl(id))
     const imported =
-      different.length === 0 || options.check ? '' : ` (${different.length} of ${objects.length} objects were imported)`
+      different.length === 0 || options.check
+        ? ''
+        : ` (${different.length} of ${objects.length} objects were imported)`
     const state = `dashboards in Kibana ${version}${imported}: ${dashboards.join(' ')}`
     const changes = options.check ? 0 : different.length
     return { changes, differences: options.check ? different.length : 0, state }

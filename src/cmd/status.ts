@@ -45,7 +45,9 @@ export async function status(options: StatusOptions): Promise<void> {
   for (const key of [...keys].sort(byNumbers.compare)) {
     const tp = sound.get(key)
     const next =
-      tp === undefined ? undefined : await damaged.attempt(tp, async () => (await CommitLog.open(root, tp)).next())
+      tp === undefined
+        ? undefined
+        : await damaged.attempt(tp, async () => (await CommitLog.open(root, tp)).next())
     rows.push({
       partition: key,
       ...definedOnly({ files_next: next }),
@@ -57,7 +59,10 @@ export async function status(options: StatusOptions): Promise<void> {
   if (options.json) standardOutput.printJson({ partitions: rows, workers })
   else standardOutput.print(print(rows, workers))
   if (unready.length > 0)
-    throw new ArchiverError('UNREACHABLE', `${unready.length} of ${workers.length} workers are not ready`)
+    throw new ArchiverError(
+      'UNREACHABLE',
+      `${unready.length} of ${workers.length} workers are not ready`,
+    )
   damaged.throwIfAny()
 }
 
@@ -66,7 +71,9 @@ type Asked = WorkerStatus | { readonly url: string; readonly error: string }
 async function askWorker(url: string): Promise<Asked> {
   try {
     const base = /^https?:/.test(url) ? url : `http://${url}`
-    const answer = await fetch(new URL('/status', base), { signal: AbortSignal.timeout(workerTimeoutMs) })
+    const answer = await fetch(new URL('/status', base), {
+      signal: AbortSignal.timeout(workerTimeoutMs),
+    })
     if (!answer.ok) throw new Error(`status ${answer.status}`)
     return (await answer.json()) as WorkerStatus
   } catch (error) {
@@ -98,21 +105,32 @@ function ofWorkers(workers: readonly Asked[], key: string): Partial<PartitionRow
     const found = one.partitions.find((partition) => partitionKey(partition) === key)
     if (found === undefined) continue
     const age = found.oldest_unacknowledged_s
-    return { worker: one.worker, oldest_unacknowledged_s: age, ...definedOnly({ waiting: reasonOf(one, found) }) }
+    return {
+      worker: one.worker,
+      oldest_unacknowledged_s: age,
+      ...definedOnly({ waiting: reasonOf(one, found) }),
+    }
   }
   return {}
 }
 
-function reasonOf(worker: WorkerStatus, partition: WorkerStatus['partitions'][number]): string | undefined {
+function reasonOf(
+  worker: WorkerStatus,
+  partition: WorkerStatus['partitions'][number],
+): string | undefined {
   if (partition.waiting !== undefined) return partition.waiting
   if (partition.oldest_unacknowledged_s === 0) return undefined
   const sink = worker.sinks.find(({ waiting }) => waiting !== undefined)
   if (sink !== undefined) return `${sink.name}: ${sink.waiting}`
-  return partition.flush_due_s === undefined ? undefined : `flush due in ${Math.ceil(partition.flush_due_s)} s`
+  return partition.flush_due_s === undefined
+    ? undefined
+    : `flush due in ${Math.ceil(partition.flush_due_s)} s`
 }
 
 function definedOnly<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as never
 }
 
 const byNumbers = new Intl.Collator('en', { numeric: true })

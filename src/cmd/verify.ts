@@ -36,16 +36,21 @@ import { signalled } from './lib/program.ts'
 import { count, plural, size } from './lib/table.ts'
 
 /**
- * Proves that files, Elasticsearch, MySQL and Kafka agree, offset by offset, and prints a verdict a partition.
+ * Proves that files, Elasticsearch, MySQL and Kafka agree, offset by offset, and prints a verdict a
+ * partition.
  * @throws ArchiverError `DAMAGED` where anything is not proven.
  */
 export async function verify(options: VerifyOptions): Promise<void> {
   checkElasticsearchOptions(options)
   checkMysqlOptions(options)
-  if (options.deep && options.fast) throw new ArchiverError('USAGE', '--deep and --fast exclude each other')
+  if (options.deep && options.fast)
+    throw new ArchiverError('USAGE', '--deep and --fast exclude each other')
   checkValuesOption(options)
   if (options.readers && options.fast) {
-    throw new ArchiverError('USAGE', '--readers reads the files, --fast does not: they exclude each other')
+    throw new ArchiverError(
+      'USAGE',
+      '--readers reads the files, --fast does not: they exclude each other',
+    )
   }
   const thoroughness: Thoroughness = options.deep ? 'deep' : options.fast ? 'fast' : 'full'
   const root = resolve(options.archiveDir)
@@ -57,9 +62,13 @@ export async function verify(options: VerifyOptions): Promise<void> {
     ? kafkaClient(options, { clientId: 'archiver-verify', log, retry: { retries: 4 } })
     : undefined
   const kafka = kafkaOf && (await askKafka(kafkaOf, options.brokers, root, archived))
-  const lookup = kafkaOf && new RecordLookup(kafkaOf, (error) => log.debug(`disconnecting: ${messageOf(error)}`))
+  const lookup =
+    kafkaOf && new RecordLookup(kafkaOf, (error) => log.debug(`disconnecting: ${messageOf(error)}`))
   const partitions = select(archived, kafka, options.topics)
-  const client = options.elasticsearch === undefined ? undefined : elasticsearchClient(options.elasticsearch, options)
+  const client =
+    options.elasticsearch === undefined
+      ? undefined
+      : elasticsearchClient(options.elasticsearch, options)
   const database = options.mysql === undefined ? undefined : mysqlClient(options.mysql, options)
   const terminal = createTerminal(standardError)
   const verdicts: Verdict[] = []
@@ -115,7 +124,9 @@ export async function verify(options: VerifyOptions): Promise<void> {
         mysql,
         kafka: positionOf(tp),
         records: lookup && ((of, offset) => lookUp(lookup, of, offset, log)),
-        ...(documents === undefined ? {} : { scanned: { ...documents, end: parts.get(partitionKey(tp))!.end } }),
+        ...(documents === undefined
+          ? {}
+          : { scanned: { ...documents, end: parts.get(partitionKey(tp))!.end } }),
         onProgress: ({ position, records }) => {
           signal.throwIfAborted()
           terminal.setStatus(
@@ -166,12 +177,16 @@ export async function verify(options: VerifyOptions): Promise<void> {
     await client?.close()
     await database?.close()
   }
-  if (options.json) standardOutput.printJson({ ...summary(verdicts, strays, values), ...(readers && { readers }) })
+  if (options.json)
+    standardOutput.printJson({ ...summary(verdicts, strays, values), ...(readers && { readers }) })
   throwUnlessProven(verdicts, strays.length, values?.differences.length)
   if (!options.json) standardOutput.print(`proven: ${describeTotals(verdicts)}`)
 }
 
-/** Whoever may ask for offsets need not have the right to read: then records cannot be compared, which is said. */
+/**
+ * Whoever may ask for offsets need not have the right to read: then records cannot be compared,
+ * which is said.
+ */
 async function lookUp(
   lookup: RecordLookup,
   tp: TopicPartition,
@@ -182,7 +197,10 @@ async function lookUp(
     return await lookup.records(tp, offset)
   } catch (error) {
     if (!(error instanceof ArchiverError) || error.context.isRefusal !== true) throw error
-    log.warn({ topic: tp.topic, partition: tp.partition }, `${messageOf(error)}; it is not compared with the archive`)
+    log.warn(
+      { topic: tp.topic, partition: tp.partition },
+      `${messageOf(error)}; it is not compared with the archive`,
+    )
     return []
   }
 }
@@ -207,7 +225,10 @@ async function askKafka(
   })
 }
 
-/** The archive's partitions, and those that Kafka has of the same topics. @throws ArchiverError `NO_SUCH_TOPIC` */
+/**
+ * The archive's partitions, and those that Kafka has of the same topics. @throws ArchiverError
+ * `NO_SUCH_TOPIC`
+ */
 function select(
   archived: readonly TopicPartition[],
   kafka: ReadonlyMap<string, KafkaPosition> | undefined,
@@ -233,19 +254,41 @@ function select(
 
 /** The verdict as a line, with a line for every problem. */
 export function describe(verdict: Verdict): string {
-  const { topic, partition, origin, next, records, files, documents, rows, gaps, pruned_records: pruned } = verdict
+  const {
+    topic,
+    partition,
+    origin,
+    next,
+    records,
+    files,
+    documents,
+    rows,
+    gaps,
+    pruned_records: pruned,
+  } = verdict
   const parts = [
-    origin === undefined || next === undefined ? 'nothing archived' : `offsets ${count(origin)} to ${count(next)}`,
+    origin === undefined || next === undefined
+      ? 'nothing archived'
+      : `offsets ${count(origin)} to ${count(next)}`,
     `${plural(records, 'record')} in ${plural(files, 'file')} (${size(verdict.bytes)})`,
     ...(pruned === 0 ? [] : [`${plural(pruned, 'record')} of them pruned`]),
-    ...(documents === undefined ? [] : [`${plural(documents, 'document')}${rejects(verdict.rejected)}`]),
+    ...(documents === undefined
+      ? []
+      : [`${plural(documents, 'document')}${rejects(verdict.rejected)}`]),
     ...(rows === undefined ? [] : [`${plural(rows, 'row')}${rejects(verdict.rows_rejected)}`]),
-    ...Object.entries(gaps).map(([reason, offsets]) => `${plural(offsets, 'offset')} without a record (${reason})`),
+    ...Object.entries(gaps).map(
+      ([reason, offsets]) => `${plural(offsets, 'offset')} without a record (${reason})`,
+    ),
     ...(verdict.committed === undefined ? [] : [`committed ${count(verdict.committed)}`]),
     ...(verdict.log_end === undefined
       ? []
-      : [`log ${count(verdict.log_start!)} to ${count(verdict.log_end)}`, `lag ${count(verdict.lag!)}`]),
-    ...(verdict.same_records === 'unknown' ? ['Kafka does not have the last archived records any more'] : []),
+      : [
+          `log ${count(verdict.log_start!)} to ${count(verdict.log_end)}`,
+          `lag ${count(verdict.lag!)}`,
+        ]),
+    ...(verdict.same_records === 'unknown'
+      ? ['Kafka does not have the last archived records any more']
+      : []),
   ]
   const head = `${verdict.proven ? 'ok  ' : isNothing(verdict) ? 'none' : 'BAD '} ${topic}/${partition}  ${parts.join('; ')}`
   const kept = new Map<string, number>()
@@ -275,17 +318,31 @@ function rejects(rejected: number | undefined): string {
 
 function checkValuesOption({ values, fast, elasticsearch }: VerifyOptions): void {
   if (!values) return
-  if (fast) throw new ArchiverError('USAGE', '--values reads the files, --fast does not: they exclude each other')
-  if (elasticsearch === undefined) throw new ArchiverError('USAGE', '--values needs --elasticsearch')
+  if (fast)
+    throw new ArchiverError(
+      'USAGE',
+      '--values reads the files, --fast does not: they exclude each other',
+    )
+  if (elasticsearch === undefined)
+    throw new ArchiverError('USAGE', '--values needs --elasticsearch')
 }
 
 /** What the comparison of numbers covered, as lines. */
-function describeValues({ days, fields, ignored, not_compared: notCompared }: ValuesVerdict): string[] {
+function describeValues({
+  days,
+  fields,
+  ignored,
+  not_compared: notCompared,
+}: ValuesVerdict): string[] {
   const beyond =
-    ignored === 0 ? '' : `; ${plural(ignored, 'number')} beyond what a field holds, ignored in Elasticsearch`
+    ignored === 0
+      ? ''
+      : `; ${plural(ignored, 'number')} beyond what a field holds, ignored in Elasticsearch`
   return [
     `values: ${plural(fields, 'numeric field')} of ${plural(days, 'day')} of a type compared${beyond}`,
-    ...notCompared.map(({ type, day, reason }) => `values: type ${type}, ${day} is not compared: ${reason}`),
+    ...notCompared.map(
+      ({ type, day, reason }) => `values: type ${type}, ${day} is not compared: ${reason}`,
+    ),
   ]
 }
 
@@ -325,7 +382,11 @@ function describeTotals(verdicts: readonly Verdict[]): string {
   return `${plural(proven, 'partition')}, ${plural(records, 'record')} in ${plural(files, 'file')}${documents}${rows}${beside}`
 }
 
-function stored(verdicts: readonly Verdict[], what: string, of: (verdict: Verdict) => number | undefined): string {
+function stored(
+  verdicts: readonly Verdict[],
+  what: string,
+  of: (verdict: Verdict) => number | undefined,
+): string {
   if (verdicts.every((verdict) => of(verdict) === undefined)) return ''
   return `, ${plural(
     sum(verdicts, (verdict) => of(verdict) ?? 0),

@@ -8,19 +8,43 @@ import {
   mysqlSinkOptions,
   workerOptions,
 } from './config.ts'
-import { age, duration, flag, instant, integer, list, oneOf, pattern, text, texts, type Values } from './options.ts'
+import {
+  age,
+  duration,
+  flag,
+  instant,
+  integer,
+  list,
+  oneOf,
+  pattern,
+  text,
+  texts,
+  type Values,
+} from './options.ts'
 
 /** Options of the commands that read an archive. */
 
 export const verifyOptions = {
   archiveDir: filesOptions.archiveDir,
   ...kafkaConnectionOptions,
-  kafka: flag({ default: true, explanation: 'Do not ask Kafka: then nothing is said of what was committed.' }),
+  kafka: flag({
+    default: true,
+    explanation: 'Do not ask Kafka: then nothing is said of what was committed.',
+  }),
   ...elasticsearchConnectionOptions,
   ...mysqlConnectionOptions,
-  topics: list({ placeholder: '<a,b,…>', explanation: 'Only these topics; all of the archive where none is named.' }),
-  deep: flag({ default: false, explanation: 'Compare every document and every row with its line, byte for byte.' }),
-  fast: flag({ default: false, explanation: 'Look at manifests, sizes and counts only; no file is read.' }),
+  topics: list({
+    placeholder: '<a,b,…>',
+    explanation: 'Only these topics; all of the archive where none is named.',
+  }),
+  deep: flag({
+    default: false,
+    explanation: 'Compare every document and every row with its line, byte for byte.',
+  }),
+  fast: flag({
+    default: false,
+    explanation: 'Look at manifests, sizes and counts only; no file is read.',
+  }),
   values: flag({
     default: false,
     explanation:
@@ -50,7 +74,10 @@ const selectionOptions = {
 
 export const lsOptions = {
   archiveDir: filesOptions.archiveDir,
-  by: oneOf(['type', 'day', 'hour', 'partition', 'file'], { default: 'type', explanation: 'What a row stands for.' }),
+  by: oneOf(['type', 'day', 'hour', 'partition', 'file'], {
+    default: 'type',
+    explanation: 'What a row stands for.',
+  }),
   ...selectionOptions,
   json: flag({ default: false, explanation: 'Print one JSON object a row.' }),
   ...logOptions,
@@ -61,12 +88,19 @@ export type LsOptions = Values<typeof lsOptions>
 export const catOptions = {
   archiveDir: filesOptions.archiveDir,
   ...selectionOptions,
-  offset: integer({ min: 0, explanation: 'Only the record of this offset; with --topic and --partition.' }),
+  offset: integer({
+    min: 0,
+    explanation: 'Only the record of this offset; with --topic and --partition.',
+  }),
   where: text({
     placeholder: '<field=value>',
-    explanation: 'Only records with this field, such as value.user.id=u1, value.amount>=100 or kafka.key!=k1.',
+    explanation:
+      'Only records with this field, such as value.user.id=u1, value.amount>=100 or kafka.key!=k1.',
   }),
-  order: oneOf(['oldest', 'newest'], { default: 'oldest', explanation: 'Which records come first.' }),
+  order: oneOf(['oldest', 'newest'], {
+    default: 'oldest',
+    explanation: 'Which records come first.',
+  }),
   limit: integer({ min: 1, explanation: 'No more than so many records.' }),
   valueOnly: flag({ default: false, explanation: "Print the producers' values alone." }),
   strict: flag({
@@ -81,7 +115,10 @@ export type CatOptions = Values<typeof catOptions>
 
 export const restoreOptions = {
   archiveDir: filesOptions.archiveDir,
-  to: oneOf(['elasticsearch', 'mysql', 'kafka'], { default: 'elasticsearch', explanation: 'Where the records go.' }),
+  to: oneOf(['elasticsearch', 'mysql', 'kafka'], {
+    default: 'elasticsearch',
+    explanation: 'Where the records go.',
+  }),
   type: selectionOptions.type,
   topic: selectionOptions.topic,
   partition: selectionOptions.partition,
@@ -89,11 +126,13 @@ export const restoreOptions = {
   until: selectionOptions.to,
   toTopic: text({
     placeholder: '<topic>',
-    explanation: 'Topic to restore to; made where it is missing. Without it, each record goes to the topic it was of.',
+    explanation:
+      'Topic to restore to; made where it is missing. Without it, each record goes to the topic it was of.',
   }),
   intoArchived: flag({
     default: false,
-    explanation: 'Restore also to a topic that workers archive, although they archive the records once more.',
+    explanation:
+      'Restore also to a topic that workers archive, although they archive the records once more.',
   }),
   yes: flag({
     default: false,
@@ -106,7 +145,8 @@ export const restoreOptions = {
       'Topics that workers archive. Without --topic only these are restored; to Kafka, never to one of them.',
   }),
   topicsRegex: pattern({
-    explanation: 'The same as a regular expression, which matches anywhere in a name unless it has ^ and $.',
+    explanation:
+      'The same as a regular expression, which matches anywhere in a name unless it has ^ and $.',
   }),
   ...kafkaConnectionOptions,
   ...elasticsearchConnectionOptions,
@@ -123,7 +163,8 @@ export const retryRejectedOptions = {
   ...elasticsearchConnectionOptions,
   type: texts({ explanation: 'Only rejects of these types of messages.' }),
   reason: text({
-    explanation: 'Only rejects for this: an error type such as document_parsing_exception, or words of the reason.',
+    explanation:
+      'Only rejects for this: an error type such as document_parsing_exception, or words of the reason.',
   }),
   dryRun: flag({ default: false, explanation: 'Say what there is, send nothing.' }),
   json: flag({ default: false, explanation: 'Print one JSON object a type and reason.' }),
@@ -139,7 +180,8 @@ export const statusOptions = {
   kafka: flag({ default: true, explanation: 'Do not ask Kafka.' }),
   workers: list({
     placeholder: '<host:port,…>',
-    explanation: 'Where workers serve their status (their --http): then it is said what each partition waits for.',
+    explanation:
+      'Where workers serve their status (their --http): then it is said what each partition waits for.',
   }),
   json: flag({ default: false, explanation: 'Print one JSON object.' }),
   ...logOptions,
@@ -152,7 +194,8 @@ export const pruneOptions = {
   olderThan: age({ explanation: 'Days that are wholly older than this go.' }),
   finish: flag({
     default: false,
-    explanation: 'Instead of --older-than: finish prunes that were interrupted, each to the date that it had.',
+    explanation:
+      'Instead of --older-than: finish prunes that were interrupted, each to the date that it had.',
   }),
   files: flag({ default: true, explanation: 'Remove no files.' }),
   ...elasticsearchConnectionOptions,

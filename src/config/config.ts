@@ -2,7 +2,13 @@ import { hostname } from 'node:os'
 import { checkIndexPrefix, statusIndexPrefix } from '../elasticsearch/index-name.ts'
 import { checkTableName } from '../mysql/table-name.ts'
 import { parseTypePath, type TypeSource } from '../record/line.ts'
-import { type Address, addressOf, encodedCredentials, isLoopback, isPercentEncoded } from '../runtime/address.ts'
+import {
+  type Address,
+  addressOf,
+  encodedCredentials,
+  isLoopback,
+  isPercentEncoded,
+} from '../runtime/address.ts'
 import { ArchiverError } from '../runtime/errors.ts'
 import { logLevels } from '../runtime/log.ts'
 import {
@@ -26,22 +32,26 @@ import {
 } from './options.ts'
 
 /**
- * Every option of the archiver, once. Flags, variables, YAML keys, help and reference come from here; a room below gets plain
- * values and never reads the environment.
+ * Every option of the archiver, once. Flags, variables, YAML keys, help and reference come from
+ * here; a room below gets plain values and never reads the environment.
  */
 
 export const logOptions = {
   config: file({
     explanation: 'A YAML file with any of these options; flags and variables win over it.',
   }),
-  logLevel: oneOf(logLevels, { default: 'info', explanation: 'The least important log lines to write.' }),
+  logLevel: oneOf(logLevels, {
+    default: 'info',
+    explanation: 'The least important log lines to write.',
+  }),
 }
 
 /** TLS and logins of Kafka: for every command that speaks to it. */
 export const kafkaSecurityOptions = {
   kafkaTls: flag({
     default: false,
-    explanation: 'Speak TLS with the brokers; goes without saying where one of the next three is given.',
+    explanation:
+      'Speak TLS with the brokers; goes without saying where one of the next three is given.',
   }),
   kafkaCa: file({
     explanation:
@@ -57,7 +67,10 @@ export const kafkaSecurityOptions = {
   }),
   saslUsername: text({ explanation: 'User to log in as; the client id for --sasl-token-url.' }),
   saslPassword: secret(
-    text({ explanation: 'Password, or the secret for --sasl-token-url; better given as a variable or a file.' }),
+    text({
+      explanation:
+        'Password, or the secret for --sasl-token-url; better given as a variable or a file.',
+    }),
   ),
   saslPasswordFile: file({
     explanation: 'A file that holds the password, without or with a line break at its end.',
@@ -66,7 +79,8 @@ export const kafkaSecurityOptions = {
   saslTokenUrl: secret(
     text({
       placeholder: '<url>',
-      explanation: 'Where a token for oauthbearer is had for a client id and a secret (OAuth 2.0 client credentials).',
+      explanation:
+        'Where a token for oauthbearer is had for a client id and a secret (OAuth 2.0 client credentials).',
     }),
   ),
   saslTokenScope: text({ explanation: 'The scope to ask for at --sasl-token-url.' }),
@@ -85,7 +99,8 @@ export const kafkaOptions = {
   ...kafkaConnectionOptions,
   group: text({
     default: 'archiver',
-    explanation: 'Consumer group: the workers of one group share the partitions. An archive belongs to one group.',
+    explanation:
+      'Consumer group: the workers of one group share the partitions. An archive belongs to one group.',
   }),
   startAt: oneOf(['beginning', 'latest'], {
     default: 'beginning',
@@ -104,14 +119,20 @@ export const topicsOptions = {
     explanation:
       'Topics to archive: all whose name this JavaScript regular expression matches, also those made later. It matches anywhere in a name: orders also matches orders-restored, ^orders$ does not.',
   }),
-  topicsRefresh: integer({ default: '30', min: 1, unit: 's', explanation: 'How often new topics are looked for.' }),
+  topicsRefresh: integer({
+    default: '30',
+    min: 1,
+    unit: 's',
+    explanation: 'How often new topics are looked for.',
+  }),
 }
 
 export const filesOptions = {
   files: flag({ default: true, explanation: 'Keep no files.' }),
   archiveDir: directory({
     default: './archive',
-    explanation: 'Root of the gzip JSONL archive. Workers that share partitions share this directory.',
+    explanation:
+      'Root of the gzip JSONL archive. Workers that share partitions share this directory.',
   }),
   gzipLevel: integer({
     default: '5',
@@ -125,7 +146,8 @@ export const filesOptions = {
     min: 0.1,
     max: 86_400,
     unit: 's',
-    explanation: 'Records are in committed files, and their offsets can be committed, at the latest after this time.',
+    explanation:
+      'Records are in committed files, and their offsets can be committed, at the latest after this time.',
   }),
   flushBytes: bytes({
     default: '256MiB',
@@ -145,7 +167,10 @@ export const filesOptions = {
   }),
 }
 
-/** How to reach Elasticsearch and what the archive's indices are called there: for every command that reads or writes it. */
+/**
+ * How to reach Elasticsearch and what the archive's indices are called there: for every command
+ * that reads or writes it.
+ */
 export const elasticsearchConnectionOptions = {
   elasticsearch: negatable(
     secret(
@@ -156,7 +181,9 @@ export const elasticsearchConnectionOptions = {
       }),
     ),
   ),
-  elasticsearchCloudId: text({ explanation: 'Cloud id of an Elastic Cloud deployment, instead of nodes.' }),
+  elasticsearchCloudId: text({
+    explanation: 'Cloud id of an Elastic Cloud deployment, instead of nodes.',
+  }),
   elasticsearchUser: text({ explanation: 'User for basic authentication.' }),
   elasticsearchPassword: secret(
     text({ explanation: 'Password for basic authentication; better given as a variable.' }),
@@ -165,7 +192,9 @@ export const elasticsearchConnectionOptions = {
     explanation: 'A file that holds the password, without or with a line break at its end.',
   }),
   elasticsearchApiKey: secret(
-    text({ explanation: 'API key, encoded in base64 as Kibana shows it; better given as a variable.' }),
+    text({
+      explanation: 'API key, encoded in base64 as Kibana shows it; better given as a variable.',
+    }),
   ),
   elasticsearchApiKeyFile: file({ explanation: 'A file that holds the API key.' }),
   elasticsearchCa: file({ explanation: 'Certificate authority of the nodes, as a PEM file.' }),
@@ -185,8 +214,14 @@ export const elasticsearchConnectionOptions = {
     unit: 's',
     explanation: 'How long a request may take as a whole, to the last byte of its answer.',
   }),
-  elasticsearchGzip: flag({ default: false, explanation: 'Compress requests: worth it where the network is slow.' }),
-  indexPrefix: text({ default: 'archive-', explanation: 'What the name of every index begins with.' }),
+  elasticsearchGzip: flag({
+    default: false,
+    explanation: 'Compress requests: worth it where the network is slow.',
+  }),
+  indexPrefix: text({
+    default: 'archive-',
+    explanation: 'What the name of every index begins with.',
+  }),
 }
 
 export const bulkOptions = {
@@ -227,7 +262,10 @@ export const bulkOptions = {
 
 export const elasticsearchOptions = { ...elasticsearchConnectionOptions, ...bulkOptions }
 
-/** How to reach MySQL or MariaDB and what the table is called there: for every command that reads or writes it. */
+/**
+ * How to reach MySQL or MariaDB and what the table is called there: for every command that reads or
+ * writes it.
+ */
 export const mysqlConnectionOptions = {
   mysql: negatable(
     secret(
@@ -238,7 +276,9 @@ export const mysqlConnectionOptions = {
       }),
     ),
   ),
-  mysqlPassword: secret(text({ explanation: 'Password of that user; better given as a variable.' })),
+  mysqlPassword: secret(
+    text({ explanation: 'Password of that user; better given as a variable.' }),
+  ),
   mysqlPasswordFile: file({
     explanation: 'A file that holds the password, without or with a line break at its end.',
   }),
@@ -248,7 +288,8 @@ export const mysqlConnectionOptions = {
   }),
   mysqlCa: file({ explanation: 'Certificate authority of the server, as a PEM file.' }),
   mysqlTlsName: text({
-    explanation: 'The name or address that the certificate of the server must have, if it is not the host in --mysql.',
+    explanation:
+      'The name or address that the certificate of the server must have, if it is not the host in --mysql.',
   }),
   mysqlAllowPublicKeyRetrieval: flag({
     default: false,
@@ -257,16 +298,23 @@ export const mysqlConnectionOptions = {
   }),
   mysqlTable: text({
     default: 'archive_records',
-    explanation: 'The table of the records; that of rejects has the same name with _rejected behind it.',
+    explanation:
+      'The table of the records; that of rejects has the same name with _rejected behind it.',
   }),
-  mysqlTimeout: integer({ default: '60', min: 1, unit: 's', explanation: 'How long an answer may take.' }),
+  mysqlTimeout: integer({
+    default: '60',
+    min: 1,
+    unit: 's',
+    explanation: 'How long an answer may take.',
+  }),
 }
 
 export const mysqlSinkOptions = {
   mysqlBatchBytes: bytes({
     default: '2MB',
     min: 1024,
-    explanation: 'Size of a statement; it stays below max_allowed_packet of the server in any case.',
+    explanation:
+      'Size of a statement; it stays below max_allowed_packet of the server in any case.',
   }),
   mysqlConcurrency: integer({
     default: '2',
@@ -290,16 +338,22 @@ export const kibanaOptions = {
   kibana: secret(
     text({
       placeholder: '<url>',
-      explanation: 'Kibana to put data views, searches and dashboards into, such as http://127.0.0.1:5601.',
+      explanation:
+        'Kibana to put data views, searches and dashboards into, such as http://127.0.0.1:5601.',
     }),
   ),
   kibanaSpace: text({ explanation: 'The space of Kibana that they go into, by its identifier.' }),
   kibanaUser: text({
-    explanation: 'User for basic authentication; without one, and without a key, those for Elasticsearch are used.',
+    explanation:
+      'User for basic authentication; without one, and without a key, those for Elasticsearch are used.',
   }),
-  kibanaPassword: secret(text({ explanation: 'Password for basic authentication; better given as a variable.' })),
+  kibanaPassword: secret(
+    text({ explanation: 'Password for basic authentication; better given as a variable.' }),
+  ),
   kibanaPasswordFile: file({ explanation: 'A file that holds the password.' }),
-  kibanaApiKey: secret(text({ explanation: 'API key, encoded in base64; better given as a variable.' })),
+  kibanaApiKey: secret(
+    text({ explanation: 'API key, encoded in base64; better given as a variable.' }),
+  ),
   kibanaApiKeyFile: file({ explanation: 'A file that holds the API key.' }),
   kibanaCa: file({ explanation: 'Certificate authority of Kibana, as a PEM file.' }),
   kibanaWait: integer({
@@ -314,11 +368,13 @@ export const kibanaOptions = {
 export const typeOptions = {
   typeFrom: oneOf(['value', 'header', 'topic'], {
     default: 'value',
-    explanation: 'Where the type of a message stands: in its JSON value, in a header, or the topic is the type.',
+    explanation:
+      'Where the type of a message stands: in its JSON value, in a header, or the topic is the type.',
   }),
   typePath: text({
     default: 'type',
-    explanation: 'Path of the type in the value: keys separated by dots (a dot inside a key is written \\.).',
+    explanation:
+      'Path of the type in the value: keys separated by dots (a dot inside a key is written \\.).',
   }),
   typeHeader: text({ default: 'type', explanation: 'Name of the header that holds the type.' }),
   framedJson: flag({
@@ -356,7 +412,8 @@ export const workerOptions = {
   memoryBudget: bytes({
     default: '256MiB',
     min: 32 * 2 ** 20,
-    explanation: 'Memory for records on their way, above what the process needs by itself. Full, it pauses partitions.',
+    explanation:
+      'Memory for records on their way, above what the process needs by itself. Full, it pauses partitions.',
   }),
   maxRecordBytes: bytes({
     default: '128MiB',
@@ -385,13 +442,15 @@ export const workerOptions = {
   }),
   statusDocuments: flag({
     default: true,
-    explanation: 'Write no documents about what the worker does to archiver-status-<yyyy.mm> in Elasticsearch.',
+    explanation:
+      'Write no documents about what the worker does to archiver-status-<yyyy.mm> in Elasticsearch.',
   }),
   statusInterval: integer({
     default: '30',
     min: 1,
     unit: 's',
-    explanation: 'How often a log line, where no terminal shows it, and status documents say what is going on.',
+    explanation:
+      'How often a log line, where no terminal shows it, and status documents say what is going on.',
   }),
 }
 
@@ -444,7 +503,9 @@ export function checkRunOptions(options: RunOptions): void {
     throw usage('--topics and --topics-regex exclude each other')
   }
   if (!options.files && options.elasticsearch === undefined && options.mysql === undefined) {
-    throw usage('--no-files with --no-elasticsearch and without --mysql leaves nothing to keep records in')
+    throw usage(
+      '--no-files with --no-elasticsearch and without --mysql leaves nothing to keep records in',
+    )
   }
   checkKafkaOptions(options)
   checkElasticsearchOptions(options)
@@ -491,7 +552,11 @@ export function checkKafkaOptions(options: Values<typeof kafkaSecurityOptions>):
       'oauthbearer needs --sasl-token-file or --sasl-token-url',
     )
     if (saslTokenUrl !== undefined) {
-      const [{ url, username, password }] = checkedAddresses('--sasl-token-url', [saslTokenUrl], httpUrl) as [Address]
+      const [{ url, username, password }] = checkedAddresses(
+        '--sasl-token-url',
+        [saslTokenUrl],
+        httpUrl,
+      ) as [Address]
       needs(
         url.protocol === 'https:' || isLoopback(url.hostname),
         '--sasl-token-url: http would show the secret to everyone on the way; expected https://, or a host of this machine',
@@ -518,9 +583,13 @@ export function checkKafkaOptions(options: Values<typeof kafkaSecurityOptions>):
 }
 
 /** The same for the options of Elasticsearch alone. */
-export function checkElasticsearchOptions(options: Values<typeof elasticsearchConnectionOptions>): void {
+export function checkElasticsearchOptions(
+  options: Values<typeof elasticsearchConnectionOptions>,
+): void {
   const nodes = checkedAddresses('--elasticsearch', options.elasticsearch ?? [], baseUrl)
-  if (new Set(nodes.map(({ username, password }) => JSON.stringify([username, password]))).size > 1) {
+  if (
+    new Set(nodes.map(({ username, password }) => JSON.stringify([username, password]))).size > 1
+  ) {
     throw usage(
       '--elasticsearch: the URLs have different credentials; expected the same in each, or --elasticsearch-user',
     )
@@ -528,11 +597,16 @@ export function checkElasticsearchOptions(options: Values<typeof elasticsearchCo
   try {
     checkIndexPrefix(options.indexPrefix)
   } catch (error) {
-    throw usage(`--index-prefix: "${options.indexPrefix}" is not allowed; expected ${(error as Error).message}`)
+    throw usage(
+      `--index-prefix: "${options.indexPrefix}" is not allowed; expected ${(error as Error).message}`,
+    )
   }
   const password = options.elasticsearchPassword ?? options.elasticsearchPasswordFile
   const apiKey = options.elasticsearchApiKey ?? options.elasticsearchApiKeyFile
-  if (options.elasticsearchPassword !== undefined && options.elasticsearchPasswordFile !== undefined) {
+  if (
+    options.elasticsearchPassword !== undefined &&
+    options.elasticsearchPasswordFile !== undefined
+  ) {
     throw usage('--elasticsearch-password and --elasticsearch-password-file exclude each other')
   }
   if (options.elasticsearchApiKey !== undefined && options.elasticsearchApiKeyFile !== undefined) {
@@ -554,7 +628,9 @@ export function checkMysqlOptions(options: Values<typeof mysqlConnectionOptions>
   try {
     checkTableName(options.mysqlTable)
   } catch (error) {
-    throw usage(`--mysql-table: "${options.mysqlTable}" is not allowed; expected ${(error as Error).message}`)
+    throw usage(
+      `--mysql-table: "${options.mysqlTable}" is not allowed; expected ${(error as Error).message}`,
+    )
   }
   if (password !== undefined && file !== undefined) {
     throw usage('--mysql-password and --mysql-password-file exclude each other')
@@ -562,8 +638,13 @@ export function checkMysqlOptions(options: Values<typeof mysqlConnectionOptions>
   if (options.mysqlTlsName !== undefined && !options.mysqlTls && options.mysqlCa === undefined) {
     throw usage('--mysql-tls-name is of no use without --mysql-tls or --mysql-ca')
   }
-  if (options.mysqlTlsName !== undefined && !/^[^\s/:]+$|^[0-9a-fA-F:.]+$/.test(options.mysqlTlsName)) {
-    throw usage(`--mysql-tls-name: "${options.mysqlTlsName}" is not allowed; expected a host name or an address`)
+  if (
+    options.mysqlTlsName !== undefined &&
+    !/^[^\s/:]+$|^[0-9a-fA-F:.]+$/.test(options.mysqlTlsName)
+  ) {
+    throw usage(
+      `--mysql-tls-name: "${options.mysqlTlsName}" is not allowed; expected a host name or an address`,
+    )
   }
   if (url?.password !== undefined && (password ?? file) !== undefined) {
     throw usage('--mysql names a password already; give it once')
@@ -616,14 +697,20 @@ const baseUrl: Expectation = {
 
 /**
  * The URLs of an option, taken apart.
- * @throws ArchiverError `USAGE`. What was given is shown only where no password can be in it: a comma in one makes two URLs, neither of
- * which looks as if it had one.
+ * @throws ArchiverError `USAGE`. What was given is shown only where no password can be in it: a
+ *   comma in one makes two URLs, neither of which looks as if it had one.
  */
-function checkedAddresses(option: string, urls: readonly string[], { expected, isExpected }: Expectation): Address[] {
+function checkedAddresses(
+  option: string,
+  urls: readonly string[],
+  { expected, isExpected }: Expectation,
+): Address[] {
   const isSecret = urls.join().includes('@')
   return urls.map((url, i) => {
     const refused = (allowed: string) =>
-      usage(`${option}: ${isSecret ? `URL number ${i + 1}` : `"${url}"`} is not allowed; expected ${allowed}`)
+      usage(
+        `${option}: ${isSecret ? `URL number ${i + 1}` : `"${url}"`} is not allowed; expected ${allowed}`,
+      )
     let address: Address
     // A URL parser passes over blanks and line breaks, and takes `http:host` for `http://host`.
     if (/\s/.test(url) || !/^[a-z][a-z0-9+.-]*:\/\/[^/]/i.test(url)) {
@@ -644,7 +731,9 @@ export function checkKibanaOptions(options: Values<typeof kibanaOptions>): void 
   const { kibana, kibanaSpace: space } = options
   if (kibana !== undefined) checkedAddresses('--kibana', [kibana], baseUrl)
   if (space !== undefined && !/^[a-z0-9_-]+$/.test(space)) {
-    throw usage(`--kibana-space: "${space}" is not allowed; expected the identifier of a space: a-z 0-9 _ -`)
+    throw usage(
+      `--kibana-space: "${space}" is not allowed; expected the identifier of a space: a-z 0-9 _ -`,
+    )
   }
   if (options.kibanaPassword !== undefined && options.kibanaPasswordFile !== undefined) {
     throw usage('--kibana-password and --kibana-password-file exclude each other')
@@ -662,14 +751,17 @@ export function checkKibanaOptions(options: Values<typeof kibanaOptions>): void 
   }
 }
 
-/** The headers of `--elasticsearch-headers`. Throws ArchiverError `USAGE`, without showing a value. */
+/**
+ * The headers of `--elasticsearch-headers`. Throws ArchiverError `USAGE`, without showing a value.
+ */
 export function elasticsearchHeaders(
   options: Pick<Values<typeof elasticsearchConnectionOptions>, 'elasticsearchHeaders'>,
 ): Readonly<Record<string, string>> | undefined {
   if (options.elasticsearchHeaders === undefined) return undefined
   const headers = options.elasticsearchHeaders.map((header, i) => {
     // Blanks around a header's value are no part of it (RFC 9110, section 5.5).
-    const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*:\s*([\x20-\x7e]+)$/.exec(header.trim()) ?? []
+    const [, name, value] =
+      /^([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*:\s*([\x20-\x7e]+)$/.exec(header.trim()) ?? []
     if (name === undefined || value === undefined) {
       throw usage(
         `--elasticsearch-headers: number ${i + 1} is not allowed; expected name: value, with each comma in a value written \\,`,
@@ -691,7 +783,9 @@ export function typeSource(options: Values<typeof typeOptions>): TypeSource {
       try {
         return { from: 'value', path: parseTypePath(options.typePath) }
       } catch (error) {
-        throw usage(`--type-path: "${options.typePath}" is not allowed; expected ${(error as Error).message}`)
+        throw usage(
+          `--type-path: "${options.typePath}" is not allowed; expected ${(error as Error).message}`,
+        )
       }
   }
 }

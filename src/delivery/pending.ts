@@ -16,7 +16,10 @@ export interface PendingBatch {
 /** At most so many partitions share the memory as if all of them were busy. */
 const mostSharers = 4
 
-/** What a sink that sends to a server has taken and not yet stored, by partition: who waits for it, and what memory it takes. */
+/**
+ * What a sink that sends to a server has taken and not yet stored, by partition: who waits for it,
+ * and what memory it takes.
+ */
 export class PendingBatches {
   readonly #memoryLimit: number
   readonly #batches = new Map<string, Set<PendingBatch>>()
@@ -40,8 +43,13 @@ export class PendingBatches {
     this.#batches.set(partitionKey(tp), new Set())
   }
 
-  /** Takes a batch that has records; `written` settles as the contract of `Sink.write` says. Undefined where the partition was given up. */
-  add(batch: RecordBatch): { readonly pending: PendingBatch; readonly written: Promise<void> } | undefined {
+  /**
+   * Takes a batch that has records; `written` settles as the contract of `Sink.write` says.
+   * Undefined where the partition was given up.
+   */
+  add(
+    batch: RecordBatch,
+  ): { readonly pending: PendingBatch; readonly written: Promise<void> } | undefined {
     const key = partitionKey(batch)
     const ofPartition = this.#batches.get(key)
     if (ofPartition === undefined) return undefined
@@ -89,10 +97,17 @@ export class PendingBatches {
     return true
   }
 
-  /** As `Sink.pressure`. Partitions share the limit, so that one that does not get on does not keep the others from going on. */
+  /**
+   * As `Sink.pressure`. Partitions share the limit, so that one that does not get on does not keep
+   * the others from going on.
+   */
   pressure(tp: TopicPartition): number {
     const held = this.#heldByPartition.get(partitionKey(tp)) ?? 0
-    const sharers = Math.max(Math.min(mostSharers, this.#batches.size), this.#heldByPartition.size, 1)
+    const sharers = Math.max(
+      Math.min(mostSharers, this.#batches.size),
+      this.#heldByPartition.size,
+      1,
+    )
     return held / (this.#memoryLimit / sharers)
   }
 
@@ -105,7 +120,10 @@ export class PendingBatches {
   }
 }
 
-/** For a record that a sink keeps without its value while there are no files that have it: such a loss is named, one by one. */
+/**
+ * For a record that a sink keeps without its value while there are no files that have it: such a
+ * loss is named, one by one.
+ */
 export function omittedMessage(
   sink: string,
   { topic, partition, offset }: TopicPartition & { readonly offset: number },

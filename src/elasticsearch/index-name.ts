@@ -2,8 +2,8 @@ import { type RecordType, unknownHour } from '../record/record.ts'
 import { encodeSegment, formerSegment, type SegmentRules } from '../record/segment.ts'
 
 /**
- * Names of indices. Elasticsearch allows lower case only, at most 255 bytes, and none of `\ / * ? " < > | , # :` and space
- * (Elasticsearch reference, create index API, path parameters).
+ * Names of indices. Elasticsearch allows lower case only, at most 255 bytes, and none of
+ * `\ / * ? " < > | , # :` and space (Elasticsearch reference, create index API, path parameters).
  */
 
 const hoursPerDay = 24
@@ -15,7 +15,9 @@ const dayBytes = 11
 /** Prefixes that make every name valid; the same characters that types keep. */
 export function checkIndexPrefix(prefix: string): string {
   if (!/^[a-z0-9][a-z0-9._-]{0,40}$/.test(prefix)) {
-    throw new Error('up to 41 of a-z 0-9 . _ - that begin with a letter or a digit, such as archive-')
+    throw new Error(
+      'up to 41 of a-z 0-9 . _ - that begin with a letter or a digit, such as archive-',
+    )
   }
   return prefix
 }
@@ -44,13 +46,17 @@ export class IndexNames {
   }
 
   /**
-   * Every index that may hold records of a type and hour: the one of `of`, then the one to which earlier versions sent types
-   * with lone surrogates, and types that spell a shortened name.
+   * Every index that may hold records of a type and hour: the one of `of`, then the one to which
+   * earlier versions sent types with lone surrogates, and types that spell a shortened name.
    */
   every(type: RecordType, hour: number): readonly string[] {
     const current = this.of(type, hour)
-    const former = type.reserved ? undefined : formerSegment(type.name.toLowerCase(), rulesFor(this.#longestSegment))
-    return former === undefined ? [current] : [current, `${this.#prefix}${former}-${indexDay(hour)}`]
+    const former = type.reserved
+      ? undefined
+      : formerSegment(type.name.toLowerCase(), rulesFor(this.#longestSegment))
+    return former === undefined
+      ? [current]
+      : [current, `${this.#prefix}${former}-${indexDay(hour)}`]
   }
 
   /** The index of documents that Elasticsearch refused: of the record's own day. */
@@ -79,8 +85,8 @@ export class IndexNames {
 }
 
 /**
- * A type in lower case: types that differ only in case share an index, by design. A leading `_` is encoded, because names
- * that begin with it are the program's own.
+ * A type in lower case: types that differ only in case share an index, by design. A leading `_` is
+ * encoded, because names that begin with it are the program's own.
  */
 export function typeIndexSegment(type: string, maxBytes: number): string {
   return encodeSegment(type.toLowerCase(), rulesFor(maxBytes))

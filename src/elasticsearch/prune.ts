@@ -49,9 +49,9 @@ const rowsShape = list(
 )
 
 /**
- * The indices of a prefix whose day, in UTC, is before `before` (ms); those of unknown days stay. A name proves nothing: other
- * programs make daily indices, too. An index is the archive's own if the manifests know its type and day, and if it holds
- * no document of somebody else.
+ * The indices of a prefix whose day, in UTC, is before `before` (ms); those of unknown days stay. A
+ * name proves nothing: other programs make daily indices, too. An index is the archive's own if the
+ * manifests know its type and day, and if it holds no document of somebody else.
  */
 export async function oldIndices(
   client: Elasticsearch,
@@ -65,17 +65,23 @@ export async function oldIndices(
   const left: LeftIndex[] = []
   return guarded(async () => {
     // Without this, a document that no search has seen yet does not count.
-    await client.request('POST', [everyone, '_refresh'], { query: { ...tolerant, expand_wildcards: 'open,hidden' } })
-    const { body: rows } = await client.request<readonly CatRow[]>('GET', ['_cat', 'indices', everyone], {
-      query: {
-        format: 'json',
-        h: 'index,status,docs.count,pri.store.size',
-        bytes: 'b',
-        s: 'index',
-        expand_wildcards: 'all',
-      },
-      shape: rowsShape,
+    await client.request('POST', [everyone, '_refresh'], {
+      query: { ...tolerant, expand_wildcards: 'open,hidden' },
     })
+    const { body: rows } = await client.request<readonly CatRow[]>(
+      'GET',
+      ['_cat', 'indices', everyone],
+      {
+        query: {
+          format: 'json',
+          h: 'index,status,docs.count,pri.store.size',
+          bytes: 'b',
+          s: 'index',
+          expand_wildcards: 'all',
+        },
+        shape: rowsShape,
+      },
+    )
     for (const { index, status, 'docs.count': documents, 'pri.store.size': bytes } of rows) {
       if (!isBefore(index, before)) continue
       const why = known.names.has(index)
@@ -84,10 +90,14 @@ export async function oldIndices(
       if (why !== undefined) left.push({ index, why })
       else own.push({ index, documents: Number(documents ?? 0), bytes: Number(bytes ?? 0) })
     }
-    const { body: aliases } = await client.request<readonly AliasRow[]>('GET', ['_cat', 'aliases', everyone], {
-      query: { format: 'json', h: 'alias,index', s: 'index' },
-      shape: list(object({ alias: text, index: text })),
-    })
+    const { body: aliases } = await client.request<readonly AliasRow[]>(
+      'GET',
+      ['_cat', 'aliases', everyone],
+      {
+        query: { format: 'json', h: 'alias,index', s: 'index' },
+        shape: list(object({ alias: text, index: text })),
+      },
+    )
     for (const { alias, index } of aliases) {
       if (!known.names.has(alias) || !isBefore(alias, before)) continue
       left.push({ index, why: `it stands in for ${alias}, which is an alias; delete it by hand` })
@@ -101,7 +111,10 @@ function isBefore(index: string, before: number): boolean {
   return day !== undefined && Date.parse(`${year}-${month}-${day}T00:00:00Z`) < before
 }
 
-/** Why an index of a known name is not the archive's alone, or is not known to be; undefined if it is. */
+/**
+ * Why an index of a known name is not the archive's alone, or is not known to be; undefined if it
+ * is.
+ */
 async function whyNotOurs(
   client: Elasticsearch,
   {
@@ -110,18 +123,23 @@ async function whyNotOurs(
     topics,
   }: { readonly index: string; readonly isClosed: boolean; readonly topics: readonly string[] },
 ): Promise<string | undefined> {
-  if (isClosed) return 'it is closed, so whose documents it holds cannot be seen; open it, and prune again'
+  if (isClosed)
+    return 'it is closed, so whose documents it holds cannot be seen; open it, and prune again'
   // Without a template of ours the topic is a text with a keyword below it.
-  const ours = ['kafka.topic', 'kafka.topic.keyword'].map((field) => ({ terms: { [field]: topics } }))
-  const { body } = await client.request<{ readonly hits: { readonly total: { readonly value: number } } }>(
-    'POST',
-    [index, '_search'],
-    {
-      query: { ignore_unavailable: 'true', allow_no_indices: 'true', allow_partial_search_results: 'false' },
-      shape: object({ hits: object({ total: object({ value: count }) }) }),
-      body: { size: 0, track_total_hits: true, query: { bool: { must_not: ours } } },
+  const ours = ['kafka.topic', 'kafka.topic.keyword'].map((field) => ({
+    terms: { [field]: topics },
+  }))
+  const { body } = await client.request<{
+    readonly hits: { readonly total: { readonly value: number } }
+  }>('POST', [index, '_search'], {
+    query: {
+      ignore_unavailable: 'true',
+      allow_no_indices: 'true',
+      allow_partial_search_results: 'false',
     },
-  )
+    shape: object({ hits: object({ total: object({ value: count }) }) }),
+    body: { size: 0, track_total_hits: true, query: { bool: { must_not: ours } } },
+  })
   const { value } = body.hits.total
   return value === 0 ? undefined : `${value} of its documents are not of this archive's topics`
 }

@@ -9,9 +9,10 @@ import {
 } from '../record/record.ts'
 
 /**
- * What is kept of a record that Elasticsearch refused for its own content: the envelope without `value`, the original text as
- * `value_text` where that is known to be taken, and why. It stays findable by topic, partition, offset, key and time, and
- * nothing of it can be refused for the same reason: no field of the value is a field of the document.
+ * What is kept of a record that Elasticsearch refused for its own content: the envelope without
+ * `value`, the original text as `value_text` where that is known to be taken, and why. It stays
+ * findable by topic, partition, offset, key and time, and nothing of it can be refused for the same
+ * reason: no field of the value is a field of the document.
  */
 export interface Rejection {
   readonly type: string
@@ -29,11 +30,22 @@ export function fitsReject(batch: RecordBatch, i: number): boolean {
   return batch.ends[i]! - lineStart(batch, i) <= longestText
 }
 
-/** The document for the rejected index, ended by LF. `keepValue`: false where even the text is too large. */
-export function rejectedDocument(batch: RecordBatch, i: number, rejection: Rejection, keepValue = true): Buffer {
+/**
+ * The document for the rejected index, ended by LF. `keepValue`: false where even the text is too
+ * large.
+ */
+export function rejectedDocument(
+  batch: RecordBatch,
+  i: number,
+  rejection: Rejection,
+  keepValue = true,
+): Buffer {
   const line = batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
   const value = valueOfLine(line)
-  const error = JSON.stringify({ type: rejection.type, reason: rejection.reason.slice(0, longestReason) })
+  const error = JSON.stringify({
+    type: rejection.type,
+    reason: rejection.reason.slice(0, longestReason),
+  })
   const envelope = envelopeOfLine(line).toString('utf8')
   return Buffer.from(`${envelope}${valueField(line, value, keepValue)},"error":${error}}\n`, 'utf8')
 }
@@ -75,18 +87,21 @@ export function typeOfRejected({ type, value_base64 }: RejectedSource): RecordTy
   return value_base64 === undefined ? untypedType : malformedType
 }
 
-// What is kept as base64 was malformed to the worker, framed JSON too if the worker does not read it.
+// What is kept as base64 was malformed to the worker, framed JSON too if the worker does not read
+// it.
 const anyType = new LineEncoder({ from: 'topic' }, { framedJson: false })
 
 /**
- * The record's own line again, byte for byte, ended by LF: what the files hold of it and what is sent as `_source`. Undefined where the reject
- * does not hold all of it (`value_omitted`, or a timestamp that JSON numbers cannot carry).
+ * The record's own line again, byte for byte, ended by LF: what the files hold of it and what is
+ * sent as `_source`. Undefined where the reject does not hold all of it (`value_omitted`, or a
+ * timestamp that JSON numbers cannot carry).
  */
 export function lineOfRejected(source: RejectedSource): Buffer | undefined {
   const { value_text, value_base64, value_omitted: _, error: __, ...envelope } = source
   const { topic, partition, offset, timestamp, key, key_base64, headers } = source.kafka
   if (!Number.isSafeInteger(timestamp)) return undefined
-  if (value_text !== undefined) return Buffer.from(`${JSON.stringify(envelope).slice(0, -1)},"value":${value_text}}\n`)
+  if (value_text !== undefined)
+    return Buffer.from(`${JSON.stringify(envelope).slice(0, -1)},"value":${value_text}}\n`)
   if (value_base64 === undefined) return undefined
   // Of what is no JSON the line says why, which the scanner alone knows.
   const record: SourceRecord = {
@@ -99,7 +114,8 @@ export function lineOfRejected(source: RejectedSource): Buffer | undefined {
       value: bytesOf(value ?? undefined, value_base64),
     })),
   }
-  return anyType.encode({ topic, partition, from: offset, next: offset + 1, records: [record] }).lines
+  return anyType.encode({ topic, partition, from: offset, next: offset + 1, records: [record] })
+    .lines
 }
 
 function bytesOf(text: string | undefined, base64: string | undefined): Buffer | null {

@@ -3,7 +3,17 @@ import type { RecordType } from '../record/record.ts'
 import { isSameType, nameOfType } from '../record/type-name.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { Backoff, sleep } from '../runtime/retry.ts'
-import { anything, count, list, nullable, number, object, optional, type Shape, text } from '../runtime/shape.ts'
+import {
+  anything,
+  count,
+  list,
+  nullable,
+  number,
+  object,
+  optional,
+  type Shape,
+  text,
+} from '../runtime/shape.ts'
 import { AnswerTooLarge, type Elasticsearch, RequestFailure } from './client/client.ts'
 import { IndexNames } from './index-name.ts'
 import { lineOfRejected, type RejectedSource, typeOfRejected } from './rejected.ts'
@@ -45,7 +55,11 @@ interface SearchAnswer {
   readonly hits: { readonly total?: { readonly value: number }; readonly hits: readonly Hit[] }
 }
 
-const headerShape = object({ key: text, value: optional(nullable(text)), value_base64: optional(text) })
+const headerShape = object({
+  key: text,
+  value: optional(nullable(text)),
+  value_base64: optional(text),
+})
 const pageShape = object({
   hits: object({
     total: optional(object({ value: count })),
@@ -74,7 +88,11 @@ const pageShape = object({
   }),
 })
 const storedShape = object({
-  docs: list(object({ _source: optional(object({ kafka: optional(object({ timestamp: optional(number) })) })) })),
+  docs: list(
+    object({
+      _source: optional(object({ kafka: optional(object({ timestamp: optional(number) })) })),
+    }),
+  ),
 })
 
 /** How a record came to be in its index. */
@@ -104,7 +122,10 @@ export class RejectRetry {
   readonly #bulkBytes: number
   readonly #tallies = new Map<string, RetryTally>()
 
-  constructor(client: Elasticsearch, options: { indexPrefix: string; bulkBytes: number; signal: AbortSignal }) {
+  constructor(
+    client: Elasticsearch,
+    options: { indexPrefix: string; bulkBytes: number; signal: AbortSignal },
+  ) {
     this.#client = client
     this.#names = new IndexNames(options.indexPrefix)
     this.#bulkBytes = options.bulkBytes
@@ -118,9 +139,11 @@ export class RejectRetry {
   }
 
   /**
-   * Goes through the rejects in the order of Kafka. Whatever stops it, the next run goes on where it stood.
+   * Goes through the rejects in the order of Kafka. Whatever stops it, the next run goes on where
+   * it stood.
    *
-   * @throws ArchiverError `UNREACHABLE` where Elasticsearch does not answer for long, or refuses us.
+   * @throws ArchiverError `UNREACHABLE` where Elasticsearch does not answer for long, or refuses
+   *   us.
    */
   async run(
     selection: RejectSelection,
@@ -140,7 +163,12 @@ export class RejectRetry {
         {
           size,
           query: queryFor(selection),
-          sort: [{ 'kafka.topic': 'asc' }, { 'kafka.partition': 'asc' }, { 'kafka.offset': 'asc' }, { _index: 'asc' }],
+          sort: [
+            { 'kafka.topic': 'asc' },
+            { 'kafka.partition': 'asc' },
+            { 'kafka.offset': 'asc' },
+            { _index: 'asc' },
+          ],
           track_total_hits: after === undefined,
           ...(options.dryRun ? { _source: { excludes: ['value_text'] } } : {}),
           ...(after === undefined ? {} : { search_after: after }),
@@ -159,7 +187,8 @@ export class RejectRetry {
       const { hits } = page.hits
       if (hits.length === 0) return
       const chosen = hits.filter(
-        ({ _source }) => selection.types?.some((type) => isSameType(type, typeOfRejected(_source))) ?? true,
+        ({ _source }) =>
+          selection.types?.some((type) => isSameType(type, typeOfRejected(_source))) ?? true,
       )
       const candidates = chosen.flatMap((hit) => this.#candidate(hit, options.dryRun))
       for (const body of chunks(candidates, this.#bulkBytes)) await this.#retry(body)
@@ -188,17 +217,29 @@ export class RejectRetry {
   #tally(type: string, { error }: RejectedSource): RetryTally {
     const reason = kindOf(error)
     const key = JSON.stringify([type, reason])
-    const tally = this.#tallies.get(key) ?? { type, reason, rejects: 0, stored: 0, present: 0, stay: 0 }
+    const tally = this.#tallies.get(key) ?? {
+      type,
+      reason,
+      rejects: 0,
+      stored: 0,
+      present: 0,
+      stay: 0,
+    }
     this.#tallies.set(key, tally)
     return tally
   }
 
-  /** Creates the documents, removes the rejects of those that are there. `naming`: with the dynamic templates that numbers need. */
+  /**
+   * Creates the documents, removes the rejects of those that are there. `naming`: with the dynamic
+   * templates that numbers need.
+   */
   async #retry(candidates: readonly Candidate[], naming = true): Promise<void> {
     const stored: Candidate[] = []
     const conflicts: Candidate[] = []
     const withoutTemplates: Candidate[] = []
-    const items = await this.#bulk(candidates.map((candidate) => [createAction(candidate, naming), candidate.line]))
+    const items = await this.#bulk(
+      candidates.map((candidate) => [createAction(candidate, naming), candidate.line]),
+    )
     candidates.forEach((candidate, i) => {
       const item = items === undefined ? { status: 201 } : items[i]!
       switch (judgeItem(item)) {
@@ -223,7 +264,9 @@ export class RejectRetry {
 
   async #removeRejects(candidates: readonly Candidate[], outcome: Outcome): Promise<void> {
     const items = await this.#bulk(
-      candidates.map(({ hit }) => [JSON.stringify({ delete: { _index: hit._index, _id: hit._id } })] as const),
+      candidates.map(
+        ({ hit }) => [JSON.stringify({ delete: { _index: hit._index, _id: hit._id } })] as const,
+      ),
     )
     candidates.forEach((candidate, i) => {
       const item = items?.[i]
@@ -240,9 +283,15 @@ export class RejectRetry {
   /** Of documents that were there already, those that are the same record. */
   async #presentOf(conflicts: readonly Candidate[]): Promise<Candidate[]> {
     interface Docs {
-      readonly docs: readonly { readonly _source?: { readonly kafka?: { readonly timestamp?: number } } }[]
+      readonly docs: readonly {
+        readonly _source?: { readonly kafka?: { readonly timestamp?: number } }
+      }[]
     }
-    const wanted = conflicts.map(({ index, id }) => ({ _index: index, _id: id, _source: ['kafka.timestamp'] }))
+    const wanted = conflicts.map(({ index, id }) => ({
+      _index: index,
+      _id: id,
+      _source: ['kafka.timestamp'],
+    }))
     const { docs } = await this.#ask<Docs>('POST', ['_mget'], { docs: wanted }, {}, storedShape)
     return conflicts.filter((candidate, i) => {
       const found = docs[i]?._source?.kafka?.timestamp
@@ -252,7 +301,9 @@ export class RejectRetry {
     })
   }
 
-  async #bulk(operations: readonly (readonly (string | Buffer)[])[]): Promise<readonly BulkItem[] | undefined> {
+  async #bulk(
+    operations: readonly (readonly (string | Buffer)[])[],
+  ): Promise<readonly BulkItem[] | undefined> {
     const body = Buffer.concat(
       operations.flatMap(([action, line]) => [
         Buffer.from(`${String(action)}\n`),
@@ -264,7 +315,8 @@ export class RejectRetry {
       const items = await this.#client.bulk(body, operations.length, options)
       const busy = items?.find((item) => judgeItem(item) === 'request')
       // Those that were taken answer 409 the next time, which is as good.
-      if (busy !== undefined) throw new RequestFailure(busy.error?.reason ?? 'busy', busy.status, busy.error?.type)
+      if (busy !== undefined)
+        throw new RequestFailure(busy.error?.reason ?? 'busy', busy.status, busy.error?.type)
       return items
     })
   }
@@ -306,7 +358,9 @@ export class RejectRetry {
 function createAction({ index, id, line }: Candidate, naming: boolean): string {
   const place = JSON.stringify({ create: { _index: index, _id: id } })
   const templates = naming ? numberTemplatesOfLine(line) : undefined
-  return templates === undefined ? place : `${place.slice(0, -2)},"dynamic_templates":${templates}}}`
+  return templates === undefined
+    ? place
+    : `${place.slice(0, -2)},"dynamic_templates":${templates}}}`
 }
 
 function stays({ tally }: Candidate, why: string): void {
@@ -315,20 +369,35 @@ function stays({ tally }: Candidate, why: string): void {
 }
 
 function queryFor({ types, reason }: RejectSelection): unknown {
-  const named = { terms: { type: (types ?? []).filter((type) => !type.reserved).map(({ name }) => name) } }
+  const named = {
+    terms: { type: (types ?? []).filter((type) => !type.reserved).map(({ name }) => name) },
+  }
   // What has no type of its own is told apart by its document, not by a query.
   const untyped = { bool: { must_not: { exists: { field: 'type' } } } }
   const mayBeUntyped = types?.some((type) => type.reserved) ?? false
-  const ofType = types === undefined ? [] : [{ bool: { should: mayBeUntyped ? [named, untyped] : [named] } }]
+  const ofType =
+    types === undefined ? [] : [{ bool: { should: mayBeUntyped ? [named, untyped] : [named] } }]
   const ofReason =
     reason === undefined
       ? []
-      : [{ bool: { should: [{ term: { 'error.type': reason } }, { match_phrase: { 'error.reason': reason } }] } }]
+      : [
+          {
+            bool: {
+              should: [
+                { term: { 'error.type': reason } },
+                { match_phrase: { 'error.reason': reason } },
+              ],
+            },
+          },
+        ]
   return { bool: { filter: [...ofType, ...ofReason] } }
 }
 
 /** Requests of at most so many bytes, except where one document is larger. */
-function* chunks(candidates: readonly Candidate[], mostBytes: number): Iterable<readonly Candidate[]> {
+function* chunks(
+  candidates: readonly Candidate[],
+  mostBytes: number,
+): Iterable<readonly Candidate[]> {
   let chunk: Candidate[] = []
   let bytes = 0
   for (const candidate of candidates) {

@@ -18,8 +18,9 @@ export interface StatusOrigin {
 }
 
 /**
- * One fact of one worker at one moment. Counts (`records`, `bytes`, `count`, `rebalances` …) are those since the document before, so that
- * sums over time and over workers are right; everything else is how it is now. Fields: `index-templates/index-archiver-status.json`.
+ * One fact of one worker at one moment. Counts (`records`, `bytes`, `count`, `rebalances` …) are
+ * those since the document before, so that sums over time and over workers are right; everything
+ * else is how it is now. Fields: `index-templates/index-archiver-status.json`.
  */
 export type StatusDocument =
   | {
@@ -29,7 +30,9 @@ export type StatusDocument =
       readonly lag: number
       readonly oldest_unacknowledged_s: number
       readonly partitions: number
-      /** Partitions that have no document of their own here: only those with the most to tell have. */
+      /**
+       * Partitions that have no document of their own here: only those with the most to tell have.
+       */
       readonly partitions_omitted: number
       readonly paused: number
       readonly rebalances: number
@@ -38,7 +41,9 @@ export type StatusDocument =
       /** Of one core. */
       readonly cpu_share: number
       readonly event_loop_delay_ms: number
-      readonly memory: Readonly<Record<'rss_bytes' | 'heap_bytes' | 'held_bytes' | 'budget_bytes', number>>
+      readonly memory: Readonly<
+        Record<'rss_bytes' | 'heap_bytes' | 'held_bytes' | 'budget_bytes', number>
+      >
     }
   | {
       readonly kind: 'sink'
@@ -74,8 +79,8 @@ export type StatusDocument =
 const timeoutMs = 5000
 
 /**
- * Writes status documents now and then. Never in the way of archiving: it waits for nobody, has one request under way at most, and
- * what is not taken is dropped.
+ * Writes status documents now and then. Never in the way of archiving: it waits for nobody, has one
+ * request under way at most, and what is not taken is dropped.
  */
 export class StatusWriter {
   readonly #client: Elasticsearch
@@ -140,5 +145,7 @@ export class StatusWriter {
 
 /** Seconds and shares to three decimals; what is finer is noise. */
 function rounded(_key: string, value: unknown): unknown {
-  return typeof value === 'number' && !Number.isInteger(value) ? Math.round(value * 1000) / 1000 : value
+  return typeof value === 'number' && !Number.isInteger(value)
+    ? Math.round(value * 1000) / 1000
+    : value
 }

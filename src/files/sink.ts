@@ -2,7 +2,12 @@ import { resolve } from 'node:path'
 import PQueue from 'p-queue'
 import type { Observer } from '../pipeline/observer.ts'
 import type { Sink, SinkPosition } from '../pipeline/sink.ts'
-import { partitionKey, type RecordBatch, type SourceRecord, type TopicPartition } from '../record/record.ts'
+import {
+  partitionKey,
+  type RecordBatch,
+  type SourceRecord,
+  type TopicPartition,
+} from '../record/record.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Compactor } from './compact/compactor.ts'
@@ -37,15 +42,25 @@ export interface FilesSinkOptions {
   readonly observer?: Observer
 }
 
-/** Above this part of the memory limit the lines of all buckets go to spill files; while they are written, as much may gather again. */
+/**
+ * Above this part of the memory limit the lines of all buckets go to spill files; while they are
+ * written, as much may gather again.
+ */
 const spillAbove = 0.4
-/** This part of the memory limit may wait for the threads that compress: it keeps them busy, and more would only be memory. */
+/**
+ * This part of the memory limit may wait for the threads that compress: it keeps them busy, and
+ * more would only be memory.
+ */
 const mostCompressing = 0.4
-/** Above this part of the memory limit, taken by the fixed cost of open buckets, the partition with the largest number is flushed. */
+/**
+ * Above this part of the memory limit, taken by the fixed cost of open buckets, the partition with
+ * the largest number is flushed.
+ */
 const bucketsAbove = 0.5
 /**
- * A range is cut before it has more buckets: its manifest has 10 MB then, and is no more than some of what else there is to do in a
- * flush. Who puts an id into the type gets as many files either way; this bounds what one flush needs at once.
+ * A range is cut before it has more buckets: its manifest has 10 MB then, and is no more than some
+ * of what else there is to do in a flush. Who puts an id into the type gets as many files either
+ * way; this bounds what one flush needs at once.
  */
 const maxBuckets = 20_000
 /** Files open at once, of all partitions. */
@@ -55,11 +70,12 @@ const ageCheckMs = 250
 const mostRetryMs = 60_000
 
 /**
- * The gzip JSONL archive. It holds no more than buffers in memory: ten thousand open types and hours cost their unwritten lines,
- * and when those are too many they wait on the disk.
+ * The gzip JSONL archive. It holds no more than buffers in memory: ten thousand open types and
+ * hours cost their unwritten lines, and when those are too many they wait on the disk.
  *
- * It never waits for a disk that is in trouble: a partition whose flush failed reports that to who wrote it and is opened again
- * by the worker, which reads the records anew. So there is one way back from every trouble, and it is the same as after a crash.
+ * It never waits for a disk that is in trouble: a partition whose flush failed reports that to who
+ * wrote it and is opened again by the worker, which reads the records anew. So there is one way
+ * back from every trouble, and it is the same as after a crash.
  */
 export class FilesSink implements Sink {
   readonly name = 'files'
@@ -114,7 +130,10 @@ export class FilesSink implements Sink {
     return this.#compactedFiles
   }
 
-  /** How long it takes at the most until what is staged of a partition is committed, in ms; undefined where nothing is. */
+  /**
+   * How long it takes at the most until what is staged of a partition is committed, in ms;
+   * undefined where nothing is.
+   */
   flushDueMs(tp: TopicPartition): number | undefined {
     const since = this.#writers.get(partitionKey(tp))?.stagedSince
     if (since === undefined) return undefined
@@ -122,8 +141,9 @@ export class FilesSink implements Sink {
   }
 
   /**
-   * A disk in trouble is tried again by opening the partition, which may go well on a full disk, and by the next flush, which does not. So
-   * a failure counts until that much time has gone by, or a flush went well.
+   * A disk in trouble is tried again by opening the partition, which may go well on a full disk,
+   * and by the next flush, which does not. So a failure counts until that much time has gone by, or
+   * a flush went well.
    */
   get waiting(): string | undefined {
     const oldest = performance.now() - this.#options.flushIntervalMs - mostRetryMs
@@ -148,7 +168,10 @@ export class FilesSink implements Sink {
         },
       })
     }
-    this.#ageTimer = setInterval(() => this.#flushOld(), Math.min(ageCheckMs, this.#options.flushIntervalMs))
+    this.#ageTimer = setInterval(
+      () => this.#flushOld(),
+      Math.min(ageCheckMs, this.#options.flushIntervalMs),
+    )
   }
 
   async open(tp: TopicPartition, fallback: number): Promise<SinkPosition> {
@@ -171,7 +194,8 @@ export class FilesSink implements Sink {
     const committed = writer.write(batch)
     this.#watch({ topic: batch.topic, partition: batch.partition }, committed)
     if (writer.stagedBytes >= this.#options.flushBytes) void writer.flush()
-    if (this.#memory.openBucketsBytes > this.#options.memoryLimit * bucketsAbove) this.#flushLargest()
+    if (this.#memory.openBucketsBytes > this.#options.memoryLimit * bucketsAbove)
+      this.#flushLargest()
     if (this.#memory.gatheringBytes > this.#options.memoryLimit * spillAbove) this.#spill()
     return committed
   }
@@ -202,7 +226,10 @@ export class FilesSink implements Sink {
 
   pressure(): number {
     const { memoryLimit } = this.#options
-    return Math.max(this.#memory.heldBytes, this.#memory.compressingBytes / mostCompressing) / memoryLimit
+    return (
+      Math.max(this.#memory.heldBytes, this.#memory.compressingBytes / mostCompressing) /
+      memoryLimit
+    )
   }
 
   /** Knows no batch: what waits for a flush must not keep the lines that were copied already. */
@@ -235,7 +262,10 @@ export class FilesSink implements Sink {
   }
 
   #spill(): void {
-    this.#log.debug({ gathered: this.#memory.gatheringBytes }, 'memory is short: lines wait in spill files')
+    this.#log.debug(
+      { gathered: this.#memory.gatheringBytes },
+      'memory is short: lines wait in spill files',
+    )
     for (const writer of this.#writers.values()) writer.spill()
   }
 }

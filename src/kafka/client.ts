@@ -18,7 +18,8 @@ export interface KafkaOptions {
 const { logLevel: level } = kafkajs
 
 /**
- * A kafkajs client with all codecs, our log and the repairs that kafkajs needs. Nothing is connected yet.
+ * A kafkajs client with all codecs, our log and the repairs that kafkajs needs. Nothing is
+ * connected yet.
  *
  * By default a request is tried for about half a minute: 300 ms, doubling, at most 8 s apart.
  */
@@ -31,8 +32,13 @@ export function createKafka({ brokers, clientId, log, retry, ssl, sasl }: KafkaO
     connectionTimeout: 5_000,
     requestTimeout: 30_000,
     retry: { initialRetryTime: 300, multiplier: 2, maxRetryTime: 8_000, retries: 8, ...retry },
-    // kafkajs builds the object of a line before its log creator sees it: let it not build what is dropped.
-    logLevel: log.isLevelEnabled('trace') ? level.DEBUG : log.isLevelEnabled('debug') ? level.INFO : level.WARN,
+    // kafkajs builds the object of a line before its log creator sees it: let it not build what is
+    // dropped.
+    logLevel: log.isLevelEnabled('trace')
+      ? level.DEBUG
+      : log.isLevelEnabled('debug')
+        ? level.INFO
+        : level.WARN,
     logCreator: () => kafkaLogger(log),
     ...(ssl === undefined ? {} : { ssl }),
     ...(sasl === undefined ? {} : { sasl }),
@@ -52,13 +58,17 @@ const connecting = new Set(['Connection', 'ConnectionPool', 'BrokerPool', 'Broke
 const trouble = { patienceMs: 10_000, silenceMs: 30_000 }
 
 /**
- * kafkajs's log lines as ours; the namespace is the field `kafkajs`. A broker that is away brings the same lines several times
- * a second, so a warning or error that is repeated is told every 30 s and goes to debug between; that of a connection is a
- * warning, and only once it has gone on for 10 s: most heal, and a command that cannot begin says so itself.
+ * kafkajs's log lines as ours; the namespace is the field `kafkajs`. A broker that is away brings
+ * the same lines several times a second, so a warning or error that is repeated is told every 30 s
+ * and goes to debug between; that of a connection is a warning, and only once it has gone on for 10
+ * s: most heal, and a command that cannot begin says so itself.
  *
  * @param now milliseconds of a clock that never goes back
  */
-export function kafkaLogger(log: Logger, now: () => number = () => performance.now()): (entry: LogEntry) => void {
+export function kafkaLogger(
+  log: Logger,
+  now: () => number = () => performance.now(),
+): (entry: LogEntry) => void {
   /** When a message was first and last seen without a long silence between, and last told. */
   const known = new Map<string, { first: number; seen: number; told: number }>()
 
@@ -73,12 +83,17 @@ export function kafkaLogger(log: Logger, now: () => number = () => performance.n
     return true
   }
 
-  return ({ namespace, level: kafkaLevel, log: { timestamp, logger, message, stack, ...fields } }) => {
+  return ({
+    namespace,
+    level: kafkaLevel,
+    log: { timestamp, logger, message, stack, ...fields },
+  }) => {
     let told = levels[kafkaLevel] ?? 'debug'
     if (told === 'error' || told === 'warn') {
       const isConnecting = /^SaslAuthenticator/.test(namespace) || connecting.has(namespace)
       if (isConnecting) told = 'warn'
-      // A restore ends when its retries do, so it never sends with another sequence what may be there.
+      // A restore ends when its retries do, so it never sends with another sequence what may be
+      // there.
       if (message.startsWith('Limiting retries for the idempotent producer')) told = 'debug'
       const key = `${namespace} ${String(fields.broker ?? '')} ${message}`
       if (!isWorthTelling(key, isConnecting ? trouble.patienceMs : 0)) told = 'debug'

@@ -18,7 +18,9 @@ export interface Broker {
         readonly maxBytes: number
       }[]
     }[]
-  }): Promise<{ readonly responses: readonly { readonly partitions: readonly FetchedPartition[] }[] }>
+  }): Promise<{
+    readonly responses: readonly { readonly partitions: readonly FetchedPartition[] }[]
+  }>
 }
 
 /** What is used of the cluster that stands behind every client of kafkajs. */
@@ -29,7 +31,10 @@ export interface Cluster {
   addTargetTopic(topic: string): Promise<void>
   refreshMetadataIfNecessary(): Promise<void>
   /** The ids of the partitions by the id of the broker that leads them. */
-  findLeaderForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, readonly number[]>>
+  findLeaderForPartitions(
+    topic: string,
+    partitions: readonly number[],
+  ): Readonly<Record<string, readonly number[]>>
   findBroker(of: { readonly nodeId: string }): Promise<Broker>
 }
 
@@ -44,7 +49,8 @@ type CreateCluster = (options: {
 }) => Cluster
 
 /**
- * A cluster of kafkajs as its own clients have one: kafkajs gives out no client that fetches without joining a group.
+ * A cluster of kafkajs as its own clients have one: kafkajs gives out no client that fetches
+ * without joining a group.
  * @throws ArchiverError `INTERNAL` if kafkajs is not built as the version this was written for
  */
 export function createCluster(kafka: Kafka): Cluster {
@@ -52,6 +58,11 @@ export function createCluster(kafka: Kafka): Cluster {
     ({ description }) => description === 'private:Kafka:createCluster',
   )
   const create = name && (kafka as unknown as Record<symbol, CreateCluster | undefined>)[name]
-  if (create === undefined) throw new ArchiverError('INTERNAL', 'kafkajs is not as expected (2.2.4): its clusters')
-  return create({ allowAutoTopicCreation: false, isolationLevel: readCommitted, metadataMaxAge: 30_000 })
+  if (create === undefined)
+    throw new ArchiverError('INTERNAL', 'kafkajs is not as expected (2.2.4): its clusters')
+  return create({
+    allowAutoTopicCreation: false,
+    isolationLevel: readCommitted,
+    metadataMaxAge: 30_000,
+  })
 }

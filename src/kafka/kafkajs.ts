@@ -11,9 +11,10 @@ import { withSourceEdits } from './repairs/source-edits.ts'
 import { topicMapEdits } from './repairs/topic-maps.ts'
 
 /**
- * The only door to kafkajs. It puts repairs in place before kafkajs is loaded; kafkajs 2.2.4 has been the last version
- * since 2023 and is pinned exactly. Each repair replaces one module or method by its name, and fails loudly where that is not
- * what it was written for. Nothing that guards the data relies on them: the worker checks positions itself.
+ * The only door to kafkajs. It puts repairs in place before kafkajs is loaded; kafkajs 2.2.4 has
+ * been the last version since 2023 and is pinned exactly. Each repair replaces one module or method
+ * by its name, and fails loudly where that is not what it was written for. Nothing that guards the
+ * data relies on them: the worker checks positions itself.
  */
 
 const require = createRequire(import.meta.url)
@@ -24,7 +25,9 @@ interface Decoder {
   readBytes(length: number): Buffer
 }
 
-type DecodeMessages = (decoder: Decoder) => Promise<FetchedBytes | readonly never[] | readonly OldMessage[]>
+type DecodeMessages = (
+  decoder: Decoder,
+) => Promise<FetchedBytes | readonly never[] | readonly OldMessage[]>
 
 /** Replaces what a module of kafkajs exports, before anything has loaded it. */
 function replaceModule<T>(name: string, replace: (original: T) => T): void {
@@ -32,7 +35,8 @@ function replaceModule<T>(name: string, replace: (original: T) => T): void {
   if (path in require.cache) throw unexpected(`${name} was loaded before it could be repaired`)
   const original = require(path) as T
   const loaded = require.cache[path]
-  if (typeof original !== 'function' || loaded === undefined) throw unexpected(`${name} is not a function`)
+  if (typeof original !== 'function' || loaded === undefined)
+    throw unexpected(`${name} is not a function`)
   loaded.exports = replace(original)
 }
 
@@ -40,7 +44,10 @@ function unexpected(what: string): ArchiverError {
   return new ArchiverError('INTERNAL', `kafkajs is not as expected (2.2.4): ${what}`)
 }
 
-/** Takes the bytes of a partition as they are: whoever has room for them inflates them. See `unpack.ts`. */
+/**
+ * Takes the bytes of a partition as they are: whoever has room for them inflates them. See
+ * `unpack.ts`.
+ */
 function repairRecordReader(): void {
   const Decoder = require('kafkajs/src/protocol/decoder') as new (bytes: Buffer) => Decoder
   replaceModule<DecodeMessages>('protocol/requests/fetch/v4/decodeMessages', (original) => {
@@ -83,11 +90,14 @@ interface ConsumerGroupPrototype {
 }
 
 /**
- * kafkajs has no callback before partitions are taken away, and one of its ways to join again has no event either. This one
- * stands before all of them: a consumer may make durable and commit what it can before it gives partitions up.
+ * kafkajs has no callback before partitions are taken away, and one of its ways to join again has
+ * no event either. This one stands before all of them: a consumer may make durable and commit what
+ * it can before it gives partitions up.
  */
 function repairJoin(): void {
-  const { prototype } = require('kafkajs/src/consumer/consumerGroup') as { prototype: ConsumerGroupPrototype }
+  const { prototype } = require('kafkajs/src/consumer/consumerGroup') as {
+    prototype: ConsumerGroupPrototype
+  }
   const join = prototype.joinAndSync
   if (typeof join !== 'function') throw unexpected('ConsumerGroup has no joinAndSync')
   prototype.joinAndSync = async function () {
@@ -99,11 +109,14 @@ function repairJoin(): void {
 const wakeUps = Symbol('wakeUps')
 
 /**
- * Where all partitions are paused, kafkajs sleeps for as long as a fetch may take, whatever is resumed meanwhile: half a second at every
- * start, for partitions are paused until they are open, and after every time that sinks were full. This one wakes up.
+ * Where all partitions are paused, kafkajs sleeps for as long as a fetch may take, whatever is
+ * resumed meanwhile: half a second at every start, for partitions are paused until they are open,
+ * and after every time that sinks were full. This one wakes up.
  */
 function repairPausedFetch(): void {
-  const { prototype } = require('kafkajs/src/consumer/consumerGroup') as { prototype: ConsumerGroupPrototype }
+  const { prototype } = require('kafkajs/src/consumer/consumerGroup') as {
+    prototype: ConsumerGroupPrototype
+  }
   const { fetch, resume } = prototype
   if (typeof fetch !== 'function' || typeof resume !== 'function')
     throw unexpected('ConsumerGroup has no fetch and resume')
@@ -143,7 +156,11 @@ interface OffsetManagerPrototype {
     this: {
       readonly cluster: {
         fetchTopicsOffset(
-          topics: readonly { topic: string; partitions: readonly { partition: number }[]; fromBeginning: boolean }[],
+          topics: readonly {
+            topic: string
+            partitions: readonly { partition: number }[]
+            fromBeginning: boolean
+          }[],
         ): Promise<readonly { readonly partitions: readonly { readonly offset: string }[] }[]>
       }
       readonly topicConfigurations: Readonly<Record<string, { readonly fromBeginning: boolean }>>
@@ -155,18 +172,25 @@ interface OffsetManagerPrototype {
 }
 
 /**
- * Where an offset is out of range, kafkajs commits "earliest" over what the group had, and with that goes what tells lost records from
- * those that were never wanted. This one only moves the position; the group's offset stays the worker's, who finds that the next
- * batch does not begin where it should.
+ * Where an offset is out of range, kafkajs commits "earliest" over what the group had, and with
+ * that goes what tells lost records from those that were never wanted. This one only moves the
+ * position; the group's offset stays the worker's, who finds that the next batch does not begin
+ * where it should.
  */
 function repairReset(): void {
-  const { prototype } = require('kafkajs/src/consumer/offsetManager') as { prototype: OffsetManagerPrototype }
-  if (typeof prototype.setDefaultOffset !== 'function') throw unexpected('OffsetManager has no setDefaultOffset')
+  const { prototype } = require('kafkajs/src/consumer/offsetManager') as {
+    prototype: OffsetManagerPrototype
+  }
+  if (typeof prototype.setDefaultOffset !== 'function')
+    throw unexpected('OffsetManager has no setDefaultOffset')
   prototype.setDefaultOffset = async function ({ topic, partition }) {
     const { fromBeginning } = this.topicConfigurations[topic]!
-    const [found] = await this.cluster.fetchTopicsOffset([{ topic, partitions: [{ partition }], fromBeginning }])
+    const [found] = await this.cluster.fetchTopicsOffset([
+      { topic, partitions: [{ partition }], fromBeginning },
+    ])
     const offset = found?.partitions[0]?.offset
-    if (offset === undefined) throw new Error(`Kafka does not say where the log of ${topic}/${partition} begins`)
+    if (offset === undefined)
+      throw new Error(`Kafka does not say where the log of ${topic}/${partition} begins`)
     this.committedOffsets()[topic]![partition] = offset
     this.resolvedOffsets[topic]![partition] = offset
   }
@@ -176,10 +200,17 @@ interface Grouping<M> {
   readonly topic: string
   readonly partitionMetadata: readonly unknown[]
   readonly messages: readonly M[]
-  readonly partitioner: (about: { topic: string; partitionMetadata: readonly unknown[]; message: M }) => number
+  readonly partitioner: (about: {
+    topic: string
+    partitionMetadata: readonly unknown[]
+    message: M
+  }) => number
 }
 
-/** kafkajs copies the list of a partition for every message that it adds to it: its time grows with the square of a batch. */
+/**
+ * kafkajs copies the list of a partition for every message that it adds to it: its time grows with
+ * the square of a batch.
+ */
 function repairGrouping(): void {
   replaceModule<(grouping: Grouping<object>) => Record<number, object[]>>(
     'producer/groupMessagesPerPartition',
@@ -214,7 +245,8 @@ function load(): unknown {
   repairJoin()
   repairReset()
   repairPausedFetch()
-  // kafkajs loads what it needs of a protocol when it first asks a broker; edits are for what is loaded here.
+  // kafkajs loads what it needs of a protocol when it first asks a broker; edits are for what is
+  // loaded here.
   for (const { module } of partitionErrorEdits) require(`kafkajs/src/${module}`)
   return require('kafkajs')
 }

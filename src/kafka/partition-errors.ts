@@ -1,16 +1,17 @@
 import type { SourceEdit } from './repairs/source-edits.ts'
 
 /**
- * Codes of a partition in the answer to a fetch that tell where the partition, or its log, now is: the consumer looks for it again
- * (https://kafka.apache.org/protocol#protocol_error_codes): OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE,
- * NOT_LEADER_OR_FOLLOWER.
+ * Codes of a partition in the answer to a fetch that tell where the partition, or its log, now is:
+ * the consumer looks for it again (https://kafka.apache.org/protocol#protocol_error_codes):
+ * OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER.
  */
 const moved: readonly number[] = [1, 3, 5, 6]
 
 /**
- * A broker answers for each partition, and kafkajs throws all of the answer away if one partition has an error: a length in the log that
- * is damaged, a disk that fails or a topic that may not be read would end the consumer of every other. What is no reason to look
- * elsewhere becomes the `failure` of its partition.
+ * A broker answers for each partition, and kafkajs throws all of the answer away if one partition
+ * has an error: a length in the log that is damaged, a disk that fails or a topic that may not be
+ * read would end the consumer of every other. What is no reason to look elsewhere becomes the
+ * `failure` of its partition.
  */
 export const partitionErrorEdits: readonly SourceEdit[] = [
   {

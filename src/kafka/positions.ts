@@ -19,7 +19,10 @@ export async function readPositions(
   if (present.length === 0) return positions
   // Before the log's ends: what is committed then is never behind them.
   const committed = new Map<string, number>()
-  for (const { topic, partitions } of await admin.fetchOffsets({ groupId: group, topics: present })) {
+  for (const { topic, partitions } of await admin.fetchOffsets({
+    groupId: group,
+    topics: present,
+  })) {
     for (const { partition, offset } of partitions) {
       // -1 is none; kafkajs itself commits -2 where it reset an offset.
       if (Number(offset) >= 0) committed.set(partitionKey({ topic, partition }), Number(offset))

@@ -15,9 +15,17 @@ const fetchBytes = 64 * 1024
 const maxTopics = 100
 const maxRetries = 2
 /** A few records are enough; a larger one is passed over. */
-const limits = { pieceBytes: 2 ** 20, maxRecordBytes: 128 * 2 ** 20, isWanted: () => true, room: async () => {} }
+const limits = {
+  pieceBytes: 2 ** 20,
+  maxRecordBytes: 128 * 2 ** 20,
+  isWanted: () => true,
+  room: async () => {},
+}
 
-/** Reads a few records at an offset, without a group. One question at a time: it is asked rarely, and never in a hurry. */
+/**
+ * Reads a few records at an offset, without a group. One question at a time: it is asked rarely,
+ * and never in a hurry.
+ */
 export class RecordLookup {
   readonly #cluster: RenewedAdmin<Cluster>
   #asking: Promise<unknown> = Promise.resolve()
@@ -27,8 +35,8 @@ export class RecordLookup {
   }
 
   /**
-   * The records from an offset on that one small fetch brings: none if Kafka has none there, or not any more. Those of aborted
-   * transactions are left out.
+   * The records from an offset on that one small fetch brings: none if Kafka has none there, or not
+   * any more. Those of aborted transactions are left out.
    *
    * @throws ArchiverError `UNREACHABLE` if Kafka does not answer, or refuses
    */
@@ -47,7 +55,12 @@ export class RecordLookup {
       } catch (error) {
         if (backoff.failures === maxRetries || isRefusal(error)) {
           const what = `Kafka does not give the record at offset ${offset} of ${partitionKey(tp)}`
-          throw new ArchiverError('UNREACHABLE', `${what}: ${messageOf(error)}`, { isRefusal: isRefusal(error) }, error)
+          throw new ArchiverError(
+            'UNREACHABLE',
+            `${what}: ${messageOf(error)}`,
+            { isRefusal: isRefusal(error) },
+            error,
+          )
         }
         await sleep(backoff.next())
       }
@@ -60,7 +73,9 @@ export class RecordLookup {
 }
 
 function isRefusal(error: unknown): boolean {
-  return error instanceof kafkajs.KafkaJSProtocolError && error.type === 'TOPIC_AUTHORIZATION_FAILED'
+  return (
+    error instanceof kafkajs.KafkaJSProtocolError && error.type === 'TOPIC_AUTHORIZATION_FAILED'
+  )
 }
 
 async function fetchRecords(
@@ -68,7 +83,8 @@ async function fetchRecords(
   { topic, partition }: TopicPartition,
   offset: number,
 ): Promise<readonly SourceRecord[]> {
-  if (cluster.targetTopics.size >= maxTopics && !cluster.targetTopics.has(topic)) cluster.targetTopics.clear()
+  if (cluster.targetTopics.size >= maxTopics && !cluster.targetTopics.has(topic))
+    cluster.targetTopics.clear()
   await cluster.addTargetTopic(topic)
   await cluster.refreshMetadataIfNecessary()
   const [nodeId] = Object.keys(cluster.findLeaderForPartitions(topic, [partition]))
@@ -80,17 +96,25 @@ async function fetchRecords(
       maxWaitTime: 0,
       minBytes: 0,
       maxBytes: fetchBytes,
-      topics: [{ topic, partitions: [{ partition, fetchOffset: String(offset), maxBytes: fetchBytes }] }],
+      topics: [
+        { topic, partitions: [{ partition, fetchOffset: String(offset), maxBytes: fetchBytes }] },
+      ],
     })
     const [fetched] = responses.flatMap(({ partitions }) => partitions)
-    return fetched === undefined ? [] : await recordsOf(new FetchedPartitionBatch(topic, offset, fetched))
+    return fetched === undefined
+      ? []
+      : await recordsOf(new FetchedPartitionBatch(topic, offset, fetched))
   } catch (error) {
-    if (error instanceof kafkajs.KafkaJSProtocolError && error.type === 'OFFSET_OUT_OF_RANGE') return []
+    if (error instanceof kafkajs.KafkaJSProtocolError && error.type === 'OFFSET_OUT_OF_RANGE')
+      return []
     throw error
   }
 }
 
-/** The first records, copied: what a stream gives is valid only until more is asked for. None of a damaged batch. */
+/**
+ * The first records, copied: what a stream gives is valid only until more is asked for. None of a
+ * damaged batch.
+ */
 async function recordsOf(fetched: FetchedPartitionBatch): Promise<readonly SourceRecord[]> {
   try {
     for await (const { records } of unpack(fetched, limits)) {

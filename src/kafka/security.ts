@@ -10,7 +10,10 @@ import { kafkajs } from './kafkajs.ts'
 /** kafkajs knows by it that trying again is of no use; its type declares no argument. */
 const AuthenticationError = kafkajs.KafkaJSSASLAuthenticationError as new (message: string) => Error
 
-/** A secret or a certificate: a text, or a file that is read anew for every connection. `flag` names it in messages. */
+/**
+ * A secret or a certificate: a text, or a file that is read anew for every connection. `flag` names
+ * it in messages.
+ */
 export type Secret = { readonly text: string } | { readonly file: string; readonly flag: string }
 
 /** How brokers know who we are. */
@@ -22,7 +25,10 @@ export type Login =
     }
   | { readonly mechanism: 'oauthbearer'; readonly token: Secret | TokenEndpoint }
 
-/** Where a token is had for an id and a secret: the client credentials grant of OAuth 2.0 (RFC 6749, section 4.4). */
+/**
+ * Where a token is had for an id and a secret: the client credentials grant of OAuth 2.0 (RFC 6749,
+ * section 4.4).
+ */
 export interface TokenEndpoint {
   readonly url: string
   readonly clientId: string
@@ -42,12 +48,15 @@ export interface KafkaSecurity {
 }
 
 /**
- * kafkajs's `ssl` and `sasl`. kafkajs reads their properties whenever it connects or logs in again, so a file that was changed
- * counts from the next connection on, without a restart.
+ * kafkajs's `ssl` and `sasl`. kafkajs reads their properties whenever it connects or logs in again,
+ * so a file that was changed counts from the next connection on, without a restart.
  *
  * @throws ArchiverError `USAGE` where a file cannot be read or is empty at the start.
  */
-export function kafkaSecurity(security: KafkaSecurity, log: Logger): Pick<KafkaConfig, 'ssl' | 'sasl'> {
+export function kafkaSecurity(
+  security: KafkaSecurity,
+  log: Logger,
+): Pick<KafkaConfig, 'ssl' | 'sasl'> {
   const { tls, login } = security
   return {
     ...(tls ? { ssl: tlsOptions(security, log) } : {}),
@@ -55,7 +64,10 @@ export function kafkaSecurity(security: KafkaSecurity, log: Logger): Pick<KafkaC
   }
 }
 
-function tlsOptions({ ca, certificate }: KafkaSecurity, log: Logger): NonNullable<KafkaConfig['ssl']> {
+function tlsOptions(
+  { ca, certificate }: KafkaSecurity,
+  log: Logger,
+): NonNullable<KafkaConfig['ssl']> {
   const options = {}
   const put = (name: 'ca' | 'cert' | 'key', secret: Secret | undefined) => {
     if (secret === undefined) return
@@ -90,8 +102,9 @@ function saslOptions(login: Login, log: Logger): NonNullable<KafkaConfig['sasl']
 }
 
 /**
- * OAUTHBEARER (RFC 7628, KIP-255). kafkajs's own passes over the answer: a broker tells of a token that it does not take in an
- * answer without an error code, and closes the connection at the next request.
+ * OAUTHBEARER (RFC 7628, KIP-255). kafkajs's own passes over the answer: a broker tells of a token
+ * that it does not take in an answer without an error code, and closes the connection at the next
+ * request.
  */
 function bearer(token: () => Promise<string>): Mechanism {
   return {
@@ -122,7 +135,10 @@ function withLength(bytes: Buffer): Buffer {
   return Buffer.concat([length, bytes])
 }
 
-/** Reads a secret. A file that has become unreadable, as while it is being replaced, leaves what it held before. */
+/**
+ * Reads a secret. A file that has become unreadable, as while it is being replaced, leaves what it
+ * held before.
+ */
 function reader(secret: Secret, log: Logger): () => string {
   if ('text' in secret) return () => secret.text
   let held = readSecretFile(secret.flag, secret.file)
@@ -147,7 +163,13 @@ async function requestToken(
   const { fetch } = await import('undici')
   const silence = { headersTimeout: tokenTimeoutMs, bodyTimeout: tokenTimeoutMs }
   const dispatcher =
-    proxy && (await import('../runtime/tunnel.ts')).proxyAgent(proxy, new URL(url).protocol, undefined, silence)
+    proxy &&
+    (await import('../runtime/tunnel.ts')).proxyAgent(
+      proxy,
+      new URL(url).protocol,
+      undefined,
+      silence,
+    )
   try {
     const response = await fetch(url, {
       ...(dispatcher === undefined ? {} : { dispatcher }),
@@ -156,13 +178,18 @@ async function requestToken(
         authorization: `Basic ${Buffer.from(`${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`).toString('base64')}`,
         accept: 'application/json',
       },
-      body: new URLSearchParams({ grant_type: 'client_credentials', ...(scope === undefined ? {} : { scope }) }),
+      body: new URLSearchParams({
+        grant_type: 'client_credentials',
+        ...(scope === undefined ? {} : { scope }),
+      }),
       // Another place must not get the secret, nor give a token in the place of this one.
       redirect: 'manual',
       signal: AbortSignal.timeout(tokenTimeoutMs),
     })
     if (response.status >= 300 && response.status < 400) {
-      throw new Error(`${url} gave no token: ${redirected(response.status, response.headers.get('location'))}`)
+      throw new Error(
+        `${url} gave no token: ${redirected(response.status, response.headers.get('location'))}`,
+      )
     }
     // An answer that is not 200 may hold the secret that was sent: only its status is told.
     if (!response.ok) throw new Error(`${url} gave no token: HTTP status ${response.status}`)
@@ -175,8 +202,9 @@ async function requestToken(
 }
 
 /**
- * The token of an answer; undefined without a good one. A token has visible characters only (RFC 6749, appendix A.12):
- * any other would be read as further fields of the login (RFC 7628, section 3.1).
+ * The token of an answer; undefined without a good one. A token has visible characters only (RFC
+ * 6749, appendix A.12): any other would be read as further fields of the login (RFC 7628, section
+ * 3.1).
  */
 export function accessTokenIn(answer: string): string | undefined {
   try {
@@ -192,11 +220,16 @@ export function accessTokenIn(answer: string): string | undefined {
 const distrust =
   /^(SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_\w+|CERT_\w+|ERR_TLS_CERT_ALTNAME_INVALID)$/
 
-/** Why the first connection failed, and which options to look at, as a sentence that begins with `Kafka at …`. */
+/**
+ * Why the first connection failed, and which options to look at, as a sentence that begins with
+ * `Kafka at …`.
+ */
 export function connectFailure(error: unknown, where: string): string {
   const chain = causes(error)
   const message = messageOf(error)
-  const code = chain.map((cause) => ('code' in cause ? String(cause.code) : '')).find((text) => text !== '') ?? ''
+  const code =
+    chain.map((cause) => ('code' in cause ? String(cause.code) : '')).find((text) => text !== '') ??
+    ''
   if (chain.some(({ name }) => name === 'KafkaJSSASLAuthenticationError')) {
     return `Kafka at ${where} refused the login: ${message}; are --sasl-mechanism, --sasl-username and the password or token right?`
   }

@@ -16,16 +16,30 @@ export function rebalanceTimeoutMs(sessionTimeoutMs: number): number {
   return Math.max(60_000, sessionTimeoutMs)
 }
 
-/** True if a consumer does nothing any more: kafkajs has ways to stop without a word (tulios/kafkajs#1441, #1593). */
-export function isStill({ began, lastSign }: Signs, sessionTimeoutMs: number, now: number): boolean {
+/**
+ * True if a consumer does nothing any more: kafkajs has ways to stop without a word
+ * (tulios/kafkajs#1441, #1593).
+ */
+export function isStill(
+  { began, lastSign }: Signs,
+  sessionTimeoutMs: number,
+  now: number,
+): boolean {
   return now - Math.max(began, lastSign) >= Math.max(minSilenceMs, 2 * sessionTimeoutMs)
 }
 
 /**
- * True if the group has not answered a consumer for longer than a rebalance and a session take, at least two sessions: it
- * cannot be a member any more. To be asked only if Kafka answers others; a consumer that waits for its broker keeps waiting,
- * as it may still be a member when the broker is back.
+ * True if the group has not answered a consumer for longer than a rebalance and a session take, at
+ * least two sessions: it cannot be a member any more. To be asked only if Kafka answers others; a
+ * consumer that waits for its broker keeps waiting, as it may still be a member when the broker is
+ * back.
  */
-export function isForgotten({ began, lastAnswer }: Signs, sessionTimeoutMs: number, now: number): boolean {
-  return now - Math.max(began, lastAnswer) >= rebalanceTimeoutMs(sessionTimeoutMs) + sessionTimeoutMs
+export function isForgotten(
+  { began, lastAnswer }: Signs,
+  sessionTimeoutMs: number,
+  now: number,
+): boolean {
+  return (
+    now - Math.max(began, lastAnswer) >= rebalanceTimeoutMs(sessionTimeoutMs) + sessionTimeoutMs
+  )
 }

@@ -17,7 +17,9 @@ import { withPattern } from './subscription.ts'
 
 export interface KafkaSourceOptions {
   readonly kafka: Kafka
-  /** A client of the same cluster that gives up soon: at the start a person waits for the answer. */
+  /**
+   * A client of the same cluster that gives up soon: at the start a person waits for the answer.
+   */
   readonly firstContact: Kafka
   readonly brokers: readonly string[]
   readonly group: string
@@ -39,23 +41,26 @@ export interface KafkaSourceOptions {
 /** A heartbeat is due three times in a session, and every 3 s at the least often (KIP-62). */
 const mostHeartbeatMs = 3000
 /**
- * How long the broker may hold a fetch for which there is nothing: then it is noticed that another partition was resumed, and stopping has to
- * wait no longer.
+ * How long the broker may hold a fetch for which there is nothing: then it is noticed that another
+ * partition was resumed, and stopping has to wait no longer.
  */
 const maxWaitMs = 500
 const maxBytesPerPartition = 2 ** 20
-/** What a batch inflates to is encoded in pieces of about this size, and in one if it is smaller. */
+/**
+ * What a batch inflates to is encoded in pieces of about this size, and in one if it is smaller.
+ */
 const pieceBytes = 4 * 2 ** 20
 const metadataMaxAgeMs = 30_000
 /** How long kafkajs may take to let go: with brokers away it tries for minutes. */
 const disconnectTimeoutMs = 10_000
 
 /**
- * Kafka as the worker sees it. kafkajs fetches, keeps the membership and commits; this decides when a consumer begins anew, and
- * hides that it does.
+ * Kafka as the worker sees it. kafkajs fetches, keeps the membership and commits; this decides when
+ * a consumer begins anew, and hides that it does.
  *
- * One slow partition must not stall the others: kafkajs awaits all batches of a broker before it fetches again, so `batch` only
- * takes them over and returns, and pausing is what holds a partition back.
+ * One slow partition must not stall the others: kafkajs awaits all batches of a broker before it
+ * fetches again, so `batch` only takes them over and returns, and pausing is what holds a partition
+ * back.
  */
 export class KafkaSource implements Source {
   readonly #options: KafkaSourceOptions
@@ -76,7 +81,10 @@ export class KafkaSource implements Source {
   readonly #unpacker: Unpacker
   /** When the consumer last gave a sign of life, in ms of `performance.now`. */
   #lastSign = 0
-  /** When the group last took this worker for a member, in ms of `performance.now`. A consumer also "fetches" from a broker that is away. */
+  /**
+   * When the group last took this worker for a member, in ms of `performance.now`. A consumer also
+   * "fetches" from a broker that is away.
+   */
   #lastAnswer = 0
   /** When the consumer began, in ms of `performance.now`. */
   #began = 0
@@ -93,10 +101,16 @@ export class KafkaSource implements Source {
       () => options.kafka.admin(),
       (error) => this.#log.debug(`disconnecting: ${messageOf(error)}`),
     )
-    this.#lookup = new RecordLookup(options.kafka, (error) => this.#log.debug(`disconnecting: ${messageOf(error)}`))
+    this.#lookup = new RecordLookup(options.kafka, (error) =>
+      this.#log.debug(`disconnecting: ${messageOf(error)}`),
+    )
     this.#topicsTrouble = new Trouble(log)
     this.#unpacker = new Unpacker({
-      limits: { pieceBytes, maxRecordBytes: options.maxRecordBytes, heldBytes: options.memoryLimit },
+      limits: {
+        pieceBytes,
+        maxRecordBytes: options.maxRecordBytes,
+        heldBytes: options.memoryLimit,
+      },
       log,
       deliver: (batch) => this.#deliver(batch),
       hasRoom: (tp, bytes) => this.#events?.hasRoom(tp, bytes) ?? false,
@@ -127,7 +141,8 @@ export class KafkaSource implements Source {
       await first.disconnect()
       existing = new Set(await this.#admin.ask((admin) => admin.listTopics()))
     } catch (error) {
-      // Not awaited: kafkajs would wait for the connection that does not come. One that comes after all must not keep us alive.
+      // Not awaited: kafkajs would wait for the connection that does not come. One that comes after
+      // all must not keep us alive.
       connecting
         .then(() => Promise.all([first.disconnect(), this.#admin.disconnect()]))
         .catch((later: unknown) => this.#log.debug(`disconnecting: ${messageOf(later)}`))
@@ -145,7 +160,8 @@ export class KafkaSource implements Source {
       }
     }
     this.#topics = this.#wanted([...existing])
-    if (this.#topics.length === 0) this.#log.warn(`no topic matches ${String(topics)} yet; waiting for one`)
+    if (this.#topics.length === 0)
+      this.#log.warn(`no topic matches ${String(topics)} yet; waiting for one`)
   }
 
   /** Internal topics (`__consumer_offsets`) are archived only when they are named. */
@@ -159,7 +175,9 @@ export class KafkaSource implements Source {
   }
 
   get silentMs(): number {
-    return this.#events === undefined || this.#topics.length === 0 ? 0 : performance.now() - this.#lastAnswer
+    return this.#events === undefined || this.#topics.length === 0
+      ? 0
+      : performance.now() - this.#lastAnswer
   }
 
   async run(events: SourceEvents): Promise<void> {
@@ -175,7 +193,10 @@ export class KafkaSource implements Source {
     this.#beginning.catch((error: unknown) => this.#events?.failed(error))
   }
 
-  /** A consumer cannot change what it consumes, nor be used again after a crash: each beginning has a new one. */
+  /**
+   * A consumer cannot change what it consumes, nor be used again after a crash: each beginning has
+   * a new one.
+   */
   async #begin(): Promise<void> {
     const { kafka, group, sessionTimeoutMs, rackId } = this.#options
     const consumer: Consumer = kafka.consumer({
@@ -232,12 +253,16 @@ export class KafkaSource implements Source {
       const assigner = kafkajs.PartitionAssigners.roundRobin(config)
       return {
         ...assigner,
-        // Asked for each try to join. A consumer that was stopped while it tried would else be in the group with nobody to end it.
+        // Asked for each try to join. A consumer that was stopped while it tried would else be in
+        // the group with nobody to end it.
         protocol: (subscription) => {
           if (own() !== this.#consumer) throw new Error('this consumer was stopped')
           const { topics } = this.#options
           const protocol = assigner.protocol(subscription)
-          const metadata = withPattern(protocol.metadata, topics instanceof RegExp ? topics : undefined)
+          const metadata = withPattern(
+            protocol.metadata,
+            topics instanceof RegExp ? topics : undefined,
+          )
           return { ...protocol, metadata }
         },
         [beforeJoin]: async () => {
@@ -253,7 +278,8 @@ export class KafkaSource implements Source {
     const all = Object.entries(assignment).flatMap(([topic, partitions]) =>
       partitions.map((partition) => ({ topic, partition: Number(partition) })),
     )
-    // A member that missed a rebalance gets a new id. With the same one, nobody else had what it keeps.
+    // A member that missed a rebalance gets a new id. With the same one, nobody else had what it
+    // keeps.
     const before = new Set(memberId === this.#memberId ? this.#assigned.map(partitionKey) : [])
     this.#memberId = memberId
     this.#joining = false
@@ -268,12 +294,16 @@ export class KafkaSource implements Source {
   }
 
   /**
-   * Takes a batch over and lets kafkajs fetch again: the broker works on the next answer while this one is unpacked. The position may
-   * move before the worker has taken the records: whatever it does not take, it seeks back for.
+   * Takes a batch over and lets kafkajs fetch again: the broker works on the next answer while this
+   * one is unpacked. The position may move before the worker has taken the records: whatever it
+   * does not take, it seeks back for.
    */
   async #eachBatch({ batch, resolveOffset, isStale }: EachBatchPayload): Promise<void> {
     if (!(batch instanceof FetchedPartitionBatch)) {
-      throw new ArchiverError('INTERNAL', 'kafkajs is not as expected (2.2.4): its batches are not replaced')
+      throw new ArchiverError(
+        'INTERNAL',
+        'kafkajs is not as expected (2.2.4): its batches are not replaced',
+      )
     }
     const consumer = this.#consumer
     // The consumer may be ended, or the position set elsewhere, while this waits.
@@ -284,14 +314,16 @@ export class KafkaSource implements Source {
 
   #deliver(batch: FetchedBatch): void {
     this.#events?.batch(batch)
-    // Only what was taken is progress: a consumer may also join, and fail at the same batch, again and again.
+    // Only what was taken is progress: a consumer may also join, and fail at the same batch, again
+    // and again.
     this.#backoff.reset()
   }
 
   /** A consumer ended. What may pass is waited for; what cannot pass is told to the worker. */
   #crashed(error: unknown): void {
     const cause = rootCause(error)
-    const isBug = cause instanceof ArchiverError || cause instanceof TypeError || cause instanceof RangeError
+    const isBug =
+      cause instanceof ArchiverError || cause instanceof TypeError || cause instanceof RangeError
     if (isBug || (cause instanceof Error && cause.name === 'KafkaJSNotImplemented')) {
       this.#events?.failed(cause)
       return
@@ -342,7 +374,10 @@ export class KafkaSource implements Source {
       const vanished = this.#topics.filter((topic) => !topics.includes(topic))
       if (appeared.length === 0 && vanished.length === 0) continue
       if (vanished.length > 0) {
-        this.#log.error({ topics: vanished }, `Kafka has no topic ${vanished.join(', ')} any more; the others go on`)
+        this.#log.error(
+          { topics: vanished },
+          `Kafka has no topic ${vanished.join(', ')} any more; the others go on`,
+        )
         this.#admin.renew()
       }
       if (this.#topics.length === 0) this.#lastAnswer = performance.now()
@@ -354,7 +389,8 @@ export class KafkaSource implements Source {
         this.#events?.assigned({ all: [], kept: [] })
         continue
       }
-      if (appeared.length > 0) this.#log.info({ topics: appeared }, `new topic ${appeared.join(', ')}`)
+      if (appeared.length > 0)
+        this.#log.info({ topics: appeared }, `new topic ${appeared.join(', ')}`)
       this.#restart('the topics changed', 0)
     }
   }
@@ -362,15 +398,26 @@ export class KafkaSource implements Source {
   /** A consumer that works fetches several times a second. */
   #restartIfStill(): void {
     const now = performance.now()
-    if (this.#consumer === undefined || !isStill(this.#signs, this.#options.sessionTimeoutMs, now)) return
-    this.#restart(`the consumer gave no sign of life for ${Math.round((now - this.#lastSign) / 1000)} s`, 0)
+    if (this.#consumer === undefined || !isStill(this.#signs, this.#options.sessionTimeoutMs, now))
+      return
+    this.#restart(
+      `the consumer gave no sign of life for ${Math.round((now - this.#lastSign) / 1000)} s`,
+      0,
+    )
   }
 
   /** Called when Kafka has just answered. */
   #restartIfForgotten(): void {
     const now = performance.now()
-    if (this.#consumer === undefined || !isForgotten(this.#signs, this.#options.sessionTimeoutMs, now)) return
-    this.#restart(`the group has not answered the consumer for ${Math.round((now - this.#lastAnswer) / 1000)} s`, 0)
+    if (
+      this.#consumer === undefined ||
+      !isForgotten(this.#signs, this.#options.sessionTimeoutMs, now)
+    )
+      return
+    this.#restart(
+      `the group has not answered the consumer for ${Math.round((now - this.#lastAnswer) / 1000)} s`,
+      0,
+    )
   }
 
   get #signs(): Signs {
@@ -403,7 +450,10 @@ export class KafkaSource implements Source {
     this.#whileRunning((consumer) => consumer.resume([{ topic, partitions: [partition] }]))
   }
 
-  /** A consumer that has stopped has no positions to set; the next one begins with an assignment of its own. */
+  /**
+   * A consumer that has stopped has no positions to set; the next one begins with an assignment of
+   * its own.
+   */
   #whileRunning(act: (consumer: Consumer) => void): void {
     if (this.#consumer === undefined) return
     try {
@@ -416,7 +466,9 @@ export class KafkaSource implements Source {
   async committed(tps: readonly TopicPartition[]): Promise<Map<string, number>> {
     const topics = [...new Set(tps.map(({ topic }) => topic))]
     const committed = new Map<string, number>()
-    const answer = await this.#admin.ask((admin) => admin.fetchOffsets({ groupId: this.#options.group, topics }))
+    const answer = await this.#admin.ask((admin) =>
+      admin.fetchOffsets({ groupId: this.#options.group, topics }),
+    )
     for (const { topic, partitions } of answer) {
       for (const { partition, offset } of partitions) {
         // -1 is none; kafkajs itself commits -2 ("earliest") where it reset an offset.
@@ -429,7 +481,9 @@ export class KafkaSource implements Source {
   async bounds(topics: readonly string[]): Promise<Map<string, LogBounds>> {
     const bounds = new Map<string, LogBounds>()
     for (const topic of topics) {
-      for (const { partition, low, high } of await this.#admin.ask((admin) => admin.fetchTopicOffsets(topic))) {
+      for (const { partition, low, high } of await this.#admin.ask((admin) =>
+        admin.fetchTopicOffsets(topic),
+      )) {
         bounds.set(partitionKey({ topic, partition }), { start: Number(low), end: Number(high) })
       }
     }
@@ -443,14 +497,19 @@ export class KafkaSource implements Source {
   async commit(offsets: readonly (TopicPartition & { readonly offset: number })[]): Promise<void> {
     const consumer = this.#consumer
     if (consumer === undefined) throw new Error('no consumer is running')
-    // kafkajs says nothing where it does not commit because it is stopping; the event says that it did.
+    // kafkajs says nothing where it does not commit because it is stopping; the event says that it
+    // did.
     let confirmed = false
     const remove = consumer.on(consumer.events.COMMIT_OFFSETS, () => {
       confirmed = true
     })
     try {
       await consumer.commitOffsets(
-        offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset: String(offset) })),
+        offsets.map(({ topic, partition, offset }) => ({
+          topic,
+          partition,
+          offset: String(offset),
+        })),
       )
     } catch (error) {
       this.#restartIfExpelled(consumer, error)
@@ -462,12 +521,14 @@ export class KafkaSource implements Source {
   }
 
   /**
-   * The group does not know this member any more. A heartbeat finds that too and joins again, but only a heartbeat that is
-   * sent. A consumer that joins already is left alone: what it commits before may well come too late.
+   * The group does not know this member any more. A heartbeat finds that too and joins again, but
+   * only a heartbeat that is sent. A consumer that joins already is left alone: what it commits
+   * before may well come too late.
    */
   #restartIfExpelled(consumer: Consumer, error: unknown): void {
     const cause = rootCause(error)
-    const isUnknown = cause instanceof kafkajs.KafkaJSProtocolError && cause.type === 'UNKNOWN_MEMBER_ID'
+    const isUnknown =
+      cause instanceof kafkajs.KafkaJSProtocolError && cause.type === 'UNKNOWN_MEMBER_ID'
     if (!isUnknown || this.#joining || consumer !== this.#consumer) return
     this.#restart('the group does not know this member any more', 0)
   }
@@ -479,7 +540,10 @@ export class KafkaSource implements Source {
     await this.#end()
     try {
       await withTimeout(this.#beginning, disconnectTimeoutMs)
-      await withTimeout(Promise.all([this.#admin.disconnect(), this.#lookup.disconnect()]), disconnectTimeoutMs)
+      await withTimeout(
+        Promise.all([this.#admin.disconnect(), this.#lookup.disconnect()]),
+        disconnectTimeoutMs,
+      )
     } catch (error) {
       this.#log.debug(`disconnecting: ${messageOf(error)}`)
     }

@@ -2,9 +2,9 @@ import type { Admin } from 'kafkajs'
 import { kafkajs } from './kafkajs.ts'
 
 /**
- * What a worker tells the group of its subscription. Kafka's protocol has the topics that a member wants now; the
- * expression by which it will want topics that are made later goes into the member's user data, which brokers and
- * assigners pass on unread.
+ * What a worker tells the group of its subscription. Kafka's protocol has the topics that a member
+ * wants now; the expression by which it will want topics that are made later goes into the member's
+ * user data, which brokers and assigners pass on unread.
  */
 
 const { MemberMetadata } = kafkajs.AssignerProtocol
@@ -26,7 +26,10 @@ export interface Subscription {
   readonly members: number
   readonly topics: ReadonlySet<string>
   readonly patterns: readonly string[]
-  /** Members that do not say whether they have an expression: workers of an older version, other programs. */
+  /**
+   * Members that do not say whether they have an expression: workers of an older version, other
+   * programs.
+   */
   readonly silent: number
 }
 

@@ -23,7 +23,10 @@ export async function withAdmin<T>(
   }
 }
 
-/** The partitions of each topic; a topic that does not exist is made with `partitions` of them and the broker's replication. */
+/**
+ * The partitions of each topic; a topic that does not exist is made with `partitions` of them and
+ * the broker's replication.
+ */
 export async function createTopics(
   admin: Admin,
   topics: readonly string[],
@@ -34,7 +37,11 @@ export async function createTopics(
   if (missing.length > 0) {
     try {
       await admin.createTopics({
-        topics: missing.map((topic) => ({ topic, numPartitions: partitions, replicationFactor: -1 })),
+        topics: missing.map((topic) => ({
+          topic,
+          numPartitions: partitions,
+          replicationFactor: -1,
+        })),
         waitForLeaders: true,
       })
     } catch (error) {
@@ -53,6 +60,7 @@ export async function createTopics(
 
 /** kafkajs keeps the reason of each topic in a list of errors. */
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error) || !('errors' in error) || !Array.isArray(error.errors)) return messageOf(error)
+  if (!(error instanceof Error) || !('errors' in error) || !Array.isArray(error.errors))
+    return messageOf(error)
   return error.errors.map(messageOf).join('; ')
 }

@@ -35,7 +35,8 @@ export function objectKey({ type, id }: ObjectName): string {
 }
 
 /** An object as Kibana gives it back; it may have been migrated. */
-export type StoredObject = ObjectName & Pick<SavedObject, 'attributes'> & { readonly typeMigrationVersion?: string }
+export type StoredObject = ObjectName &
+  Pick<SavedObject, 'attributes'> & { readonly typeMigrationVersion?: string }
 
 interface Answer {
   readonly status: number
@@ -79,7 +80,9 @@ const objectShape = object({
   attributes: object({}),
   typeMigrationVersion: optional(text),
 })
-const absentShape = object({ attributes: object({ objects: list(object({ type: text, id: text })) }) })
+const absentShape = object({
+  attributes: object({ objects: list(object({ type: text, id: text })) }),
+})
 const importShape = object({
   success: flag,
   successCount: count,
@@ -162,7 +165,8 @@ export class Kibana {
   }
 
   /**
-   * Waits until Kibana is there, for as long as `waitMs`, and looks whether it takes our objects and has our space.
+   * Waits until Kibana is there, for as long as `waitMs`, and looks whether it takes our objects
+   * and has our space.
    * @returns its version.
    * @throws ArchiverError `KIBANA`.
    */
@@ -177,9 +181,12 @@ export class Kibana {
         return outcome.version
       }
       if (performance.now() + retryMs > deadline) {
-        throw this.#failure(`${outcome.waiting}; waited ${Math.round(waitMs / 1000)} s for it (--kibana-wait)`)
+        throw this.#failure(
+          `${outcome.waiting}; waited ${Math.round(waitMs / 1000)} s for it (--kibana-wait)`,
+        )
       }
-      if (!hasTold) log.info(`Kibana at ${this.address} is not ready yet: ${outcome.waiting}; waiting for it`)
+      if (!hasTold)
+        log.info(`Kibana at ${this.address} is not ready yet: ${outcome.waiting}; waiting for it`)
       hasTold = true
       await sleep(retryMs)
     }
@@ -193,7 +200,8 @@ export class Kibana {
     } catch (error) {
       const message = messageOf(error)
       // A container that is starting refuses connections, or is not even known by name.
-      if (/ECONNREFUSED|ECONNRESET|EAI_AGAIN|other side closed|timeout/i.test(message)) return { waiting: message }
+      if (/ECONNREFUSED|ECONNRESET|EAI_AGAIN|other side closed|timeout/i.test(message))
+        return { waiting: message }
       throw this.#failure(`${message}; is --kibana right?`)
     }
     if (answer.status === 503) return { waiting: 'it is still starting' }
@@ -206,25 +214,33 @@ export class Kibana {
     }
     // Whoever has not logged in learns that it is well, and not its version.
     if (status.version?.number === undefined) {
-      throw this.#failure('it wants to know who asks; give --kibana-user and --kibana-password, or --kibana-api-key')
+      throw this.#failure(
+        'it wants to know who asks; give --kibana-user and --kibana-password, or --kibana-api-key',
+      )
     }
     const { level } = status.status.overall
-    if (level === 'critical' || level === 'unavailable') return { waiting: `its status is ${level}` }
+    if (level === 'critical' || level === 'unavailable')
+      return { waiting: `its status is ${level}` }
     return { version: status.version.number }
   }
 
   #checkVersion(version: string): void {
     const [major = 0, minor = 0] = version.split('.').map(Number)
     if (major > oldest.major || (major === oldest.major && minor >= oldest.minor)) return
-    throw this.#failure(`it is version ${version}; dashboards need ${oldest.major}.${oldest.minor} or newer`)
+    throw this.#failure(
+      `it is version ${version}; dashboards need ${oldest.major}.${oldest.minor} or newer`,
+    )
   }
 
   /** A space that does not exist takes objects all the same, and nobody ever sees them. */
   async #checkSpace(): Promise<void> {
     const { space } = this.#connection
     if (space === undefined) return
-    const answer = await this.#ask(`/api/spaces/space/${encodeURIComponent(space)}`, { base: this.#connection.url })
-    if (answer.status === 404) throw this.#failure(`it has no space "${space}" (--kibana-space), or we may not see it`)
+    const answer = await this.#ask(`/api/spaces/space/${encodeURIComponent(space)}`, {
+      base: this.#connection.url,
+    })
+    if (answer.status === 404)
+      throw this.#failure(`it has no space "${space}" (--kibana-space), or we may not see it`)
     if (answer.status !== 200) throw this.#refused(answer)
   }
 
@@ -245,9 +261,12 @@ export class Kibana {
     }
     // The whole export is refused where one object is absent, and the answer names those that are.
     const body = likely<AbsentAnswer>(answer.text, absentShape)
-    const absent = new Set((body?.attributes.objects ?? []).filter(({ error }) => error !== undefined).map(objectKey))
+    const absent = new Set(
+      (body?.attributes.objects ?? []).filter(({ error }) => error !== undefined).map(objectKey),
+    )
     const present = names.filter((name) => !absent.has(objectKey(name)))
-    if (answer.status !== 400 || absent.size === 0 || present.length === names.length) throw this.#refused(answer)
+    if (answer.status !== 400 || absent.size === 0 || present.length === names.length)
+      throw this.#refused(answer)
     return this.find(present)
   }
 
@@ -265,13 +284,21 @@ export class Kibana {
 
   /**
    * Imports objects in place of those with the same ids.
-   * @throws ArchiverError `KIBANA` where Kibana did not take every one of them: an answer of 200 says nothing about that.
+   * @throws ArchiverError `KIBANA` where Kibana did not take every one of them: an answer of 200
+   *   says nothing about that.
    */
   async import(objects: readonly SavedObject[]): Promise<void> {
     if (objects.length === 0) return
     const form = new FormData()
-    form.append('file', new Blob([ndjson(objects)], { type: 'application/x-ndjson' }), 'archiver.ndjson')
-    const answer = await this.#ask('/api/saved_objects/_import?overwrite=true', { method: 'POST', body: form })
+    form.append(
+      'file',
+      new Blob([ndjson(objects)], { type: 'application/x-ndjson' }),
+      'archiver.ndjson',
+    )
+    const answer = await this.#ask('/api/saved_objects/_import?overwrite=true', {
+      method: 'POST',
+      body: form,
+    })
     if (answer.status === 422) {
       throw this.#failure(`it is too old for these objects (${firstLine(answer)})`)
     }
@@ -322,15 +349,20 @@ export class Kibana {
   }
 
   #refused(answer: Answer): ArchiverError {
-    if (answer.status === 401) return this.#failure('it refused the user, password or API key (401)')
+    if (answer.status === 401)
+      return this.#failure('it refused the user, password or API key (401)')
     if (answer.status === 403) {
-      return this.#failure(`we may not do that (${firstLine(answer)}); the role needs Saved Objects Management: all`)
+      return this.#failure(
+        `we may not do that (${firstLine(answer)}); the role needs Saved Objects Management: all`,
+      )
     }
     return this.#failure(`it answered ${firstLine(answer)}`)
   }
 
   #failure(message: string): ArchiverError {
-    return new ArchiverError('KIBANA', `Kibana at ${this.address}${this.#way}: ${message}`, { kibana: this.address })
+    return new ArchiverError('KIBANA', `Kibana at ${this.address}${this.#way}: ${message}`, {
+      kibana: this.address,
+    })
   }
 }
 

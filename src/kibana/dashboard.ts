@@ -1,5 +1,11 @@
 import { type Chart, chartAttributes } from './lens.ts'
-import { type DataViewSpec, kql, markedObject, type Reference, type SavedObject } from './saved-object.ts'
+import {
+  type DataViewSpec,
+  kql,
+  markedObject,
+  type Reference,
+  type SavedObject,
+} from './saved-object.ts'
 
 /** What a panel shows, under its title. */
 export type Panel = {
@@ -80,9 +86,20 @@ export function dashboardObject(dashboard: Dashboard): SavedObject {
       order,
       width: 'medium',
       grow: true,
-      explicitInput: { id, fieldName: field, title, searchTechnique: 'prefix', selectedOptions: [], enhancements: {} },
+      explicitInput: {
+        id,
+        fieldName: field,
+        title,
+        searchTechnique: 'prefix',
+        selectedOptions: [],
+        enhancements: {},
+      },
     }
-    references.push({ type: 'index-pattern', id: dataView.id, name: `controlGroup_${id}:optionsListDataView` })
+    references.push({
+      type: 'index-pattern',
+      id: dataView.id,
+      name: `controlGroup_${id}:optionsListDataView`,
+    })
   })
   const { id, title, description, from, to, refreshEvery, query = '' } = dashboard
   return markedObject(
@@ -103,7 +120,9 @@ export function dashboardObject(dashboard: Dashboard): SavedObject {
         syncTooltips: false,
         hidePanelTitles: false,
       }),
-      kibanaSavedObjectMeta: { searchSourceJSON: JSON.stringify({ query: kql(query), filter: [] }) },
+      kibanaSavedObjectMeta: {
+        searchSourceJSON: JSON.stringify({ query: kql(query), filter: [] }),
+      },
       controlGroupInput: {
         controlStyle: 'oneLine',
         chainingSystem: 'HIERARCHICAL',
@@ -121,7 +140,10 @@ export function dashboardObject(dashboard: Dashboard): SavedObject {
   )
 }
 
-/** What Kibana keeps of a panel, and the dashboard's references for it: each name begins with the panel's. */
+/**
+ * What Kibana keeps of a panel, and the dashboard's references for it: each name begins with the
+ * panel's.
+ */
 function panelContent(panel: Panel): {
   readonly content: Readonly<Record<string, unknown>>
   readonly needs: readonly Reference[]

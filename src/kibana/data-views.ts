@@ -6,11 +6,21 @@ const plainNumber = { id: 'number', params: { pattern: '0' } } as const
 const bytes = { id: 'bytes', params: { pattern: '0,0.[0] b' } } as const
 const milliseconds = {
   id: 'duration',
-  params: { inputFormat: 'milliseconds', outputFormat: 'humanizePrecise', outputPrecision: 1, useShortSuffix: true },
+  params: {
+    inputFormat: 'milliseconds',
+    outputFormat: 'humanizePrecise',
+    outputPrecision: 1,
+    useShortSuffix: true,
+  },
 } as const
 const seconds = {
   id: 'duration',
-  params: { inputFormat: 'seconds', outputFormat: 'humanizePrecise', outputPrecision: 1, useShortSuffix: true },
+  params: {
+    inputFormat: 'seconds',
+    outputFormat: 'humanizePrecise',
+    outputPrecision: 1,
+    useShortSuffix: true,
+  },
 } as const
 
 /** Shorter than Kibana's own, and sorted as it reads. */
@@ -36,7 +46,10 @@ export const envelopeLabels = {
 
 const errorLabels = { 'error.type': 'Error', 'error.reason': 'Reason' }
 
-/** The data views of an archive; their ids begin as its indices do, so that two archives share a Kibana. */
+/**
+ * The data views of an archive; their ids begin as its indices do, so that two archives share a
+ * Kibana.
+ */
 export interface ArchiveDataViews {
   readonly all: DataViewSpec
   readonly rejected: DataViewSpec
@@ -52,7 +65,13 @@ export function archiveDataViews(indexPrefix: string): ArchiveDataViews {
   const name = archiveName(indexPrefix)
   const labels = { ...envelopeLabels, ...errorLabels }
   return {
-    all: { id: `${indexPrefix}all`, title: `${indexPrefix}*`, name, labels, formats: envelopeFormats },
+    all: {
+      id: `${indexPrefix}all`,
+      title: `${indexPrefix}*`,
+      name,
+      labels,
+      formats: envelopeFormats,
+    },
     rejected: {
       id: `${indexPrefix}rejected`,
       title: `${indexPrefix}_rejected-*`,

@@ -4,8 +4,8 @@ import { type Kibana, objectKey, type StoredObject } from './client.ts'
 import { markOf, objectsInSpace, type SavedObject } from './saved-object.ts'
 
 /**
- * How an object in Kibana compares with ours of the same id. `older`: another version of the archiver made it. `changed`: somebody
- * edited it. `foreign`: it is not the archiver's at all.
+ * How an object in Kibana compares with ours of the same id. `older`: another version of the
+ * archiver made it. `changed`: somebody edited it. `foreign`: it is not the archiver's at all.
  */
 export type ObjectState = 'missing' | 'same' | 'older' | 'changed' | 'foreign'
 
@@ -23,7 +23,8 @@ export function stateOf(ours: SavedObject, theirs: StoredObject | undefined): Ob
     if (mark === undefined) return 'foreign'
     if (mark !== markOf(ours.attributes.description)) return 'older'
   }
-  // What a newer Kibana has migrated cannot be compared any more; the mark in the description says that it was ours.
+  // What a newer Kibana has migrated cannot be compared any more; the mark in the description says
+  // that it was ours.
   if (theirs.typeMigrationVersion !== ours.typeMigrationVersion) return 'same'
   return holds(unfolded(theirs.attributes), unfolded(ours.attributes)) ? 'same' : 'changed'
 }
@@ -43,34 +44,48 @@ function unfolded(value: unknown): unknown {
   }
 }
 
-/** True where everything that ours says stands in theirs; Kibana adds to it, such as how often a field was used. */
+/**
+ * True where everything that ours says stands in theirs; Kibana adds to it, such as how often a
+ * field was used.
+ */
 function holds(theirs: unknown, ours: unknown): boolean {
   if (typeof ours !== 'object' || ours === null || Array.isArray(ours)) {
     if (!Array.isArray(ours) || !Array.isArray(theirs)) return isDeepStrictEqual(theirs, ours)
     return theirs.length === ours.length && ours.every((inner, i) => holds(theirs[i], inner))
   }
   if (typeof theirs !== 'object' || theirs === null) return false
-  return Object.entries(ours).every(([key, inner]) => holds((theirs as Record<string, unknown>)[key], inner))
+  return Object.entries(ours).every(([key, inner]) =>
+    holds((theirs as Record<string, unknown>)[key], inner),
+  )
 }
 
 /**
  * How each of our objects, with the ids that it has in the space, is found.
  * @throws ArchiverError `KIBANA` where Kibana cannot be asked.
  */
-export async function compareObjects(kibana: Kibana, objects: readonly SavedObject[]): Promise<ComparedObject[]> {
+export async function compareObjects(
+  kibana: Kibana,
+  objects: readonly SavedObject[],
+): Promise<ComparedObject[]> {
   const ours = objectsInSpace(objects, kibana.space)
   const theirs = await kibana.find(ours)
   return ours.map((object) => ({ object, state: stateOf(object, theirs.get(objectKey(object))) }))
 }
 
 /**
- * Imports what is missing, older or changed; never what somebody else made, and nothing where all is as it should be.
+ * Imports what is missing, older or changed; never what somebody else made, and nothing where all
+ * is as it should be.
  * @returns how every object was found.
  * @throws ArchiverError `KIBANA`
  */
-export async function installObjects(kibana: Kibana, objects: readonly SavedObject[]): Promise<ComparedObject[]> {
+export async function installObjects(
+  kibana: Kibana,
+  objects: readonly SavedObject[],
+): Promise<ComparedObject[]> {
   const compared = await compareObjects(kibana, objects)
-  const foreign = compared.filter(({ state }) => state === 'foreign').map(({ object }) => objectKey(object))
+  const foreign = compared
+    .filter(({ state }) => state === 'foreign')
+    .map(({ object }) => objectKey(object))
   if (foreign.length > 0) {
     throw new ArchiverError(
       'KIBANA',

@@ -47,7 +47,11 @@ function metric(
     scale: 'ratio',
     operationType,
     sourceField,
-    params: { emptyAsNull: false, ...params, ...(format === undefined ? {} : { format: formatOf(format) }) },
+    params: {
+      emptyAsNull: false,
+      ...params,
+      ...(format === undefined ? {} : { format: formatOf(format) }),
+    },
     ...(filter === undefined ? {} : { filter: kql(filter) }),
     ...(perSecond === true ? { timeScale: 's' } : {}),
     ...(last === undefined ? {} : { reducedTimeRange: last }),
@@ -74,7 +78,12 @@ export type Statistic =
   | { percentile: number }
 
 /** A statistic of a field. */
-export function statistic(of: Statistic, field: string, label: string, options: MetricOptions = {}): Column {
+export function statistic(
+  of: Statistic,
+  field: string,
+  label: string,
+  options: MetricOptions = {},
+): Column {
   if (typeof of === 'string') return metric(of, field, label, options)
   return metric('percentile', field, label, options, { percentile: of.percentile })
 }
@@ -85,8 +94,8 @@ export function countOf(field: string, label: string, options: MetricOptions = {
 }
 
 /**
- * The share of records that a query finds, as columns `id`, `id-part`, `id-all` and `id-math`: Lens keeps a formula as what it
- * says and, beside it, as the columns it was compiled to.
+ * The share of records that a query finds, as columns `id`, `id-part`, `id-all` and `id-math`: Lens
+ * keeps a formula as what it says and, beside it, as the columns it was compiled to.
  */
 export function share(id: string, label: string, query: string, decimals = 2): Columns {
   const [part, all, math] = [`${id}-part`, `${id}-all`, `${id}-math`]
@@ -143,10 +152,15 @@ export function byTime(interval = 'auto'): Column {
 
 export interface TopOptions {
   readonly size?: number
-  /** The column that orders the values, the largest first; the values themselves in ascending order where there is none. */
+  /**
+   * The column that orders the values, the largest first; the values themselves in ascending order
+   * where there is none.
+   */
   readonly by?: string
   readonly other?: boolean
-  /** Records without the field are a group of their own; Kibana shows it only together with `other`. */
+  /**
+   * Records without the field are a group of their own; Kibana shows it only together with `other`.
+   */
   readonly missing?: boolean
   readonly dataType?: 'string' | 'number' | 'boolean'
 }
@@ -164,7 +178,10 @@ export function top(field: string, label: string, options: TopOptions = {}): Col
     sourceField: field,
     params: {
       size,
-      orderBy: by === undefined ? { type: 'alphabetical', fallback: false } : { type: 'column', columnId: by },
+      orderBy:
+        by === undefined
+          ? { type: 'alphabetical', fallback: false }
+          : { type: 'column', columnId: by },
       orderDirection: by === undefined ? 'asc' : 'desc',
       otherBucket: other,
       missingBucket: missing,
@@ -186,7 +203,9 @@ export function byQuery(label: string, queries: Readonly<Record<string, string>>
     isBucketed: true,
     scale: 'ordinal',
     operationType: 'filters',
-    params: { filters: Object.entries(queries).map(([name, query]) => ({ label: name, input: kql(query) })) },
+    params: {
+      filters: Object.entries(queries).map(([name, query]) => ({ label: name, input: kql(query) })),
+    },
   }
 }
 
@@ -219,7 +238,10 @@ interface Layer {
   readonly columns: Columns
 }
 
-/** A chart: what a panel shows. Every chart of ours has one layer, so that it can be explored in Discover. */
+/**
+ * A chart: what a panel shows. Every chart of ours has one layer, so that it can be explored in
+ * Discover.
+ */
 export interface Chart extends Layer {
   readonly visualizationType: 'lnsXY' | 'lnsMetric' | 'lnsPie' | 'lnsDatatable' | 'lnsHeatmap'
   readonly visualization: Readonly<Record<string, unknown>>
@@ -230,7 +252,11 @@ const layerId = 'layer'
 const layerReferenceName = `indexpattern-datasource-layer-${layerId}`
 const layerHead = { layerId, layerType: 'data' } as const
 
-type Source = { readonly dataView: DataViewSpec; readonly columns: Columns; readonly query?: string }
+type Source = {
+  readonly dataView: DataViewSpec
+  readonly columns: Columns
+  readonly query?: string
+}
 
 function chart(
   source: Source,
@@ -247,7 +273,14 @@ function chart(
 }
 
 export interface XyOptions extends Source {
-  readonly as: 'bar' | 'bar_stacked' | 'bar_horizontal' | 'bar_horizontal_stacked' | 'line' | 'area' | 'area_stacked'
+  readonly as:
+    | 'bar'
+    | 'bar_stacked'
+    | 'bar_horizontal'
+    | 'bar_horizontal_stacked'
+    | 'line'
+    | 'area'
+    | 'area_stacked'
   /** The columns of the two axes and of the series. */
   readonly x: string
   readonly y: readonly string[]
@@ -261,7 +294,11 @@ export interface XyOptions extends Source {
 export function xy(options: XyOptions): Chart {
   const { as, x, y, split, legend = 'right', yTitle, colors = {} } = options
   return chart(options, 'lnsXY', {
-    legend: { isVisible: legend !== 'none', position: legend === 'none' ? 'right' : legend, showSingleSeries: false },
+    legend: {
+      isVisible: legend !== 'none',
+      position: legend === 'none' ? 'right' : legend,
+      showSingleSeries: false,
+    },
     valueLabels: 'hide',
     fittingFunction: 'Linear',
     emphasizeFitting: true,
@@ -299,7 +336,9 @@ export function number(
   })
 }
 
-export function donut(options: Source & { readonly groups: readonly string[]; readonly size: string }): Chart {
+export function donut(
+  options: Source & { readonly groups: readonly string[]; readonly size: string },
+): Chart {
   return chart(options, 'lnsPie', {
     shape: 'donut',
     layers: [
@@ -346,7 +385,9 @@ export function table(options: TableOptions): Chart {
 }
 
 /** Two groupings against each other; the darker, the more. */
-export function heatmap(options: Source & { readonly x: string; readonly y: string; readonly value: string }): Chart {
+export function heatmap(
+  options: Source & { readonly x: string; readonly y: string; readonly value: string },
+): Chart {
   const { x, y, value } = options
   return chart(options, 'lnsHeatmap', {
     ...layerHead,

@@ -1,11 +1,17 @@
 import { createHash } from 'node:crypto'
 
 /**
- * Kibana's saved objects, as an import takes them. The stamps are those that every Kibana from 8.12 to 9.x understands: it migrates
- * older objects up and refuses newer ones, and without a stamp it runs migrations of version 7 over modern state and fails.
+ * Kibana's saved objects, as an import takes them. The stamps are those that every Kibana from 8.12
+ * to 9.x understands: it migrates older objects up and refuses newer ones, and without a stamp it
+ * runs migrations of version 7 over modern state and fails.
  */
 const coreMigrationVersion = '8.8.0'
-const typeMigrationVersions = { 'index-pattern': '8.0.0', search: '8.0.0', lens: '8.9.0', dashboard: '8.9.0' } as const
+const typeMigrationVersions = {
+  'index-pattern': '8.0.0',
+  search: '8.0.0',
+  lens: '8.9.0',
+  dashboard: '8.9.0',
+} as const
 
 export type SavedObjectType = keyof typeof typeMigrationVersions
 
@@ -63,8 +69,9 @@ export interface FieldFormat {
 const ownerMark = 'Made by the archiver'
 
 /**
- * What ends the description of every object of ours: that it is ours, and a digest of its content. By the first it is told from
- * an object that somebody else gave the same id, by the second an older one from this one, whatever Kibana's migrations did to it.
+ * What ends the description of every object of ours: that it is ours, and a digest of its content.
+ * By the first it is told from an object that somebody else gave the same id, by the second an
+ * older one from this one, whatever Kibana's migrations did to it.
  */
 function mark(description: string, content: unknown): string {
   const digest = createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 8)
@@ -73,7 +80,9 @@ function mark(description: string, content: unknown): string {
 
 /** The mark at the end of a description, with its digest; undefined where it is not ours. */
 export function markOf(description: unknown): string | undefined {
-  return typeof description === 'string' ? new RegExp(`${ownerMark} \\(\\w+\\)\\.$`).exec(description)?.[0] : undefined
+  return typeof description === 'string'
+    ? new RegExp(`${ownerMark} \\(\\w+\\)\\.$`).exec(description)?.[0]
+    : undefined
 }
 
 function savedObject(
@@ -104,8 +113,16 @@ export function markedObject(
   return savedObject(type, id, { ...attributes, description }, references)
 }
 
-export function dataViewObject({ id, title, name, labels = {}, formats = {} }: DataViewSpec): SavedObject {
-  const fieldAttrs = Object.fromEntries(Object.entries(labels).map(([field, customLabel]) => [field, { customLabel }]))
+export function dataViewObject({
+  id,
+  title,
+  name,
+  labels = {},
+  formats = {},
+}: DataViewSpec): SavedObject {
+  const fieldAttrs = Object.fromEntries(
+    Object.entries(labels).map(([field, customLabel]) => [field, { customLabel }]),
+  )
   return savedObject(
     'index-pattern',
     id,
@@ -145,8 +162,20 @@ export interface Search {
 const searchIndexName = 'kibanaSavedObjectMeta.searchSourceJSON.index'
 
 export function searchObject(search: Search): SavedObject {
-  const { id, title, description, dataView, columns, sort, query = '', widths = {}, rowHeight } = search
-  const columnSettings = Object.fromEntries(Object.entries(widths).map(([field, width]) => [field, { width }]))
+  const {
+    id,
+    title,
+    description,
+    dataView,
+    columns,
+    sort,
+    query = '',
+    widths = {},
+    rowHeight,
+  } = search
+  const columnSettings = Object.fromEntries(
+    Object.entries(widths).map(([field, width]) => [field, { width }]),
+  )
   return markedObject(
     'search',
     id,
@@ -175,16 +204,25 @@ export function searchObject(search: Search): SavedObject {
 }
 
 /**
- * The id of an object in a space. Ids of dashboards, searches and data views are unique across all spaces of a Kibana: an import of one
- * that another space has gives it a new id, and links to it lead nowhere. So every space but the default one has ids of its own.
+ * The id of an object in a space. Ids of dashboards, searches and data views are unique across all
+ * spaces of a Kibana: an import of one that another space has gives it a new id, and links to it
+ * lead nowhere. So every space but the default one has ids of its own.
  */
 export function idInSpace(id: string, space: string | undefined): string {
   return space === undefined || space === 'default' ? id : `${id}.${space}`
 }
 
-/** The same objects with the ids of a space, in their references and in their links to each other. */
-export function objectsInSpace(objects: readonly SavedObject[], space: string | undefined): readonly SavedObject[] {
-  const inSpace = <T extends { readonly id: string }>(named: T): T => ({ ...named, id: idInSpace(named.id, space) })
+/**
+ * The same objects with the ids of a space, in their references and in their links to each other.
+ */
+export function objectsInSpace(
+  objects: readonly SavedObject[],
+  space: string | undefined,
+): readonly SavedObject[] {
+  const inSpace = <T extends { readonly id: string }>(named: T): T => ({
+    ...named,
+    id: idInSpace(named.id, space),
+  })
   return objects.map((object) => {
     const attributes = JSON.stringify(object.attributes).replace(
       /#\/view\/([\w.-]+)/g,

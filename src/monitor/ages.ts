@@ -2,11 +2,15 @@ import type { PartitionStatus } from '../pipeline/worker.ts'
 import { partitionKey } from '../record/record.ts'
 
 /**
- * How long the oldest record of a partition has waited to be committed, from samples of where it stood: what was read between two
- * samples counts as read at the earlier one. Pure: time is an argument, in ms.
+ * How long the oldest record of a partition has waited to be committed, from samples of where it
+ * stood: what was read between two samples counts as read at the earlier one. Pure: time is an
+ * argument, in ms.
  */
 export class UnacknowledgedAges {
-  /** By partition, ascending: a position, and when it was last seen there. The first is at or below what is committed. */
+  /**
+   * By partition, ascending: a position, and when it was last seen there. The first is at or below
+   * what is committed.
+   */
   readonly #positions = new Map<string, { readonly position: number; at: number }[]>()
 
   sample(partitions: readonly PartitionStatus[], now: number): void {
@@ -17,13 +21,17 @@ export class UnacknowledgedAges {
       // A partition that is being opened: what was read of it before is still not committed.
       if (position === undefined) continue
       const before = this.#positions.get(key) ?? []
-      // A group that was set back reads what it had committed; a partition that was opened anew reads again what waits still.
-      const isSetBack = committed !== undefined && before[0] !== undefined && committed < before[0].position
+      // A group that was set back reads what it had committed; a partition that was opened anew
+      // reads again what waits still.
+      const isSetBack =
+        committed !== undefined && before[0] !== undefined && committed < before[0].position
       const seen = isSetBack ? before.filter((earlier) => earlier.position <= position) : before
       const last = seen.at(-1)
       if (last?.position === position) last.at = now
       else if (last === undefined || last.position < position) seen.push({ position, at: now })
-      const held = seen.findLastIndex((earlier) => earlier.position <= (committed ?? Number.NEGATIVE_INFINITY))
+      const held = seen.findLastIndex(
+        (earlier) => earlier.position <= (committed ?? Number.NEGATIVE_INFINITY),
+      )
       this.#positions.set(key, seen.slice(Math.max(0, held)))
     }
     for (const key of this.#positions.keys()) if (!sampled.has(key)) this.#positions.delete(key)

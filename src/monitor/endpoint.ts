@@ -9,7 +9,10 @@ import { cached, type HttpEndpoint, type HttpOptions, jsonAnswer, serveHttp } fr
 import type { Metrics } from './metrics.ts'
 
 const sampleMs = 1000
-/** Computing an answer for thousands of partitions takes tens of ms of the event loop: one serves all who ask meanwhile. */
+/**
+ * Computing an answer for thousands of partitions takes tens of ms of the event loop: one serves
+ * all who ask meanwhile.
+ */
 const answerAgeMs = 1000
 
 /** What a worker says of itself at `/status`. */
@@ -19,7 +22,11 @@ export interface WorkerStatus {
   /** Why it is not. */
   readonly reasons: readonly string[]
   readonly records: number
-  readonly sinks: readonly { readonly name: string; readonly held_bytes: number; readonly waiting?: string }[]
+  readonly sinks: readonly {
+    readonly name: string
+    readonly held_bytes: number
+    readonly waiting?: string
+  }[]
   readonly partitions: readonly (PartitionStatus & {
     readonly oldest_unacknowledged_s: number
     /** When the files that are being written are committed at the latest. */

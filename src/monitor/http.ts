@@ -23,8 +23,9 @@ export interface HttpOptions extends ListenAddress {
 }
 
 /**
- * Whoever reaches the port may open connections without a word, so their number is bounded: beyond it the oldest connection
- * that asks nothing gives way to the new one. A flood closes its own connections, and a probe is answered.
+ * Whoever reaches the port may open connections without a word, so their number is bounded: beyond
+ * it the oldest connection that asks nothing gives way to the new one. A flood closes its own
+ * connections, and a probe is answered.
  */
 const maxConnections = 64
 const headersTimeoutMs = 5_000
@@ -36,7 +37,10 @@ export function jsonAnswer(status: number, content: unknown): HttpAnswer {
   return { status, type: 'application/json', body: `${JSON.stringify(content, undefined, 1)}\n` }
 }
 
-/** The route, but computed at most once in `maxAgeMs`, however many ask: what they get is one buffer for all. */
+/**
+ * The route, but computed at most once in `maxAgeMs`, however many ask: what they get is one buffer
+ * for all.
+ */
 export function cached(route: HttpRoutes[string], maxAgeMs: number): () => Promise<HttpAnswer> {
   let answer: Promise<HttpAnswer> | undefined
   let expiresAt = 0
@@ -123,8 +127,14 @@ class Connections {
   }
 }
 
-function respond(request: IncomingMessage, response: ServerResponse, { status, type, body }: HttpAnswer): void {
-  const hasBody = request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined
+function respond(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { status, type, body }: HttpAnswer,
+): void {
+  const hasBody =
+    request.headers['content-length'] !== undefined ||
+    request.headers['transfer-encoding'] !== undefined
   response.writeHead(status, {
     'content-type': type,
     'content-length': Buffer.byteLength(body),
@@ -141,14 +151,23 @@ async function answerOf(
   names: ReadonlySet<string>,
 ): Promise<HttpAnswer> {
   // RFC 9112, section 3.2: whoever is in between may have looked at the other one.
-  if ((headersDistinct.host?.length ?? 0) > 1) return { status: 400, type: 'text/plain', body: 'more than one Host\n' }
+  if ((headersDistinct.host?.length ?? 0) > 1)
+    return { status: 400, type: 'text/plain', body: 'more than one Host\n' }
   if (!isOwnName(headers.host, names)) {
-    return { status: 421, type: 'text/plain', body: 'this name is not served here; see --http-names\n' }
+    return {
+      status: 421,
+      type: 'text/plain',
+      body: 'this name is not served here; see --http-names\n',
+    }
   }
   const path = url.split('?', 1)[0]!
   const isRead = method === 'GET' || method === 'HEAD'
   if (!isRead || !Object.hasOwn(routes, path)) {
-    return { status: 404, type: 'text/plain', body: `the paths are ${Object.keys(routes).join(' ')}\n` }
+    return {
+      status: 404,
+      type: 'text/plain',
+      body: `the paths are ${Object.keys(routes).join(' ')}\n`,
+    }
   }
   try {
     return await routes[path]!()
@@ -158,20 +177,26 @@ async function answerOf(
 }
 
 /**
- * Whether a Host header names this endpoint: an address, a name without a dot (`localhost`, a service of Compose), or one that was
- * given. A page in somebody's browser can make any other name lead here (DNS rebinding) and read the answer.
+ * Whether a Host header names this endpoint: an address, a name without a dot (`localhost`, a
+ * service of Compose), or one that was given. A page in somebody's browser can make any other name
+ * lead here (DNS rebinding) and read the answer.
  */
 function isOwnName(host: string | undefined, names: ReadonlySet<string>): boolean {
   // HTTP/1.0 has none, and no browser speaks it.
   if (host === undefined) return true
   const name = host.replace(/:\d*$/, '').toLowerCase()
-  return isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0 || !name.includes('.') || names.has(name.replace(/\.$/, ''))
+  return (
+    isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0 ||
+    !name.includes('.') ||
+    names.has(name.replace(/\.$/, ''))
+  )
 }
 
 async function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
-      const why = systemCode(error) === 'EADDRINUSE' ? 'another process listens there' : messageOf(error)
+      const why =
+        systemCode(error) === 'EADDRINUSE' ? 'another process listens there' : messageOf(error)
       reject(new ArchiverError('USAGE', `--http ${host}:${port}: ${why}`))
     })
     server.listen(port, host, resolve)

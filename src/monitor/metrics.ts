@@ -3,7 +3,9 @@ import type { Observer, SinkEvent } from '../pipeline/observer.ts'
 import type { PartitionStatus, WorkerCounts } from '../pipeline/worker.ts'
 import { LoopStalls } from '../runtime/loop-stalls.ts'
 
-/** What is asked at every scrape; nothing is counted twice, and nothing on the way of the records. */
+/**
+ * What is asked at every scrape; nothing is counted twice, and nothing on the way of the records.
+ */
 export interface MetricsParts {
   readonly counts: () => WorkerCounts
   /** How long Kafka has not answered, in ms. */
@@ -11,7 +13,11 @@ export interface MetricsParts {
   readonly partitions: () => readonly PartitionStatus[]
   /** How long the oldest record of a partition has waited to be committed, in seconds. */
   readonly age: (partition: PartitionStatus) => number
-  readonly sinks: readonly { readonly name: string; readonly heldBytes: number; readonly waiting: string | undefined }[]
+  readonly sinks: readonly {
+    readonly name: string
+    readonly heldBytes: number
+    readonly waiting: string | undefined
+  }[]
   readonly openBuckets: () => number
   readonly compactedFiles: () => number
   readonly lostLogLines: () => number
@@ -23,7 +29,10 @@ const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
 const neverMs = 2 ** 31 - 1
 const byPartition = ['topic', 'partition'] as const
 
-/** Everything that Prometheus is told, under names that begin with `archiver_`, and what prom-client says of the process. */
+/**
+ * Everything that Prometheus is told, under names that begin with `archiver_`, and what prom-client
+ * says of the process.
+ */
 export class Metrics implements Observer {
   readonly #registry = new Registry()
   readonly #flush: Histogram
@@ -78,14 +87,19 @@ export class Metrics implements Observer {
 
   /** Begins to tell about a worker and the process. */
   watch(parts: MetricsParts): void {
-    const { counts, silentMs, partitions, age, sinks, openBuckets, compactedFiles, lostLogLines } = parts
+    const { counts, silentMs, partitions, age, sinks, openBuckets, compactedFiles, lostLogLines } =
+      parts
     this.#watchProcess()
     for (const { name } of sinks) {
       this.#retries.inc({ sink: name }, 0)
       if (name !== 'files') this.#rejected.inc({ sink: name }, 0)
     }
-    this.#counter('archiver_records_total', 'Records read from Kafka.', (set) => set(counts().records))
-    this.#counter('archiver_bytes_total', 'Bytes of the lines of these records.', (set) => set(counts().bytes))
+    this.#counter('archiver_records_total', 'Records read from Kafka.', (set) =>
+      set(counts().records),
+    )
+    this.#counter('archiver_bytes_total', 'Bytes of the lines of these records.', (set) =>
+      set(counts().bytes),
+    )
     this.#counter(
       'archiver_acknowledged_records_total',
       'Records that a sink made durable.',
@@ -112,14 +126,20 @@ export class Metrics implements Observer {
       'Records larger than --max-record-bytes, which are not archived.',
       (set) => set(counts().oversizedRecords),
     )
-    this.#counter('archiver_pauses_total', 'How often a partition was paused because a sink was full.', (set) =>
-      set(counts().pauses),
+    this.#counter(
+      'archiver_pauses_total',
+      'How often a partition was paused because a sink was full.',
+      (set) => set(counts().pauses),
     )
-    this.#counter('archiver_rebalances_total', 'How often the group gave this worker other partitions.', (set) =>
-      set(counts().rebalances),
+    this.#counter(
+      'archiver_rebalances_total',
+      'How often the group gave this worker other partitions.',
+      (set) => set(counts().rebalances),
     )
-    this.#counter('archiver_fenced_total', 'Flushes dropped because another worker had committed first.', (set) =>
-      set(counts().fenced),
+    this.#counter(
+      'archiver_fenced_total',
+      'Flushes dropped because another worker had committed first.',
+      (set) => set(counts().fenced),
     )
     this.#counter(
       'archiver_commit_failures_total',
@@ -131,18 +151,27 @@ export class Metrics implements Observer {
       'Partitions whose group lost its offset, and whose archived records Kafka does not have any more to compare.',
       (set) => set(counts().forgottenOffsets),
     )
-    this.#counter('archiver_compacted_files_total', 'Small files of past hours that were merged into one.', (set) =>
-      set(compactedFiles()),
+    this.#counter(
+      'archiver_compacted_files_total',
+      'Small files of past hours that were merged into one.',
+      (set) => set(compactedFiles()),
     )
-    this.#counter('archiver_log_lines_lost_total', 'Log lines that could not be written.', (set) => set(lostLogLines()))
-    const perPartition = (name: string, help: string, read: (status: PartitionStatus) => number | undefined) =>
+    this.#counter('archiver_log_lines_lost_total', 'Log lines that could not be written.', (set) =>
+      set(lostLogLines()),
+    )
+    const perPartition = (
+      name: string,
+      help: string,
+      read: (status: PartitionStatus) => number | undefined,
+    ) =>
       this.#gauge(
         name,
         help,
         (set) => {
           for (const status of partitions()) {
             const value = read(status)
-            if (value !== undefined) set(value, { topic: status.topic, partition: status.partition })
+            if (value !== undefined)
+              set(value, { topic: status.topic, partition: status.partition })
           }
         },
         byPartition,
@@ -152,7 +181,11 @@ export class Metrics implements Observer {
       'Records of a partition that Kafka has and this worker has not read.',
       ({ lag }) => lag,
     )
-    perPartition('archiver_partition_position', 'The next offset to read of a partition.', ({ position }) => position)
+    perPartition(
+      'archiver_partition_position',
+      'The next offset to read of a partition.',
+      ({ position }) => position,
+    )
     perPartition(
       'archiver_partition_committed_offset',
       'What the group was told of a partition.',
@@ -178,8 +211,12 @@ export class Metrics implements Observer {
       '1 where a partition is being opened: nothing of it is read.',
       ({ state }) => (state === 'opening' ? 1 : 0),
     )
-    this.#gauge('archiver_kafka_silent_seconds', 'How long Kafka has not answered.', (set) => set(silentMs() / 1000))
-    this.#gauge('archiver_partitions', 'Partitions that this worker has.', (set) => set(partitions().length))
+    this.#gauge('archiver_kafka_silent_seconds', 'How long Kafka has not answered.', (set) =>
+      set(silentMs() / 1000),
+    )
+    this.#gauge('archiver_partitions', 'Partitions that this worker has.', (set) =>
+      set(partitions().length),
+    )
     this.#gauge(
       'archiver_sink_waiting',
       '1 while a sink does not get on: away, refused, no room.',
@@ -203,7 +240,10 @@ export class Metrics implements Observer {
     )
   }
 
-  /** What prom-client says of any process, but for its histogram of the event loop: that wakes a worker up a hundred times a second. */
+  /**
+   * What prom-client says of any process, but for its histogram of the event loop: that wakes a
+   * worker up a hundred times a second.
+   */
   #watchProcess(): void {
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: neverMs })
     for (const figure of ['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99']) {
@@ -222,7 +262,12 @@ export class Metrics implements Observer {
     return { type: this.#registry.contentType, body: await this.#registry.metrics() }
   }
 
-  #gauge(name: string, help: string, ask: (set: Set) => void, labelNames: readonly string[] = []): void {
+  #gauge(
+    name: string,
+    help: string,
+    ask: (set: Set) => void,
+    labelNames: readonly string[] = [],
+  ): void {
     new Gauge({
       name,
       help,
@@ -236,7 +281,12 @@ export class Metrics implements Observer {
   }
 
   /** Values that are counted elsewhere already and only grow. */
-  #counter(name: string, help: string, ask: (set: Set) => void, labelNames: readonly string[] = []): void {
+  #counter(
+    name: string,
+    help: string,
+    ask: (set: Set) => void,
+    labelNames: readonly string[] = [],
+  ): void {
     new Counter({
       name,
       help,

@@ -16,7 +16,10 @@ export interface StallWatchOptions {
   readonly requestTimeoutMs: number
 }
 
-/** Warns of records that no sink has acknowledged for longer than a flush and a few timeouts explain. */
+/**
+ * Warns of records that no sink has acknowledged for longer than a flush and a few timeouts
+ * explain.
+ */
 export class StallWatch {
   readonly #ages = new UnacknowledgedAges()
   readonly #maxAgeMs: number
@@ -68,7 +71,9 @@ export class StallWatch {
     }
     if (now - this.#saidAt < sayAgainMs) return
     this.#saidAt = now
-    const waiting = this.#sinks.flatMap(({ name, waiting }) => (waiting === undefined ? [] : [`${name}: ${waiting}`]))
+    const waiting = this.#sinks.flatMap(({ name, waiting }) =>
+      waiting === undefined ? [] : [`${name}: ${waiting}`],
+    )
     const { topic, partition, committed } = oldest.partition
     const age = Math.round(oldest.seconds)
     this.#log.warn(

@@ -11,10 +11,15 @@ import { LoopStalls } from '../runtime/loop-stalls.ts'
 import { UnacknowledgedAges } from './ages.ts'
 
 const sampleMs = 1000
-/** Of more partitions than this only those with the most lag or the oldest records have documents. */
+/**
+ * Of more partitions than this only those with the most lag or the oldest records have documents.
+ */
 const mostPartitions = 100
 
-/** Begins to write status documents; undefined where there is no Elasticsearch, or they are not wanted. */
+/**
+ * Begins to write status documents; undefined where there is no Elasticsearch, or they are not
+ * wanted.
+ */
 export function startStatusDocuments(
   options: RunOptions,
   parts: Omit<StatusParts, 'memoryBudget'> & { readonly name: string },
@@ -24,7 +29,12 @@ export function startStatusDocuments(
   const documents = new StatusDocuments({ ...parts, memoryBudget: options.memoryBudget })
   const writer = new StatusWriter({
     client: elasticsearchClient(options.elasticsearch, options),
-    origin: { worker: parts.name, host: hostname(), group: options.group, index_prefix: options.indexPrefix },
+    origin: {
+      worker: parts.name,
+      host: hostname(),
+      group: options.group,
+      index_prefix: options.indexPrefix,
+    },
     documents: (intervalS) => documents.take(intervalS),
     intervalMs: options.statusInterval * 1000,
     log,
@@ -80,7 +90,9 @@ export class StatusDocuments {
     const totals = totalsOf(worker.counts)
     const before = this.#before
     this.#before = totals
-    const ages = new Map(partitions.map((tp) => [partitionKey(tp), this.#ages.of(tp, performance.now())]))
+    const ages = new Map(
+      partitions.map((tp) => [partitionKey(tp), this.#ages.of(tp, performance.now())]),
+    )
     const told = mostToTell(partitions, ages)
     const cpu = process.cpuUsage(this.#cpu)
     this.#cpu = process.cpuUsage()
@@ -95,7 +107,8 @@ export class StatusDocuments {
         oldest_unacknowledged_s: Math.max(0, ...ages.values()),
         partitions: partitions.length,
         partitions_omitted: partitions.length - told.length,
-        paused: partitions.filter(({ state, waiting }) => state === 'open' && waiting !== undefined).length,
+        paused: partitions.filter(({ state, waiting }) => state === 'open' && waiting !== undefined)
+          .length,
         rebalances: totals.rebalances - before.rebalances,
         fenced: totals.fenced - before.fenced,
         uptime_s: (performance.now() - this.#startedAt) / 1000,
@@ -149,7 +162,12 @@ export class StatusDocuments {
     }
     const pauses = totals.pauses - before.pauses
     if (pauses > 0) {
-      documents.push({ kind: 'event', event: 'pause', reason: 'a partition waited for the sinks', count: pauses })
+      documents.push({
+        kind: 'event',
+        event: 'pause',
+        reason: 'a partition waited for the sinks',
+        count: pauses,
+      })
     }
     return documents
   }

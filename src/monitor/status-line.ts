@@ -5,7 +5,10 @@ import type { Terminal } from '../runtime/terminal.ts'
 
 const refreshMs = 500
 
-/** Says what is going on: a line that is rewritten where a person looks, a log line now and then where nobody does. */
+/**
+ * Says what is going on: a line that is rewritten where a person looks, a log line now and then
+ * where nobody does.
+ */
 export class StatusReporter {
   readonly #worker: Worker
   readonly #sinks: readonly Sink[]
@@ -43,7 +46,9 @@ export class StatusReporter {
   #describe(): { line: string; details: Record<string, unknown> } {
     const now = performance.now()
     const { records, acknowledged } = this.#worker.counts
-    const rate = Math.round(((records - this.#lastRecords) * 1000) / Math.max(1, now - this.#lastAt))
+    const rate = Math.round(
+      ((records - this.#lastRecords) * 1000) / Math.max(1, now - this.#lastAt),
+    )
     this.#lastRecords = records
     this.#lastAt = now
     const partitions = this.#worker.status()
@@ -76,18 +81,25 @@ export class StatusReporter {
 /** Why things wait, each reason once, with how many partitions it holds up. */
 function waitingReasons(partitions: readonly PartitionStatus[], sinks: readonly Sink[]): string[] {
   const reasons = new Map<string, number>()
-  for (const { waiting } of partitions) if (waiting !== undefined) reasons.set(waiting, (reasons.get(waiting) ?? 0) + 1)
+  for (const { waiting } of partitions)
+    if (waiting !== undefined) reasons.set(waiting, (reasons.get(waiting) ?? 0) + 1)
   return [
     ...sinks.flatMap(({ name, waiting }) => (waiting === undefined ? [] : [`${name}: ${waiting}`])),
-    ...[...reasons].map(([reason, partitions]) => (partitions === 1 ? reason : `${partitions} partitions ${reason}`)),
+    ...[...reasons].map(([reason, partitions]) =>
+      partitions === 1 ? reason : `${partitions} partitions ${reason}`,
+    ),
   ]
 }
 
 /** What a run did, as a sentence and as fields. */
-export function accountOf(worker: Worker, seconds: number): { message: string; details: Record<string, unknown> } {
+export function accountOf(
+  worker: Worker,
+  seconds: number,
+): { message: string; details: Record<string, unknown> } {
   const { records, bytes, acknowledged, lostOffsets, rebalances, fenced } = worker.counts
   const sinks = [...acknowledged].map(([name, held]) => `${name} acknowledged ${count(held)}`)
-  const lost = lostOffsets === 0 ? '' : `; ${count(lostOffsets)} offsets were lost before they were read`
+  const lost =
+    lostOffsets === 0 ? '' : `; ${count(lostOffsets)} offsets were lost before they were read`
   return {
     message: `stopped after ${seconds.toFixed(1)} s: read ${count(records)} records (${count(Math.round(records / seconds))}/s), ${sinks.join(', ')}${lost}`,
     details: {

@@ -1,14 +1,16 @@
 import type { MysqlFailure } from './client.ts'
 
 /**
- * What an error of MySQL or MariaDB means for the rows that were sent, by its number: texts are translated, numbers are not. Numbers below
- * 2000 mean the same in both; MySQL's own begin at 3000, MariaDB's own at 4000 (and a few at 1900).
+ * What an error of MySQL or MariaDB means for the rows that were sent, by its number: texts are
+ * translated, numbers are not. Numbers below 2000 mean the same in both; MySQL's own begin at 3000,
+ * MariaDB's own at 4000 (and a few at 1900).
  *
  * - again: nothing is wrong with the rows; the same again later.
  * - refused: the same, but somebody must mend something first: rights, a missing table.
  * - exists: a row has this position already.
  * - row: one of the rows will never be taken as it is.
- * - unknown: nobody has met it. Waited for; after a while it is taken for the row's own where the server takes the same row as text.
+ * - unknown: nobody has met it. Waited for; after a while it is taken for the row's own where the
+ *   server takes the same row as text.
  */
 export type Verdict = 'again' | 'refused' | 'exists' | 'row' | 'unknown'
 
@@ -143,7 +145,10 @@ const rowNumbers = new Set([
 
 const duplicateNumbers = new Set([1022, 1062, 1586])
 
-/** Judges an error by its number; undefined stands for no answer at all: a lost connection, a timeout, no such host. */
+/**
+ * Judges an error by its number; undefined stands for no answer at all: a lost connection, a
+ * timeout, no such host.
+ */
 export function judge(errno: number | undefined): Verdict {
   if (errno === undefined || againNumbers.has(errno)) return 'again'
   if (refusedNumbers.has(errno)) return 'refused'
@@ -152,8 +157,9 @@ export function judge(errno: number | undefined): Verdict {
 }
 
 /**
- * What a log may say of an error. The text quotes the row when the error is about one (`Incorrect value: 'xyz'`), so
- * only its code and number are said then. The row itself keeps the text.
+ * What a log may say of an error. The text quotes the row when the error is about one
+ * (`Incorrect value: 'xyz'`), so only its code and number are said then. The row itself keeps the
+ * text.
  */
 export function sayable({ message, code, errno }: MysqlFailure): string {
   if (errno === undefined) return message

@@ -19,7 +19,9 @@ export interface MysqlConnection {
   readonly tls?: boolean
   /** The name or address that the server's certificate must have; undefined: `host`. */
   readonly tlsName?: string | undefined
-  /** Without TLS, a login may ask the server for the public key that it encrypts the password with. */
+  /**
+   * Without TLS, a login may ask the server for the public key that it encrypts the password with.
+   */
   readonly allowsKeyRetrieval?: boolean
   /** How long an answer may take. */
   readonly timeoutMs: number
@@ -46,7 +48,10 @@ export interface ServerFacts {
   readonly version: string
   /** The bytes that one statement may have. */
   readonly maxPacketBytes: number
-  /** Whether a transaction is on disk when it is acknowledged: `innodb_flush_log_at_trx_commit`, and `sync_binlog` where there is one. */
+  /**
+   * Whether a transaction is on disk when it is acknowledged: `innodb_flush_log_at_trx_commit`, and
+   * `sync_binlog` where there is one.
+   */
   readonly flushesEveryCommit: boolean
 }
 
@@ -70,7 +75,8 @@ const factsShape = oneRow({
 const connectTimeoutMs = 10_000
 
 /**
- * Strict, so that nothing is shortened or altered with a warning; a lock is waited for a while only, as what waits holds others up.
+ * Strict, so that nothing is shortened or altered with a warning; a lock is waited for a while
+ * only, as what waits holds others up.
  */
 const sessionSql =
   "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', autocommit = 1, innodb_lock_wait_timeout = 10, lock_wait_timeout = 10"
@@ -87,8 +93,9 @@ interface Session {
 }
 
 /**
- * A few connections to one server, made as they are needed. Every query has a time limit, after which its connection is cut: a frozen server
- * answers nothing, and a half-open connection never will.
+ * A few connections to one server, made as they are needed. Every query has a time limit, after
+ * which its connection is cut: a frozen server answers nothing, and a half-open connection never
+ * will.
  */
 export class Mysql {
   readonly #settings: MysqlConnection
@@ -119,13 +126,19 @@ export class Mysql {
 
   /**
    * Connects for the first time.
-   * @throws ArchiverError `UNREACHABLE`: away, a wrong password, no such database, a server too old.
+   * @throws ArchiverError `UNREACHABLE`: away, a wrong password, no such database, a server too
+   *   old.
    */
   async detect(): Promise<ServerFacts> {
     const session = await this.#acquire().catch((error: unknown) => {
       if (!(error instanceof MysqlFailure)) throw error
       const { user } = this.#settings
-      throw new ArchiverError('UNREACHABLE', `MySQL at ${this.address} as ${user}: ${error.message}`, {}, error)
+      throw new ArchiverError(
+        'UNREACHABLE',
+        `MySQL at ${this.address} as ${user}: ${error.message}`,
+        {},
+        error,
+      )
     })
     this.#release(session)
     const { kind, version } = this.facts
@@ -148,12 +161,18 @@ export class Mysql {
     }
   }
 
-  /** The rows of a query one by one, in the order and at the pace in which they are taken. @throws MysqlFailure */
+  /**
+   * The rows of a query one by one, in the order and at the pace in which they are taken. @throws
+   * MysqlFailure
+   */
   async *rows<T>(sql: string, shape: Shape): AsyncGenerator<T> {
     const session = await this.#acquire()
     let done = false
     try {
-      const rows = session.connection.query(sql).stream({ highWaterMark: 100 })[Symbol.asyncIterator]()
+      const rows = session.connection
+        .query(sql)
+        .stream({ highWaterMark: 100 })
+        [Symbol.asyncIterator]()
       for (;;) {
         const { done: isLast, value } = await this.#nextRow(session, rows)
         if (isLast === true) break
@@ -195,7 +214,8 @@ export class Mysql {
     const { host, port, user, password, database } = this.#settings
     const tls = this.#tls()
     const socket = connect({ host, port, noDelay: true, keepAlive: true })
-    // A host without an address would otherwise be an error that nobody hears, where mysql2 is not listening yet.
+    // A host without an address would otherwise be an error that nobody hears, where mysql2 is not
+    // listening yet.
     socket.on('error', () => {})
     const session: Session = {
       socket,
@@ -219,7 +239,9 @@ export class Mysql {
     session.connection.on('error', (error) => destroy(session, failureOf(error)))
     this.#used.add(session)
     try {
-      await this.#whileUsed(session, connectTimeoutMs + 1000, (settle) => session.connection.connect(settle))
+      await this.#whileUsed(session, connectTimeoutMs + 1000, (settle) =>
+        session.connection.connect(settle),
+      )
       await this.#ask(session, sessionSql, anything)
       const [row] = await this.#ask<readonly FactsRow[]>(session, factsSql, factsShape)
       this.#facts = factsOf(row!)
@@ -236,11 +258,19 @@ export class Mysql {
     return session
   }
 
-  /** The options of mysql2 for TLS, or for a login without it. `address`: to be compared with the certificate. */
+  /**
+   * The options of mysql2 for TLS, or for a login without it. `address`: to be compared with the
+   * certificate.
+   */
   #tls(): { readonly options: ConnectionOptions; readonly address?: string } {
     const { caFile, tls, host, tlsName = host, allowsKeyRetrieval } = this.#settings
     if (caFile === undefined && tls !== true) {
-      return { options: { host, ...(allowsKeyRetrieval === true ? {} : { authPlugins: withoutKeyRetrieval() }) } }
+      return {
+        options: {
+          host,
+          ...(allowsKeyRetrieval === true ? {} : { authPlugins: withoutKeyRetrieval() }),
+        },
+      }
     }
     const { host: name, verifyIdentity } = expectedIdentity(tlsName)
     const ssl = {
@@ -251,7 +281,10 @@ export class Mysql {
     return { options: { host: name, ssl }, ...(verifyIdentity ? {} : { address: name }) }
   }
 
-  /** The time that the caller takes for a row is its own; that of the server for the next one has a limit. */
+  /**
+   * The time that the caller takes for a row is its own; that of the server for the next one has a
+   * limit.
+   */
   async #nextRow(session: Session, rows: AsyncIterator<unknown>): Promise<IteratorResult<unknown>> {
     const { timeoutMs } = this.#settings
     try {
@@ -271,7 +304,10 @@ export class Mysql {
     return answer
   }
 
-  /** Waits for mysql2 to call back, for the connection to break, or for the time to be over, whichever is first. */
+  /**
+   * Waits for mysql2 to call back, for the connection to break, or for the time to be over,
+   * whichever is first.
+   */
   #whileUsed<T>(
     session: Session,
     timeoutMs: number,
@@ -332,7 +368,8 @@ function factsOf({ version, max_packet, flush, has_binlog, sync_binlog }: FactsR
     version: version.replace(/^5\.5\.5-/, ''),
     maxPacketBytes: Number(max_packet),
     // A crash takes back what is missing in the log that replicas read.
-    flushesEveryCommit: Number(flush) === 1 && (Number(has_binlog) === 0 || Number(sync_binlog) === 1),
+    flushesEveryCommit:
+      Number(flush) === 1 && (Number(has_binlog) === 0 || Number(sync_binlog) === 1),
   }
 }
 
@@ -366,10 +403,14 @@ export function oneRow(columns: Readonly<Record<string, Shape>>): Shape {
   }
 }
 
-/** An error of mysql2 or of the system. Of a server's error the number counts, of all others that there was no answer. */
+/**
+ * An error of mysql2 or of the system. Of a server's error the number counts, of all others that
+ * there was no answer.
+ */
 function failureOf(error: unknown): MysqlFailure {
   if (error instanceof MysqlFailure) return error
-  if (error instanceof UnlikeAnswer) return new MysqlFailure(`not an answer to the query: ${error.message}`, 'UNLIKE')
+  if (error instanceof UnlikeAnswer)
+    return new MysqlFailure(`not an answer to the query: ${error.message}`, 'UNLIKE')
   const { errno, code } = error as { errno?: unknown; code?: unknown }
   // Of the system the numbers are negative.
   const number = typeof errno === 'number' && errno >= 1000 ? errno : undefined
@@ -379,12 +420,19 @@ function failureOf(error: unknown): MysqlFailure {
   return new MysqlFailure(text, name, number)
 }
 
-/** Runs what a command asks for; a server that fails ends it. @throws ArchiverError `UNREACHABLE` */
+/**
+ * Runs what a command asks for; a server that fails ends it. @throws ArchiverError `UNREACHABLE`
+ */
 export async function guarded<T>(client: Mysql, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask()
   } catch (error) {
     if (!(error instanceof MysqlFailure)) throw error
-    throw new ArchiverError('UNREACHABLE', `MySQL at ${client.address}: ${error.message}`, {}, error)
+    throw new ArchiverError(
+      'UNREACHABLE',
+      `MySQL at ${client.address}: ${error.message}`,
+      {},
+      error,
+    )
   }
 }

@@ -33,7 +33,10 @@ export async function countOldRows(
   return sum
 }
 
-/** Deletes them; those without a day stay. `proceed` is asked between the statements, and throws to stop. */
+/**
+ * Deletes them; those without a day stay. `proceed` is asked between the statements, and throws to
+ * stop.
+ */
 export async function deleteOldRows(
   client: Mysql,
   table: string,
@@ -62,6 +65,8 @@ function isOld(before: number): string {
 /** Topics have no character that a literal would need escaped; in hexadecimal none matters. */
 function isOwn(topics: readonly string[]): string {
   if (topics.length === 0) return 'FALSE'
-  const literals = topics.map((topic) => `CONVERT(X'${Buffer.from(topic).toString('hex')}' USING utf8mb4)`)
+  const literals = topics.map(
+    (topic) => `CONVERT(X'${Buffer.from(topic).toString('hex')}' USING utf8mb4)`,
+  )
   return `topic IN (${literals.join(', ')})`
 }

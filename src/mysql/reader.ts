@@ -28,7 +28,8 @@ export class RowReader {
   }
 
   /**
-   * How many rows a range has. `since`: only rows whose Kafka timestamp is this or later (or that have none that means a day), in ms.
+   * How many rows a range has. `since`: only rows whose Kafka timestamp is this or later (or that
+   * have none that means a day), in ms.
    * @throws ArchiverError `UNREACHABLE`
    */
   async count(tp: TopicPartition, range: Partial<OffsetRange>, since?: number): Promise<number> {
@@ -45,7 +46,12 @@ export class RowReader {
   }
 
   /** The very offsets of a range, in order, at most `limit`. */
-  async offsets(tp: TopicPartition, range: Partial<OffsetRange>, since?: number, limit?: number): Promise<number[]> {
+  async offsets(
+    tp: TopicPartition,
+    range: Partial<OffsetRange>,
+    since?: number,
+    limit?: number,
+  ): Promise<number[]> {
     const rows = await this.#ask<OffsetRow>(
       `SELECT \`offset\` AS o FROM ${this.#table} WHERE ${whereOf(tp, range, since)} ORDER BY \`offset\`${limit === undefined ? '' : ` LIMIT ${limit}`}`,
     )
@@ -54,12 +60,21 @@ export class RowReader {
 
   /** How many rows of a range do not hold the whole record, or not as JSON. */
   async rejected(tp: TopicPartition, range: Partial<OffsetRange>, since?: number): Promise<number> {
-    const kinds = [errorTypes.text, errorTypes.envelope, errorTypes.position].map(quoteText).join(', ')
+    const kinds = [errorTypes.text, errorTypes.envelope, errorTypes.position]
+      .map(quoteText)
+      .join(', ')
     return this.#count(this.#table, `${whereOf(tp, range, since)} AND error_type IN (${kinds})`)
   }
 
-  /** The offsets of a range of which another record has the row; the records themselves are in the table of rejects. */
-  async collisions(tp: TopicPartition, range: Partial<OffsetRange>, since?: number): Promise<number[]> {
+  /**
+   * The offsets of a range of which another record has the row; the records themselves are in the
+   * table of rejects.
+   */
+  async collisions(
+    tp: TopicPartition,
+    range: Partial<OffsetRange>,
+    since?: number,
+  ): Promise<number[]> {
     const rows = await this.#ask<OffsetRow>(
       `SELECT \`offset\` AS o FROM ${this.#rejectedTable} WHERE ${whereOf(tp, range, since)} ORDER BY \`offset\``,
     )
@@ -67,7 +82,11 @@ export class RowReader {
   }
 
   /** Whole rows of a range in the order of offsets, as they are taken. */
-  async *rows(tp: TopicPartition, range: Partial<OffsetRange>, since?: number): AsyncGenerator<StoredRow> {
+  async *rows(
+    tp: TopicPartition,
+    range: Partial<OffsetRange>,
+    since?: number,
+  ): AsyncGenerator<StoredRow> {
     const sql = `SELECT ${selectedColumns} FROM ${this.#table} WHERE ${whereOf(tp, range, since)} ORDER BY \`offset\``
     const rows = this.#client.rows<StoredRow>(sql, storedRowShape)
     for (;;) {
@@ -78,7 +97,10 @@ export class RowReader {
   }
 
   async #count(table: string, where: string): Promise<number> {
-    const [row] = await this.#ask<CountRow>(`SELECT COUNT(*) AS n FROM ${table} WHERE ${where}`, countShape)
+    const [row] = await this.#ask<CountRow>(
+      `SELECT COUNT(*) AS n FROM ${table} WHERE ${where}`,
+      countShape,
+    )
     return Number(row!.n)
   }
 
@@ -87,7 +109,11 @@ export class RowReader {
   }
 }
 
-function whereOf({ topic, partition }: TopicPartition, { from, next }: Partial<OffsetRange>, since?: number): string {
+function whereOf(
+  { topic, partition }: TopicPartition,
+  { from, next }: Partial<OffsetRange>,
+  since?: number,
+): string {
   return [
     `topic = ${quoteText(topic)}`,
     `\`partition\` = ${partition}`,

@@ -2,13 +2,23 @@ import { createHash } from 'node:crypto'
 import { escape as escapeText } from 'mysql2'
 import { envelopeOfLine, valueOfLine } from '../record/line.ts'
 import { lineStart, type RecordBatch } from '../record/record.ts'
-import { count, digits, nullable, object, type Shape, text, UnlikeAnswer } from '../runtime/shape.ts'
+import {
+  count,
+  digits,
+  nullable,
+  object,
+  type Shape,
+  text,
+  UnlikeAnswer,
+} from '../runtime/shape.ts'
 
 /**
- * A record as one row. The row holds everything that the record's line holds, so that the line can be made of it again, byte for byte:
- * `verify --deep` compares it, and nothing is lost where the files are.
+ * A record as one row. The row holds everything that the record's line holds, so that the line can
+ * be made of it again, byte for byte: `verify --deep` compares it, and nothing is lost where the
+ * files are.
  *
- * - `value_text` is the producer's text as it came; `value` is generated from it by the server, as JSON.
+ * - `value_text` is the producer's text as it came; `value` is generated from it by the server, as
+ *   JSON.
  * - What is no valid JSON in UTF-8 is `value_bytes`, and `error_type` and `error_reason` say why.
  * - A tombstone (and a JSON `null`, which has the same line) has neither.
  */
@@ -32,19 +42,31 @@ export const columns = [
 
 type Column = (typeof columns)[number]
 
-/** Characters of a type in its column; a longer one, or one that is no Unicode text, is shortened there and whole in `type_json`. */
+/**
+ * Characters of a type in its column; a longer one, or one that is no Unicode text, is shortened
+ * there and whole in `type_json`.
+ */
 export const longestType = 512
 const hashDigits = 32
 const longestReason = 1000
 
-/** What is kept of a record that the server does not take as it is: without `value` as JSON, without any value, without all that has no end. */
+/**
+ * What is kept of a record that the server does not take as it is: without `value` as JSON, without
+ * any value, without all that has no end.
+ */
 export type Kept = 'text' | 'envelope' | 'position'
 
-/** `error_type` of what the archiver did, beside those of malformed messages (`invalid_json`, `invalid_utf8`). */
+/**
+ * `error_type` of what the archiver did, beside those of malformed messages (`invalid_json`,
+ * `invalid_utf8`).
+ */
 export const errorTypes = {
   /** The text is whole in `value_text`, and `value` is NULL: the server refuses it as JSON. */
   text: 'refused_as_json',
-  /** The row is without its value: the server refuses it, or it is larger than a statement may be. The files hold it. */
+  /**
+   * The row is without its value: the server refuses it, or it is larger than a statement may be.
+   * The files hold it.
+   */
   envelope: 'value_omitted',
   /** The same without key and headers. */
   position: 'all_omitted',
@@ -86,7 +108,8 @@ export function rowSql(batch: RecordBatch, i: number, reduction?: Reduction): st
   const envelopeText = `${envelopeOfLine(line).toString('utf8')}}`
   const envelope = JSON.parse(envelopeText) as Envelope
   const { key, key_base64, headers, schema_id: schemaId } = envelope.kafka
-  const { error, value_base64: base64 } = isMalformed && !withoutValue ? malformedPart(line) : noPart
+  const { error, value_base64: base64 } =
+    isMalformed && !withoutValue ? malformedPart(line) : noPart
   const text = isMalformed || withoutValue ? undefined : textOf(value)
   const type = typeColumns(envelope.type)
   return `(${[
@@ -149,7 +172,10 @@ export function timestampOf(batch: RecordBatch, i: number, envelope?: string): s
 }
 
 /** A type as its column holds it, and whole where that is not all of it. */
-export function typeColumns(type: string | undefined): { readonly name?: string; readonly json?: string } {
+export function typeColumns(type: string | undefined): {
+  readonly name?: string
+  readonly json?: string
+} {
   if (type === undefined) return {}
   if (type.length <= longestType && type.isWellFormed()) return { name: type }
   const json = JSON.stringify(type)
@@ -209,7 +235,9 @@ export function lineOfRow(row: StoredRow): Buffer | undefined {
   const head = `{${time}${type}"kafka":{${position}${keyField(row)}${headers}${schema}}`
   if (row.value_bytes === null) return Buffer.from(`${head},"value":${row.value_text ?? 'null'}}`)
   const error = JSON.stringify({ type: errorType, reason: row.error_reason })
-  return Buffer.from(`${head},"value_base64":"${row.value_bytes.toString('base64')}","error":${error}}`)
+  return Buffer.from(
+    `${head},"value_base64":"${row.value_bytes.toString('base64')}","error":${error}}`,
+  )
 }
 
 function keyField({ key_text, key_bytes }: StoredRow): string {

@@ -6,15 +6,20 @@ import { longestType } from './row.ts'
 import { rejectedTable } from './table-name.ts'
 
 /**
- * The table of the records, and beside it the one of rejects: records whose position another record has taken. Made where they are missing and
- * brought up to this version where they are of an older one; never the other way.
+ * The table of the records, and beside it the one of rejects: records whose position another record
+ * has taken. Made where they are missing and brought up to this version where they are of an older
+ * one; never the other way.
  */
 
-/** The version of the tables that this program makes and understands. It stands in their comment. */
+/**
+ * The version of the tables that this program makes and understands. It stands in their comment.
+ */
 export const schemaVersion = 2
 const commentStart = 'archiver schema '
 
-/** Trailing spaces and the case of letters tell types apart, so: byte by byte and without padding. */
+/**
+ * Trailing spaces and the case of letters tell types apart, so: byte by byte and without padding.
+ */
 function textCollation({ kind }: Pick<ServerFacts, 'kind'>): string {
   return kind === 'mysql' ? 'utf8mb4_0900_bin' : 'utf8mb4_nopad_bin'
 }
@@ -28,14 +33,31 @@ interface ColumnDeclaration {
   readonly nullable: boolean
 }
 
-function columnsOf(facts: Pick<ServerFacts, 'kind'>, isRejected: boolean): readonly ColumnDeclaration[] {
+function columnsOf(
+  facts: Pick<ServerFacts, 'kind'>,
+  isRejected: boolean,
+): readonly ColumnDeclaration[] {
   const text = `CHARACTER SET utf8mb4 COLLATE ${textCollation(facts)}`
-  const needed = (name: string, type: string, sql: string) => ({ name, type, sql: `${sql} NOT NULL`, nullable: false })
-  const optional = (name: string, type: string, sql: string) => ({ name, type, sql, nullable: true })
+  const needed = (name: string, type: string, sql: string) => ({
+    name,
+    type,
+    sql: `${sql} NOT NULL`,
+    nullable: false,
+  })
+  const optional = (name: string, type: string, sql: string) => ({
+    name,
+    type,
+    sql,
+    nullable: true,
+  })
   const value =
     facts.kind === 'mysql'
       ? // Stored: checked when a row is written, and binary for those who read.
-        optional('value', 'json', 'JSON GENERATED ALWAYS AS (IF(`error_type` IS NULL, `value_text`, NULL)) STORED')
+        optional(
+          'value',
+          'json',
+          'JSON GENERATED ALWAYS AS (IF(`error_type` IS NULL, `value_text`, NULL)) STORED',
+        )
       : // JSON is text in MariaDB: what is generated when it is read costs no place.
         optional(
           'value',
@@ -72,12 +94,18 @@ const indexes: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** The statement that makes the table of records, or the one of rejects. */
-export function createTableSql(table: string, facts: Pick<ServerFacts, 'kind'>, isRejected: boolean): string {
+export function createTableSql(
+  table: string,
+  facts: Pick<ServerFacts, 'kind'>,
+  isRejected: boolean,
+): string {
   const list = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(', ')
   const lines = [
     ...columnsOf(facts, isRejected).map(({ name, sql }) => `\`${name}\` ${sql}`),
     `PRIMARY KEY (${list(isRejected ? primaryKeyOfRejects : primaryKey)})`,
-    ...(isRejected ? [] : Object.entries(indexes).map(([name, columns]) => `KEY \`${name}\` (${list(columns)})`)),
+    ...(isRejected
+      ? []
+      : Object.entries(indexes).map(([name, columns]) => `KEY \`${name}\` (${list(columns)})`)),
     ...(facts.kind === 'mysql' || isRejected
       ? []
       : // What its JSON functions do not understand is told when it is written, as MySQL does by the type of the column.
@@ -89,10 +117,17 @@ export function createTableSql(table: string, facts: Pick<ServerFacts, 'kind'>, 
 }
 
 /** What must be done to tables of an older version, by the version that they have then. */
-const migrations: ReadonlyMap<number, (table: string, facts: ServerFacts) => readonly string[]> = new Map([
-  // Version 2: the schema id of framed JSON. Not the last column, so that `SELECT *` shows the same order for old and new tables.
-  [2, (table) => [`ALTER TABLE \`${table}\` ADD COLUMN \`schema_id\` INT UNSIGNED AFTER \`headers\``]],
-])
+const migrations: ReadonlyMap<number, (table: string, facts: ServerFacts) => readonly string[]> =
+  new Map([
+    // Version 2: the schema id of framed JSON. Not the last column, so that `SELECT *` shows the
+    // same order for old and new tables.
+    [
+      2,
+      (table) => [
+        `ALTER TABLE \`${table}\` ADD COLUMN \`schema_id\` INT UNSIGNED AFTER \`headers\``,
+      ],
+    ],
+  ])
 
 /** How a table differs from what this version makes. */
 export interface TableDifference {
@@ -117,8 +152,14 @@ interface IndexRow {
   readonly columns: string
 }
 
-/** Compares both tables with what this version makes; changes nothing. @throws ArchiverError `UNREACHABLE` */
-export async function compareTables(client: Mysql, table: string): Promise<readonly TableDifference[]> {
+/**
+ * Compares both tables with what this version makes; changes nothing. @throws ArchiverError
+ * `UNREACHABLE`
+ */
+export async function compareTables(
+  client: Mysql,
+  table: string,
+): Promise<readonly TableDifference[]> {
   const differences: TableDifference[] = []
   for (const name of [table, rejectedTable(table)]) {
     const difference = await guarded(client, () => compareTable(client, name, name !== table))
@@ -127,15 +168,28 @@ export async function compareTables(client: Mysql, table: string): Promise<reado
   return differences
 }
 
-async function compareTable(client: Mysql, table: string, isRejected: boolean): Promise<TableDifference | undefined> {
+async function compareTable(
+  client: Mysql,
+  table: string,
+  isRejected: boolean,
+): Promise<TableDifference | undefined> {
   const version = await versionOf(client, table)
-  if (version === 'missing') return { table, state: 'missing', message: `table ${table} is missing` }
+  if (version === 'missing')
+    return { table, state: 'missing', message: `table ${table} is missing` }
   if (version === 'foreign') {
-    return { table, state: 'foreign', message: `table ${table} is none of this program: its comment names no version` }
+    return {
+      table,
+      state: 'foreign',
+      message: `table ${table} is none of this program: its comment names no version`,
+    }
   }
   if (version !== schemaVersion) {
     const state = version < schemaVersion ? 'older' : 'newer'
-    return { table, state, message: `table ${table} has version ${version}, this program knows ${schemaVersion}` }
+    return {
+      table,
+      state,
+      message: `table ${table} has version ${version}, this program knows ${schemaVersion}`,
+    }
   }
   const what = [
     ...(await columnDifferences(client, table, isRejected)),
@@ -155,7 +209,11 @@ async function versionOf(client: Mysql, table: string): Promise<number | 'missin
   return version === undefined ? 'foreign' : Number(version)
 }
 
-async function columnDifferences(client: Mysql, table: string, isRejected: boolean): Promise<string[]> {
+async function columnDifferences(
+  client: Mysql,
+  table: string,
+  isRejected: boolean,
+): Promise<string[]> {
   const rows = await client.query<readonly ColumnRow[]>(
     `SELECT COLUMN_NAME AS name, DATA_TYPE AS type, IS_NULLABLE AS nullable FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '${table}'`,
     list(object({ name: text, type: text, nullable: text })),
@@ -165,26 +223,36 @@ async function columnDifferences(client: Mysql, table: string, isRejected: boole
     const row = found.get(name)
     if (row === undefined) return [`column ${name} is missing`]
     if (row.type.toLowerCase() !== type) return [`column ${name} is ${row.type}, not ${type}`]
-    return (row.nullable === 'YES') === nullable ? [] : [`column ${name} ${nullable ? 'may not' : 'may'} be NULL`]
+    return (row.nullable === 'YES') === nullable
+      ? []
+      : [`column ${name} ${nullable ? 'may not' : 'may'} be NULL`]
   })
 }
 
-async function indexDifferences(client: Mysql, table: string, isRejected: boolean): Promise<string[]> {
+async function indexDifferences(
+  client: Mysql,
+  table: string,
+  isRejected: boolean,
+): Promise<string[]> {
   const rows = await client.query<readonly IndexRow[]>(
     `SELECT INDEX_NAME AS name, GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX) AS columns FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '${table}' GROUP BY INDEX_NAME`,
     list(object({ name: text, columns: nullable(text) })),
   )
   const found = new Map(rows.map(({ name, columns }) => [name, columns]))
-  const expected = isRejected ? { PRIMARY: primaryKeyOfRejects } : { PRIMARY: primaryKey, ...indexes }
+  const expected = isRejected
+    ? { PRIMARY: primaryKeyOfRejects }
+    : { PRIMARY: primaryKey, ...indexes }
   return Object.entries(expected).flatMap(([name, columns]) =>
     found.get(name) === columns.join(',') ? [] : [`index ${name} is not on ${columns.join(', ')}`],
   )
 }
 
 /**
- * Makes what is missing and brings older tables up to this version; harmless where nothing is to be done.
+ * Makes what is missing and brings older tables up to this version; harmless where nothing is to be
+ * done.
  * @returns how many steps were done.
- * @throws ArchiverError `UNREACHABLE` where the server refuses, `DIFFERS` where the tables are newer, or none of this program.
+ * @throws ArchiverError `UNREACHABLE` where the server refuses, `DIFFERS` where the tables are
+ *   newer, or none of this program.
  */
 export async function installTables(client: Mysql, table: string, log: Logger): Promise<number> {
   let steps = 0
@@ -194,7 +262,12 @@ export async function installTables(client: Mysql, table: string, log: Logger): 
   return steps
 }
 
-async function installTable(client: Mysql, table: string, isRejected: boolean, log: Logger): Promise<number> {
+async function installTable(
+  client: Mysql,
+  table: string,
+  isRejected: boolean,
+  log: Logger,
+): Promise<number> {
   let steps = 0
   let version = await versionOf(client, table)
   if (version === 'missing') {
@@ -224,7 +297,10 @@ async function installTable(client: Mysql, table: string, isRejected: boolean, l
   return steps
 }
 
-/** Runs a statement that adds something; another worker that starts at the same moment may have added it. */
+/**
+ * Runs a statement that adds something; another worker that starts at the same moment may have
+ * added it.
+ */
 async function addOnce(client: Mysql, sql: string): Promise<void> {
   try {
     await client.query(sql)

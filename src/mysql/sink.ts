@@ -2,7 +2,12 @@ import PQueue from 'p-queue'
 import { omittedMessage, PendingBatches } from '../delivery/pending.ts'
 import type { Observer } from '../pipeline/observer.ts'
 import type { Sink, SinkPosition } from '../pipeline/sink.ts'
-import { malformedType, partitionKey, type RecordBatch, type TopicPartition } from '../record/record.ts'
+import {
+  malformedType,
+  partitionKey,
+  type RecordBatch,
+  type TopicPartition,
+} from '../record/record.ts'
 import { messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Backoff } from '../runtime/retry.ts'
@@ -53,7 +58,10 @@ interface Trouble {
 }
 
 const firstRetryMs = 500
-/** One small statement in ten seconds costs a server in trouble nothing, and it is noticed soon that the trouble is over. */
+/**
+ * One small statement in ten seconds costs a server in trouble nothing, and it is noticed soon that
+ * the trouble is over.
+ */
 const mostRetryMs = 10_000
 /** What goes on is said again after this time. */
 const sayAgainMs = 60_000
@@ -67,13 +75,14 @@ const nextKept: Readonly<Record<Kept | 'all', Kept | undefined>> = {
 }
 
 /**
- * Writes records into a table of MySQL or MariaDB, each under the primary key that its position gives it, by plain `INSERT`s: whatever is
- * sent twice is there once.
+ * Writes records into a table of MySQL or MariaDB, each under the primary key that its position
+ * gives it, by plain `INSERT`s: whatever is sent twice is there once.
  *
- * Every statement is a transaction of its own, so an answer says of all of its rows that they are durable, or of none. A row that exists
- * is an acknowledgement once its Kafka timestamp is that of the record; a different one is a collision, and the record goes to the table of
- * rejects. A row that the server refuses for its own content is found by halving, and kept with less of it. Everything else is waited for: see
- * `answer.ts`.
+ * Every statement is a transaction of its own, so an answer says of all of its rows that they are
+ * durable, or of none. A row that exists is an acknowledgement once its Kafka timestamp is that of
+ * the record; a different one is a collision, and the record goes to the table of rejects. A row
+ * that the server refuses for its own content is found by halving, and kept with less of it.
+ * Everything else is waited for: see `answer.ts`.
  */
 export class MysqlSink implements Sink {
   readonly name = 'mysql'
@@ -166,7 +175,8 @@ export class MysqlSink implements Sink {
 
   async stop(): Promise<void> {
     this.#stopping = true
-    for (const timer of [this.#lingerTimer, this.#gateTimer, this.#rejectsTimer]) clearTimeout(timer)
+    for (const timer of [this.#lingerTimer, this.#gateTimer, this.#rejectsTimer])
+      clearTimeout(timer)
     this.#sayRejects()
     this.#sending.clear()
     await this.#client.close()
@@ -226,7 +236,10 @@ export class MysqlSink implements Sink {
 
   /** Something that must not happen: whoever wrote these records reads them again. */
   #broken(rows: readonly Row[], error: unknown): void {
-    this.#log.error({ err: error }, `a statement ended in a fault of this program: ${messageOf(error)}`)
+    this.#log.error(
+      { err: error },
+      `a statement ended in a fault of this program: ${messageOf(error)}`,
+    )
     for (const { pending } of rows) this.#pending.fail(pending, error)
   }
 
@@ -247,14 +260,19 @@ export class MysqlSink implements Sink {
       if (!(error instanceof MysqlFailure)) throw error
       this.#failed(error)
     }
-    this.#queue.pushFirst(partsOf(rows.filter(({ settled, pending }) => !settled && !pending.closed)))
+    this.#queue.pushFirst(
+      partsOf(rows.filter(({ settled, pending }) => !settled && !pending.closed)),
+    )
   }
 
   #isAskedFirst(tp: TopicPartition): boolean {
     return this.#askFirst.has(partitionKey(tp))
   }
 
-  /** Stores rows, in halves where one of them stands in the way. @throws MysqlFailure for what is to be tried again. */
+  /**
+   * Stores rows, in halves where one of them stands in the way. @throws MysqlFailure for what is to
+   * be tried again.
+   */
   async #store(rows: readonly Row[]): Promise<void> {
     if (rows.length === 0) return
     const [{ isCollision }] = rows as readonly [Row]
@@ -284,8 +302,8 @@ export class MysqlSink implements Sink {
   }
 
   /**
-   * An error that nobody has met came for long. It is the row's own only where the server takes the same row as text: one that takes neither
-   * takes nothing now, and its rows keep all they have.
+   * An error that nobody has met came for long. It is the row's own only where the server takes the
+   * same row as text: one that takes neither takes nothing now, and its rows keep all they have.
    * @throws MysqlFailure
    */
   async #storeSuspect(row: Row, failure: MysqlFailure): Promise<void> {
@@ -326,8 +344,8 @@ export class MysqlSink implements Sink {
   }
 
   /**
-   * Of `rows` those that are not there yet, where `asked` are looked up. The others are acknowledged where the row is that of the same record,
-   * and go to the rejects where it is not.
+   * Of `rows` those that are not there yet, where `asked` are looked up. The others are
+   * acknowledged where the row is that of the same record, and go to the rejects where it is not.
    */
   async #withoutPresent(asked: readonly Row[], rows: readonly Row[]): Promise<readonly Row[]> {
     for (const group of groupByPartition(asked)) {
@@ -357,7 +375,9 @@ export class MysqlSink implements Sink {
     const { batch } = rows[0]!.pending
     const offsets = rows.map(({ pending, i }) => pending.batch.offsets[i]!)
     const [least, most] = [Math.min(...offsets), Math.max(...offsets)]
-    const found = await this.#client.query<readonly { readonly o: string | number; readonly t: string | number }[]>(
+    const found = await this.#client.query<
+      readonly { readonly o: string | number; readonly t: string | number }[]
+    >(
       `SELECT \`offset\` AS o, \`timestamp\` AS t FROM ${this.#table} WHERE topic = ${quoteText(batch.topic)} AND \`partition\` = ${batch.partition} AND \`offset\` BETWEEN ${least} AND ${most}`,
       list(object({ o: digits, t: digits })),
     )
@@ -378,7 +398,10 @@ export class MysqlSink implements Sink {
     if (this.#trouble !== undefined) {
       const seconds = Math.round((performance.now() - this.#trouble.since) / 100) / 10
       const { tries } = this.#trouble
-      this.#log.info({ seconds, tries }, `MySQL takes rows again, after ${seconds} s and ${tries} tries`)
+      this.#log.info(
+        { seconds, tries },
+        `MySQL takes rows again, after ${seconds} s and ${tries} tries`,
+      )
       this.#trouble = undefined
     }
     this.#backoff.reset()
@@ -457,7 +480,9 @@ export class MysqlSink implements Sink {
     this.#rejected(row, errorType, sayable)
   }
 
-  /** Another record has this position: the topic was made anew, or two clusters write to one table. */
+  /**
+   * Another record has this position: the topic was made anew, or two clusters write to one table.
+   */
   #collided(row: Row, timestamp: string): void {
     row.settled = true
     const { pending, i } = row
@@ -467,7 +492,9 @@ export class MysqlSink implements Sink {
     this.#rejected(row, errorTypes.taken, reason)
   }
 
-  /** Counts a reject and says it: at once the first time, then once a minute how many there were. */
+  /**
+   * Counts a reject and says it: at once the first time, then once a minute how many there were.
+   */
   #rejected({ pending: { batch }, i, reduction }: Row, errorType: string, reason: string): void {
     if (reduction !== undefined) return
     this.counts.rejected++
@@ -486,7 +513,13 @@ export class MysqlSink implements Sink {
     this.#saidRejects.add(kind)
     const table = errorType === errorTypes.taken ? this.#rejectedTable : this.#table
     this.#log[errorType === errorTypes.taken ? 'error' : 'warn'](
-      { topic: batch.topic, partition: batch.partition, offset: batch.offsets[i]!, type, error: errorType },
+      {
+        topic: batch.topic,
+        partition: batch.partition,
+        offset: batch.offsets[i]!,
+        type,
+        error: errorType,
+      },
       `MySQL does not take a record of type ${type} as it is: ${reason.slice(0, 300)}; it is in ${table} with error_type ${errorType}`,
     )
   }
@@ -495,7 +528,11 @@ export class MysqlSink implements Sink {
     const position = { topic: batch.topic, partition: batch.partition, offset: batch.offsets[i]! }
     this.#log.error(
       position,
-      omittedMessage('MySQL', position, (reduction?.sayable ?? reduction?.reason ?? '').slice(0, 300)),
+      omittedMessage(
+        'MySQL',
+        position,
+        (reduction?.sayable ?? reduction?.reason ?? '').slice(0, 300),
+      ),
     )
   }
 

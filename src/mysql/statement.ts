@@ -27,7 +27,10 @@ export interface Row {
   settled: boolean
 }
 
-/** Rows that go together, and those met on the way that alone are larger than the server takes a statement. */
+/**
+ * Rows that go together, and those met on the way that alone are larger than the server takes a
+ * statement.
+ */
 export interface Statement {
   readonly rows: readonly Row[]
   readonly tooLarge: readonly Row[]
@@ -69,7 +72,10 @@ export class StatementQueue {
     })
   }
 
-  /** The next rows of at most `mostBytes`, but one at least where it is not larger than `mostPacketBytes`. Collisions go alone. */
+  /**
+   * The next rows of at most `mostBytes`, but one at least where it is not larger than
+   * `mostPacketBytes`. Collisions go alone.
+   */
   take(mostBytes: number, mostPacketBytes: number): Statement {
     const most = Math.min(mostBytes, mostPacketBytes) - headBytes
     const rows: Row[] = []
@@ -124,7 +130,13 @@ export function partsOf(rows: readonly Row[]): Part[] {
   const parts: Part[] = []
   for (const { pending, i, reduction, isCollision } of rows) {
     const last = parts.at(-1)
-    if (last !== undefined && last.pending === pending && last.end === i && isPlain(last) && reduction === undefined) {
+    if (
+      last !== undefined &&
+      last.pending === pending &&
+      last.end === i &&
+      isPlain(last) &&
+      reduction === undefined
+    ) {
       parts[parts.length - 1] = { ...last, end: i + 1 }
     } else {
       parts.push({

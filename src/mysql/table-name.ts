@@ -5,7 +5,8 @@ const tableNames = /^[A-Za-z_][A-Za-z0-9_]{0,54}$/
 
 /** @throws Error whose message says what is allowed. */
 export function checkTableName(name: string): void {
-  if (!tableNames.test(name)) throw new Error('up to 55 letters, digits and _, not beginning with a digit')
+  if (!tableNames.test(name))
+    throw new Error('up to 55 letters, digits and _, not beginning with a digit')
 }
 
 /** The table of records that could not have their position. */

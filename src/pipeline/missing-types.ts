@@ -24,8 +24,8 @@ interface UntypedTopic {
 }
 
 /**
- * Warns once a topic if none of its first thousand messages has a type, with the names that are there instead: a typing error in
- * `--type-path` would otherwise show only in the directories.
+ * Warns once a topic if none of its first thousand messages has a type, with the names that are
+ * there instead: a typing error in `--type-path` would otherwise show only in the directories.
  */
 export class MissingTypes {
   readonly #source: TypeSource
@@ -47,7 +47,12 @@ export class MissingTypes {
       this.#topics.set(batch.topic, undefined)
       return
     }
-    const topic = known ?? { messages: 0, samples: 0, names: new Set<string>(), paths: new Set<string>() }
+    const topic = known ?? {
+      messages: 0,
+      samples: 0,
+      names: new Set<string>(),
+      paths: new Set<string>(),
+    }
     this.#topics.set(batch.topic, topic)
     const untyped = batch.types.findIndex(({ name }) => name === untypedType.name)
     for (let i = 0; i < batch.count && topic.messages < suspiciousMessages; i++) {
@@ -79,9 +84,11 @@ export class MissingTypes {
     const keys = [...names].slice(0, maxNames).map(shown)
     const where = this.#where()
     const what = this.#source.from === 'header' ? 'headers' : 'keys'
-    const list = keys.length === 0 ? 'none' : `${keys.join(', ')}${names.size > maxNames ? ', …' : ''}`
+    const list =
+      keys.length === 0 ? 'none' : `${keys.join(', ')}${names.size > maxNames ? ', …' : ''}`
     const elsewhere = [...paths].filter((path) => path !== where.value).slice(0, 5)
-    const hint = elsewhere.length === 0 ? '' : `; a text of that name stands at ${elsewhere.join(', ')}`
+    const hint =
+      elsewhere.length === 0 ? '' : `; a text of that name stands at ${elsewhere.join(', ')}`
     this.#log.warn(
       { event: 'no_types', topic, [where.field]: where.value, messages, keys },
       `${topic}: none of ${messages} JSON messages has a type at ${where.option} ${readableText(where.value)}, so they are _untyped; ${what} that are there: ${list}${hint}`,
@@ -103,7 +110,8 @@ function addBounded(names: Set<string>, name: string): void {
 }
 
 function shown(name: string): string {
-  const text = name.length > maxNameLength ? `${name.slice(0, maxNameLength).toWellFormed()}…` : name
+  const text =
+    name.length > maxNameLength ? `${name.slice(0, maxNameLength).toWellFormed()}…` : name
   return readableText(JSON.stringify(text))
 }
 

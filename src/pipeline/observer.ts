@@ -1,4 +1,7 @@
-/** What a sink does that its acknowledgements do not tell. Told by the sinks, heard by status documents. */
+/**
+ * What a sink does that its acknowledgements do not tell. Told by the sinks, heard by status
+ * documents.
+ */
 export interface Observer {
   /** A bulk request or a flush was done, and took so long, in ms. */
   done(sink: string, ms: number): void
@@ -23,7 +26,10 @@ export interface CountedEvent {
   readonly count: number
 }
 
-/** More different reasons than this between two questions are one: a producer may have a hand in their text. */
+/**
+ * More different reasons than this between two questions are one: a producer may have a hand in
+ * their text.
+ */
 const mostReasons = 100
 
 /** Keeps what was observed until it is asked for. */
@@ -49,7 +55,10 @@ export class Observations implements Observer {
   }
 
   /** What was observed since the last call. */
-  take(): { readonly latencies: ReadonlyMap<string, Latency>; readonly events: readonly CountedEvent[] } {
+  take(): {
+    readonly latencies: ReadonlyMap<string, Latency>
+    readonly events: readonly CountedEvent[]
+  } {
     const latencies = new Map(
       [...this.#latencies].map(([sink, { operations, sum, max }]) => [
         sink,

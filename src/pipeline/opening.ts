@@ -1,4 +1,10 @@
-import { type Gap, type GapReason, partitionKey, type SourceRecord, type TopicPartition } from '../record/record.ts'
+import {
+  type Gap,
+  type GapReason,
+  partitionKey,
+  type SourceRecord,
+  type TopicPartition,
+} from '../record/record.ts'
 import { type Identity, identify } from './recreated.ts'
 import type { Sink, SinkPosition } from './sink.ts'
 import type { LogBounds, Source } from './source.ts'
@@ -10,7 +16,10 @@ export interface Standing {
   readonly positions: readonly SinkPosition[]
   /** Where to begin if nobody knows. */
   readonly fallback: number
-  /** Of Kafka's log, not older than the positions: who still believes to own the partition may have archived meanwhile. */
+  /**
+   * Of Kafka's log, not older than the positions: who still believes to own the partition may have
+   * archived meanwhile.
+   */
   readonly bounds: LogBounds
 }
 
@@ -22,7 +31,8 @@ export interface KnownOfOpening {
 }
 
 /**
- * Asks the group, the sinks and Kafka, in this order: so the end of the log is not older than what they hold.
+ * Asks the group, the sinks and Kafka, in this order: so the end of the log is not older than what
+ * they hold.
  *
  * @param latest where a partition begins of which nobody knows anything, if not at its first record
  * @param learn hears of each answer
@@ -63,19 +73,26 @@ export interface Judgement {
   readonly loss: Gap | undefined
 }
 
-/** Pure. A loss may stop the partition for good: to be judged once more by younger answers before that. */
+/**
+ * Pure. A loss may stop the partition for good: to be judged once more by younger answers before
+ * that.
+ */
 export function judge({ committed, positions, fallback, bounds }: Standing): Judgement {
   const start = startOffset(positions, committed, fallback)
-  // Not only the start: one sink may stand further back, and the other would take new records for those that it holds.
+  // Not only the start: one sink may stand further back, and the other would take new records for
+  // those that it holds.
   const furthest = Math.max(start, committed ?? 0, ...positions.map(({ next }) => next ?? 0))
-  if (furthest > bounds.end) return { start, loss: { from: bounds.end, next: furthest, reason: 'truncated' } }
-  if (start < bounds.start) return { start, loss: { from: start, next: bounds.start, reason: 'retention' } }
+  if (furthest > bounds.end)
+    return { start, loss: { from: bounds.end, next: furthest, reason: 'truncated' } }
+  if (start < bounds.start)
+    return { start, loss: { from: start, next: bounds.start, reason: 'retention' } }
   return { start, loss: undefined }
 }
 
 /**
- * Where to begin: the lowest of where the sinks stand. A sink that does not know relies on the group's committed offset, or,
- * if that is gone, on what another sink wrote down of it, then on where archiving began, at the last on `fallback`.
+ * Where to begin: the lowest of where the sinks stand. A sink that does not know relies on the
+ * group's committed offset, or, if that is gone, on what another sink wrote down of it, then on
+ * where archiving began, at the last on `fallback`.
  */
 export function startOffset(
   positions: readonly SinkPosition[],
@@ -87,7 +104,10 @@ export function startOffset(
     firstKnown(positions, (position) => position.committed) ??
     firstKnown(positions, (position) => position.origin) ??
     fallback
-  return Math.min(...positions.map(({ next }) => next ?? relied), committed ?? Number.POSITIVE_INFINITY)
+  return Math.min(
+    ...positions.map(({ next }) => next ?? relied),
+    committed ?? Number.POSITIVE_INFINITY,
+  )
 }
 
 export function firstKnown(
@@ -98,8 +118,9 @@ export function firstKnown(
 }
 
 /**
- * Holds the last records that a sink knows of against Kafka's. One partition at a time: after a group lost its offsets
- * thousands are opened at once, and each check keeps a piece of a file in memory.
+ * Holds the last records that a sink knows of against Kafka's. One partition at a time: after a
+ * group lost its offsets thousands are opened at once, and each check keeps a piece of a file in
+ * memory.
  */
 export class IdentityCheck {
   readonly #sinks: readonly Sink[]
@@ -120,7 +141,8 @@ export class IdentityCheck {
 
   async #identify(tp: TopicPartition, start: number): Promise<Identity> {
     let archived: readonly SourceRecord[] = []
-    for (const sink of this.#sinks) if (archived.length === 0) archived = (await sink.lastRecords?.(tp)) ?? []
+    for (const sink of this.#sinks)
+      if (archived.length === 0) archived = (await sink.lastRecords?.(tp)) ?? []
     return identify(archived, start, (offset) => this.#source.records(tp, offset))
   }
 }
@@ -145,7 +167,10 @@ export function adviceFor(reason: GapReason): string {
     : 'Start with --on-gap continue to go on behind them'
 }
 
-/** What a group without an offset means. `before` is what it had committed, `next` where the archive ends. */
+/**
+ * What a group without an offset means. `before` is what it had committed, `next` where the archive
+ * ends.
+ */
 export function describeForgotten(
   tp: TopicPartition,
   before: number,

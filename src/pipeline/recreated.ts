@@ -1,8 +1,9 @@
 import type { SourceRecord } from '../record/record.ts'
 
 /**
- * Whether a topic is still the one that was archived. A topic that is deleted and made again has the same name and the same
- * offsets; only its records tell. So the last archived records are held against Kafka's at the same offsets.
+ * Whether a topic is still the one that was archived. A topic that is deleted and made again has
+ * the same name and the same offsets; only its records tell. So the last archived records are held
+ * against Kafka's at the same offsets.
  */
 export type Identity =
   /** Kafka's record at this offset is the archived one. */
@@ -17,7 +18,8 @@ export type Identity =
  *
  * @param archived the last archived records of a partition, in order
  * @param start the first offset that Kafka still has
- * @param read records of Kafka from an offset on, as many as one small fetch brings; none if it has none
+ * @param read records of Kafka from an offset on, as many as one small fetch brings; none if it has
+ *   none
  */
 export async function identify(
   archived: readonly SourceRecord[],
@@ -25,7 +27,9 @@ export async function identify(
   read: (offset: number) => Promise<readonly SourceRecord[]>,
 ): Promise<Identity> {
   const present = archived.filter(({ offset }) => offset >= start)
-  const tries = new Set([present.at(-1)?.offset, present[0]?.offset].filter((offset) => offset !== undefined))
+  const tries = new Set(
+    [present.at(-1)?.offset, present[0]?.offset].filter((offset) => offset !== undefined),
+  )
   for (const from of tries) {
     const found = new Map((await read(from)).map((record) => [record.offset, record]))
     let same: number | undefined
@@ -41,8 +45,8 @@ export async function identify(
 }
 
 /**
- * True if an archived record may be this one of Kafka: timestamp, key and value are those that an archive keeps. It keeps line
- * breaks in a JSON text as spaces, and JSON `null` as a tombstone.
+ * True if an archived record may be this one of Kafka: timestamp, key and value are those that an
+ * archive keeps. It keeps line breaks in a JSON text as spaces, and JSON `null` as a tombstone.
  */
 export function isSameRecord(archived: SourceRecord, kafka: SourceRecord): boolean {
   return (
@@ -64,5 +68,7 @@ function contentOf({ value }: SourceRecord): Buffer | null {
 }
 
 function onOneLine(value: Buffer | null): Buffer | null {
-  return value === null ? null : Buffer.from(value.map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte)))
+  return value === null
+    ? null
+    : Buffer.from(value.map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte)))
 }

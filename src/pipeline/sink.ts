@@ -1,45 +1,55 @@
 import type { RecordBatch, SourceRecord, TopicPartition } from '../record/record.ts'
 
 /**
- * The contract of everything that keeps records. `test/integration/sink-contract.ts` holds every implementation to it:
+ * The contract of everything that keeps records. `test/integration/sink-contract.ts` holds every
+ * implementation to it:
  *
  * - `write` settles only when all records of the batch are durable, in any order between batches.
- * - A batch, or a part of one, may be written again after a restart or a rebalance. The outcome is the same as if it had been
- *   written once.
- * - A sink waits for what may come back (a server that is away, a full disk) and says so in `waiting`; it never drops.
+ * - A batch, or a part of one, may be written again after a restart or a rebalance. The outcome is
+ *   the same as if it had been written once.
+ * - A sink waits for what may come back (a server that is away, a full disk) and says so in
+ *   `waiting`; it never drops.
  */
 export interface Sink {
   /** `files`, `elasticsearch`, `mysql`: as in flags, metrics and log lines. */
   readonly name: string
 
   /**
-   * Connects and prepares. `relieved` is to be called whenever memory was released that `pressure` counts.
-   * @throws ArchiverError where a start makes no sense: unreachable, no rights, another archive's directory.
+   * Connects and prepares. `relieved` is to be called whenever memory was released that `pressure`
+   * counts.
+   * @throws ArchiverError where a start makes no sense: unreachable, no rights, another archive's
+   *   directory.
    */
   start(relieved: () => void): Promise<void>
 
   /**
-   * Takes a partition over before its first record is read. `fallback` is the position that the consumer would begin at.
+   * Takes a partition over before its first record is read. `fallback` is the position that the
+   * consumer would begin at.
    *
    * @returns where the sink stands.
-   * @throws ArchiverError where the partition cannot be taken over now; the caller tries again later.
+   * @throws ArchiverError where the partition cannot be taken over now; the caller tries again
+   *   later.
    */
   open(tp: TopicPartition, fallback: number): Promise<SinkPosition>
 
   /**
    * Settles when the batch is durable. Batches of one partition come in order and without holes.
-   * @throws ArchiverError `FENCED` where another worker owns the partition by now, or any other where the sink lost what it had
-   * taken of this partition: the caller opens the partition again and reads it anew. After `close` it never settles.
+   * @throws ArchiverError `FENCED` where another worker owns the partition by now, or any other
+   *   where the sink lost what it had taken of this partition: the caller opens the partition again
+   *   and reads it anew. After `close` it never settles.
    */
   write(batch: RecordBatch): Promise<void>
 
-  /** Makes what was taken of these partitions durable without waiting for size or age. Settles when it is, or was lost. */
+  /**
+   * Makes what was taken of these partitions durable without waiting for size or age. Settles when
+   * it is, or was lost.
+   */
   flush(tps: readonly TopicPartition[]): Promise<void>
 
   /**
-   * The last few records that the sink holds of a partition, in order; none if it cannot say. They are held against Kafka's, to
-   * find a topic that was deleted and made again. A sink that keeps no position has no such method: it finds another record
-   * at the same position when it writes.
+   * The last few records that the sink holds of a partition, in order; none if it cannot say. They
+   * are held against Kafka's, to find a topic that was deleted and made again. A sink that keeps no
+   * position has no such method: it finds another record at the same position when it writes.
    */
   lastRecords?(tp: TopicPartition): Promise<readonly SourceRecord[]>
 
@@ -50,26 +60,33 @@ export interface Sink {
   stop(): Promise<void>
 
   /**
-   * How full the sink's memory is for a partition: at 1 and above it wants no more of it for now. The signal for back-pressure;
-   * `write` takes a batch all the same.
+   * How full the sink's memory is for a partition: at 1 and above it wants no more of it for now.
+   * The signal for back-pressure; `write` takes a batch all the same.
    */
   pressure(tp: TopicPartition): number
 
   /** Bytes of records kept in memory, all partitions together. */
   readonly heldBytes: number
 
-  /** Why the sink does not get on, for people: `no space left on /archive`; undefined while all is well. */
+  /**
+   * Why the sink does not get on, for people: `no space left on /archive`; undefined while all is
+   * well.
+   */
   readonly waiting: string | undefined
 }
 
 /** Where a sink stands in a partition. */
 export interface SinkPosition {
   /**
-   * Everything below is durable in this sink. `undefined`: the sink does not know and relies on the group's committed offset.
+   * Everything below is durable in this sink. `undefined`: the sink does not know and relies on the
+   * group's committed offset.
    */
   readonly next: number | undefined
   /** Where archiving of this partition began, when the sink knows it. */
   readonly origin: number | undefined
-  /** What the group had committed when the sink last wrote its position down: a lower bound where the group's offset is gone. */
+  /**
+   * What the group had committed when the sink last wrote its position down: a lower bound where
+   * the group's offset is gone.
+   */
   readonly committed: number | undefined
 }

@@ -6,23 +6,40 @@ export interface LogBounds {
   readonly end: number
 }
 
-/** What the source tells the worker. All are called on the consumer's own path and must not block it. */
+/**
+ * What the source tells the worker. All are called on the consumer's own path and must not block
+ * it.
+ */
 export interface SourceEvents {
   /**
-   * The group gave this worker these partitions, all that it has from now on. `kept` are those that nobody else can have owned
-   * in between. Nothing is fetched of a partition before `seek` and `resume`.
+   * The group gave this worker these partitions, all that it has from now on. `kept` are those that
+   * nobody else can have owned in between. Nothing is fetched of a partition before `seek` and
+   * `resume`.
    */
-  assigned(assignment: { readonly all: readonly TopicPartition[]; readonly kept: readonly TopicPartition[] }): void
-  /** The worker is about to join the group again and may lose partitions: it makes durable and commits what it can, in time. */
+  assigned(assignment: {
+    readonly all: readonly TopicPartition[]
+    readonly kept: readonly TopicPartition[]
+  }): void
+  /**
+   * The worker is about to join the group again and may lose partitions: it makes durable and
+   * commits what it can, in time.
+   */
   beforeJoin(): Promise<void>
-  /** What one fetch brought, or a part of that. Where it is not wanted the worker seeks before it resumes: the source is behind it already. */
+  /**
+   * What one fetch brought, or a part of that. Where it is not wanted the worker seeks before it
+   * resumes: the source is behind it already.
+   */
   batch(batch: FetchedBatch): void
   /**
-   * Whether the sinks have room for more of a partition; `bytes`: for a single record of that size, 0 for ordinary ones. Asked
-   * before anything is inflated. Without room for ordinary ones the worker pauses the partition.
+   * Whether the sinks have room for more of a partition; `bytes`: for a single record of that size,
+   * 0 for ordinary ones. Asked before anything is inflated. Without room for ordinary ones the
+   * worker pauses the partition.
    */
   hasRoom(tp: TopicPartition, bytes: number): boolean
-  /** A batch of this partition makes trouble. Others go on; this one goes on when the worker seeks. Never throws. */
+  /**
+   * A batch of this partition makes trouble. Others go on; this one goes on when the worker seeks.
+   * Never throws.
+   */
   troubled(trouble: BatchTrouble): void
   /** The source cannot go on at all. */
   failed(error: unknown): void
@@ -34,11 +51,17 @@ export interface FetchedBatch extends SourceBatch {
   readonly lost?: LostRange | undefined
   /** The offset after the last one that consumers may read now. */
   readonly highWatermark: number
-  /** To be called, if it is there, once the records are encoded: it frees their bytes, which may be many. */
+  /**
+   * To be called, if it is there, once the records are encoded: it frees their bytes, which may be
+   * many.
+   */
   readonly release?: (() => void) | undefined
 }
 
-/** What goes wrong with a batch and is no loss, as far as is known: no memory, a codec that is not here, a mistake of this program. */
+/**
+ * What goes wrong with a batch and is no loss, as far as is known: no memory, a codec that is not
+ * here, a mistake of this program.
+ */
 export interface BatchTrouble extends TopicPartition {
   readonly offset: number
   readonly error: unknown
@@ -54,7 +77,10 @@ export interface Source {
    */
   connect(): Promise<void>
   readonly clusterId: string
-  /** How long the group has not taken this worker for a member, in ms; 0 where there is nothing to consume. */
+  /**
+   * How long the group has not taken this worker for a member, in ms; 0 where there is nothing to
+   * consume.
+   */
   readonly silentMs: number
   /** Joins the group and begins to call the events. */
   run(events: SourceEvents): Promise<void>

@@ -41,7 +41,10 @@ export interface WorkerOptions {
   /** Memory for records on their way, in bytes. */
   readonly memoryBudget: number
   readonly commitIntervalMs: number
-  /** How long a flush before a rebalance may hold the group up, in ms: less than half of the session timeout. */
+  /**
+   * How long a flush before a rebalance may hold the group up, in ms: less than half of the session
+   * timeout.
+   */
   readonly drainTimeoutMs: number
   /** How long the last flush may take after a signal, in ms. */
   readonly shutdownTimeoutMs: number
@@ -53,14 +56,23 @@ interface Partition {
   readonly backoff: Backoff
   /** Aborted when the partition is given up or opened anew. */
   readonly closing: AbortController
-  /** `opening`: nothing is fetched. `open`: records flow. `stopped`: records were lost and a person must decide. */
+  /**
+   * `opening`: nothing is fetched. `open`: records flow. `stopped`: records were lost and a person
+   * must decide.
+   */
   state: 'opening' | 'open' | 'stopped'
   tracker: Tracker | undefined
   paused: boolean
-  /** Kafka's client stands elsewhere; nothing is taken until it is known where this partition goes on. */
+  /**
+   * Kafka's client stands elsewhere; nothing is taken until it is known where this partition goes
+   * on.
+   */
   locating: boolean
   highWatermark: number | undefined
-  /** What the group has committed, and where reading goes on, as far as that is known before it is open. */
+  /**
+   * What the group has committed, and where reading goes on, as far as that is known before it is
+   * open.
+   */
   committed: number | undefined
   resumesAt: number | undefined
   /** Why it does not get on, for people. */
@@ -94,7 +106,10 @@ export interface WorkerCounts {
   fenced: number
   /** Commits that the group refused or could not be asked for. */
   commitFailures: number
-  /** Partitions whose group lost its offset, and whose archived records Kafka does not have any more to compare. */
+  /**
+   * Partitions whose group lost its offset, and whose archived records Kafka does not have any more
+   * to compare.
+   */
   forgottenOffsets: number
 }
 
@@ -115,7 +130,10 @@ export interface PartitionStatus extends TopicPartition {
 
 /** Below this pressure a paused partition is resumed: well below 1, so that it does not flap. */
 const resumeBelow = 0.75
-/** Of a large record there are its bytes, its line, which in base64 is a third longer, and what a sink makes of that. */
+/**
+ * Of a large record there are its bytes, its line, which in base64 is a third longer, and what a
+ * sink makes of that.
+ */
 const largeRecordCost = 3
 /** With so little in the sinks there is room for any record that may be kept. */
 const littleHeldBytes = 2 ** 20
@@ -127,15 +145,20 @@ const endCheckMs = 25
 /** The longest that a timer takes. */
 const neverMs = 2 ** 31 - 1
 const compareIntervalMs = 20_000
-/** A heartbeat is answered every few seconds, and a rebalance takes no longer than this while all members are well. */
+/**
+ * A heartbeat is answered every few seconds, and a rebalance takes no longer than this while all
+ * members are well.
+ */
 const longSilenceMs = 30_000
 
 /**
- * The straight line: a batch of Kafka is encoded, every sink gets it, each acknowledges it, the coordinator moves, the group is
- * told. Back-pressure is the same line backwards: a sink that is full pauses the partition.
+ * The straight line: a batch of Kafka is encoded, every sink gets it, each acknowledges it, the
+ * coordinator moves, the group is told. Back-pressure is the same line backwards: a sink that is
+ * full pauses the partition.
  *
- * Every trouble of a partition has one way back: it is opened again, exactly as after a crash. Opening asks every sink where it
- * stands, begins at the lowest of that, and reads on; sinks pass over what they hold.
+ * Every trouble of a partition has one way back: it is opened again, exactly as after a crash.
+ * Opening asks every sink where it stands, begins at the lowest of that, and reads on; sinks pass
+ * over what they hold.
  */
 export class Worker {
   readonly counts: WorkerCounts
@@ -151,7 +174,10 @@ export class Worker {
   /** What is under way for a partition; the next step of its life waits for it. */
   readonly #lives = new Map<string, Promise<void>>()
   readonly #ended = new AbortController()
-  /** The ends of the logs at the start, where archiving begins there. A partition that appears later begins at its beginning. */
+  /**
+   * The ends of the logs at the start, where archiving begins there. A partition that appears later
+   * begins at its beginning.
+   */
   #latest: ReadonlyMap<string, LogBounds> | undefined
   #committing: Promise<void> = Promise.resolve()
   readonly #commitTrouble: Trouble
@@ -197,14 +223,18 @@ export class Worker {
   }
 
   /**
-   * Works until the signal, the end (`untilEnd`) or a failure that cannot pass; then flushes, commits and leaves the group.
-   * The source is connected and the sinks are started.
+   * Works until the signal, the end (`untilEnd`) or a failure that cannot pass; then flushes,
+   * commits and leaves the group. The source is connected and the sinks are started.
    *
-   * @throws what ended it, or ArchiverError `GAP` where `untilEnd` cannot be reached because records are lost.
+   * @throws what ended it, or ArchiverError `GAP` where `untilEnd` cannot be reached because
+   *   records are lost.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { untilEnd, startAt } = this.#options
-    const seen = untilEnd || startAt === 'latest' ? await this.#source.bounds(this.#source.topics()) : undefined
+    const seen =
+      untilEnd || startAt === 'latest'
+        ? await this.#source.bounds(this.#source.topics())
+        : undefined
     const ends = untilEnd ? seen : undefined
     if (startAt === 'latest') this.#latest = seen
     const stop = () => this.#ended.abort()
@@ -265,7 +295,10 @@ export class Worker {
     }
   }
 
-  #hasReached(ends: ReadonlyMap<string, LogBounds>, reached: (partition: Partition) => number | undefined): boolean {
+  #hasReached(
+    ends: ReadonlyMap<string, LogBounds>,
+    reached: (partition: Partition) => number | undefined,
+  ): boolean {
     if (!this.#joined && ends.size > 0) return false
     for (const partition of this.#partitions.values()) {
       const end = ends.get(partitionKey(partition.tp))?.end
@@ -291,7 +324,8 @@ export class Worker {
       partition.paused = true
       this.#resumeIfRelieved(partition)
     }
-    for (const tp of fresh) this.#open(tp, nothingKnown, new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs }))
+    for (const tp of fresh)
+      this.#open(tp, nothingKnown, new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs }))
   }
 
   #giveUp(partition: Partition): void {
@@ -346,14 +380,16 @@ export class Worker {
     const { tp, closing } = partition
     let standing = await this.#standing(partition)
     if (closing.signal.aborted) return
-    // What stops a partition is asked for twice: another worker may have archived between two of the answers.
+    // What stops a partition is asked for twice: another worker may have archived between two of
+    // the answers.
     if (judge(standing).loss !== undefined) standing = await this.#standing(partition)
     if (closing.signal.aborted) return
 
     const { committed, positions, bounds } = standing
     const { start, loss } = judge(standing)
     if (loss?.reason !== 'truncated') {
-      const isAnother = committed === undefined && (await this.#isAnotherTopic(partition, bounds, positions))
+      const isAnother =
+        committed === undefined && (await this.#isAnotherTopic(partition, bounds, positions))
       if (isAnother || closing.signal.aborted) return
     }
     if (loss !== undefined && !this.#lost(partition, loss, describeLoss(loss, bounds))) return
@@ -373,19 +409,30 @@ export class Worker {
 
   #standing(partition: Partition): Promise<Standing> {
     const latest = this.#latest?.get(partitionKey(partition.tp))?.end
-    return askStanding(partition.tp, this.#source, this.#sinks, latest, (known) => Object.assign(partition, known))
+    return askStanding(partition.tp, this.#source, this.#sinks, latest, (known) =>
+      Object.assign(partition, known),
+    )
   }
 
   /**
-   * The group has no offset, as after the topic was deleted: if it is not the one that is archived, the partition stops.
+   * The group has no offset, as after the topic was deleted: if it is not the one that is archived,
+   * the partition stops.
    */
-  async #isAnotherTopic(partition: Partition, bounds: LogBounds, positions: readonly SinkPosition[]): Promise<boolean> {
+  async #isAnotherTopic(
+    partition: Partition,
+    bounds: LogBounds,
+    positions: readonly SinkPosition[],
+  ): Promise<boolean> {
     const { tp } = partition
     const next = firstKnown(positions, (position) => position.next)
     if (next === undefined) return false
     const identity = await this.#identities.of(tp, bounds.start)
     if (identity.verdict === 'different') {
-      this.#lost(partition, { from: bounds.start, next, reason: 'recreated' }, describeRecreated(identity.offset, next))
+      this.#lost(
+        partition,
+        { from: bounds.start, next, reason: 'recreated' },
+        describeRecreated(identity.offset, next),
+      )
       return true
     }
     const before = firstKnown(positions, ({ committed }) => committed)
@@ -394,18 +441,29 @@ export class Worker {
   }
 
   /**
-   * Records are lost, before they were read or as they cannot be kept: says so, counts, and decides. Returns true where the partition goes on past them.
-   * A log that ends before the archive does, or is of another topic, cannot be gone on with: its new records would have offsets
-   * that are taken.
+   * Records are lost, before they were read or as they cannot be kept: says so, counts, and
+   * decides. Returns true where the partition goes on past them. A log that ends before the archive
+   * does, or is of another topic, cannot be gone on with: its new records would have offsets that
+   * are taken.
    */
   #lost(partition: Partition, gap: Gap, what: string, bytes?: number): boolean {
     const { tp } = partition
-    const goOn = gap.reason !== 'truncated' && gap.reason !== 'recreated' && this.#options.onGap === 'continue'
+    const goOn =
+      gap.reason !== 'truncated' && gap.reason !== 'recreated' && this.#options.onGap === 'continue'
     const message = `${partitionKey(tp)}: ${what}`
-    const advice = goOn ? 'going on behind them (--on-gap continue)' : `this partition stops. ${adviceFor(gap.reason)}`
+    const advice = goOn
+      ? 'going on behind them (--on-gap continue)'
+      : `this partition stops. ${adviceFor(gap.reason)}`
     this.counts.lostOffsets += gap.next - gap.from
     this.#log.error(
-      { topic: tp.topic, partition: tp.partition, from: gap.from, next: gap.next, reason: gap.reason, bytes },
+      {
+        topic: tp.topic,
+        partition: tp.partition,
+        from: gap.from,
+        next: gap.next,
+        reason: gap.reason,
+        bytes,
+      },
       `${message}; ${advice}`,
     )
     if (goOn) return true
@@ -415,8 +473,16 @@ export class Worker {
     return false
   }
 
-  /** Offsets that are gone harm nothing if the topic is the same; only if that cannot be told is it an error. */
-  #tellForgotten(tp: TopicPartition, before: number, next: number | undefined, identity: Identity): void {
+  /**
+   * Offsets that are gone harm nothing if the topic is the same; only if that cannot be told is it
+   * an error.
+   */
+  #tellForgotten(
+    tp: TopicPartition,
+    before: number,
+    next: number | undefined,
+    identity: Identity,
+  ): void {
     const isSame = identity.verdict === 'same'
     if (!isSame) this.counts.forgottenOffsets++
     this.#log[isSame ? 'warn' : 'error'](
@@ -425,10 +491,14 @@ export class Worker {
     )
   }
 
-  /** The way back from every trouble of a partition. What sinks have taken and not acknowledged is read again. */
+  /**
+   * The way back from every trouble of a partition. What sinks have taken and not acknowledged is
+   * read again.
+   */
   #reopen(partition: Partition, why: unknown): void {
     const { tp, backoff, tracker, highWatermark } = partition
-    if (this.#partitions.get(partitionKey(tp)) !== partition || partition.closing.signal.aborted) return
+    if (this.#partitions.get(partitionKey(tp)) !== partition || partition.closing.signal.aborted)
+      return
     this.#source.pause(tp)
     const isFenced = why instanceof ArchiverError && why.code === 'FENCED'
     if (isFenced) this.counts.fenced++
@@ -464,7 +534,12 @@ export class Worker {
     if (partition.locating) return
     if (batch.from !== partition.tracker!.position) {
       this.#log.debug(
-        { topic: batch.topic, partition: batch.partition, fetched: batch.from, position: partition.tracker!.position },
+        {
+          topic: batch.topic,
+          partition: batch.partition,
+          fetched: batch.from,
+          position: partition.tracker!.position,
+        },
         'fetched from elsewhere than expected',
       )
       this.#locate(partition)
@@ -472,7 +547,9 @@ export class Worker {
     }
     let encoded: RecordBatch
     try {
-      encoded = this.#encoder.encode(batch.lost === undefined ? batch : { ...batch, next: batch.lost.from })
+      encoded = this.#encoder.encode(
+        batch.lost === undefined ? batch : { ...batch, next: batch.lost.from },
+      )
     } catch (error) {
       this.#troubled({ ...partition.tp, offset: batch.from, error, canPass: true })
       return
@@ -494,35 +571,51 @@ export class Worker {
   #hasRoom(tp: TopicPartition, bytes: number): boolean {
     if (bytes > 0) return this.#hasRoomForLarge(bytes)
     const partition = this.#partitions.get(partitionKey(tp))
-    if (partition === undefined || partition.paused || !this.#sinks.some((sink) => sink.pressure(tp) >= 1)) return true
+    if (
+      partition === undefined ||
+      partition.paused ||
+      !this.#sinks.some((sink) => sink.pressure(tp) >= 1)
+    )
+      return true
     partition.paused = true
     this.counts.pauses++
     this.#source.pause(tp)
     return false
   }
 
-  /** A large record and its line need much at once: sinks hold little before one is read, and make durable what they hold. */
+  /**
+   * A large record and its line need much at once: sinks hold little before one is read, and make
+   * durable what they hold.
+   */
   #hasRoomForLarge(bytes: number): boolean {
     const held = this.#sinks.reduce((sum, { heldBytes }) => sum + heldBytes, 0)
-    if (held <= Math.max(littleHeldBytes, this.#options.memoryBudget - largeRecordCost * bytes)) return true
+    if (held <= Math.max(littleHeldBytes, this.#options.memoryBudget - largeRecordCost * bytes))
+      return true
     this.#relieving ??= this.#flush().finally(() => {
       this.#relieving = undefined
     })
     return false
   }
 
-  /** Records that the archive does not get, damaged or too large, are lost like those that retention took; others are not. */
+  /**
+   * Records that the archive does not get, damaged or too large, are lost like those that retention
+   * took; others are not.
+   */
   #passOver(partition: Partition, { from, next, reason, trouble, bytes }: LostRange): void {
     const gap: Gap = { from, next, reason }
     if (reason === 'oversized') this.counts.oversizedRecords++
-    if (this.#lost(partition, gap, trouble, bytes)) this.#deliver(partition, emptyBatch(partition.tp, gap, [gap]))
+    if (this.#lost(partition, gap, trouble, bytes))
+      this.#deliver(partition, emptyBatch(partition.tp, gap, [gap]))
     else {
       this.#source.pause(partition.tp)
       this.#source.seek(partition.tp, from)
     }
   }
 
-  /** A batch makes trouble that is no loss, as far as is known: its partition reads it again after a while, and others go on. */
+  /**
+   * A batch makes trouble that is no loss, as far as is known: its partition reads it again after a
+   * while, and others go on.
+   */
   #troubled({ offset, error, canPass, ...tp }: BatchTrouble): void {
     const partition = this.#partitions.get(partitionKey(tp))
     if (partition?.state !== 'open' || partition.locating) return
@@ -532,7 +625,8 @@ export class Worker {
     partition.paused = true
     partition.waiting = `${partitionKey(tp)}: the batch at offset ${offset} cannot be read: ${messageOf(error)}`
     this.#source.pause(tp)
-    // Whoever waits for the end gets a name instead; a worker that runs for good waits for whoever mends the log.
+    // Whoever waits for the end gets a name instead; a worker that runs for good waits for whoever
+    // mends the log.
     if (!canPass || (this.#options.untilEnd && backoff.failures >= maxTriesUntilEnd)) {
       this.#log.error(fields, 'a batch cannot be read; this partition stops')
       partition.state = 'stopped'
@@ -560,8 +654,14 @@ export class Worker {
     tracker.delivered(batch)
     this.counts.records += batch.count
     this.counts.bytes += batch.lines.length
-    // Files acknowledge only at their flush: what waits for that keeps the range, and not the lines.
-    const range = { from: batch.from, next: batch.next, count: batch.count, bytes: batch.lines.length }
+    // Files acknowledge only at their flush: what waits for that keeps the range, and not the
+    // lines.
+    const range = {
+      from: batch.from,
+      next: batch.next,
+      count: batch.count,
+      bytes: batch.lines.length,
+    }
     for (const sink of this.#sinks) {
       sink.write(batch).then(
         () => this.#acknowledged(partition, sink, range),
@@ -574,7 +674,8 @@ export class Worker {
     if (tracker!.closed) return
     const before = tracker!.committable
     tracker!.acknowledge(sink.name, range)
-    // Only what all sinks hold is progress: one that goes on must not hurry the retries of one that is in trouble.
+    // Only what all sinks hold is progress: one that goes on must not hurry the retries of one that
+    // is in trouble.
     if (tracker!.committable > before) backoff.reset()
     const { acknowledged, acknowledgedBytes } = this.counts
     acknowledged.set(sink.name, acknowledged.get(sink.name)! + range.count)
@@ -583,8 +684,9 @@ export class Worker {
   }
 
   /**
-   * Kafka's client stands elsewhere than this worker: it was late with a position, or it reset one by itself because the offset is
-   * gone (tulios/kafkajs#1119). Which of the two, the log's bounds tell.
+   * Kafka's client stands elsewhere than this worker: it was late with a position, or it reset one
+   * by itself because the offset is gone (tulios/kafkajs#1119). Which of the two, the log's bounds
+   * tell.
    */
   #locate(partition: Partition): void {
     partition.locating = true
@@ -606,12 +708,21 @@ export class Worker {
       return
     }
     partition.waiting = `Kafka has no offset ${position} any more; what was read before it is made durable first`
-    this.#log.warn({ topic: tp.topic, partition: tp.partition, offset: position }, `${key}: ${partition.waiting}`)
+    this.#log.warn(
+      { topic: tp.topic, partition: tp.partition, offset: position },
+      `${key}: ${partition.waiting}`,
+    )
     await this.#settle(partition)
-    this.#reopen(partition, new ArchiverError('GAP', `${key}: Kafka has no offset ${position} any more`))
+    this.#reopen(
+      partition,
+      new ArchiverError('GAP', `${key}: Kafka has no offset ${position} any more`),
+    )
   }
 
-  /** Asks until there is an answer: to open the partition again instead would drop what a sink that is away still has to take. */
+  /**
+   * Asks until there is an answer: to open the partition again instead would drop what a sink that
+   * is away still has to take.
+   */
   async #boundsOf({ tp, backoff, closing }: Partition): Promise<LogBounds | undefined> {
     let delay = 0
     while (await sleep(delay, closing.signal)) {
@@ -619,18 +730,22 @@ export class Worker {
         return (await this.#source.bounds([tp.topic])).get(partitionKey(tp))
       } catch (error) {
         delay = backoff.next()
-        this.#log.debug(`where the log of ${partitionKey(tp)} begins and ends: ${messageOf(error)}; asking again`)
+        this.#log.debug(
+          `where the log of ${partitionKey(tp)} begins and ends: ${messageOf(error)}; asking again`,
+        )
       }
     }
     return undefined
   }
 
   /**
-   * Settles when every sink holds what was read of a partition and the group was told so, or the partition was given up. However long
-   * that takes: Kafka may not have these records any more, so this worker's memory may be the only place where they are.
+   * Settles when every sink holds what was read of a partition and the group was told so, or the
+   * partition was given up. However long that takes: Kafka may not have these records any more, so
+   * this worker's memory may be the only place where they are.
    */
   async #settle({ tp, tracker, closing }: Partition): Promise<void> {
-    // Where kafkajs reset an offset it may have committed that, and a worker that is killed now would begin there.
+    // Where kafkajs reset an offset it may have committed that, and a worker that is killed now
+    // would begin there.
     this.#coordinator.forgetCommitted(tp)
     await this.#commit()
     await this.#flush([tp])
@@ -640,9 +755,10 @@ export class Worker {
   }
 
   /**
-   * Compares what this worker believes with what Kafka says, now and then. Nothing else tells of two things: that the log was cut
-   * off on either side of a partition for which no record comes, and that a worker which was frozen committed an older offset over
-   * a newer one, which Kafka takes from any member of the group (tulios/kafkajs#1046).
+   * Compares what this worker believes with what Kafka says, now and then. Nothing else tells of
+   * two things: that the log was cut off on either side of a partition for which no record comes,
+   * and that a worker which was frozen committed an older offset over a newer one, which Kafka
+   * takes from any member of the group (tulios/kafkajs#1046).
    */
   async #compareWithKafka(): Promise<void> {
     const topics = new Set([...this.#partitions.values()].map(({ tp }) => tp.topic))
@@ -655,7 +771,10 @@ export class Worker {
       }
     }
     if (failure === undefined) this.#compareTrouble.over()
-    else this.#compareTrouble.failed(`positions cannot be compared with Kafka's: ${messageOf(failure)}; trying again`)
+    else
+      this.#compareTrouble.failed(
+        `positions cannot be compared with Kafka's: ${messageOf(failure)}; trying again`,
+      )
   }
 
   async #compareTopic(topic: string): Promise<void> {
@@ -682,7 +801,10 @@ export class Worker {
     })
   }
 
-  /** The group lost its offset while this worker is at work: it gets it back, unless the topic is another one by now. */
+  /**
+   * The group lost its offset while this worker is at work: it gets it back, unless the topic is
+   * another one by now.
+   */
   #doubt(partition: Partition, start: number, told: number): void {
     const { tp, tracker, closing } = partition
     partition.locating = true
@@ -722,7 +844,11 @@ export class Worker {
   }
 
   #resumeIfRelieved(partition: Partition): void {
-    if (this.#draining || partition.locating || this.#sinks.some((sink) => sink.pressure(partition.tp) >= resumeBelow))
+    if (
+      this.#draining ||
+      partition.locating ||
+      this.#sinks.some((sink) => sink.pressure(partition.tp) >= resumeBelow)
+    )
       return
     partition.paused = false
     this.#source.resume(partition.tp)
@@ -730,7 +856,9 @@ export class Worker {
 
   // Offsets.
 
-  /** Tells the group what every sink holds. One at a time; what fails is tried again with the next. */
+  /**
+   * Tells the group what every sink holds. One at a time; what fails is tried again with the next.
+   */
   #commit(): Promise<void> {
     this.#committing = this.#committing.then(async () => {
       const offsets = this.#coordinator.committable()
@@ -751,14 +879,24 @@ export class Worker {
 
   async #flush(tps?: readonly TopicPartition[]): Promise<void> {
     // One that stopped may have been open before, and wait for its records as well.
-    const read = tps ?? [...this.#partitions.values()].flatMap(({ tp, tracker }) => (tracker === undefined ? [] : [tp]))
+    const read =
+      tps ??
+      [...this.#partitions.values()].flatMap(({ tp, tracker }) =>
+        tracker === undefined ? [] : [tp],
+      )
     await Promise.all(this.#sinks.map((sink) => sink.flush(read)))
   }
 
-  /** Drain first, then give up: what can be durable and committed in time is, before the group may move partitions. */
+  /**
+   * Drain first, then give up: what can be durable and committed in time is, before the group may
+   * move partitions.
+   */
   async #beforeJoin(): Promise<void> {
     const timer = new AbortController()
-    await Promise.race([this.#flush().then(() => this.#commit()), sleep(this.#options.drainTimeoutMs, timer.signal)])
+    await Promise.race([
+      this.#flush().then(() => this.#commit()),
+      sleep(this.#options.drainTimeoutMs, timer.signal),
+    ])
     timer.abort()
   }
 
@@ -774,7 +912,9 @@ export class Worker {
     ])
     timer.abort()
     if (inTime) return
-    const waiting = this.#sinks.flatMap(({ name, waiting }) => (waiting === undefined ? [] : `${name}: ${waiting}`))
+    const waiting = this.#sinks.flatMap(({ name, waiting }) =>
+      waiting === undefined ? [] : `${name}: ${waiting}`,
+    )
     this.#log.warn(
       `stopping without having flushed everything within ${this.#options.shutdownTimeoutMs / 1000} s${waiting.length === 0 ? '' : ` (${waiting.join('; ')})`}; it is read again at the next start`,
     )
@@ -797,7 +937,9 @@ export class Worker {
     const committing = this.#commitTrouble.lasting
     return [
       ...(this.#joined ? [] : ['the worker has not joined the group yet']),
-      ...(silentMs < longSilenceMs ? [] : [`Kafka has not answered for ${Math.round(silentMs / 1000)} s`]),
+      ...(silentMs < longSilenceMs
+        ? []
+        : [`Kafka has not answered for ${Math.round(silentMs / 1000)} s`]),
       ...(committing === undefined ? [] : [committing]),
     ]
   }
@@ -816,7 +958,10 @@ export class Worker {
         state,
         position: tracker?.position,
         committed: this.#coordinator.committedOffset(tp) ?? partition.committed,
-        lag: highWatermark === undefined || readUpTo === undefined ? undefined : Math.max(0, highWatermark - readUpTo),
+        lag:
+          highWatermark === undefined || readUpTo === undefined
+            ? undefined
+            : Math.max(0, highWatermark - readUpTo),
         waiting:
           waiting ??
           (state === 'open' && paused ? 'paused until the sinks have room' : undefined) ??

@@ -14,7 +14,9 @@ export function withoutOffsets(batch: RecordBatch, held: ReadonlySet<number>): R
   return {
     ...batch,
     count: kept.length,
-    lines: Buffer.concat(kept.map((i) => batch.lines.subarray(lineStart(batch, i), batch.ends[i]!))),
+    lines: Buffer.concat(
+      kept.map((i) => batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)),
+    ),
     ends: Uint32Array.from(ends),
     offsets: Float64Array.from(kept, (i) => batch.offsets[i]!),
     timestamps: Float64Array.from(kept, (i) => batch.timestamps[i]!),

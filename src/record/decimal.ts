@@ -1,6 +1,6 @@
 /**
- * Decimal numbers as bytes, for what is written a million times: 32-bit arithmetic, no strings. For offsets and timestamps, which
- * are safe integers from 0 on.
+ * Decimal numbers as bytes, for what is written a million times: 32-bit arithmetic, no strings. For
+ * offsets and timestamps, which are safe integers from 0 on.
  */
 
 const ZERO = 0x30

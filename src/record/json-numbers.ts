@@ -74,5 +74,11 @@ function keyOf(bytes: Buffer, open: number, close: number): string {
 }
 
 function isInNumber(byte: number): boolean {
-  return (byte >= 0x30 && byte <= 0x39) || byte === 0x2e || byte === 0x2b || byte === MINUS || (byte | 0x20) === 0x65
+  return (
+    (byte >= 0x30 && byte <= 0x39) ||
+    byte === 0x2e ||
+    byte === 0x2b ||
+    byte === MINUS ||
+    (byte | 0x20) === 0x65
+  )
 }

@@ -1,14 +1,20 @@
 /**
- * A strict RFC 8259 check over bytes that builds nothing: it says whether the bytes are one JSON text, whether line breaks
- * stand in its white space, and where the string at one path of object keys is. It agrees with `JSON.parse` on what is
- * valid and on which of several equal keys counts (the last); `test/unit/record/json-scan.test.ts` holds that.
+ * A strict RFC 8259 check over bytes that builds nothing: it says whether the bytes are one JSON
+ * text, whether line breaks stand in its white space, and where the string at one path of object
+ * keys is. It agrees with `JSON.parse` on what is valid and on which of several equal keys counts
+ * (the last); `test/unit/record/json-scan.test.ts` holds that.
  */
 export interface JsonScan {
-  /** Undefined where the bytes are one JSON text, else what is wrong, with the position in bytes. */
+  /**
+   * Undefined where the bytes are one JSON text, else what is wrong, with the position in bytes.
+   */
   error: string | undefined
   /** LF or CR stand between tokens. Inside strings RFC 8259 forbids them raw. */
   lineBreaks: boolean
-  /** Bytes of the string at the path, without its quotes; -1 where there is none or it is not a string. */
+  /**
+   * Bytes of the string at the path, without its quotes; -1 where there is none or it is not a
+   * string.
+   */
   foundStart: number
   foundEnd: number
   /** The found string has escapes and must be read by JSON.parse. */
@@ -53,13 +59,18 @@ const isSimpleEscape = new Uint8Array(256)
 for (const letter of '"\\/bfnrt') isSimpleEscape[letter.charCodeAt(0)] = 1
 
 /**
- * Four bytes at once: 0 where all of them simply continue a string, as `inString` has it, else a number whose lowest bit that is set is the
- * highest of the first byte that does not. What is above that bit means nothing: subtracting carries upwards.
+ * Four bytes at once: 0 where all of them simply continue a string, as `inString` has it, else a
+ * number whose lowest bit that is set is the highest of the first byte that does not. What is above
+ * that bit means nothing: subtracting carries upwards.
  */
 function endsInString(word: number): number {
   const quote = word ^ 0x22222222
   const backslash = word ^ 0x5c5c5c5c
-  const found = word | (word - 0x20202020) | ((quote - 0x01010101) & ~quote) | ((backslash - 0x01010101) & ~backslash)
+  const found =
+    word |
+    (word - 0x20202020) |
+    ((quote - 0x01010101) & ~quote) |
+    ((backslash - 0x01010101) & ~backslash)
   // The high bit of each byte, 0x80808080, as an int32: as it is written here it is no double.
   return found & -0x7f7f7f80
 }
@@ -81,7 +92,10 @@ export class JsonScanner {
     ascii: true,
     longNumbers: false,
   }
-  /** 1 for an object, 0 for an array, per level of nesting; grows, so that depth has no limit but memory. */
+  /**
+   * 1 for an object, 0 for an array, per level of nesting; grows, so that depth has no limit but
+   * memory.
+   */
   #containers = new Uint8Array(64)
   #start = 0
   /** The bytes looked at last: many values lie in the same. `#words` reads them four at a time. */
@@ -93,7 +107,10 @@ export class JsonScanner {
     this.#path = path.map((text) => ({ text, bytes: Buffer.from(text) }))
   }
 
-  /** Looks at the bytes from `start` up to `end`; what is around them does not matter. The result is valid until the next call. */
+  /**
+   * Looks at the bytes from `start` up to `end`; what is around them does not matter. The result is
+   * valid until the next call.
+   */
   scan(bytes: Buffer, start = 0, end = bytes.length): JsonScan {
     const result = this.#result
     result.error = undefined
@@ -114,7 +131,10 @@ export class JsonScanner {
     const wanted = path.length
     let containers = this.#containers
     let depth = 0
-    /** How many leading keys of the path the keys around this position match; never more than `depth`. */
+    /**
+     * How many leading keys of the path the keys around this position match; never more than
+     * `depth`.
+     */
     let matched = 0
     let breaks = false
     let i = start
@@ -130,7 +150,8 @@ export class JsonScanner {
 
       let completed = true
       if (byte === QUOTE) {
-        // The loop over a string stands here and below: in a method of its own it makes the whole scan 15 % slower (measured).
+        // The loop over a string stands here and below: in a method of its own it makes the whole
+        // scan 15 % slower (measured).
         const first = ++i
         let escaped = false
         for (;;) {
@@ -186,7 +207,8 @@ export class JsonScanner {
         const first = i
         i = afterNumber(bytes, i, end)
         if (i === -1) return this.#fail('bad number', first)
-        if (i - first >= 5 && (i - first >= 16 || hasLongExponent(bytes, first, i))) result.longNumbers = true
+        if (i - first >= 5 && (i - first >= 16 || hasLongExponent(bytes, first, i)))
+          result.longNumbers = true
       } else {
         const first = i
         i = afterLiteral(bytes, i, end)
@@ -319,7 +341,10 @@ function afterNumber(bytes: Buffer, i: number, end: number): number {
   return i
 }
 
-/** Whether the number in `[start, end)`, of five characters and more, has an exponent of three digits and more. */
+/**
+ * Whether the number in `[start, end)`, of five characters and more, has an exponent of three
+ * digits and more.
+ */
 function hasLongExponent(bytes: Buffer, start: number, end: number): boolean {
   let i = end - 1
   while (i > start && bytes[i]! >= 0x30 && bytes[i]! <= 0x39) i--
@@ -337,10 +362,17 @@ function afterDigits(bytes: Buffer, i: number, end: number): number {
 function afterLiteral(bytes: Buffer, i: number, end: number): number {
   if (i + 4 > end) return -1
   const byte = bytes[i]!
-  if (byte === 0x74) return bytes[i + 1] === 0x72 && bytes[i + 2] === 0x75 && bytes[i + 3] === 0x65 ? i + 4 : -1
-  if (byte === 0x6e) return bytes[i + 1] === 0x75 && bytes[i + 2] === 0x6c && bytes[i + 3] === 0x6c ? i + 4 : -1
+  if (byte === 0x74)
+    return bytes[i + 1] === 0x72 && bytes[i + 2] === 0x75 && bytes[i + 3] === 0x65 ? i + 4 : -1
+  if (byte === 0x6e)
+    return bytes[i + 1] === 0x75 && bytes[i + 2] === 0x6c && bytes[i + 3] === 0x6c ? i + 4 : -1
   if (byte !== 0x66 || i + 5 > end) return -1
-  return bytes[i + 1] === 0x61 && bytes[i + 2] === 0x6c && bytes[i + 3] === 0x73 && bytes[i + 4] === 0x65 ? i + 5 : -1
+  return bytes[i + 1] === 0x61 &&
+    bytes[i + 2] === 0x6c &&
+    bytes[i + 3] === 0x73 &&
+    bytes[i + 4] === 0x65
+    ? i + 5
+    : -1
 }
 
 function isKey(bytes: Buffer, start: number, end: number, escaped: boolean, key: PathKey): boolean {
@@ -352,7 +384,13 @@ function isKey(bytes: Buffer, start: number, end: number, escaped: boolean, key:
 
 function describeByte(bytes: Buffer, i: number, start: number, end: number): string {
   const byte = bytes[i]!
-  if (i === start && i + 2 < end && byte === 0xef && bytes[i + 1] === 0xbb && bytes[i + 2] === 0xbf) {
+  if (
+    i === start &&
+    i + 2 < end &&
+    byte === 0xef &&
+    bytes[i + 1] === 0xbb &&
+    bytes[i + 2] === 0xbf
+  ) {
     return 'a byte order mark'
   }
   if (byte > 0x20 && byte < 0x7f) return `unexpected ${String.fromCharCode(byte)}`

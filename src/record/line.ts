@@ -18,9 +18,10 @@ import {
 import { frameBytes, framed, mayBeFramed, schemaIdAt } from './wire-format.ts'
 
 /**
- * The one encoding that all sinks share: a record becomes one line of JSON, the same bytes in a file and in
- * Elasticsearch's `_source`. The producer's value is spliced in, never parsed into objects and never written anew, so that
- * big integers, `1.0`, duplicate keys, key order and escapes survive.
+ * The one encoding that all sinks share: a record becomes one line of JSON, the same bytes in a
+ * file and in Elasticsearch's `_source`. The producer's value is spliced in, never parsed into
+ * objects and never written anew, so that big integers, `1.0`, duplicate keys, key order and
+ * escapes survive.
  */
 
 /** Where the type of a message is found. */
@@ -32,11 +33,15 @@ export type TypeSource =
 /** `meta.type` → `['meta', 'type']`; a dot inside a key is written `\.`. */
 export function parseTypePath(path: string): readonly string[] {
   const keys = path.split(/(?<!\\)\./).map((key) => key.replaceAll('\\.', '.'))
-  if (keys.some((key) => key === '')) throw new Error('keys separated by dots, such as type or meta.type')
+  if (keys.some((key) => key === ''))
+    throw new Error('keys separated by dots, such as type or meta.type')
   return keys
 }
 
-/** The first ms of the year 10000: timestamps from here on, and negative ones, have no day and no hour. */
+/**
+ * The first ms of the year 10000: timestamps from here on, and negative ones, have no day and no
+ * hour.
+ */
 const endOfTime = 253_402_300_800_000
 const msPerHour = 3_600_000
 const msPerDay = 24 * msPerHour
@@ -49,7 +54,9 @@ const BACKSLASH = 0x5c
 const CLOSE_BRACKET = 0x5d
 const CLOSE_BRACE = 0x7d
 
-/** A type as the encoder meets it, with what begins a line of it in the batch that is being encoded. */
+/**
+ * A type as the encoder meets it, with what begins a line of it in the batch that is being encoded.
+ */
 interface KnownType {
   readonly type: RecordType
   /** `"type":"…",`, or nothing for a reserved type. */
@@ -64,7 +71,9 @@ interface KnownType {
   day: number
 }
 
-/** More different texts than this are not remembered all at once: a producer may put anything there. */
+/**
+ * More different texts than this are not remembered all at once: a producer may put anything there.
+ */
 const rememberedTexts = 10_000
 /** A power of two. */
 const quickTypes = 256
@@ -73,7 +82,10 @@ const quickTypes = 256
 const timeOpen = '{"@timestamp":"'
 const dayAt = timeOpen.length
 const clockAt = dayAt + '2019-08-01T'.length
-/** The longest number, with room to spare, and all names and brackets of a line but those of its headers. */
+/**
+ * The longest number, with room to spare, and all names and brackets of a line but those of its
+ * headers.
+ */
 const fixedBytes = 128
 /** More than the longest error, and what is around it. */
 const endBytes = 4096
@@ -87,7 +99,10 @@ const textPieceBytes = 64 * 1024
 const maxLineBytes = 2 ** 32 - 1
 const maxGrowthBytes = 16 * 2 ** 20
 const maxBytesPerRecord = 64 * 1024
-/** A longer name of a type is read again for each record: ten thousand of them would fill the memory. */
+/**
+ * A longer name of a type is read again for each record: ten thousand of them would fill the
+ * memory.
+ */
 const rememberedTextLength = 4096
 /** A longer text is no usable type: every line would repeat it, and so would every manifest. */
 const maxTypeBytes = 64 * 1024
@@ -101,8 +116,9 @@ const headerValueField = Buffer.from('","value":"')
 const valueField = Buffer.from('},"value":')
 
 /**
- * Encodes batches. Holds only caches; one encoder serves a worker. It writes bytes where others would build strings: that is
- * most of what a record costs in this program, measured by `npm run bench -- files`.
+ * Encodes batches. Holds only caches; one encoder serves a worker. It writes bytes where others
+ * would build strings: that is most of what a record costs in this program, measured by
+ * `npm run bench -- files`.
  */
 export class LineEncoder {
   readonly #source: TypeSource
@@ -111,8 +127,13 @@ export class LineEncoder {
   /** The name of the header that has the type, where one has. */
   readonly #header: Buffer
   readonly #knownTypes = new Map<string, KnownType>()
-  /** The types found last, by a hash of their bytes in the message: looked up without making a string. */
-  readonly #quick: ({ readonly raw: Buffer; readonly known: KnownType } | undefined)[] = new Array(quickTypes)
+  /**
+   * The types found last, by a hash of their bytes in the message: looked up without making a
+   * string.
+   */
+  readonly #quick: ({ readonly raw: Buffer; readonly known: KnownType } | undefined)[] = new Array(
+    quickTypes,
+  )
   readonly #malformed = knownType(malformedType)
   readonly #untyped = knownType(untypedType)
   readonly #days = new Map<number, string>()
@@ -127,7 +148,10 @@ export class LineEncoder {
   /** Lines grow by about this many bytes a record; the next batch's buffer is sized by it. */
   #bytesPerRecord = 512
 
-  /** `framedJson`: a value behind a Schema Registry frame is the JSON text in it, with its id in `kafka.schema_id`. */
+  /**
+   * `framedJson`: a value behind a Schema Registry frame is the JSON text in it, with its id in
+   * `kafka.schema_id`.
+   */
   constructor(source: TypeSource, { framedJson = true }: { readonly framedJson?: boolean } = {}) {
     this.#source = source
     this.#framedJson = framedJson
@@ -135,7 +159,10 @@ export class LineEncoder {
     this.#header = Buffer.from(source.from === 'header' ? source.header : '')
   }
 
-  /** Encodes all records of a batch. `gaps` are those that the caller knows of; offsets not delivered are added here. */
+  /**
+   * Encodes all records of a batch. `gaps` are those that the caller knows of; offsets not
+   * delivered are added here.
+   */
   encode(batch: SourceBatch, gaps: readonly Gap[] = []): RecordBatch {
     const { topic, partition } = batch
     const count = batch.records.length
@@ -147,7 +174,8 @@ export class LineEncoder {
     const longNumbers = new Uint8Array(count)
     const allGaps: Gap[] = [...gaps]
     const records: RecordInPlace[] = new Array(count)
-    // The size of the lines is guessed from the values; the guess grows where it was too small, and is cut off at the end.
+    // The size of the lines is guessed from the values; the guess grows where it was too small, and
+    // is cut off at the end.
     let valueBytes = 0
     for (let i = 0; i < count; i++) {
       const record = RecordInPlace.of(batch.records[i]!)
@@ -166,7 +194,8 @@ export class LineEncoder {
     for (let i = 0; i < count; i++) {
       const record = records[i]!
       if (record.offset < expected) throw outOfOrder(batch, record.offset, expected)
-      if (record.offset > expected) allGaps.push({ from: expected, next: record.offset, reason: 'not-delivered' })
+      if (record.offset > expected)
+        allGaps.push({ from: expected, next: record.offset, reason: 'not-delivered' })
       expected = record.offset + 1
 
       typeIndexes[i] = this.#append(record, topic)
@@ -177,7 +206,8 @@ export class LineEncoder {
       timestamps[i] = timestamp
       hours[i] = hourOf(timestamp)
     }
-    if (expected < batch.next) allGaps.push({ from: expected, next: batch.next, reason: 'not-delivered' })
+    if (expected < batch.next)
+      allGaps.push({ from: expected, next: batch.next, reason: 'not-delivered' })
 
     const lines = this.#takeLines(count === 0 ? 0 : (this.#position - valueBytes) / count)
     return {
@@ -212,7 +242,8 @@ export class LineEncoder {
 
   /** Writes one line and returns the index of the record's type. */
   #append(record: RecordInPlace, topic: string): number {
-    const { bytes, offset, timestamp, keyStart, keyEnd, valueStart, valueEnd, headerPositions } = record
+    const { bytes, offset, timestamp, keyStart, keyEnd, valueStart, valueEnd, headerPositions } =
+      record
     const isFramed = this.#framedJson && mayBeFramed(bytes, valueStart, valueEnd)
     const textStart = isFramed ? valueStart + frameBytes : valueStart
     const scan = valueStart === -1 ? undefined : this.#scanner.scan(bytes, textStart, valueEnd)
@@ -250,7 +281,9 @@ export class LineEncoder {
   #begin(known: KnownType): void {
     known.batch = this.#batch
     known.index = this.#types.push(known.type) - 1
-    known.timed = Buffer.from(`${timeOpen}0000-00-00T00:00:00.000Z",${known.field}${this.#afterType}`)
+    known.timed = Buffer.from(
+      `${timeOpen}0000-00-00T00:00:00.000Z",${known.field}${this.#afterType}`,
+    )
     this.#begun.push(known)
     known.day = -1
   }
@@ -289,19 +322,24 @@ export class LineEncoder {
         return this.#known(topic, () => topic)
       case 'header': {
         const value = lastHeader(record, this.#header)
-        if (value === null || value.length === 0 || value.length > maxTypeBytes || !isUtf8(value)) return this.#untyped
+        if (value === null || value.length === 0 || value.length > maxTypeBytes || !isUtf8(value))
+          return this.#untyped
         const name = value.toString('utf8')
         return this.#known(name, () => name)
       }
       case 'value': {
         const { foundStart, foundEnd, foundEscaped } = scan
-        if (foundStart === -1 || foundStart === foundEnd || foundEnd - foundStart > maxTypeBytes) return this.#untyped
+        if (foundStart === -1 || foundStart === foundEnd || foundEnd - foundStart > maxTypeBytes)
+          return this.#untyped
         return this.#knownInPlace(record.bytes, foundStart, foundEnd, foundEscaped)
       }
     }
   }
 
-  /** The type whose name stands between two quotes, perhaps with escapes: `"a"` and `"\u0061"` are two texts of one type. */
+  /**
+   * The type whose name stands between two quotes, perhaps with escapes: `"a"` and `"\u0061"` are
+   * two texts of one type.
+   */
   #knownInPlace(bytes: Buffer, start: number, end: number, escaped: boolean): KnownType {
     let hash = end - start
     for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + bytes[i]!) | 0
@@ -309,9 +347,12 @@ export class LineEncoder {
     const quick = this.#quick[slot]
     if (quick !== undefined && isSame(quick.raw, bytes, start, end)) return quick.known
     const known = this.#known(bytes.toString('latin1', start - 1, end + 1), () =>
-      escaped ? (JSON.parse(bytes.toString('utf8', start - 1, end + 1)) as string) : bytes.toString('utf8', start, end),
+      escaped
+        ? (JSON.parse(bytes.toString('utf8', start - 1, end + 1)) as string)
+        : bytes.toString('utf8', start, end),
     )
-    if (end - start <= rememberedTextLength) this.#quick[slot] = { raw: Buffer.from(bytes.subarray(start, end)), known }
+    if (end - start <= rememberedTextLength)
+      this.#quick[slot] = { raw: Buffer.from(bytes.subarray(start, end)), known }
     return known
   }
 
@@ -378,7 +419,8 @@ export class LineEncoder {
     bytes.copy(buffer, from, start, end)
     const to = from + (end - start)
     if (lineBreaks) {
-      // Valid JSON has raw line breaks only between tokens, where any white space means the same (RFC 8259, section 2).
+      // Valid JSON has raw line breaks only between tokens, where any white space means the same
+      // (RFC 8259, section 2).
       for (let i = from; i < to; i++) if (buffer[i] === LF || buffer[i] === CR) buffer[i] = SPACE
     }
     buffer[to] = CLOSE_BRACE
@@ -418,7 +460,10 @@ export class LineEncoder {
     this.#buffer[this.#position++] = byte
   }
 
-  /** Copies bytes that stand in a JSON string as they are; false, with nothing said of what was written, where one does not. */
+  /**
+   * Copies bytes that stand in a JSON string as they are; false, with nothing said of what was
+   * written, where one does not.
+   */
   #putPlain(bytes: Buffer, start: number, end: number): boolean {
     const buffer = this.#buffer
     let position = this.#position
@@ -454,8 +499,12 @@ export class LineEncoder {
         `the lines of one batch would be ${needed} bytes; the limit is ${maxLineBytes}`,
       )
     }
-    // Half as much again makes growth rare; for large buffers that would be memory that nobody counts.
-    const grown = Math.min(Math.ceil(this.#buffer.length * 1.5), this.#buffer.length + maxGrowthBytes)
+    // Half as much again makes growth rare; for large buffers that would be memory that nobody
+    // counts.
+    const grown = Math.min(
+      Math.ceil(this.#buffer.length * 1.5),
+      this.#buffer.length + maxGrowthBytes,
+    )
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, grown))
     larger.set(this.#buffer.subarray(0, this.#position))
     this.#buffer = larger
@@ -468,7 +517,12 @@ function knownType(type: RecordType): KnownType {
 }
 
 /** Whether a scanned value is one JSON text in UTF-8. */
-function isJsonText({ error, ascii }: JsonScan, bytes: Buffer, start: number, end: number): boolean {
+function isJsonText(
+  { error, ascii }: JsonScan,
+  bytes: Buffer,
+  start: number,
+  end: number,
+): boolean {
   return error === undefined && (ascii || isUtf8(bytes.subarray(start, end)))
 }
 
@@ -534,41 +588,57 @@ interface Envelope {
   readonly error?: { readonly type: string; readonly reason: string }
 }
 
-// Quotes inside strings are escaped, so these bytes stand in a line only where the envelope ends and the value begins.
+// Quotes inside strings are escaped, so these bytes stand in a line only where the envelope ends
+// and the value begins.
 const valueMark = Buffer.from('},"value":')
 const base64Mark = Buffer.from('},"value_base64":')
 const timestampMark = Buffer.from(',"timestamp":')
 
-/** The bytes of the value in a line, or undefined where the line has `value_base64` instead. With or without its LF. */
+/**
+ * The bytes of the value in a line, or undefined where the line has `value_base64` instead. With or
+ * without its LF.
+ */
 export function valueOfLine(line: Buffer): Buffer | undefined {
   const range = rangeOfValue(line)
   return range && line.subarray(range.start, range.end)
 }
 
-/** Where the value of a line begins and ends; undefined when the line has `value_base64` instead. With or without its LF. */
-export function rangeOfValue(line: Buffer): { readonly start: number; readonly end: number } | undefined {
+/**
+ * Where the value of a line begins and ends; undefined when the line has `value_base64` instead.
+ * With or without its LF.
+ */
+export function rangeOfValue(
+  line: Buffer,
+): { readonly start: number; readonly end: number } | undefined {
   const mark = line.indexOf(valueMark)
-  if (mark === -1 || (line.indexOf(base64Mark) !== -1 && line.indexOf(base64Mark) < mark)) return undefined
+  if (mark === -1 || (line.indexOf(base64Mark) !== -1 && line.indexOf(base64Mark) < mark))
+    return undefined
   const end = line[line.length - 1] === LF ? line.length - 2 : line.length - 1
   return { start: mark + valueMark.length, end }
 }
 
-/** The line without its value: `{"@timestamp":…,"type":…,"kafka":{…}` with the closing brace still missing. */
+/**
+ * The line without its value: `{"@timestamp":…,"type":…,"kafka":{…}` with the closing brace still
+ * missing.
+ */
 export function envelopeOfLine(line: Buffer): Buffer {
-  const mark = Math.min(...[line.indexOf(valueMark), line.indexOf(base64Mark)].filter((at) => at !== -1))
+  const mark = Math.min(
+    ...[line.indexOf(valueMark), line.indexOf(base64Mark)].filter((at) => at !== -1),
+  )
   return line.subarray(0, mark + 1)
 }
 
 /**
- * The record that a line was made of, a framed value with its frame. A JSON `null` and a tombstone have the same line; both come back
- * as a tombstone. A framed `null` does not.
+ * The record that a line was made of, a framed value with its frame. A JSON `null` and a tombstone
+ * have the same line; both come back as a tombstone. A framed `null` does not.
  *
  * @throws ArchiverError `INTERNAL` where it is not a line of this encoding.
  */
 export function decodeLine(line: Buffer): DecodedLine {
   try {
     const valueBytes = valueOfLine(line)
-    const text = valueBytes === undefined ? line.toString('utf8') : `${envelopeOfLine(line).toString('utf8')}}`
+    const text =
+      valueBytes === undefined ? line.toString('utf8') : `${envelopeOfLine(line).toString('utf8')}}`
     const envelope = JSON.parse(text) as Envelope
     requireEnvelope(envelope, valueBytes === undefined)
     const { kafka } = envelope
@@ -596,27 +666,42 @@ export function decodeLine(line: Buffer): DecodedLine {
     }
   } catch (error) {
     const shown = line.toString('utf8', 0, 120)
-    throw new ArchiverError('INTERNAL', `not a line of an archive: ${shown}: ${messageOf(error)}`, {}, error)
+    throw new ArchiverError(
+      'INTERNAL',
+      `not a line of an archive: ${shown}: ${messageOf(error)}`,
+      {},
+      error,
+    )
   }
 }
 
 /** What lies in an archive may be anybody's. @throws Error */
-function requireEnvelope({ type, kafka, value_base64, error }: Envelope, isMalformed: boolean): void {
+function requireEnvelope(
+  { type, kafka, value_base64, error }: Envelope,
+  isMalformed: boolean,
+): void {
   const { topic, partition, offset, key, key_base64, headers = [] } = kafka
   const isPlace = isText(topic) && Number.isSafeInteger(partition) && Number.isSafeInteger(offset)
-  if (!isPlace || partition < 0 || offset < 0) throw new Error('it names no topic, partition and offset')
-  const isKey = (key === undefined || isText(key)) && (key_base64 === undefined || isText(key_base64))
+  if (!isPlace || partition < 0 || offset < 0)
+    throw new Error('it names no topic, partition and offset')
+  const isKey =
+    (key === undefined || isText(key)) && (key_base64 === undefined || isText(key_base64))
   if (!isKey || (type !== undefined && !isText(type))) throw new Error('its key or type is no text')
   if (!headers.every(isHeader)) throw new Error('its headers are none')
   if (!isMalformed) return
-  if (!isText(value_base64) || !isText(error?.type) || !isText(error.reason)) throw new Error('it has no value')
+  if (!isText(value_base64) || !isText(error?.type) || !isText(error.reason))
+    throw new Error('it has no value')
 }
 
 function isText(value: unknown): value is string {
   return typeof value === 'string'
 }
 
-function isHeader({ key, value, value_base64 }: NonNullable<Envelope['kafka']['headers']>[number]): boolean {
+function isHeader({
+  key,
+  value,
+  value_base64,
+}: NonNullable<Envelope['kafka']['headers']>[number]): boolean {
   return (
     isText(key) &&
     (value === undefined || value === null || isText(value)) &&
@@ -644,13 +729,17 @@ function decodeBytes(text: string | undefined, base64: string | undefined): Buff
 const offsetMark = Buffer.from(',"offset":')
 
 /**
- * Reads the position and the time of one line after another without making objects of them: for those who look at millions.
+ * Reads the position and the time of one line after another without making objects of them: for
+ * those who look at millions.
  */
 export class LineHead {
   offset = -1
   /** In ms; the nearest double beyond 2^53. */
   timestamp = Number.NaN
-  /** Where `,"offset":` begins: what is before it is the same in all lines of a file but for `@timestamp`. */
+  /**
+   * Where `,"offset":` begins: what is before it is the same in all lines of a file but for
+   * `@timestamp`.
+   */
   offsetAt = -1
 
   /** Reads the line that begins at `start`; false where it is none of this encoding. */
@@ -661,7 +750,11 @@ export class LineHead {
     this.offsetAt = at
     let position = at + offsetMark.length
     let offset = 0
-    for (let digit = lines[position]! - 0x30; digit >= 0 && digit <= 9; digit = lines[++position]! - 0x30) {
+    for (
+      let digit = lines[position]! - 0x30;
+      digit >= 0 && digit <= 9;
+      digit = lines[++position]! - 0x30
+    ) {
       offset = offset * 10 + digit
     }
     this.offset = offset
@@ -671,11 +764,17 @@ export class LineHead {
     if (negative) position++
     let timestamp = 0
     const first = position
-    for (let digit = lines[position]! - 0x30; digit >= 0 && digit <= 9; digit = lines[++position]! - 0x30) {
+    for (
+      let digit = lines[position]! - 0x30;
+      digit >= 0 && digit <= 9;
+      digit = lines[++position]! - 0x30
+    ) {
       timestamp = timestamp * 10 + digit
     }
-    // Beyond 2^53 adding up digit by digit rounds more than once, and would not be the double of the batch and of the manifest.
-    if (timestamp > Number.MAX_SAFE_INTEGER) timestamp = Number(lines.toString('latin1', first, position))
+    // Beyond 2^53 adding up digit by digit rounds more than once, and would not be the double of
+    // the batch and of the manifest.
+    if (timestamp > Number.MAX_SAFE_INTEGER)
+      timestamp = Number(lines.toString('latin1', first, position))
     this.timestamp = negative ? -timestamp : timestamp
     return position > first
   }

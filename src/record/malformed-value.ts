@@ -2,16 +2,24 @@ import { isUtf8 } from 'node:buffer'
 import { JsonScanner } from './json-scan.ts'
 import { describeFrame, isUtf16BigEndian, looksUtf16 } from './wire-format.ts'
 
-/** Why a value is kept as base64. Says nothing of what the value holds: logs and consoles show it. */
+/**
+ * Why a value is kept as base64. Says nothing of what the value holds: logs and consoles show it.
+ */
 export interface ValueError {
   readonly type: 'invalid_utf8' | 'invalid_json'
-  /** What is wrong and where, in bytes of the message; then what the bytes look like, if they look like anything. */
+  /**
+   * What is wrong and where, in bytes of the message; then what the bytes look like, if they look
+   * like anything.
+   */
   readonly reason: string
 }
 
 const scanner = new JsonScanner([])
 
-/** Formats that are known by their first bytes. Longer beginnings stand before those that they contain. */
+/**
+ * Formats that are known by their first bytes. Longer beginnings stand before those that they
+ * contain.
+ */
 const signatures: readonly (readonly [hex: string, name: string])[] = [
   ['1f8b', 'gzip'],
   ['28b52ffd', 'zstd'],
@@ -60,7 +68,12 @@ export function explainMalformed(bytes: Buffer, start: number, end: number): Val
 }
 
 /** What a value that is no JSON looks like; undefined if it looks like nothing known. */
-function lookOf(bytes: Buffer, start: number, end: number, error: string | undefined): string | undefined {
+function lookOf(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  error: string | undefined,
+): string | undefined {
   if (start === end) return undefined
   if (isUtf16BigEndian(bytes, start, end)) return 'UTF-16 (big endian)'
   const frame = describeFrame(bytes, start, end, (from) => insideOf(bytes, start, from, end))
@@ -93,14 +106,23 @@ function contentLook(bytes: Buffer, start: number, end: number): string | undefi
   const found = knownSignatures.find((signature) => beginsWith(bytes, start, end, signature.bytes))
   if (found !== undefined) return found.name
   if (isZlib(bytes, start, end)) return 'zlib'
-  if (bytes[start] === 3 && (bytes[start + 1] === 0 || bytes[start + 1] === 5) && end - start > glueHeaderBytes) {
+  if (
+    bytes[start] === 3 &&
+    (bytes[start + 1] === 0 || bytes[start + 1] === 5) &&
+    end - start > glueHeaderBytes
+  ) {
     return 'AWS Glue Schema Registry framing'
   }
   return undefined
 }
 
 /** What is wrong with a text that is nearly JSON, by what stands at the error. */
-function textLook(bytes: Buffer, start: number, end: number, error: string | undefined): string | undefined {
+function textLook(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  error: string | undefined,
+): string | undefined {
   const [, what, position] = /^(.*) at byte (\d+)$/.exec(error ?? '') ?? []
   if (position === undefined) return undefined
   const at = start + Number(position)
@@ -117,7 +139,11 @@ function textLook(bytes: Buffer, start: number, end: number, error: string | und
 
 function beginsAsJson(bytes: Buffer, start: number, end: number): boolean {
   let at = start
-  while (at < end && (bytes[at] === 0x20 || bytes[at] === 0x09 || bytes[at] === 0x0a || bytes[at] === 0x0d)) at++
+  while (
+    at < end &&
+    (bytes[at] === 0x20 || bytes[at] === 0x09 || bytes[at] === 0x0a || bytes[at] === 0x0d)
+  )
+    at++
   return at < end && (bytes[at] === 0x7b || bytes[at] === 0x5b)
 }
 

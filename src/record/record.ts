@@ -1,6 +1,7 @@
 /**
- * The vocabulary of the data: what every room of this program means by a topic-partition, a range, a type, a batch.
- * An offset is a `number`; the source refuses one above 2^53 - 1, so that everybody else may count on it.
+ * The vocabulary of the data: what every room of this program means by a topic-partition, a range,
+ * a type, a batch. An offset is a `number`; the source refuses one above 2^53 - 1, so that
+ * everybody else may count on it.
  */
 
 /** One log of Kafka. "Partition" alone always means Kafka's. */
@@ -14,7 +15,10 @@ export function partitionKey({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`
 }
 
-/** Offsets from `from` up to, and without, `next`: half-open, so that ranges tile and `+ 1` stands in one place only. */
+/**
+ * Offsets from `from` up to, and without, `next`: half-open, so that ranges tile and `+ 1` stands
+ * in one place only.
+ */
 export interface OffsetRange {
   readonly from: number
   readonly next: number
@@ -36,7 +40,10 @@ export interface SourceRecord {
   readonly headers: readonly Header[]
 }
 
-/** A record where its bytes lie: positions instead of objects, as a million records come in ten seconds. A null begins at -1. */
+/**
+ * A record where its bytes lie: positions instead of objects, as a million records come in ten
+ * seconds. A null begins at -1.
+ */
 export class RecordInPlace implements SourceRecord {
   readonly offset: number
   readonly timestamp: number | bigint
@@ -85,7 +92,8 @@ export class RecordInPlace implements SourceRecord {
     const valueStart = lay(record.value)
     const valueEnd = end
     const positions: number[] = []
-    for (const { key, value } of record.headers) positions.push(lay(Buffer.from(key)), end, lay(value), end)
+    for (const { key, value } of record.headers)
+      positions.push(lay(Buffer.from(key)), end, lay(value), end)
     return new RecordInPlace(
       record.offset,
       record.timestamp,
@@ -120,8 +128,9 @@ export class RecordInPlace implements SourceRecord {
 }
 
 /**
- * What one fetch brought of one partition. It covers `[from, next)` whole: an offset in it without a record is one that
- * Kafka has no record for (compaction, transaction markers, aborted transactions).
+ * What one fetch brought of one partition. It covers `[from, next)` whole: an offset in it without
+ * a record is one that Kafka has no record for (compaction, transaction markers, aborted
+ * transactions).
  */
 export interface SourceBatch extends TopicPartition, OffsetRange {
   readonly records: readonly SourceRecord[]
@@ -130,7 +139,10 @@ export interface SourceBatch extends TopicPartition, OffsetRange {
 /** The type of a message, or one of the program's own types for a message that has none. */
 export interface RecordType {
   readonly name: string
-  /** True for `_malformed` and `_untyped` as given by this program; a message that calls itself so is an ordinary type. */
+  /**
+   * True for `_malformed` and `_untyped` as given by this program; a message that calls itself so
+   * is an ordinary type.
+   */
   readonly reserved: boolean
 }
 
@@ -138,7 +150,10 @@ export const malformedType: RecordType = { name: '_malformed', reserved: true }
 export const untypedType: RecordType = { name: '_untyped', reserved: true }
 
 export type GapReason =
-  /** Kafka delivered past these offsets: removed by compaction, transaction markers, or aborted transactions. */
+  /**
+   * Kafka delivered past these offsets: removed by compaction, transaction markers, or aborted
+   * transactions.
+   */
   | 'not-delivered'
   /** Retention removed records before they were read. They are lost to the archive. */
   | 'retention'
@@ -146,9 +161,15 @@ export type GapReason =
   | 'unreadable'
   /** The record is larger than `--max-record-bytes`. Kafka still has it. */
   | 'oversized'
-  /** The log ended before these offsets when it was read again (truncated, or the topic was made anew). */
+  /**
+   * The log ended before these offsets when it was read again (truncated, or the topic was made
+   * anew).
+   */
   | 'truncated'
-  /** Kafka has other records at offsets that are archived: the topic was deleted and made again. Stops the partition. */
+  /**
+   * Kafka has other records at offsets that are archived: the topic was deleted and made again.
+   * Stops the partition.
+   */
   | 'recreated'
 
 /** Offsets inside a range that have no record in the archive, and why. */
@@ -164,8 +185,9 @@ export interface LostRange extends Gap {
 }
 
 /**
- * Records of one partition, encoded once: `lines` holds one line of JSON a record, each ended by LF, in offset order.
- * Every sink takes its bytes from here. Line `i` is `lines[start(i), ends[i])`, its offset `offsets[i]`.
+ * Records of one partition, encoded once: `lines` holds one line of JSON a record, each ended by
+ * LF, in offset order. Every sink takes its bytes from here. Line `i` is
+ * `lines[start(i), ends[i])`, its offset `offsets[i]`.
  */
 export interface RecordBatch extends TopicPartition, OffsetRange {
   readonly count: number
@@ -180,7 +202,9 @@ export interface RecordBatch extends TopicPartition, OffsetRange {
   readonly typeIndexes: Uint32Array
   readonly types: readonly RecordType[]
   readonly gaps: readonly Gap[]
-  /** 1 for each record whose value has a number that a double may not hold; undefined: not known. */
+  /**
+   * 1 for each record whose value has a number that a double may not hold; undefined: not known.
+   */
   readonly longNumbers?: Uint8Array
 }
 
@@ -192,7 +216,11 @@ export function lineStart(batch: RecordBatch, i: number): number {
 }
 
 /** A batch without records: it only carries a position, and gaps, forward. */
-export function emptyBatch(tp: TopicPartition, range: OffsetRange, gaps: readonly Gap[]): RecordBatch {
+export function emptyBatch(
+  tp: TopicPartition,
+  range: OffsetRange,
+  gaps: readonly Gap[],
+): RecordBatch {
   return {
     topic: tp.topic,
     partition: tp.partition,

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto'
 import type { RecordType } from './record.ts'
 
 /**
- * A text as one segment of a path or of an index name: nothing that a message says can leave its directory, be hidden in it
- * or break a name. Injective: two texts never share a segment (beyond a collision of 128 bits of SHA-256). Reversible by
- * percent-decoding, except for the long ones, which a prefix and a hash represent.
+ * A text as one segment of a path or of an index name: nothing that a message says can leave its
+ * directory, be hidden in it or break a name. Injective: two texts never share a segment (beyond a
+ * collision of 128 bits of SHA-256). Reversible by percent-decoding, except for the long ones,
+ * which a prefix and a hash represent.
  */
 
 export interface SegmentRules {
@@ -18,7 +19,10 @@ export interface SegmentRules {
 }
 
 const hashDigits = 32
-/** A hash never cuts an escape in two, so a shortened segment may be this much shorter than `maxBytes`. */
+/**
+ * A hash never cuts an escape in two, so a shortened segment may be this much shorter than
+ * `maxBytes`.
+ */
 const maxTrimmed = 2
 const looksHashed = /-[0-9a-f]{32}$/
 
@@ -26,14 +30,18 @@ const looksHashed = /-[0-9a-f]{32}$/
 export function encodeSegment(text: string, rules: SegmentRules): string {
   const bytes = wtf8(text)
   const encoded = percentEncode(bytes, rules)
-  // A text that spells a shortened segment is shortened too: only a hash of the whole text can end such a segment.
+  // A text that spells a shortened segment is shortened too: only a hash of the whole text can end
+  // such a segment.
   const isLikeShortened = encoded.length >= rules.maxBytes - maxTrimmed && looksHashed.test(encoded)
-  return encoded.length > rules.maxBytes || isLikeShortened ? shorten(encoded, bytes, rules.maxBytes) : encoded
+  return encoded.length > rules.maxBytes || isLikeShortened
+    ? shorten(encoded, bytes, rules.maxBytes)
+    : encoded
 }
 
 /**
- * The segment that earlier versions wrote, if it differs from that of `encodeSegment`: they replaced lone surrogates and left
- * texts that spell a shortened segment as they are, so several texts share it. Only for names in an existing archive.
+ * The segment that earlier versions wrote, if it differs from that of `encodeSegment`: they
+ * replaced lone surrogates and left texts that spell a shortened segment as they are, so several
+ * texts share it. Only for names in an existing archive.
  */
 export function formerSegment(text: string, rules: SegmentRules): string | undefined {
   const former = encodeAsBefore(text, rules)
@@ -46,7 +54,10 @@ function encodeAsBefore(text: string, rules: SegmentRules): string {
   return encoded.length > rules.maxBytes ? shorten(encoded, bytes, rules.maxBytes) : encoded
 }
 
-/** UTF-8, and a lone surrogate as the three bytes that UTF-8 would have for it (WTF-8, https://simonsapin.github.io/wtf-8/). */
+/**
+ * UTF-8, and a lone surrogate as the three bytes that UTF-8 would have for it (WTF-8,
+ * https://simonsapin.github.io/wtf-8/).
+ */
 function wtf8(text: string): Buffer {
   if (text.isWellFormed()) return Buffer.from(text, 'utf8')
   const parts: Buffer[] = []
@@ -67,7 +78,8 @@ function percentEncode(bytes: Buffer, rules: SegmentRules): string {
   if (rules.allowed.test(text) && !rules.notFirst.includes(text.charAt(0))) return text
   let encoded = ''
   for (const character of text) {
-    const isAllowed = rules.allowed.test(character) && !(encoded === '' && rules.notFirst.includes(character))
+    const isAllowed =
+      rules.allowed.test(character) && !(encoded === '' && rules.notFirst.includes(character))
     encoded += isAllowed ? character : percent(character.charCodeAt(0), rules)
   }
   return encoded
@@ -78,7 +90,10 @@ function percent(byte: number, { hexDigits }: SegmentRules): string {
   return `%${hexDigits === 'upper' ? hex.toUpperCase() : hex}`
 }
 
-/** An escape is never cut in two; the hash is of the whole text, so two long texts do not share a name. */
+/**
+ * An escape is never cut in two; the hash is of the whole text, so two long texts do not share a
+ * name.
+ */
 function shorten(encoded: string, bytes: Buffer, maxBytes: number): string {
   const hash = createHash('sha256').update(bytes).digest('hex').slice(0, hashDigits)
   const prefix = encoded.slice(0, maxBytes - hashDigits - 1).replace(/%[0-9A-Fa-f]?$/, '')
@@ -86,17 +101,31 @@ function shorten(encoded: string, bytes: Buffer, maxBytes: number): string {
 }
 
 /** A leading `.` is hidden, a leading `_` is reserved for the program's own types. */
-const typeRules: SegmentRules = { allowed: /^[A-Za-z0-9._-]*$/, notFirst: '._', maxBytes: 200, hexDigits: 'upper' }
-/** Topic names are up to 249 characters; with offsets, partition and extension a file name must stay below 255 bytes. */
+const typeRules: SegmentRules = {
+  allowed: /^[A-Za-z0-9._-]*$/,
+  notFirst: '._',
+  maxBytes: 200,
+  hexDigits: 'upper',
+}
+/**
+ * Topic names are up to 249 characters; with offsets, partition and extension a file name must stay
+ * below 255 bytes.
+ */
 const maxTopicBytes = 180
 const topicRules: SegmentRules = { ...typeRules, notFirst: '', maxBytes: maxTopicBytes }
 
-/** A type as a path segment. A leading `.` or `_` of a message's own type is encoded: such names are hidden, or reserved. */
+/**
+ * A type as a path segment. A leading `.` or `_` of a message's own type is encoded: such names are
+ * hidden, or reserved.
+ */
 export function typeSegment(type: RecordType): string {
   return type.reserved ? type.name : encodeSegment(type.name, typeRules)
 }
 
-/** Every segment under which an archive may hold a type: the one that is written now, then that of earlier versions. */
+/**
+ * Every segment under which an archive may hold a type: the one that is written now, then that of
+ * earlier versions.
+ */
 export function typeSegments(type: RecordType): readonly string[] {
   const former = type.reserved ? undefined : formerSegment(type.name, typeRules)
   return former === undefined ? [typeSegment(type)] : [typeSegment(type), former]
@@ -104,14 +133,17 @@ export function typeSegments(type: RecordType): readonly string[] {
 
 /** True if an earlier version may have put other types into a directory of this one. */
 export function mayShareSegment(type: RecordType): boolean {
-  return typeSegments(type).some((segment) => segment.includes('%EF%BF%BD') || looksHashed.test(segment))
+  return typeSegments(type).some(
+    (segment) => segment.includes('%EF%BF%BD') || looksHashed.test(segment),
+  )
 }
 
 /**
- * A topic as a path segment. Kafka allows only characters that stand for themselves, and refuses `.` and `..`, which would
- * leave the directory; whoever offers them all the same gets an escape. The name must never change: workers of every version
- * contend for the commit log in it. A topic whose name spells the shortened segment of another one is refused by the
- * `topic` in each manifest.
+ * A topic as a path segment. Kafka allows only characters that stand for themselves, and refuses
+ * `.` and `..`, which would leave the directory; whoever offers them all the same gets an escape.
+ * The name must never change: workers of every version contend for the commit log in it. A topic
+ * whose name spells the shortened segment of another one is refused by the `topic` in each
+ * manifest.
  */
 export function topicSegment(topic: string): string {
   return /^\.\.?$/.test(topic) ? `%2E${topic.slice(1)}` : encodeAsBefore(topic, topicRules)

@@ -1,7 +1,8 @@
 /**
- * What RFC 8259 allows in a JSON text and a strict reader refuses, or reads as something else. RFC 8259 leaves open
- * what a reader makes of equal names (section 4), of the size and depth of a text (section 9) and of numbers (section 6), and allows
- * escapes of lone surrogates (section 8.2). Which reader refuses what stands in `docs/reading-with-other-tools.md`, measured.
+ * What RFC 8259 allows in a JSON text and a strict reader refuses, or reads as something else. RFC
+ * 8259 leaves open what a reader makes of equal names (section 4), of the size and depth of a text
+ * (section 9) and of numbers (section 6), and allows escapes of lone surrogates (section 8.2).
+ * Which reader refuses what stands in `docs/reading-with-other-tools.md`, measured.
  */
 
 /** In the order of the bits of a finding. */
@@ -30,11 +31,20 @@ export const strictKinds: Readonly<Record<StrictKind, string>> = {
   'integer-beyond-53-bits': 'a whole number beyond 2^53, which readers that use doubles round',
 }
 
-/** Levels of a value; the line around it has one more, and DuckDB refuses 128 of them with what stands in the innermost. */
+/**
+ * Levels of a value; the line around it has one more, and DuckDB refuses 128 of them with what
+ * stands in the innermost.
+ */
 export const maxDepth = 126
-/** pyarrow refuses a line that is longer than its blocks are by default; DuckDB one of more than 16 MiB. */
+/**
+ * pyarrow refuses a line that is longer than its blocks are by default; DuckDB one of more than 16
+ * MiB.
+ */
 export const maxLineBytes = 2 ** 20
-/** Names of all objects that are open at one place, at most: a value may hold millions. Names beyond are not compared with each other. */
+/**
+ * Names of all objects that are open at one place, at most: a value may hold millions. Names beyond
+ * are not compared with each other.
+ */
 const maxOpenNames = 200_000
 /** Up to here a list of names is faster than a set. */
 const fewNames = 12
@@ -77,7 +87,9 @@ class Names {
       if (this.#list.includes(name)) return 'equal'
       if (this.#list.length < fewNames) {
         const folded = name.toLowerCase()
-        const differs = this.#list.some((other) => other.length === name.length && other.toLowerCase() === folded)
+        const differs = this.#list.some(
+          (other) => other.length === name.length && other.toLowerCase() === folded,
+        )
         this.#list.push(name)
         return differs ? 'case' : 'new'
       }
@@ -98,13 +110,18 @@ class Names {
 }
 
 /**
- * Scans one valid JSON text in UTF-8 once, from left to right, without recursion. Memory holds a byte a level and the names of the
- * objects that are open.
+ * Scans one valid JSON text in UTF-8 once, from left to right, without recursion. Memory holds a
+ * byte a level and the names of the objects that are open.
  *
  * @param lineBytes the size of the line that the value is in
  * @returns bits for `kindsOf`; 0 if every reader takes it
  */
-export function scanForStrictReaders(bytes: Buffer, start: number, end: number, lineBytes: number): number {
+export function scanForStrictReaders(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  lineBytes: number,
+): number {
   let found = lineBytes > maxLineBytes ? bitOf('long-line') : 0
   /** Per open container: the names of an object, undefined for an array. */
   const open: (Names | undefined)[] = []
@@ -135,7 +152,8 @@ export function scanForStrictReaders(bytes: Buffer, start: number, end: number, 
         ? (JSON.parse(bytes.toString('utf8', first - 1, i + 1)) as string)
         : bytes.toString('utf8', first, i)
       const kind = open[open.length - 1]!.add(name)
-      if (kind !== 'new') found |= bitOf(kind === 'equal' ? 'equal-names' : 'names-equal-but-for-case')
+      if (kind !== 'new')
+        found |= bitOf(kind === 'equal' ? 'equal-names' : 'names-equal-but-for-case')
     } else if (byte === 0x7b || byte === 0x5b) {
       isName = byte === 0x7b
       open.push(isName ? new Names() : undefined)
@@ -167,7 +185,13 @@ function isLowEscape(bytes: Buffer, at: number): boolean {
 
 /** Digits, sign, point, exponent. */
 function isNumberByte(byte: number): boolean {
-  return (byte >= 0x30 && byte <= 0x39) || byte === 0x2e || byte === 0x2d || byte === 0x2b || (byte | 0x20) === 0x65
+  return (
+    (byte >= 0x30 && byte <= 0x39) ||
+    byte === 0x2e ||
+    byte === 0x2d ||
+    byte === 0x2b ||
+    (byte | 0x20) === 0x65
+  )
 }
 
 /** Digits of 2^64 - 1. */
@@ -179,7 +203,8 @@ const maxExponent = 308
 function numberKind(bytes: Buffer, start: number, end: number): number {
   const text = bytes.toString('latin1', start, end)
   const [, digits, exponent] = /^-?(\d+)(?:\.\d+)?(?:[eE]\+?(-?\d+))?$/.exec(text) ?? []
-  const isInteger = digits !== undefined && end - start === digits.length + (bytes[start] === 0x2d ? 1 : 0)
+  const isInteger =
+    digits !== undefined && end - start === digits.length + (bytes[start] === 0x2d ? 1 : 0)
   const isBeyondDouble = !Number.isFinite(Number(text)) || Number(exponent ?? 0) > maxExponent
   const ofDouble = isBeyondDouble ? bitOf('number-beyond-double') : 0
   if (!isInteger || digits.length < 16) return ofDouble

@@ -1,9 +1,10 @@
 import { malformedType, type RecordType, untypedType } from './record.ts'
 
 /**
- * How people name a type of messages, on a command line and in a list. A type is named as messages give it, and
- * `_untyped` and `_malformed` are the records that have none. A message may call itself by one of these two: that type is
- * named with the underscore as `%5F`, as in the path of its files. A type that is such a name itself gets one more `%25`.
+ * How people name a type of messages, on a command line and in a list. A type is named as messages
+ * give it, and `_untyped` and `_malformed` are the records that have none. A message may call
+ * itself by one of these two: that type is named with the underscore as `%5F`, as in the path of
+ * its files. A type that is such a name itself gets one more `%25`.
  */
 
 const reserved = [malformedType, untypedType]
@@ -15,7 +16,10 @@ export function typeOfName(name: string): RecordType {
   if (own !== undefined) return own
   const [, levels, rest] = escaped.exec(name) ?? []
   if (levels === undefined || rest === undefined) return { name, reserved: false }
-  return { name: levels === '' ? `_${rest.slice(2)}` : `%${levels.slice(2)}${rest}`, reserved: false }
+  return {
+    name: levels === '' ? `_${rest.slice(2)}` : `%${levels.slice(2)}${rest}`,
+    reserved: false,
+  }
 }
 
 /** The name of a type: `typeOfName` gives the type back. */

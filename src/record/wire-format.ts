@@ -1,14 +1,18 @@
 /**
- * How serializers of a Schema Registry send a value: a zero byte, the id of its schema in four bytes (big endian), then what the
- * schema describes. (Confluent Platform, "Wire format"; Apicurio and Karapace write the same.) A JSON text never begins with a zero
- * byte, so a frame with JSON inside cannot be taken for anything else.
+ * How serializers of a Schema Registry send a value: a zero byte, the id of its schema in four
+ * bytes (big endian), then what the schema describes. (Confluent Platform, "Wire format"; Apicurio
+ * and Karapace write the same.) A JSON text never begins with a zero byte, so a frame with JSON
+ * inside cannot be taken for anything else.
  */
 
 /** Bytes before the payload. */
 export const frameBytes = 5
 /** Apicurio's own setting: a zero byte and an id of eight bytes. */
 const longFrameBytes = 9
-/** Confluent's Protobuf serializer names the message by its indexes in the schema; nobody nests deeper than this. */
+/**
+ * Confluent's Protobuf serializer names the message by its indexes in the schema; nobody nests
+ * deeper than this.
+ */
 const maxMessageIndexes = 32
 /** So many fields that fit are no accident. */
 const maxFields = 1000
@@ -35,7 +39,8 @@ export function framed(schemaId: number, payload: Buffer): Buffer {
 /**
  * What a frame without a readable JSON text inside looks like; undefined if it is no frame.
  *
- * @param inside what the bytes from a position on are, as the end of a sentence; undefined if that is not known
+ * @param inside what the bytes from a position on are, as the end of a sentence; undefined if that
+ *   is not known
  */
 export function describeFrame(
   bytes: Buffer,
@@ -61,7 +66,10 @@ export function describeFrame(
     : `${head}, not JSON inside: fits Protobuf, message indexes [${indexes.join(', ')}]`
 }
 
-/** The message indexes before a Protobuf message, if what follows has the form of one; `[0]` is written as one zero byte. */
+/**
+ * The message indexes before a Protobuf message, if what follows has the form of one; `[0]` is
+ * written as one zero byte.
+ */
 function protobufIndexes(bytes: Buffer, start: number, end: number): readonly number[] | undefined {
   const reader = new VarintReader(bytes, start, end)
   const count = reader.zigzag()
@@ -75,7 +83,10 @@ function protobufIndexes(bytes: Buffer, start: number, end: number): readonly nu
   return hasProtobufForm(reader, end) ? (count === 0 ? [0] : indexes) : undefined
 }
 
-/** Fields with a number and a wire type, up to the end: https://protobuf.dev/programming-guides/encoding/ */
+/**
+ * Fields with a number and a wire type, up to the end:
+ * https://protobuf.dev/programming-guides/encoding/
+ */
 function hasProtobufForm(reader: VarintReader, end: number): boolean {
   for (let fields = 0; reader.position < end && fields < maxFields; fields++) {
     const tag = reader.varint()
@@ -121,7 +132,10 @@ class VarintReader {
   }
 }
 
-/** UTF-16 without a byte order mark, big endian: a zero byte before each ASCII character, as a frame begins too. */
+/**
+ * UTF-16 without a byte order mark, big endian: a zero byte before each ASCII character, as a frame
+ * begins too.
+ */
 export function isUtf16BigEndian(bytes: Buffer, start: number, end: number): boolean {
   return isZeroEverySecond(bytes, start, end, 0)
 }
@@ -129,14 +143,18 @@ export function isUtf16BigEndian(bytes: Buffer, start: number, end: number): boo
 /** UTF-16 or UTF-32, by its byte order mark or by the zeros of ASCII characters. */
 export function looksUtf16(bytes: Buffer, start: number, end: number): string | undefined {
   const [a, b, c, d] = bytes.subarray(start, Math.min(end, start + 4))
-  if (a === 0xff && b === 0xfe) return c === 0 && d === 0 ? 'UTF-32 (little endian)' : 'UTF-16 (little endian)'
+  if (a === 0xff && b === 0xfe)
+    return c === 0 && d === 0 ? 'UTF-32 (little endian)' : 'UTF-16 (little endian)'
   if (a === 0xfe && b === 0xff) return 'UTF-16 (big endian)'
   if (a === 0 && b === 0 && c === 0xfe && d === 0xff) return 'UTF-32 (big endian)'
   if (isZeroEverySecond(bytes, start, end, 1)) return 'UTF-16 (little endian)'
   return isUtf16BigEndian(bytes, start, end) ? 'UTF-16 (big endian)' : undefined
 }
 
-/** Whether of the first characters of two bytes each has one zero byte, at `zero`, and an ASCII character beside it. */
+/**
+ * Whether of the first characters of two bytes each has one zero byte, at `zero`, and an ASCII
+ * character beside it.
+ */
 function isZeroEverySecond(bytes: Buffer, start: number, end: number, zero: 0 | 1): boolean {
   if ((end - start) % 2 !== 0 || end - start < 4) return false
   for (let at = start; at < Math.min(end, start + 16); at += 2) {

@@ -11,8 +11,9 @@ export interface Extent {
 }
 
 /**
- * Holds the selected records of a partition to what a topic takes. Manifests have the times of a file and the size of
- * its lines; a file is only read if one of them leaves room for a record that the topic refuses.
+ * Holds the selected records of a partition to what a topic takes. Manifests have the times of a
+ * file and the size of its lines; a file is only read if one of them leaves room for a record that
+ * the topic refuses.
  *
  * @throws ArchiverError `MANIFEST_INVALID`, `DAMAGED`; the signal's reason.
  */
@@ -52,9 +53,17 @@ interface Checks {
   readonly keys: boolean
 }
 
-function checkBatch(batch: RecordBatch, limits: RecordLimits, { lines, times, keys }: Checks): void {
+function checkBatch(
+  batch: RecordBatch,
+  limits: RecordLimits,
+  { lines, times, keys }: Checks,
+): void {
   for (let i = 0; i < batch.count; i++) {
-    const facts = { partition: batch.partition, offset: batch.offsets[i]!, timestamp: batch.timestamps[i]! }
+    const facts = {
+      partition: batch.partition,
+      offset: batch.offsets[i]!,
+      timestamp: batch.timestamps[i]!,
+    }
     if (times) limits.checkTime(facts)
     const start = lineStart(batch, i)
     const end = batch.ends[i]!

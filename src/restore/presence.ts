@@ -9,8 +9,9 @@ import type { TopicPartition } from '../record/record.ts'
 export type Coverage = 'none' | 'some' | 'all'
 
 /**
- * Which records of a partition a store holds already, by their very offsets: a restore sends the others. A number of
- * records alone says nothing, for one that is missing and one too many cancel each other out.
+ * Which records of a partition a store holds already, by their very offsets: a restore sends the
+ * others. A number of records alone says nothing, for one that is missing and one too many cancel
+ * each other out.
  */
 export interface Presence {
   /** `all` only if each offset of the file's range is the file's, and the store has each. */
@@ -39,8 +40,9 @@ async function heldInParts(
 }
 
 /**
- * Documents in the index of their own type and day, or in that to which an earlier version sent the type. A record that
- * only the rejected index has counts as missing: it is sent again, and the index takes it if its mapping was mended.
+ * Documents in the index of their own type and day, or in that to which an earlier version sent the
+ * type. A record that only the rejected index has counts as missing: it is sent again, and the
+ * index takes it if its mapping was mended.
  */
 export class DocumentPresence implements Presence {
   readonly #reader: DocumentReader

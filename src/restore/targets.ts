@@ -8,11 +8,15 @@ import { ArchiverError } from '../runtime/errors.ts'
 import type { Restore } from './job.ts'
 
 /**
- * The topic that each topic of the archive is restored to. The archive's own topics are refused, and those that the
- * configuration has workers archive.
+ * The topic that each topic of the archive is restored to. The archive's own topics are refused,
+ * and those that the configuration has workers archive.
  * @throws ArchiverError `USAGE`
  */
-export async function checkTargets({ root, options, partitions }: Restore): Promise<(topic: string) => string> {
+export async function checkTargets({
+  root,
+  options,
+  partitions,
+}: Restore): Promise<(topic: string) => string> {
   const sources = [...new Set(partitions.map(({ topic }) => topic))]
   const { toTopic, topics, topicsRegex } = options
   if (toTopic !== undefined) checkTopicName(toTopic)
@@ -73,7 +77,11 @@ function matches(source: string): string {
   return `matches --topics-regex ${source}${anchored ? '' : ', which is not anchored at both ends and matches within a name,'}`
 }
 
-function refuse({ intoArchived }: { readonly intoArchived: boolean }, topic: string, why: string): void {
+function refuse(
+  { intoArchived }: { readonly intoArchived: boolean },
+  topic: string,
+  why: string,
+): void {
   if (intoArchived) return
   throw new ArchiverError(
     'USAGE',

@@ -37,12 +37,15 @@ interface Plan {
 const outageRetries = 20
 /** `message.max.bytes` of a broker whose settings may not be read. */
 const usualMaxMessageBytes = 1_048_588
-/** Longer than a batch is tried again: a broker that forgets a producer sooner cannot tell a batch that comes twice. */
+/**
+ * Longer than a batch is tried again: a broker that forgets a producer sooner cannot tell a batch
+ * that comes twice.
+ */
 const leastProducerMemoryMs = 15 * 60_000
 
 /**
- * To Kafka. What a topic cannot take is found before the first record is sent; what would be there twice, or be removed
- * again, is said and agreed to.
+ * To Kafka. What a topic cannot take is found before the first record is sent; what would be there
+ * twice, or be removed again, is said and agreed to.
  * @throws ArchiverError `USAGE`, `TARGET_UNFIT`, `UNREACHABLE`
  */
 export async function restoreToKafka(job: Restore): Promise<void> {
@@ -60,7 +63,9 @@ export async function restoreToKafka(job: Restore): Promise<void> {
     }
     const refusals = plans.flatMap((plan) => plan.refusals)
     if (refusals.length > 0) {
-      throw new ArchiverError('TARGET_UNFIT', `nothing was sent: ${refusals.join('; ')}`, { refusals })
+      throw new ArchiverError('TARGET_UNFIT', `nothing was sent: ${refusals.join('; ')}`, {
+        refusals,
+      })
     }
     await agree(
       job,
@@ -68,10 +73,12 @@ export async function restoreToKafka(job: Restore): Promise<void> {
     )
     for (const { target, limits, sources } of plans) {
       batchBytes.set(target.topic, Math.min(usualBatchBytes, limits.batchBytes))
-      if (target.partitions === 0) await create(job, admin, { target, limits, broker, source: sources[0]!.topic })
+      if (target.partitions === 0)
+        await create(job, admin, { target, limits, broker, source: sources[0]!.topic })
     }
   })
-  // kafkajs gives up a batch when its retries to reach a broker end: they have to outlast the restart of one.
+  // kafkajs gives up a batch when its retries to reach a broker end: they have to outlast the
+  // restart of one.
   const patient = { clientId: 'archiver-restore', log, retry: { retries: outageRetries } }
   const restorer = new KafkaRestorer(kafkaClient(options, patient))
   await restorer.connect().catch((error: unknown) => {
@@ -104,7 +111,12 @@ async function planFor(
   const { topic, sources, broker } = about
   const target = await describeTarget(admin, topic)
   const isNew = target.partitions === 0
-  const limits = new RecordLimits(topic, isNew ? settingsOfNew(broker) : target.settings, broker, Date.now())
+  const limits = new RecordLimits(
+    topic,
+    isNew ? settingsOfNew(broker) : target.settings,
+    broker,
+    Date.now(),
+  )
   const extents = new Map<TopicPartition, Extent>()
   for (const tp of sources) {
     const extent = await job.damaged.attempt(tp, () => checkRecords(job, tp, limits))
@@ -112,10 +124,15 @@ async function planFor(
   }
   // A topic that is made takes records of any size that a request takes.
   const refused = limits.refused.filter(({ setting }) => !isNew || setting !== 'max.message.bytes')
-  const refusals = [...(isNew ? [] : unfitSettings(target)), ...refused.map((finding) => limits.describe(finding))]
+  const refusals = [
+    ...(isNew ? [] : unfitSettings(target)),
+    ...refused.map((finding) => limits.describe(finding)),
+  ]
   const most = Math.max(...sources.map(({ partition }) => partition))
   if (!isNew && target.partitions <= most) {
-    refusals.push(`topic ${topic} has ${target.partitions} partitions, the records need ${most + 1}`)
+    refusals.push(
+      `topic ${topic} has ${target.partitions} partitions, the records need ${most + 1}`,
+    )
   }
   if (target.unread !== undefined) {
     job.log.warn(
@@ -123,11 +140,19 @@ async function planFor(
       'the settings of the topic cannot be read, so what it refuses shows only when it does; grant DescribeConfigs',
     )
   }
-  return { target, sources, limits, refusals, concerns: concernsOf(target, limits, extents, broker) }
+  return {
+    target,
+    sources,
+    limits,
+    refusals,
+    concerns: concernsOf(target, limits, extents, broker),
+  }
 }
 
 function settingsOfNew(broker: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
-  return new Map([['max.message.bytes', broker.get('message.max.bytes') ?? String(usualMaxMessageBytes)]])
+  return new Map([
+    ['max.message.bytes', broker.get('message.max.bytes') ?? String(usualMaxMessageBytes)],
+  ])
 }
 
 function concernsOf(
@@ -142,7 +167,9 @@ function concernsOf(
   if (full.length > 0) {
     const ranges = full.map(({ partition }) => ({ partition, ...held.get(partition)! }))
     const present = ranges.reduce((sum, { low, high }) => sum + high - low, 0)
-    const where = ranges.map(({ partition, low, high }) => `${partition}: offsets ${low} to ${high - 1}`)
+    const where = ranges.map(
+      ({ partition, low, high }) => `${partition}: offsets ${low} to ${high - 1}`,
+    )
     concerns.push(
       `topic ${topic} holds ${plural(present, 'record')} already (partition ${where.join(', ')}), and ${plural(sent, 'record')} would be added: those of an earlier restore would be there twice`,
     )
@@ -168,8 +195,14 @@ function concernsOf(
   return concerns
 }
 
-/** @throws ArchiverError `USAGE` if nobody can be asked and --yes is not given, or if the answer is no. */
-async function agree({ options, log, signal, status }: Restore, concerns: readonly string[]): Promise<void> {
+/**
+ * @throws ArchiverError `USAGE` if nobody can be asked and --yes is not given, or if the answer is
+ * no.
+ */
+async function agree(
+  { options, log, signal, status }: Restore,
+  concerns: readonly string[],
+): Promise<void> {
   if (concerns.length === 0) return
   if (options.yes) {
     for (const concern of concerns) log.warn(concern)
@@ -196,7 +229,12 @@ async function agree({ options, log, signal, status }: Restore, concerns: readon
 async function create(
   { root, log }: Restore,
   admin: Admin,
-  about: { target: TargetTopic; limits: RecordLimits; broker: ReadonlyMap<string, string>; source: string },
+  about: {
+    target: TargetTopic
+    limits: RecordLimits
+    broker: ReadonlyMap<string, string>
+    source: string
+  },
 ): Promise<void> {
   const { target, limits, broker, source } = about
   const { topic } = target
@@ -211,10 +249,16 @@ async function create(
     `made topic ${topic} with ${partitions} partitions, which keeps its records for ever (retention.ms=-1)`,
   )
   const unfit = unfitSettings(await describeTarget(admin, topic))
-  if (unfit.length > 0) throw new ArchiverError('TARGET_UNFIT', `nothing was sent: ${unfit.join('; ')}`, { topic })
+  if (unfit.length > 0)
+    throw new ArchiverError('TARGET_UNFIT', `nothing was sent: ${unfit.join('; ')}`, { topic })
 }
 
-async function send(job: Restore, restorer: KafkaRestorer, tp: TopicPartition, target: RestoreTarget): Promise<void> {
+async function send(
+  job: Restore,
+  restorer: KafkaRestorer,
+  tp: TopicPartition,
+  target: RestoreTarget,
+): Promise<void> {
   const { root, selection, signal, account, progress } = job
   restorer.begin(target)
   for await (const selected of selectedFiles(root, tp, selection)) {

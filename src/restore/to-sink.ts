@@ -25,7 +25,11 @@ export async function restoreToElasticsearch(job: Restore): Promise<void> {
   const client = elasticsearchClient(options.elasticsearch, options)
   const sink = new ElasticsearchSink(
     client,
-    elasticsearchSinkOptions(options, { memoryLimit: options.memoryBudget, hasFiles: true, logSamples: false }),
+    elasticsearchSinkOptions(options, {
+      memoryLimit: options.memoryBudget,
+      hasFiles: true,
+      logSamples: false,
+    }),
     log,
   )
   const reader = new DocumentReader(client, options.indexPrefix)
@@ -53,7 +57,11 @@ export async function restoreToMysql(job: Restore): Promise<void> {
   const client = mysqlClient(options.mysql, options)
   const sink = new MysqlSink(
     client,
-    mysqlSinkOptions(options, { memoryLimit: options.memoryBudget, hasFiles: true, logSamples: false }),
+    mysqlSinkOptions(options, {
+      memoryLimit: options.memoryBudget,
+      hasFiles: true,
+      logSamples: false,
+    }),
     log,
   )
   const reader = new RowReader(client, options.mysqlTable)
@@ -68,7 +76,13 @@ export async function restoreToMysql(job: Restore): Promise<void> {
   }
 }
 
-async function feed(job: Restore, sink: Sink, tp: TopicPartition, presence: Presence, room: Room): Promise<void> {
+async function feed(
+  job: Restore,
+  sink: Sink,
+  tp: TopicPartition,
+  presence: Presence,
+  room: Room,
+): Promise<void> {
   const { signal, account, progress } = job
   await sink.open(tp, 0)
   const writes = new Set<Promise<void>>()
@@ -102,7 +116,10 @@ async function feed(job: Restore, sink: Sink, tp: TopicPartition, presence: Pres
   if (damage !== undefined) throw damage
 }
 
-/** What was read before the damage is given back all the same. @returns the error of files that cannot be read. */
+/**
+ * What was read before the damage is given back all the same. @returns the error of files that
+ * cannot be read.
+ */
 async function untilDamaged<T>(
   tp: TopicPartition,
   items: AsyncIterable<T>,
@@ -122,7 +139,11 @@ async function untilDamaged<T>(
   }
 }
 
-async function* missingOf(job: Restore, tp: TopicPartition, presence: Presence): AsyncGenerator<RecordBatch> {
+async function* missingOf(
+  job: Restore,
+  tp: TopicPartition,
+  presence: Presence,
+): AsyncGenerator<RecordBatch> {
   for await (const { log, files } of selectedFiles(job.root, tp, job.selection)) {
     for (const file of files) yield* missingBatches(job, log, file, presence)
   }

@@ -11,11 +11,12 @@ export interface Address {
 }
 
 /** What is allowed of credentials in a URL. */
-export const encodedCredentials = 'a URL in which , / ? # @ % of a user or password are percent-encoded'
+export const encodedCredentials =
+  'a URL in which , / ? # @ % of a user or password are percent-encoded'
 
 /**
- * Takes the credentials out of a URL. A password that holds a slash can leave a URL of another host that has the rest of it in its path:
- * so an @ that is not the end of the credentials is refused.
+ * Takes the credentials out of a URL. A password that holds a slash can leave a URL of another host
+ * that has the rest of it in its path: so an @ that is not the end of the credentials is refused.
  *
  * @throws Error whose message says what is allowed, and nothing of the text.
  */
@@ -26,7 +27,8 @@ export function addressOf(text: string): Address {
   const { username, password } = url
   url.username = ''
   url.password = ''
-  if (url.href.includes('@') || !isPercentEncoded(username) || !isPercentEncoded(password)) throw refused()
+  if (url.href.includes('@') || !isPercentEncoded(username) || !isPercentEncoded(password))
+    throw refused()
   return { url, username: decoded(username), password: decoded(password) }
 }
 
@@ -60,21 +62,29 @@ export function withoutCredentials(text: string): string {
 }
 
 /**
- * A request's path, a name a segment. The one place that encodes names: `%2a` in a name is sent as `%252a`, which a
- * server reads as `%2a` again, never as a wildcard or as another path. A wildcard (`*`) and a list (`a,b`) of names
- * stay what they are to a server.
+ * A request's path, a name a segment. The one place that encodes names: `%2a` in a name is sent as
+ * `%252a`, which a server reads as `%2a` again, never as a wildcard or as another path. A wildcard
+ * (`*`) and a list (`a,b`) of names stay what they are to a server.
  *
- * @throws ArchiverError `INTERNAL` for a segment that is empty, `.` or `..`: a URL that has it names another path.
+ * @throws ArchiverError `INTERNAL` for a segment that is empty, `.` or `..`: a URL that has it
+ *   names another path.
  */
 export function pathOf(segments: readonly string[]): string {
   const unusable = segments.find((segment) => segment === '' || segment === '.' || segment === '..')
   if (unusable !== undefined) {
-    throw new ArchiverError('INTERNAL', `a request path has the segment ${JSON.stringify(unusable)}`, { segments })
+    throw new ArchiverError(
+      'INTERNAL',
+      `a request path has the segment ${JSON.stringify(unusable)}`,
+      { segments },
+    )
   }
   return `/${segments.map(encodeURIComponent).join('/')}`
 }
 
-/** What is said of a server that answers with a redirect, which is not followed. No credentials or query of the target are shown. */
+/**
+ * What is said of a server that answers with a redirect, which is not followed. No credentials or
+ * query of the target are shown.
+ */
 export function redirected(status: number, location: string | string[] | null | undefined): string {
   const [target = ''] = [location ?? ''].flat()
   const shown = target.replace(/[?#].*$/s, '').replace(/^([^:/]*:?\/\/)[^/]*@/, '$1')

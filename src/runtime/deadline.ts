@@ -1,6 +1,6 @@
 /**
- * Runs `work` with a signal that is aborted when `signal` is, or when `ms` are over: the total time,
- * however often something comes meanwhile. Nothing stays on `signal` afterwards.
+ * Runs `work` with a signal that is aborted when `signal` is, or when `ms` are over: the total
+ * time, however often something comes meanwhile. Nothing stays on `signal` afterwards.
  *
  * @returns what `work` returns
  * @throws DeadlineExceeded when the time is over; the reason of `signal` when that is aborted, or

@@ -1,9 +1,12 @@
 /**
- * Errors that a person or the top of the program acts upon. Each says what happened, to what, and what to do; the top of
- * the program alone turns them into an exit code.
+ * Errors that a person or the top of the program acts upon. Each says what happened, to what, and
+ * what to do; the top of the program alone turns them into an exit code.
  */
 
-/** What the top of the program does with an error: the list is the manual of exit codes and of the `code` in log lines. */
+/**
+ * What the top of the program does with an error: the list is the manual of exit codes and of the
+ * `code` in log lines.
+ */
 export const errorCodes = {
   /** A wrong flag, variable or configuration key. Exit code 2. */
   USAGE: 2,
@@ -11,21 +14,39 @@ export const errorCodes = {
   UNREACHABLE: 1,
   /** A topic that was named does not exist. Exit code 1. */
   NO_SUCH_TOPIC: 1,
-  /** A topic to restore to cannot take the records: its settings, a broker's, or its partitions. Exit code 1. */
+  /**
+   * A topic to restore to cannot take the records: its settings, a broker's, or its partitions.
+   * Exit code 1.
+   */
   TARGET_UNFIT: 1,
-  /** The archive directory cannot be used: no permission, another file system inside it, a file in its place. Exit code 1. */
+  /**
+   * The archive directory cannot be used: no permission, another file system inside it, a file in
+   * its place. Exit code 1.
+   */
   ARCHIVE_UNUSABLE: 1,
-  /** The archive belongs to another cluster or group, or has a format that this version does not know. Exit code 1. */
+  /**
+   * The archive belongs to another cluster or group, or has a format that this version does not
+   * know. Exit code 1.
+   */
   ARCHIVE_MISMATCH: 1,
   /** A manifest cannot be read, or the chain of manifests has a hole. Exit code 1. */
   MANIFEST_INVALID: 1,
   /** What was asked for is not in the archive. Exit code 1. */
   NOT_FOUND: 1,
-  /** A data file cannot be read or does not hold what its manifest says, or a proof failed. Exit code 1. */
+  /**
+   * A data file cannot be read or does not hold what its manifest says, or a proof failed. Exit
+   * code 1.
+   */
   DAMAGED: 1,
-  /** Another worker committed the range that this worker had staged. Handled inside the program: the partition is opened anew. */
+  /**
+   * Another worker committed the range that this worker had staged. Handled inside the program: the
+   * partition is opened anew.
+   */
   FENCED: 1,
-  /** Records that Kafka no longer has, or an archive that is ahead of the log's end. Stops that partition. Exit code 1 with --until-end. */
+  /**
+   * Records that Kafka no longer has, or an archive that is ahead of the log's end. Stops that
+   * partition. Exit code 1 with --until-end.
+   */
   GAP: 1,
   /** No record of the type that was named is archived. Exit code 1. */
   NO_SUCH_TYPE: 1,
@@ -37,18 +58,28 @@ export const errorCodes = {
   REFUSED: 1,
   /** Rejects are left after `retry-rejected`: refused again, or not to be removed. Exit code 1. */
   REJECTED: 1,
-  /** A message, a batch or an answer that breaks an assumption this program relies on. Exit code 1. */
+  /**
+   * A message, a batch or an answer that breaks an assumption this program relies on. Exit code 1.
+   */
   INTERNAL: 1,
 } as const
 
 export type ErrorCode = keyof typeof errorCodes
 
-/** The one error class of this program. `message` is a sentence for a person; `context` names the things that it is about. */
+/**
+ * The one error class of this program. `message` is a sentence for a person; `context` names the
+ * things that it is about.
+ */
 export class ArchiverError extends Error {
   readonly code: ErrorCode
   readonly context: Readonly<Record<string, unknown>>
 
-  constructor(code: ErrorCode, message: string, context: Record<string, unknown> = {}, cause?: unknown) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    context: Record<string, unknown> = {},
+    cause?: unknown,
+  ) {
     super(message, cause === undefined ? undefined : { cause })
     this.name = 'ArchiverError'
     this.code = code

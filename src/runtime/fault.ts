@@ -1,7 +1,9 @@
 /**
- * Places where the chaos tests break the program on purpose. Without `ARCHIVER_FAULT` they do nothing.
+ * Places where the chaos tests break the program on purpose. Without `ARCHIVER_FAULT` they do
+ * nothing.
  *
- * `ARCHIVER_FAULT=files.linked:3` kills the process, as kill -9 does, the third time it comes by that place.
+ * `ARCHIVER_FAULT=files.linked:3` kills the process, as kill -9 does, the third time it comes by
+ * that place.
  */
 export const faultPoints = [
   'files.origin-written',
@@ -39,7 +41,8 @@ interface ArmedFault {
 function armed(text: string | undefined): ArmedFault | undefined {
   if (text === undefined || text === '') return undefined
   const [point, times] = text.split(':')
-  if (!faultPoints.some((known) => known === point)) throw new Error(`ARCHIVER_FAULT: no such place: ${point}`)
+  if (!faultPoints.some((known) => known === point))
+    throw new Error(`ARCHIVER_FAULT: no such place: ${point}`)
   return { point: point!, remaining: times === undefined ? 1 : Number(times) }
 }
 

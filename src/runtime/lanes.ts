@@ -1,10 +1,18 @@
 import { setImmediate } from 'node:timers/promises'
 
-/** As many at once as are worth it: ten thousand promises that wait for their turn are memory too. */
+/**
+ * As many at once as are worth it: ten thousand promises that wait for their turn are memory too.
+ */
 const lanes = 32
 
-/** Runs the task for each item, some at once. Rejects with the first failure; what is under way then goes on to its end. */
-export async function inLanes<T>(items: Iterable<T>, task: (item: T) => Promise<void>): Promise<void> {
+/**
+ * Runs the task for each item, some at once. Rejects with the first failure; what is under way then
+ * goes on to its end.
+ */
+export async function inLanes<T>(
+  items: Iterable<T>,
+  task: (item: T) => Promise<void>,
+): Promise<void> {
   const rest = items[Symbol.iterator]()
   let failed = false
   const lane = async () => {

@@ -14,8 +14,8 @@ export interface LogStream {
 }
 
 /**
- * One JSON object a line where the stream is piped or a file, a readable line where it is a terminal. Written at once, so
- * that nothing is lost when the process ends.
+ * One JSON object a line where the stream is piped or a file, a readable line where it is a
+ * terminal. Written at once, so that nothing is lost when the process ends.
  */
 export function createLogger(options: { level: LogLevel; stream: LogStream }): Logger {
   const settings = {
@@ -25,7 +25,8 @@ export function createLogger(options: { level: LogLevel; stream: LogStream }): L
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: stdSerializers.errWithCause },
   }
-  if (options.stream.isTTY !== true) return pino(settings, { write: (line) => void options.stream.write(line) })
+  if (options.stream.isTTY !== true)
+    return pino(settings, { write: (line) => void options.stream.write(line) })
   const prettify = prettyFactory({
     colorize: true,
     translateTime: 'SYS:HH:MM:ss',

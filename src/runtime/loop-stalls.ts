@@ -1,4 +1,7 @@
-/** Node's own `monitorEventLoopDelay` wakes up every 10 ms, which is half a percent of a core, and misses what begins just after it was read. */
+/**
+ * Node's own `monitorEventLoopDelay` wakes up every 10 ms, which is half a percent of a core, and
+ * misses what begins just after it was read.
+ */
 const intervalMs = 100
 
 /** The longest time for which the event loop did nothing else than one task. */

@@ -2,7 +2,10 @@ import type { Logger } from './log.ts'
 
 const sayAgainMs = 60_000
 
-/** Something that is tried again until it goes well: said when it begins to fail, and once a minute as long as it goes on. */
+/**
+ * Something that is tried again until it goes well: said when it begins to fail, and once a minute
+ * as long as it goes on.
+ */
 export class Trouble {
   readonly #log: Logger
   readonly #now: () => number

@@ -12,15 +12,18 @@ export interface HttpProxy {
 }
 
 /**
- * The proxies that the environment names: `http_proxy` for http, `https_proxy` for https, in capitals as well, and
- * `no_proxy` for hosts without one. There is no standard for them; this is what curl and Go agree about, but that a host
- * of this machine needs its place in `no_proxy` as well, as for curl.
+ * The proxies that the environment names: `http_proxy` for http, `https_proxy` for https, in
+ * capitals as well, and `no_proxy` for hosts without one. There is no standard for them; this is
+ * what curl and Go agree about, but that a host of this machine needs its place in `no_proxy` as
+ * well, as for curl.
  */
 export class Proxies {
   readonly #byProtocol: ReadonlyMap<string, HttpProxy>
   readonly #without: readonly ((host: string, port: number) => boolean)[]
 
-  /** @throws ArchiverError `USAGE` for a proxy that is not one for HTTP. Credentials are not shown. */
+  /**
+   * @throws ArchiverError `USAGE` for a proxy that is not one for HTTP. Credentials are not shown.
+   */
   constructor(env: Readonly<Record<string, string | undefined>>) {
     const proxies = new Map<string, HttpProxy>()
     for (const protocol of ['http', 'https']) {
@@ -50,7 +53,10 @@ export function describeProxy({ url, variable }: HttpProxy): string {
   return `the proxy ${url.origin} (${variable})`
 }
 
-function read(env: Readonly<Record<string, string | undefined>>, name: string): [string, string | undefined] {
+function read(
+  env: Readonly<Record<string, string | undefined>>,
+  name: string,
+): [string, string | undefined] {
   const given = [name, name.toUpperCase()].find((one) => (env[one] ?? '').trim() !== '')
   return [given ?? name, given === undefined ? undefined : env[given]!.trim()]
 }
@@ -69,11 +75,15 @@ function proxyOf(variable: string, text: string): HttpProxy {
   url.username = ''
   url.password = ''
   const login = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
-  const authorization = username === '' ? undefined : `Basic ${Buffer.from(login).toString('base64')}`
+  const authorization =
+    username === '' ? undefined : `Basic ${Buffer.from(login).toString('base64')}`
   return { url, authorization, variable }
 }
 
-/** `*`, `host`, `.domain`, `*.domain`, an address or a network, each with a port where only that is meant. */
+/**
+ * `*`, `host`, `.domain`, `*.domain`, an address or a network, each with a port where only that is
+ * meant.
+ */
 function ruleOf(rule: string): (host: string, port: number) => boolean {
   if (rule === '*') return () => true
   const [, network, bits] = /^\[?([0-9a-fA-F:.]+)\]?\/(\d{1,3})$/.exec(rule) ?? []

@@ -1,4 +1,7 @@
-/** Foreign text as a terminal may show it: nothing in it moves a cursor, forges a line or turns the writing around. */
+/**
+ * Foreign text as a terminal may show it: nothing in it moves a cursor, forges a line or turns the
+ * writing around.
+ */
 
 const unsafe = '\\p{Cc}\\u2028\\u2029\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069'
 const unsafeCharacter = new RegExp(`[${unsafe}]`, 'gu')

@@ -1,8 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises'
 
 /**
- * Delays that grow from one failure to the next, with jitter so that many workers do not come back at the same moment
- * ("full jitter" of the AWS Architecture Blog, "Exponential Backoff And Jitter", with half of the delay kept).
+ * Delays that grow from one failure to the next, with jitter so that many workers do not come back
+ * at the same moment ("full jitter" of the AWS Architecture Blog, "Exponential Backoff And Jitter",
+ * with half of the delay kept).
  */
 export class Backoff {
   readonly #firstMs: number

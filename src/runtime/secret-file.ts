@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import { ArchiverError, messageOf } from './errors.ts'
 
 /**
- * The secret in a file: all that it holds, but for one line break at its end. `flag` names the option in messages.
+ * The secret in a file: all that it holds, but for one line break at its end. `flag` names the
+ * option in messages.
  * @throws ArchiverError `USAGE` for a file that cannot be read, is empty, or is not UTF-8
  */
 export function readSecretFile(flag: string, file: string): string {
@@ -10,11 +11,18 @@ export function readSecretFile(flag: string, file: string): string {
   try {
     bytes = readFileSync(file)
   } catch (error) {
-    throw new ArchiverError('USAGE', `${flag} ${file} cannot be read: ${messageOf(error)}`, {}, error)
+    throw new ArchiverError(
+      'USAGE',
+      `${flag} ${file} cannot be read: ${messageOf(error)}`,
+      {},
+      error,
+    )
   }
   let secret: string
   try {
-    secret = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes).replace(/\r?\n$/, '')
+    secret = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+      .decode(bytes)
+      .replace(/\r?\n$/, '')
   } catch {
     throw new ArchiverError('USAGE', `${flag} ${file} is not UTF-8`)
   }

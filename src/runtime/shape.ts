@@ -1,11 +1,15 @@
-/** What a server answered is not what its documentation says: another product, a proxy, or somebody in its place. */
+/**
+ * What a server answered is not what its documentation says: another product, a proxy, or somebody
+ * in its place.
+ */
 export class UnlikeAnswer extends Error {
   override readonly name = 'UnlikeAnswer'
 }
 
 /**
- * Says whether a parsed answer has what its reader needs of it, before the reader relies on it. `at` names the
- * place in the answer. What the reader does not look at may be anything: servers add fields.
+ * Says whether a parsed answer has what its reader needs of it, before the reader relies on it.
+ * `at` names the place in the answer. What the reader does not look at may be anything: servers add
+ * fields.
  * @throws UnlikeAnswer
  */
 export type Shape = (value: unknown, at: string) => void
@@ -23,7 +27,8 @@ export const anything: Shape = () => {}
 
 /** A number, or its digits. */
 export const digits: Shape = (value, at) => {
-  if (typeof value !== 'number' && !(typeof value === 'string' && /^-?\d+$/.test(value))) throw unlike(at, 'a number')
+  if (typeof value !== 'number' && !(typeof value === 'string' && /^-?\d+$/.test(value)))
+    throw unlike(at, 'a number')
 }
 
 /** A whole number from 0 that is exact. */
@@ -53,7 +58,8 @@ export function list(shape: Shape): Shape {
 /** An object with any names. */
 export function each(shape: Shape): Shape {
   return (value, at) => {
-    for (const [name, inner] of Object.entries(objectAt(value, at))) shape(inner, `${at}.${name.slice(0, 80)}`)
+    for (const [name, inner] of Object.entries(objectAt(value, at)))
+      shape(inner, `${at}.${name.slice(0, 80)}`)
   }
 }
 
@@ -62,12 +68,14 @@ export function object(fields: Readonly<Record<string, Shape>>): Shape {
   const shapes = Object.entries(fields)
   return (value, at) => {
     const found = objectAt(value, at)
-    for (const [name, shape] of shapes) shape(Object.hasOwn(found, name) ? found[name] : undefined, `${at}.${name}`)
+    for (const [name, shape] of shapes)
+      shape(Object.hasOwn(found, name) ? found[name] : undefined, `${at}.${name}`)
   }
 }
 
 function objectAt(value: unknown, at: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw unlike(at, 'an object')
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw unlike(at, 'an object')
   return value as Readonly<Record<string, unknown>>
 }
 

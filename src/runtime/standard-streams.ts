@@ -9,9 +9,9 @@ import { readableLines } from './readable-text.ts'
  * written is counted and dropped; a result that cannot be written is remembered, and the top of the
  * program gives it an exit code.
  *
- * Node writes to a file with one `write(2)` and ignores how many bytes it took: on a disk that fills
- * up, the end of a result is missing without an error. So files and devices are written here, until
- * all is there. Pipes, sockets and terminals are Node's.
+ * Node writes to a file with one `write(2)` and ignores how many bytes it took: on a disk that
+ * fills up, the end of a result is missing without an error. So files and devices are written here,
+ * until all is there. Pipes, sockets and terminals are Node's.
  */
 
 /** Log lines beyond this are dropped: whoever reads the log does not keep up, or has stopped. */
@@ -93,7 +93,10 @@ export class StandardStream {
     void this.send(Buffer.from(`${readableLines(JSON.stringify(value))}\n`))
   }
 
-  /** Writes bytes of a result as they are; resolves when they are written, or when there is no use in waiting. */
+  /**
+   * Writes bytes of a result as they are; resolves when they are written, or when there is no use
+   * in waiting.
+   */
   async send(bytes: Buffer, signal?: AbortSignal): Promise<void> {
     if (this.#failure !== undefined || signal?.aborted === true) return
     const { promise: ended, resolve: end } = Promise.withResolvers<void>()
@@ -151,7 +154,10 @@ export class StandardStream {
     const lines = this.#untoldLines
     if (lines === 0 || this.#log === undefined || this.#held > maxHeldBytes / 2) return
     this.#untoldLines = 0
-    this.#log.warn({ event: 'log_lines_lost', lines }, 'log lines were lost: the log could not be written')
+    this.#log.warn(
+      { event: 'log_lines_lost', lines },
+      'log lines were lost: the log could not be written',
+    )
   }
 }
 
@@ -165,7 +171,9 @@ function isFileOrDevice(fd: number): boolean {
   }
 }
 
-/** True if nobody reads a stream any more: its pipe or socket is closed, or its terminal is gone. */
+/**
+ * True if nobody reads a stream any more: its pipe or socket is closed, or its terminal is gone.
+ */
 export function isReaderGone(error: Error, stream: Pick<StandardStream, 'isTTY'>): boolean {
   const code = systemCode(error)
   if (code === 'EIO') return stream.isTTY

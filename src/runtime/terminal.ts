@@ -7,10 +7,16 @@ export interface TerminalStream {
   write(text: string): unknown
 }
 
-/** A stream of lines with one line below them that is rewritten in place. Log lines go through `write`. */
+/**
+ * A stream of lines with one line below them that is rewritten in place. Log lines go through
+ * `write`.
+ */
 export interface Terminal {
   readonly isTTY: boolean
-  /** Shows the line in place of the last one, cut to the width; undefined takes it away. Nothing happens without a terminal. */
+  /**
+   * Shows the line in place of the last one, cut to the width; undefined takes it away. Nothing
+   * happens without a terminal.
+   */
   setStatus(line: string | undefined): void
   /** Writes above the status line. */
   write(text: string): void
@@ -55,7 +61,10 @@ export function createTerminal(stream: TerminalStream): Terminal {
   }
 }
 
-/** At most `columns` columns of a line, an ellipsis where something was cut, without control characters. */
+/**
+ * At most `columns` columns of a line, an ellipsis where something was cut, without control
+ * characters.
+ */
 export function truncate(line: string, columns: number): string {
   const characters = Array.from(stripVTControlCharacters(line).replace(/\p{Cc}/gu, ' '))
   const widths = characters.map(columnsOf)
@@ -72,6 +81,13 @@ function columnsOf(character: string): number {
   if (/\p{M}/u.test(character)) return 0
   const code = character.codePointAt(0)!
   const wide =
-    (code >= 0x1100 && code <= 0x115f) || (code >= 0x2e80 && code <= 0xa4cf) || (code >= 0xac00 && code <= 0xd7a3)
-  return wide || (code >= 0xf900 && code <= 0xfaff) || (code >= 0xfe30 && code <= 0xff60) || code >= 0x1f300 ? 2 : 1
+    (code >= 0x1100 && code <= 0x115f) ||
+    (code >= 0x2e80 && code <= 0xa4cf) ||
+    (code >= 0xac00 && code <= 0xd7a3)
+  return wide ||
+    (code >= 0xf900 && code <= 0xfaff) ||
+    (code >= 0xfe30 && code <= 0xff60) ||
+    code >= 0x1f300
+    ? 2
+    : 1
 }

@@ -14,9 +14,9 @@ export interface Silence {
 }
 
 /**
- * A dispatcher of undici that sends requests through a proxy: those for https through a tunnel (CONNECT, RFC 9110, section
- * 9.3.6), in which the server's certificate is verified by `tls` as without a proxy; those for http as the proxy forwards
- * them.
+ * A dispatcher of undici that sends requests through a proxy: those for https through a tunnel
+ * (CONNECT, RFC 9110, section 9.3.6), in which the server's certificate is verified by `tls` as
+ * without a proxy; those for http as the proxy forwards them.
  */
 export function proxyAgent(
   proxy: HttpProxy,
@@ -31,7 +31,8 @@ export function proxyAgent(
     ...(proxy.authorization === undefined ? {} : { token: proxy.authorization }),
     ...(tls === undefined ? {} : { requestTls: tls }),
   })
-  // undici puts the origin and the path together as texts, and a URL as a text ends in a slash or in a path.
+  // undici puts the origin and the path together as texts, and a URL as a text ends in a slash or
+  // in a path.
   return agent.compose((dispatch) => (options, handler) => {
     const origin = options.origin === undefined ? {} : { origin: new URL(options.origin).origin }
     return dispatch({ ...options, ...origin }, handler)
@@ -42,7 +43,12 @@ export function proxyAgent(
  * Opens a tunnel through a proxy. Nothing is sent in it.
  * @throws Error if the proxy does not answer, or refuses
  */
-export function openTunnel(proxy: HttpProxy, host: string, port: number, timeoutMs: number): Promise<Socket> {
+export function openTunnel(
+  proxy: HttpProxy,
+  host: string,
+  port: number,
+  timeoutMs: number,
+): Promise<Socket> {
   const { protocol, hostname, port: proxyPort } = proxy.url
   const request = protocol === 'https:' ? requestHttps : requestHttp
   const target = `${host.includes(':') ? `[${host}]` : host}:${port}`
@@ -56,7 +62,9 @@ export function openTunnel(proxy: HttpProxy, host: string, port: number, timeout
       agent: false,
       headers: {
         host: target,
-        ...(proxy.authorization === undefined ? {} : { 'proxy-authorization': proxy.authorization }),
+        ...(proxy.authorization === undefined
+          ? {}
+          : { 'proxy-authorization': proxy.authorization }),
       },
     })
     connecting.once('connect', ({ statusCode }, socket) => {
@@ -64,10 +72,14 @@ export function openTunnel(proxy: HttpProxy, host: string, port: number, timeout
       socket.destroy()
       reject(new Error(`${describeProxy(proxy)} refused to connect to ${target}: ${statusCode}`))
     })
-    connecting.once('timeout', () => connecting.destroy(new Error(`${describeProxy(proxy)} does not answer`)))
+    connecting.once('timeout', () =>
+      connecting.destroy(new Error(`${describeProxy(proxy)} does not answer`)),
+    )
     // A proxy that answers as a server does.
     connecting.once('response', ({ statusCode }) => {
-      connecting.destroy(new Error(`${describeProxy(proxy)} refused to connect to ${target}: ${statusCode}`))
+      connecting.destroy(
+        new Error(`${describeProxy(proxy)} refused to connect to ${target}: ${statusCode}`),
+      )
     })
     connecting.once('error', reject)
     connecting.end()

@@ -5,7 +5,16 @@ import { kafkaClient } from '../cmd/lib/kafka-client.ts'
 import { runProgram, signalled } from '../cmd/lib/program.ts'
 import { readableBytes, readableTimestamp, utf8OrUndefined } from '../cmd/lib/readable.ts'
 import { kafkaOptions, kafkaSecurityOptions, logOptions } from '../config/config.ts'
-import { describeOptions, flag, integer, list, pattern, readOptions, text, type Values } from '../config/options.ts'
+import {
+  describeOptions,
+  flag,
+  integer,
+  list,
+  pattern,
+  readOptions,
+  text,
+  type Values,
+} from '../config/options.ts'
 import { FetchedPartitionBatch } from '../kafka/batch/fetched-batch.ts'
 import { unpack } from '../kafka/batch/unpack.ts'
 import { withAdmin } from '../kafka/topics.ts'
@@ -20,14 +29,17 @@ const options = {
     explanation: 'Topics to read; events where neither this nor --topics-regex is given.',
     placeholder: '<a,b,…>',
   }),
-  topicsRegex: pattern({ explanation: 'Read every topic whose name matches, as far as it is there at the start.' }),
+  topicsRegex: pattern({
+    explanation: 'Read every topic whose name matches, as far as it is there at the start.',
+  }),
   group: text({
     explanation:
       'The consumer group, which then remembers what was read; a new one that leaves nothing behind where it is not given.',
     placeholder: '<name>',
   }),
   fromBeginning: flag({
-    explanation: 'Begin with the oldest record, not with the next, wherever the group has no position.',
+    explanation:
+      'Begin with the oldest record, not with the next, wherever the group has no position.',
     default: false,
   }),
   count: integer({ explanation: 'Stop after so many records.', min: 1 }),
@@ -47,7 +59,9 @@ async function main(argv: readonly string[]): Promise<void> {
   const stop = signalled()
   const log = createLogger({ level: values.logLevel, stream: standardError })
   const kafka = kafkaClient(values, { clientId: 'echo-consumer', log, retry: { retries: 4 } })
-  const topics = await withAdmin(kafka, values.brokers, async (admin) => chooseTopics(values, await admin.listTopics()))
+  const topics = await withAdmin(kafka, values.brokers, async (admin) =>
+    chooseTopics(values, await admin.listTopics()),
+  )
   const consumer = kafka.consumer({
     groupId: values.group ?? `echo-${randomUUID()}`,
     allowAutoTopicCreation: false,
@@ -63,18 +77,23 @@ async function main(argv: readonly string[]): Promise<void> {
 }
 
 /** @throws ArchiverError `NO_SUCH_TOPIC`, `USAGE` */
-function chooseTopics({ topics, topicsRegex }: Values<typeof options>, existing: readonly string[]): string[] {
+function chooseTopics(
+  { topics, topicsRegex }: Values<typeof options>,
+  existing: readonly string[],
+): string[] {
   if (topics !== undefined && topicsRegex !== undefined) {
     throw new ArchiverError('USAGE', '--topics-regex: not together with --topics')
   }
   if (topicsRegex !== undefined) {
     const matching = existing.filter((topic) => !topic.startsWith('__') && topicsRegex.test(topic))
-    if (matching.length === 0) throw new ArchiverError('NO_SUCH_TOPIC', `no topic matches ${topicsRegex.source}`)
+    if (matching.length === 0)
+      throw new ArchiverError('NO_SUCH_TOPIC', `no topic matches ${topicsRegex.source}`)
     return matching
   }
   const named = topics ?? ['events']
   const missing = named.filter((topic) => !existing.includes(topic))
-  if (missing.length > 0) throw new ArchiverError('NO_SUCH_TOPIC', `there is no topic ${missing.join(', ')}`)
+  if (missing.length > 0)
+    throw new ArchiverError('NO_SUCH_TOPIC', `there is no topic ${missing.join(', ')}`)
   return [...named]
 }
 
@@ -83,7 +102,11 @@ const pieceBytes = 2 ** 20
 const maxRecordBytes = 2 ** 27
 
 /** Prints records until `stop` is aborted, the count is reached, or kafkajs gives up. */
-async function echo(consumer: Consumer, values: Values<typeof options>, stop: AbortSignal): Promise<void> {
+async function echo(
+  consumer: Consumer,
+  values: Values<typeof options>,
+  stop: AbortSignal,
+): Promise<void> {
   const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>()
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     if (payload.restart) return
@@ -95,9 +118,16 @@ async function echo(consumer: Consumer, values: Values<typeof options>, stop: Ab
 
   let left = values.count ?? Number.POSITIVE_INFINITY
   const format = values.json ? jsonLine : textLine
-  const eachBatch = async ({ batch, resolveOffset, heartbeat }: EachBatchPayload): Promise<void> => {
+  const eachBatch = async ({
+    batch,
+    resolveOffset,
+    heartbeat,
+  }: EachBatchPayload): Promise<void> => {
     if (!(batch instanceof FetchedPartitionBatch)) {
-      throw new ArchiverError('INTERNAL', 'kafkajs is not as expected (2.2.4): its batches are not replaced')
+      throw new ArchiverError(
+        'INTERNAL',
+        'kafkajs is not as expected (2.2.4): its batches are not replaced',
+      )
     }
     const limits = {
       pieceBytes,
@@ -116,11 +146,19 @@ async function echo(consumer: Consumer, values: Values<typeof options>, stop: Ab
     }
     if (left <= 0) end()
   }
-  await consumer.run({ autoCommit: values.group !== undefined, eachBatchAutoResolve: false, eachBatch })
+  await consumer.run({
+    autoCommit: values.group !== undefined,
+    eachBatchAutoResolve: false,
+    eachBatch,
+  })
   await ended
 }
 
-function textLine(topic: string, partition: number, { offset, timestamp, key, value }: SourceRecord): string {
+function textLine(
+  topic: string,
+  partition: number,
+  { offset, timestamp, key, value }: SourceRecord,
+): string {
   const where = `${topic}/${partition}@${offset}`
   return `${readableTimestamp(String(timestamp))}  ${where}  key=${readableBytes(key)}  ${readableBytes(value)}`
 }

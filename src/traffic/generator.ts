@@ -37,7 +37,8 @@ const options = {
     default: 'events',
   }),
   types: texts({
-    explanation: 'Names of the message types, mixed on every topic: orders, requests and sensor readings, in turn.',
+    explanation:
+      'Names of the message types, mixed on every topic: orders, requests and sensor readings, in turn.',
     placeholder: '<a,b,…>',
     default: 'object.one,object.two,object.three',
   }),
@@ -48,8 +49,16 @@ const options = {
       default: '100000',
     }),
   ),
-  rate: decimal({ explanation: 'Records per second; as fast as possible where it is not given.', min: 0.01 }),
-  partitions: integer({ explanation: 'Partitions of topics that are made.', min: 1, max: 10_000, default: '4' }),
+  rate: decimal({
+    explanation: 'Records per second; as fast as possible where it is not given.',
+    min: 0.01,
+  }),
+  partitions: integer({
+    explanation: 'Partitions of topics that are made.',
+    min: 1,
+    max: 10_000,
+    default: '4',
+  }),
   seed: integer({
     explanation: 'The same seed makes the same records, provided that --from and --to are given.',
     min: 0,
@@ -61,13 +70,18 @@ const options = {
       'The earliest timestamp, such as 2026-11-01 or 2026-11-01T06:00:00Z; a day before --to where it is not given.',
     placeholder: '<time>',
   }),
-  to: text({ explanation: 'The latest timestamp, or the word now.', placeholder: '<time>', default: 'now' }),
+  to: text({
+    explanation: 'The latest timestamp, or the word now.',
+    placeholder: '<time>',
+    default: 'now',
+  }),
   live: flag({
     explanation: 'Each record has the time at which it is sent; --from and --to do not apply.',
     default: false,
   }),
   malformed: decimal({
-    explanation: 'The share of records that are no JSON message with a type (broken, empty, tombstones …).',
+    explanation:
+      'The share of records that are no JSON message with a type (broken, empty, tombstones …).',
     min: 0,
     max: 1,
     default: '0',
@@ -91,7 +105,10 @@ users, rare errors and one bad half-hour a day.
 
 ${describeOptions(options)}`
 
-/** How often a signal is looked for and, with a rate, the clock: ten times a second, so that the rate is steady. */
+/**
+ * How often a signal is looked for and, with a rate, the clock: ten times a second, so that the
+ * rate is steady.
+ */
 const recordsPerTurn = 2_000
 const progressMs = 5_000
 const statusMs = 200
@@ -143,7 +160,8 @@ function timeRange(values: Values<typeof options>, now: number): RecordMakerOpti
   if (count === undefined) throw new ArchiverError('USAGE', '--no-count: only together with --live')
   const to = values.to === 'now' ? now : parseTime('--to', values.to)
   const from = values.from === undefined ? to - 86_400_000 : parseTime('--from', values.from)
-  if (from >= to) throw new ArchiverError('USAGE', `--from: "${values.from}" is not before --to ${values.to}`)
+  if (from >= to)
+    throw new ArchiverError('USAGE', `--from: "${values.from}" is not before --to ${values.to}`)
   return { count, from, to }
 }
 
@@ -165,7 +183,10 @@ interface Sending {
   readonly values: Values<typeof options>
 }
 
-/** Makes and sends records until all are acknowledged or `stop` is aborted; what is under way is waited for either way. */
+/**
+ * Makes and sends records until all are acknowledged or `stop` is aborted; what is under way is
+ * waited for either way.
+ */
 async function send({ producer, maker, topics, sent, stop, values }: Sending): Promise<void> {
   const { count = Number.POSITIVE_INFINITY, rate } = values
   const sender = new BatchSender(topics, async (batch) => {
@@ -177,7 +198,10 @@ async function send({ producer, maker, topics, sent, stop, values }: Sending): P
     sent.add(batch)
   })
   const begin = performance.now()
-  const turn = rate === undefined ? recordsPerTurn : Math.max(1, Math.min(recordsPerTurn, Math.round(rate / 10)))
+  const turn =
+    rate === undefined
+      ? recordsPerTurn
+      : Math.max(1, Math.min(recordsPerTurn, Math.round(rate / 10)))
   for (let next = 0; next < count && !stop.aborted; ) {
     if (rate !== undefined) {
       const ahead = (next / rate) * 1000 - (performance.now() - begin)
@@ -204,7 +228,8 @@ class Account {
   }
 
   add(batch: readonly TopicMessages[]): void {
-    for (const { topic, messages } of batch) this.#topics.set(topic, this.#topics.get(topic)! + messages.length)
+    for (const { topic, messages } of batch)
+      this.#topics.set(topic, this.#topics.get(topic)! + messages.length)
   }
 
   get total(): number {
@@ -222,19 +247,38 @@ class Account {
 
   lines(): string[] {
     const width = Math.max(...[...this.#topics.keys()].map((topic) => topic.length))
-    return [...this.#topics].map(([topic, count]) => `${topic.padEnd(width)}  ${grouped(count)} records`)
+    return [...this.#topics].map(
+      ([topic, count]) => `${topic.padEnd(width)}  ${grouped(count)} records`,
+    )
   }
 }
 
 const grouped = (count: number): string => count.toLocaleString('en-US')
 
-/** Says how far it is: a line in place on a terminal, else a log line every few seconds and one at the end. */
-function startReport(about: { terminal: Terminal; log: Logger; sent: Account; count: number | undefined }) {
+/**
+ * Says how far it is: a line in place on a terminal, else a log line every few seconds and one at
+ * the end.
+ */
+function startReport(about: {
+  terminal: Terminal
+  log: Logger
+  sent: Account
+  count: number | undefined
+}) {
   const { terminal, log, sent, count } = about
-  const fields = () => ({ records: sent.total, ...(count === undefined ? {} : { of: count }), perSecond: sent.rate })
+  const fields = () => ({
+    records: sent.total,
+    ...(count === undefined ? {} : { of: count }),
+    perSecond: sent.rate,
+  })
   const show = () => {
-    const share = count === undefined ? '' : ` of ${grouped(count)} (${Math.floor((sent.total / count) * 100)} %)`
-    terminal.setStatus(`${grouped(sent.total)} records${share}, ${grouped(sent.rate)}/s, ${sent.seconds.toFixed(0)} s`)
+    const share =
+      count === undefined
+        ? ''
+        : ` of ${grouped(count)} (${Math.floor((sent.total / count) * 100)} %)`
+    terminal.setStatus(
+      `${grouped(sent.total)} records${share}, ${grouped(sent.rate)}/s, ${sent.seconds.toFixed(0)} s`,
+    )
   }
   const timer = terminal.isTTY
     ? setInterval(show, statusMs)

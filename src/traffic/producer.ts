@@ -24,9 +24,22 @@ const options = {
     placeholder: '<a,b,…>',
     default: 'object.one,object.two,object.three',
   }),
-  interval: integer({ explanation: 'Time from one message to the next.', min: 1, unit: 'ms', default: '1000' }),
-  count: integer({ explanation: 'How many messages; until stopped where it is not given.', min: 1 }),
-  partitions: integer({ explanation: 'Partitions of a topic that is made.', min: 1, max: 10_000, default: '4' }),
+  interval: integer({
+    explanation: 'Time from one message to the next.',
+    min: 1,
+    unit: 'ms',
+    default: '1000',
+  }),
+  count: integer({
+    explanation: 'How many messages; until stopped where it is not given.',
+    min: 1,
+  }),
+  partitions: integer({
+    explanation: 'Partitions of a topic that is made.',
+    min: 1,
+    max: 10_000,
+    default: '4',
+  }),
   seed: integer({
     explanation: 'The same seed makes the same messages, but for their time.',
     min: 0,
@@ -51,7 +64,13 @@ async function main(argv: readonly string[]): Promise<void> {
   const topics = await withAdmin(kafka, values.brokers, (admin) =>
     createTopics(admin, [values.topic], values.partitions),
   )
-  const maker = new RecordMaker({ seed: values.seed, types: values.types, topics, malformed: 0, history: undefined })
+  const maker = new RecordMaker({
+    seed: values.seed,
+    types: values.types,
+    topics,
+    malformed: 0,
+    history: undefined,
+  })
   const producer = createProducer(kafka)
   try {
     await producer.connect()
@@ -60,7 +79,10 @@ async function main(argv: readonly string[]): Promise<void> {
       const ahead = begin + i * values.interval - performance.now()
       if (ahead > 0) await delay(ahead, undefined, { signal: stop })
       const record = maker.make(i)
-      const [answer] = await producer.send({ topic: record.topic, messages: [kafkaMessage(record)] })
+      const [answer] = await producer.send({
+        topic: record.topic,
+        messages: [kafkaMessage(record)],
+      })
       const key = record.key === null ? 'null' : record.key
       const where = `${record.topic}/${record.partition}@${answer?.baseOffset ?? '?'}`
       const value = typeof record.value === 'string' ? Buffer.from(record.value) : record.value

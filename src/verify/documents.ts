@@ -28,7 +28,10 @@ export interface DocumentsCheckOptions {
   readonly indexPrefix: string
   readonly tp: TopicPartition
   readonly problems: Problems
-  /** Only documents of this time and later are looked at, in ms: what is older was pruned in one of the stores. */
+  /**
+   * Only documents of this time and later are looked at, in ms: what is older was pruned in one of
+   * the stores.
+   */
   readonly since: number | undefined
 }
 
@@ -49,8 +52,8 @@ export class DocumentsCheck implements StoreCheck {
   }
 
   /**
-   * Counts a range; where the count is not that of the files, or could hide that one is missing and another one too many, asks for the
-   * very offsets. Returns the number of documents.
+   * Counts a range; where the count is not that of the files, or could hide that one is missing and
+   * another one too many, asks for the very offsets. Returns the number of documents.
    */
   async compare(range: OffsetRange, held: OffsetBitmap): Promise<number> {
     const { reader, tp, since } = this.#options
@@ -130,7 +133,8 @@ export class DocumentsCheck implements StoreCheck {
     const { reader, tp, problems, since, indexPrefix } = this.#options
     const places = await reader.places(tp, range, mostPlaces, since)
     const isReject = ({ index }: { index: string }) => index.startsWith(`${indexPrefix}_rejected-`)
-    const kind = places.length === 2 && places.some(isReject) ? 'document-also-rejected' : 'document-doubled'
+    const kind =
+      places.length === 2 && places.some(isReject) ? 'document-also-rejected' : 'document-doubled'
     problems.add({
       kind,
       message: `${describeOffsets(range)}: ${places.map(({ index, id }) => `${id} in ${index}`).join(' and ')}`,
@@ -139,7 +143,10 @@ export class DocumentsCheck implements StoreCheck {
     })
   }
 
-  /** What lies outside the range that files and documents share. `end`: no record of Kafka has this offset or a later one. */
+  /**
+   * What lies outside the range that files and documents share. `end`: no record of Kafka has this
+   * offset or a later one.
+   */
   async compareOutside(origin: number, end: number | undefined): Promise<void> {
     const { reader, tp, since } = this.#options
     const before = await reader.total(tp, { next: origin }, since)
@@ -150,8 +157,9 @@ export class DocumentsCheck implements StoreCheck {
   }
 
   /**
-   * Compares documents with their lines, byte for byte, one request for many; those of offsets from `end` on may not be there yet. Slow where
-   * an index is compressed well: for ranges of which it is known that they differ.
+   * Compares documents with their lines, byte for byte, one request for many; those of offsets from
+   * `end` on may not be there yet. Slow where an index is compressed well: for ranges of which it
+   * is known that they differ.
    */
   async compareContent(lines: CheckedLines, end: number): Promise<void> {
     const batch: LineAtOffset[] = []
@@ -182,25 +190,34 @@ export class DocumentsCheck implements StoreCheck {
   async #sameIn(index: string, batch: readonly LineAtOffset[]): Promise<number> {
     if (batch.length === 0) return 0
     const { reader, tp } = this.#options
-    const answer = await reader.get(batch.map(({ offset }) => ({ index, id: documentId(tp, offset) })))
+    const answer = await reader.get(
+      batch.map(({ offset }) => ({ index, id: documentId(tp, offset) })),
+    )
     return sameUntil(
       answer,
       batch.map(({ line }) => line),
     )
   }
 
-  async #explain(different: LineAtOffset, indices: readonly string[], lines: CheckedLines): Promise<void> {
+  async #explain(
+    different: LineAtOffset,
+    indices: readonly string[],
+    lines: CheckedLines,
+  ): Promise<void> {
     const { reader, tp, problems } = this.#options
     const { offset, line } = different
     const id = documentId(tp, offset)
     const rejected = this.#names.rejected(lines.hour)
-    const documents = parseDocuments(await reader.get([...indices, rejected].map((index) => ({ index, id }))))
+    const documents = parseDocuments(
+      await reader.get([...indices, rejected].map((index) => ({ index, id }))),
+    )
     const reject = documents.at(-1)!
     const place = documents.findIndex(({ found }) => found === true)
     // One that is nowhere is told by who counts.
     if (place === -1) return
     const where = indices[place] ?? rejected
-    const isSame = where === rejected ? isRejectOf(reject, line) : (await this.#sameIn(where, [different])) === 1
+    const isSame =
+      where === rejected ? isRejectOf(reject, line) : (await this.#sameIn(where, [different])) === 1
     if (isSame) return
     this.#changed++
     problems.add({
@@ -215,8 +232,15 @@ export class DocumentsCheck implements StoreCheck {
 
 /** True where a rejected document keeps the envelope and the value of a line. */
 function isRejectOf({ _source }: StoredDocument, line: Buffer): boolean {
-  const { error: _, value_text, value_base64, value_omitted, ...envelope } = _source as Record<string, unknown>
-  if (!isDeepStrictEqual(envelope, JSON.parse(`${envelopeOfLine(line).toString('utf8')}}`))) return false
+  const {
+    error: _,
+    value_text,
+    value_base64,
+    value_omitted,
+    ...envelope
+  } = _source as Record<string, unknown>
+  if (!isDeepStrictEqual(envelope, JSON.parse(`${envelopeOfLine(line).toString('utf8')}}`)))
+    return false
   if (value_omitted === true) return true
   const value = valueOfLine(line)
   if (value === undefined) return value_base64 === decodeLine(line).record.value?.toString('base64')

@@ -1,4 +1,7 @@
-/** What of the numbers in the files a field of Elasticsearch can hold, by its type: from and to, both included. */
+/**
+ * What of the numbers in the files a field of Elasticsearch can hold, by its type: from and to,
+ * both included.
+ */
 interface Holds {
   readonly least: number
   readonly most: number
@@ -6,7 +9,11 @@ interface Holds {
   readonly rounding: number
 }
 
-const whole = (bits: number): Holds => ({ least: -(2 ** (bits - 1)), most: 2 ** (bits - 1) - 1, rounding: 0 })
+const whole = (bits: number): Holds => ({
+  least: -(2 ** (bits - 1)),
+  most: 2 ** (bits - 1) - 1,
+  rounding: 0,
+})
 const maxFloat = (2 - 2 ** -23) * 2 ** 127
 
 /**
@@ -28,7 +35,10 @@ const sumRounding = 1e-14
 const minLong = -(2n ** 63n)
 const maxLong = 2n ** 63n - 1n
 
-/** The numbers of one field of the files, added up: what `stats` of Elasticsearch would give of them. */
+/**
+ * The numbers of one field of the files, added up: what `stats` of Elasticsearch would give of
+ * them.
+ */
 export class FieldSum {
   readonly type: string
   readonly #holds: Holds
@@ -66,7 +76,8 @@ export class FieldSum {
     if (this.min === null || value < this.min) this.min = value
     if (this.max === null || value > this.max) this.max = value
     const sum = this.#sum + value
-    this.#rest += Math.abs(this.#sum) >= Math.abs(value) ? this.#sum - sum + value : value - sum + this.#sum
+    this.#rest +=
+      Math.abs(this.#sum) >= Math.abs(value) ? this.#sum - sum + value : value - sum + this.#sum
     this.#sum = sum
     this.#scale += Math.abs(value)
   }
@@ -83,7 +94,8 @@ export class FieldSum {
       a === null || b === null ? a === b : Math.abs(a - b) <= Math.abs(a) * rounding
     const sum = this.sum
     // A sum beyond all doubles says nothing.
-    const isSumSame = !Number.isFinite(sum) || Math.abs(found.sum - sum) <= this.#scale * (sumRounding + rounding)
+    const isSumSame =
+      !Number.isFinite(sum) || Math.abs(found.sum - sum) <= this.#scale * (sumRounding + rounding)
     return [
       ...(found.count === this.count ? [] : (['count'] as const)),
       ...(isSame(this.min, found.min) ? [] : (['min'] as const)),

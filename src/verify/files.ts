@@ -7,7 +7,13 @@ import type { Manifest, ManifestFile } from '../files/log/manifest.ts'
 import { isPruned, type Pruned } from '../files/log/pruned.ts'
 import { isGone, readMembers } from '../files/read/members.ts'
 import { hourOf, LineHead } from '../record/line.ts'
-import { type Gap, type OffsetRange, type RecordType, type TopicPartition, unknownHour } from '../record/record.ts'
+import {
+  type Gap,
+  type OffsetRange,
+  type RecordType,
+  type TopicPartition,
+  unknownHour,
+} from '../record/record.ts'
 import { messageOf, systemCode } from '../runtime/errors.ts'
 import { sleep } from '../runtime/retry.ts'
 import type { OffsetBitmap } from './offset-bitmap.ts'
@@ -41,7 +47,10 @@ export interface FilesCheckOptions {
   /** Look at manifests and sizes only. */
   readonly fast: boolean
   readonly pruned: Pruned | undefined
-  /** Files of hours before this, in ms, are checked, and not compared with other stores: one of them has pruned them. */
+  /**
+   * Files of hours before this, in ms, are checked, and not compared with other stores: one of them
+   * has pruned them.
+   */
   readonly since: number | undefined
   /** Gets every good line that is to be compared. */
   readonly onLines?: (lines: CheckedLines) => void
@@ -60,13 +69,18 @@ export interface CheckedManifest {
   readonly comparedRecords: number
 }
 
-/** Offsets that were found: all, and those that other stores must hold (the same set where nothing was pruned). */
+/**
+ * Offsets that were found: all, and those that other stores must hold (the same set where nothing
+ * was pruned).
+ */
 export interface FoundOffsets {
   readonly seen: OffsetBitmap
   readonly compared: OffsetBitmap
 }
 
-/** Holds the files of a manifest to what it says of them. Reads each file once, member by member. */
+/**
+ * Holds the files of a manifest to what it says of them. Reads each file once, member by member.
+ */
 export class FilesCheck {
   readonly #options: FilesCheckOptions
   readonly #head = new LineHead()
@@ -76,10 +90,15 @@ export class FilesCheck {
   }
 
   /**
-   * Checks the files of a manifest; `found` gets every offset found, and those whose loss is told, so that the same loss is not told
-   * again elsewhere. `isLast`: its files may still be on their way.
+   * Checks the files of a manifest; `found` gets every offset found, and those whose loss is told,
+   * so that the same loss is not told again elsewhere. `isLast`: its files may still be on their
+   * way.
    */
-  async check(manifest: LoggedManifest, isLast: boolean, found: FoundOffsets): Promise<CheckedManifest> {
+  async check(
+    manifest: LoggedManifest,
+    isLast: boolean,
+    found: FoundOffsets,
+  ): Promise<CheckedManifest> {
     const { fast, problems, pruned, onSettled } = this.#options
     let bytes = 0
     let files = 0
@@ -129,11 +148,19 @@ export class FilesCheck {
 
   #isCompared(file: ManifestFile): boolean {
     const { since } = this.#options
-    return since === undefined || hourOf(file.min_timestamp) === unknownHour || file.min_timestamp >= since
+    return (
+      since === undefined ||
+      hourOf(file.min_timestamp) === unknownHour ||
+      file.min_timestamp >= since
+    )
   }
 
   /** Looks at presence and size. Returns the file, or the one that it was merged into meanwhile. */
-  async #find(manifest: Manifest, file: ManifestFile, isLast: boolean): Promise<ManifestFile | undefined> {
+  async #find(
+    manifest: Manifest,
+    file: ManifestFile,
+    isLast: boolean,
+  ): Promise<ManifestFile | undefined> {
     const { root, log, problems, pruned } = this.#options
     const mayBeOnItsWay = isLast || file.replaces !== undefined
     const deadline = performance.now() + publishPatienceMs
@@ -153,7 +180,9 @@ export class FilesCheck {
         await sleep(100)
         continue
       }
-      const replacement = isStaged ? undefined : await log.replacementOf({ ...file, path: there.path })
+      const replacement = isStaged
+        ? undefined
+        : await log.replacementOf({ ...file, path: there.path })
       if (replacement !== undefined) {
         there = replacement
         continue
@@ -180,8 +209,16 @@ export class FilesCheck {
     }
   }
 
-  /** Reads what an entry says of a file: `there` is that file, or the one that its records were merged into. */
-  async #read(entry: ManifestFile, there: ManifestFile, found: FoundOffsets, isCompared: boolean): Promise<void> {
+  /**
+   * Reads what an entry says of a file: `there` is that file, or the one that its records were
+   * merged into.
+   */
+  async #read(
+    entry: ManifestFile,
+    there: ManifestFile,
+    found: FoundOffsets,
+    isCompared: boolean,
+  ): Promise<void> {
     const { root, problems, tp, log } = this.#options
     const lines = new FileLines(
       entry,
@@ -195,7 +232,9 @@ export class FilesCheck {
     let rest: Buffer | undefined
     const path = join(root, there.path)
     try {
-      for await (const { start, end, text, trouble } of readMembers(path, (bytes) => hash.update(bytes))) {
+      for await (const { start, end, text, trouble } of readMembers(path, (bytes) =>
+        hash.update(bytes),
+      )) {
         if (text === undefined) {
           problems.add({
             kind: 'file-unreadable',
@@ -213,7 +252,9 @@ export class FilesCheck {
       }
     } catch (error) {
       // Merged between the look and the reading; once opened, a file stays readable.
-      const replacement = isGone(error) ? await log.replacementOf({ ...entry, path: there.path }) : undefined
+      const replacement = isGone(error)
+        ? await log.replacementOf({ ...entry, path: there.path })
+        : undefined
       if (replacement !== undefined) return this.#read(entry, replacement, found, isCompared)
       problems.add({
         kind: 'file-unreadable',
@@ -233,7 +274,10 @@ export class FilesCheck {
   }
 }
 
-/** Holds the offsets that files brought to what a manifest says of its range: every one is in a file, or a gap says why not. */
+/**
+ * Holds the offsets that files brought to what a manifest says of its range: every one is in a
+ * file, or a gap says why not.
+ */
 class Coverage {
   readonly #manifest: LoggedManifest
   readonly #found: FoundOffsets
@@ -265,7 +309,10 @@ class Coverage {
     this.checked = next
     // Which offsets were gaps is not known then; how many is.
     if (this.#manifest.omitted_gaps !== undefined || next <= range.from) return
-    for (const offsets of withoutGaps(unexplained(range, this.#manifest.gaps, this.#found.seen), this.#pruned)) {
+    for (const offsets of withoutGaps(
+      unexplained(range, this.#manifest.gaps, this.#found.seen),
+      this.#pruned,
+    )) {
       this.#tellsAll = false
       this.#problems.add({
         kind: 'line-missing',
@@ -280,10 +327,14 @@ class Coverage {
     }
   }
 
-  /** Where gaps are not listed, or files were pruned, only the number of records is left to tell that some are missing. */
+  /**
+   * Where gaps are not listed, or files were pruned, only the number of records is left to tell
+   * that some are missing.
+   */
   count(prunedRecords: number, added: number): void {
     const { omitted_gaps, isPart, records } = this.#manifest
-    if ((omitted_gaps === undefined && prunedRecords === 0) || isPart === true || !this.#tellsAll) return
+    if ((omitted_gaps === undefined && prunedRecords === 0) || isPart === true || !this.#tellsAll)
+      return
     const missing = records - prunedRecords - added
     if (missing === 0) return
     this.#problems.add({
@@ -295,7 +346,11 @@ class Coverage {
 }
 
 /** Offsets of a range that are neither in files nor in gaps. */
-function unexplained(range: OffsetRange, gaps: readonly Gap[], seen: OffsetBitmap): Iterable<OffsetRange> {
+function unexplained(
+  range: OffsetRange,
+  gaps: readonly Gap[],
+  seen: OffsetBitmap,
+): Iterable<OffsetRange> {
   return withoutGaps(seen.absentIn(range), gaps)
 }
 
@@ -403,7 +458,11 @@ class FileLines {
     const head = this.#head
     const { first, last } = this.#file
     if (!head.read(text, start) || head.offsetAt >= end) return false
-    if (head.offset < first || head.offset > last || (this.#last !== undefined && head.offset <= this.#last))
+    if (
+      head.offset < first ||
+      head.offset > last ||
+      (this.#last !== undefined && head.offset <= this.#last)
+    )
       return false
     if (hourOf(head.timestamp) !== this.#hour || text[end - 2] !== CLOSING_BRACE) return false
     const before = head.offsetAt - this.#beforeOffset.length
@@ -429,12 +488,15 @@ class FileLines {
   finish(rest: Buffer | undefined): void {
     const path = this.#path
     const { records, first, last, line_bytes, min_timestamp, max_timestamp } = this.#file
-    const tell = (what: string) => this.#problems.add({ kind: 'line-invalid', message: `${path}: ${what}`, path })
+    const tell = (what: string) =>
+      this.#problems.add({ kind: 'line-invalid', message: `${path}: ${what}`, path })
     if (rest !== undefined) tell('its last line has no end')
     // Of an entry that begins within its file only the offsets are known.
     if (isSlice(this.#file)) return
-    if (this.#records !== records) tell(`it holds ${this.#records} lines, its manifest says ${records}`)
-    else if (this.#bytes !== line_bytes) tell(`its lines have ${this.#bytes} bytes, its manifest says ${line_bytes}`)
+    if (this.#records !== records)
+      tell(`it holds ${this.#records} lines, its manifest says ${records}`)
+    else if (this.#bytes !== line_bytes)
+      tell(`its lines have ${this.#bytes} bytes, its manifest says ${line_bytes}`)
     if (this.#records !== records) return
     if (this.#first !== first || this.#last !== last)
       tell(`it holds offsets ${this.#first} to ${this.#last}, its name says ${first} to ${last}`)

@@ -4,8 +4,8 @@ import type { OffsetRange } from '../record/record.ts'
 const chunkOffsets = 8192
 
 /**
- * Which offsets were seen, one bit each, in chunks that exist only where something was seen: a billion absent offsets cost nothing.
- * Pure.
+ * Which offsets were seen, one bit each, in chunks that exist only where something was seen: a
+ * billion absent offsets cost nothing. Pure.
  */
 export class OffsetBitmap {
   readonly #chunks = new Map<number, Uint8Array>()
@@ -46,9 +46,14 @@ export class OffsetBitmap {
     for (const [key, chunk] of this.#chunks) {
       const start = key * chunkOffsets
       if (start >= next || start + chunkOffsets <= from) continue
-      if (start >= from && start + chunkOffsets <= next) for (const byte of chunk) count += bitsOf(byte)
+      if (start >= from && start + chunkOffsets <= next)
+        for (const byte of chunk) count += bitsOf(byte)
       else
-        for (let offset = Math.max(start, from); offset < next && offset < start + chunkOffsets; offset++)
+        for (
+          let offset = Math.max(start, from);
+          offset < next && offset < start + chunkOffsets;
+          offset++
+        )
           count += this.has(offset) ? 1 : 0
     }
     return count
@@ -70,10 +75,13 @@ export class OffsetBitmap {
   }
 
   /**
-   * Cuts a range into parts of at most `most` offsets (a multiple of a chunk is best) that hold something, and what lies between them,
-   * of any length, that holds nothing.
+   * Cuts a range into parts of at most `most` offsets (a multiple of a chunk is best) that hold
+   * something, and what lies between them, of any length, that holds nothing.
    */
-  *partsOf({ from, next }: OffsetRange, most: number): Iterable<OffsetRange & { readonly isEmpty: boolean }> {
+  *partsOf(
+    { from, next }: OffsetRange,
+    most: number,
+  ): Iterable<OffsetRange & { readonly isEmpty: boolean }> {
     let position = from
     for (const key of [...this.#chunks.keys()].sort((a, b) => a - b)) {
       const start = Math.max(key * chunkOffsets, position)

@@ -25,7 +25,10 @@ import { LineSums } from './sums.ts'
 
 const LF = 0x0a
 
-/** `fast`: manifests, sizes and counts. `full`: every line and every offset. `deep`: every document with its line as well. */
+/**
+ * `fast`: manifests, sizes and counts. `full`: every line and every offset. `deep`: every document
+ * with its line as well.
+ */
 export type Thoroughness = 'fast' | 'full' | 'deep'
 
 export interface PartitionCheckOptions {
@@ -33,13 +36,20 @@ export interface PartitionCheckOptions {
   readonly tp: TopicPartition
   readonly thoroughness: Thoroughness
   /** Undefined where Elasticsearch is not looked at. */
-  readonly elasticsearch: { readonly reader: DocumentReader; readonly indexPrefix: string } | undefined
+  readonly elasticsearch:
+    | { readonly reader: DocumentReader; readonly indexPrefix: string }
+    | undefined
   /** Undefined where MySQL is not looked at. */
   readonly mysql?: { readonly reader: RowReader; readonly table: string } | undefined
   /** Undefined where Kafka is not looked at, `absent` where it does not know the partition. */
   readonly kafka: KafkaPosition | 'absent' | undefined
-  /** Kafka's records from an offset on, as `RecordLookup` gives them; undefined if they are not looked at. */
-  readonly records?: ((tp: TopicPartition, offset: number) => Promise<readonly SourceRecord[]>) | undefined
+  /**
+   * Kafka's records from an offset on, as `RecordLookup` gives them; undefined if they are not
+   * looked at.
+   */
+  readonly records?:
+    | ((tp: TopicPartition, offset: number) => Promise<readonly SourceRecord[]>)
+    | undefined
   /** The documents of this partition below `end`; for `deep`. */
   readonly scanned?: ScannedDocuments & { readonly end: number }
   readonly onProgress: (progress: { readonly position: number; readonly records: number }) => void
@@ -58,11 +68,16 @@ export interface Verdict extends TopicPartition {
   readonly records: number
   /** Records of which retention took the file. */
   readonly pruned_records: number
-  /** What retention took of the stores, as `pruned.json` says it; nobody can prove that it took no more. */
+  /**
+   * What retention took of the stores, as `pruned.json` says it; nobody can prove that it took no
+   * more.
+   */
   readonly pruned: PrunedStores
   /** Offsets without a record, by reason. */
   readonly gaps: Readonly<Record<string, number>>
-  /** The other stores were held to the files up to here; what lies beyond is not acknowledged yet. */
+  /**
+   * The other stores were held to the files up to here; what lies beyond is not acknowledged yet.
+   */
   readonly compared_until: number | undefined
   readonly documents: number | undefined
   readonly rejected: number | undefined
@@ -73,18 +88,22 @@ export interface Verdict extends TopicPartition {
   readonly log_start: number | undefined
   readonly log_end: number | undefined
   readonly lag: number | undefined
-  /** Whether Kafka has the records that are archived, first and last; unknown if it has the last ones no more. */
+  /**
+   * Whether Kafka has the records that are archived, first and last; unknown if it has the last
+   * ones no more.
+   */
   readonly same_records: Identity['verdict'] | undefined
   readonly problem_counts: Readonly<Partial<Record<ProblemKind, number>>>
   readonly problems: readonly Problem[]
 }
 
 /**
- * Proves one topic-partition: its manifests tile the range from the origin on, its files hold what they say, Elasticsearch holds the same
- * offsets up to what the group has committed, and Kafka agrees. Memory does not grow with the archive.
+ * Proves one topic-partition: its manifests tile the range from the origin on, its files hold what
+ * they say, Elasticsearch holds the same offsets up to what the group has committed, and Kafka
+ * agrees. Memory does not grow with the archive.
  *
- * Safe beside live workers: Kafka is asked first, then the commit log, then Elasticsearch, so each knows at least what the one
- * before knew.
+ * Safe beside live workers: Kafka is asked first, then the commit log, then Elasticsearch, so each
+ * knows at least what the one before knew.
  */
 export async function checkPartition(options: PartitionCheckOptions): Promise<Verdict> {
   const check = new PartitionCheck(options)
@@ -97,7 +116,10 @@ export async function checkPartition(options: PartitionCheckOptions): Promise<Ve
   }
 }
 
-/** Up to where, and from when, the documents of a partition are compared with its files. To be asked before documents are read. */
+/**
+ * Up to where, and from when, the documents of a partition are compared with its files. To be asked
+ * before documents are read.
+ */
 export async function comparedPart(
   root: string,
   tp: TopicPartition,
@@ -136,7 +158,9 @@ class PartitionCheck {
   #bytes = 0
   #records = 0
   #prunedRecords = 0
-  /** The other stores are compared up to here; the comparison of what comes next may be under way. */
+  /**
+   * The other stores are compared up to here; the comparison of what comes next may be under way.
+   */
   #compared = 0
   /** Records of manifests that are not compared yet, where only their number is known. */
   #uncompared = 0
@@ -169,7 +193,10 @@ class PartitionCheck {
     const rows: ComparedStore | undefined = rowsCheck && {
       check: rowsCheck,
       records: 0,
-      sums: thoroughness === 'deep' ? () => rowsCheck.sums({ from: origin ?? 0, next: end }) : undefined,
+      sums:
+        thoroughness === 'deep'
+          ? () => rowsCheck.sums({ from: origin ?? 0, next: end })
+          : undefined,
     }
     const stores = [documents, rows].filter((store) => store !== undefined)
     const files = new FilesCheck({
@@ -180,9 +207,12 @@ class PartitionCheck {
       fast: thoroughness === 'fast',
       pruned: pruned.files,
       since,
-      ...(stores.some(({ sums }) => sums !== undefined) ? { onLines: (lines) => this.#addUp(lines, end) } : {}),
+      ...(stores.some(({ sums }) => sums !== undefined)
+        ? { onLines: (lines) => this.#addUp(lines, end) }
+        : {}),
       onSettled: async (settled) => {
-        if (stores.length > 0 && thoroughness !== 'fast') await this.#compare(stores, settled, end, settled === next)
+        if (stores.length > 0 && thoroughness !== 'fast')
+          await this.#compare(stores, settled, end, settled === next)
         this.#forget(settled, stores)
         this.#options.onProgress({ position: settled, records: this.#records })
       },
@@ -206,7 +236,10 @@ class PartitionCheck {
       if (next !== undefined && manifest.from >= next) break
       this.#checkChain(manifest, expected)
       expected = manifest.next
-      const checked = await files.check(manifest, manifest.from === last, { seen: this.#seen, compared: this.#held })
+      const checked = await files.check(manifest, manifest.from === last, {
+        seen: this.#seen,
+        compared: this.#held,
+      })
       this.#manifests++
       this.#files += checked.files
       this.#bytes += checked.bytes
@@ -228,7 +261,10 @@ class PartitionCheck {
     for (const store of stores) {
       await this.#compareContent(store, log, end)
       if (origin === undefined) continue
-      await store.check.compareOutside(origin, known === undefined ? undefined : Math.max(known, end))
+      await store.check.compareOutside(
+        origin,
+        known === undefined ? undefined : Math.max(known, end),
+      )
     }
     this.#checkKafka(next)
     const identity = await this.#checkIdentity(position)
@@ -256,7 +292,10 @@ class PartitionCheck {
       committed: position?.committed,
       log_start: position?.start,
       log_end: position?.end,
-      lag: position === undefined ? undefined : position.end - (position.committed ?? origin ?? position.start),
+      lag:
+        position === undefined
+          ? undefined
+          : position.end - (position.committed ?? origin ?? position.start),
       same_records: identity?.verdict,
       problem_counts: Object.fromEntries(this.#problems.counts),
       problems: this.#problems.kept,
@@ -313,7 +352,11 @@ class PartitionCheck {
   }
 
   /** Finds the records that are not their lines, where the sums say that there are some. */
-  async #compareContent({ check, sums }: ComparedStore, log: CommitLog, end: number): Promise<void> {
+  async #compareContent(
+    { check, sums }: ComparedStore,
+    log: CommitLog,
+    end: number,
+  ): Promise<void> {
     if (sums === undefined) return
     for (const chunk of this.#sums.differing(await sums())) {
       await log.refresh()
@@ -345,11 +388,15 @@ class PartitionCheck {
         const offsets: number[] = []
         const starts: number[] = []
         for (let start = 0; start < text.length; start = text.indexOf(LF, start) + 1) {
-          if (!head.read(text, start) || head.offset < chunk.from || head.offset >= chunk.next) continue
+          if (!head.read(text, start) || head.offset < chunk.from || head.offset >= chunk.next)
+            continue
           offsets.push(head.offset)
           starts.push(start)
         }
-        await check.compareContent({ type: typeOf(file), hour: hourOfFile(file), text, offsets, starts }, end)
+        await check.compareContent(
+          { type: typeOf(file), hour: hourOfFile(file), text, offsets, starts },
+          end,
+        )
       }
     } catch (error) {
       const replacement = isGone(error) ? await log.replacementOf(file) : undefined
@@ -367,7 +414,9 @@ class PartitionCheck {
       message: isHole
         ? `no manifest covers ${describeOffsets({ from: expected, next: manifest.from })}`
         : `the manifest at ${manifest.from} claims offsets below ${expected}, which the one before it has`,
-      offsets: isHole ? { from: expected, next: manifest.from } : { from: manifest.from, next: expected },
+      offsets: isHole
+        ? { from: expected, next: manifest.from }
+        : { from: manifest.from, next: expected },
     })
   }
 
@@ -378,11 +427,20 @@ class PartitionCheck {
       listed += gap.next - gap.from
     }
     if (omitted_gaps === undefined) return
-    this.#gaps['not-delivered'] = (this.#gaps['not-delivered'] ?? 0) + next - from - records - listed
+    this.#gaps['not-delivered'] =
+      (this.#gaps['not-delivered'] ?? 0) + next - from - records - listed
   }
 
-  /** Compares what has gathered since the last comparison, once it is worth a request; one comparison at a time, beside the reading. */
-  async #compare(stores: readonly ComparedStore[], next: number, end: number, isLast: boolean): Promise<void> {
+  /**
+   * Compares what has gathered since the last comparison, once it is worth a request; one
+   * comparison at a time, beside the reading.
+   */
+  async #compare(
+    stores: readonly ComparedStore[],
+    next: number,
+    end: number,
+    isLast: boolean,
+  ): Promise<void> {
     const from = this.#compared
     const to = Math.min(next, end)
     if (to <= from || (to - from < mostOffsetsAtOnce && !isLast && to !== end)) return
@@ -410,9 +468,10 @@ class PartitionCheck {
   }
 
   /**
-   * Offsets and counts agree when a topic was deleted and made again, and has grown past the archive. Its records do not. The
-   * first ones that Kafka still has are held to the archive as well: a worker that was at work meanwhile, or whose group was
-   * given an offset, went on into the new topic, and then the last ones agree.
+   * Offsets and counts agree when a topic was deleted and made again, and has grown past the
+   * archive. Its records do not. The first ones that Kafka still has are held to the archive as
+   * well: a worker that was at work meanwhile, or whose group was given an offset, went on into the
+   * new topic, and then the last ones agree.
    */
   async #checkIdentity(position: KafkaPosition | undefined): Promise<Identity | undefined> {
     const { root, tp, records } = this.#options
@@ -477,7 +536,9 @@ class PartitionCheck {
 
 /** Records of before this were taken from one of the stores, in ms. */
 function prunedBefore({ files, elasticsearch, mysql }: PrunedStores): number | undefined {
-  const befores = [files, elasticsearch, mysql].flatMap((pruned) => (pruned === undefined ? [] : [pruned.before]))
+  const befores = [files, elasticsearch, mysql].flatMap((pruned) =>
+    pruned === undefined ? [] : [pruned.before],
+  )
   return befores.length === 0 ? undefined : Math.max(...befores)
 }
 
@@ -486,7 +547,10 @@ export function isNothing({ manifests, problems }: Verdict): boolean {
   return manifests === 0 && problems.length === 0
 }
 
-/** @throws ArchiverError `DAMAGED` if any verdict is not a proof, or if there is nothing to prove at all */
+/**
+ * @throws ArchiverError `DAMAGED` if any verdict is not a proof, or if there is nothing to prove at
+ * all
+ */
 export function throwUnlessProven(verdicts: readonly Verdict[], strays: number, values = 0): void {
   const failed = verdicts.filter((verdict) => !verdict.proven && !isNothing(verdict)).length
   if (failed === 0 && strays === 0 && values === 0) {

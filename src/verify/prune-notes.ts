@@ -10,7 +10,8 @@ export interface CheckedNotes {
 }
 
 /**
- * Holds what `pruned.json` says to what can be true. Prune takes days that are over, of ranges that were committed.
+ * Holds what `pruned.json` says to what can be true. Prune takes days that are over, of ranges that
+ * were committed.
  * @param next the end of the commit log; undefined without one
  * @param now in ms since 1970
  */
@@ -28,7 +29,10 @@ export function checkPruneNotes(
     const claims = `pruned.json of ${topic}/${partition} claims that ${store} lost`
     if (!isDate(note.before) || note.before > now) {
       const until = isDate(note.before) ? new Date(note.before).toISOString() : `${note.before} ms`
-      problems.push({ kind: 'prune-note-invalid', message: `${claims} records up to ${until}, which is not over` })
+      problems.push({
+        kind: 'prune-note-invalid',
+        message: `${claims} records up to ${until}, which is not over`,
+      })
     } else if (note.committed_until > (next ?? 0)) {
       const end = next === undefined ? 'nothing is committed' : `the commit log ends at ${next}`
       const message = `${claims} records of offsets up to ${note.committed_until}, and ${end}`
@@ -38,7 +42,10 @@ export function checkPruneNotes(
   return { sound, problems }
 }
 
-/** The same of an archive. Beside a worker and a prune, a note may be of a flush that was not there a moment ago. */
+/**
+ * The same of an archive. Beside a worker and a prune, a note may be of a flush that was not there
+ * a moment ago.
+ */
 export async function readSoundNotes(
   root: string,
   tp: TopicPartition,

@@ -1,6 +1,12 @@
 import { readLines } from '../files/read/lines.ts'
 import { decodeLine, rangeOfValue } from '../record/line.ts'
-import { isNote, kindsOf, type StrictKind, scanForStrictReaders, strictKinds } from '../record/strict-readers.ts'
+import {
+  isNote,
+  kindsOf,
+  type StrictKind,
+  scanForStrictReaders,
+  strictKinds,
+} from '../record/strict-readers.ts'
 import { ArchiverError } from '../runtime/errors.ts'
 
 /** A record of a kind that readers refuse. */

@@ -20,7 +20,10 @@ export interface RowsCheckOptions {
   readonly table: string
   readonly tp: TopicPartition
   readonly problems: Problems
-  /** Only rows of this time and later are looked at, in ms: what is older was pruned in one of the stores. */
+  /**
+   * Only rows of this time and later are looked at, in ms: what is older was pruned in one of the
+   * stores.
+   */
   readonly since: number | undefined
 }
 
@@ -33,7 +36,10 @@ export class RowsCheck implements StoreCheck {
     this.#options = options
   }
 
-  /** Counts a range; where the count is not that of the files, or says too little, asks for the very offsets. Returns the number of rows. */
+  /**
+   * Counts a range; where the count is not that of the files, or says too little, asks for the very
+   * offsets. Returns the number of rows.
+   */
   async compare(range: OffsetRange, held: OffsetBitmap): Promise<number> {
     const { reader, tp, since } = this.#options
     let rows = 0
@@ -42,7 +48,8 @@ export class RowsCheck implements StoreCheck {
       rows += count
       if (part.isEmpty && count > 0) await this.#tellExtra(part, count)
       const expected = part.isEmpty ? 0 : held.countIn(part)
-      // The primary key holds an offset once: with one in every place, the same number is the same set.
+      // The primary key holds an offset once: with one in every place, the same number is the same
+      // set.
       const isWhole = part.isEmpty || expected === part.next - part.from
       if (part.isEmpty || (isWhole && count === expected)) continue
       await this.#bisect(part, held)
@@ -74,7 +81,8 @@ export class RowsCheck implements StoreCheck {
         offsets,
       })
     }
-    for (const offset of found) if (!held.has(offset)) await this.#tellExtra({ from: offset, next: offset + 1 }, 1)
+    for (const offset of found)
+      if (!held.has(offset)) await this.#tellExtra({ from: offset, next: offset + 1 }, 1)
   }
 
   async #tellExtra(range: OffsetRange, count: number): Promise<void> {
@@ -97,8 +105,8 @@ export class RowsCheck implements StoreCheck {
   }
 
   /**
-   * What lies outside the range that files and rows share, and records that could not have their position. `end`: no record of Kafka has this
-   * offset or a later one.
+   * What lies outside the range that files and rows share, and records that could not have their
+   * position. `end`: no record of Kafka has this offset or a later one.
    */
   async compareOutside(origin: number, end: number | undefined): Promise<void> {
     const { reader, tp, since, problems, table } = this.#options
@@ -132,13 +140,20 @@ export class RowsCheck implements StoreCheck {
     return sums
   }
 
-  /** Compares rows with their lines, byte for byte; those of offsets from `end` on may not be there yet. */
+  /**
+   * Compares rows with their lines, byte for byte; those of offsets from `end` on may not be there
+   * yet.
+   */
   async compareContent({ offsets, starts, text }: CheckedLines, end: number): Promise<void> {
     const { reader, tp, since, problems, table } = this.#options
     const last = offsets.at(-1)
     if (last === undefined || this.#changed >= mostChanged) return
     const lineOf = new Map(offsets.map((offset, i) => [offset, starts[i]!]))
-    for await (const row of reader.rows(tp, { from: offsets[0]!, next: Math.min(end, last + 1) }, since)) {
+    for await (const row of reader.rows(
+      tp,
+      { from: offsets[0]!, next: Math.min(end, last + 1) },
+      since,
+    )) {
       const offset = Number(row.offset)
       const start = lineOf.get(offset)
       if (start === undefined) continue

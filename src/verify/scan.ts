@@ -2,7 +2,13 @@ import { IndexNames } from '../elasticsearch/index-name.ts'
 import type { DocumentReader } from '../elasticsearch/read/reader.ts'
 import { documentId } from '../elasticsearch/sink/bulk.ts'
 import { hourOf, LineHead } from '../record/line.ts'
-import { malformedType, partitionKey, type TopicPartition, unknownHour, untypedType } from '../record/record.ts'
+import {
+  malformedType,
+  partitionKey,
+  type TopicPartition,
+  unknownHour,
+  untypedType,
+} from '../record/record.ts'
 import { timestampFieldBytes } from './files.ts'
 import { LineSums } from './sums.ts'
 
@@ -39,13 +45,16 @@ const mostMisplaced = 1000
 const kafkaMark = Buffer.from('"kafka":{"topic":"')
 
 /**
- * Reads all documents of some partitions, by `partitionKey`. Documents are read in the order in which the engine keeps them, which is a
- * hundred times as fast as asking for them one by one.
+ * Reads all documents of some partitions, by `partitionKey`. Documents are read in the order in
+ * which the engine keeps them, which is a hundred times as fast as asking for them one by one.
  */
 export async function scanDocuments(
   reader: DocumentReader,
   parts: readonly ComparedPart[],
-  { topics, indexPrefix }: { readonly topics: readonly string[] | undefined; readonly indexPrefix: string },
+  {
+    topics,
+    indexPrefix,
+  }: { readonly topics: readonly string[] | undefined; readonly indexPrefix: string },
   onProgress: (documents: number) => void,
 ): Promise<ReadonlyMap<string, ScannedDocuments>> {
   const entries = new Map<string, Entry>()
@@ -63,12 +72,16 @@ export async function scanDocuments(
       const line = isRejected ? originalLine(source) : source
       if (line === undefined || !head.read(line, 0)) continue
       const start = line.indexOf(kafkaMark)
-      const entry = start === -1 ? undefined : entries.get(line.toString('latin1', start, head.offsetAt))
+      const entry =
+        start === -1 ? undefined : entries.get(line.toString('latin1', start, head.offsetAt))
       if (entry === undefined || head.offset >= entry.part.end) continue
       const { part, sums, misplaced } = entry
       if (part.since !== undefined && head.timestamp >= 0 && head.timestamp < part.since) continue
       const { offset, timestamp } = head
-      if (id === documentId(part, offset) && places.has(index, line.toString('latin1', 0, start), timestamp)) {
+      if (
+        id === documentId(part, offset) &&
+        places.has(index, line.toString('latin1', 0, start), timestamp)
+      ) {
         sums.add(offset, line)
       } else if (misplaced.length < mostMisplaced) misplaced.push({ offset, index, id })
     }
@@ -108,7 +121,9 @@ class Places {
   #typesOf(field: string) {
     const text = /"type":("(?:[^"\\]|\\.)*"),$/s.exec(field)?.[1]
     if (text === undefined) return [malformedType, untypedType]
-    return [{ name: JSON.parse(Buffer.from(text, 'latin1').toString('utf8')) as string, reserved: false }]
+    return [
+      { name: JSON.parse(Buffer.from(text, 'latin1').toString('utf8')) as string, reserved: false },
+    ]
   }
 }
 

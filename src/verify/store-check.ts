@@ -10,6 +10,9 @@ export interface StoreCheck {
   compareNumber(range: OffsetRange, records: number): Promise<number>
   /** Tells what lies outside `[origin, end)`; of the end undefined it is not known. */
   compareOutside(origin: number, end: number | undefined): Promise<void>
-  /** Compares records with their lines, byte for byte; those of offsets from `end` on may not be there yet. */
+  /**
+   * Compares records with their lines, byte for byte; those of offsets from `end` on may not be
+   * there yet.
+   */
   compareContent(lines: CheckedLines, end: number): Promise<void>
 }

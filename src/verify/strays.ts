@@ -2,7 +2,12 @@ import { join } from 'node:path'
 import { CommitLog, namesIn } from '../files/log/commit-log.ts'
 import { damageOf } from '../files/log/damage.ts'
 import type { Manifest } from '../files/log/manifest.ts'
-import { archiveMarker, manifestsDirectory, parseDataFileName, stagingDirectory } from '../files/log/path.ts'
+import {
+  archiveMarker,
+  manifestsDirectory,
+  parseDataFileName,
+  stagingDirectory,
+} from '../files/log/path.ts'
 import { isThere } from '../files/log/publish.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { topicSegment } from '../record/segment.ts'
@@ -10,8 +15,9 @@ import { topicSegment } from '../record/segment.ts'
 const own = new Set([archiveMarker, manifestsDirectory, stagingDirectory, 'lost+found'])
 
 /**
- * Everything in an archive that no manifest names, path by path relative to the root. `topics`: only files that say they are of these.
- * Each file is looked up in the manifest that covers its first offset, so memory does not grow with the archive.
+ * Everything in an archive that no manifest names, path by path relative to the root. `topics`:
+ * only files that say they are of these. Each file is looked up in the manifest that covers its
+ * first offset, so memory does not grow with the archive.
  */
 export async function* strayFiles(
   root: string,
@@ -42,7 +48,8 @@ export async function* strayFiles(
           continue
         }
         for (const name of await namesIn(join(root, directory))) {
-          if (isWanted(name) && !(await finder.isCommitted(`${directory}/${name}`, name))) yield `${directory}/${name}`
+          if (isWanted(name) && !(await finder.isCommitted(`${directory}/${name}`, name)))
+            yield `${directory}/${name}`
         }
       }
     }
@@ -57,7 +64,10 @@ class Finder {
   constructor(root: string, partitions: readonly TopicPartition[]) {
     this.#root = root
     this.#partitions = new Map(
-      partitions.map((tp) => [partitionKey({ topic: topicSegment(tp.topic), partition: tp.partition }), tp]),
+      partitions.map((tp) => [
+        partitionKey({ topic: topicSegment(tp.topic), partition: tp.partition }),
+        tp,
+      ]),
     )
   }
 
@@ -79,11 +89,13 @@ class Finder {
     try {
       const log = await this.#logOf(key, tp)
       if (await isIn(log, parsed.first, path)) return true
-      // A worker may have committed it since the log was listed, or removed it because it was merged.
+      // A worker may have committed it since the log was listed, or removed it because it was
+      // merged.
       await log.refresh()
       return (await isIn(log, parsed.first, path)) || !(await isThere(join(this.#root, path)))
     } catch (error) {
-      // What a damaged manifest names is not known; its partition's own verdict says that it is damaged.
+      // What a damaged manifest names is not known; its partition's own verdict says that it is
+      // damaged.
       if (damageOf(tp, error) === undefined) throw error
       return true
     }

@@ -12,8 +12,8 @@ interface Sum {
 }
 
 /**
- * Lines of one partition, added up chunk by chunk of offsets: equal sums mean the same lines, in whatever order they came. Two stores are
- * compared byte for byte without holding either in memory.
+ * Lines of one partition, added up chunk by chunk of offsets: equal sums mean the same lines, in
+ * whatever order they came. Two stores are compared byte for byte without holding either in memory.
  */
 export class LineSums {
   readonly #chunks = new Map<number, Sum>()
@@ -36,7 +36,8 @@ export class LineSums {
   *differing(other: LineSums): Iterable<OffsetRange> {
     for (const [key, sum] of this.#chunks) {
       const theirs = other.#chunks.get(key)
-      if (theirs?.count === sum.count && theirs.high === sum.high && theirs.low === sum.low) continue
+      if (theirs?.count === sum.count && theirs.high === sum.high && theirs.low === sum.low)
+        continue
       yield { from: key * chunkOffsets, next: (key + 1) * chunkOffsets }
     }
   }

@@ -1,5 +1,9 @@
 import type { Elasticsearch } from '../elasticsearch/client/client.ts'
-import { type FieldStats, type TypeDayRecords, ValueReader } from '../elasticsearch/read/value-reader.ts'
+import {
+  type FieldStats,
+  type TypeDayRecords,
+  ValueReader,
+} from '../elasticsearch/read/value-reader.ts'
 import { readHours } from '../files/read/lines.ts'
 import { type TypeDay, typeDaysOf } from '../files/read/selection.ts'
 import { visitNumbers } from '../record/json-numbers.ts'
@@ -53,19 +57,29 @@ export interface ValuesOptions {
 const progressEvery = 10_000
 
 /**
- * Holds count, minimum, maximum and sum of each numeric field, type by type and day by day, to the numbers in the
- * files. Memory holds the fields of one type and day. Refresh the indices before.
+ * Holds count, minimum, maximum and sum of each numeric field, type by type and day by day, to the
+ * numbers in the files. Memory holds the fields of one type and day. Refresh the indices before.
  *
  * @throws ArchiverError `UNREACHABLE`; `DAMAGED` when a file cannot be read.
  */
 export async function compareValues(options: ValuesOptions): Promise<ValuesVerdict> {
-  const verdict: ValuesVerdict = { days: 0, fields: 0, ignored: 0, differences: [], not_compared: [] }
+  const verdict: ValuesVerdict = {
+    days: 0,
+    fields: 0,
+    ignored: 0,
+    differences: [],
+    not_compared: [],
+  }
   const reader = new ValueReader(options.client, options.indexPrefix)
-  for await (const typeDay of typeDaysOf(options.root)) await compareDay(options, reader, typeDay, verdict)
+  for await (const typeDay of typeDaysOf(options.root))
+    await compareDay(options, reader, typeDay, verdict)
   return verdict
 }
 
-/** The records of one type in the directory of a day; older archives have several types in one directory. */
+/**
+ * The records of one type in the directory of a day; older archives have several types in one
+ * directory.
+ */
 interface Group {
   readonly records: TypeDayRecords
   readonly rejected: ReadonlySet<string> | undefined
@@ -84,7 +98,12 @@ async function compareDay(
   const groups = new Map<string, Group>()
   const head = new LineHead()
   let seen = 0
-  for await (const { block, start, end } of readHours(root, hours, { topics }, { order: 'oldest' })) {
+  for await (const { block, start, end } of readHours(
+    root,
+    hours,
+    { topics },
+    { order: 'oldest' },
+  )) {
     const line = block.subarray(start, end)
     head.read(line, 0)
     const key = typeFieldOf(line)
@@ -164,9 +183,11 @@ async function compareGroup(
     verdict.not_compared.push({ type, day, reason })
     return
   }
-  // A field that no record of the files has may have numbers in Elasticsearch all the same: text that it took for numbers.
+  // A field that no record of the files has may have numbers in Elasticsearch all the same: text
+  // that it took for numbers.
   for (const [name, [only, ...others]] of types) {
-    if (others.length === 0 && comparedTypes.has(only!) && !sums.has(name)) sums.set(name, new FieldSum(only!))
+    if (others.length === 0 && comparedTypes.has(only!) && !sums.has(name))
+      sums.set(name, new FieldSum(only!))
   }
   const found = await reader.stats(records, [...sums.keys()])
   verdict.days++

@@ -31,17 +31,27 @@ const options = {
     default: 'files,elasticsearch,both',
   }),
   worker: text({
-    explanation: 'More options of the measured worker, separated by spaces: --worker "--gzip-level 1".',
+    explanation:
+      'More options of the measured worker, separated by spaces: --worker "--gzip-level 1".',
     placeholder: '<options>',
   }),
-  inFlight: integer({ explanation: 'Requests that the rival has in flight.', default: '4', min: 1 }),
-  bodyBytes: bytes({ explanation: "Size of the rival's bulk bodies.", default: '5MB', min: 100_000 }),
+  inFlight: integer({
+    explanation: 'Requests that the rival has in flight.',
+    default: '4',
+    min: 1,
+  }),
+  bodyBytes: bytes({
+    explanation: "Size of the rival's bulk bodies.",
+    default: '5MB',
+    min: 100_000,
+  }),
   brokers: text({
     explanation: 'Kafka. A stack of its own is started (and stopped) where it is not given.',
     placeholder: '<host:port,…>',
   }),
   elasticsearch: text({
-    explanation: 'Elasticsearch. A stack of its own is started (and stopped) where it is not given.',
+    explanation:
+      'Elasticsearch. A stack of its own is started (and stopped) where it is not given.',
     placeholder: '<url>',
   }),
   pids: list({
@@ -56,7 +66,10 @@ const options = {
   }),
   keepStack: flag({ explanation: 'Leave the stack running that was started.', default: false }),
   json: flag({ explanation: 'Print every run as JSON.', default: false }),
-  markdown: flag({ explanation: 'Print the tables as Markdown, for test/bench/RESULTS.md.', default: false }),
+  markdown: flag({
+    explanation: 'Print the tables as Markdown, for test/bench/RESULTS.md.',
+    default: false,
+  }),
 }
 
 const help = `Measures the archiver against rivals that do the same work, in turn on the same machine.
@@ -110,7 +123,10 @@ async function main(argv: readonly string[]): Promise<void> {
   if (words[0] === 'compare') return await compare(words.slice(1), values)
   if (words.length === 0) throw usage(`which case? ${Object.keys(cases).join(', ')} or compare`)
   for (const word of words) {
-    if (!isCase(word)) throw usage(`"${word}" is no case; the cases are ${Object.keys(cases).join(', ')} and compare`)
+    if (!isCase(word))
+      throw usage(
+        `"${word}" is no case; the cases are ${Object.keys(cases).join(', ')} and compare`,
+      )
   }
   const chosen = words.filter(isCase).map((name) => cases[name])
   const needElasticsearch = chosen.some((one) => one.needsElasticsearch)
@@ -121,7 +137,8 @@ async function main(argv: readonly string[]): Promise<void> {
 
 async function compare(words: readonly string[], values: Values<typeof options>): Promise<void> {
   const [commit, ...rest] = words
-  if (commit === undefined || rest.length > 0) throw usage('compare needs one commit, such as HEAD~1')
+  if (commit === undefined || rest.length > 0)
+    throw usage('compare needs one commit, such as HEAD~1')
   for (const name of values.cases) {
     if (!Object.hasOwn(comparable, name))
       throw usage(`--cases: "${name}" is none of ${Object.keys(comparable).join(', ')}`)
@@ -133,7 +150,9 @@ async function compare(words: readonly string[], values: Values<typeof options>)
     await measure(values, needElasticsearch, async (context, report) => {
       for (const name of values.cases) {
         const result = await compareWith(context, other.program, name)
-        slower += result.goals.filter(({ value, limit }) => value !== undefined && value > limit).length
+        slower += result.goals.filter(
+          ({ value, limit }) => value !== undefined && value > limit,
+        ).length
         report(result)
       }
     })

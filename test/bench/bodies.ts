@@ -6,11 +6,14 @@ import { LineEncoder } from '../../src/record/line.ts'
 import { lineStart, type RecordBatch } from '../../src/record/record.ts'
 import { readTopic } from './read-topic.ts'
 
-/** Bulk bodies made beforehand, one after another in a file; the lengths of the bodies lie beside it. */
+/**
+ * Bulk bodies made beforehand, one after another in a file; the lengths of the bodies lie beside
+ * it.
+ */
 
 /**
- * The documents of a batch as the worker sends them, each behind its action line. `naming`: with the
- * dynamic templates that their numbers need, for indices that have these.
+ * The documents of a batch as the worker sends them, each behind its action line. `naming`: with
+ * the dynamic templates that their numbers need, for indices that have these.
  */
 export function bulkDocuments(batch: RecordBatch, names: IndexNames, naming = true): Buffer[] {
   return Array.from({ length: batch.count }, (_, i) => {
@@ -18,7 +21,10 @@ export function bulkDocuments(batch: RecordBatch, names: IndexNames, naming = tr
     const templates = naming ? numberTemplatesOf(batch, i) : undefined
     const named = templates === undefined ? '' : `,"dynamic_templates":${templates}`
     const action = `{"create":{"_index":"${index}","_id":"${documentId(batch, batch.offsets[i]!)}"${named}}}\n`
-    return Buffer.concat([Buffer.from(action), batch.lines.subarray(lineStart(batch, i), batch.ends[i])])
+    return Buffer.concat([
+      Buffer.from(action),
+      batch.lines.subarray(lineStart(batch, i), batch.ends[i]),
+    ])
   })
 }
 

@@ -17,7 +17,15 @@ import type { Archive, Context, Program, Sinks } from './context.ts'
 import { dataFiles, thisProgram } from './context.ts'
 import { bucketsOf, type Data } from './data.ts'
 import { mapping } from './mapping.ts'
-import { atLeast, atMost, type Goal, type Result, type Run, type Summary, summarize } from './run.ts'
+import {
+  atLeast,
+  atMost,
+  type Goal,
+  type Result,
+  type Run,
+  type Summary,
+  summarize,
+} from './run.ts'
 import { ratio } from './statistics.ts'
 import { takeOver } from './take-over.ts'
 import { trickle } from './trickle.ts'
@@ -66,13 +74,22 @@ const files: Case = {
         title: titled('files', data),
         summaries,
         goals: [
-          ...(rival.length === 0 ? [] : [atLeast(1, 'speed compared with kcat | gzip -6', own.ratio)]),
+          ...(rival.length === 0
+            ? []
+            : [atLeast(1, 'speed compared with kcat | gzip -6', own.ratio)]),
           ...(rival.length === 0 ? [] : [atLeast(1.4, 'the same, as aimed at', own.ratio)]),
-          atMost(1.05, 'bytes compared with all its lines in one gzip -6', ratio(own.fileBytes, onceBytes)),
+          atMost(
+            1.05,
+            'bytes compared with all its lines in one gzip -6',
+            ratio(own.fileBytes, onceBytes),
+          ),
           cpuGoal(13, own),
           memoryGoal(350, own),
         ],
-        notes: onceBytes === undefined ? [] : [`all lines in one gzip -6: ${inMegabytes(onceBytes).toFixed(1)} MB`],
+        notes:
+          onceBytes === undefined
+            ? []
+            : [`all lines in one gzip -6: ${inMegabytes(onceBytes).toFixed(1)} MB`],
       },
     ]
   },
@@ -83,7 +100,10 @@ const elasticsearch: Case = {
   needsElasticsearch: true,
   run: async (context) => {
     const data = await context.data('plain')
-    const contenders = [worker(context, thisProgram, data, intoElasticsearch), await poster(context, data)]
+    const contenders = [
+      worker(context, thisProgram, data, intoElasticsearch),
+      await poster(context, data),
+    ]
     const summaries = againstLast(contenders, await inTurn(context, contenders))
     const own = summaries[0]!
     return [
@@ -107,7 +127,8 @@ const elasticsearch: Case = {
 }
 
 const both: Case = {
-  summary: 'Kafka to both at once; the rival posts the same documents, made beforehand, and keeps no files.',
+  summary:
+    'Kafka to both at once; the rival posts the same documents, made beforehand, and keeps no files.',
   needsElasticsearch: true,
   run: async (context) => {
     const data = await context.data('plain')
@@ -120,7 +141,11 @@ const both: Case = {
         summaries,
         goals: [
           atLeast(15 / 22, 'speed compared with prebuilt bodies', own.ratio),
-          atMost(1.1, 'time compared with the CPU time of all three, divided by the cores', own.overFloor),
+          atMost(
+            1.1,
+            'time compared with the CPU time of all three, divided by the cores',
+            own.overFloor,
+          ),
           cpuGoal(15, own),
           memoryGoal(350, own),
         ],
@@ -154,7 +179,10 @@ const buckets: Case = {
       made = (await dataFiles(archive.directory)).length
     }
     const contenders = [
-      renamed(worker(context, thisProgram, many, intoFiles, look), `${bucketsOf('buckets')} buckets`),
+      renamed(
+        worker(context, thisProgram, many, intoFiles, look),
+        `${bucketsOf('buckets')} buckets`,
+      ),
       renamed(worker(context, thisProgram, few, intoFiles), `${bucketsOf('plain')} buckets`),
     ]
     const summaries = againstLast(contenders, await inTurn(context, contenders))
@@ -163,7 +191,10 @@ const buckets: Case = {
       {
         title: titled('buckets', many),
         summaries,
-        goals: [atLeast(0.5, 'speed compared with few buckets', own.workRatio), memoryGoal(450, own)],
+        goals: [
+          atLeast(0.5, 'speed compared with few buckets', own.workRatio),
+          memoryGoal(450, own),
+        ],
         notes: [`${made.toLocaleString('en-US')} files`],
       },
     ]
@@ -171,7 +202,8 @@ const buckets: Case = {
 }
 
 const scale: Case = {
-  summary: 'Ten times the records, into both; start and take-over with 100,000 files and 10,000 manifests.',
+  summary:
+    'Ten times the records, into both; start and take-over with 100,000 files and 10,000 manifests.',
   needsElasticsearch: true,
   run: async (context) => {
     const once = await context.data('plain')
@@ -182,7 +214,8 @@ const scale: Case = {
     ]
     const summaries = againstLast(contenders, await inTurn(context, contenders))
     const [many, few] = summaries as [Summary, Summary]
-    const perRecord = (figure: (summary: Summary) => number | undefined) => ratio(figure(many), figure(few))
+    const perRecord = (figure: (summary: Summary) => number | undefined) =>
+      ratio(figure(many), figure(few))
     return [
       {
         title: titled('scale', tenfold),
@@ -193,7 +226,11 @@ const scale: Case = {
             'CPU per record compared with one tenth of the records, start-up apart',
             perRecord((one) => one.workCpu),
           ),
-          atLeast(0.9, 'speed compared with one tenth of the records, start-up apart', many.workRatio),
+          atLeast(
+            0.9,
+            'speed compared with one tenth of the records, start-up apart',
+            many.workRatio,
+          ),
           atMost(
             1.1,
             'peak RSS compared with one tenth of the records',
@@ -216,13 +253,22 @@ const restore: Case = {
     const data = await context.data('plain')
     const source = await archiveOf(context, data, intoFiles)
     const target = await context.templatesFor('target')
-    const words = ['restore', '--archive-dir', source.directory, '--elasticsearch', context.servers.elasticsearch]
+    const words = [
+      'restore',
+      '--archive-dir',
+      source.directory,
+      '--elasticsearch',
+      context.servers.elasticsearch,
+    ]
     const own: Contender = {
       name: 'archiver restore',
       run: async () => {
         const run = await context.measure(
           () => context.runArchiver(thisProgram, [...words, '--index-prefix', target]),
-          async () => ({ records: data.records, indexBytes: await context.indexBytes(target, data.records) }),
+          async () => ({
+            records: data.records,
+            indexBytes: await context.indexBytes(target, data.records),
+          }),
         )
         await context.deleteIndices(target)
         return run
@@ -236,7 +282,8 @@ const restore: Case = {
 }
 
 const verify: Case = {
-  summary: 'The proof that files, Elasticsearch and Kafka agree, and cat; the rival only reads the files.',
+  summary:
+    'The proof that files, Elasticsearch and Kafka agree, and cat; the rival only reads the files.',
   needsElasticsearch: true,
   run: async (context) => {
     if (!hasCommand(context, thisProgram, 'verify')) return []
@@ -259,7 +306,10 @@ const verify: Case = {
       name: 'cat',
       run: () =>
         context.measure(
-          () => context.runArchiver(thisProgram, ['cat', '--archive-dir', archive.directory], { discards: true }),
+          () =>
+            context.runArchiver(thisProgram, ['cat', '--archive-dir', archive.directory], {
+              discards: true,
+            }),
           async () => ({ records: data.records }),
         ),
     }
@@ -276,7 +326,8 @@ const oneASecond: Case = {
 }
 
 const mappings: Case = {
-  summary: 'What each way of mapping the values costs the engine, and serves of what Kibana asks most.',
+  summary:
+    'What each way of mapping the values costs the engine, and serves of what Kibana asks most.',
   needsElasticsearch: true,
   run: async (context) => [await mapping(context)],
 }
@@ -318,7 +369,11 @@ export async function compareWith(context: Context, other: Program, name: string
     title: titled(`${name}, compared with ${other.name}`, data),
     summaries,
     goals: [
-      atMost(allowed, 'CPU seconds of the worker compared with before', ratio(own.workCpu, before.workCpu)),
+      atMost(
+        allowed,
+        'CPU seconds of the worker compared with before',
+        ratio(own.workCpu, before.workCpu),
+      ),
       atMost(allowed, 'time compared with before', ratio(own.workSeconds, before.workSeconds)),
       atMost(allowed, 'peak RSS compared with before', ratio(own.peakBytes, before.peakBytes)),
     ],
@@ -335,17 +390,25 @@ async function archiveOf(context: Context, data: Data, sinks: Sinks): Promise<Ar
 }
 
 function hasCommand(context: Context, { root }: Program, name: string): boolean {
-  const help = spawnSync(process.execPath, ['--import', 'tsx', join(root, 'src/cmd/archiver.ts'), '--help'], {
-    cwd: root,
-    encoding: 'utf8',
-  }).stdout
+  const help = spawnSync(
+    process.execPath,
+    ['--import', 'tsx', join(root, 'src/cmd/archiver.ts'), '--help'],
+    {
+      cwd: root,
+      encoding: 'utf8',
+    },
+  ).stdout
   const found = new RegExp(`^ {2}${name} `, 'm').test(help)
-  if (!found) context.say(`archiver ${name}: there is no such command in this version; nothing to measure`)
+  if (!found)
+    context.say(`archiver ${name}: there is no such command in this version; nothing to measure`)
   return found
 }
 
 const renamed = (contender: Contender, name: string): Contender => ({ ...contender, name })
 
-function alone(contenders: readonly Contender[], runs: ReadonlyMap<string, readonly Run[]>): Summary[] {
+function alone(
+  contenders: readonly Contender[],
+  runs: ReadonlyMap<string, readonly Run[]>,
+): Summary[] {
   return contenders.map(({ name }) => summarize(name, runs.get(name)!))
 }

@@ -13,7 +13,9 @@ export interface ChildUsage {
   readonly cpuSeconds: number
   /** Most resident memory. */
   readonly peakBytes: number
-  /** The share of time in which a Node process's event loop had work; undefined for other programs. */
+  /**
+   * The share of time in which a Node process's event loop had work; undefined for other programs.
+   */
   readonly loopBusy?: number
 }
 
@@ -21,7 +23,9 @@ export interface ChildRun {
   /** From the start of the process to its end. */
   readonly seconds: number
   readonly usage: ChildUsage
-  /** From the start to the moment in which it said that it begins, and the CPU it had used by then. */
+  /**
+   * From the start to the moment in which it said that it begins, and the CPU it had used by then.
+   */
   readonly startup: { readonly seconds: number; readonly cpuSeconds: number } | undefined
   readonly output: string
 }
@@ -47,7 +51,9 @@ const pollMs = 250
 
 /** The environment of what is measured: no option of the archiver may come from ours. */
 function cleanEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('ARCHIVER_')))
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith('ARCHIVER_')),
+  )
 }
 
 /** Starts a TypeScript program in a Node of its own. */
@@ -59,7 +65,10 @@ export async function startNode(
   const directory = await mkdtemp(join(tmpdir(), 'archiver-bench-'))
   const usageFile = join(directory, 'usage.json')
   const words = ['--import', 'tsx', '--import', hook, program, ...argv]
-  const running = startChild(process.execPath, words, { ...options, env: { BENCH_USAGE_FILE: usageFile } })
+  const running = startChild(process.execPath, words, {
+    ...options,
+    env: { BENCH_USAGE_FILE: usageFile },
+  })
   const ended = (async () => {
     try {
       const run = await running.ended
@@ -77,10 +86,16 @@ export async function runNode(...given: Parameters<typeof startNode>): Promise<C
   return (await startNode(...given)).ended
 }
 
-/** Runs a pipeline of programs in bash to its end; its CPU time is that of all of them, its memory their sum. */
+/**
+ * Runs a pipeline of programs in bash to its end; its CPU time is that of all of them, its memory
+ * their sum.
+ */
 export async function runShell(script: string): Promise<ChildRun> {
   // `times` prints the shell's own time, then that of its children, each user and system.
-  const shell = startChild('bash', ['-c', `set -o pipefail\n${script}\ncode=$?\ntimes >&2\nexit $code`])
+  const shell = startChild('bash', [
+    '-c',
+    `set -o pipefail\n${script}\ncode=$?\ntimes >&2\nexit $code`,
+  ])
   const peaks = new Map<number, number>()
   const poll = setInterval(() => {
     for (const pid of treeOf(shell.pid, allProcesses())) {
@@ -128,13 +143,19 @@ function startChild(
   const ended = (async () => {
     try {
       const exited = once(child, 'exit').then(() => since())
-      const [code, killedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+      const [code, killedBy] = (await once(child, 'close')) as [
+        number | null,
+        NodeJS.Signals | null,
+      ]
       // Who stops the benchmark wants it to clean up and end, and no more rounds.
       signal.throwIfAborted()
       const seconds = await exited
       if (code !== 0 && code !== 143) {
         const end = output.trimEnd().split('\n').slice(-15).join('\n')
-        throw new ArchiverError('INTERNAL', `${command} ${argv.join(' ')} ended with ${code ?? killedBy}:\n${end}`)
+        throw new ArchiverError(
+          'INTERNAL',
+          `${command} ${argv.join(' ')} ended with ${code ?? killedBy}:\n${end}`,
+        )
       }
       return { seconds, startup, output, usage: { cpuSeconds: 0, peakBytes: 0 } }
     } finally {
@@ -150,6 +171,7 @@ function startChild(
 export function shellTimes(output: string): number {
   const lines = output.trimEnd().split('\n').slice(-2).join(' ')
   let seconds = 0
-  for (const [, minutes, rest] of lines.matchAll(/(\d+)m([\d.]+)s/g)) seconds += Number(minutes) * 60 + Number(rest)
+  for (const [, minutes, rest] of lines.matchAll(/(\d+)m([\d.]+)s/g))
+    seconds += Number(minutes) * 60 + Number(rest)
   return seconds
 }

@@ -2,7 +2,10 @@ import { flag, list, readOptions, text } from '../../src/config/options.ts'
 import { LineEncoder } from '../../src/record/line.ts'
 import { readTopic } from './read-topic.ts'
 
-/** A worker without sinks: reads a topic and, unless told otherwise, encodes every record. Prints what it read. */
+/**
+ * A worker without sinks: reads a topic and, unless told otherwise, encodes every record. Prints
+ * what it read.
+ */
 
 const values = readOptions(
   {

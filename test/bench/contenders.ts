@@ -11,13 +11,22 @@ import { type Run, type Summary, summarize } from './run.ts'
 /** Somebody who does the work once a round, and leaves nothing behind. */
 export interface Contender {
   readonly name: string
-  /** A round of it before all others makes Java compile what the server runs: else who comes first pays for that. */
+  /**
+   * A round of it before all others makes Java compile what the server runs: else who comes first
+   * pays for that.
+   */
   readonly warmsUp?: 'broker' | 'engine'
   readonly run: (round: number) => Promise<Run>
 }
 
-/** Runs all in turn, round by round; every second round in the opposite order, so that nobody always comes first. */
-export async function inTurn(context: Context, contenders: readonly Contender[]): Promise<Map<string, readonly Run[]>> {
+/**
+ * Runs all in turn, round by round; every second round in the opposite order, so that nobody always
+ * comes first.
+ */
+export async function inTurn(
+  context: Context,
+  contenders: readonly Contender[],
+): Promise<Map<string, readonly Run[]>> {
   for (const { run, warmsUp } of contenders) {
     if (warmsUp === undefined) continue
     await context.once(`warm ${warmsUp}`, async () => {
@@ -40,13 +49,21 @@ export async function inTurn(context: Context, contenders: readonly Contender[])
 }
 
 /** The summaries of contenders that ran in turn; the last one is the rival of all before it. */
-export function againstLast(contenders: readonly Contender[], runs: ReadonlyMap<string, readonly Run[]>): Summary[] {
+export function againstLast(
+  contenders: readonly Contender[],
+  runs: ReadonlyMap<string, readonly Run[]>,
+): Summary[] {
   const last = contenders.at(-1)!
   const rival = summarize(last.name, runs.get(last.name)!)
-  return contenders.map(({ name }) => (name === last.name ? rival : summarize(name, runs.get(name)!, rival)))
+  return contenders.map(({ name }) =>
+    name === last.name ? rival : summarize(name, runs.get(name)!, rival),
+  )
 }
 
-/** The worker, from an empty group and an empty archive until all is acknowledged. `look` sees the archive of the first round. */
+/**
+ * The worker, from an empty group and an empty archive until all is acknowledged. `look` sees the
+ * archive of the first round.
+ */
 export function worker(
   context: Context,
   program: Program,
@@ -60,7 +77,8 @@ export function worker(
       const archive = context.archive('worker')
       const run = await context.work(program, data, sinks, archive)
       if (round === 0) await look(archive)
-      // Files stay until all have run: ext4 searches for inodes that were not freed within the last minutes, and who makes files then pays for it.
+      // Files stay until all have run: ext4 searches for inodes that were not freed within the last
+      // minutes, and who makes files then pays for it.
       if (sinks.elasticsearch) await context.deleteIndices(archive.indexPrefix)
       return run
     },
@@ -79,7 +97,10 @@ export function hasKcat(context: Context): boolean {
 const read = ({ brokers }: { readonly brokers: string }, { topic }: Data) =>
   `kcat -C -q -b '${brokers}' -t '${topic}' -o beginning -e`
 
-/** Reads everything and compresses it into one file: no envelope, no partitions by time, no offsets, nothing durable. */
+/**
+ * Reads everything and compresses it into one file: no envelope, no partitions by time, no offsets,
+ * nothing durable.
+ */
 export function kcatGzip(context: Context, data: Data): Contender {
   const path = join(context.options.directory, 'kcat.gz')
   return {
@@ -113,7 +134,14 @@ export function consumer(context: Context, data: Data, encodes: boolean): Conten
   return {
     name: encodes ? 'read and encode' : 'read',
     run: async () => {
-      const words = ['--brokers', context.servers.brokers, '--topic', data.topic, '--group', context.group()]
+      const words = [
+        '--brokers',
+        context.servers.brokers,
+        '--topic',
+        data.topic,
+        '--group',
+        context.group(),
+      ]
       return await context.measure(
         () => runNode(program, encodes ? words : [...words, '--no-encode'], { begins: 'joined' }),
         async ({ output }) => ({ records: (lastJson(output) as { records: number }).records }),
@@ -143,14 +171,24 @@ async function makePoster(context: Context, data: Data): Promise<Contender> {
     bodyBytes: context.options.bodyBytes,
   })
   const documents = bodies.reduce((sum, body) => sum + body.documents, 0)
-  const words = ['--bodies', path, '--elasticsearch', elasticsearch, '--in-flight', String(context.options.inFlight)]
+  const words = [
+    '--bodies',
+    path,
+    '--elasticsearch',
+    elasticsearch,
+    '--in-flight',
+    String(context.options.inFlight),
+  ]
   return {
     name: 'prebuilt bodies',
     warmsUp: 'engine',
     run: async () => {
       const run = await context.measure(
         () => runNode(program, words, { begins: 'posting' }),
-        async () => ({ records: documents, indexBytes: await context.indexBytes(indexPrefix, data.records) }),
+        async () => ({
+          records: documents,
+          indexBytes: await context.indexBytes(indexPrefix, data.records),
+        }),
       )
       await context.deleteIndices(indexPrefix)
       return run
@@ -164,13 +202,19 @@ export function zcat(context: Context, archive: Archive, records: number): Conte
     name: 'zcat | wc',
     run: () =>
       context.measure(
-        () => runShell(`find '${archive.directory}' -name '*.jsonl.gz' -print0 | xargs -0 gzip -dc | wc -lc`),
+        () =>
+          runShell(
+            `find '${archive.directory}' -name '*.jsonl.gz' -print0 | xargs -0 gzip -dc | wc -lc`,
+          ),
         async () => ({ records }),
       ),
   }
 }
 
-/** All lines of an archive as one `gzip -6` stream: what the bytes of its files are to be held against. */
+/**
+ * All lines of an archive as one `gzip -6` stream: what the bytes of its files are to be held
+ * against.
+ */
 export async function gzippedOnce(context: Context, archive: Archive): Promise<number> {
   const list = join(context.options.directory, 'count')
   await writeFile(list, '')

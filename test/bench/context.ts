@@ -92,7 +92,9 @@ export class Context {
     return group
   }
 
-  /** An archive that does not exist yet. Of the same `stem`, index names are as long in every round. */
+  /**
+   * An archive that does not exist yet. Of the same `stem`, index names are as long in every round.
+   */
   archive(stem: string): Archive {
     const group = this.group()
     const indexPrefix = `${this.#name}-${stem}-`
@@ -111,7 +113,9 @@ export class Context {
   /** Waits until the servers are quiet, runs a process, and measures it and them. */
   async measure(
     start: () => Promise<ChildRun>,
-    made: (child: ChildRun) => Promise<{ records: number; fileBytes?: number; indexBytes?: number }>,
+    made: (
+      child: ChildRun,
+    ) => Promise<{ records: number; fileBytes?: number; indexBytes?: number }>,
   ): Promise<Run> {
     const { pids } = this.servers
     await untilQuiet([pids.kafka, pids.elasticsearch])
@@ -122,12 +126,30 @@ export class Context {
   }
 
   /** The words of a worker that archives a topic to its present end. */
-  workerWords(archive: Archive, topic: string, sinks: Sinks, more: readonly string[] = []): string[] {
-    const words = ['run', '--brokers', this.servers.brokers, '--topics', topic, '--group', archive.group]
+  workerWords(
+    archive: Archive,
+    topic: string,
+    sinks: Sinks,
+    more: readonly string[] = [],
+  ): string[] {
+    const words = [
+      'run',
+      '--brokers',
+      this.servers.brokers,
+      '--topics',
+      topic,
+      '--group',
+      archive.group,
+    ]
     if (sinks.files) words.push('--archive-dir', archive.directory)
     else words.push('--no-files')
     if (sinks.elasticsearch)
-      words.push('--elasticsearch', this.servers.elasticsearch, '--index-prefix', archive.indexPrefix)
+      words.push(
+        '--elasticsearch',
+        this.servers.elasticsearch,
+        '--index-prefix',
+        archive.indexPrefix,
+      )
     else words.push('--no-elasticsearch')
     return [...words, ...this.options.workerOptions, ...more]
   }
@@ -143,7 +165,9 @@ export class Context {
         return {
           records: data.records,
           ...(sinks.files ? { fileBytes: await this.fileBytes(archive) } : {}),
-          ...(sinks.elasticsearch ? { indexBytes: await this.indexBytes(archive.indexPrefix, data.records) } : {}),
+          ...(sinks.elasticsearch
+            ? { indexBytes: await this.indexBytes(archive.indexPrefix, data.records) }
+            : {}),
         }
       },
     )
@@ -154,7 +178,10 @@ export class Context {
     words: readonly string[],
     options: Pick<ChildOptions, 'begins' | 'discards'> = {},
   ): Promise<ChildRun> {
-    return runNode(join(program.root, 'src/cmd/archiver.ts'), words, { ...options, cwd: program.root })
+    return runNode(join(program.root, 'src/cmd/archiver.ts'), words, {
+      ...options,
+      cwd: program.root,
+    })
   }
 
   /** Bytes of all data files. */
@@ -172,17 +199,24 @@ export class Context {
     }>('GET', [`${indexPrefix}*`, '_stats', 'docs,store'])
     const { docs, store } = body._all.primaries
     if (docs.count !== documents) {
-      throw new ArchiverError('INTERNAL', `${indexPrefix}* holds ${docs.count} documents instead of ${documents}`)
+      throw new ArchiverError(
+        'INTERNAL',
+        `${indexPrefix}* holds ${docs.count} documents instead of ${documents}`,
+      )
     }
     return store.size_in_bytes
   }
 
   /** By name: clusters refuse to delete by a pattern. */
   async deleteIndices(indexPrefix: string): Promise<void> {
-    const { body } = await this.#client.request<Record<string, unknown>>('GET', [`${indexPrefix}*`, '_settings'], {
-      query: { filter_path: '*.settings.index.uuid' },
-      ignore: [404],
-    })
+    const { body } = await this.#client.request<Record<string, unknown>>(
+      'GET',
+      [`${indexPrefix}*`, '_settings'],
+      {
+        query: { filter_path: '*.settings.index.uuid' },
+        ignore: [404],
+      },
+    )
     for (const index of Object.keys(body ?? {})) {
       if (index.startsWith(indexPrefix)) await this.#client.request('DELETE', [index])
     }
@@ -240,8 +274,11 @@ export async function dataFiles(directory: string): Promise<string[]> {
 function checkAccount(output: string, records: number): void {
   const line = output
     .split('\n')
-    .find((candidate) => candidate.includes('"acknowledged"') && candidate.includes('stopped after'))
-  const account = line === undefined ? undefined : (JSON.parse(line) as { acknowledged: Record<string, number> })
+    .find(
+      (candidate) => candidate.includes('"acknowledged"') && candidate.includes('stopped after'),
+    )
+  const account =
+    line === undefined ? undefined : (JSON.parse(line) as { acknowledged: Record<string, number> })
   const counts = Object.values(account?.acknowledged ?? {})
   if (counts.length === 0 || counts.some((count) => count !== records)) {
     throw new ArchiverError(

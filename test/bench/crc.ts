@@ -1,6 +1,9 @@
 import { crc32c } from '../../src/kafka/batch/crc32c.ts'
 
-/** What checking the CRC-32C of record batches costs: `tsx test/bench/crc.ts`. One thread, the better of five rounds. */
+/**
+ * What checking the CRC-32C of record batches costs: `tsx test/bench/crc.ts`. One thread, the
+ * better of five rounds.
+ */
 const total = 256 * 2 ** 20
 
 for (const size of [1_000, 16_000, 1_000_000]) {

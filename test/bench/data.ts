@@ -16,12 +16,18 @@ export interface Data {
   readonly bytes: number
 }
 
-/** What kind of records: what the goals are about, or as many types and hours as make 10,000 buckets open at once. */
+/**
+ * What kind of records: what the goals are about, or as many types and hours as make 10,000 buckets
+ * open at once.
+ */
 export type Profile = 'plain' | 'buckets'
 
 const partitions = 4
 const msPerHour = 3_600_000
-/** Late in a day, so that the six hours belong to two days, as most hours of work do for an index a day. */
+/**
+ * Late in a day, so that the six hours belong to two days, as most hours of work do for an index a
+ * day.
+ */
 const from = Date.parse('2026-01-14T21:00:00Z')
 
 const profiles: Readonly<Record<Profile, { readonly types: number; readonly hours: number }>> = {
@@ -37,7 +43,11 @@ export function bucketsOf(profile: Profile): number {
 const typeNames = ['object.one', 'object.two', 'object.three']
 
 /** Makes record `i` of a profile: the same at any time, on any machine. */
-export function recordsOf(profile: Profile, topic: string, count: number): (index: number) => MadeRecord {
+export function recordsOf(
+  profile: Profile,
+  topic: string,
+  count: number,
+): (index: number) => MadeRecord {
   const { types, hours } = profiles[profile]
   const maker = new RecordMaker({
     seed: 7,
@@ -47,14 +57,21 @@ export function recordsOf(profile: Profile, topic: string, count: number): (inde
     history: profile === 'plain' ? { count, from, to: from + hours * msPerHour - 1 } : undefined,
   })
   if (profile === 'plain') return (index) => maker.make(index)
-  // Neighbours fall into different buckets: each partition goes round its hours, in steps that meet all of them.
+  // Neighbours fall into different buckets: each partition goes round its hours, in steps that meet
+  // all of them.
   return (index) => {
     const hour = (Math.floor(index / partitions) * 7) % hours
-    return { ...maker.make(index, from + hour * msPerHour + (index % msPerHour)), partition: index % partitions }
+    return {
+      ...maker.make(index, from + hour * msPerHour + (index % msPerHour)),
+      partition: index % partitions,
+    }
   }
 }
 
-/** The name says what is in it: how many records, and a hash of the first, as the generator may change. */
+/**
+ * The name says what is in it: how many records, and a hash of the first, as the generator may
+ * change.
+ */
 export function topicName(profile: Profile, count: number): string {
   const make = recordsOf(profile, 'bench', count)
   const hash = createHash('sha256')
@@ -73,7 +90,9 @@ export async function openData(
   const admin = kafka.admin()
   await admin.connect()
   try {
-    const present = (await admin.listTopics()).includes(topic) ? await recordsIn(admin, topic) : undefined
+    const present = (await admin.listTopics()).includes(topic)
+      ? await recordsIn(admin, topic)
+      : undefined
     if (present !== count) {
       if (present !== undefined) await deleteTopic(admin, topic)
       await admin.createTopics({
@@ -93,7 +112,8 @@ export async function openData(
       say(`${topic}: making ${count.toLocaleString('en-US')} records`)
       await fill(kafka, recordsOf(profile, topic, count), topic, count)
       const made = await recordsIn(admin, topic)
-      if (made !== count) throw new ArchiverError('INTERNAL', `${topic} has ${made} records instead of ${count}`)
+      if (made !== count)
+        throw new ArchiverError('INTERNAL', `${topic} has ${made} records instead of ${count}`)
     }
   } finally {
     await admin.disconnect()
@@ -119,18 +139,28 @@ async function recordsIn(admin: Admin, topic: string): Promise<number> {
 async function deleteTopic(admin: Admin, topic: string): Promise<void> {
   await admin.deleteTopics({ topics: [topic] })
   for (let tries = 0; (await admin.listTopics()).includes(topic); tries++) {
-    if (tries > 100) throw new ArchiverError('UNREACHABLE', `${topic} is still there after it was deleted`)
+    if (tries > 100)
+      throw new ArchiverError('UNREACHABLE', `${topic} is still there after it was deleted`)
     await sleep(100)
   }
 }
 
-async function fill(kafka: Kafka, make: (index: number) => MadeRecord, topic: string, count: number): Promise<void> {
+async function fill(
+  kafka: Kafka,
+  make: (index: number) => MadeRecord,
+  topic: string,
+  count: number,
+): Promise<void> {
   speedUpProduceRequests()
   const producer = createProducer(kafka)
   await producer.connect()
   try {
     const sender = new BatchSender([{ name: topic, partitions }], async (batch) => {
-      await producer.sendBatch({ topicMessages: [...batch], compression: compressionTypes.none, acks: -1 })
+      await producer.sendBatch({
+        topicMessages: [...batch],
+        compression: compressionTypes.none,
+        acks: -1,
+      })
     })
     for (let i = 0; i < count; i++) {
       const full = sender.add(make(i))

@@ -1,6 +1,9 @@
 import type { MadeRecord } from '../../src/traffic/data/record-maker.ts'
 
-/** What Kibana asks an archive most, word for word as far as it costs anything, and how to tell that the answer is right. */
+/**
+ * What Kibana asks an archive most, word for word as far as it costs anything, and how to tell that
+ * the answer is right.
+ */
 export interface KibanaQuery {
   readonly name: string
   /** Why it is one of those that are asked most. */
@@ -12,7 +15,9 @@ export interface KibanaQuery {
 
 interface Answer {
   readonly hits: { readonly total: { readonly value: number }; readonly hits: readonly unknown[] }
-  readonly aggregations?: { readonly top?: { readonly buckets: readonly { readonly doc_count: number }[] } }
+  readonly aggregations?: {
+    readonly top?: { readonly buckets: readonly { readonly doc_count: number }[] }
+  }
 }
 
 const latest = 500
@@ -21,7 +26,9 @@ const status = 'cancelled'
 const word = 'upstream'
 
 const total = (answer: unknown) => (answer as Answer).hits.total.value
-const overTime = { time: { date_histogram: { field: '@timestamp', fixed_interval: '5m', min_doc_count: 1 } } }
+const overTime = {
+  time: { date_histogram: { field: '@timestamp', fixed_interval: '5m', min_doc_count: 1 } },
+}
 const counted = { size: 0, track_total_hits: true }
 
 export const kibanaQueries: readonly KibanaQuery[] = [
@@ -42,14 +49,21 @@ export const kibanaQueries: readonly KibanaQuery[] = [
         { field: '*', include_unmapped: true },
         { field: '@timestamp', format: 'strict_date_optional_time' },
       ],
-      sort: [{ '@timestamp': { order: 'desc', unmapped_type: 'boolean' } }, { _doc: { order: 'desc' } }],
+      sort: [
+        { '@timestamp': { order: 'desc', unmapped_type: 'boolean' } },
+        { _doc: { order: 'desc' } },
+      ],
     },
     figureOf: (answer) => (answer as unknown as Answer).hits.hits.length,
   },
   {
     name: 'filtered',
     why: `a click on a value: value.status is ${status}, by time`,
-    body: { ...counted, query: { bool: { filter: [{ match_phrase: { 'value.status': status } }] } }, aggs: overTime },
+    body: {
+      ...counted,
+      query: { bool: { filter: [{ match_phrase: { 'value.status': status } }] } },
+      aggs: overTime,
+    },
     figureOf: total,
   },
   {
@@ -57,18 +71,28 @@ export const kibanaQueries: readonly KibanaQuery[] = [
     why: 'the pie, the bar or the table of values that most panels are: value.country by number of records',
     body: { ...counted, aggs: { top: { terms: { field: 'value.country', size: 10 } } } },
     figureOf: (answer) =>
-      ((answer as unknown as Answer).aggregations?.top?.buckets ?? []).reduce((sum, { doc_count: n }) => sum + n, 0),
+      ((answer as unknown as Answer).aggregations?.top?.buckets ?? []).reduce(
+        (sum, { doc_count: n }) => sum + n,
+        0,
+      ),
   },
   {
     name: 'free text',
     why: `a word in the search bar, in whatever field it stands: ${word}, by time`,
-    body: { ...counted, query: { query_string: { query: word, analyze_wildcard: true } }, aggs: overTime },
+    body: {
+      ...counted,
+      query: { query_string: { query: word, analyze_wildcard: true } },
+      aggs: overTime,
+    },
     figureOf: total,
   },
 ]
 
 /** The figures of right answers over the first `count` records. */
-export function expectedOf(make: (index: number) => MadeRecord, count: number): Map<string, number> {
+export function expectedOf(
+  make: (index: number) => MadeRecord,
+  count: number,
+): Map<string, number> {
   const countries = new Map<string, number>()
   let filtered = 0
   let found = 0
@@ -80,6 +104,12 @@ export function expectedOf(make: (index: number) => MadeRecord, count: number): 
     if (new RegExp(`\\b${word}\\b`, 'i').test(text)) found++
   }
   const top = [...countries.values()].sort((a, b) => b - a).slice(0, 10)
-  const figures = [count, Math.min(latest, count), filtered, top.reduce((sum, n) => sum + n, 0), found]
+  const figures = [
+    count,
+    Math.min(latest, count),
+    filtered,
+    top.reduce((sum, n) => sum + n, 0),
+    found,
+  ]
   return new Map(kibanaQueries.map(({ name }, i) => [name, figures[i]!]))
 }

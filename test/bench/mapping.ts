@@ -2,7 +2,10 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
-import { type IndexProfile, valueComponents } from '../../src/elasticsearch/templates/index-profile.ts'
+import {
+  type IndexProfile,
+  valueComponents,
+} from '../../src/elasticsearch/templates/index-profile.ts'
 import { readTemplates } from '../../src/elasticsearch/templates/templates.ts'
 import { writeBodies } from './bodies.ts'
 import { runNode } from './child.ts'
@@ -15,8 +18,8 @@ import { median, medianOf, ratio } from './statistics.ts'
 import { figure } from './table.ts'
 
 /**
- * The price of the mapping: the same documents, made beforehand, into indices that map the producers' values in different ways; then what
- * Kibana asks most, of each.
+ * The price of the mapping: the same documents, made beforehand, into indices that map the
+ * producers' values in different ways; then what Kibana asks most, of each.
  */
 
 /** Enough for some segments and merges an index, and few enough for many rounds. */
@@ -40,14 +43,21 @@ function dynamic(strings: Mappings): Mappings {
   }
 }
 
-const words = (more: Mappings = {}) => ({ fields: { text: { type: 'text', norms: false, ...more } } })
+const words = (more: Mappings = {}) => ({
+  fields: { text: { type: 'text', norms: false, ...more } },
+})
 
 /** As it was before numbers were doubles: whole numbers as `long`, which leaves fractions out. */
 function wholeAsLong(): Mappings {
   return {
     dynamic: true,
     dynamic_templates: [
-      { strings: { match_mapping_type: 'string', mapping: { type: 'keyword', ignore_above: 1024, ...words() } } },
+      {
+        strings: {
+          match_mapping_type: 'string',
+          mapping: { type: 'keyword', ignore_above: 1024, ...words() },
+        },
+      },
       { doubles: { match_mapping_type: 'double', mapping: { type: 'double' } } },
     ],
     properties: { value: { type: 'object', dynamic: true } },
@@ -70,12 +80,19 @@ const variants: readonly {
 }[] = [
   { name: 'standard: keyword and words', mappings: () => shipped('standard') },
   { name: before, mappings: wholeAsLong, isPlain: true },
-  { name: 'keyword and words without positions', mappings: () => dynamic(words({ index_options: 'docs' })) },
+  {
+    name: 'keyword and words without positions',
+    mappings: () => dynamic(words({ index_options: 'docs' })),
+  },
   { name: 'keyword', mappings: () => dynamic({}) },
-  // Measured to know what it would bring; not shipped: one deeply nested value can end the server's process (see docs/elasticsearch.md).
+  // Measured to know what it would bring; not shipped: one deeply nested value can end the server's
+  // process (see docs/elasticsearch.md).
   {
     name: 'fields at query time',
-    mappings: () => ({ dynamic: false, properties: { value: { type: 'object', dynamic: 'runtime' } } }),
+    mappings: () => ({
+      dynamic: false,
+      properties: { value: { type: 'object', dynamic: 'runtime' } },
+    }),
     isPlain: true,
   },
   { name: 'lean: envelope alone', mappings: () => shipped('lean') },
@@ -150,8 +167,14 @@ export async function mapping(context: Context): Promise<Result> {
   }
 }
 
-/** What exact numbers may cost: a twentieth of the engine's CPU and of the bytes of the merged indices. */
-function goalsOf(runs: ReadonlyMap<string, readonly Run[]>, found: ReadonlyMap<string, readonly Found[]>): Goal[] {
+/**
+ * What exact numbers may cost: a twentieth of the engine's CPU and of the bytes of the merged
+ * indices.
+ */
+function goalsOf(
+  runs: ReadonlyMap<string, readonly Run[]>,
+  found: ReadonlyMap<string, readonly Found[]>,
+): Goal[] {
   const ours = variants[0]!.name
   const cpu = (name: string) => medianOf(runs.get(name)!, ({ engineCpu }) => engineCpu)
   const bytes = (name: string) => medianOf(found.get(name)!, ({ mergedBytes }) => mergedBytes)
@@ -182,13 +205,26 @@ async function measureOnce(measured: Measured, mappings: Mappings): Promise<[Run
   })
   const { inFlight, servers } = context.options
   const program = fileURLToPath(new URL('poster.ts', import.meta.url))
-  const argv = ['--bodies', path, '--elasticsearch', servers.elasticsearch, '--in-flight', String(inFlight)]
+  const argv = [
+    '--bodies',
+    path,
+    '--elasticsearch',
+    servers.elasticsearch,
+    '--in-flight',
+    String(inFlight),
+  ]
   const run = await context.measure(
     () => runNode(program, argv, { begins: 'posting' }),
-    async () => ({ records: documents, indexBytes: await context.indexBytes(indexPrefix, documents) }),
+    async () => ({
+      records: documents,
+      indexBytes: await context.indexBytes(indexPrefix, documents),
+    }),
   )
-  // Queries meet one segment an index, as in a day that is over: how many there happen to be does not decide.
-  await client.request('POST', [`${indexPrefix}*`, '_forcemerge'], { query: { max_num_segments: '1', flush: 'true' } })
+  // Queries meet one segment an index, as in a day that is over: how many there happen to be does
+  // not decide.
+  await client.request('POST', [`${indexPrefix}*`, '_forcemerge'], {
+    query: { max_num_segments: '1', flush: 'true' },
+  })
   const mergedBytes = await context.indexBytes(indexPrefix, documents)
   const latencies = new Map<string, number | undefined>()
   for (const query of kibanaQueries) latencies.set(query.name, await latencyOf(measured, query))
@@ -197,14 +233,21 @@ async function measureOnce(measured: Measured, mappings: Mappings): Promise<[Run
 }
 
 /** The median in ms; undefined where the answer is not that of the records. */
-async function latencyOf({ client, indexPrefix, expected }: Measured, query: KibanaQuery): Promise<number | undefined> {
+async function latencyOf(
+  { client, indexPrefix, expected }: Measured,
+  query: KibanaQuery,
+): Promise<number | undefined> {
   const latencies: number[] = []
   for (let i = 0; i < queryTimes; i++) {
     const startedAt = performance.now()
-    const { body } = await client.request<Record<string, unknown>>('POST', [`${indexPrefix}*`, '_search'], {
-      query: { request_cache: 'false' },
-      body: query.body,
-    })
+    const { body } = await client.request<Record<string, unknown>>(
+      'POST',
+      [`${indexPrefix}*`, '_search'],
+      {
+        query: { request_cache: 'false' },
+        body: query.body,
+      },
+    )
     latencies.push(performance.now() - startedAt)
     if (query.figureOf(body) !== expected.get(query.name)) return undefined
   }

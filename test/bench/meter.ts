@@ -21,8 +21,14 @@ export interface OtherLoad {
 const namedAbove = 0.03
 const namedMost = 3
 
-/** Begins to measure; the returned function ends it. `pids`: the servers', whose CPU time is told apart. */
-export function meter(pids: { readonly kafka: number | undefined; readonly elasticsearch: number | undefined }) {
+/**
+ * Begins to measure; the returned function ends it. `pids`: the servers', whose CPU time is told
+ * apart.
+ */
+export function meter(pids: {
+  readonly kafka: number | undefined
+  readonly elasticsearch: number | undefined
+}) {
   const before = { at: performance.now(), processes: allProcesses(), machine: machineTimes() }
 
   /** @param measuredCpu what the measured process used. */
@@ -31,14 +37,22 @@ export function meter(pids: { readonly kafka: number | undefined; readonly elast
     const processes = allProcesses()
     const machine = machineTimes()
     const used = (pid: number | undefined) =>
-      pid === undefined || !processes.has(pid) ? undefined : since(before.processes, pid, processes.get(pid)!)
+      pid === undefined || !processes.has(pid)
+        ? undefined
+        : since(before.processes, pid, processes.get(pid)!)
     const brokerCpu = used(pids.kafka)
     const engineCpu = used(pids.elasticsearch)
     const ours = new Set([...treeOf(process.pid, processes), pids.kafka, pids.elasticsearch])
     const others = [...processes]
       .filter(([pid]) => !ours.has(pid))
-      .map(([pid, times]) => ({ name: times.name, cores: since(before.processes, pid, times) / seconds }))
-    const benchCpu = since(before.processes, process.pid, { ...processes.get(process.pid)!, ofEnded: 0 })
+      .map(([pid, times]) => ({
+        name: times.name,
+        cores: since(before.processes, pid, times) / seconds,
+      }))
+    const benchCpu = since(before.processes, process.pid, {
+      ...processes.get(process.pid)!,
+      ofEnded: 0,
+    })
     const own = measuredCpu + benchCpu + (brokerCpu ?? 0) + (engineCpu ?? 0)
     return {
       brokerCpu,
@@ -57,7 +71,9 @@ function since(before: ReadonlyMap<number, ProcessTimes>, pid: number, now: Proc
 }
 
 /** The names of the busiest processes, those of one name together. */
-export function busiest(processes: readonly { readonly name: string; readonly cores: number }[]): string[] {
+export function busiest(
+  processes: readonly { readonly name: string; readonly cores: number }[],
+): string[] {
   const byName = new Map<string, number>()
   for (const { name, cores } of processes) byName.set(name, (byName.get(name) ?? 0) + cores)
   return [...byName]
@@ -71,12 +87,18 @@ const quietShare = 0.05
 const quietWindowMs = 500
 const quietDeadlineMs = 20_000
 
-/** Waits until the servers have finished what the case before left them (merges, deletes), or gives up after a while. */
+/**
+ * Waits until the servers have finished what the case before left them (merges, deletes), or gives
+ * up after a while.
+ */
 export async function untilQuiet(pids: readonly (number | undefined)[]): Promise<void> {
   const deadline = performance.now() + quietDeadlineMs
   const cpu = () => {
     const processes = allProcesses()
-    return pids.reduce<number>((sum, pid) => sum + (pid === undefined ? 0 : (processes.get(pid)?.own ?? 0)), 0)
+    return pids.reduce<number>(
+      (sum, pid) => sum + (pid === undefined ? 0 : (processes.get(pid)?.own ?? 0)),
+      0,
+    )
   }
   for (let quiet = 0; quiet < 2 && performance.now() < deadline; ) {
     const before = cpu()

@@ -23,8 +23,8 @@ export function describeCommit(): string {
 }
 
 /**
- * The program as another commit has it, in a work tree of its own; `remove` takes it away. Its dependencies are ours where both
- * lock the same ones, else they are installed.
+ * The program as another commit has it, in a work tree of its own; `remove` takes it away. Its
+ * dependencies are ours where both lock the same ones, else they are installed.
  *
  * @throws ArchiverError `USAGE` where there is no such commit.
  */
@@ -51,7 +51,10 @@ export function checkOut(
       symlinkSync(join(thisProgram.root, 'node_modules'), join(root, 'node_modules'))
     } else {
       say(`installing the dependencies of ${hash.slice(0, 10)}`)
-      execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: 'inherit' })
+      execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+        cwd: root,
+        stdio: 'inherit',
+      })
     }
   } catch (error) {
     remove()

@@ -6,8 +6,9 @@ import { integer, readOptions, text } from '../../src/config/options.ts'
 import { readBodies } from './bodies.ts'
 
 /**
- * The rival for Elasticsearch: posts bulk bodies that were made beforehand, a few at a time, and does nothing else. What it
- * needs is what the engine needs; no program that has to read and encode first can be faster.
+ * The rival for Elasticsearch: posts bulk bodies that were made beforehand, a few at a time, and
+ * does nothing else. What it needs is what the engine needs; no program that has to read and encode
+ * first can be faster.
  */
 
 const values = readOptions(

@@ -3,7 +3,9 @@ import { systemCode } from '../../src/runtime/errors.ts'
 
 /** What Linux says about processes and the machine (proc(5)). Times are CPU seconds. */
 
-/** A tick of /proc is a hundredth of a second on every Linux that this runs on (`getconf CLK_TCK`). */
+/**
+ * A tick of /proc is a hundredth of a second on every Linux that this runs on (`getconf CLK_TCK`).
+ */
 const ticksPerSecond = 100
 
 function readProc(path: string): string | undefined {
@@ -11,7 +13,8 @@ function readProc(path: string): string | undefined {
     return readFileSync(`/proc/${path}`, 'utf8')
   } catch (error) {
     // A process may end at any time, and some belong to others.
-    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'ENOTDIR'].includes(systemCode(error) ?? '')) return undefined
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'ENOTDIR'].includes(systemCode(error) ?? ''))
+      return undefined
     throw error
   }
 }
@@ -58,7 +61,8 @@ export function allProcesses(): Map<number, ProcessTimes> {
 /** A process and all that descend from it. */
 export function treeOf(root: number, processes: ReadonlyMap<number, ProcessTimes>): number[] {
   const tree = [root]
-  for (const pid of tree) for (const [child, { parent }] of processes) if (parent === pid) tree.push(child)
+  for (const pid of tree)
+    for (const [child, { parent }] of processes) if (parent === pid) tree.push(child)
   return tree
 }
 
@@ -69,7 +73,9 @@ export interface MachineTimes {
   readonly stolen: number
 }
 
-/** The first line of `/proc/stat`: user nice system idle iowait irq softirq steal guest guest_nice. */
+/**
+ * The first line of `/proc/stat`: user nice system idle iowait irq softirq steal guest guest_nice.
+ */
 export function parseMachine(stat: string): MachineTimes {
   const [user, nice, system, , , irq, softirq, steal] = stat
     .slice(0, stat.indexOf('\n'))
@@ -100,7 +106,10 @@ export function listeningInode(table: string, port: number): string | undefined 
   return undefined
 }
 
-/** The process on this machine that listens on a TCP port; undefined where there is none, or it may not be looked at. */
+/**
+ * The process on this machine that listens on a TCP port; undefined where there is none, or it may
+ * not be looked at.
+ */
 export function listenerOf(port: number): number | undefined {
   const inode = ['net/tcp', 'net/tcp6']
     .map((table) => listeningInode(readProc(table) ?? '', port))

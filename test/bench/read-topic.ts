@@ -6,8 +6,8 @@ import { partitionKey } from '../../src/record/record.ts'
 import { silentLog } from './servers.ts'
 
 /**
- * Reads a topic from its first to its present last record with the worker's own source, and commits nothing. `joined` is
- * called when reading begins.
+ * Reads a topic from its first to its present last record with the worker's own source, and commits
+ * nothing. `joined` is called when reading begins.
  */
 export async function readTopic(
   options: { readonly brokers: readonly string[]; readonly topic: string; readonly group: string },
@@ -34,7 +34,9 @@ export async function readTopic(
   await source.connect()
   try {
     const bounds = await source.bounds([topic])
-    const left = new Set([...bounds].filter(([, { start, end }]) => end > start).map(([key]) => key))
+    const left = new Set(
+      [...bounds].filter(([, { start, end }]) => end > start).map(([key]) => key),
+    )
     let failure: { readonly error: unknown } | undefined
     await source.run({
       assigned: ({ all }) => {

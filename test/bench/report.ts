@@ -10,7 +10,10 @@ const columns: readonly Column<Summary>[] = [
   { title: 'records/s', cell: ({ recordsPerSecond }) => figure(recordsPerSecond, 0) },
   { title: 's', cell: ({ seconds }) => figure(seconds) },
   { title: 's w/o start', cell: ({ workSeconds }) => figure(workSeconds) },
-  { title: '± %', cell: ({ runs }) => figure((spread(runs.map(({ seconds }) => seconds)) ?? 0) * 50, 0) },
+  {
+    title: '± %',
+    cell: ({ runs }) => figure((spread(runs.map(({ seconds }) => seconds)) ?? 0) * 50, 0),
+  },
   { title: 'ratio', cell: ({ ratio }) => figure(ratio) },
   { title: 'ratio w/o start', cell: ({ workRatio }) => figure(workRatio) },
   { title: 'CPU s/M', cell: ({ cpu }) => figure(cpu) },
@@ -18,7 +21,10 @@ const columns: readonly Column<Summary>[] = [
   { title: 'engine s/M', cell: ({ engineCpu }) => figure(engineCpu) },
   { title: 'broker s/M', cell: ({ brokerCpu }) => figure(brokerCpu) },
   { title: '× floor', cell: ({ overFloor }) => figure(overFloor) },
-  { title: 'RSS MB', cell: ({ peakBytes }) => (peakBytes === 0 ? undefined : megabytes(peakBytes, 0)) },
+  {
+    title: 'RSS MB',
+    cell: ({ peakBytes }) => (peakBytes === 0 ? undefined : megabytes(peakBytes, 0)),
+  },
   { title: 'files MB', cell: ({ fileBytes }) => megabytes(fileBytes) },
   { title: 'index MB', cell: ({ indexBytes }) => megabytes(indexBytes) },
   { title: 'loop', cell: ({ loopBusy }) => figure(loopBusy) },
@@ -52,7 +58,9 @@ function otherNames(summaries: readonly Summary[]): string[] {
     if (otherLoad.stolen >= 0.03)
       most.set('taken by the host', Math.max(most.get('taken by the host') ?? 0, otherLoad.stolen))
   }
-  return [...most].sort(([, a], [, b]) => b - a).map(([name, cores]) => `${name} ${cores.toFixed(2)}`)
+  return [...most]
+    .sort(([, a], [, b]) => b - a)
+    .map(([name, cores]) => `${name} ${cores.toFixed(2)}`)
 }
 
 function otherLine(summaries: readonly Summary[]): string[] {
@@ -79,7 +87,9 @@ export function markdownReport({ title, summaries, goals, notes, tables = [] }: 
   return [
     `### ${title}`,
     '',
-    ...(summaries.length === 0 ? [] : [markdownTable(usedColumns(columns, summaries), summaries), '']),
+    ...(summaries.length === 0
+      ? []
+      : [markdownTable(usedColumns(columns, summaries), summaries), '']),
     ...tables.flatMap((table) => [markdownTable(columnsOf(table), table.rows), '']),
     ...[...goals.map(goalLine), ...notes, ...otherLine(summaries)].map((line) => `- ${line}`),
     '',

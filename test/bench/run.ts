@@ -3,12 +3,18 @@ import type { ChildRun } from './child.ts'
 import type { Metered, OtherLoad } from './meter.ts'
 import { medianOf, perMillion, ratio } from './statistics.ts'
 
-/** One measured run. Times in seconds, CPU in CPU seconds, sizes in bytes; undefined is what could not be measured. */
+/**
+ * One measured run. Times in seconds, CPU in CPU seconds, sizes in bytes; undefined is what could
+ * not be measured.
+ */
 export interface Run {
   readonly records: number
   /** From the start of the process to its end. */
   readonly seconds: number
-  /** Of these, until the process began with its work: loading the program, connecting, joining the group. */
+  /**
+   * Of these, until the process began with its work: loading the program, connecting, joining the
+   * group.
+   */
   readonly startupSeconds: number
   readonly cpu: number
   readonly startupCpu: number
@@ -56,7 +62,10 @@ export interface Summary {
   readonly workCpu: number
   readonly engineCpu: number | undefined
   readonly brokerCpu: number | undefined
-  /** How many times longer it took than the cores need for the CPU time of all three together: 1 is a machine that is never idle. */
+  /**
+   * How many times longer it took than the cores need for the CPU time of all three together: 1 is
+   * a machine that is never idle.
+   */
   readonly overFloor: number | undefined
   readonly peakBytes: number
   readonly fileBytes: number | undefined
@@ -93,10 +102,16 @@ export function summarize(name: string, runs: readonly Run[], rival?: Summary): 
     workCpu: middle((run) => perMillion(run.cpu - run.startupCpu, run.records)!),
     engineCpu: medianOf(runs, (run) => perMillion(run.engineCpu, run.records)),
     brokerCpu: medianOf(runs, (run) => perMillion(run.brokerCpu, run.records)),
-    overFloor: medianOf(runs, ({ seconds, startupSeconds, cpu, startupCpu, engineCpu, brokerCpu }) => {
-      if (brokerCpu === undefined) return undefined
-      return ratio(seconds - startupSeconds, (cpu - startupCpu + (engineCpu ?? 0) + brokerCpu) / cores)
-    }),
+    overFloor: medianOf(
+      runs,
+      ({ seconds, startupSeconds, cpu, startupCpu, engineCpu, brokerCpu }) => {
+        if (brokerCpu === undefined) return undefined
+        return ratio(
+          seconds - startupSeconds,
+          (cpu - startupCpu + (engineCpu ?? 0) + brokerCpu) / cores,
+        )
+      },
+    ),
     peakBytes: middle((run) => run.peakBytes),
     fileBytes: medianOf(runs, (run) => run.fileBytes),
     indexBytes: medianOf(runs, (run) => run.indexBytes),
@@ -143,7 +158,10 @@ export interface Table {
   readonly rows: readonly (readonly (string | undefined)[])[]
 }
 
-/** What a case found: the contenders' summaries, ours first, with goals and anything else worth a line. */
+/**
+ * What a case found: the contenders' summaries, ours first, with goals and anything else worth a
+ * line.
+ */
 export interface Result {
   readonly title: string
   readonly summaries: readonly Summary[]

@@ -5,7 +5,9 @@ import { createLogger } from '../../src/runtime/log.ts'
 import { openStack, type Stack } from '../../stack/stack-control.ts'
 import { listenerOf } from './proc.ts'
 
-/** The servers that a benchmark runs against, and their processes, where they run on this machine. */
+/**
+ * The servers that a benchmark runs against, and their processes, where they run on this machine.
+ */
 export interface Servers {
   readonly brokers: string
   readonly elasticsearch: string
@@ -21,7 +23,8 @@ export const silentLog = createLogger({ level: 'silent', stream: process.stderr 
 const ownStack = { dir: '.stack-bench', kafkaPort: 29_092, elasticsearchPort: 29_200 }
 
 /**
- * Those that are named, else a stack of the benchmark's own, which keeps its data for the next time.
+ * Those that are named, else a stack of the benchmark's own, which keeps its data for the next
+ * time.
  *
  * @param pids `kafka=<pid>,elasticsearch=<pid>`; what is not given is found by its port.
  */
@@ -36,7 +39,9 @@ export async function openServers(options: {
   const { say } = options
   const missing = [
     ...(options.brokers === undefined ? (['kafka'] as const) : []),
-    ...(options.elasticsearch === undefined && options.needElasticsearch ? (['elasticsearch'] as const) : []),
+    ...(options.elasticsearch === undefined && options.needElasticsearch
+      ? (['elasticsearch'] as const)
+      : []),
   ]
   const stack: Stack = openStack(ownStack, { update: () => {}, say })
   const started = missing.filter((part) => stack[part].pid === undefined)
@@ -49,8 +54,11 @@ export async function openServers(options: {
   const elasticsearch = (options.elasticsearch ?? stack.elasticsearchUrl).replace(/\/$/, '')
   const given = new Map(options.pids?.map((pair) => pair.split('=') as [string, string]))
   const pidOf = (name: string, address: string) => {
-    const pid = given.has(name) ? Number(given.get(name)) : listenerOf(Number(new URL(address).port))
-    if (pid === undefined) say(`${name} at ${address} is no process of this machine: its CPU time is not measured`)
+    const pid = given.has(name)
+      ? Number(given.get(name))
+      : listenerOf(Number(new URL(address).port))
+    if (pid === undefined)
+      say(`${name} at ${address} is no process of this machine: its CPU time is not measured`)
     return pid
   }
   return {

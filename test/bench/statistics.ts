@@ -1,6 +1,9 @@
 /** The pure arithmetic of the benchmark. */
 
-/** The middle value; of an even number of them, the mean of the two in the middle. Undefined of none. */
+/**
+ * The middle value; of an even number of them, the mean of the two in the middle. Undefined of
+ * none.
+ */
 export function median(values: readonly number[]): number | undefined {
   if (values.length === 0) return undefined
   const sorted = values.toSorted((a, b) => a - b)
@@ -8,8 +11,14 @@ export function median(values: readonly number[]): number | undefined {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
-/** The median of one figure of several runs; undefined where any of them lacks it, so that no median is of fewer rounds. */
-export function medianOf<T>(runs: readonly T[], figure: (run: T) => number | undefined): number | undefined {
+/**
+ * The median of one figure of several runs; undefined where any of them lacks it, so that no median
+ * is of fewer rounds.
+ */
+export function medianOf<T>(
+  runs: readonly T[],
+  figure: (run: T) => number | undefined,
+): number | undefined {
   const values = runs.map(figure)
   return values.every((value) => value !== undefined) ? median(values) : undefined
 }
@@ -17,7 +26,9 @@ export function medianOf<T>(runs: readonly T[], figure: (run: T) => number | und
 /** How far the runs lie apart: (highest - lowest) / median. */
 export function spread(values: readonly number[]): number | undefined {
   const middle = median(values)
-  return middle === undefined || middle === 0 ? undefined : (Math.max(...values) - Math.min(...values)) / middle
+  return middle === undefined || middle === 0
+    ? undefined
+    : (Math.max(...values) - Math.min(...values)) / middle
 }
 
 /** `a / b`; undefined where there is nothing to divide, or by. */

@@ -1,4 +1,6 @@
-/** A column of a table: what stands above it and what it shows of a row; undefined shows as a dash. */
+/**
+ * A column of a table: what stands above it and what it shows of a row; undefined shows as a dash.
+ */
 export interface Column<Row> {
   readonly title: string
   readonly cell: (row: Row) => string | undefined
@@ -11,17 +13,24 @@ function cellsOf<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): st
 }
 
 /** Leaves out columns in which no row has anything. */
-export function usedColumns<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): readonly Column<Row>[] {
+export function usedColumns<Row>(
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+): readonly Column<Row>[] {
   return columns.filter(({ cell }) => rows.some((row) => cell(row) !== undefined))
 }
 
 /** Lines for a terminal: the first column to the left, figures to the right. */
 export function textTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
   const lines = [columns.map(({ title }) => title), ...cellsOf(columns, rows)]
-  const widths = columns.map((_, column) => Math.max(...lines.map((cells) => cells[column]!.length)))
+  const widths = columns.map((_, column) =>
+    Math.max(...lines.map((cells) => cells[column]!.length)),
+  )
   const print = (cells: readonly string[]) =>
     cells
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
+      )
       .join('  ')
       .trimEnd()
   return lines.map(print).join('\n')
@@ -29,7 +38,8 @@ export function textTable<Row>(columns: readonly Column<Row>[], rows: readonly R
 
 /** The same for a Markdown file. */
 export function markdownTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
-  const print = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  const print = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
   return [
     print(columns.map(({ title }) => title)),
     `|${columns.map((_, column) => (column === 0 ? '---' : '---:')).join('|')}|`,
@@ -39,5 +49,8 @@ export function markdownTable<Row>(columns: readonly Column<Row>[], rows: readon
 
 /** A number for a person: as many digits as a measurement is worth. */
 export function figure(value: number | undefined, digits = 2): string | undefined {
-  return value?.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })
+  return value?.toLocaleString('en-US', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  })
 }

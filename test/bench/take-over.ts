@@ -4,7 +4,12 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { claimArchive } from '../../src/files/log/archive.ts'
-import { type Manifest, type ManifestFile, manifestFormat, printManifest } from '../../src/files/log/manifest.ts'
+import {
+  type Manifest,
+  type ManifestFile,
+  manifestFormat,
+  printManifest,
+} from '../../src/files/log/manifest.ts'
 import {
   dataFileName,
   hourDirectory,
@@ -34,8 +39,8 @@ interface Times {
 }
 
 /**
- * How long a worker takes to begin where a large archive lies, whose last owner died between committing and publishing its
- * last files, compared with an empty directory.
+ * How long a worker takes to begin where a large archive lies, whose last owner died between
+ * committing and publishing its last files, compared with an empty directory.
  */
 export async function takeOver(context: Context, data: Data): Promise<Result> {
   const bounds = await logBounds(context, data)
@@ -90,7 +95,12 @@ async function logBounds(context: Context, { topic }: Data): Promise<readonly Pa
   await admin.connect()
   try {
     const offsets = await admin.fetchTopicOffsets(topic)
-    return offsets.map(({ partition, low, high }) => ({ topic, partition, low: Number(low), high: Number(high) }))
+    return offsets.map(({ partition, low, high }) => ({
+      topic,
+      partition,
+      low: Number(low),
+      high: Number(high),
+    }))
   } finally {
     await admin.disconnect()
   }
@@ -103,7 +113,9 @@ async function begin(context: Context, data: Data, archive: Archive): Promise<Ti
     '--log-level',
     'debug',
   ])
-  const running = await startNode(join(thisProgram.root, 'src/cmd/archiver.ts'), words, { cwd: thisProgram.root })
+  const running = await startNode(join(thisProgram.root, 'src/cmd/archiver.ts'), words, {
+    cwd: thisProgram.root,
+  })
   const deadline = startedAt + 60_000
   const openings = () =>
     running
@@ -114,13 +126,18 @@ async function begin(context: Context, data: Data, archive: Archive): Promise<Ti
   running.kill('SIGTERM')
   const { output } = await running.ended
   const opened = openings()
-  if (opened.length < data.partitions) throw new Error(`not all partitions were opened within a minute:\n${output}`)
+  if (opened.length < data.partitions)
+    throw new Error(`not all partitions were opened within a minute:\n${output}`)
   const joined = output.split('\n').find((line) => line.includes('joined the group'))!
-  const since = (line: string) => (Date.parse((JSON.parse(line) as { time: string }).time) - startedAt) / 1000
+  const since = (line: string) =>
+    (Date.parse((JSON.parse(line) as { time: string }).time) - startedAt) / 1000
   return { joined: since(joined), opened: since(opened.at(-1)!) }
 }
 
-/** An archive as many days of work leave it: ten small files a flush. The last flush of each partition is committed and not published. */
+/**
+ * An archive as many days of work leave it: ten small files a flush. The last flush of each
+ * partition is committed and not published.
+ */
 async function makeArchive(
   context: Context,
   { topic }: Data,
@@ -145,27 +162,36 @@ async function makeArchive(
     const wanted = wantedManifests / bounds.length
     const step = Math.max(1, Math.floor((high - low) / wanted))
     const count = Math.min(wanted, Math.floor((high - low) / step))
-    const common = { topic, partition, format: manifestFormat, worker: deadWorker, written: new Date(0).toISOString() }
+    const common = {
+      topic,
+      partition,
+      format: manifestFormat,
+      worker: deadWorker,
+      written: new Date(0).toISOString(),
+    }
     write(join(manifestDirectory(tp), originName), printManifest({ ...common, offset: low }))
     for (let i = 0; i < count; i++) {
       const from = low + i * step
-      const entries = Array.from({ length: Math.min(filesPerManifest, step) }, (_, file): ManifestFile => {
-        const first = from + file
-        const name = `object.${file + 1}`
-        return {
-          path: `${hourDirectory({ name, reserved: false }, firstHour + Math.floor(i / 60))}/${dataFileName(tp, first, first)}`,
-          staged: `${stagingOf(tp)}/${deadWorker}/${stagedName(first)}`,
-          type: name,
-          records: 1,
-          first,
-          last: first,
-          bytes: content.length,
-          line_bytes: 28,
-          sha256,
-          min_timestamp: 0,
-          max_timestamp: 0,
-        }
-      })
+      const entries = Array.from(
+        { length: Math.min(filesPerManifest, step) },
+        (_, file): ManifestFile => {
+          const first = from + file
+          const name = `object.${file + 1}`
+          return {
+            path: `${hourDirectory({ name, reserved: false }, firstHour + Math.floor(i / 60))}/${dataFileName(tp, first, first)}`,
+            staged: `${stagingOf(tp)}/${deadWorker}/${stagedName(first)}`,
+            type: name,
+            records: 1,
+            first,
+            last: first,
+            bytes: content.length,
+            line_bytes: 28,
+            sha256,
+            min_timestamp: 0,
+            max_timestamp: 0,
+          }
+        },
+      )
       for (const { path, staged } of entries) write(i === count - 1 ? staged : path, content)
       const manifest: Manifest = {
         ...common,

@@ -17,7 +17,10 @@ const intervalMs = 1000
 const flushSeconds = 10
 const pollMs = 100
 
-/** One message a second: from its acknowledgement by Kafka until the group's offset passes it, which means that both hold it. */
+/**
+ * One message a second: from its acknowledgement by Kafka until the group's offset passes it, which
+ * means that both hold it.
+ */
 export async function trickle(context: Context): Promise<Result> {
   const topic = `bench-trickle-${randomBytes(3).toString('hex')}`
   const { kafka } = context.servers
@@ -25,13 +28,18 @@ export async function trickle(context: Context): Promise<Result> {
   const producer = createProducer(kafka)
   await admin.connect()
   await producer.connect()
-  await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true })
+  await admin.createTopics({
+    topics: [{ topic, numPartitions: 1, replicationFactor: 1 }],
+    waitForLeaders: true,
+  })
   const archive = context.archive('trickle')
   const words = context.workerWords(archive, topic, { files: true, elasticsearch: true }, [
     '--flush-interval',
     String(flushSeconds),
   ])
-  const worker = await startNode(join(thisProgram.root, 'src/cmd/archiver.ts'), words, { cwd: thisProgram.root })
+  const worker = await startNode(join(thisProgram.root, 'src/cmd/archiver.ts'), words, {
+    cwd: thisProgram.root,
+  })
   try {
     while (!worker.output().includes('joined the group')) await sleep(pollMs)
     const types = ['object.one', 'object.two', 'object.three']
@@ -66,7 +74,9 @@ export async function trickle(context: Context): Promise<Result> {
         atMost(1, 'CPU of the worker, % of a core', share * 100),
         atMost(0.5, 'files a message', files / messages),
       ],
-      notes: [`median ${median(delays)!.toFixed(2)} s of ${messages} messages; ${files} files of three types`],
+      notes: [
+        `median ${median(delays)!.toFixed(2)} s of ${messages} messages; ${files} files of three types`,
+      ],
     }
   } finally {
     worker.kill('SIGKILL')
@@ -78,7 +88,10 @@ export async function trickle(context: Context): Promise<Result> {
   }
 }
 
-/** Looks at the committed offset until it has passed all messages; how long each took goes to `delays`, in seconds. */
+/**
+ * Looks at the committed offset until it has passed all messages; how long each took goes to
+ * `delays`, in seconds.
+ */
 async function watch(
   admin: Admin,
   groupId: string,
@@ -88,7 +101,8 @@ async function watch(
 ): Promise<void> {
   const deadline = performance.now() + messages * intervalMs + (flushSeconds + 60) * 1000
   while (delays.length < messages) {
-    if (performance.now() > deadline) throw new Error(`${delays.length} of ${messages} messages are acknowledged`)
+    if (performance.now() > deadline)
+      throw new Error(`${delays.length} of ${messages} messages are acknowledged`)
     await sleep(pollMs)
     const [answer] = await admin.fetchOffsets({ groupId, topics: [topic] })
     const committed = Number(answer?.partitions[0]?.offset ?? -1)

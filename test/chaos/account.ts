@@ -2,8 +2,9 @@ import { hash } from 'node:crypto'
 import type { PlainEnd, PlainRecord } from './plain-consumer.ts'
 
 /**
- * The account of a chaos run: every record that Kafka delivers against what a store holds, offset by offset. A record is kept as 64 bits
- * of a hash of its bytes and of where it belongs, so that millions fit into memory. Nothing here uses code of the archiver.
+ * The account of a chaos run: every record that Kafka delivers against what a store holds, offset
+ * by offset. A record is kept as 64 bits of a hash of its bytes and of where it belongs, so that
+ * millions fit into memory. Nothing here uses code of the archiver.
  */
 
 /** What a store should hold of one partition. */
@@ -81,7 +82,10 @@ export class Expected {
   readonly #stores: readonly Store[]
   readonly #maxRecordBytes: number
   readonly #refusedMark: string | undefined
-  /** Offsets of records larger than workers take, by `topic/partition`: each is a gap, and in no store. */
+  /**
+   * Offsets of records larger than workers take, by `topic/partition`: each is a gap, and in no
+   * store.
+   */
   readonly oversized = new Map<string, Set<number>>()
 
   constructor(options: {
@@ -89,12 +93,19 @@ export class Expected {
     compacted?: readonly string[]
     mysql?: boolean
     maxRecordBytes?: number
-    /** A value with this text never reaches Elasticsearch: there its record is a reject without value. */
+    /**
+     * A value with this text never reaches Elasticsearch: there its record is a reject without
+     * value.
+     */
     refusedMark?: string
   }) {
     this.#maxRecordBytes = options.maxRecordBytes ?? Number.POSITIVE_INFINITY
     this.#refusedMark = options.refusedMark
-    this.#stores = ['files', 'elasticsearch', ...(options.mysql === true ? (['mysql'] as const) : [])]
+    this.#stores = [
+      'files',
+      'elasticsearch',
+      ...(options.mysql === true ? (['mysql'] as const) : []),
+    ]
     this.#indexPrefix = options.indexPrefix
     this.#compacted = new Set(options.compacted ?? [])
   }
@@ -125,14 +136,18 @@ export class Expected {
     }
     const shown = describe(record)
     const day = dayOf(Number(record.timestamp))
-    this.#of('files', topic, partition).add(offset, fingerprint(shown, directoryOf(shown.type, day)))
+    this.#of('files', topic, partition).add(
+      offset,
+      fingerprint(shown, directoryOf(shown.type, day)),
+    )
     const isRefused = this.#refusedMark !== undefined && shown.value.includes(this.#refusedMark)
     const document = isRefused ? { ...shown, value: Buffer.alloc(0) } : shown
     this.#of('elasticsearch', topic, partition).add(
       offset,
       fingerprint(document, indexOf(this.#indexPrefix, shown.type, day)),
     )
-    if (this.#stores.includes('mysql')) this.#of('mysql', topic, partition).add(offset, fingerprint(shown, anyTable))
+    if (this.#stores.includes('mysql'))
+      this.#of('mysql', topic, partition).add(offset, fingerprint(shown, anyTable))
   }
 
   #end({ topic, partition, start, end }: PlainEnd): void {
@@ -190,7 +205,8 @@ export class Expected {
       examples: [],
     }
     const example = (kind: string, topic: string, partition: number, offset: number) => {
-      if (account.examples.length < mostExamples) account.examples.push(`${kind} ${topic}/${partition}/${offset}`)
+      if (account.examples.length < mostExamples)
+        account.examples.push(`${kind} ${topic}/${partition}/${offset}`)
     }
     const seen = new Map<string, Uint8Array>()
     for (const [key, { end }] of this.#fingerprints[store]) seen.set(key, new Uint8Array(end))
@@ -257,7 +273,10 @@ function describe(record: PlainRecord): Shown {
   const day = dayOf(Number(timestamp))
   const inside = value === null ? undefined : framedText(value)
   if (inside !== undefined) {
-    return { ...describe({ ...record, value: inside }), value: frame(value!.readUInt32BE(1), spacesForBreaks(inside)) }
+    return {
+      ...describe({ ...record, value: inside }),
+      value: frame(value!.readUInt32BE(1), spacesForBreaks(inside)),
+    }
   }
   return {
     type: typeOf(value),
@@ -265,8 +284,10 @@ function describe(record: PlainRecord): Shown {
     time: day === undefined ? undefined : new Date(Number(timestamp)).toISOString(),
     key,
     headers,
-    // A tombstone and a JSON null are one line. Raw line breaks, which valid JSON has only between tokens, become spaces.
-    value: value === null ? nullText : typeOf(value) === '_malformed' ? value : spacesForBreaks(value),
+    // A tombstone and a JSON null are one line. Raw line breaks, which valid JSON has only between
+    // tokens, become spaces.
+    value:
+      value === null ? nullText : typeOf(value) === '_malformed' ? value : spacesForBreaks(value),
   }
 }
 
@@ -315,7 +336,10 @@ function dayOf(timestamp: number): Day | undefined {
   return { date: iso.slice(0, 10), hour: iso.slice(11, 13) }
 }
 
-/** The types of the chaos tests have no character that `encodeURIComponent` leaves alone and an archive does not. */
+/**
+ * The types of the chaos tests have no character that `encodeURIComponent` leaves alone and an
+ * archive does not.
+ */
 function directoryOf(type: string, day: Day | undefined): string {
   return `type=${encodeURIComponent(type)}/dt=${day?.date ?? 'unknown'}/hr=${day?.hour ?? 'unknown'}`
 }
@@ -384,10 +408,12 @@ export function heldInRow(row: HeldRow): HeldRecord {
     timestamp: row.timestamp,
     time: row.time === null ? undefined : `${row.time.replace(' ', 'T')}Z`,
     key: row.key_text === null ? row.key_bytes : Buffer.from(row.key_text, 'utf8'),
-    headers: ((JSON.parse(row.headers ?? '[]') as Line['kafka']['headers']) ?? []).map((header) => ({
-      key: header.key,
-      value: bytesOf(header.value ?? undefined, header.value_base64),
-    })),
+    headers: ((JSON.parse(row.headers ?? '[]') as Line['kafka']['headers']) ?? []).map(
+      (header) => ({
+        key: header.key,
+        value: bytesOf(header.value ?? undefined, header.value_base64),
+      }),
+    ),
     value: row.value_bytes ?? (row.schema_id === null ? text : frame(Number(row.schema_id), text)),
   }
   return {
@@ -405,16 +431,24 @@ export function heldInFile(line: Buffer, place: string): HeldRecord {
   return held(line, place)
 }
 
-/** A document as Elasticsearch gave it back; one that it refused counts as if it lay in the index of its type. */
+/**
+ * A document as Elasticsearch gave it back; one that it refused counts as if it lay in the index of
+ * its type.
+ */
 export function heldInIndex(source: Buffer, index: string, prefix: string): HeldRecord {
   const rejected = `${prefix}_rejected-`
-  return held(source, index.startsWith(rejected) ? { prefix, day: index.slice(rejected.length) } : index)
+  return held(
+    source,
+    index.startsWith(rejected) ? { prefix, day: index.slice(rejected.length) } : index,
+  )
 }
 
 function held(line: Buffer, place: string | { prefix: string; day: string }): HeldRecord {
   const mark = line.indexOf(valueMark)
   const hasValue = mark !== -1
-  const parsed = JSON.parse(hasValue ? `${line.toString('utf8', 0, mark)}}}` : line.toString('utf8')) as Line
+  const parsed = JSON.parse(
+    hasValue ? `${line.toString('utf8', 0, mark)}}}` : line.toString('utf8'),
+  ) as Line
   const { kafka } = parsed
   let value: Buffer
   if (hasValue) value = line.subarray(mark + valueMark.length, line.length - 1)

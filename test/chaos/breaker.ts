@@ -22,8 +22,8 @@ export interface BreakableParts {
 }
 
 /**
- * Carries the plan out. Faults of one server, of the disk or of the clock come one after another; all others come as the plan
- * has them.
+ * Carries the plan out. Faults of one server, of the disk or of the clock come one after another;
+ * all others come as the plan has them.
  */
 export class Breaker {
   readonly #parts: BreakableParts
@@ -43,7 +43,10 @@ export class Breaker {
   ): Promise<void> {
     const started = performance.now()
     const elapsed = () => performance.now() - started
-    const timer = setInterval(() => status(`${Math.round(elapsed() / 1000)} of ${seconds} s: ${describe()}`), 1000)
+    const timer = setInterval(
+      () => status(`${Math.round(elapsed() / 1000)} of ${seconds} s: ${describe()}`),
+      1000,
+    )
     try {
       for (const fault of plan) {
         await pause(fault.atMs - elapsed())
@@ -70,7 +73,9 @@ export class Breaker {
       const details = Object.entries(fault).flatMap(([key, value]) =>
         /^(atMs|kind|action)$/.test(key) ? [] : [`${key} ${value}`],
       )
-      this.#parts.progress.say(`${(elapsed / 1000).toFixed(1)} s ${fault.action} ${details.join(', ')}`)
+      this.#parts.progress.say(
+        `${(elapsed / 1000).toFixed(1)} s ${fault.action} ${details.join(', ')}`,
+      )
       try {
         if (await this.#carryOut(fault)) {
           this.executed++
@@ -201,7 +206,10 @@ async function sent(sending: Promise<void>): Promise<boolean> {
 }
 
 const proxyModes: Readonly<
-  Record<'engine-429' | 'engine-503' | 'engine-cut' | 'engine-mute' | 'engine-stall' | 'engine-html', ProxyMode>
+  Record<
+    'engine-429' | 'engine-503' | 'engine-cut' | 'engine-mute' | 'engine-stall' | 'engine-html',
+    ProxyMode
+  >
 > = {
   'engine-429': { status: 429 },
   'engine-503': { status: 503 },

@@ -39,7 +39,10 @@ const day = Date.UTC(2026, 0, 15)
 function messages(count: number, first = 0) {
   return Array.from({ length: count }, (_, i) => ({
     key: `key-${(first + i) % 7}`,
-    value: (first + i) % 50 === 3 ? 'no JSON' : JSON.stringify({ type: i % 3 === 0 ? 'a' : 'b', n: first + i }),
+    value:
+      (first + i) % 50 === 3
+        ? 'no JSON'
+        : JSON.stringify({ type: i % 3 === 0 ? 'a' : 'b', n: first + i }),
     timestamp: day + ((first + i) % 3) * 3_600_000,
   }))
 }
@@ -60,7 +63,8 @@ async function compare(
 ): Promise<Found> {
   const problems: string[] = []
   const expected = new Expected({ indexPrefix: prefix, compacted })
-  if (known === undefined) await expected.read(readKafka(stack.settings.cacheDir, stack.brokers, topics))
+  if (known === undefined)
+    await expected.read(readKafka(stack.settings.cacheDir, stack.brokers, topics))
   else for (const item of known) expected.take(item)
   const files = await expected.account('files', filesHeld(root, problems))
   const documents = documentsHeld(stack.elasticsearchUrl, prefix, expected.partitions)
@@ -88,7 +92,8 @@ async function assertExactlyOnce(
 /** What Kafka has of a topic, for more than one comparison. */
 async function recordsOf(topic: string): Promise<(PlainRecord | PlainEnd)[]> {
   const items: (PlainRecord | PlainEnd)[] = []
-  for await (const item of readKafka(stack.settings.cacheDir, stack.brokers, [topic])) items.push(item)
+  for await (const item of readKafka(stack.settings.cacheDir, stack.brokers, [topic]))
+    items.push(item)
   return items
 }
 
@@ -122,7 +127,9 @@ async function endCleanly(workers: readonly RunningArchiver[]): Promise<void> {
 /** Those of a compaction are in commit-log.test.ts: they need no server. */
 const pointsOfArchiving = faultPoints.filter((point) => !point.startsWith('compaction.'))
 
-test('killed at each step, the next start completes: every record exactly once', { concurrency: 3 }, async (t) => {
+test('killed at each step, the next start completes: every record exactly once', {
+  concurrency: 3,
+}, async (t) => {
   const topic = await createTopic(t, { stem: 'points', partitions: 2 })
   await produce(
     t,
@@ -148,7 +155,8 @@ test('killed at each step, the next start completes: every record exactly once',
 test('a worker that is frozen past its session and thawed: no duplicate, and the group does not stay behind', async (t) => {
   const topic = await createTopic(t, { stem: 'frozen', partitions: 4 })
   const scenario = await createScenario(t)
-  const start = () => scenario.start('--topics', topic, '--flush-interval', '2', '--commit-interval', '200')
+  const start = () =>
+    scenario.start('--topics', topic, '--flush-interval', '2', '--commit-interval', '200')
   const send = (first: number) =>
     produce(
       t,
@@ -166,7 +174,10 @@ test('a worker that is frozen past its session and thawed: no duplicate, and the
   await send(800)
   await untilCommitted(t, scenario, [topic])
   one.child.kill('SIGCONT')
-  await until('the thawed worker joins again', () => (one.output().match(/joined the group/g) ?? []).length >= 2)
+  await until(
+    'the thawed worker joins again',
+    () => (one.output().match(/joined the group/g) ?? []).length >= 2,
+  )
   await send(1200)
   await untilCommitted(t, scenario, [topic])
   await endCleanly([one, other])
@@ -185,7 +196,9 @@ test('records that retention took first: told, recorded as a gap, and the other 
   const topic = await createTopic(t, { stem: 'retention', partitions: 2 })
   const scenario = await createScenario(t)
   const admin = await withAdmin(t)
-  const both = messages(100).flatMap((message) => [0, 1].map((partition) => ({ ...message, partition })))
+  const both = messages(100).flatMap((message) =>
+    [0, 1].map((partition) => ({ ...message, partition })),
+  )
   await produce(t, topic, both)
   assert.equal((await scenario.untilEnd('--topics', topic)).code, 0)
   await produce(t, topic, both)
@@ -193,10 +206,16 @@ test('records that retention took first: told, recorded as a gap, and the other 
   const stopped = await scenario.untilEnd('--topics', topic)
   assert.equal(stopped.code, 1)
   assert.match(stopped.output, /offsets 100 to 149 are gone from Kafka before they were archived/)
-  const [line] = stopped.log.filter(({ level, reason }) => level === 'error' && reason === 'retention')
+  const [line] = stopped.log.filter(
+    ({ level, reason }) => level === 'error' && reason === 'retention',
+  )
   assert.deepEqual([line?.topic, line?.partition, line?.from, line?.next], [topic, 0, 100, 150])
   const offsets = await committedAndEnds(t, scenario.group, [topic])
-  assert.deepEqual(offsets.get(`${topic}/1`), { committed: 200, end: 200 }, 'the other partition went on')
+  assert.deepEqual(
+    offsets.get(`${topic}/1`),
+    { committed: 200, end: 200 },
+    'the other partition went on',
+  )
   assert.equal(offsets.get(`${topic}/0`)?.committed, 100)
   const gone = await scenario.untilEnd('--topics', topic, '--on-gap', 'continue')
   assert.equal(gone.code, 0, gone.output)
@@ -243,7 +262,11 @@ test('a record batch that was damaged on the disk of the broker: told, recorded 
     new RegExp(`${topic}/0: the record batch at offset 50 cannot be read: .*this partition stops`),
   )
   const offsets = await committedAndEnds(t, scenario.group, [topic])
-  assert.deepEqual(offsets.get(`${topic}/1`), { committed: 150, end: 150 }, 'the other partition went on')
+  assert.deepEqual(
+    offsets.get(`${topic}/1`),
+    { committed: 150, end: 150 },
+    'the other partition went on',
+  )
   assert.equal(offsets.get(`${topic}/0`)?.committed, 50)
   const goneOn = await scenario.untilEnd('--topics', topic, '--on-gap', 'continue')
   assert.equal(goneOn.code, 0, goneOn.output)
@@ -283,7 +306,16 @@ for (const files of [true, false]) {
     const proxy = new BreakableProxy(stack.elasticsearchUrl)
     const url = await proxy.start()
     t.after(() => proxy.stop())
-    const argv = ['--topics', topic, '--flush-interval', '1', '--commit-interval', '200', '--elasticsearch', url]
+    const argv = [
+      '--topics',
+      topic,
+      '--flush-interval',
+      '1',
+      '--commit-interval',
+      '200',
+      '--elasticsearch',
+      url,
+    ]
     const worker = scenario.start(...argv, ...(files ? [] : ['--no-files']))
     await worker.says('joined the group')
     proxy.mode = { status: 503 }
@@ -294,10 +326,13 @@ for (const files of [true, false]) {
     await produce(t, topic, messages(50, 50))
     await deleteRecords(await withAdmin(t), topic, 90)
     worker.child.kill('SIGCONT')
-    await worker.says('Kafka has no offset 50 any more; what was read before it is made durable first')
+    await worker.says(
+      'Kafka has no offset 50 any more; what was read before it is made durable first',
+    )
     // Longer than a drain before a rebalance may take.
     await new Promise((resolve) => setTimeout(resolve, 4000))
-    const committed = async () => (await committedAndEnds(t, scenario.group, [topic])).get(`${topic}/0`)!.committed
+    const committed = async () =>
+      (await committedAndEnds(t, scenario.group, [topic])).get(`${topic}/0`)!.committed
     assert.equal(await committed(), 0, 'what the sinks hold is told the group, and nothing else')
     proxy.heal()
     await worker.says('offsets 50 to 89 are gone from Kafka')
@@ -305,7 +340,10 @@ for (const files of [true, false]) {
     worker.child.kill('SIGTERM')
     assert.equal(await worker.ended, 143, worker.output())
     let documents = 0
-    for await (const _ of documentsHeld(stack.elasticsearchUrl, scenario.prefix, [{ topic, partition: 0 }])) documents++
+    for await (const _ of documentsHeld(stack.elasticsearchUrl, scenario.prefix, [
+      { topic, partition: 0 },
+    ]))
+      documents++
     assert.equal(documents, 50)
   })
 }
@@ -318,7 +356,10 @@ test('a topic that was deleted and made again is refused by name', async (t) => 
   const admin = await withAdmin(t)
   await admin.deleteTopics({ topics: [topic] })
   await until('the topic is gone', async () => !(await admin.listTopics()).includes(topic))
-  await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true })
+  await admin.createTopics({
+    topics: [{ topic, numPartitions: 1, replicationFactor: 1 }],
+    waitForLeaders: true,
+  })
   await produce(t, topic, messages(10))
   for (const onGap of ['stop', 'continue']) {
     const again = await scenario.untilEnd('--topics', topic, '--on-gap', onGap)
@@ -338,7 +379,11 @@ test("an operator's reset, backwards or forwards, makes no duplicate and no hole
   assert.equal((await scenario.untilEnd('--topics', topic)).code, 0)
   for (const offset of ['10', '170']) {
     await produce(t, topic, messages(100))
-    await admin.setOffsets({ groupId: scenario.group, topic, partitions: [{ partition: 0, offset }] })
+    await admin.setOffsets({
+      groupId: scenario.group,
+      topic,
+      partitions: [{ partition: 0, offset }],
+    })
     const { code, output } = await scenario.untilEnd('--topics', topic)
     assert.equal(code, 0, output)
     await assertExactlyOnce(scenario, [topic])
@@ -381,7 +426,10 @@ test('lag reaches 0 behind transaction markers, aborted records at the end, and 
   })
   const transact = async (topic: string, end: 'commit' | 'abort') => {
     const transaction = await producer.transaction()
-    await transaction.send({ topic, messages: messages(20).map(({ key, value }) => ({ key, value })) })
+    await transaction.send({
+      topic,
+      messages: messages(20).map(({ key, value }) => ({ key, value })),
+    })
     await transaction[end]()
   }
   for (const end of ['commit', 'abort', 'commit'] as const) await transact(transactions, end)
@@ -417,7 +465,14 @@ test('an engine that refuses, stalls, cuts and lies: no exit, no loss, no duplic
   await produce(t, topic, messages(20))
   await untilCommitted(t, scenario, [topic])
   let first = 20
-  const modes: readonly ProxyMode[] = [{ status: 429 }, { status: 503 }, 'cut', 'mute', 'stall', 'html']
+  const modes: readonly ProxyMode[] = [
+    { status: 429 },
+    { status: 503 },
+    'cut',
+    'mute',
+    'stall',
+    'html',
+  ]
   for (const mode of modes) {
     const filesBefore = (await dataFiles(scenario.root)).length
     const brokenBefore = proxy.broken
@@ -425,8 +480,13 @@ test('an engine that refuses, stalls, cuts and lies: no exit, no loss, no duplic
     await produce(t, topic, messages(20, first))
     first += 20
     await until(`a bulk request meets ${JSON.stringify(mode)}`, () => proxy.broken > brokenBefore)
-    await until('the files go on', async () => (await dataFiles(scenario.root)).length > filesBefore)
-    const { committed, end } = (await committedAndEnds(t, scenario.group, [topic])).get(`${topic}/0`)!
+    await until(
+      'the files go on',
+      async () => (await dataFiles(scenario.root)).length > filesBefore,
+    )
+    const { committed, end } = (await committedAndEnds(t, scenario.group, [topic])).get(
+      `${topic}/0`,
+    )!
     assert.ok(committed < end, 'nothing is committed that Elasticsearch does not hold')
     proxy.heal()
     await untilCommitted(t, scenario, [topic])
@@ -438,7 +498,16 @@ test('an engine that refuses, stalls, cuts and lies: no exit, no loss, no duplic
 test('a broker that is killed or frozen, and an engine that is frozen: no exit, and all arrives', async (t) => {
   const topic = await createTopic(t, { stem: 'servers', partitions: 2 })
   const scenario = await createScenario(t)
-  const argv = ['--topics', topic, '--flush-interval', '1', '--elasticsearch-timeout', '3', '--http', '0']
+  const argv = [
+    '--topics',
+    topic,
+    '--flush-interval',
+    '1',
+    '--elasticsearch-timeout',
+    '3',
+    '--http',
+    '0',
+  ]
   const worker = scenario.start(...argv)
   await worker.says('metrics, health and status at ')
   const readiness = `${/status at (http:\S+?)"/.exec(worker.output())![1]}/readyz`
@@ -496,10 +565,14 @@ test('the account sees an archive that was broken on purpose', async (t) => {
   const twice = await breakFiles(() => writeLines(lines.toSpliced(2, 0, lines[2]!)))
   assert.equal(twice.files.duplicate, 1)
 
-  const flipped = await breakFiles(() => writeLines(lines.with(1, lines[1]!.replace('"n":', '"m":'))))
+  const flipped = await breakFiles(() =>
+    writeLines(lines.with(1, lines[1]!.replace('"n":', '"m":'))),
+  )
   assert.deepEqual([flipped.files.changed, flipped.files.missing], [1, 0])
 
-  const otherKey = await breakFiles(() => writeLines(lines.with(1, lines[1]!.replace('"key":"key-', '"key":"kez-'))))
+  const otherKey = await breakFiles(() =>
+    writeLines(lines.with(1, lines[1]!.replace('"key":"key-', '"key":"kez-'))),
+  )
   assert.equal(otherKey.files.changed, 1)
 
   const torn = await breakFiles(() => writeFile(path, whole.subarray(0, whole.length - 9)))
@@ -520,13 +593,19 @@ test('the account sees an archive that was broken on purpose', async (t) => {
   await copyFile(path, misplaced)
   await unlink(path)
   const elsewhere = await compare(scenario, [topic], [], known)
-  assert.equal(elsewhere.files.changed, path.includes('type=a/dt=2026-01-15/hr=00') ? 0 : lines.length)
+  assert.equal(
+    elsewhere.files.changed,
+    path.includes('type=a/dt=2026-01-15/hr=00') ? 0 : lines.length,
+  )
   assert.ok(elsewhere.chains.problems.some((problem) => problem.includes('is not there')))
   await unlink(misplaced)
   await writeFile(path, whole)
 
   const manifests = join(root, '_manifests', topic, '0')
-  const manifest = join(manifests, (await readdir(manifests)).find((name) => name !== 'origin.json')!)
+  const manifest = join(
+    manifests,
+    (await readdir(manifests)).find((name) => name !== 'origin.json')!,
+  )
   const text = await readFile(manifest, 'utf8')
   await writeFile(
     manifest,
@@ -585,7 +664,15 @@ test('two minutes of everything at once, with MySQL as a third store', async (t)
   assert.ok(isProven(account), describeAccount(account))
   assert.ok(account.records > 6000)
   const actions = Object.keys(account.faultsByAction)
-  for (const one of [/^kill$|^crash$/, /^freeze$/, /^term$|^scale$/, /^broker-/, /^engine-/, /^disk-/, /^mysql-/]) {
+  for (const one of [
+    /^kill$|^crash$/,
+    /^freeze$/,
+    /^term$|^scale$/,
+    /^broker-/,
+    /^engine-/,
+    /^disk-/,
+    /^mysql-/,
+  ]) {
     assert.ok(
       actions.some((action) => one.test(action)),
       `nothing like ${one} happened: ${actions}`,

@@ -1,6 +1,13 @@
 import { fileURLToPath } from 'node:url'
 import { runProgram } from '../../src/cmd/lib/program.ts'
-import { describeOptions, flag, integer, list, readOptions, text } from '../../src/config/options.ts'
+import {
+  describeOptions,
+  flag,
+  integer,
+  list,
+  readOptions,
+  text,
+} from '../../src/config/options.ts'
 import { ArchiverError } from '../../src/runtime/errors.ts'
 import { createTerminal } from '../../src/runtime/terminal.ts'
 import { openStack } from '../../stack/stack-control.ts'
@@ -17,21 +24,51 @@ const options = {
     unit: 's',
     explanation: 'How long things are broken while records come.',
   }),
-  workers: integer({ default: '3', min: 1, max: 6, explanation: 'How many workers there are when none is missing.' }),
-  faults: list({ default: faultKinds.join(','), explanation: `What is broken: ${faultKinds.join(', ')}.` }),
+  workers: integer({
+    default: '3',
+    min: 1,
+    max: 6,
+    explanation: 'How many workers there are when none is missing.',
+  }),
+  faults: list({
+    default: faultKinds.join(','),
+    explanation: `What is broken: ${faultKinds.join(', ')}.`,
+  }),
   seed: integer({
     min: 0,
-    explanation: 'The same seed breaks the same things at the same times. Without one, a new one is taken and printed.',
+    explanation:
+      'The same seed breaks the same things at the same times. Without one, a new one is taken and printed.',
   }),
-  rate: integer({ default: '1200', min: 1, unit: 'records/s', explanation: 'How many records are produced.' }),
-  every: integer({ default: '5000', min: 100, unit: 'ms', explanation: 'The mean time between two faults.' }),
+  rate: integer({
+    default: '1200',
+    min: 1,
+    unit: 'records/s',
+    explanation: 'How many records are produced.',
+  }),
+  every: integer({
+    default: '5000',
+    min: 100,
+    unit: 'ms',
+    explanation: 'The mean time between two faults.',
+  }),
   away: integer({
     min: 1,
     unit: 's',
-    explanation: 'Besides: once in the run the broker, and once Elasticsearch, is away for so long.',
+    explanation:
+      'Besides: once in the run the broker, and once Elasticsearch, is away for so long.',
   }),
-  sessionTimeout: integer({ default: '6000', min: 6000, unit: 'ms', explanation: 'Session timeout of the workers.' }),
-  flushInterval: integer({ default: '3', min: 1, unit: 's', explanation: 'Flush interval of the workers.' }),
+  sessionTimeout: integer({
+    default: '6000',
+    min: 6000,
+    unit: 'ms',
+    explanation: 'Session timeout of the workers.',
+  }),
+  flushInterval: integer({
+    default: '3',
+    min: 1,
+    unit: 's',
+    explanation: 'Flush interval of the workers.',
+  }),
   compactAfter: integer({
     default: '5',
     min: 0,
@@ -49,16 +86,32 @@ const options = {
     placeholder: '<directory>',
     explanation: 'Folder of the stack, the archive and the logs of the run.',
   }),
-  kafkaPort: integer({ default: '9492', min: 1, max: 65_535, explanation: 'Port of the Kafka of the run.' }),
+  kafkaPort: integer({
+    default: '9492',
+    min: 1,
+    max: 65_535,
+    explanation: 'Port of the Kafka of the run.',
+  }),
   elasticsearchPort: integer({
     default: '9490',
     min: 1,
     max: 65_535,
     explanation: 'Port of the Elasticsearch of the run.',
   }),
-  mysql: flag({ default: false, explanation: 'With MySQL as a third store, which is broken like the others.' }),
-  mariadbPort: integer({ default: '9496', min: 1, max: 65_535, explanation: 'Port of the MariaDB of the run.' }),
-  keep: flag({ default: false, explanation: 'Leave archive, indices and topics for a look at them.' }),
+  mysql: flag({
+    default: false,
+    explanation: 'With MySQL as a third store, which is broken like the others.',
+  }),
+  mariadbPort: integer({
+    default: '9496',
+    min: 1,
+    max: 65_535,
+    explanation: 'Port of the MariaDB of the run.',
+  }),
+  keep: flag({
+    default: false,
+    explanation: 'Leave archive, indices and topics for a look at them.',
+  }),
   keepStack: flag({ default: false, explanation: 'Leave the servers running.' }),
 }
 
@@ -72,7 +125,10 @@ async function main(argv: readonly string[]): Promise<void> {
   const kinds = given.faults.map((name) => {
     const kind = faultKinds.find((known) => known === name)
     if (kind === undefined)
-      throw new ArchiverError('USAGE', `--faults: "${name}" is not allowed; expected some of ${faultKinds.join(', ')}`)
+      throw new ArchiverError(
+        'USAGE',
+        `--faults: "${name}" is not allowed; expected some of ${faultKinds.join(', ')}`,
+      )
     return kind
   })
   const seed = given.seed ?? Math.floor(Math.random() * 1_000_000)
@@ -116,7 +172,10 @@ async function main(argv: readonly string[]): Promise<void> {
     terminal.close()
     process.stdout.write(describeAccount(account))
     if (!isProven(account))
-      throw new ArchiverError('INTERNAL', `seed ${seed} found a fault in the archiver; its account is above`)
+      throw new ArchiverError(
+        'INTERNAL',
+        `seed ${seed} found a fault in the archiver; its account is above`,
+      )
   } finally {
     terminal.close()
     if (!given.keepStack) await stack.stop()

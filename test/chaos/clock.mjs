@@ -1,5 +1,5 @@
-// Preloaded into workers: adds to the clock what the file of CHAOS_CLOCK says, in ms, as an operator or NTP does who sets
-// the clock of a machine. Plain JavaScript, as it runs before tsx.
+// Preloaded into workers: adds to the clock what the file of CHAOS_CLOCK says, in ms, as an
+// operator or NTP does who sets the clock of a machine. Plain JavaScript, as it runs before tsx.
 import { readFileSync } from 'node:fs'
 
 const file = process.env.CHAOS_CLOCK

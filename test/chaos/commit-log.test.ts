@@ -17,7 +17,10 @@ import { temporaryDirectory } from '../helpers/servers.ts'
 import { dataFiles, readFiles } from '../helpers/stores.ts'
 import { makeBatch } from './records.ts'
 
-/** Workers that believe they own the same partition, and flushes that fail at the worst moment: one archive, several sinks. */
+/**
+ * Workers that believe they own the same partition, and flushes that fail at the worst moment: one
+ * archive, several sinks.
+ */
 
 const tp = { topic: 'events', partition: 3 }
 
@@ -78,7 +81,9 @@ test('flushes at the same moment: each range has one winner, whatever the timing
   let position = 0
   for (let round = 0; round < 12; round++) {
     await Promise.all(sinks.map((sink) => sink.open(tp, 0)))
-    const outcomes = sinks.map((sink, i) => outcomeOf(sink.write(makeBatch(tp, position, position + 5 + i))))
+    const outcomes = sinks.map((sink, i) =>
+      outcomeOf(sink.write(makeBatch(tp, position, position + 5 + i))),
+    )
     await Promise.all(sinks.map((sink) => sink.flush([tp])))
     const settled = await Promise.all(outcomes)
     assert.equal(settled.filter((outcome) => outcome === 'acknowledged').length, 1, String(settled))
@@ -98,7 +103,8 @@ test('ranges that a fenced worker staged after the one that it lost are dropped 
   const ofOwner = outcomeOf(owner.write(makeBatch(tp, 0, 10)))
   await owner.flush([tp])
   assert.equal(await ofOwner, 'acknowledged')
-  // The second range begins exactly where the owner stands now: only the chain tells that it is not to be committed.
+  // The second range begins exactly where the owner stands now: only the chain tells that it is not
+  // to be committed.
   const flushing = zombie.flush([tp])
   const second = outcomeOf(zombie.write(makeBatch(tp, 10, 20)))
   await flushing
@@ -119,7 +125,11 @@ test('a worker that was frozen between its commit and its tidying up leaves alon
   const ofFrozen = outcomeOf(frozen.write(makeBatch(tp, 0, 3)))
   await frozen.flush([tp])
   assert.equal(await ofFrozen, 'acknowledged')
-  assert.deepEqual(await readdir(staging(root)), before, 'staging that is younger than the writer stays')
+  assert.deepEqual(
+    await readdir(staging(root)),
+    before,
+    'staging that is younger than the writer stays',
+  )
   await next.flush([tp])
   assert.equal(await ofNext, 'FENCED')
 })
@@ -144,8 +154,12 @@ test('a flush that fails after its commit loses nothing: who opens next puts the
   const sink = await startSink(t, root, 'one')
   await sink.open(tp, 0)
   const write = outcomeOf(sink.write(makeBatch(tp, 0, 10, (offset) => (offset < 5 ? 'a' : 'b'))))
-  // A directory where one of the files is to be renamed to: the only step that fails comes after the manifest is linked.
-  const target = join(root, 'type=b/dt=2026-01-01/hr=00/events+3+00000000000000000005-00000000000000000009.jsonl.gz')
+  // A directory where one of the files is to be renamed to: the only step that fails comes after
+  // the manifest is linked.
+  const target = join(
+    root,
+    'type=b/dt=2026-01-01/hr=00/events+3+00000000000000000005-00000000000000000009.jsonl.gz',
+  )
   await mkdir(target, { recursive: true })
   await sink.flush([tp])
   assert.equal(await write, 'ARCHIVE_UNUSABLE')
@@ -169,7 +183,8 @@ for (const [what, damage] of [
     const write = outcomeOf(sink.write(batch))
     const [own] = await readdir(staging(root))
     const staged = join(staging(root), own!, '00000000000000000000.part')
-    // Its lines are held until they are in the file; what gathers since is less than a member, in one bucket.
+    // Its lines are held until they are in the file; what gathers since is less than a member, in
+    // one bucket.
     await waitFor(() => sink.heldBytes <= memberBytes + bucketBytes)
     assert.ok((await stat(staged)).size > 100)
     await damage(staged)
@@ -186,7 +201,10 @@ for (const [what, damage] of [
   })
 }
 
-/** From when `arm` is called until the test ends, the next fsync of a path that fits fails as a dying disk lets it fail. */
+/**
+ * From when `arm` is called until the test ends, the next fsync of a path that fits fails as a
+ * dying disk lets it fail.
+ */
 function breakSync(t: TestContext): (fits: (path: string) => boolean) => void {
   let wanted: ((path: string) => boolean) | undefined
   const real = fsPromises.open
@@ -237,7 +255,8 @@ for (const [what, fits] of [
     assert.equal(await again, 'acknowledged')
     assert.ok(next === 10 || next === 30)
     assert.deepEqual(await offsetsIn(root), range(0, 30))
-    for (const path of await dataFiles(root)) assert.doesNotThrow(() => gunzipSync(readFileSync(join(root, path))))
+    for (const path of await dataFiles(root))
+      assert.doesNotThrow(() => gunzipSync(readFileSync(join(root, path))))
   })
 }
 

@@ -8,9 +8,10 @@ import { createLogger } from '../../src/runtime/log.ts'
 import { makeBatch } from './records.ts'
 
 /**
- * A files sink that takes records and, as the worker does, opens the partition again after every trouble and goes on from where it
- * stands. Words on standard input: `small` makes batches small, `release` gives hoarded descriptors back, `finish` lets it
- * come to its end; until then it goes slowly. See disk.test.ts.
+ * A files sink that takes records and, as the worker does, opens the partition again after every
+ * trouble and goes on from where it stands. Words on standard input: `small` makes batches small,
+ * `release` gives hoarded descriptors back, `finish` lets it come to its end; until then it goes
+ * slowly. See disk.test.ts.
  */
 interface What {
   readonly records: number
@@ -60,13 +61,19 @@ createInterface({ input: process.stdin }).on('line', (word) => {
 
 const types = what.types ?? 3
 const typeOf = (offset: number) => `type-${offset % types}`
-/** Of hexadecimal digits by chance, which compress to a half. Made beforehand: strings would be most of the memory measured. */
-const paddings = Array.from({ length: 64 }, () => Buffer.from(randomBytes((what.padding ?? 0) >> 1).toString('hex')))
+/**
+ * Of hexadecimal digits by chance, which compress to a half. Made beforehand: strings would be most
+ * of the memory measured.
+ */
+const paddings = Array.from({ length: 64 }, () =>
+  Buffer.from(randomBytes((what.padding ?? 0) >> 1).toString('hex')),
+)
 let nextPadding = 0
 const paddingOf = () => paddings[nextPadding++ % paddings.length]!
 
 await sink.start(() => {})
-// What the process needs by itself, it needs for any records: the same ones in few buckets come before the base is taken.
+// What the process needs by itself, it needs for any records: the same ones in few buckets come
+// before the base is taken.
 if (what.budget !== undefined) await warmUp()
 globalThis.gc?.()
 const base = process.memoryUsage().rss
@@ -89,7 +96,11 @@ while (position < what.records) {
           : Math.min(what.records, position + batchSize)
       const writes: Promise<void>[] = []
       for (let from = position; from < end; from += batchSize) {
-        writes.push(sink.write(makeBatch(tp, from, Math.min(end, from + batchSize), typeOf, undefined, paddingOf)))
+        writes.push(
+          sink.write(
+            makeBatch(tp, from, Math.min(end, from + batchSize), typeOf, undefined, paddingOf),
+          ),
+        )
         // Batches come from a socket, one at a time.
         await pause(0)
         while (sink.pressure() >= 0.75) await pause(5)
@@ -105,7 +116,8 @@ while (position < what.records) {
       process.stdout.write(`stands at ${position}\n`)
       if (what.hoard === true && hoard.length === 0 && !finishing) takeAllDescriptors()
       if (!finishing && waitsForWord) await pause(20)
-      // The last batch waits for the word, however fast the disk is; opening goes on to meet whatever trouble it is in.
+      // The last batch waits for the word, however fast the disk is; opening goes on to meet
+      // whatever trouble it is in.
       while (!finishing && waitsForWord && position + batchSize >= what.records) {
         await sink.open(tp, 0)
         await pause(50)

@@ -12,8 +12,9 @@ import { readFiles } from '../helpers/stores.ts'
 import { Disk } from './disk.ts'
 
 /**
- * The files sink in a process of its own, with limits and a file system of its own: see `disk-fixture.ts`. The tests of tmpfs need
- * the right to mount; a user who may not has the limits of `prlimit` only, which break the same calls.
+ * The files sink in a process of its own, with limits and a file system of its own: see
+ * `disk-fixture.ts`. The tests of tmpfs need the right to mount; a user who may not has the limits
+ * of `prlimit` only, which break the same calls.
  */
 
 const fixture = fileURLToPath(new URL('disk-fixture.ts', import.meta.url))
@@ -32,9 +33,18 @@ function startFixture(
   what: Record<string, unknown>,
   limits: readonly string[] = [],
 ): Fixture {
-  const command = [process.execPath, '--expose-gc', '--import', 'tsx', fixture, root, JSON.stringify(what)]
+  const command = [
+    process.execPath,
+    '--expose-gc',
+    '--import',
+    'tsx',
+    fixture,
+    root,
+    JSON.stringify(what),
+  ]
   const [program, ...argv] = limits.length === 0 ? command : ['prlimit', ...limits, ...command]
-  const unprivileged = what.unprivileged === true && process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+  const unprivileged =
+    what.unprivileged === true && process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
   const child = spawn(program!, argv, { stdio: ['pipe', 'pipe', 'pipe'], ...unprivileged })
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -56,7 +66,10 @@ function startFixture(
       for (;;) {
         const found = pattern.exec(output)
         if (found !== null) return found[0]
-        assert.ok(performance.now() < deadline && child.exitCode === null, `waited for ${pattern}:\n${output}`)
+        assert.ok(
+          performance.now() < deadline && child.exitCode === null,
+          `waited for ${pattern}:\n${output}`,
+        )
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
     },
@@ -76,7 +89,9 @@ async function mountDisk(t: TestContext, size: number): Promise<Disk | undefined
   return undefined
 }
 
-/** In memory where there is such a place: ten thousand fsyncs of a disk are not what is tried here. */
+/**
+ * In memory where there is such a place: ten thousand fsyncs of a disk are not what is tried here.
+ */
 async function fastDirectory(t: TestContext): Promise<string> {
   if (!existsSync('/dev/shm')) return await temporaryDirectory(t)
   const directory = await mkdtemp('/dev/shm/archiver-test-')
@@ -156,9 +171,12 @@ test('permission that is lost, and given back', async (t) => {
 
 test('the limit of file sizes: a flush that meets it is told, and smaller ones go through', async (t) => {
   const root = join(await temporaryDirectory(t), 'archive')
-  const worker = startFixture(t, root, { records: 300, batch: 300, padding: 3000, flushFirst: true }, [
-    '--fsize=100000',
-  ])
+  const worker = startFixture(
+    t,
+    root,
+    { records: 300, batch: 300, padding: 3000, flushFirst: true },
+    ['--fsize=100000'],
+  )
   await worker.says(/the file size limit is reached \(see ulimit -f\)/)
   worker.tell('small')
   worker.tell('finish')
@@ -168,9 +186,12 @@ test('the limit of file sizes: a flush that meets it is told, and smaller ones g
 
 test('5,000 open buckets with 256 descriptors', async (t) => {
   const root = join(await fastDirectory(t), 'archive')
-  const worker = startFixture(t, root, { records: 10_000, batch: 10_000, types: 5000, flushFirst: true }, [
-    '--nofile=256',
-  ])
+  const worker = startFixture(
+    t,
+    root,
+    { records: 10_000, batch: 10_000, types: 5000, flushFirst: true },
+    ['--nofile=256'],
+  )
   await worker.says(/5000 buckets open/)
   worker.tell('finish')
   assert.equal(await worker.ended, 0)
@@ -179,7 +200,9 @@ test('5,000 open buckets with 256 descriptors', async (t) => {
 
 test('descriptors that run short: told, and gone on with when there are some', async (t) => {
   const root = join(await temporaryDirectory(t), 'archive')
-  const worker = startFixture(t, root, { records: 3000, batch: 100, types: 40, hoard: true }, ['--nofile=128'])
+  const worker = startFixture(t, root, { records: 3000, batch: 100, types: 40, hoard: true }, [
+    '--nofile=128',
+  ])
   await worker.says(/too many open files in this process \(see ulimit -n\)/)
   worker.tell('release')
   worker.tell('finish')

@@ -7,8 +7,8 @@ const run = promisify(execFile)
 const mebibyte = 2 ** 20
 
 /**
- * The file system of the archive, to be filled, made read-only and forbidden. A small tmpfs where this user may mount one; else a
- * plain directory, which only `forbid` can break.
+ * The file system of the archive, to be filled, made read-only and forbidden. A small tmpfs where
+ * this user may mount one; else a plain directory, which only `forbid` can break.
  */
 export class Disk {
   readonly path: string

@@ -22,7 +22,10 @@ export interface LoadOptions {
 
 const tickMs = 250
 const abortedShare = 0.25
-/** The coordinator ends a transaction that its producer left open after this; until then nobody reads past it. */
+/**
+ * The coordinator ends a transaction that its producer left open after this; until then nobody
+ * reads past it.
+ */
 const transactionTimeoutMs = 8000
 const dayMs = 86_400_000
 /** So many records are sent as a Schema Registry's serializer would. */
@@ -31,12 +34,14 @@ const frameHead = Buffer.from([0, 0, 0, 1, 7])
 
 function framed(message: Message): Message {
   const { value } = message
-  return value === null ? message : { ...message, value: Buffer.concat([frameHead, Buffer.from(value)]) }
+  return value === null
+    ? message
+    : { ...message, value: Buffer.concat([frameHead, Buffer.from(value)]) }
 }
 
 /**
- * Produces at a steady rate until it is stopped, whatever becomes of the broker. What a request that failed has left in Kafka does not
- * matter: the account asks Kafka what it holds.
+ * Produces at a steady rate until it is stopped, whatever becomes of the broker. What a request
+ * that failed has left in Kafka does not matter: the account asks Kafka what it holds.
  */
 export class Load {
   readonly #options: LoadOptions
@@ -84,16 +89,23 @@ export class Load {
           topic = { topic: record.topic, messages: [] }
           byTopic.set(record.topic, topic)
         }
-        topic.messages.push(this.#next % framedEvery === 0 ? framed(kafkaMessage(record)) : kafkaMessage(record))
+        topic.messages.push(
+          this.#next % framedEvery === 0 ? framed(kafkaMessage(record)) : kafkaMessage(record),
+        )
       }
-      await Promise.all(this.#options.topics.map((topic) => this.#send(topic, byTopic.get(topic.name))))
+      await Promise.all(
+        this.#options.topics.map((topic) => this.#send(topic, byTopic.get(topic.name))),
+      )
       due = Math.max(due + tickMs, performance.now() - 4 * tickMs)
       const pause = due - performance.now()
       if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause))
     }
   }
 
-  async #send({ name, transactional }: LoadTopic, messages: TopicMessages | undefined): Promise<void> {
+  async #send(
+    { name, transactional }: LoadTopic,
+    messages: TopicMessages | undefined,
+  ): Promise<void> {
     if (messages === undefined) return
     try {
       if (transactional) await this.#sendInTransaction(name, messages)

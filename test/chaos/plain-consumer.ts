@@ -4,7 +4,10 @@ import { fileURLToPath } from 'node:url'
 import { kafkaVersion } from '../../stack/fetch.ts'
 import { chooseJava, findJavas } from '../../stack/java.ts'
 
-/** A record as Kafka's own Java client delivered it. The buffers are valid until the next one is asked for. */
+/**
+ * A record as Kafka's own Java client delivered it. The buffers are valid until the next one is
+ * asked for.
+ */
 export interface PlainRecord {
   readonly topic: string
   readonly partition: number
@@ -27,8 +30,8 @@ const program = fileURLToPath(new URL('PlainConsumer.java', import.meta.url))
 const tags = { end: 0, record: 1, partition: 2 } as const
 
 /**
- * Every committed record of some topics, partition after partition, in order of offsets: what Kafka's own Java client says, which
- * shares no line of code with the archiver.
+ * Every committed record of some topics, partition after partition, in order of offsets: what
+ * Kafka's own Java client says, which shares no line of code with the archiver.
  *
  * @param cacheDir where the stack keeps its downloads: Kafka's jars are among them.
  */
@@ -123,7 +126,8 @@ class ByteStream {
   }
 
   async need(count: number): Promise<void> {
-    if (!(await this.has(count))) throw new Error('the consumer of the chaos tests ended in the middle of a record')
+    if (!(await this.has(count)))
+      throw new Error('the consumer of the chaos tests ended in the middle of a record')
   }
 
   int8(): number {

@@ -23,7 +23,10 @@ export type Fault = { readonly atMs: number; readonly kind: FaultKind } & (
   | { readonly action: 'crash'; readonly point: string }
   | { readonly action: 'freeze'; readonly worker: number; readonly ms: number }
   | { readonly action: 'scale'; readonly workers: number }
-  | { readonly action: 'broker-kill' | 'broker-restart' | 'broker-away' | 'broker-freeze'; readonly ms: number }
+  | {
+      readonly action: 'broker-kill' | 'broker-restart' | 'broker-away' | 'broker-freeze'
+      readonly ms: number
+    }
   | {
       readonly action:
         | 'engine-429'
@@ -37,9 +40,15 @@ export type Fault = { readonly atMs: number; readonly kind: FaultKind } & (
         | 'engine-freeze'
       readonly ms: number
     }
-  | { readonly action: 'mysql-kill' | 'mysql-restart' | 'mysql-freeze' | 'mysql-disconnect'; readonly ms: number }
+  | {
+      readonly action: 'mysql-kill' | 'mysql-restart' | 'mysql-freeze' | 'mysql-disconnect'
+      readonly ms: number
+    }
   | { readonly action: 'disk-full' | 'disk-read-only' | 'disk-forbidden'; readonly ms: number }
-  | { readonly action: 'bomb-kept' | 'bomb-oversized' | 'document-refused'; readonly partition: number }
+  | {
+      readonly action: 'bomb-kept' | 'bomb-oversized' | 'document-refused'
+      readonly partition: number
+    }
   | { readonly action: 'log-full' }
   | { readonly action: 'log-closed'; readonly worker: number }
   | { readonly action: 'wrapper-kill'; readonly ms: number }
@@ -86,7 +95,10 @@ const weights: Readonly<Record<FaultKind, number>> = {
 }
 const mostWorkers = 6
 
-/** The faults of a run, in order of time. The first comes after the workers have begun, the last leaves time to see what it did. */
+/**
+ * The faults of a run, in order of time. The first comes after the workers have begun, the last
+ * leaves time to see what it did.
+ */
 export function makePlan(options: PlanOptions): Fault[] {
   const random = seeded(options.seed)
   const between = (low: number, high: number) => Math.round(low + (high - low) * random())
@@ -108,10 +120,22 @@ export function makePlan(options: PlanOptions): Fault[] {
     switch (kind) {
       case 'kill':
         if (random() < 0.5) faults.push({ atMs, kind, action: 'kill', worker })
-        else faults.push({ atMs, kind, action: 'crash', point: `${pick(faultPoints)}:${between(1, 4)}` })
+        else
+          faults.push({
+            atMs,
+            kind,
+            action: 'crash',
+            point: `${pick(faultPoints)}:${between(1, 4)}`,
+          })
         break
       case 'stop':
-        faults.push({ atMs, kind, action: 'freeze', worker, ms: options.sessionTimeoutMs + between(500, 6000) })
+        faults.push({
+          atMs,
+          kind,
+          action: 'freeze',
+          worker,
+          ms: options.sessionTimeoutMs + between(500, 6000),
+        })
         break
       case 'term':
         if (random() < 0.6) faults.push({ atMs, kind, action: 'term', worker })
@@ -124,8 +148,18 @@ export function makePlan(options: PlanOptions): Fault[] {
           })
         break
       case 'broker': {
-        const action = pick(['broker-kill', 'broker-restart', 'broker-away', 'broker-freeze'] as const)
-        faults.push({ atMs, kind, action, ms: action === 'broker-away' ? between(8000, 20_000) : between(2000, 8000) })
+        const action = pick([
+          'broker-kill',
+          'broker-restart',
+          'broker-away',
+          'broker-freeze',
+        ] as const)
+        faults.push({
+          atMs,
+          kind,
+          action,
+          ms: action === 'broker-away' ? between(8000, 20_000) : between(2000, 8000),
+        })
         break
       }
       case 'elasticsearch': {
@@ -149,7 +183,12 @@ export function makePlan(options: PlanOptions): Fault[] {
         faults.push({
           atMs,
           kind,
-          action: pick(['mysql-kill', 'mysql-restart', 'mysql-freeze', 'mysql-disconnect'] as const),
+          action: pick([
+            'mysql-kill',
+            'mysql-restart',
+            'mysql-freeze',
+            'mysql-disconnect',
+          ] as const),
           ms: between(1500, 12_000),
         })
         break

@@ -4,7 +4,9 @@ import { mebibyte } from '../../stack/settings.ts'
 /** `--max-record-bytes` of the workers of a run: no record of the ordinary load comes near it. */
 export const maxRecordBytes = 4 * mebibyte
 
-/** The proxy resets every request that carries this text, as a firewall with a rule against it does. */
+/**
+ * The proxy resets every request that carries this text, as a firewall with a rule against it does.
+ */
 export const refusedMark = 'refused-by-the-firewall'
 
 const gzip = 1
@@ -29,7 +31,9 @@ export class Poison {
     const padding = 'x'.repeat(keptBytes)
     await this.#send(
       partition,
-      Array.from({ length: keptRecords }, () => JSON.stringify({ type: 'object.one', n: this.#count++, padding })),
+      Array.from({ length: keptRecords }, () =>
+        JSON.stringify({ type: 'object.one', n: this.#count++, padding }),
+      ),
     )
   }
 

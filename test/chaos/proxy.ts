@@ -1,10 +1,17 @@
-import { createServer, request as httpRequest, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 /**
- * What the proxy does with the requests that come: `pass` them on; answer with that `status` in Elasticsearch's place; `cut` the
- * connection in the middle of the request; `mute` passes the request on whole and cuts before the answer, so that nobody
- * knows the outcome; `stall` never answers; `html` answers 200 with a page that is no answer of Elasticsearch.
+ * What the proxy does with the requests that come: `pass` them on; answer with that `status` in
+ * Elasticsearch's place; `cut` the connection in the middle of the request; `mute` passes the
+ * request on whole and cuts before the answer, so that nobody knows the outcome; `stall` never
+ * answers; `html` answers 200 with a page that is no answer of Elasticsearch.
  */
 export type ProxyMode = 'pass' | 'cut' | 'mute' | 'stall' | 'html' | { readonly status: 429 | 503 }
 
@@ -62,15 +69,22 @@ export class BreakableProxy {
     }
     if (mode === 'html') {
       request.resume().on('end', () => {
-        response.writeHead(200, { 'content-type': 'text/html', 'x-elastic-product': 'Elasticsearch' })
+        response.writeHead(200, {
+          'content-type': 'text/html',
+          'x-elastic-product': 'Elasticsearch',
+        })
         response.end('<html>Welcome</html>')
       })
       return
     }
     if (typeof mode === 'object') {
-      const type = mode.status === 429 ? 'es_rejected_execution_exception' : 'unavailable_shards_exception'
+      const type =
+        mode.status === 429 ? 'es_rejected_execution_exception' : 'unavailable_shards_exception'
       request.resume().on('end', () => {
-        response.writeHead(mode.status, { 'content-type': 'application/json', 'x-elastic-product': 'Elasticsearch' })
+        response.writeHead(mode.status, {
+          'content-type': 'application/json',
+          'x-elastic-product': 'Elasticsearch',
+        })
         response.end(JSON.stringify({ error: { type, reason: 'on purpose' }, status: mode.status }))
       })
       return

@@ -6,7 +6,10 @@ const encoder = new LineEncoder({ from: 'value', path: ['type'] })
 const noPadding = Buffer.alloc(0)
 const end = Buffer.from('"}')
 
-/** A batch as the worker hands it to the sinks: offsets `[from, next)`, each record of `typeOf(offset)` at `timestampOf(offset)`. */
+/**
+ * A batch as the worker hands it to the sinks: offsets `[from, next)`, each record of
+ * `typeOf(offset)` at `timestampOf(offset)`.
+ */
 export function makeBatch(
   tp: { readonly topic: string; readonly partition: number },
   from: number,
@@ -21,7 +24,11 @@ export function makeBatch(
       offset,
       timestamp: timestampOf(offset),
       key: null,
-      value: Buffer.concat([Buffer.from(`{"type":"${typeOf(offset)}","n":${offset},"padding":"`), paddingOf(), end]),
+      value: Buffer.concat([
+        Buffer.from(`{"type":"${typeOf(offset)}","n":${offset},"padding":"`),
+        paddingOf(),
+        end,
+      ]),
       headers: [],
     })
   }

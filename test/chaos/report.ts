@@ -4,7 +4,9 @@ import { type ChaosAccount, isProven } from './run.ts'
 /** The account of a run, for people. */
 export function describeAccount(account: ChaosAccount): string {
   const { chains } = account
-  const actions = Object.entries(account.faultsByAction).map(([action, times]) => `${action} ${times}`)
+  const actions = Object.entries(account.faultsByAction).map(
+    ([action, times]) => `${action} ${times}`,
+  )
   const lines = [
     `seed            ${account.seed}`,
     `records         ${account.records}`,

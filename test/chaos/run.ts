@@ -16,7 +16,14 @@ import { readKafka } from './plain-consumer.ts'
 import { type FaultKind, makePlan } from './plan.ts'
 import { maxRecordBytes, Poison, refusedMark } from './poison.ts'
 import { BreakableProxy } from './proxy.ts'
-import { askMysql, type ChainAccount, checkChains, documentsHeld, filesHeld, rowsHeld } from './stores.ts'
+import {
+  askMysql,
+  type ChainAccount,
+  checkChains,
+  documentsHeld,
+  filesHeld,
+  rowsHeld,
+} from './stores.ts'
 import { endDeadlineMs, Workers } from './workers.ts'
 
 export interface ChaosOptions {
@@ -63,7 +70,10 @@ export interface ChaosAccount {
   readonly elasticsearch: StoreAccount
   readonly mysql: StoreAccount | undefined
   readonly chains: ChainAccount
-  /** Everything that is wrong besides records: workers that ended by themselves, lag that stayed, files as a whole. */
+  /**
+   * Everything that is wrong besides records: workers that ended by themselves, lag that stayed,
+   * files as a whole.
+   */
   readonly problems: readonly string[]
 }
 
@@ -89,8 +99,14 @@ export interface ChaosProgress {
 const types = ['object.one', 'object.two', 'object.three', 'Order placed/v2']
 const unprivileged = 65_534
 
-/** Breaks things by the plan of the seed while records come, heals all, lets the workers finish, and takes account. */
-export async function runChaos(options: ChaosOptions, progress: ChaosProgress): Promise<ChaosAccount> {
+/**
+ * Breaks things by the plan of the seed while records come, heals all, lets the workers finish, and
+ * takes account.
+ */
+export async function runChaos(
+  options: ChaosOptions,
+  progress: ChaosProgress,
+): Promise<ChaosAccount> {
   const { stack, seconds, seed, rate } = options
   const name = `chaos-${seed}-${randomBytes(3).toString('hex')}`
   const indexPrefix = `${name}-`
@@ -138,7 +154,9 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
       `seed ${seed}: ${plan.length} faults in ${seconds} s, ${rate} records/s in ${topics.length} topics, ${options.workers} workers, logs in ${runDir}`,
     )
     if (options.kinds.includes('disk') && !disk.isMounted)
-      progress.say('no tmpfs may be mounted here: the disk is only forbidden, never full or read-only')
+      progress.say(
+        'no tmpfs may be mounted here: the disk is only forbidden, never full or read-only',
+      )
     const watch = new CommitWatch(admin, name, topics)
     watch.start()
     workers.scale(options.workers)
@@ -148,13 +166,16 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
     await breaker.run(
       plan,
       seconds,
-      () => `${breaker.executed} of ${plan.length} faults, ${load.sent} records sent, ${workers.live.length} workers`,
+      () =>
+        `${breaker.executed} of ${plan.length} faults, ${load.sent} records sent, ${workers.live.length} workers`,
       progress.status,
     )
     await load.stop()
     proxy.heal()
     workers.scale(options.workers)
-    progress.say(`healed; ${load.sent} records sent, of which ${load.aborted} aborted; waiting for lag 0`)
+    progress.say(
+      `healed; ${load.sent} records sent, of which ${load.aborted} aborted; waiting for lag 0`,
+    )
     const drainStarted = performance.now()
     const behind = await watch.untilDrained(options.drainSeconds, progress.status)
     const drainedSeconds = (performance.now() - drainStarted) / 1000
@@ -222,9 +243,11 @@ export async function runChaos(options: ChaosOptions, progress: ChaosProgress): 
     await load.stop()
     await proxy.stop()
     if (!options.keep) {
-      await admin.deleteTopics({ topics: topics.map((topic) => topic.name) }).catch(() => {}) // Only tidying up.
+      // Only tidying up.
+      await admin.deleteTopics({ topics: topics.map((topic) => topic.name) }).catch(() => {})
       await deleteIndices(stack.elasticsearchUrl, indexPrefix)
-      if (hasMysql) await askMysql(stack.mysqlUrl, `DROP TABLE IF EXISTS ${table}, ${table}_rejected`)
+      if (hasMysql)
+        await askMysql(stack.mysqlUrl, `DROP TABLE IF EXISTS ${table}, ${table}_rejected`)
       await disk.unmount()
       await rm(disk.path, { recursive: true, force: true })
     }
@@ -257,7 +280,13 @@ async function createTopics(admin: Admin, topics: readonly LoadTopic[]): Promise
 
 function workerArguments(
   options: ChaosOptions,
-  run: { name: string; topics: readonly LoadTopic[]; archiveDir: string; proxyUrl: string; table: string },
+  run: {
+    name: string
+    topics: readonly LoadTopic[]
+    archiveDir: string
+    proxyUrl: string
+    table: string
+  },
 ): string[] {
   return [
     'run',
@@ -274,7 +303,8 @@ function workerArguments(
     ...['--flush-interval', String(options.flushIntervalSeconds)],
     ...['--compact-after', `${options.compactAfterSeconds}s`],
     ...['--flush-bytes', '4MiB'],
-    // So little that lines spill, and partitions are paused, where there is something to catch up with.
+    // So little that lines spill, and partitions are paused, where there is something to catch up
+    // with.
     ...['--memory-budget', '32MiB'],
     ...['--elasticsearch-timeout', '10'],
     ...['--commit-interval', '500'],
@@ -282,7 +312,8 @@ function workerArguments(
     ...['--topics-refresh', '10'],
     ...['--status-interval', '5'],
     ...['--max-record-bytes', String(maxRecordBytes)],
-    // An oversized record is a gap to go on behind; every other gap counts as a loss in the account.
+    // An oversized record is a gap to go on behind; every other gap counts as a loss in the
+    // account.
     ...['--on-gap', 'continue'],
     // 6 s.
     ...['--reject-hold', '0.1'],
@@ -291,7 +322,9 @@ function workerArguments(
 }
 
 async function deleteIndices(url: string, prefix: string): Promise<void> {
-  const names = (await (await fetch(`${url}/_cat/indices/${prefix}*?h=index&expand_wildcards=all`)).text())
+  const names = (
+    await (await fetch(`${url}/_cat/indices/${prefix}*?h=index&expand_wildcards=all`)).text()
+  )
     .split('\n')
     .filter((name) => name.startsWith(prefix))
   for (let i = 0; i < names.length; i += 50)
@@ -299,10 +332,14 @@ async function deleteIndices(url: string, prefix: string): Promise<void> {
   const { index_templates } = (await (await fetch(`${url}/_index_template/${prefix}*`)).json()) as {
     index_templates?: { name: string }[]
   }
-  for (const { name } of index_templates ?? []) await fetch(`${url}/_index_template/${name}`, { method: 'DELETE' })
+  for (const { name } of index_templates ?? [])
+    await fetch(`${url}/_index_template/${name}`, { method: 'DELETE' })
 }
 
-/** Watches what the group has committed: that it reaches the end, and that it does not go backwards for long. */
+/**
+ * Watches what the group has committed: that it reaches the end, and that it does not go backwards
+ * for long.
+ */
 class CommitWatch {
   readonly #admin: Admin
   readonly #group: string
@@ -332,7 +369,10 @@ class CommitWatch {
     await this.#running
   }
 
-  /** Waits until everything is committed; returns the partitions that are still behind when the time is over. */
+  /**
+   * Waits until everything is committed; returns the partitions that are still behind when the time
+   * is over.
+   */
   async untilDrained(seconds: number, status: (line: string) => void): Promise<string[]> {
     const deadline = performance.now() + seconds * 1000
     let behind = ['Kafka does not answer']
@@ -356,7 +396,9 @@ class CommitWatch {
     for (const { name } of this.#topics) {
       const ends = await this.#admin.fetchTopicOffsets(name)
       const [answer] = await this.#admin.fetchOffsets({ groupId: this.#group, topics: [name] })
-      const committed = new Map(answer!.partitions.map(({ partition, offset }) => [partition, Number(offset)]))
+      const committed = new Map(
+        answer!.partitions.map(({ partition, offset }) => [partition, Number(offset)]),
+      )
       for (const { partition, high } of ends) {
         const tp = `${name}/${partition}`
         const offset = committed.get(partition) ?? -1
@@ -374,6 +416,9 @@ class CommitWatch {
       return
     }
     known.since ??= now
-    this.longestRegressionSeconds = Math.max(this.longestRegressionSeconds, (now - known.since) / 1000)
+    this.longestRegressionSeconds = Math.max(
+      this.longestRegressionSeconds,
+      (now - known.since) / 1000,
+    )
   }
 }

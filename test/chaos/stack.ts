@@ -2,8 +2,8 @@ import { fileURLToPath } from 'node:url'
 import { openStack } from '../../stack/stack-control.ts'
 
 /**
- * The servers of the chaos tests, which are killed and frozen: nobody else may use them. To be imported before
- * `helpers/servers.ts`, which reads from the environment where they are.
+ * The servers of the chaos tests, which are killed and frozen: nobody else may use them. To be
+ * imported before `helpers/servers.ts`, which reads from the environment where they are.
  */
 export const stack = openStack({
   dir: fileURLToPath(new URL('../../.stack-chaos-test', import.meta.url)),

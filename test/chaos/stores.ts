@@ -3,9 +3,19 @@ import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { type Connection, createConnection } from 'mysql2'
-import { type Expected, type HeldRecord, type HeldRow, heldInFile, heldInIndex, heldInRow } from './account.ts'
+import {
+  type Expected,
+  type HeldRecord,
+  type HeldRow,
+  heldInFile,
+  heldInIndex,
+  heldInRow,
+} from './account.ts'
 
-/** Every record in the data files of an archive, and, in `problems`, what is wrong with a file as a whole. */
+/**
+ * Every record in the data files of an archive, and, in `problems`, what is wrong with a file as a
+ * whole.
+ */
 export async function* filesHeld(root: string, problems: string[]): AsyncGenerator<HeldRecord> {
   for (const path of await dataFiles(root)) {
     let lines: Buffer
@@ -21,7 +31,8 @@ export async function* filesHeld(root: string, problems: string[]): AsyncGenerat
     let start = 0
     for (let end = lines.indexOf(0x0a); end !== -1; end = lines.indexOf(0x0a, start)) {
       const record = heldInFile(lines.subarray(start, end), dirname(path))
-      if (record.offset <= last) problems.push(`${path}: offset ${record.offset} comes after ${last}`)
+      if (record.offset <= last)
+        problems.push(`${path}: offset ${record.offset} comes after ${last}`)
       if (record.topic !== name?.[1] || record.partition !== Number(name[2]))
         problems.push(`${path} holds a record of ${record.topic}/${record.partition}`)
       first ??= record.offset
@@ -30,7 +41,8 @@ export async function* filesHeld(root: string, problems: string[]): AsyncGenerat
       start = end + 1
     }
     if (start !== lines.length) problems.push(`${path} does not end with a line break`)
-    if (first !== Number(name?.[3]) || last !== Number(name?.[4])) problems.push(`${path} holds ${first} to ${last}`)
+    if (first !== Number(name?.[3]) || last !== Number(name?.[4]))
+      problems.push(`${path} holds ${first} to ${last}`)
   }
 }
 
@@ -53,7 +65,11 @@ interface ChainManifest {
     readonly sha256: string
     readonly records: number
   }[]
-  readonly gaps: readonly { readonly from: number; readonly next: number; readonly reason: string }[]
+  readonly gaps: readonly {
+    readonly from: number
+    readonly next: number
+    readonly reason: string
+  }[]
   readonly omitted_gaps?: number
 }
 
@@ -63,16 +79,25 @@ export interface ChainAccount {
   /** How many of them took the place of others. */
   readonly compacted: number
   readonly files: number
-  /** Offsets that are recorded as lost, without those of records that workers do not take for their size. */
+  /**
+   * Offsets that are recorded as lost, without those of records that workers do not take for their
+   * size.
+   */
   readonly lost: number
   /** Offsets of records that workers do not take for their size. */
   readonly oversized: number
-  /** Files that dead workers left in staging: invisible to readers, and removed by who takes the partition over. */
+  /**
+   * Files that dead workers left in staging: invisible to readers, and removed by who takes the
+   * partition over.
+   */
   readonly staged: number
   readonly problems: readonly string[]
 }
 
-/** The name of the manifest in force that begins at an offset: the highest generation, else that of a flush. */
+/**
+ * The name of the manifest in force that begins at an offset: the highest generation, else that of
+ * a flush.
+ */
 function manifestAt(names: readonly string[], offset: number): string | undefined {
   const digits = String(offset).padStart(20, '0')
   const generations = names
@@ -82,7 +107,10 @@ function manifestAt(names: readonly string[], offset: number): string | undefine
   return names.includes(`${digits}.json`) ? `${digits}.json` : undefined
 }
 
-/** Checks that the manifests tile `[origin, end)`, that every file they name is there as they say, and that there is no other. */
+/**
+ * Checks that the manifests tile `[origin, end)`, that every file they name is there as they say,
+ * and that there is no other.
+ */
 export async function checkChains(root: string, expected: Expected): Promise<ChainAccount> {
   const problems: string[] = []
   const named = new Set<string>()
@@ -98,7 +126,9 @@ export async function checkChains(root: string, expected: Expected): Promise<Cha
       problems.push(`${tp} has no origin`)
       continue
     }
-    const origin = JSON.parse(await readFile(join(directory, 'origin.json'), 'utf8')) as { offset: number }
+    const origin = JSON.parse(await readFile(join(directory, 'origin.json'), 'utf8')) as {
+      offset: number
+    }
     for (const name of names) {
       if (name !== 'origin.json' && !/^(\d{20}|compacted-\d{20}-\d+)\.json$/.test(name))
         problems.push(`${tp}: ${name} is no manifest`)
@@ -110,13 +140,16 @@ export async function checkChains(root: string, expected: Expected): Promise<Cha
       if (name.startsWith('compacted-')) compacted++
       const manifest = JSON.parse(await readFile(join(directory, name), 'utf8')) as ChainManifest
       if (manifest.from !== next || manifest.next <= next) {
-        problems.push(`${tp}: ${name} covers [${manifest.from}, ${manifest.next}), the one before ends at ${next}`)
+        problems.push(
+          `${tp}: ${name} covers [${manifest.from}, ${manifest.next}), the one before ends at ${next}`,
+        )
         break
       }
       next = manifest.next
       const inFiles = manifest.files.reduce((sum, file) => sum + file.records, 0)
       const inGaps = manifest.gaps.reduce((sum, gap) => sum + gap.next - gap.from, 0)
-      const covered = manifest.omitted_gaps === undefined ? inFiles + inGaps : manifest.next - manifest.from
+      const covered =
+        manifest.omitted_gaps === undefined ? inFiles + inGaps : manifest.next - manifest.from
       if (inFiles !== manifest.records || covered !== manifest.next - manifest.from)
         problems.push(
           `${tp}: ${name} covers ${manifest.next - manifest.from} offsets with ${inFiles} records and gaps of ${inGaps}`,
@@ -132,13 +165,20 @@ export async function checkChains(root: string, expected: Expected): Promise<Cha
         if (named.has(path)) problems.push(`${path} is named twice`)
         named.add(path)
         const content = await readFile(join(root, path)).catch(() => undefined)
-        if (content === undefined) problems.push(`${path} is named by ${tp} ${name} and is not there`)
-        else if (content.length !== bytes || createHash('sha256').update(content).digest('hex') !== sha256)
-          problems.push(`${path} has ${content.length} bytes, its manifest says ${bytes}, or another sha256`)
+        if (content === undefined)
+          problems.push(`${path} is named by ${tp} ${name} and is not there`)
+        else if (
+          content.length !== bytes ||
+          createHash('sha256').update(content).digest('hex') !== sha256
+        )
+          problems.push(
+            `${path} has ${content.length} bytes, its manifest says ${bytes}, or another sha256`,
+          )
       }
     }
     if (next !== end) problems.push(`${tp}: the manifests end at ${next}, Kafka at ${end}`)
-    if (tooLarge.size > 0) problems.push(`${tp}: no gap says that ${[...tooLarge].join(', ')} is oversized`)
+    if (tooLarge.size > 0)
+      problems.push(`${tp}: no gap says that ${[...tooLarge].join(', ')} is oversized`)
   }
   let staged = 0
   for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
@@ -163,13 +203,25 @@ export async function* documentsHeld(
   for (const { topic, partition } of partitions) {
     let after: unknown
     for (;;) {
-      const answer = await request(url, 'POST', `/${prefix}*/_search?ignore_unavailable=true&allow_no_indices=true`, {
-        size: pageDocuments,
-        track_total_hits: false,
-        query: { bool: { filter: [{ term: { 'kafka.topic': topic } }, { term: { 'kafka.partition': partition } }] } },
-        sort: [{ 'kafka.offset': { order: 'asc', unmapped_type: 'long' } }, { _index: 'asc' }],
-        ...(after === undefined ? {} : { search_after: after }),
-      })
+      const answer = await request(
+        url,
+        'POST',
+        `/${prefix}*/_search?ignore_unavailable=true&allow_no_indices=true`,
+        {
+          size: pageDocuments,
+          track_total_hits: false,
+          query: {
+            bool: {
+              filter: [
+                { term: { 'kafka.topic': topic } },
+                { term: { 'kafka.partition': partition } },
+              ],
+            },
+          },
+          sort: [{ 'kafka.offset': { order: 'asc', unmapped_type: 'long' } }, { _index: 'asc' }],
+          ...(after === undefined ? {} : { search_after: after }),
+        },
+      )
       let count = 0
       for (const { index, source, sort } of hitsOf(answer)) {
         yield heldInIndex(source, index, prefix)
@@ -184,18 +236,26 @@ export async function* documentsHeld(
 /** The number of documents under a prefix, whatever they are of. */
 export async function countDocuments(url: string, prefix: string): Promise<number> {
   await request(url, 'POST', `/${prefix}*/_refresh`)
-  const answer = await request(url, 'GET', `/${prefix}*/_count?ignore_unavailable=true&allow_no_indices=true`)
+  const answer = await request(
+    url,
+    'GET',
+    `/${prefix}*/_count?ignore_unavailable=true&allow_no_indices=true`,
+  )
   return (JSON.parse(answer.toString('utf8')) as { count: number }).count
 }
 
 async function request(url: string, method: string, path: string, body?: unknown): Promise<Buffer> {
   const response = await fetch(`${url}${path}`, {
     method,
-    ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    ...(body === undefined
+      ? {}
+      : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
   })
   const answer = Buffer.from(await response.arrayBuffer())
   if (response.status >= 400 && response.status !== 404)
-    throw new Error(`${method} ${path}: ${response.status} ${answer.toString('utf8').slice(0, 500)}`)
+    throw new Error(
+      `${method} ${path}: ${response.status} ${answer.toString('utf8').slice(0, 500)}`,
+    )
   return answer
 }
 
@@ -242,7 +302,12 @@ function endOfValue(text: Buffer, start: number): number {
 
 /** A session of MySQL, without the archiver's own client. */
 export function mysqlSession(url: string): Connection {
-  return createConnection({ uri: url, supportBigNumbers: true, bigNumberStrings: true, dateStrings: true })
+  return createConnection({
+    uri: url,
+    supportBigNumbers: true,
+    bigNumberStrings: true,
+    dateStrings: true,
+  })
 }
 
 /** Runs a statement and ends the session. */
@@ -263,7 +328,8 @@ export async function* rowsHeld(url: string, table: string): AsyncGenerator<Held
   for (const name of [table, `${table}_rejected`]) {
     const session = mysqlSession(url)
     try {
-      for await (const row of session.query(`SELECT * FROM ${name}`).stream()) yield heldInRow(row as HeldRow)
+      for await (const row of session.query(`SELECT * FROM ${name}`).stream())
+        yield heldInRow(row as HeldRow)
     } finally {
       session.destroy()
     }

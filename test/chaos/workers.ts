@@ -5,7 +5,10 @@ import { fileURLToPath } from 'node:url'
 
 const program = fileURLToPath(new URL('../../src/cmd/archiver.ts', import.meta.url))
 const clockModule = new URL('clock.mjs', import.meta.url).href
-/** A worker whose log nobody can read counts as started once it has lived this long: a start that fails takes less. */
+/**
+ * A worker whose log nobody can read counts as started once it has lived this long: a start that
+ * fails takes less.
+ */
 const mutedStartMs = 60_000
 /** Within this, any worker ends that was told to, however long a broker is away meanwhile. */
 export const endDeadlineMs = 120_000
@@ -129,14 +132,15 @@ export class Workers {
   }
 
   /**
-   * Starts one below a shell, kills the shell `ms` after the worker has begun, and sees that it ends by itself. Returns
-   * false if it ended before: something else broke it.
+   * Starts one below a shell, kills the shell `ms` after the worker has begun, and sees that it
+   * ends by itself. Returns false if it ended before: something else broke it.
    */
   async killWrapper(ms: number): Promise<boolean> {
     const worker = this.#start(undefined, {}, ['sh', '-c', '"$@"; true', 'sh'])
     if (this.live.length > this.#wanted) this.terminate(this.live[0]!)
     // Before it has looked who its parents are, it cannot miss them.
-    while (!worker.started && this.#workers.has(worker)) await new Promise((resolve) => setTimeout(resolve, 100))
+    while (!worker.started && this.#workers.has(worker))
+      await new Promise((resolve) => setTimeout(resolve, 100))
     await new Promise((resolve) => setTimeout(resolve, ms))
     if (!this.#workers.has(worker) || worker.mayEnd) return false
     worker.mayEnd = true
@@ -163,7 +167,9 @@ export class Workers {
     ]
     const child = spawn(words[0]!, words.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'],
-      ...(this.#options.uid === undefined ? {} : { uid: this.#options.uid, gid: this.#options.uid }),
+      ...(this.#options.uid === undefined
+        ? {}
+        : { uid: this.#options.uid, gid: this.#options.uid }),
       env: {
         ...process.env,
         CHAOS_CLOCK: this.#options.clockFile,
@@ -171,11 +177,21 @@ export class Workers {
       },
       ...how,
     })
-    const log = createWriteStream(join(this.#options.logDir, `worker-${String(number).padStart(4, '0')}.log`))
+    const log = createWriteStream(
+      join(this.#options.logDir, `worker-${String(number).padStart(4, '0')}.log`),
+    )
     let tail = ''
     const ended = new Promise<void>((resolve) => child.on('close', () => resolve()))
     const isWrapped = wrapper.length > 0
-    const worker: ChaosWorker = { number, child, started: false, mayEnd: false, frozen: false, isWrapped, ended }
+    const worker: ChaosWorker = {
+      number,
+      child,
+      started: false,
+      mayEnd: false,
+      frozen: false,
+      isWrapped,
+      ended,
+    }
     const onOutput = (text: string) => {
       tail = (tail + text).slice(-2000)
       if (!worker.started && text.includes('archiving ')) worker.started = true
@@ -190,9 +206,12 @@ export class Workers {
       else if (!worker.mayEnd && !worker.started) {
         this.failedStarts++
         this.lastFailedStart = tail
-      } else if (!worker.mayEnd) this.unexpectedEnds.push(`worker ${number} ended with ${code ?? signal}: ${tail}`)
+      } else if (!worker.mayEnd)
+        this.unexpectedEnds.push(`worker ${number} ended with ${code ?? signal}: ${tail}`)
       else if (signal !== 'SIGKILL' && worker.started && code !== 143 && code !== 0)
-        this.unexpectedEnds.push(`worker ${number}, told to end, ended with ${code ?? signal}: ${tail}`)
+        this.unexpectedEnds.push(
+          `worker ${number}, told to end, ended with ${code ?? signal}: ${tail}`,
+        )
       if (!worker.mayEnd) this.#replaceLater()
     })
     this.#workers.add(worker)
@@ -206,7 +225,9 @@ export class Workers {
     for (const worker of all) this.terminate(worker)
     const timer = setTimeout(() => {
       for (const worker of this.#workers) {
-        this.unexpectedEnds.push(`worker ${worker.number} did not end within ${deadlineMs / 1000} s of SIGTERM`)
+        this.unexpectedEnds.push(
+          `worker ${worker.number} did not end within ${deadlineMs / 1000} s of SIGTERM`,
+        )
         worker.child.kill('SIGKILL')
       }
     }, deadlineMs)

@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 import type { Header, SourceBatch, SourceRecord } from '../../src/record/record.ts'
 
-/** Keys that collide, that members of Object have, and that need escapes, as they stand in JSON text. */
+/**
+ * Keys that collide, that members of Object have, and that need escapes, as they stand in JSON
+ * text.
+ */
 const keyTexts = [
   '"type"',
   '"\\u0074ype"',
@@ -44,8 +47,15 @@ const stringText = fc.oneof(
   fc.constantFrom(...stringTexts),
 )
 
-/** Valid JSON as a text, with what a generator of values cannot say: duplicate keys, escapes, white space, numbers as written. */
-export const jsonText: fc.Arbitrary<string> = fc.letrec<{ value: string; array: string; object: string }>((tie) => ({
+/**
+ * Valid JSON as a text, with what a generator of values cannot say: duplicate keys, escapes, white
+ * space, numbers as written.
+ */
+export const jsonText: fc.Arbitrary<string> = fc.letrec<{
+  value: string
+  array: string
+  object: string
+}>((tie) => ({
   value: fc.oneof(
     { maxDepth: 4, withCrossShrink: true },
     fc.oneof(stringText, fc.constantFrom(...numberTexts), fc.constantFrom('true', 'false', 'null')),
@@ -58,7 +68,9 @@ export const jsonText: fc.Arbitrary<string> = fc.letrec<{ value: string; array: 
     .map(([items, gap]) => `[${gap}${items.join(`${gap},${gap}`)}${gap}]`),
   object: fc
     .tuple(
-      fc.array(fc.tuple(fc.oneof(fc.constantFrom(...keyTexts), stringText), tie('value')), { maxLength: 4 }),
+      fc.array(fc.tuple(fc.oneof(fc.constantFrom(...keyTexts), stringText), tie('value')), {
+        maxLength: 4,
+      }),
       space,
     )
     .map(
@@ -68,7 +80,9 @@ export const jsonText: fc.Arbitrary<string> = fc.letrec<{ value: string; array: 
 })).value
 
 /** Bytes, often no UTF-8. */
-export const binary: fc.Arbitrary<Buffer> = fc.uint8Array({ maxLength: 40 }).map((array) => Buffer.from(array))
+export const binary: fc.Arbitrary<Buffer> = fc
+  .uint8Array({ maxLength: 40 })
+  .map((array) => Buffer.from(array))
 
 /** A frame of a Schema Registry around something. */
 function framed(inside: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer> {
@@ -128,7 +142,9 @@ const record = fc.record({
 })
 
 /** A batch as the source hands it on; some offsets have no record. */
-export function sourceBatch(options: { topic?: string; maxRecords?: number } = {}): fc.Arbitrary<SourceBatch> {
+export function sourceBatch(
+  options: { topic?: string; maxRecords?: number } = {},
+): fc.Arbitrary<SourceBatch> {
   return fc
     .tuple(
       fc.nat({ max: 5 }),

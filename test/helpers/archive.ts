@@ -40,17 +40,25 @@ export function records(from: number, next: number): MadeUpRecord[] {
  */
 export async function makeArchive(
   t: TestContext,
-  partitions: readonly { readonly tp: TopicPartition; readonly flushes: readonly (readonly MadeUpRecord[])[] }[],
+  partitions: readonly {
+    readonly tp: TopicPartition
+    readonly flushes: readonly (readonly MadeUpRecord[])[]
+  }[],
 ): Promise<string> {
   const root = join(await temporaryDirectory(t), 'archive')
   await addFlushes(root, partitions)
   return root
 }
 
-/** More flushes of an archive; the first record of a partition is the one behind those that it has. */
+/**
+ * More flushes of an archive; the first record of a partition is the one behind those that it has.
+ */
 export async function addFlushes(
   root: string,
-  partitions: readonly { readonly tp: TopicPartition; readonly flushes: readonly (readonly MadeUpRecord[])[] }[],
+  partitions: readonly {
+    readonly tp: TopicPartition
+    readonly flushes: readonly (readonly MadeUpRecord[])[]
+  }[],
 ): Promise<void> {
   const sink = createFilesSink(root, {
     clusterId: 'test-cluster',
@@ -67,7 +75,9 @@ export async function addFlushes(
       const from = next
       next = flush.at(-1)!.offset + 1
       const gaps: Gap[] = []
-      const written = sink.write(encoder.encode({ ...tp, from, next, records: flush.map(sourceRecord) }, gaps))
+      const written = sink.write(
+        encoder.encode({ ...tp, from, next, records: flush.map(sourceRecord) }, gaps),
+      )
       await sink.flush([tp])
       await written
     }
@@ -75,12 +85,20 @@ export async function addFlushes(
   await sink.stop()
 }
 
-function sourceRecord({ offset, type, timestamp, value, key, headers }: MadeUpRecord): SourceRecord {
+function sourceRecord({
+  offset,
+  type,
+  timestamp,
+  value,
+  key,
+  headers,
+}: MadeUpRecord): SourceRecord {
   return {
     offset,
     timestamp: timestamp ?? august,
     key: key === undefined ? Buffer.from(`k${offset}`) : key,
-    value: value === undefined ? Buffer.from(JSON.stringify({ type: type ?? 'a', n: offset })) : value,
+    value:
+      value === undefined ? Buffer.from(JSON.stringify({ type: type ?? 'a', n: offset })) : value,
     headers: headers ?? [],
   }
 }
@@ -89,16 +107,24 @@ function sourceRecord({ offset, type, timestamp, value, key, headers }: MadeUpRe
 export async function manifestsOf(root: string, tp: TopicPartition): Promise<Manifest[]> {
   const { entries } = await listLog(root, tp)
   return Promise.all(
-    entries.map(async ({ from, compacted }) => (await readManifest(root, tp, from, compacted?.generation))!),
+    entries.map(
+      async ({ from, compacted }) => (await readManifest(root, tp, from, compacted?.generation))!,
+    ),
   )
 }
 
 /** Writes a manifest in place of the one that begins where it does. */
 export async function putManifest(root: string, manifest: Manifest): Promise<void> {
-  await writeFile(join(root, manifestDirectory(manifest), manifestName(manifest.from)), printManifest(manifest))
+  await writeFile(
+    join(root, manifestDirectory(manifest), manifestName(manifest.from)),
+    printManifest(manifest),
+  )
 }
 
-/** Rewrites the lines of a data file, and makes its manifest fit them: damage that no checksum shows. */
+/**
+ * Rewrites the lines of a data file, and makes its manifest fit them: damage that no checksum
+ * shows.
+ */
 export async function rewriteFile(
   root: string,
   manifest: Manifest,

@@ -8,8 +8,8 @@ import { brokers, elasticsearchUrl, until } from './servers.ts'
 const program = fileURLToPath(new URL('../../src/cmd/archiver.ts', import.meta.url))
 
 /**
- * Node strips the types itself and keeps the compiled modules: a start costs half the processor time of one through tsx, and the
- * integration tests start hundreds.
+ * Node strips the types itself and keeps the compiled modules: a start costs half the processor
+ * time of one through tsx, and the integration tests start hundreds.
  */
 const compileCache = join(tmpdir(), 'archiver-test-compile-cache')
 
@@ -29,8 +29,9 @@ export interface RunningArchiver {
 }
 
 /**
- * Starts `archiver <argv>`; it is killed when the test ends. `--brokers` and `--elasticsearch` come from the environment of the
- * tests unless `env` says otherwise. With `descriptors`, the process may open no more than these.
+ * Starts `archiver <argv>`; it is killed when the test ends. `--brokers` and `--elasticsearch` come
+ * from the environment of the tests unless `env` says otherwise. With `descriptors`, the process
+ * may open no more than these.
  */
 export function startArchiver(
   t: TestContext,
@@ -39,7 +40,8 @@ export function startArchiver(
   descriptors?: number,
 ): RunningArchiver {
   const words = [process.execPath, program, ...argv]
-  if (descriptors !== undefined) words.unshift('sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh')
+  if (descriptors !== undefined)
+    words.unshift('sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh')
   const child = spawn(words[0]!, words.slice(1), {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {

@@ -36,11 +36,21 @@ export class CertificateMaker {
     this.#directory = directory
   }
 
-  async make({ name, altNames = [], issuer, isAuthority = false, keyId }: IdentityOptions): Promise<Identity> {
+  async make({
+    name,
+    altNames = [],
+    issuer,
+    isAuthority = false,
+    keyId,
+  }: IdentityOptions): Promise<Identity> {
     const base = join(this.#directory, `${++this.#made}`)
-    const [keyFile, requestFile, certificateFile, extensions] = ['key', 'csr', 'crt', 'ext'].map((e) => `${base}.${e}`)
+    const [keyFile, requestFile, certificateFile, extensions] = ['key', 'csr', 'crt', 'ext'].map(
+      (e) => `${base}.${e}`,
+    )
     await run('openssl', [
-      ...`req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=${name}`.split(' '),
+      ...`req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=${name}`.split(
+        ' ',
+      ),
       ...['-keyout', keyFile!, '-out', requestFile!],
     ])
     writeFileSync(
@@ -53,7 +63,18 @@ export class CertificateMaker {
       ].join('\n'),
     )
     await run('openssl', [
-      ...['x509', '-req', '-days', '2', '-in', requestFile!, '-out', certificateFile!, '-extfile', extensions!],
+      ...[
+        'x509',
+        '-req',
+        '-days',
+        '2',
+        '-in',
+        requestFile!,
+        '-out',
+        certificateFile!,
+        '-extfile',
+        extensions!,
+      ],
       ...(issuer === undefined
         ? ['-key', keyFile!]
         : ['-CA', issuer.certificateFile, '-CAkey', issuer.keyFile, '-CAcreateserial']),

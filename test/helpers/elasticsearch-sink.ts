@@ -1,6 +1,12 @@
 import type { TestContext } from 'node:test'
-import { Elasticsearch, type ElasticsearchConnection } from '../../src/elasticsearch/client/client.ts'
-import { ElasticsearchSink, type ElasticsearchSinkOptions } from '../../src/elasticsearch/sink/sink.ts'
+import {
+  Elasticsearch,
+  type ElasticsearchConnection,
+} from '../../src/elasticsearch/client/client.ts'
+import {
+  ElasticsearchSink,
+  type ElasticsearchSinkOptions,
+} from '../../src/elasticsearch/sink/sink.ts'
 import { LineEncoder } from '../../src/record/line.ts'
 import type { RecordBatch, SourceRecord } from '../../src/record/record.ts'
 import { createLogger } from '../../src/runtime/log.ts'
@@ -9,11 +15,19 @@ import { createLogger } from '../../src/runtime/log.ts'
 export const someTime = 1_564_629_783_000
 export const someDay = '2019.08.01'
 
-/** A batch of one partition: records with these values, from an offset on. Types are those of the field `type`, or the topic. */
+/**
+ * A batch of one partition: records with these values, from an offset on. Types are those of the
+ * field `type`, or the topic.
+ */
 export function batchOf(
   topic: string,
   values: readonly (string | Buffer | null)[],
-  options: { from?: number; partition?: number; timestamp?: number; typeFrom?: 'value' | 'topic' } = {},
+  options: {
+    from?: number
+    partition?: number
+    timestamp?: number
+    typeFrom?: 'value' | 'topic'
+  } = {},
 ): RecordBatch {
   const { from = 0, partition = 0, timestamp = someTime, typeFrom = 'value' } = options
   const records: SourceRecord[] = values.map((value, i) => ({
@@ -23,7 +37,9 @@ export function batchOf(
     value: typeof value === 'string' ? Buffer.from(value) : value,
     headers: [],
   }))
-  const encoder = new LineEncoder(typeFrom === 'topic' ? { from: 'topic' } : { from: 'value', path: ['type'] })
+  const encoder = new LineEncoder(
+    typeFrom === 'topic' ? { from: 'topic' } : { from: 'value', path: ['type'] },
+  )
   return encoder.encode({ topic, partition, from, next: from + values.length, records })
 }
 
@@ -33,7 +49,9 @@ export interface OpenSink {
   readonly log: readonly Record<string, unknown>[]
   /** The messages of a level so far. */
   readonly said: (level: string) => readonly string[]
-  /** Opens the partition where that is not done, and writes. Settles when every record is durable. */
+  /**
+   * Opens the partition where that is not done, and writes. Settles when every record is durable.
+   */
   readonly write: (batch: RecordBatch) => Promise<void>
 }
 
@@ -50,7 +68,12 @@ export async function openSink(
     stream: { write: (line) => lines.push(JSON.parse(line) as Record<string, unknown>) },
   })
   const { nodes, connection, ...rest } = options
-  const client = new Elasticsearch({ nodes, compression: false, requestTimeoutMs: 10_000, ...connection })
+  const client = new Elasticsearch({
+    nodes,
+    compression: false,
+    requestTimeoutMs: 10_000,
+    ...connection,
+  })
   const sink = new ElasticsearchSink(
     client,
     {

@@ -1,5 +1,10 @@
 import type { BatchTrouble, LogBounds, Source, SourceEvents } from '../../src/pipeline/source.ts'
-import { type OffsetRange, partitionKey, type SourceRecord, type TopicPartition } from '../../src/record/record.ts'
+import {
+  type OffsetRange,
+  partitionKey,
+  type SourceRecord,
+  type TopicPartition,
+} from '../../src/record/record.ts'
 
 const batchRecords = 100
 
@@ -13,8 +18,9 @@ interface Log {
 }
 
 /**
- * A source of logs that a test writes and cuts off at will, for what a real broker takes hours to do. As kafkajs it delivers what lies at
- * its own position, and goes to the beginning of the log where that position is gone.
+ * A source of logs that a test writes and cuts off at will, for what a real broker takes hours to
+ * do. As kafkajs it delivers what lies at its own position, and goes to the beginning of the log
+ * where that position is gone.
  */
 export class FakeSource implements Source {
   readonly clusterId = 'fake'
@@ -99,7 +105,8 @@ export class FakeSource implements Source {
 
   async commit(offsets: readonly (TopicPartition & { readonly offset: number })[]): Promise<void> {
     if (this.refusal.commit !== undefined) throw this.refusal.commit
-    for (const { topic, partition, offset } of offsets) this.group.set(partitionKey({ topic, partition }), offset)
+    for (const { topic, partition, offset } of offsets)
+      this.group.set(partitionKey({ topic, partition }), offset)
   }
 
   async stop(): Promise<void> {
@@ -121,7 +128,9 @@ export class FakeSource implements Source {
       const good: OffsetRange = { from: log.position, next: isMet ? damaged.from : end }
       const range: OffsetRange = { from: good.from, next: isMet ? damaged.next : end }
       log.position = range.next
-      const lost = isMet ? ({ ...damaged, reason: this.damagedBy, trouble: 'it is damaged' } as const) : undefined
+      const lost = isMet
+        ? ({ ...damaged, reason: this.damagedBy, trouble: 'it is damaged' } as const)
+        : undefined
       this.#events.batch({
         ...log.tp,
         ...range,

@@ -4,7 +4,11 @@ import { createLogger, type Logger } from '../../src/runtime/log.ts'
 const quiet = createLogger({ level: 'silent', stream: process.stderr })
 
 /** A files sink that flushes when it is told to, and compacts nothing. */
-export function createFilesSink(root: string, options: Partial<FilesSinkOptions> = {}, log: Logger = quiet): FilesSink {
+export function createFilesSink(
+  root: string,
+  options: Partial<FilesSinkOptions> = {},
+  log: Logger = quiet,
+): FilesSink {
   return new FilesSink(
     {
       archiveDir: root,

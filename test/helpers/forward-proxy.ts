@@ -14,7 +14,9 @@ export interface ForwardProxy {
 }
 
 /** Starts one for the time of a test or suite. */
-export async function forwardProxy(t: { after(fn: () => Promise<void>): void }): Promise<ForwardProxy> {
+export async function forwardProxy(t: {
+  after(fn: () => Promise<void>): void
+}): Promise<ForwardProxy> {
   const sockets = new Set<Socket>()
   const track = (socket: Socket) => {
     sockets.add(socket)
@@ -25,13 +27,19 @@ export async function forwardProxy(t: { after(fn: () => Promise<void>): void }):
     proxy.forwarded.push(request.url ?? '')
     proxy.logins.push(request.headers['proxy-authorization'])
     if (proxy.refusal !== undefined || !URL.canParse(request.url ?? '')) {
-      response.writeHead(proxy.refusal ?? 400, { 'content-type': 'text/html' }).end('<html>no</html>')
+      response
+        .writeHead(proxy.refusal ?? 400, { 'content-type': 'text/html' })
+        .end('<html>no</html>')
       return
     }
-    const onward = httpRequest(request.url!, { method: request.method, headers: request.headers }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers)
-      answer.pipe(response)
-    })
+    const onward = httpRequest(
+      request.url!,
+      { method: request.method, headers: request.headers },
+      (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers)
+        answer.pipe(response)
+      },
+    )
     onward.on('error', () => response.writeHead(502).end())
     request.pipe(onward)
   })
@@ -44,10 +52,13 @@ export async function forwardProxy(t: { after(fn: () => Promise<void>): void }):
       return
     }
     const target = new URL(`http://${request.url}`)
-    const far = connect({ host: target.hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(target.port || 80) }, () => {
-      near.write('HTTP/1.1 200 Connection Established\r\n\r\n')
-      near.pipe(far).pipe(near)
-    })
+    const far = connect(
+      { host: target.hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(target.port || 80) },
+      () => {
+        near.write('HTTP/1.1 200 Connection Established\r\n\r\n')
+        near.pipe(far).pipe(near)
+      },
+    )
     track(far)
     far.on('error', () => near.destroy())
     near.on('close', () => far.destroy())

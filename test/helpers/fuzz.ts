@@ -3,8 +3,8 @@ import type { TestContext } from 'node:test'
 import fc from 'fast-check'
 
 /**
- * Runs of a fuzzer. Without `FUZZ_RUNS` a few thousand in all, which take seconds; `npm run fuzz` sets it to a
- * million for each. `FUZZ_SECONDS` ends a fuzzer sooner, `FUZZ_SEED` repeats a run.
+ * Runs of a fuzzer. Without `FUZZ_RUNS` a few thousand in all, which take seconds; `npm run fuzz`
+ * sets it to a million for each. `FUZZ_SECONDS` ends a fuzzer sooner, `FUZZ_SEED` repeats a run.
  */
 const longRuns = process.env.FUZZ_RUNS === undefined ? undefined : Number(process.env.FUZZ_RUNS)
 const seconds = Number(process.env.FUZZ_SECONDS ?? Number.POSITIVE_INFINITY)
@@ -12,14 +12,21 @@ const seconds = Number(process.env.FUZZ_SECONDS ?? Number.POSITIVE_INFINITY)
 const shortSeed = 20_261_127
 const givenSeed = process.env.FUZZ_SEED === undefined ? undefined : Number(process.env.FUZZ_SEED)
 const seed = givenSeed ?? (longRuns === undefined ? shortSeed : undefined)
-/** An input that needs more of the processor is a hang. Measured in long runs alone, which are for that. */
+/**
+ * An input that needs more of the processor is a hang. Measured in long runs alone, which are for
+ * that.
+ */
 const maxCpuMs = 1000
-/** Inputs of a megabyte are printed digit by digit; the seed and the path at the beginning bring one back. */
+/**
+ * Inputs of a megabyte are printed digit by digit; the seed and the path at the beginning bring one
+ * back.
+ */
 const maxReport = 4000
 
 /**
- * Gives inputs to a reader of foreign bytes. The check throws if the reader does anything but return or throw an
- * error that it may throw. A long run prints how many inputs it gave, its seed, and what the slowest one took.
+ * Gives inputs to a reader of foreign bytes. The check throws if the reader does anything but
+ * return or throw an error that it may throw. A long run prints how many inputs it gave, its seed,
+ * and what the slowest one took.
  */
 export async function fuzz<T>(
   t: TestContext,
@@ -39,13 +46,16 @@ export async function fuzz<T>(
     const cpuMs = (user + system) / 1000
     given++
     slowestMs = Math.max(slowestMs, cpuMs)
-    if (longRuns !== undefined) assert.ok(cpuMs < maxCpuMs, `one input took ${cpuMs} ms of the processor`)
+    if (longRuns !== undefined)
+      assert.ok(cpuMs < maxCpuMs, `one input took ${cpuMs} ms of the processor`)
   })
   const isLong = longRuns !== undefined
   const result = await fc.check(property, {
     numRuns,
     ...(seed === undefined ? {} : { seed }),
-    ...(Number.isFinite(until) ? { interruptAfterTimeLimit: seconds * 1000, markInterruptAsFailure: false } : {}),
+    ...(Number.isFinite(until)
+      ? { interruptAfterTimeLimit: seconds * 1000, markInterruptAsFailure: false }
+      : {}),
   })
   if (isLong) {
     const tookMs = performance.now() - startedAt
@@ -61,21 +71,30 @@ export async function fuzz<T>(
   }
 }
 
-const interesting = [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]
+const interesting = [
+  0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
+]
 
 type Edit =
   | { readonly kind: 'flip'; readonly at: number; readonly bit: number }
   | { readonly kind: 'put'; readonly at: number; readonly bytes: Buffer }
   | { readonly kind: 'insert'; readonly at: number; readonly bytes: Buffer }
   | { readonly kind: 'cut'; readonly at: number; readonly length: number }
-  | { readonly kind: 'repeat'; readonly at: number; readonly length: number; readonly times: number }
+  | {
+      readonly kind: 'repeat'
+      readonly at: number
+      readonly length: number
+      readonly times: number
+    }
   | { readonly kind: 'end'; readonly at: number }
 
-const integer = fc.record({ value: fc.constantFrom(...interesting), width: fc.constantFrom(1, 2, 4, 8) }).map((one) => {
-  const bytes = Buffer.alloc(8)
-  bytes.writeBigUInt64BE(BigInt(one.value), 0)
-  return bytes.subarray(8 - one.width)
-})
+const integer = fc
+  .record({ value: fc.constantFrom(...interesting), width: fc.constantFrom(1, 2, 4, 8) })
+  .map((one) => {
+    const bytes = Buffer.alloc(8)
+    bytes.writeBigUInt64BE(BigInt(one.value), 0)
+    return bytes.subarray(8 - one.width)
+  })
 const someBytes = fc.oneof(
   fc.uint8Array({ minLength: 1, maxLength: 12 }).map((array) => Buffer.from(array)),
   integer,
@@ -86,7 +105,11 @@ const edit: fc.Arbitrary<Edit> = fc.oneof(
   fc.record({ kind: fc.constant('flip' as const), at: fc.nat(), bit: fc.nat({ max: 7 }) }),
   fc.record({ kind: fc.constant('put' as const), at: fc.nat(), bytes: someBytes }),
   fc.record({ kind: fc.constant('insert' as const), at: fc.nat(), bytes: someBytes }),
-  fc.record({ kind: fc.constant('cut' as const), at: fc.nat(), length: fc.integer({ min: 1, max: 64 }) }),
+  fc.record({
+    kind: fc.constant('cut' as const),
+    at: fc.nat(),
+    length: fc.integer({ min: 1, max: 64 }),
+  }),
   fc.record({
     kind: fc.constant('repeat' as const),
     at: fc.nat(),
@@ -121,15 +144,43 @@ function edited(bytes: Buffer, change: Edit): Buffer {
   }
 }
 
-/** Good bytes with some edits: bits, lengths that lie, pieces that are absent, twice or foreign, a sudden end. */
+/**
+ * Good bytes with some edits: bits, lengths that lie, pieces that are absent, twice or foreign, a
+ * sudden end.
+ */
 export function damagedBytes(good: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer> {
-  return fc.tuple(good, fc.array(edit, { maxLength: 4 })).map(([bytes, edits]) => edits.reduce(edited, bytes))
+  return fc
+    .tuple(good, fc.array(edit, { maxLength: 4 }))
+    .map(([bytes, edits]) => edits.reduce(edited, bytes))
 }
 
 /** Values that nobody expects where an answer has a number, a text, a list or an object. */
 export const oddValue: fc.Arbitrary<unknown> = fc.oneof(
-  fc.constantFrom<unknown>(null, true, 0, -1, 1.5, 1e308, 2 ** 53, '', ' ', '-1', '1e999', 'NaN', [], {}, [null], [[]]),
-  fc.constantFrom<unknown>({ length: 1e9 }, { toString: 1 }, '../../etc/passwd', '\u001b[2J', 'x'.repeat(5000)),
+  fc.constantFrom<unknown>(
+    null,
+    true,
+    0,
+    -1,
+    1.5,
+    1e308,
+    2 ** 53,
+    '',
+    ' ',
+    '-1',
+    '1e999',
+    'NaN',
+    [],
+    {},
+    [null],
+    [[]],
+  ),
+  fc.constantFrom<unknown>(
+    { length: 1e9 },
+    { toString: 1 },
+    '../../etc/passwd',
+    '\u001b[2J',
+    'x'.repeat(5000),
+  ),
   fc.string({ unit: 'binary', maxLength: 8 }),
   fc.jsonValue({ maxDepth: 2 }),
 )

@@ -4,8 +4,22 @@ import { syncBuiltinESMExports } from 'node:module'
 import type { TestContext } from 'node:test'
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 
-/** Calls of `node:fs/promises` that take a path: the places where a process may be stopped, for a while or for good. */
-const gatedCalls = ['link', 'mkdir', 'open', 'readFile', 'readdir', 'rename', 'rm', 'rmdir', 'stat', 'unlink'] as const
+/**
+ * Calls of `node:fs/promises` that take a path: the places where a process may be stopped, for a
+ * while or for good.
+ */
+const gatedCalls = [
+  'link',
+  'mkdir',
+  'open',
+  'readFile',
+  'readdir',
+  'rename',
+  'rm',
+  'rmdir',
+  'stat',
+  'unlink',
+] as const
 
 interface Step {
   /** The call that waits, such as `link`. */
@@ -17,7 +31,8 @@ interface Step {
 
 /** Nobody pulls the plug here, and fsync is most of what a flush takes. */
 function withoutSync(result: unknown): unknown {
-  if (typeof result === 'object' && result !== null && 'sync' in result) result.sync = async () => {}
+  if (typeof result === 'object' && result !== null && 'sync' in result)
+    result.sync = async () => {}
   return result
 }
 
@@ -34,7 +49,10 @@ export class Actor {
     this.name = name
   }
 
-  gate(call: string, paths: readonly string[]): { readonly passed: Promise<void>; readonly done: () => void } {
+  gate(
+    call: string,
+    paths: readonly string[],
+  ): { readonly passed: Promise<void>; readonly done: () => void } {
     const passed = Promise.withResolvers<void>()
     const done = Promise.withResolvers<void>()
     this.waiting.push({ call, paths, pass: passed.resolve, done: done.promise })
@@ -45,8 +63,9 @@ export class Actor {
 const acting = new AsyncLocalStorage<Actor>()
 
 /**
- * Lets several actors of one process act upon files as processes of their own would: every call that takes a path waits until `run`
- * chooses it. An actor that dies is one that is never chosen again: nothing of it runs any more, not even what tidies up.
+ * Lets several actors of one process act upon files as processes of their own would: every call
+ * that takes a path waits until `run` chooses it. An actor that dies is one that is never chosen
+ * again: nothing of it runs any more, not even what tidies up.
  */
 export class GatedFiles {
   readonly #actors = new Set<Actor>()
@@ -98,8 +117,14 @@ export class GatedFiles {
     this.#actors.delete(actor)
   }
 
-  /** Lets an actor act alone until `isThere` says of its next step that it is the one to stop before; false where it never came to it. */
-  async runTo(actor: Actor, isThere: (call: string, paths: readonly string[]) => boolean): Promise<boolean> {
+  /**
+   * Lets an actor act alone until `isThere` says of its next step that it is the one to stop
+   * before; false where it never came to it.
+   */
+  async runTo(
+    actor: Actor,
+    isThere: (call: string, paths: readonly string[]) => boolean,
+  ): Promise<boolean> {
     let hasCome = false
     if (!actor.isOver) this.#actors.add(actor)
     await this.run((ready) => {
@@ -118,13 +143,22 @@ export class GatedFiles {
     await this.run(([one]) => one)
   }
 
-  /** Lets one step after another happen until all actors are over; `choose` picks among those that are ready. */
-  async run(choose: (ready: readonly Actor[]) => Actor | undefined, mostSteps = 100_000): Promise<void> {
+  /**
+   * Lets one step after another happen until all actors are over; `choose` picks among those that
+   * are ready.
+   */
+  async run(
+    choose: (ready: readonly Actor[]) => Actor | undefined,
+    mostSteps = 100_000,
+  ): Promise<void> {
     let idle = 0
     for (let steps = 0; this.#actors.size > 0; ) {
       const ready = [...this.#actors].filter(({ waiting }) => waiting.length > 0)
       if (ready.length === 0) {
-        if (idle++ > 20_000) throw new Error(`nothing happens: ${[...this.#actors].map(({ name }) => name).join(', ')}`)
+        if (idle++ > 20_000)
+          throw new Error(
+            `nothing happens: ${[...this.#actors].map(({ name }) => name).join(', ')}`,
+          )
         await (idle < 50 ? turn() : wait(1))
         continue
       }

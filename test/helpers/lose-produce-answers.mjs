@@ -1,6 +1,7 @@
 /**
- * Loaded with `--import`: connections break after a produce request was written and before its answer is read. The
- * environment variable LOSE_ANSWERS has the numbers of those requests, from 1, separated by commas.
+ * Loaded with `--import`: connections break after a produce request was written and before its
+ * answer is read. The environment variable LOSE_ANSWERS has the numbers of those requests, from 1,
+ * separated by commas.
  */
 import net from 'node:net'
 

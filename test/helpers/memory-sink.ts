@@ -1,7 +1,15 @@
 import type { Sink, SinkPosition } from '../../src/pipeline/sink.ts'
-import { lineStart, partitionKey, type RecordBatch, type TopicPartition } from '../../src/record/record.ts'
+import {
+  lineStart,
+  partitionKey,
+  type RecordBatch,
+  type TopicPartition,
+} from '../../src/record/record.ts'
 
-/** What a memory sink keeps: lines by `topic/partition/offset`. Outlives the sink, as a disk outlives a process. */
+/**
+ * What a memory sink keeps: lines by `topic/partition/offset`. Outlives the sink, as a disk
+ * outlives a process.
+ */
 export type MemoryStore = Map<string, string>
 
 interface Taken {
@@ -9,7 +17,10 @@ interface Taken {
   readonly durable: () => void
 }
 
-/** The contract of sinks in its shortest form: what was taken becomes durable at a flush. The reference for the contract's tests. */
+/**
+ * The contract of sinks in its shortest form: what was taken becomes durable at a flush. The
+ * reference for the contract's tests.
+ */
 export class MemorySink implements Sink {
   readonly name = 'memory'
   readonly waiting = undefined
@@ -40,7 +51,9 @@ export class MemorySink implements Sink {
   }
 
   async flush(tps: readonly TopicPartition[]): Promise<void> {
-    for (const { batch, durable } of tps.flatMap((tp) => this.#taken.get(partitionKey(tp))?.splice(0) ?? [])) {
+    for (const { batch, durable } of tps.flatMap(
+      (tp) => this.#taken.get(partitionKey(tp))?.splice(0) ?? [],
+    )) {
       for (let i = 0; i < batch.count; i++) {
         const line = batch.lines.toString('utf8', lineStart(batch, i), batch.ends[i]! - 1)
         this.#store.set(`${partitionKey(batch)}/${batch.offsets[i]}`, line)

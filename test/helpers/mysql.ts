@@ -11,7 +11,14 @@ import { mysqlUrl } from './servers.ts'
 /** The connection that a URL describes. */
 export function connectionOf(url: string = mysqlUrl): MysqlConnection {
   const { hostname: host, port, username: user, password, pathname } = new URL(url)
-  return { host, port: Number(port), user, password, database: pathname.slice(1), timeoutMs: 20_000 }
+  return {
+    host,
+    port: Number(port),
+    user,
+    password,
+    database: pathname.slice(1),
+    timeoutMs: 20_000,
+  }
 }
 
 /** A client that is closed when the test ends. */
@@ -42,7 +49,10 @@ export function tableName(t: TestContext): string {
   return table
 }
 
-/** Every line in a table, in the order of its primary key. Rows that do not hold all of their record are `undefined`. */
+/**
+ * Every line in a table, in the order of its primary key. Rows that do not hold all of their record
+ * are `undefined`.
+ */
 export async function readLines(client: Mysql, table: string): Promise<(string | undefined)[]> {
   const rows = await client.query<readonly StoredRow[]>(
     `SELECT ${selectedColumns} FROM ${table} ORDER BY topic, \`partition\`, \`offset\``,
@@ -57,7 +67,9 @@ export interface OpenMysqlSink {
   readonly log: readonly Record<string, unknown>[]
   /** The messages of a level so far. */
   readonly said: (level: string) => readonly string[]
-  /** Opens the partition where that is not done, and writes. Settles when every record is durable. */
+  /**
+   * Opens the partition where that is not done, and writes. Settles when every record is durable.
+   */
   readonly write: (batch: RecordBatch) => Promise<void>
 }
 

@@ -7,8 +7,22 @@ import { elasticsearch } from './servers.ts'
 export const ordinaryNumber: fc.Arbitrary<string> = fc.oneof(
   fc.integer({ min: -1000, max: 100_000 }).map(String),
   fc.integer({ min: -10_000_000, max: 10_000_000 }).map((cents) => (cents / 100).toFixed(2)),
-  fc.double({ noNaN: true, noDefaultInfinity: true, min: -1e6, max: 1e6 }).map((value) => JSON.stringify(value)),
-  fc.constantFrom('10', '99.95', '0', '-0', '1.0', '1e3', '2.5E-3', '1e18', '1752000000', '0.1', '9007199254740991'),
+  fc
+    .double({ noNaN: true, noDefaultInfinity: true, min: -1e6, max: 1e6 })
+    .map((value) => JSON.stringify(value)),
+  fc.constantFrom(
+    '10',
+    '99.95',
+    '0',
+    '-0',
+    '1.0',
+    '1e3',
+    '2.5E-3',
+    '1e18',
+    '1752000000',
+    '0.1',
+    '9007199254740991',
+  ),
 )
 
 /** Whole numbers up to ±(2^63-1), the edges more often, neighbours among them. */
@@ -27,7 +41,10 @@ export interface Stats {
 }
 
 /** `stats` of fields over some indices. */
-export async function statsOf(indices: string, fields: readonly string[]): Promise<Map<string, Stats>> {
+export async function statsOf(
+  indices: string,
+  fields: readonly string[],
+): Promise<Map<string, Stats>> {
   const aggs = Object.fromEntries(fields.map((field) => [field, { stats: { field } }]))
   const { aggregations } = await elasticsearch<{ aggregations?: Record<string, Stats> }>(
     'POST',
@@ -37,19 +54,30 @@ export async function statsOf(indices: string, fields: readonly string[]): Promi
   return new Map(fields.map((field, i) => [field, aggregations![`f${i}`]!]))
 }
 
-/** Elasticsearch adds doubles with compensation; what is left is the rounding of the numbers themselves. */
+/**
+ * Elasticsearch adds doubles with compensation; what is left is the rounding of the numbers
+ * themselves.
+ */
 export function isSame(found: number | null, expected: number | null, scale: number): boolean {
   if (found === null || expected === null) return found === expected
   return Math.abs(found - expected) <= scale * 1e-12
 }
 
 /** The ids of the documents that a query finds, in order. */
-export async function idsOf(indices: string, query: unknown, more: Record<string, unknown> = {}): Promise<string[]> {
-  const { hits } = await elasticsearch<{ hits: { hits: { _id: string }[] } }>('POST', `/${indices}/_search`, {
-    size: 1000,
-    _source: false,
-    query,
-    ...more,
-  })
+export async function idsOf(
+  indices: string,
+  query: unknown,
+  more: Record<string, unknown> = {},
+): Promise<string[]> {
+  const { hits } = await elasticsearch<{ hits: { hits: { _id: string }[] } }>(
+    'POST',
+    `/${indices}/_search`,
+    {
+      size: 1000,
+      _source: false,
+      query,
+      ...more,
+    },
+  )
   return hits.hits.map(({ _id }) => _id).sort()
 }

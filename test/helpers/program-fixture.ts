@@ -5,12 +5,16 @@ import { ArchiverError } from '../../src/runtime/errors.ts'
 import { createLogger } from '../../src/runtime/log.ts'
 import { standardOutput } from '../../src/runtime/standard-streams.ts'
 
-/** A command that does what its first word says, and whose output is what its second word says: see program.test.ts. */
+/**
+ * A command that does what its first word says, and whose output is what its second word says: see
+ * program.test.ts.
+ */
 const behaviours: Readonly<Record<string, () => Promise<void>>> = {
   done: async () => standardOutput.print('done'),
   usage: () => Promise.reject(new ArchiverError('USAGE', '--topic: not so')),
   failed: () => Promise.reject(new ArchiverError('UNREACHABLE', 'two lines\n  in one')),
-  escape: () => Promise.reject(new ArchiverError('UNREACHABLE', 'a title \x1b]0;PWN\x07 of others')),
+  escape: () =>
+    Promise.reject(new ArchiverError('UNREACHABLE', 'a title \x1b]0;PWN\x07 of others')),
   bug: () => Promise.reject(new TypeError('a bug')),
   wait: async () => {
     const stop = signalled()

@@ -23,8 +23,9 @@ function int32(value: number): Buffer {
 const int16 = (value: number) => int32(value).subarray(2)
 
 /**
- * Writes one batch to partition 0 of a topic as it is, past every client: headers in any order, null headers, and whatever else kafkajs
- * cannot send. For a cluster of one broker. Throws where the broker refuses it.
+ * Writes one batch to partition 0 of a topic as it is, past every client: headers in any order,
+ * null headers, and whatever else kafkajs cannot send. For a cluster of one broker. Throws where
+ * the broker refuses it.
  */
 export async function produceRaw(topic: string, batch: WireBatch): Promise<void> {
   const records = wireBatch(batch)
@@ -39,14 +40,22 @@ export async function produceRaw(topic: string, batch: WireBatch): Promise<void>
     int32(records.length),
     records,
   ])
-  const request = Buffer.concat([int16(produceApi), int16(produceVersion), int32(1), text('archiver-test'), body])
+  const request = Buffer.concat([
+    int16(produceApi),
+    int16(produceVersion),
+    int32(1),
+    text('archiver-test'),
+    body,
+  ])
   const [host, port] = brokers[0]!.split(':')
   const socket = connect(Number(port), host)
   try {
     socket.write(Buffer.concat([int32(request.length), request]))
     let answer = Buffer.alloc(0)
     while (answer.length < 4 || answer.length < 4 + answer.readInt32BE(0)) {
-      const [chunk] = (await once(socket, 'data', { signal: AbortSignal.timeout(10_000) })) as [Buffer]
+      const [chunk] = (await once(socket, 'data', { signal: AbortSignal.timeout(10_000) })) as [
+        Buffer,
+      ]
       answer = Buffer.concat([answer, chunk])
     }
     // Length, correlation, one topic by its name, one partition, its index, its error.

@@ -1,7 +1,9 @@
 import { crc32c } from '../../src/kafka/batch/crc32c.ts'
 import type { Header } from '../../src/record/record.ts'
 
-/** A record in a batch of format 2; `offsetDelta` and `timestampDelta` as they stand on the wire. */
+/**
+ * A record in a batch of format 2; `offsetDelta` and `timestampDelta` as they stand on the wire.
+ */
 export interface WireRecord {
   readonly offsetDelta: number
   readonly timestampDelta?: number | bigint
@@ -42,7 +44,13 @@ function sized(bytes: Buffer | null): Buffer {
   return bytes === null ? varint(-1) : Buffer.concat([varint(bytes.length), bytes])
 }
 
-function wireRecord({ offsetDelta, timestampDelta = 0, key = null, value = null, headers = [] }: WireRecord): Buffer {
+function wireRecord({
+  offsetDelta,
+  timestampDelta = 0,
+  key = null,
+  value = null,
+  headers = [],
+}: WireRecord): Buffer {
   const body = Buffer.concat([
     Buffer.from([0]),
     varint(timestampDelta),
@@ -50,14 +58,17 @@ function wireRecord({ offsetDelta, timestampDelta = 0, key = null, value = null,
     sized(key),
     sized(value),
     varint(headers.length),
-    ...headers.flatMap((header) => [sized(header.key === null ? null : Buffer.from(header.key)), sized(header.value)]),
+    ...headers.flatMap((header) => [
+      sized(header.key === null ? null : Buffer.from(header.key)),
+      sized(header.value),
+    ]),
   ])
   return Buffer.concat([varint(body.length), body])
 }
 
 /**
- * A record batch as a broker sends it (Kafka documentation, "Record Batch"), written independently of the program's own reader and
- * producer.
+ * A record batch as a broker sends it (Kafka documentation, "Record Batch"), written independently
+ * of the program's own reader and producer.
  */
 export function wireBatch(batch: WireBatch): Buffer {
   const { records, compress = (bytes: Buffer) => bytes } = batch
@@ -78,17 +89,31 @@ export function wireBatch(batch: WireBatch): Buffer {
   return withChecksum(Buffer.concat([head, body]))
 }
 
-/** Sets the checksum of a batch to that of its bytes: what is wrong with it now was written so by its producer. */
+/**
+ * Sets the checksum of a batch to that of its bytes: what is wrong with it now was written so by
+ * its producer.
+ */
 export function withChecksum(batch: Buffer): Buffer {
   // Of everything behind the checksum itself (Kafka documentation, "Record Batch").
   batch.writeInt32BE(crc32c(batch, 21, batch.length), 17)
   return batch
 }
 
-/** The marker that ends a transaction: version 0, then 0 for an abort and 1 for a commit (KIP-98). */
-export function transactionMarker(baseOffset: number, producerId: number, outcome: 'abort' | 'commit'): WireBatch {
+/**
+ * The marker that ends a transaction: version 0, then 0 for an abort and 1 for a commit (KIP-98).
+ */
+export function transactionMarker(
+  baseOffset: number,
+  producerId: number,
+  outcome: 'abort' | 'commit',
+): WireBatch {
   const key = Buffer.from([0, 0, 0, outcome === 'abort' ? 0 : 1])
   const value = Buffer.alloc(6)
   const { transactional, control } = wireAttributes
-  return { baseOffset, producerId, attributes: transactional | control, records: [{ offsetDelta: 0, key, value }] }
+  return {
+    baseOffset,
+    producerId,
+    attributes: transactional | control,
+    records: [{ offsetDelta: 0, key, value }],
+  }
 }

@@ -1,8 +1,16 @@
-import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 
-/** How a request is refused: the connection is reset, nothing ever comes, or a page that is not Elasticsearch's. */
+/**
+ * How a request is refused: the connection is reset, nothing ever comes, or a page that is not
+ * Elasticsearch's.
+ */
 export type Refusal = 'reset' | 'stall' | { readonly status: number }
 
 /** A proxy or a firewall in front of a real Elasticsearch. */

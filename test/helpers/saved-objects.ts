@@ -1,7 +1,10 @@
 import { readTemplates } from '../../src/elasticsearch/templates/templates.ts'
 import type { SavedObject } from '../../src/kibana/saved-object.ts'
 
-/** What a panel asks Elasticsearch, read from a saved object as Kibana reads it, independently of what built it. */
+/**
+ * What a panel asks Elasticsearch, read from a saved object as Kibana reads it, independently of
+ * what built it.
+ */
 export interface PanelSearch {
   readonly panel: string
   /** The title of the data view. */
@@ -23,7 +26,10 @@ export interface PanelColumn {
     readonly size?: number
     readonly orderBy?: { readonly type: string; readonly columnId?: string }
     readonly orderDirection?: string
-    readonly filters?: readonly { readonly label: string; readonly input: { readonly query: string } }[]
+    readonly filters?: readonly {
+      readonly label: string
+      readonly input: { readonly query: string }
+    }[]
     readonly ranges?: readonly { readonly from: number | null; readonly to: number | null }[]
     readonly percentile?: number
     readonly interval?: string
@@ -50,14 +56,24 @@ export interface PanelJson {
 
 interface LensJson {
   readonly visualizationType: string
-  readonly references: readonly { readonly id: string; readonly name: string; readonly type: string }[]
+  readonly references: readonly {
+    readonly id: string
+    readonly name: string
+    readonly type: string
+  }[]
   readonly state: {
     readonly query: { readonly query: string }
     readonly visualization: Readonly<Record<string, unknown>>
     readonly datasourceStates: {
       readonly formBased: {
         readonly layers: Readonly<
-          Record<string, { readonly columns: Record<string, PanelColumn>; readonly columnOrder: readonly string[] }>
+          Record<
+            string,
+            {
+              readonly columns: Record<string, PanelColumn>
+              readonly columnOrder: readonly string[]
+            }
+          >
         >
       }
     }
@@ -75,41 +91,60 @@ function drawnColumns(visualization: unknown): string[] {
   if (Array.isArray(visualization)) return visualization.flatMap(drawnColumns)
   if (typeof visualization !== 'object' || visualization === null) return []
   return Object.entries(visualization).flatMap(([key, value]) => {
-    if (typeof value === 'string' && (accessorKeys.test(key) || key === 'columnId' || key === 'forAccessor'))
+    if (
+      typeof value === 'string' &&
+      (accessorKeys.test(key) || key === 'columnId' || key === 'forAccessor')
+    )
       return [value]
-    if (Array.isArray(value) && ['accessors', 'metrics', 'primaryGroups'].includes(key)) return value as string[]
+    if (Array.isArray(value) && ['accessors', 'metrics', 'primaryGroups'].includes(key))
+      return value as string[]
     return drawnColumns(value)
   })
 }
 
 /** The searches of all Lens panels of a dashboard. */
-export function panelSearches(dashboard: SavedObject, objects: readonly SavedObject[]): PanelSearch[] {
+export function panelSearches(
+  dashboard: SavedObject,
+  objects: readonly SavedObject[],
+): PanelSearch[] {
   return panelsOf(dashboard).flatMap(({ panelIndex, embeddableConfig: { attributes } }) => {
     if (attributes === undefined) return []
-    return Object.entries(attributes.state.datasourceStates.formBased.layers).map(([layerId, layer]) => {
-      const name = `indexpattern-datasource-layer-${layerId}`
-      const reference = dashboard.references.find((candidate) => candidate.name === `${panelIndex}:${name}`)
-      const view = objects.find(({ type, id }) => type === 'index-pattern' && id === reference?.id)
-      if (view === undefined) throw new Error(`${dashboard.id}: panel ${panelIndex} has no data view`)
-      return {
-        panel: panelIndex,
-        index: view.attributes.title as string,
-        kql: attributes.state.query.query,
-        columns: layer.columns,
-        columnOrder: layer.columnOrder,
-        drawn: drawnColumns(attributes.state.visualization),
-      }
-    })
+    return Object.entries(attributes.state.datasourceStates.formBased.layers).map(
+      ([layerId, layer]) => {
+        const name = `indexpattern-datasource-layer-${layerId}`
+        const reference = dashboard.references.find(
+          (candidate) => candidate.name === `${panelIndex}:${name}`,
+        )
+        const view = objects.find(
+          ({ type, id }) => type === 'index-pattern' && id === reference?.id,
+        )
+        if (view === undefined)
+          throw new Error(`${dashboard.id}: panel ${panelIndex} has no data view`)
+        return {
+          panel: panelIndex,
+          index: view.attributes.title as string,
+          kql: attributes.state.query.query,
+          columns: layer.columns,
+          columnOrder: layer.columnOrder,
+          drawn: drawnColumns(attributes.state.visualization),
+        }
+      },
+    )
   })
 }
 
-/** The few forms of KQL that our panels use, as a query of Elasticsearch: its query string differs in spaces and letters alone. */
+/**
+ * The few forms of KQL that our panels use, as a query of Elasticsearch: its query string differs
+ * in spaces and letters alone.
+ */
 export function kqlToQuery(kql: string): unknown {
   if (kql === '') return { match_all: {} }
   const query = kql
     .split(/("(?:[^"\\]|\\.)*")/)
     .map((part, i) =>
-      i % 2 === 1 ? part : part.replace(/\s*:\s*/g, ':').replace(/\b(and|or|not)\b/g, (word) => word.toUpperCase()),
+      i % 2 === 1
+        ? part
+        : part.replace(/\s*:\s*/g, ':').replace(/\b(and|or|not)\b/g, (word) => word.toUpperCase()),
     )
     .join('')
   return { query_string: { query, analyze_wildcard: true } }
@@ -117,10 +152,15 @@ export function kqlToQuery(kql: string): unknown {
 
 /** Fields that a KQL expression names. */
 export function kqlFields(kql: string): string[] {
-  return [...kql.replace(/"(?:[^"\\]|\\.)*"/g, '""').matchAll(/([^\s()]+)\s*:/g)].map(([, field]) => field!)
+  return [...kql.replace(/"(?:[^"\\]|\\.)*"/g, '""').matchAll(/([^\s()]+)\s*:/g)].map(
+    ([, field]) => field!,
+  )
 }
 
-function metricAggregation(id: string, { operationType, sourceField: field, params }: PanelColumn): unknown {
+function metricAggregation(
+  id: string,
+  { operationType, sourceField: field, params }: PanelColumn,
+): unknown {
   switch (operationType) {
     case 'count':
       return field === '___records___' ? undefined : { value_count: { field } }
@@ -145,7 +185,10 @@ function metricAggregation(id: string, { operationType, sourceField: field, para
   }
 }
 
-function bucketAggregation(column: PanelColumn, orderable: ReadonlySet<string>): Record<string, unknown> {
+function bucketAggregation(
+  column: PanelColumn,
+  orderable: ReadonlySet<string>,
+): Record<string, unknown> {
   const { operationType, sourceField: field, params = {} } = column
   switch (operationType) {
     case 'date_histogram':
@@ -158,7 +201,9 @@ function bucketAggregation(column: PanelColumn, orderable: ReadonlySet<string>):
     case 'filters':
       return {
         filters: {
-          filters: Object.fromEntries(params.filters!.map(({ label, input }) => [label, kqlToQuery(input.query)])),
+          filters: Object.fromEntries(
+            params.filters!.map(({ label, input }) => [label, kqlToQuery(input.query)]),
+          ),
         },
       }
     case 'range':
@@ -177,7 +222,10 @@ function bucketAggregation(column: PanelColumn, orderable: ReadonlySet<string>):
 }
 
 /** The request that a panel's search stands for. */
-export function searchBody({ kql, columns, columnOrder }: PanelSearch, filter?: unknown): Record<string, unknown> {
+export function searchBody(
+  { kql, columns, columnOrder }: PanelSearch,
+  filter?: unknown,
+): Record<string, unknown> {
   const leaves: Record<string, unknown> = {}
   for (const id of columnOrder) {
     const column = columns[id]!
@@ -194,10 +242,14 @@ export function searchBody({ kql, columns, columnOrder }: PanelSearch, filter?: 
     const column = columns[id]!
     if (!column.isBucketed) continue
     const ordered = column.params?.orderBy?.columnId
-    const needed = ordered !== undefined && orderable.has(ordered) ? { [ordered]: leaves[ordered] } : {}
+    const needed =
+      ordered !== undefined && orderable.has(ordered) ? { [ordered]: leaves[ordered] } : {}
     const inner = { ...needed, ...aggs }
     aggs = {
-      [id]: { ...bucketAggregation(column, orderable), ...(Object.keys(inner).length > 0 ? { aggs: inner } : {}) },
+      [id]: {
+        ...bucketAggregation(column, orderable),
+        ...(Object.keys(inner).length > 0 ? { aggs: inner } : {}),
+      },
     }
   }
   const filters = [kqlToQuery(kql), ...(filter === undefined ? [] : [filter])]
@@ -208,7 +260,8 @@ export function searchBody({ kql, columns, columnOrder }: PanelSearch, filter?: 
 export function templateFields(pattern: string): ReadonlyMap<string, string> {
   const templates = readTemplates('archive-')
   const index = templates.find(
-    ({ api, body }) => api === '_index_template' && (body.index_patterns as string[]).includes(pattern),
+    ({ api, body }) =>
+      api === '_index_template' && (body.index_patterns as string[]).includes(pattern),
   )
   if (index === undefined) throw new Error(`no index template for ${pattern}`)
   const parts = (index.body.composed_of as string[])
@@ -216,14 +269,19 @@ export function templateFields(pattern: string): ReadonlyMap<string, string> {
     .filter((body) => body !== undefined)
   const fields = new Map<string, string>()
   for (const body of [...parts, index.body]) {
-    const { mappings } = (body.template ?? {}) as { readonly mappings?: { readonly properties?: Properties } }
+    const { mappings } = (body.template ?? {}) as {
+      readonly mappings?: { readonly properties?: Properties }
+    }
     addFields(fields, mappings?.properties ?? {}, '')
   }
   return fields
 }
 
 type Properties = Readonly<
-  Record<string, { readonly type?: string; readonly properties?: Properties; readonly fields?: Properties }>
+  Record<
+    string,
+    { readonly type?: string; readonly properties?: Properties; readonly fields?: Properties }
+  >
 >
 
 function addFields(fields: Map<string, string>, properties: Properties, prefix: string): void {

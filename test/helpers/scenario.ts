@@ -27,7 +27,17 @@ export async function createScenario(t: TestContext): Promise<Scenario> {
     await admin.deleteGroups([group]).catch(() => {})
     await admin.disconnect()
   })
-  const argv = ['run', '--archive-dir', root, '--index-prefix', prefix, '--group', group, '--session-timeout', '6000']
+  const argv = [
+    'run',
+    '--archive-dir',
+    root,
+    '--index-prefix',
+    prefix,
+    '--group',
+    group,
+    '--session-timeout',
+    '6000',
+  ]
   return {
     root,
     prefix,
@@ -47,7 +57,12 @@ export async function committedAndEnds(
   const admin = await withAdmin(t)
   const found = new Map<string, { committed: number; end: number }>()
   for (const topic of topics) {
-    const ends = new Map((await admin.fetchTopicOffsets(topic)).map(({ partition, high }) => [partition, Number(high)]))
+    const ends = new Map(
+      (await admin.fetchTopicOffsets(topic)).map(({ partition, high }) => [
+        partition,
+        Number(high),
+      ]),
+    )
     const [offsets] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
     for (const { partition, offset } of offsets!.partitions) {
       found.set(`${topic}/${partition}`, { committed: Number(offset), end: ends.get(partition)! })
@@ -59,5 +74,7 @@ export async function committedAndEnds(
 /** What lies in the staging directory: after a clean end nothing. */
 export async function stagedFiles(root: string): Promise<string[]> {
   const entries = await readdir(join(root, '_staging'), { recursive: true, withFileTypes: true })
-  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
 }

@@ -11,7 +11,10 @@ import { mebibyte, resolveSettings } from '../../stack/settings.ts'
 const run = promisify(execFile)
 const silent = { update: () => {}, say: () => {} }
 
-/** A Kafka with TLS and logins, beside the one of the other tests. Users: `archiver` with `password`. */
+/**
+ * A Kafka with TLS and logins, beside the one of the other tests. Users: `archiver` with
+ * `password`.
+ */
 export interface SecuredKafka {
   /** Without TLS and login, to prepare topics. */
   readonly open: string
@@ -19,7 +22,10 @@ export interface SecuredKafka {
   readonly saslTls: string
   /** TLS with a certificate of the client's own. */
   readonly mutualTls: string
-  /** Without TLS and login; all that it advertises is an address of IPv6. Undefined on a machine without IPv6. */
+  /**
+   * Without TLS and login; all that it advertises is an address of IPv6. Undefined on a machine
+   * without IPv6.
+   */
   readonly ipv6: string | undefined
   readonly caFile: string
   readonly clientCertificate: string
@@ -28,7 +34,9 @@ export interface SecuredKafka {
 }
 
 const ports = { open: 19_292, saslTls: 19_294, mutualTls: 19_295, ipv6: 19_296 }
-const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'))
+const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+  all?.some(({ address }) => address === '::1'),
+)
 export const password = 'correct horse: battery'
 
 /** Starts it in a directory of its own; the certificates are made by openssl. */
@@ -57,7 +65,8 @@ export async function startSecuredKafka(directory: string): Promise<SecuredKafka
           'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL,IPV6:PLAINTEXT',
         'inter.broker.listener.name': 'PLAINTEXT',
         'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER',
-        [login('plain')]: `${security}.plain.PlainLoginModule required user_archiver="${password}";`,
+        [login('plain')]:
+          `${security}.plain.PlainLoginModule required user_archiver="${password}";`,
         [login('scram-sha-256')]: `${security}.scram.ScramLoginModule required;`,
         [login('scram-sha-512')]: `${security}.scram.ScramLoginModule required;`,
         [login('oauthbearer')]: `${security}.oauthbearer.OAuthBearerLoginModule required;`,
@@ -104,7 +113,19 @@ async function makeCertificates(directory: string) {
   const fresh = ['-newkey', 'rsa:2048', '-nodes']
   const caKey = path('ca.key')
   const ca = path('ca.pem')
-  await openssl('req', '-x509', ...fresh, '-days', '2', '-subj', '/CN=test-ca', '-keyout', caKey, '-out', ca)
+  await openssl(
+    'req',
+    '-x509',
+    ...fresh,
+    '-days',
+    '2',
+    '-subj',
+    '/CN=test-ca',
+    '-keyout',
+    caKey,
+    '-out',
+    ca,
+  )
   const sign = async (name: string, extension: string) => {
     const key = path(`${name}.key`)
     const request = path(`${name}.csr`)
@@ -112,7 +133,17 @@ async function makeCertificates(directory: string) {
     const extensions = path(`${name}.ext`)
     await writeFile(extensions, extension)
     await openssl('req', ...fresh, '-subj', `/CN=${name}`, '-keyout', key, '-out', request)
-    const signer = ['-CA', ca, '-CAkey', caKey, '-CAcreateserial', '-days', '2', '-extfile', extensions]
+    const signer = [
+      '-CA',
+      ca,
+      '-CAkey',
+      caKey,
+      '-CAcreateserial',
+      '-days',
+      '2',
+      '-extfile',
+      extensions,
+    ]
     await openssl('x509', '-req', '-in', request, '-out', certificate, ...signer)
     return { key, certificate }
   }

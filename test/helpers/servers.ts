@@ -8,11 +8,21 @@ import { compressionTypes } from '../../src/kafka/batch/codecs.ts'
 import { createKafka } from '../../src/kafka/client.ts'
 import { createLogger } from '../../src/runtime/log.ts'
 
-/** The servers that integration tests use: those of the environment, else the development stack. `npm test` starts its own. */
-export const brokers: readonly string[] = (process.env.ARCHIVER_BROKERS ?? '127.0.0.1:9092').split(',')
-export const elasticsearchUrl: string = process.env.ARCHIVER_ELASTICSEARCH ?? 'http://127.0.0.1:9200'
-/** With a user who may make databases and tables whose names begin with `archive`; `root` has the same password. */
-export const mysqlUrl: string = process.env.ARCHIVER_TEST_MYSQL ?? 'mysql://archiver:archiver@127.0.0.1:3306/archive'
+/**
+ * The servers that integration tests use: those of the environment, else the development stack.
+ * `npm test` starts its own.
+ */
+export const brokers: readonly string[] = (process.env.ARCHIVER_BROKERS ?? '127.0.0.1:9092').split(
+  ',',
+)
+export const elasticsearchUrl: string =
+  process.env.ARCHIVER_ELASTICSEARCH ?? 'http://127.0.0.1:9200'
+/**
+ * With a user who may make databases and tables whose names begin with `archive`; `root` has the
+ * same password.
+ */
+export const mysqlUrl: string =
+  process.env.ARCHIVER_TEST_MYSQL ?? 'mysql://archiver:archiver@127.0.0.1:3306/archive'
 
 const quiet = createLogger({ level: 'silent', stream: process.stderr })
 
@@ -49,7 +59,10 @@ export async function createTopic(
         topic,
         numPartitions: options.partitions ?? 1,
         replicationFactor: 1,
-        configEntries: Object.entries(options.config ?? {}).map(([name, value]) => ({ name, value })),
+        configEntries: Object.entries(options.config ?? {}).map(([name, value]) => ({
+          name,
+          value,
+        })),
       },
     ],
   })
@@ -72,20 +85,28 @@ export interface TestMessage {
 }
 
 /**
- * A producer for the time of a test. Idempotent: kafkajs sends all partitions of a request again where one of them has no leader yet, and
- * records that are there twice are what these tests look for.
+ * A producer for the time of a test. Idempotent: kafkajs sends all partitions of a request again
+ * where one of them has no leader yet, and records that are there twice are what these tests look
+ * for.
  */
 export async function createProducer(
   t: TestContext,
   options: Parameters<Kafka['producer']>[0] = {},
 ): Promise<Producer> {
-  const producer = testKafka().producer({ allowAutoTopicCreation: false, idempotent: true, ...options })
+  const producer = testKafka().producer({
+    allowAutoTopicCreation: false,
+    idempotent: true,
+    ...options,
+  })
   await producer.connect()
   t.after(() => producer.disconnect())
   return producer
 }
 
-/** Sends messages to a topic, all to partition 0 where they name none, and waits for the acknowledgement. */
+/**
+ * Sends messages to a topic, all to partition 0 where they name none, and waits for the
+ * acknowledgement.
+ */
 export async function produce(
   t: TestContext,
   topic: string,
@@ -97,13 +118,15 @@ export async function produce(
     await producer.send({
       topic,
       compression,
-      messages: messages.slice(start, start + 5000).map(({ key, value, timestamp, headers, partition }) => ({
-        key: key ?? null,
-        value,
-        partition: partition ?? 0,
-        ...(timestamp === undefined ? {} : { timestamp: String(timestamp) }),
-        ...(headers === undefined ? {} : { headers }),
-      })),
+      messages: messages
+        .slice(start, start + 5000)
+        .map(({ key, value, timestamp, headers, partition }) => ({
+          key: key ?? null,
+          value,
+          partition: partition ?? 0,
+          ...(timestamp === undefined ? {} : { timestamp: String(timestamp) }),
+          ...(headers === undefined ? {} : { headers }),
+        })),
     })
   }
 }
@@ -127,7 +150,9 @@ export async function elasticsearch<T = Record<string, unknown>>(
     ...(body === undefined
       ? {}
       : {
-          headers: { 'content-type': typeof body === 'string' ? 'application/x-ndjson' : 'application/json' },
+          headers: {
+            'content-type': typeof body === 'string' ? 'application/x-ndjson' : 'application/json',
+          },
           body: typeof body === 'string' ? body : JSON.stringify(body),
         }),
   })
@@ -149,11 +174,11 @@ export function indexPrefix(t: TestContext): string {
       [404],
     )
     if (Array.isArray(indices))
-      for (const { index } of indices) await elasticsearch('DELETE', `/${encodeURIComponent(index)}`, undefined, [404])
-    const { index_templates: templates } = await elasticsearch<{ index_templates: { name: string }[] }>(
-      'GET',
-      '/_index_template',
-    )
+      for (const { index } of indices)
+        await elasticsearch('DELETE', `/${encodeURIComponent(index)}`, undefined, [404])
+    const { index_templates: templates } = await elasticsearch<{
+      index_templates: { name: string }[]
+    }>('GET', '/_index_template')
     for (const { name } of templates)
       if (name.startsWith(prefix)) await elasticsearch('DELETE', `/_index_template/${name}`)
   })

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { Sink } from '../../src/pipeline/sink.ts'
 import { LineEncoder } from '../../src/record/line.ts'
-import { emptyBatch, lineStart, type RecordBatch, type TopicPartition } from '../../src/record/record.ts'
+import {
+  emptyBatch,
+  lineStart,
+  type RecordBatch,
+  type TopicPartition,
+} from '../../src/record/record.ts'
 import { until } from './servers.ts'
 
 /** A store that sinks write to, one after another or at once, as processes would. */
@@ -19,13 +24,20 @@ export interface SinkStore {
 
 const encoder = new LineEncoder({ from: 'value', path: ['type'] })
 
-function batchOf({ topic, partition }: TopicPartition, from: number, next: number, size = 20): RecordBatch {
+function batchOf(
+  { topic, partition }: TopicPartition,
+  from: number,
+  next: number,
+  size = 20,
+): RecordBatch {
   const records = Array.from({ length: next - from }, (_, i) => ({
     offset: from + i,
     timestamp: Date.UTC(2019, 7, 1, 3) + (from + i) * 60_000,
     key: null,
     headers: [],
-    value: Buffer.from(`{"type":"type.${(from + i) % 3}","i":${from + i},"text":"${'x'.repeat(size)}"}`),
+    value: Buffer.from(
+      `{"type":"type.${(from + i) % 3}","i":${from + i},"text":"${'x'.repeat(size)}"}`,
+    ),
   }))
   return encoder.encode({ topic, partition, from, next, records })
 }
@@ -46,15 +58,23 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 /**
- * The contract of `src/pipeline/sink.ts`, for one implementation. A new sink is done when this is green.
+ * The contract of `src/pipeline/sink.ts`, for one implementation. A new sink is done when this is
+ * green.
  *
  * `create` makes an empty store for a test.
  */
-export function registerSinkContract(name: string, create: (t: TestContext) => Promise<SinkStore>): void {
+export function registerSinkContract(
+  name: string,
+  create: (t: TestContext) => Promise<SinkStore>,
+): void {
   const contract = (what: string, run: (t: TestContext, store: SinkStore) => Promise<void>) =>
     test(`${name}: ${what}`, async (t) => run(t, await create(t)))
 
-  async function started(t: TestContext, store: SinkStore, relieved: () => void = () => {}): Promise<Sink> {
+  async function started(
+    t: TestContext,
+    store: SinkStore,
+    relieved: () => void = () => {},
+  ): Promise<Sink> {
     const sink = store.sink()
     t.after(() => sink.stop())
     await sink.start(relieved)
@@ -110,45 +130,54 @@ export function registerSinkContract(name: string, create: (t: TestContext) => P
     await holds(store, batchOf(tp, 5, 22))
   })
 
-  contract('close forgets what is not durable, and who waits for it waits for ever', async (t, store) => {
-    const tp = { topic: store.topic, partition: 0 }
-    const sink = await started(t, store)
-    await sink.open(tp, 0)
-    const given = sink.write(batchOf(tp, 0, 10))
-    await sink.close(tp)
-    await sink.flush([tp])
-    assert.ok(!(await isSettled(given)))
-    assert.ok(!(await isSettled(sink.write(batchOf(tp, 10, 20)))), 'nothing is taken of a partition that is not open')
-    assert.equal(sink.heldBytes, 0)
-    await sink.open(tp, 0)
-    const batch = batchOf(tp, 0, 20)
-    const written = sink.write(batch)
-    await sink.flush([tp])
-    await written
-    await holds(store, batch)
-    assert.ok(!(await isSettled(given)))
-    await sink.close(tp)
-    await sink.close(tp)
-  })
+  contract(
+    'close forgets what is not durable, and who waits for it waits for ever',
+    async (t, store) => {
+      const tp = { topic: store.topic, partition: 0 }
+      const sink = await started(t, store)
+      await sink.open(tp, 0)
+      const given = sink.write(batchOf(tp, 0, 10))
+      await sink.close(tp)
+      await sink.flush([tp])
+      assert.ok(!(await isSettled(given)))
+      assert.ok(
+        !(await isSettled(sink.write(batchOf(tp, 10, 20)))),
+        'nothing is taken of a partition that is not open',
+      )
+      assert.equal(sink.heldBytes, 0)
+      await sink.open(tp, 0)
+      const batch = batchOf(tp, 0, 20)
+      const written = sink.write(batch)
+      await sink.flush([tp])
+      await written
+      await holds(store, batch)
+      assert.ok(!(await isSettled(given)))
+      await sink.close(tp)
+      await sink.close(tp)
+    },
+  )
 
-  contract('partitions are independent: closing one leaves the others as they are', async (t, store) => {
-    const [one, two] = [0, 1].map((partition) => ({ topic: store.topic, partition })) as [
-      TopicPartition,
-      TopicPartition,
-    ]
-    const sink = await started(t, store)
-    await sink.open(one, 0)
-    await sink.open(two, 0)
-    const batches = [batchOf(one, 0, 10), batchOf(two, 0, 10)] as const
-    const given = sink.write(batches[0])
-    const kept = sink.write(batches[1])
-    await sink.close(one)
-    await sink.flush([one, two])
-    await kept
-    assert.ok(!(await isSettled(given)))
-    const found = await store.lines()
-    for (const line of linesOf(batches[1])) assert.ok(found.includes(line))
-  })
+  contract(
+    'partitions are independent: closing one leaves the others as they are',
+    async (t, store) => {
+      const [one, two] = [0, 1].map((partition) => ({ topic: store.topic, partition })) as [
+        TopicPartition,
+        TopicPartition,
+      ]
+      const sink = await started(t, store)
+      await sink.open(one, 0)
+      await sink.open(two, 0)
+      const batches = [batchOf(one, 0, 10), batchOf(two, 0, 10)] as const
+      const given = sink.write(batches[0])
+      const kept = sink.write(batches[1])
+      await sink.close(one)
+      await sink.flush([one, two])
+      await kept
+      assert.ok(!(await isSettled(given)))
+      const found = await store.lines()
+      for (const line of linesOf(batches[1])) assert.ok(found.includes(line))
+    },
+  )
 
   contract('a flush settles, whatever there is to flush', async (t, store) => {
     const tp = { topic: store.topic, partition: 0 }
@@ -165,36 +194,39 @@ export function registerSinkContract(name: string, create: (t: TestContext) => P
     await holds(store, batchOf(tp, 0, 20))
   })
 
-  contract('pressure rises with what is held, and falls, and says that it fell', async (t, store) => {
-    const tp = { topic: store.topic, partition: 0 }
-    let relieved = 0
-    const sink = await started(t, store, () => {
-      relieved++
-    })
-    await sink.open(tp, 0)
-    assert.equal(sink.pressure(tp), 0)
-    assert.equal(sink.heldBytes, 0)
-    const batches: RecordBatch[] = []
-    const written: Promise<void>[] = []
-    let before = 0
-    while (sink.pressure(tp) < 1) {
-      assert.ok(batches.length < 100, `still at ${sink.pressure(tp)}`)
-      const from = batches.length * 10
-      const batch = batchOf(tp, from, from + 10, store.memoryLimit / 100)
-      batches.push(batch)
-      written.push(sink.write(batch))
-      assert.ok(sink.heldBytes >= before || relieved > 0)
-      before = sink.heldBytes
-    }
-    assert.ok(sink.heldBytes > 0)
-    relieved = 0
-    await sink.flush([tp])
-    await Promise.all(written)
-    await until('what was held is given back', () => sink.heldBytes === 0, 5000)
-    assert.equal(sink.pressure(tp), 0)
-    assert.ok(relieved > 0)
-    await holds(store, ...batches)
-  })
+  contract(
+    'pressure rises with what is held, and falls, and says that it fell',
+    async (t, store) => {
+      const tp = { topic: store.topic, partition: 0 }
+      let relieved = 0
+      const sink = await started(t, store, () => {
+        relieved++
+      })
+      await sink.open(tp, 0)
+      assert.equal(sink.pressure(tp), 0)
+      assert.equal(sink.heldBytes, 0)
+      const batches: RecordBatch[] = []
+      const written: Promise<void>[] = []
+      let before = 0
+      while (sink.pressure(tp) < 1) {
+        assert.ok(batches.length < 100, `still at ${sink.pressure(tp)}`)
+        const from = batches.length * 10
+        const batch = batchOf(tp, from, from + 10, store.memoryLimit / 100)
+        batches.push(batch)
+        written.push(sink.write(batch))
+        assert.ok(sink.heldBytes >= before || relieved > 0)
+        before = sink.heldBytes
+      }
+      assert.ok(sink.heldBytes > 0)
+      relieved = 0
+      await sink.flush([tp])
+      await Promise.all(written)
+      await until('what was held is given back', () => sink.heldBytes === 0, 5000)
+      assert.equal(sink.pressure(tp), 0)
+      assert.ok(relieved > 0)
+      await holds(store, ...batches)
+    },
+  )
 
   contract('empty batches move on', async (t, store) => {
     const tp = { topic: store.topic, partition: 0 }
@@ -214,19 +246,23 @@ export function registerSinkContract(name: string, create: (t: TestContext) => P
     assert.ok(next === undefined || next === 115, `stands at ${next}`)
   })
 
-  contract('two sinks that both believe they own a partition leave each record once', async (t, store) => {
-    const tp = { topic: store.topic, partition: 0 }
-    const [one, two] = [await started(t, store), await started(t, store)]
-    await one.open(tp, 0)
-    await two.open(tp, 0)
-    const batch = batchOf(tp, 0, 20)
-    const written = Promise.allSettled([one.write(batch), two.write(batch)])
-    await Promise.all([one.flush([tp]), two.flush([tp])])
-    const outcomes = await written
-    assert.ok(outcomes.some(({ status }) => status === 'fulfilled'))
-    for (const outcome of outcomes) {
-      if (outcome.status === 'rejected') assert.equal((outcome.reason as { code?: string }).code, 'FENCED')
-    }
-    await holds(store, batch)
-  })
+  contract(
+    'two sinks that both believe they own a partition leave each record once',
+    async (t, store) => {
+      const tp = { topic: store.topic, partition: 0 }
+      const [one, two] = [await started(t, store), await started(t, store)]
+      await one.open(tp, 0)
+      await two.open(tp, 0)
+      const batch = batchOf(tp, 0, 20)
+      const written = Promise.allSettled([one.write(batch), two.write(batch)])
+      await Promise.all([one.flush([tp]), two.flush([tp])])
+      const outcomes = await written
+      assert.ok(outcomes.some(({ status }) => status === 'fulfilled'))
+      for (const outcome of outcomes) {
+        if (outcome.status === 'rejected')
+          assert.equal((outcome.reason as { code?: string }).code, 'FENCED')
+      }
+      await holds(store, batch)
+    },
+  )
 }

@@ -24,11 +24,15 @@ export interface StandInOperation {
 }
 
 /** Answers a request in the stand-in's place and returns true, or returns false. */
-export type Trouble = (request: StandInRequest, response: ServerResponse) => boolean | Promise<boolean>
+export type Trouble = (
+  request: StandInRequest,
+  response: ServerResponse,
+) => boolean | Promise<boolean>
 
 /**
- * What an Elasticsearch does that takes `create` operations and keeps their documents, with troubles that a real one cannot be made to have
- * at will. It is no measure of what Elasticsearch accepts: for that there is the real one.
+ * What an Elasticsearch does that takes `create` operations and keeps their documents, with
+ * troubles that a real one cannot be made to have at will. It is no measure of what Elasticsearch
+ * accepts: for that there is the real one.
  */
 export interface StandInElasticsearch {
   readonly url: string
@@ -46,10 +50,20 @@ export interface StandInElasticsearch {
 }
 
 export function json(response: ServerResponse, status: number, body: unknown): true {
-  return send(response, status, 'application/vnd.elasticsearch+json;compatible-with=9', JSON.stringify(body))
+  return send(
+    response,
+    status,
+    'application/vnd.elasticsearch+json;compatible-with=9',
+    JSON.stringify(body),
+  )
 }
 
-export function send(response: ServerResponse, status: number, contentType: string, body: string): true {
+export function send(
+  response: ServerResponse,
+  status: number,
+  contentType: string,
+  body: string,
+): true {
   response.writeHead(status, { 'content-type': contentType, 'x-elastic-product': 'Elasticsearch' })
   response.end(body)
   return true
@@ -64,7 +78,9 @@ export function operationsOf(body: string): StandInOperation[] {
   const lines = body.split('\n')
   const operations: StandInOperation[] = []
   for (let i = 0; i + 1 < lines.length; i += 2) {
-    const { create } = JSON.parse(lines[i]!) as { create: { _index: string; _id: string; require_alias?: boolean } }
+    const { create } = JSON.parse(lines[i]!) as {
+      create: { _index: string; _id: string; require_alias?: boolean }
+    }
     operations.push({
       index: create._index,
       id: create._id,
@@ -89,7 +105,10 @@ export async function standIn(t: TestContext, port = 0): Promise<StandInElastics
       if (isControl) {
         errors = true
         return {
-          create: { status: 404, error: { type: 'index_not_found_exception', reason: `no such index [${index}]` } },
+          create: {
+            status: 404,
+            error: { type: 'index_not_found_exception', reason: `no such index [${index}]` },
+          },
         }
       }
       const key = `${index}/${id}`
@@ -99,7 +118,9 @@ export async function standIn(t: TestContext, port = 0): Promise<StandInElastics
       }
       errors = true
       const reason = `[${id}]: version conflict, document already exists (current version [1])`
-      return { create: { status: 409, error: { type: 'version_conflict_engine_exception', reason } } }
+      return {
+        create: { status: 409, error: { type: 'version_conflict_engine_exception', reason } },
+      }
     })
     return json(response, 200, { errors, items })
   }
@@ -131,7 +152,11 @@ export async function standIn(t: TestContext, port = 0): Promise<StandInElastics
     } else if (method === 'GET' && stored.has(path)) {
       const [, kind, name] = path.split('/')
       const template = { name, [kind!.slice(1)]: stored.get(path) }
-      json(response, 200, kind === '_ilm' ? stored.get(path) : { [`${kind!.slice(1)}s`]: [template] })
+      json(
+        response,
+        200,
+        kind === '_ilm' ? stored.get(path) : { [`${kind!.slice(1)}s`]: [template] },
+      )
     } else json(response, 404, errorBody(404, 'resource_not_found_exception', `no ${path}`))
   }
 
@@ -147,7 +172,9 @@ export async function standIn(t: TestContext, port = 0): Promise<StandInElastics
         path: url.pathname,
         query: url.searchParams,
         headers: incoming.headers,
-        body: (incoming.headers['content-encoding'] === 'gzip' ? gunzipSync(raw) : raw).toString('utf8'),
+        body: (incoming.headers['content-encoding'] === 'gzip' ? gunzipSync(raw) : raw).toString(
+          'utf8',
+        ),
         bytes: raw.length,
       }
       const isBulk = request.path === '/_bulk'

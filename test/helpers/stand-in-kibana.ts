@@ -29,7 +29,10 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 }
 
 /** The file in a multipart body, and its name. */
-function uploaded(request: IncomingMessage, body: string): { readonly name: string; readonly text: string } {
+function uploaded(
+  request: IncomingMessage,
+  body: string,
+): { readonly name: string; readonly text: string } {
   const boundary = /boundary=(.+)$/.exec(request.headers['content-type'] ?? '')?.[1]
   const [, part] = body.split(`--${boundary}`)
   const [head, text] = part!.split(/\r\n\r\n([\s\S]*)/) as [string, string]
@@ -55,23 +58,39 @@ export async function startKibana(
     const [, space = 'default', path] = /^(?:\/s\/([^/]+))?(\/.*)$/.exec(url.pathname)!
     const keyOf = ({ type, id }: { type: string; id: string }) => `${space} ${type} ${id}`
     if (request.method === 'POST' && request.headers['kbn-xsrf'] === undefined) {
-      return { status: 400, body: { statusCode: 400, message: 'Request must contain a kbn-xsrf header.' } }
+      return {
+        status: 400,
+        body: { statusCode: 400, message: 'Request must contain a kbn-xsrf header.' },
+      }
     }
     switch (`${request.method} ${path}`) {
       case 'GET /api/status':
-        return { status: 200, body: { version: { number: version }, status: { overall: { level: 'available' } } } }
+        return {
+          status: 200,
+          body: { version: { number: version }, status: { overall: { level: 'available' } } },
+        }
       case 'POST /api/saved_objects/_export': {
         const wanted = (JSON.parse(body) as { objects: { type: string; id: string }[] }).objects
         const absent = wanted.filter((name) => !objects.has(keyOf(name)))
         if (absent.length > 0) {
-          const failed = absent.map((name) => ({ ...name, error: { statusCode: 404, message: 'not found' } }))
-          return { status: 400, body: { message: 'Error fetching objects to export', attributes: { objects: failed } } }
+          const failed = absent.map((name) => ({
+            ...name,
+            error: { statusCode: 404, message: 'not found' },
+          }))
+          return {
+            status: 400,
+            body: { message: 'Error fetching objects to export', attributes: { objects: failed } },
+          }
         }
-        return { status: 200, body: wanted.map((name) => JSON.stringify(objects.get(keyOf(name)))).join('\n') }
+        return {
+          status: 200,
+          body: wanted.map((name) => JSON.stringify(objects.get(keyOf(name)))).join('\n'),
+        }
       }
       case 'POST /api/saved_objects/_import': {
         const { name, text } = uploaded(request, body)
-        if (!name.endsWith('.ndjson')) return { status: 400, body: { message: `Invalid file extension ${name}` } }
+        if (!name.endsWith('.ndjson'))
+          return { status: 400, body: { message: `Invalid file extension ${name}` } }
         const imported = text
           .split('\n')
           .filter((line) => line.trim() !== '')
@@ -89,7 +108,8 @@ export async function startKibana(
       }
       default: {
         const [, wanted] = /^\/api\/spaces\/space\/(.+)$/.exec(path!) ?? []
-        if (wanted !== undefined && spaces.includes(wanted)) return { status: 200, body: { id: wanted } }
+        if (wanted !== undefined && spaces.includes(wanted))
+          return { status: 200, body: { id: wanted } }
         return { status: 404, body: { statusCode: 404, error: 'Not Found', message: 'Not Found' } }
       }
     }

@@ -28,23 +28,34 @@ export async function dataFiles(root: string): Promise<string[]> {
     .sort()
 }
 
-/** Every record in the files of an archive, in the order of files. Reads independently of the program's own readers. */
+/**
+ * Every record in the files of an archive, in the order of files. Reads independently of the
+ * program's own readers.
+ */
 export async function readFiles(root: string): Promise<StoredRecord[]> {
   const records: StoredRecord[] = []
   for (const place of await dataFiles(root)) {
     const text = gunzipSync(await readFile(join(root, place))).toString('utf8')
     if (!text.endsWith('\n')) throw new Error(`${place} does not end with a line break`)
-    for (const line of text.slice(0, -1).split('\n')) records.push({ ...positionOf(line), place, line })
+    for (const line of text.slice(0, -1).split('\n'))
+      records.push({ ...positionOf(line), place, line })
   }
   return records
 }
 
-/** Every document under a prefix; `line` is its `_source` as Elasticsearch gives it back (parsed and printed again). */
+/**
+ * Every document under a prefix; `line` is its `_source` as Elasticsearch gives it back (parsed and
+ * printed again).
+ */
 export async function readDocuments(prefix: string): Promise<StoredRecord[]> {
   await elasticsearch('POST', `/${prefix}*/_refresh`, undefined, [404])
   interface Page {
     readonly hits: {
-      readonly hits: readonly { readonly _index: string; readonly _source: Envelope; readonly sort: unknown[] }[]
+      readonly hits: readonly {
+        readonly _index: string
+        readonly _source: Envelope
+        readonly sort: unknown[]
+      }[]
     }
   }
   const records: StoredRecord[] = []
@@ -56,7 +67,12 @@ export async function readDocuments(prefix: string): Promise<StoredRecord[]> {
       {
         size: 5000,
         query: { match_all: {} },
-        sort: [{ 'kafka.topic': 'asc' }, { 'kafka.partition': 'asc' }, { 'kafka.offset': 'asc' }, { _index: 'asc' }],
+        sort: [
+          { 'kafka.topic': 'asc' },
+          { 'kafka.partition': 'asc' },
+          { 'kafka.offset': 'asc' },
+          { _index: 'asc' },
+        ],
         ...(after === undefined ? {} : { search_after: after }),
       },
     )
@@ -83,7 +99,10 @@ export interface Account {
 }
 
 /** Counts every offset. `expected`: the offsets that Kafka delivered, by `topic/partition`. */
-export function accountFor(expected: ReadonlyMap<string, Iterable<number>>, records: readonly StoredRecord[]): Account {
+export function accountFor(
+  expected: ReadonlyMap<string, Iterable<number>>,
+  records: readonly StoredRecord[],
+): Account {
   const seen = new Map<string, number>()
   for (const { topic, partition, offset } of records) {
     const id = `${topic}/${partition}/${offset}`

@@ -34,7 +34,10 @@ export function fetchOf(bytes: Buffer, options: UnpackOptions = {}): FetchedPart
   })
 }
 
-/** All pieces of a record set, and what ended them if that is trouble. Throws what is not about the batch. */
+/**
+ * All pieces of a record set, and what ended them if that is trouble. Throws what is not about the
+ * batch.
+ */
 export async function unpacked(bytes: Buffer, options: UnpackOptions = {}) {
   const { pieceBytes = 4 * 2 ** 20, maxRecordBytes = 128 * 2 ** 20 } = options
   const fetched = fetchOf(bytes, options)

@@ -35,12 +35,22 @@ const isThere = (path: string) =>
   )
 
 async function hasIndices(prefix: string): Promise<boolean> {
-  return Object.keys(await elasticsearch('GET', `/${prefix}*?allow_no_indices=true`, undefined, [404])).length > 0
+  return (
+    Object.keys(await elasticsearch('GET', `/${prefix}*?allow_no_indices=true`, undefined, [404]))
+      .length > 0
+  )
 }
 
 test('a wrong option, a missing one, a wrong command: exit code 2', async (t) => {
   const { root, argv } = await createScenario(t)
-  await refuses(t, [...argv, '--topics', 'a', '--gzip-level', '12'], 2, '--gzip-level', '"12"', '1 to 9')
+  await refuses(
+    t,
+    [...argv, '--topics', 'a', '--gzip-level', '12'],
+    2,
+    '--gzip-level',
+    '"12"',
+    '1 to 9',
+  )
   await refuses(t, argv, 2, '--topics', '--topics-regex')
   await refuses(t, ['arhcive', '--topics', 'a'], 2, 'arhcive', 'run')
   assert.ok(!(await isThere(root)))
@@ -48,7 +58,13 @@ test('a wrong option, a missing one, a wrong command: exit code 2', async (t) =>
 
 test('a broker that is not there', async (t) => {
   const { root, prefix, argv } = await createScenario(t)
-  await refuses(t, [...argv, '--topics', 'a', '--brokers', '127.0.0.1:1'], 1, '127.0.0.1:1', '--brokers')
+  await refuses(
+    t,
+    [...argv, '--topics', 'a', '--brokers', '127.0.0.1:1'],
+    1,
+    '127.0.0.1:1',
+    '--brokers',
+  )
   assert.ok(!(await isThere(root)))
   assert.ok(!(await hasIndices(prefix)))
 })
@@ -80,7 +96,13 @@ test('a topic that is not there, beside one that is', async (t) => {
   const topic = await createTopic(t)
   const missing = uniqueName('missing')
   const { root, argv } = await createScenario(t)
-  await refuses(t, [...argv, '--topics', `${topic},${missing}`, '--until-end'], 1, missing, '--topics')
+  await refuses(
+    t,
+    [...argv, '--topics', `${topic},${missing}`, '--until-end'],
+    1,
+    missing,
+    '--topics',
+  )
   assert.ok(!(await isThere(root)))
 })
 
@@ -92,7 +114,11 @@ test('an archive directory that is a file, lies below one, or has something else
   await refuses(t, withTopic, 1, root, 'a file stands where a directory is needed')
   await refuses(
     t,
-    [...withTopic.filter((word) => word !== root && word !== '--archive-dir'), '--archive-dir', join(root, 'below')],
+    [
+      ...withTopic.filter((word) => word !== root && word !== '--archive-dir'),
+      '--archive-dir',
+      join(root, 'below'),
+    ],
     1,
     root,
   )
@@ -102,7 +128,11 @@ test('an archive directory that is a file, lies below one, or has something else
   await writeFile(join(home, 'photo.jpg'), '')
   await refuses(
     t,
-    [...withTopic.filter((word) => word !== root && word !== '--archive-dir'), '--archive-dir', home],
+    [
+      ...withTopic.filter((word) => word !== root && word !== '--archive-dir'),
+      '--archive-dir',
+      home,
+    ],
     1,
     home,
     'not empty',

@@ -19,7 +19,11 @@ function peakRss({ child }: RunningArchiver): number {
   return Number(kb) * 1024
 }
 
-async function produceBomb(topic: string, codec: number, values: readonly LargeValue[]): Promise<void> {
+async function produceBomb(
+  topic: string,
+  codec: number,
+  values: readonly LargeValue[],
+): Promise<void> {
   const body = await bombOf[codec]!(values)
   assert.ok(body.length < 900_000, `${body.length} bytes`)
   const lastOffsetDelta = values.length - 1
@@ -34,7 +38,10 @@ async function produceBomb(topic: string, codec: number, values: readonly LargeV
 }
 
 const small = (count: number, partition = 0) =>
-  Array.from({ length: count }, (_, i) => ({ partition, value: JSON.stringify({ type: 'good', i }) }))
+  Array.from({ length: count }, (_, i) => ({
+    partition,
+    value: JSON.stringify({ type: 'good', i }),
+  }))
 const json = (bytes: number): LargeValue => ({ bytes, begin: '{"type":"large","v":"', end: '"}' })
 
 test('batches that inflate to gigabytes: memory stays in its budget, and what is not too large is archived', async (t) => {
@@ -139,7 +146,12 @@ test('an oversized record stops its partition alone, by name; others are archive
   assert.equal(held.length, 20)
 
   // The gap is named, and the archive is proven for all else.
-  const verified = await runArchiver(t, ['verify', '--archive-dir', scenario.root, '--no-elasticsearch'])
+  const verified = await runArchiver(t, [
+    'verify',
+    '--archive-dir',
+    scenario.root,
+    '--no-elasticsearch',
+  ])
   assert.equal(verified.code, 0, verified.output)
   assert.match(verified.output, /oversized/)
   const cat = await runArchiver(t, [

@@ -8,7 +8,10 @@ test('one warning names the credentials that go out unencrypted, and shows none'
   const env = { ARCHIVER_ELASTICSEARCH: 'http://user:hunter2@elasticsearch.invalid:9200' }
   const { code, output } = await runArchiver(t, ['setup'], env)
   assert.equal(code, 1, output)
-  assert.match(output, /not encrypted: the credentials for Elasticsearch \(elasticsearch\.invalid:9200\)/)
+  assert.match(
+    output,
+    /not encrypted: the credentials for Elasticsearch \(elasticsearch\.invalid:9200\)/,
+  )
   assert.doesNotMatch(output, /hunter2/)
 })
 
@@ -19,12 +22,18 @@ test('nothing is said of this machine', async (t) => {
 })
 
 const mistakes: readonly (readonly [readonly string[], RegExp])[] = [
-  [['setup', '--elasticsearch-fingerprint', 'a'.repeat(64)], /--elasticsearch-fingerprint is for nodes with https/],
+  [
+    ['setup', '--elasticsearch-fingerprint', 'a'.repeat(64)],
+    /--elasticsearch-fingerprint is for nodes with https/,
+  ],
   [
     ['setup', '--elasticsearch', 'https://127.0.0.1:9', '--elasticsearch-fingerprint', 'abc'],
     /--elasticsearch-fingerprint: "abc" is not allowed/,
   ],
-  [['setup', '--mysql', 'mysql://u@10.0.0.1/a', '--mysql-tls-name', 'db'], /--mysql-tls-name is of no use without/],
+  [
+    ['setup', '--mysql', 'mysql://u@10.0.0.1/a', '--mysql-tls-name', 'db'],
+    /--mysql-tls-name is of no use without/,
+  ],
 ]
 for (const [argv, says] of mistakes) {
   test(`a mistake: ${argv.slice(1).join(' ').slice(0, 60)}`, async (t) => {

@@ -20,17 +20,27 @@ test('a topic of each codec is archived', async (t) => {
     }))
     await producer.send({ topic, compression, messages })
   }
-  assert.deepEqual([...topics.keys()].filter((codec) => codec !== 'none').toSorted(), ['gzip', 'lz4', 'snappy', 'zstd'])
+  assert.deepEqual([...topics.keys()].filter((codec) => codec !== 'none').toSorted(), [
+    'gzip',
+    'lz4',
+    'snappy',
+    'zstd',
+  ])
   const { code, output } = await untilEnd('--topics', [...topics.values()].join(','))
   assert.equal(code, 0, output)
-  const expected = () => new Map([...topics.values()].map((topic) => [`${topic}/0`, offsetsOf(0, count)]))
+  const expected = () =>
+    new Map([...topics.values()].map((topic) => [`${topic}/0`, offsetsOf(0, count)]))
   const nothing = { missing: [], duplicates: [], unexpected: [] }
   const files = await readFiles(root)
   assert.deepEqual(accountFor(expected(), files), nothing)
   assert.deepEqual(accountFor(expected(), await readDocuments(prefix)), nothing)
   for (const { topic, offset, line } of files) {
     const [codec] = [...topics].find(([, name]) => name === topic)!
-    const { type, kafka, value } = JSON.parse(line) as { type: string; kafka: { key: string }; value: { i: number } }
+    const { type, kafka, value } = JSON.parse(line) as {
+      type: string
+      kafka: { key: string }
+      value: { i: number }
+    }
     assert.deepEqual([type, kafka.key, value.i], [codec, `${codec}-${offset}`, offset])
   }
 })

@@ -24,7 +24,10 @@ function messages(from: number, next: number) {
 
 function expected(topic: string, count: number): Map<string, Iterable<number>> {
   return new Map(
-    [...offsetsOf(0, partitions)].map((partition) => [`${topic}/${partition}`, offsetsOf(0, count / partitions)]),
+    [...offsetsOf(0, partitions)].map((partition) => [
+      `${topic}/${partition}`,
+      offsetsOf(0, count / partitions),
+    ]),
   )
 }
 
@@ -39,7 +42,8 @@ function commandsOn(t: TestContext, { root, prefix }: Scenario) {
   return {
     verify: (...more: string[]) => succeed(['verify', ...here, '--index-prefix', prefix, ...more]),
     compact: (...more: string[]) => succeed(['compact', ...here, ...more]),
-    restore: (...more: string[]) => succeed(['restore', ...here, '--index-prefix', prefix, ...more]),
+    restore: (...more: string[]) =>
+      succeed(['restore', ...here, '--index-prefix', prefix, ...more]),
     cat: (...more: string[]) => succeed(['cat', ...here, ...more]),
     ls: (...more: string[]) => succeed(['ls', ...here, ...more]),
   }
@@ -67,7 +71,8 @@ test('hours become one file each, late records add one and are taken in; verify 
   const inSmallFlushes = ['--topics', topic, '--flush-bytes', '4096', '--compact-after', '0']
   await produce(t, topic, messages(0, 600))
   assert.equal((await untilEnd(...inSmallFlushes)).code, 0)
-  // A fetch is one batch at least: several runs make several flushes whatever the broker gives at once.
+  // A fetch is one batch at least: several runs make several flushes whatever the broker gives at
+  // once.
   for (let i = 1; i < 4; i++) {
     await produce(t, topic, messages(i * 600, (i + 1) * 600))
     assert.equal((await untilEnd(...inSmallFlushes)).code, 0)
@@ -88,7 +93,10 @@ test('hours become one file each, late records add one and are taken in; verify 
     [3, 3],
   )
   assert.ok([...(await filesByHour(root)).values()].every((files) => files === 1))
-  assert.deepEqual(await manifestNames(root, topic, 0), ['compacted-00000000000000000000-1.json', 'origin.json'])
+  assert.deepEqual(await manifestNames(root, topic, 0), [
+    'compacted-00000000000000000000-1.json',
+    'origin.json',
+  ])
   assert.deepEqual((await readFiles(root)).map(({ line }) => line).sort(), lines)
   assert.deepEqual(await stagedFiles(root), [])
   for (const how of ['--deep', '--fast']) await verify(how)
@@ -107,7 +115,10 @@ test('hours become one file each, late records add one and are taken in; verify 
   assert.ok([...(await filesByHour(root)).values()].every((files) => files === 2))
   await compact('--compact-after', '0')
   assert.ok([...(await filesByHour(root)).values()].every((files) => files === 1))
-  assert.deepEqual(await manifestNames(root, topic, 0), ['compacted-00000000000000000000-2.json', 'origin.json'])
+  assert.deepEqual(await manifestNames(root, topic, 0), [
+    'compacted-00000000000000000000-2.json',
+    'origin.json',
+  ])
   await verify('--deep')
   assert.deepEqual(accountFor(expected(topic, 2418), await readFiles(root)), nothing)
   assert.deepEqual(accountFor(expected(topic, 2418), await readDocuments(prefix)), nothing)
@@ -119,7 +130,16 @@ test('run compacts by itself beside its archiving, while verify reads', async (t
   const scenario = await createScenario(t)
   const { root, start } = scenario
   const { verify } = commandsOn(t, scenario)
-  const argv = ['--topics', topic, '--flush-interval', '0.1', '--compact-after', '1s', '--log-level', 'debug']
+  const argv = [
+    '--topics',
+    topic,
+    '--flush-interval',
+    '0.1',
+    '--compact-after',
+    '1s',
+    '--log-level',
+    'debug',
+  ]
   const workers = [start(...argv), start(...argv)]
   let sent = 0
   for (let round = 0; round < 6; round++) {
@@ -141,7 +161,11 @@ test('run compacts by itself beside its archiving, while verify reads', async (t
     async () => [...(await filesByHour(root)).values()].every((files) => files === 1),
     60_000,
   )
-  await until('manifests folded', async () => (await manifestNames(root, topic, 0)).length === 2, 60_000)
+  await until(
+    'manifests folded',
+    async () => (await manifestNames(root, topic, 0)).length === 2,
+    60_000,
+  )
   assert.ok(workers.some(({ log }) => log().some(({ msg }) => msg === 'compacted')))
   for (const { child } of workers) child.kill('SIGTERM')
   for (const worker of workers) assert.equal(await worker.ended, 143, worker.output())

@@ -33,7 +33,10 @@ test('a damaged partition is named by every command, which does its work on the 
     [['ls', '--by', 'partition', ...dir], /alpha\/0 +30/],
     [['status', '--no-kafka', ...dir], /alpha\/0 +30/],
     [['verify', '--no-kafka', '--no-elasticsearch', ...dir], /ok {3}alpha\/0 {2}offsets 0 to 30/],
-    [['restore', '--to', 'elasticsearch', ...dir, ...toEngine], /restored \d+ records to elasticsearch/],
+    [
+      ['restore', '--to', 'elasticsearch', ...dir, ...toEngine],
+      /restored \d+ records to elasticsearch/,
+    ],
     [['compact', '--compact-after', '1s', '--dry-run', ...dir], /alpha\/0 +6 +2/],
     [['prune', '--older-than', '30d', '--no-elasticsearch', '--yes', ...dir], /alpha\/0 +4 files/],
   ]
@@ -65,7 +68,11 @@ test('a worker archives the other partitions, and names the damaged one', async 
   const { root, group, start, untilEnd } = await createScenario(t)
   const both = (from: number, next: number) =>
     [...offsetsOf(from, next)].flatMap((i) =>
-      [0, 1].map((partition) => ({ key: `k${i}`, value: JSON.stringify({ type: 'a', i }), partition })),
+      [0, 1].map((partition) => ({
+        key: `k${i}`,
+        value: JSON.stringify({ type: 'a', i }),
+        partition,
+      })),
     )
   await produce(t, topic, both(0, 10))
   assert.equal((await untilEnd('--topics', topic)).code, 0)
@@ -75,7 +82,10 @@ test('a worker archives the other partitions, and names the damaged one', async 
   const worker = start('--topics', topic, '--flush-interval', '0.2', '--commit-interval', '50')
   await worker.says(origin)
   const committed = async () => await committedAndEnds(t, group, [topic])
-  await until('the sound partition', async () => (await committed()).get(`${topic}/0`)!.committed === 20)
+  await until(
+    'the sound partition',
+    async () => (await committed()).get(`${topic}/0`)!.committed === 20,
+  )
   worker.child.kill('SIGTERM')
   assert.equal(await worker.ended, 143, worker.output())
   assert.equal((await committed()).get(`${topic}/1`)!.committed, 10)

@@ -20,11 +20,29 @@ it('echo-consumer --json prints what a record holds, headers in order', async (t
     { offsetDelta: 0, key: Buffer.from('k'), value: Buffer.from('{"n":1}'), headers },
     { offsetDelta: 1, key: null, value: null },
   ]
-  await produceRaw(topic, { baseOffset: 0, baseTimestamp: 1_700_000_000_000, maxTimestamp: 1_700_000_000_000, records })
-  const words = ['--brokers', brokers.join(','), '--topics', topic, '--from-beginning', '--count', '2', '--json']
-  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', program, ...words], {
-    timeout: 60_000,
+  await produceRaw(topic, {
+    baseOffset: 0,
+    baseTimestamp: 1_700_000_000_000,
+    maxTimestamp: 1_700_000_000_000,
+    records,
   })
+  const words = [
+    '--brokers',
+    brokers.join(','),
+    '--topics',
+    topic,
+    '--from-beginning',
+    '--count',
+    '2',
+    '--json',
+  ]
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--import', 'tsx', program, ...words],
+    {
+      timeout: 60_000,
+    },
+  )
   const where = { topic, partition: 0, timestamp: '2023-11-14T22:13:20.000Z' }
   assert.deepEqual(
     stdout

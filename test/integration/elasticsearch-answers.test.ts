@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { test } from 'node:test'
 import { deflateSync, gzipSync } from 'node:zlib'
-import { AnswerTooLarge, Elasticsearch, maxAnswerBytes, RequestFailure } from '../../src/elasticsearch/client/client.ts'
+import {
+  AnswerTooLarge,
+  Elasticsearch,
+  maxAnswerBytes,
+  RequestFailure,
+} from '../../src/elasticsearch/client/client.ts'
 import { batchOf, openSink } from '../helpers/elasticsearch-sink.ts'
 import { until } from '../helpers/servers.ts'
 import { json, standIn } from '../helpers/stand-in-elasticsearch.ts'
@@ -11,7 +16,10 @@ import { json, standIn } from '../helpers/stand-in-elasticsearch.ts'
 
 const headers = { 'content-type': 'application/json', 'x-elastic-product': 'Elasticsearch' }
 
-/** Begins an answer at once, and goes on with a blank now and then, as some proxies do to keep a connection. */
+/**
+ * Begins an answer at once, and goes on with a blank now and then, as some proxies do to keep a
+ * connection.
+ */
 function drip(response: ServerResponse): true {
   response.writeHead(200, headers)
   response.write(' ')
@@ -22,10 +30,15 @@ function drip(response: ServerResponse): true {
 
 test('an answer that drips ends at the deadline of the request as a whole', async (t) => {
   const server = await standIn(t)
-  const client = new Elasticsearch({ nodes: [server.url], compression: false, requestTimeoutMs: 400 })
+  const client = new Elasticsearch({
+    nodes: [server.url],
+    compression: false,
+    requestTimeoutMs: 400,
+  })
   t.after(() => client.close())
   server.intercept = (_, response) => drip(response)
-  const late = (error: unknown) => error instanceof RequestFailure && error.message === 'no answer in time'
+  const late = (error: unknown) =>
+    error instanceof RequestFailure && error.message === 'no answer in time'
   await assert.rejects(client.request('GET', []), late)
   await assert.rejects(client.raw('POST', ['_search'], {}), late)
   const { signal } = new AbortController()
@@ -37,7 +50,10 @@ test('an answer that drips ends at the deadline of the request as a whole', asyn
 
 test('a bulk request whose answer drips is said, and sent again', async (t) => {
   const server = await standIn(t)
-  const { write, sink, said } = await openSink(t, { nodes: [server.url], connection: { requestTimeoutMs: 400 } })
+  const { write, sink, said } = await openSink(t, {
+    nodes: [server.url],
+    connection: { requestTimeoutMs: 400 },
+  })
   server.trouble(2, (_, response) => drip(response))
   await write(batchOf('topic', ['{"type":"a"}']))
   assert.ok(said('warn').some((message) => message.includes('no answer in time')))
@@ -47,7 +63,11 @@ test('a bulk request whose answer drips is said, and sent again', async (t) => {
 
 test('an answer that is larger than any should be is not read to its end', async (t) => {
   const server = await standIn(t)
-  const client = new Elasticsearch({ nodes: [server.url], compression: false, requestTimeoutMs: 30_000 })
+  const client = new Elasticsearch({
+    nodes: [server.url],
+    compression: false,
+    requestTimeoutMs: 30_000,
+  })
   t.after(() => client.close())
   let sent = 0
   const chunk = Buffer.alloc(2 ** 20, ' ')
@@ -66,7 +86,10 @@ test('an answer that is larger than any should be is not read to its end', async
     more()
     return true
   }
-  for (const ask of [() => client.request('GET', ['_x']), () => client.raw('POST', ['_search'], {})]) {
+  for (const ask of [
+    () => client.request('GET', ['_x']),
+    () => client.raw('POST', ['_search'], {}),
+  ]) {
     sent = 0
     await assert.rejects(ask(), AnswerTooLarge)
     await until('the connection ended', () => sent < 2 * maxAnswerBytes)
@@ -84,7 +107,11 @@ test('an answer that is larger than any should be is not read to its end', async
 
 test('a compressed answer is as large as what it holds, and no larger than any', async (t) => {
   const server = await standIn(t)
-  const client = new Elasticsearch({ nodes: [server.url], compression: true, requestTimeoutMs: 30_000 })
+  const client = new Elasticsearch({
+    nodes: [server.url],
+    compression: true,
+    requestTimeoutMs: 30_000,
+  })
   t.after(() => client.close())
   const zipped = (body: Buffer, encoding: string) => {
     server.intercept = (_, response) => {

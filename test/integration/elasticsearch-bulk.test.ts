@@ -6,26 +6,46 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
 import { batchOf, openSink, someDay } from '../helpers/elasticsearch-sink.ts'
 import { until } from '../helpers/servers.ts'
-import { errorBody, json, operationsOf, send, standIn, type Trouble } from '../helpers/stand-in-elasticsearch.ts'
+import {
+  errorBody,
+  json,
+  operationsOf,
+  send,
+  standIn,
+  type Trouble,
+} from '../helpers/stand-in-elasticsearch.ts'
 
-/** What a request meets on its way, and what must come of it: every document there once, nothing rejected. */
+/**
+ * What a request meets on its way, and what must come of it: every document there once, nothing
+ * rejected.
+ */
 const troubles: Readonly<Record<string, Trouble>> = {
   '429 for the whole request': (_, response) =>
     json(
       response,
       429,
-      errorBody(429, 'es_rejected_execution_exception', 'rejected execution of coordinating operation'),
+      errorBody(
+        429,
+        'es_rejected_execution_exception',
+        'rejected execution of coordinating operation',
+      ),
     ),
-  '503 for the whole request': (_, response) => json(response, 503, errorBody(503, 'unavailable', 'no master')),
+  '503 for the whole request': (_, response) =>
+    json(response, 503, errorBody(503, 'unavailable', 'no master')),
   '502 of a proxy': (_, response) => send(response, 502, 'text/html', '<html>Bad Gateway</html>'),
   '401: credentials that are changed in the meantime': (_, response) =>
-    json(response, 401, errorBody(401, 'security_exception', 'unable to authenticate user [archiver]')),
+    json(
+      response,
+      401,
+      errorBody(401, 'security_exception', 'unable to authenticate user [archiver]'),
+    ),
   'a page of a proxy with status 200': (_, response) => {
     response.writeHead(200, { 'content-type': 'text/html' })
     response.end('<html>Please sign in</html>')
     return true
   },
-  'a page with status 200 that says it is Elasticsearch': (_, response) => send(response, 200, 'text/html', '<html>'),
+  'a page with status 200 that says it is Elasticsearch': (_, response) =>
+    send(response, 200, 'text/html', '<html>'),
   'JSON that is no answer to a bulk request': (_, response) => json(response, 200, { took: 1 }),
   'an answer that is cut off': (_, response) =>
     send(response, 200, 'application/json', '{"errors":false,"items":[{"create":{"status":2'),
@@ -46,7 +66,10 @@ const troubles: Readonly<Record<string, Trouble>> = {
     return true
   },
   'one item too few': (_, response) =>
-    json(response, 200, { errors: true, items: [{ create: { status: 201 } }, { create: { status: 201 } }] }),
+    json(response, 200, {
+      errors: true,
+      items: [{ create: { status: 201 } }, { create: { status: 201 } }],
+    }),
   'one item too few, and no errors': (_, response) =>
     json(response, 200, { errors: false, items: [{ create: { status: 201 } }] }),
   'an item without a status': ({ body }, response) =>
@@ -55,7 +78,10 @@ const troubles: Readonly<Record<string, Trouble>> = {
     json(response, 200, {
       errors: true,
       items: operationsOf(body).map(() => ({
-        create: { status: 429, error: { type: 'es_rejected_execution_exception', reason: 'queue full' } },
+        create: {
+          status: 429,
+          error: { type: 'es_rejected_execution_exception', reason: 'queue full' },
+        },
       })),
     }),
 }
@@ -84,9 +110,13 @@ describe('sent again until it is stored', { concurrency: true }, () => {
 
 test('an answer that comes too late is not the end: what was stored answers 409 and is recognised', async (t) => {
   const server = await standIn(t)
-  const { write, sink } = await openSink(t, { nodes: [server.url], connection: { requestTimeoutMs: 300 } })
+  const { write, sink } = await openSink(t, {
+    nodes: [server.url],
+    connection: { requestTimeoutMs: 300 },
+  })
   server.trouble(1, async ({ body }, response) => {
-    for (const { index, id, source } of operationsOf(body)) server.documents.set(`${index}/${id}`, source)
+    for (const { index, id, source } of operationsOf(body))
+      server.documents.set(`${index}/${id}`, source)
     await delay(600)
     return json(response, 200, { errors: false, items: [] })
   })
@@ -102,12 +132,20 @@ test('another record under the same id is a reject that says so', async (t) => {
   const { write, sink, said } = await openSink(t, { nodes: [server.url] })
   const batch = batchOf('topic', ['{"type":"a","n":1}', '{"type":"a","n":2}'])
   await write(batch)
-  const reject = JSON.parse(server.documents.get(`archive-_rejected-${someDay}/topic+0+0`)!) as Record<string, unknown>
+  const reject = JSON.parse(
+    server.documents.get(`archive-_rejected-${someDay}/topic+0+0`)!,
+  ) as Record<string, unknown>
   assert.deepEqual((reject.error as { type: string }).type, 'id_collision')
   assert.equal(reject.value_text, '{"type":"a","n":1}')
   assert.equal(sink.counts.rejected, 1)
-  assert.equal(server.documents.get(`archive-a-${someDay}/topic+0+0`), '{"kafka":{"timestamp":5},"value":1}')
-  assert.equal(said('warn').filter((message) => message.includes('another record under this id')).length, 1)
+  assert.equal(
+    server.documents.get(`archive-a-${someDay}/topic+0+0`),
+    '{"kafka":{"timestamp":5},"value":1}',
+  )
+  assert.equal(
+    said('warn').filter((message) => message.includes('another record under this id')).length,
+    1,
+  )
 
   // A replay finds its own reject and adds none.
   await sink.open(batch)
@@ -132,10 +170,14 @@ test('413: halves down to one document, remembers the limit, keeps what is too l
   }
   const { write, sink, said } = await openSink(t, { nodes: [server.url] })
   const huge = `{"type":"huge","text":"${'x'.repeat(30_000)}"}`
-  const values = Array.from({ length: 200 }, (_, i) => (i === 77 ? huge : `{"type":"a","text":"${'y'.repeat(500)}"}`))
+  const values = Array.from({ length: 200 }, (_, i) =>
+    i === 77 ? huge : `{"type":"a","text":"${'y'.repeat(500)}"}`,
+  )
   await write(batchOf('topic', values))
   assert.equal(server.documents.size, 200)
-  const reject = JSON.parse(server.documents.get(`archive-_rejected-${someDay}/topic+0+77`)!) as Record<string, unknown>
+  const reject = JSON.parse(
+    server.documents.get(`archive-_rejected-${someDay}/topic+0+77`)!,
+  ) as Record<string, unknown>
   assert.equal((reject.error as { type: string }).type, 'request_too_large')
   assert.equal(reject.value_omitted, true)
   assert.equal(sink.counts.rejected, 1)
@@ -151,13 +193,21 @@ test('a value that is omitted where there are no files is an error that names th
     server.intercept = ({ path, bytes }, response) =>
       path === '/_bulk' && bytes > 20_000 && send(response, 413, 'text/plain', '')
     const { write, said, log } = await openSink(t, { nodes: [server.url], hasFiles })
-    await write(batchOf('topic', ['{"type":"a"}', `{"type":"a","text":"${'x'.repeat(30_000)}"}`], { from: 7 }))
+    await write(
+      batchOf('topic', ['{"type":"a"}', `{"type":"a","text":"${'x'.repeat(30_000)}"}`], {
+        from: 7,
+      }),
+    )
     const errors = log.filter(({ level }) => level === 'error')
     assert.deepEqual(
       errors.map(({ topic, partition, offset }) => [topic, partition, offset]),
       hasFiles ? [] : [['topic', 0, 8]],
     )
-    if (!hasFiles) assert.match(said('error')[0]!, /^the value of offset 8 of topic\/0 is kept nowhere: Elasticsearch/)
+    if (!hasFiles)
+      assert.match(
+        said('error')[0]!,
+        /^the value of offset 8 of topic\/0 is kept nowhere: Elasticsearch/,
+      )
   }
 })
 
@@ -179,19 +229,30 @@ test('a document that breaks its whole request is found and rejected alone', asy
   assert.equal(server.documents.size, 100)
 })
 
-/** Whole requests that are refused whatever is in them: a setting of the server, or what a proxy makes of them. */
+/**
+ * Whole requests that are refused whatever is in them: a setting of the server, or what a proxy
+ * makes of them.
+ */
 const refusedWhatever: Readonly<Record<string, Trouble>> = {
   'a server that takes no index names in a bulk request': (_, response) =>
-    json(response, 400, errorBody(400, 'illegal_argument_exception', 'explicit index in bulk is not allowed')),
+    json(
+      response,
+      400,
+      errorBody(400, 'illegal_argument_exception', 'explicit index in bulk is not allowed'),
+    ),
   'a proxy that takes nothing at all': (_, response) => send(response, 413, 'text/plain', ''),
 }
 
 for (const [name, trouble] of Object.entries(refusedWhatever)) {
   test(`${name} is waited for: no document is to blame`, async (t) => {
     const server = await standIn(t)
-    server.intercept = (request, response) => request.path === '/_bulk' && trouble(request, response)
+    server.intercept = (request, response) =>
+      request.path === '/_bulk' && trouble(request, response)
     const { write, sink, said } = await openSink(t, { nodes: [server.url], bulkBytes: 20_000 })
-    const values = Array.from({ length: 500 }, (_, i) => `{"type":"a","n":${i},"text":"${'y'.repeat(200)}"}`)
+    const values = Array.from(
+      { length: 500 },
+      (_, i) => `{"type":"a","n":${i},"text":"${'y'.repeat(200)}"}`,
+    )
     const written = write(batchOf('topic', values))
     await until('the sink says why it waits', () => sink.waiting !== undefined)
     assert.ok(said('error').some((message) => message.includes('does not take documents')))
@@ -234,7 +295,10 @@ test('an error that nobody has met, to everything: rejects wait for their index 
   const unheardOf = { status: 400, error: { type: 'x_new_exception', reason: 'never seen' } }
   server.intercept = ({ path, body }, response) =>
     path === '/_bulk' &&
-    json(response, 200, { errors: true, items: operationsOf(body).map(() => ({ create: unheardOf })) })
+    json(response, 200, {
+      errors: true,
+      items: operationsOf(body).map(() => ({ create: unheardOf })),
+    })
   const { write, sink } = await openSink(t, { nodes: [server.url], rejectHoldMs: 200 })
   const written = write(batchOf('topic', ['{"type":"a","n":1}', '{"type":"a","n":2}']))
   await until('the rejected index is held', () => sink.waiting?.includes('_rejected-') === true)
@@ -251,11 +315,13 @@ test('an error that nobody has met, to everything: rejects wait for their index 
 
 test('what an ingest pipeline drops is not taken for stored: it is kept as a reject, past all pipelines', async (t) => {
   const server = await standIn(t)
-  // The minimal distribution has no processors; a `create` of a dropped document answers 200 and "noop".
+  // The minimal distribution has no processors; a `create` of a dropped document answers 200 and
+  // "noop".
   server.trouble(1, ({ body }, response) => {
     const operations = operationsOf(body)
     const dropped = ({ source }: { source: string }) => source.includes('"debug":true')
-    for (const one of operations) if (!dropped(one)) server.documents.set(`${one.index}/${one.id}`, one.source)
+    for (const one of operations)
+      if (!dropped(one)) server.documents.set(`${one.index}/${one.id}`, one.source)
     const items = operations.map((one) => ({ create: { status: dropped(one) ? 200 : 201 } }))
     return json(response, 200, { errors: false, items })
   })
@@ -265,7 +331,9 @@ test('what an ingest pipeline drops is not taken for stored: it is kept as a rej
   assert.equal(server.documents.size, 10)
   assert.equal(sink.counts.documents, 8)
   assert.equal(sink.counts.rejected, 2)
-  const reject = JSON.parse(server.documents.get(`archive-_rejected-${someDay}/topic+0+3`)!) as Record<string, unknown>
+  const reject = JSON.parse(
+    server.documents.get(`archive-_rejected-${someDay}/topic+0+3`)!,
+  ) as Record<string, unknown>
   assert.deepEqual(reject.error, {
     type: 'dropped_by_pipeline',
     reason: 'an ingest pipeline of the index dropped the document',
@@ -282,7 +350,10 @@ test('of an answer to a bulk request only what is needed to judge it is asked fo
   const { write } = await openSink(t, { nodes: [server.url], shardTimeoutMs: 3000 })
   await write(batchOf('topic', ['{"type":"a"}']))
   const [{ query }] = server.bulks() as [(typeof server.requests)[number]]
-  assert.equal(query.get('filter_path'), 'errors,items.*.error,items.*.status,items.*.failure_store')
+  assert.equal(
+    query.get('filter_path'),
+    'errors,items.*.error,items.*.status,items.*.failure_store',
+  )
   assert.equal(query.get('timeout'), '3000ms')
 })
 
@@ -295,9 +366,15 @@ test('fewer requests and smaller ones come back to a server that says 429, and n
     times.push(performance.now())
     // As long as this, so that requests meet each other.
     await delay(20)
-    return busy && json(response, 429, errorBody(429, 'es_rejected_execution_exception', 'too much'))
+    return (
+      busy && json(response, 429, errorBody(429, 'es_rejected_execution_exception', 'too much'))
+    )
   }
-  const { write, sink } = await openSink(t, { nodes: [server.url], bulkBytes: 100_000, bulkConcurrency: 8 })
+  const { write, sink } = await openSink(t, {
+    nodes: [server.url],
+    bulkBytes: 100_000,
+    bulkConcurrency: 8,
+  })
   const values = Array.from({ length: 4000 }, () => `{"type":"a","text":"${'y'.repeat(200)}"}`)
   await write(batchOf('topic', values))
   busy = true
@@ -369,7 +446,11 @@ test('stop() ends requests in flight and retries, and settles', async (t) => {
 
 test('thousands of requests leave no listener on the signal that they share', async (t) => {
   const server = await standIn(t)
-  const client = new Elasticsearch({ nodes: [server.url], compression: false, requestTimeoutMs: 10_000 })
+  const client = new Elasticsearch({
+    nodes: [server.url],
+    compression: false,
+    requestTimeoutMs: 10_000,
+  })
   t.after(() => client.close())
   await client.detect()
   const { signal } = new AbortController()
@@ -393,20 +474,30 @@ test('a large request that fails does not hold the process up: heartbeats have t
     [impatient, () => new Promise<boolean>(() => {}), /no answer in time/],
     [
       patient,
-      (_, response) => json(response, 429, errorBody(429, 'es_rejected_execution_exception', 'full')),
+      (_, response) =>
+        json(response, 429, errorBody(429, 'es_rejected_execution_exception', 'full')),
       /\(429\): full/,
     ],
-    [patient, (_, response) => !response.destroy().writable, /other side closed|socket hang up|ECONNRESET/],
+    [
+      patient,
+      (_, response) => !response.destroy().writable,
+      /other side closed|socket hang up|ECONNRESET/,
+    ],
   ]
   const body = Buffer.alloc(5e6, '{"create":{"_index":"i","_id":"1"}}\n{}\n')
   const loop = monitorEventLoopDelay()
   loop.enable()
   for (const [client, trouble, message] of troubles) {
-    server.intercept = (request, response) => (request.path === '/_bulk' ? trouble(request, response) : false)
-    await assert.rejects(client.bulk(body, 1, { timeoutMs: 1000, signal: new AbortController().signal }), message)
+    server.intercept = (request, response) =>
+      request.path === '/_bulk' ? trouble(request, response) : false
+    await assert.rejects(
+      client.bulk(body, 1, { timeoutMs: 1000, signal: new AbortController().signal }),
+      message,
+    )
   }
   loop.disable()
-  // Without any trouble it is some 100 ms; where the client copies the request into its error, half a minute.
+  // Without any trouble it is some 100 ms; where the client copies the request into its error, half
+  // a minute.
   assert.ok(loop.max < 5e9, `the event loop stood still for ${Math.round(loop.max / 1e6)} ms`)
 })
 
@@ -481,7 +572,10 @@ test('an answer that takes much longer than usual lowers the number of requests 
 test('an API key and headers of the user go with every request', async (t) => {
   const server = await standIn(t)
   const headers = { 'x-proxy-key': 'let me in' }
-  const { write } = await openSink(t, { nodes: [server.url], connection: { apiKey: 'a2V5', headers } })
+  const { write } = await openSink(t, {
+    nodes: [server.url],
+    connection: { apiKey: 'a2V5', headers },
+  })
   await write(batchOf('topic', ['{"type":"a"}']))
   assert.ok(server.requests.length >= 2)
   for (const { headers } of server.requests) {
@@ -493,9 +587,14 @@ test('an API key and headers of the user go with every request', async (t) => {
 
 test('what is no Elasticsearch, and one that is too old, end the start with what is wrong', async (t) => {
   const server = await standIn(t)
-  const client = new Elasticsearch({ nodes: [server.url], compression: false, requestTimeoutMs: 1000 })
+  const client = new Elasticsearch({
+    nodes: [server.url],
+    compression: false,
+    requestTimeoutMs: 1000,
+  })
   t.after(() => client.close())
-  server.intercept = ({ path }, response) => path === '/' && json(response, 200, { version: { number: '7.17.29' } })
+  server.intercept = ({ path }, response) =>
+    path === '/' && json(response, 200, { version: { number: '7.17.29' } })
   await assert.rejects(client.detect(), {
     code: 'UNREACHABLE',
     message: `Elasticsearch at ${server.url} is 7.17.29; 8 and 9 are supported`,
@@ -507,13 +606,20 @@ test('what is no Elasticsearch, and one that is too old, end the start with what
   }
   await assert.rejects(client.detect(), {
     code: 'UNREACHABLE',
-    message: /^Elasticsearch at http:\/\/127.* what answers is not Elasticsearch \(no header X-Elastic-Product\)/,
+    message:
+      /^Elasticsearch at http:\/\/127.* what answers is not Elasticsearch \(no header X-Elastic-Product\)/,
   })
 })
 
 test('a cloud id names the place instead of nodes', async (t) => {
   const cloudId = `name:${Buffer.from('localhost:1$elasticsearch-of-a-test$').toString('base64')}`
-  const client = new Elasticsearch({ nodes: [], cloudId, apiKey: 'a2V5', compression: false, requestTimeoutMs: 1000 })
+  const client = new Elasticsearch({
+    nodes: [],
+    cloudId,
+    apiKey: 'a2V5',
+    compression: false,
+    requestTimeoutMs: 1000,
+  })
   t.after(() => client.close())
   await assert.rejects(client.detect(), /^ArchiverError: Elasticsearch at the cloud id given: /)
 })

@@ -5,7 +5,10 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
-import { Elasticsearch, type ElasticsearchConnection } from '../../src/elasticsearch/client/client.ts'
+import {
+  Elasticsearch,
+  type ElasticsearchConnection,
+} from '../../src/elasticsearch/client/client.ts'
 import { noProxies, Proxies } from '../../src/runtime/proxies.ts'
 import { CertificateMaker, type Identity, keyIdOf } from '../helpers/certificates.ts'
 import { type ForwardProxy, forwardProxy } from '../helpers/forward-proxy.ts'
@@ -27,7 +30,10 @@ async function serve(t: TestContext, own: Identity, ...chain: readonly Identity[
   const cert = [own, ...chain].map(({ certificate }) => certificate).join('')
   const server = createServer({ key: own.key, cert }, (request, response) => {
     credentials.push(request.headers.authorization)
-    response.writeHead(200, { 'content-type': 'application/json', 'x-elastic-product': 'Elasticsearch' })
+    response.writeHead(200, {
+      'content-type': 'application/json',
+      'x-elastic-product': 'Elasticsearch',
+    })
     response.end('{"version":{"number":"9.5.3"}}')
   })
   server.on('tlsClientError', () => {})
@@ -42,7 +48,10 @@ async function serve(t: TestContext, own: Identity, ...chain: readonly Identity[
 /** Those of the suite that runs. */
 let proxies = noProxies
 
-async function connect(t: TestContext, connection: Partial<ElasticsearchConnection>): Promise<void> {
+async function connect(
+  t: TestContext,
+  connection: Partial<ElasticsearchConnection>,
+): Promise<void> {
   const client = new Elasticsearch({
     nodes: [],
     apiKey,
@@ -89,14 +98,21 @@ for (const through of ['', ', through the tunnel of a proxy'])
     test('of the authority accepts a server whose certificate it signed', async (t) => {
       const server = await serve(t, honest, authority)
       await connect(t, { nodes: [server.url], caFingerprint: authority.fingerprint })
-      assert.ok(server.credentials.length >= 2 && server.credentials.every((one) => one === `ApiKey ${apiKey}`))
+      assert.ok(
+        server.credentials.length >= 2 &&
+          server.credentials.every((one) => one === `ApiKey ${apiKey}`),
+      )
       // As other tools print it.
       const bare = authority.fingerprint.replaceAll(':', '').toLowerCase()
       await connect(t, { nodes: [server.url], caFingerprint: bare })
     })
 
     test('of the authority accepts an intermediate one that it signed, and may be that of the intermediate', async (t) => {
-      const intermediate = await maker.make({ name: 'intermediate', isAuthority: true, issuer: authority })
+      const intermediate = await maker.make({
+        name: 'intermediate',
+        isAuthority: true,
+        issuer: authority,
+      })
       const leaf = await maker.make({ name: 'node', altNames, issuer: intermediate })
       const server = await serve(t, leaf, intermediate, authority)
       await connect(t, { nodes: [server.url], caFingerprint: authority.fingerprint })
@@ -118,15 +134,16 @@ for (const through of ['', ', through the tunnel of a proxy'])
     }
 
     const refused: Readonly<Record<string, Case>> = {
-      'a certificate that pretends to be signed by the authority, beside the public certificate of that': {
-        present: async () => {
-          const keyId = await keyIdOf(authority)
-          const foreign = await maker.make({ name: 'authority', isAuthority: true, keyId })
-          return [await maker.make({ name: 'node', altNames, issuer: foreign }), authority]
+      'a certificate that pretends to be signed by the authority, beside the public certificate of that':
+        {
+          present: async () => {
+            const keyId = await keyIdOf(authority)
+            const foreign = await maker.make({ name: 'authority', isAuthority: true, keyId })
+            return [await maker.make({ name: 'node', altNames, issuer: foreign }), authority]
+          },
+          fingerprint: () => authority.fingerprint,
+          says: /certificate signature failure|unable to/i,
         },
-        fingerprint: () => authority.fingerprint,
-        says: /certificate signature failure|unable to/i,
-      },
       'a certificate of the authority for another host': {
         present: async () => [
           await maker.make({ name: 'evil', altNames: ['DNS:evil.example'], issuer: authority }),
@@ -154,7 +171,10 @@ for (const through of ['', ', through the tunnel of a proxy'])
         says: /fingerprint does not match|invalid CA|unable to|unsuitable/i,
       },
       'another server of the same authority, where the fingerprint is that of one': {
-        present: async () => [await maker.make({ name: 'node', altNames, issuer: authority }), authority],
+        present: async () => [
+          await maker.make({ name: 'node', altNames, issuer: authority }),
+          authority,
+        ],
         fingerprint: () => honest.fingerprint,
         says: /the fingerprint does not match/,
       },
@@ -170,7 +190,10 @@ for (const through of ['', ', through the tunnel of a proxy'])
         const [own, ...chain] = await present()
         const server = await serve(t, own, ...chain)
         const caFingerprint = fingerprint() || own.fingerprint
-        await assert.rejects(connect(t, { nodes: [server.url], caFingerprint }), { code: 'UNREACHABLE', message: says })
+        await assert.rejects(connect(t, { nodes: [server.url], caFingerprint }), {
+          code: 'UNREACHABLE',
+          message: says,
+        })
         assert.deepEqual(server.credentials, [])
       })
     }
@@ -180,7 +203,9 @@ for (const through of ['', ', through the tunnel of a proxy'])
       const server = await serve(t, honest, authority)
       const both = { nodes: [server.url], caFingerprint: authority.fingerprint }
       await connect(t, { ...both, caFile: authority.certificateFile })
-      await assert.rejects(connect(t, { ...both, caFile: other.certificateFile }), { code: 'UNREACHABLE' })
+      await assert.rejects(connect(t, { ...both, caFile: other.certificateFile }), {
+        code: 'UNREACHABLE',
+      })
       const wrong = { ...both, caFingerprint: other.fingerprint, caFile: authority.certificateFile }
       await assert.rejects(connect(t, wrong), /the fingerprint does not match/)
     })
@@ -190,10 +215,15 @@ for (const through of ['', ', through the tunnel of a proxy'])
         new Elasticsearch({ nodes: [], compression: false, requestTimeoutMs: 1000, ...connection })
       const nodes = ['https://localhost:9200']
       for (const caFingerprint of ['', 'abc', 'g'.repeat(64), `${'a'.repeat(62)}:`]) {
-        assert.throws(made({ nodes, caFingerprint }), { code: 'USAGE', message: /^--elasticsearch-fingerprint: / })
+        assert.throws(made({ nodes, caFingerprint }), {
+          code: 'USAGE',
+          message: /^--elasticsearch-fingerprint: /,
+        })
       }
       const caFingerprint = 'a'.repeat(64)
       assert.throws(made({ nodes: ['http://localhost:9200'], caFingerprint }), { code: 'USAGE' })
-      assert.throws(made({ nodes: ['https://a:9200', 'http://b:9200'], caFingerprint }), { code: 'USAGE' })
+      assert.throws(made({ nodes: ['https://a:9200', 'http://b:9200'], caFingerprint }), {
+        code: 'USAGE',
+      })
     })
   })

@@ -20,7 +20,9 @@ import {
 
 const msPerDay = 86_400_000
 const quiet = createLogger({ level: 'silent', stream: process.stderr })
-const days = [0, 1, 2].map((day) => new Date(someTime + day * msPerDay).toISOString().slice(0, 10).replaceAll('-', '.'))
+const days = [0, 1, 2].map((day) =>
+  new Date(someTime + day * msPerDay).toISOString().slice(0, 10).replaceAll('-', '.'),
+)
 
 const term = (field: string, value: string) => ({ term: { [field]: value } })
 const refresh = (prefix: string) => elasticsearch('POST', `/${prefix}*/_refresh`)
@@ -32,7 +34,11 @@ const oldMappings = {
     {
       strings: {
         match_mapping_type: 'string',
-        mapping: { type: 'keyword', ignore_above: 1024, fields: { text: { type: 'text', norms: false } } },
+        mapping: {
+          type: 'keyword',
+          ignore_above: 1024,
+          fields: { text: { type: 'text', norms: false } },
+        },
       },
     },
     { doubles: { match_mapping_type: 'double', mapping: { type: 'double' } } },
@@ -64,19 +70,29 @@ function textOf(type: string, fields: Fields): string {
     const text = typeof value === 'string' ? value : `[${value.join(',')}]`
     // One and the same field: a dot in a name, or an object.
     const [outer, inner] = name.split('.')
-    return inner === undefined || text.length % 2 === 0 ? `"${name}":${text}` : `"${outer}":{"${inner}":${text}}`
+    return inner === undefined || text.length % 2 === 0
+      ? `"${name}":${text}`
+      : `"${outer}":{"${inner}":${text}}`
   })
   return `{"type":"${type}"${entries.map((entry) => `,${entry}`).join('')}}`
 }
 
 test('sum, average, minimum, maximum, count, range and sort are those of the messages, whichever came first', async (t) => {
   const prefix = indexPrefix(t)
-  const { write, said } = await openSink(t, { nodes: [elasticsearchUrl], indexPrefix: prefix, installTemplates: true })
+  const { write, said } = await openSink(t, {
+    nodes: [elasticsearchUrl],
+    indexPrefix: prefix,
+    installTemplates: true,
+  })
   const messages = fc.array(fc.record({ day: fc.integer({ min: 0, max: 2 }), fields: fieldsOf }), {
     minLength: 1,
     maxLength: 40,
   })
-  const client = new Elasticsearch({ nodes: [elasticsearchUrl], compression: false, requestTimeoutMs: 30_000 })
+  const client = new Elasticsearch({
+    nodes: [elasticsearchUrl],
+    compression: false,
+    requestTimeoutMs: 30_000,
+  })
   t.after(() => client.close())
   await client.detect()
   let run = 0
@@ -85,7 +101,9 @@ test('sum, average, minimum, maximum, count, range and sort are those of the mes
     const topic = uniqueName(type)
     let offset = 0
     for (const day of days.keys()) {
-      const values = all.filter((message) => message.day === day).map(({ fields }) => textOf(type, fields))
+      const values = all
+        .filter((message) => message.day === day)
+        .map(({ fields }) => textOf(type, fields))
       // One after another, so that the first of them makes the field.
       for (const part of [values.slice(0, 1), values.slice(1)]) {
         if (part.length === 0) continue
@@ -93,7 +111,10 @@ test('sum, average, minimum, maximum, count, range and sort are those of the mes
         offset += part.length
       }
     }
-    assert.deepEqual(await mendMixedNumbers(client, `${prefix}${type}-`, quiet, { refresh: true }), [])
+    assert.deepEqual(
+      await mendMixedNumbers(client, `${prefix}${type}-`, quiet, { refresh: true }),
+      [],
+    )
     const names = ['reading', 'id', 'count', 'any', 'nested.amount', 'samples', 'ids']
     for (const chosen of [undefined, 0, 1, 2]) {
       const some = all.filter(({ day }) => chosen === undefined || day === chosen)
@@ -116,17 +137,35 @@ test('sum, average, minimum, maximum, count, range and sort are those of the mes
         assert.equal(min! + 0, Math.min(...numbers) + 0, where)
         assert.equal(max! + 0, Math.max(...numbers) + 0, where)
         const middle = numbers[numbers.length >> 1]!
-        const above = some.filter(({ fields }) => [fields[name] ?? []].flat().some((one) => Number(one) >= middle))
+        const above = some.filter(({ fields }) =>
+          [fields[name] ?? []].flat().some((one) => Number(one) >= middle),
+        )
         if (Math.abs(middle) < 2 ** 53) {
           const range = await idsOf(indices, { range: { [`value.${name}`]: { gte: middle } } })
           assert.equal(range.length, above.length, `${where} from ${middle}`)
         }
-        const { hits } = await elasticsearch<{ hits: { hits: { sort: number[] }[] } }>('POST', `/${indices}/_search`, {
-          size: 1,
-          query: { exists: { field: `value.${name}` } },
-          sort: [{ [`value.${name}`]: { order: 'desc', unmapped_type: 'double', numeric_type: 'double' } }],
-        })
-        assert.equal(Number(hits.hits[0]!.sort[0]) + 0, Math.max(...numbers) + 0, `${where}, sorted`)
+        const { hits } = await elasticsearch<{ hits: { hits: { sort: number[] }[] } }>(
+          'POST',
+          `/${indices}/_search`,
+          {
+            size: 1,
+            query: { exists: { field: `value.${name}` } },
+            sort: [
+              {
+                [`value.${name}`]: {
+                  order: 'desc',
+                  unmapped_type: 'double',
+                  numeric_type: 'double',
+                },
+              },
+            ],
+          },
+        )
+        assert.equal(
+          Number(hits.hits[0]!.sort[0]) + 0,
+          Math.max(...numbers) + 0,
+          `${where}, sorted`,
+        )
       }
     }
   })
@@ -139,7 +178,11 @@ test('sum, average, minimum, maximum, count, range and sort are those of the mes
 
 test('10 before 99.95: a CloudEvent and a reading, over days that began differently', async (t) => {
   const prefix = indexPrefix(t)
-  const { write } = await openSink(t, { nodes: [elasticsearchUrl], indexPrefix: prefix, installTemplates: true })
+  const { write } = await openSink(t, {
+    nodes: [elasticsearchUrl],
+    indexPrefix: prefix,
+    installTemplates: true,
+  })
   const event = (amount: string) =>
     `{"specversion":"1.0","id":"A234","source":"/shop","type":"order.paid","time":"2019-08-01T03:23:03Z","sequence":1,"data":{"amount":${amount},"items":[{"price":${amount},"n":2}]}}`
   const topic = uniqueName('events')
@@ -161,7 +204,11 @@ test('10 before 99.95: a CloudEvent and a reading, over days that began differen
 
 test('a term search for a whole number up to 2^63-1 finds its records and no neighbours', async (t) => {
   const prefix = indexPrefix(t)
-  const { write } = await openSink(t, { nodes: [elasticsearchUrl], indexPrefix: prefix, installTemplates: true })
+  const { write } = await openSink(t, {
+    nodes: [elasticsearchUrl],
+    indexPrefix: prefix,
+    installTemplates: true,
+  })
   const ids = [
     '9007199254740993',
     '9007199254740992',
@@ -186,9 +233,19 @@ test('a term search for a whole number up to 2^63-1 finds its records and no nei
     }
     for (const [i, number] of beyond.entries()) {
       const id = `${topic}+0+${ids.length + i}`
-      assert.deepEqual(await idsOf(index, term(`${field}.text`, number)), [id], `${field}.text ${number}`)
-      assert.ok((await idsOf(index, term('_ignored', field))).includes(id), `${field} ${number} counts as ignored`)
-      assert.ok((await idsOf(index, { query_string: { query: number } })).includes(id), `${number} in the search bar`)
+      assert.deepEqual(
+        await idsOf(index, term(`${field}.text`, number)),
+        [id],
+        `${field}.text ${number}`,
+      )
+      assert.ok(
+        (await idsOf(index, term('_ignored', field))).includes(id),
+        `${field} ${number} counts as ignored`,
+      )
+      assert.ok(
+        (await idsOf(index, { query_string: { query: number } })).includes(id),
+        `${number} in the search bar`,
+      )
     }
     const { count, max } = (await statsOf(index, [field])).get(field)!
     assert.deepEqual([count, max], [ids.length, 2 ** 63], field)
@@ -197,7 +254,11 @@ test('a term search for a whole number up to 2^63-1 finds its records and no nei
 
 test('a field that begins with a small number has its whole numbers as text, exactly', async (t) => {
   const prefix = indexPrefix(t)
-  const { write } = await openSink(t, { nodes: [elasticsearchUrl], indexPrefix: prefix, installTemplates: true })
+  const { write } = await openSink(t, {
+    nodes: [elasticsearchUrl],
+    indexPrefix: prefix,
+    installTemplates: true,
+  })
   const topic = uniqueName('ids')
   const all = ['0', '9007199254740993', '9007199254740992', '1'.repeat(30), '1e400', '99.95']
   const value = (id: string) => `{"type":"ids","id":${id}}`
@@ -212,9 +273,15 @@ test('a field that begins with a small number has its whole numbers as text, exa
 
 test('a fraction behind a number beyond 2^53 counts: the field is read as double, and no other is', async (t) => {
   const prefix = indexPrefix(t)
-  const value = (n: string, other = '7') => `{"type":"mixed","n":${n},"id":9007199254740993,"other":{"x":${other}}}`
+  const value = (n: string, other = '7') =>
+    `{"type":"mixed","n":${n},"id":9007199254740993,"other":{"x":${other}}}`
   const open = (templateCheckMs: number) =>
-    openSink(t, { nodes: [elasticsearchUrl], indexPrefix: prefix, installTemplates: true, templateCheckMs })
+    openSink(t, {
+      nodes: [elasticsearchUrl],
+      indexPrefix: prefix,
+      installTemplates: true,
+      templateCheckMs,
+    })
   const topic = uniqueName('mixed')
   const index = `${prefix}mixed-${someDay}`
   const sums = async () => {
@@ -223,11 +290,15 @@ test('a fraction behind a number beyond 2^53 counts: the field is read as double
   }
   const first = await open(300_000)
   await first.write(batchOf(topic, [value('9007199254740993', '9007199254740993')]))
-  await first.write(batchOf(topic, [value('99.95', '1'.repeat(30)), value('5'), value('6', '"1.5"')], { from: 1 }))
+  await first.write(
+    batchOf(topic, [value('99.95', '1'.repeat(30)), value('5'), value('6', '"1.5"')], { from: 1 }),
+  )
   // What was stored last counts when the sink goes.
   await first.sink.stop()
   assert.deepEqual(await sums(), [4, 2])
-  assert.deepEqual(await idsOf(index, { range: { 'value.n': { gte: 99, lte: 100 } } }), [`${topic}+0+1`])
+  assert.deepEqual(await idsOf(index, { range: { 'value.n': { gte: 99, lte: 100 } } }), [
+    `${topic}+0+1`,
+  ])
   // Text and thirty digits are no reason: ids are found as exactly as before.
   assert.deepEqual(await idsOf(index, term('value.other.x', '9007199254740993')), [`${topic}+0+0`])
   assert.deepEqual(await idsOf(index, term('value.other.x', '9007199254740992')), [])
@@ -238,7 +309,9 @@ test('a fraction behind a number beyond 2^53 counts: the field is read as double
   await refresh(prefix)
   // A field that is read from the documents has the text and the thirty digits as numbers.
   await until('the other field is mended too', async () => (await sums())[1] === 5)
-  const mended = second.log.filter(({ event }) => event === 'mixed_numbers').map(({ field }) => field)
+  const mended = second.log
+    .filter(({ event }) => event === 'mixed_numbers')
+    .map(({ field }) => field)
   assert.deepEqual(mended, ['value.other.x'])
 })
 
@@ -266,7 +339,10 @@ test('an index of before has no such templates: its documents are stored as they
   assert.equal(sink.counts.retries, 0)
   assert.deepEqual(said('error'), [])
   assert.equal((await statsOf(`${prefix}ids-*`, ['value.id'])).get('value.id')!.count, 22)
-  assert.deepEqual(await idsOf(`${prefix}ids-*`, term('value.id', String(9007199254740993n + 21n))), [`${topic}+0+21`])
+  assert.deepEqual(
+    await idsOf(`${prefix}ids-*`, term('value.id', String(9007199254740993n + 21n))),
+    [`${topic}+0+21`],
+  )
 })
 
 test('restore and retry-rejected name the same templates, and fall back in the same way', async (t) => {

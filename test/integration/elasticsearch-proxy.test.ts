@@ -26,7 +26,9 @@ interface Place extends OpenSink {
 
 async function place(
   t: TestContext,
-  options: Partial<ElasticsearchSinkOptions> & { connection?: Partial<ElasticsearchConnection> } = {},
+  options: Partial<ElasticsearchSinkOptions> & {
+    connection?: Partial<ElasticsearchConnection>
+  } = {},
 ): Promise<Place> {
   const prefix = indexPrefix(t)
   const proxy = await refusingProxy(t, elasticsearchUrl)
@@ -49,7 +51,9 @@ interface Found {
 }
 
 /** What the indices of a prefix hold, by offset: stored as they are, and rejected. */
-async function held(prefix: string): Promise<{ stored: readonly number[]; rejects: readonly Found[] }> {
+async function held(
+  prefix: string,
+): Promise<{ stored: readonly number[]; rejects: readonly Found[] }> {
   await elasticsearch('POST', `/${prefix}*/_refresh?ignore_unavailable=true`)
   const search = async (pattern: string) => {
     const { hits } = await elasticsearch<{ hits: { hits: readonly Found[] } }>(
@@ -59,12 +63,18 @@ async function held(prefix: string): Promise<{ stored: readonly number[]; reject
     return [...hits.hits].sort((a, b) => a._source.kafka.offset - b._source.kafka.offset)
   }
   const rejects = await search(`${prefix}_rejected-*`)
-  const stored = (await search(`${prefix}*,-${prefix}_rejected-*`)).map(({ _source }) => _source.kafka.offset)
+  const stored = (await search(`${prefix}*,-${prefix}_rejected-*`)).map(
+    ({ _source }) => _source.kafka.offset,
+  )
   return { stored, rejects }
 }
 
 const marked = (body: Buffer) => body.includes('"attack":"<script')
-const values = (count: number, offending: readonly number[], value = '{"type":"a","attack":"<script>"}') =>
+const values = (
+  count: number,
+  offending: readonly number[],
+  value = '{"type":"a","attack":"<script>"}',
+) =>
   Array.from({ length: count }, (_, i) => (offending.includes(i) ? value : `{"type":"a","n":${i}}`))
 const offsetsBut = (count: number, missing: readonly number[]) =>
   Array.from({ length: count }, (_, i) => i).filter((i) => !missing.includes(i))
@@ -95,16 +105,36 @@ describe('documents that something in front of Elasticsearch refuses', { concurr
           value_text,
           type: error?.type,
         })),
-        offending.map((offset) => ({ offset, value_omitted: true, value_text: undefined, type: 'request_refused' })),
+        offending.map((offset) => ({
+          offset,
+          value_omitted: true,
+          value_text: undefined,
+          type: 'request_refused',
+        })),
       )
       assert.equal(sink.waiting, undefined)
       assert.equal(sink.counts.rejected, 4)
-      const named = log.filter(({ level, offset, msg }) => level === 'error' && offset !== undefined && msg !== '')
-      assert.deepEqual(
-        named.map(({ topic, partition, offset, type, index }) => ({ topic, partition, offset, type, index })),
-        offending.map((offset) => ({ topic, partition: 0, offset, type: 'a', index: `${prefix}a-${someDay}` })),
+      const named = log.filter(
+        ({ level, offset, msg }) => level === 'error' && offset !== undefined && msg !== '',
       )
-      // Each is found by halving, tried a few times alone, and the client tries a lost connection twice.
+      assert.deepEqual(
+        named.map(({ topic, partition, offset, type, index }) => ({
+          topic,
+          partition,
+          offset,
+          type,
+          index,
+        })),
+        offending.map((offset) => ({
+          topic,
+          partition: 0,
+          offset,
+          type: 'a',
+          index: `${prefix}a-${someDay}`,
+        })),
+      )
+      // Each is found by halving, tried a few times alone, and the client tries a lost connection
+      // twice.
       assert.ok(proxy.refused < 150, `${proxy.refused} requests refused`)
     })
   }
@@ -113,7 +143,9 @@ describe('documents that something in front of Elasticsearch refuses', { concurr
     const { write, proxy, prefix, topic, log } = await place(t)
     proxy.refuses = (body) => body.length > 1_000_000
     const big = `{"type":"a","big":"${'z '.repeat(750_000)}"}`
-    await write(batchOf(topic, [...values(4000, []).map((one) => one.padEnd(500)), big, ...values(10, [])]))
+    await write(
+      batchOf(topic, [...values(4000, []).map((one) => one.padEnd(500)), big, ...values(10, [])]),
+    )
     const { stored, rejects } = await held(prefix)
     assert.deepEqual(stored, offsetsBut(4011, [4000]))
     assert.deepEqual(
@@ -155,7 +187,9 @@ describe('documents that something in front of Elasticsearch refuses', { concurr
     await until('the document is named', () => sink.waiting?.includes('offset 1077') === true)
     assert.match(
       sink.waiting!,
-      new RegExp(`^offset 1077 of ${topic}/0 \\(\\d+ bytes, type a, for ${prefix}a-${someDay}\\) does not get through`),
+      new RegExp(
+        `^offset 1077 of ${topic}/0 \\(\\d+ bytes, type a, for ${prefix}a-${someDay}\\) does not get through`,
+      ),
     )
     await write(batchOf(topic, values(3000, []), { partition: 1 }))
     assert.match(sink.waiting!, /offset 1077/)
@@ -173,12 +207,20 @@ describe('documents that something in front of Elasticsearch refuses', { concurr
     // A rule about the offset, which what is kept of a document has as well.
     proxy.refuses = (body) => body.includes('"offset":42,')
     const written = write(batchOf(topic, values(100, [])))
-    await until('the reject was refused', () => sink.waiting?.includes('nor does its reject') === true, 60_000)
+    await until(
+      'the reject was refused',
+      () => sink.waiting?.includes('nor does its reject') === true,
+      60_000,
+    )
     const { refused } = proxy
     await delay(3000)
     assert.ok(proxy.refused - refused <= 8, `${proxy.refused - refused} refused in three seconds`)
     await write(batchOf(topic, values(100, []), { from: 100 }))
-    assert.ok(log.some(({ level, msg }) => level === 'error' && String(msg).includes('what is kept of a refused')))
+    assert.ok(
+      log.some(
+        ({ level, msg }) => level === 'error' && String(msg).includes('what is kept of a refused'),
+      ),
+    )
     assert.equal((await held(prefix)).stored.length, 199)
     proxy.refuses = () => false
     await written
@@ -210,7 +252,11 @@ describe('an Elasticsearch that is away', { concurrency: 4 }, () => {
         const { stored, rejects } = await held(prefix)
         assert.equal(stored.length, 1000)
         assert.deepEqual(rejects, [])
-        assert.ok(![...said('error')].some((message) => message.includes('a document does not get through')))
+        assert.ok(
+          ![...said('error')].some((message) =>
+            message.includes('a document does not get through'),
+          ),
+        )
       })
     }
   }
@@ -223,7 +269,11 @@ describe('an Elasticsearch that is away', { concurrency: 4 }, () => {
     const flicker = setInterval(() => {
       away = !away
     }, 700)
-    await until('the document is named', () => sink.waiting?.includes('offset 111') === true, 60_000)
+    await until(
+      'the document is named',
+      () => sink.waiting?.includes('offset 111') === true,
+      60_000,
+    )
     await delay(2000)
     clearInterval(flicker)
     away = false
@@ -248,8 +298,25 @@ test('a worker behind such a proxy: /readyz names the document, then it is a rej
   )
   proxy.refuses = marked
   const worker = startArchiver(t, [
-    ...['run', '--topics', topic, '--group', uniqueName('group'), '--no-files', '--no-status-documents'],
-    ...['--elasticsearch', proxy.url, '--index-prefix', prefix, '--reject-hold', '0.1', '--http', '127.0.0.1:0'],
+    ...[
+      'run',
+      '--topics',
+      topic,
+      '--group',
+      uniqueName('group'),
+      '--no-files',
+      '--no-status-documents',
+    ],
+    ...[
+      '--elasticsearch',
+      proxy.url,
+      '--index-prefix',
+      prefix,
+      '--reject-hold',
+      '0.1',
+      '--http',
+      '127.0.0.1:0',
+    ],
   ])
   let address = ''
   await until('the endpoint', () => {
@@ -261,6 +328,9 @@ test('a worker behind such a proxy: /readyz names the document, then it is a rej
     return answer.status === 503 && (await answer.text()).includes(`offset 12 of ${topic}/0`)
   })
   await until('it is a reject', async () => (await held(prefix)).rejects.length === 1, 60_000)
-  await until('/readyz is well', async () => (await fetch(new URL('/readyz', address))).status === 200)
+  await until(
+    '/readyz is well',
+    async () => (await fetch(new URL('/readyz', address))).status === 200,
+  )
   assert.equal((await held(prefix)).stored.length, 29)
 })

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { lineOfRejected, type RejectedSource, rejectedDocument } from '../../src/elasticsearch/rejected.ts'
+import {
+  lineOfRejected,
+  type RejectedSource,
+  rejectedDocument,
+} from '../../src/elasticsearch/rejected.ts'
 import { LineEncoder } from '../../src/record/line.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { batchOf, openSink, someDay } from '../helpers/elasticsearch-sink.ts'
@@ -8,11 +12,9 @@ import { elasticsearch, elasticsearchUrl, indexPrefix, uniqueName } from '../hel
 
 async function documents(pattern: string): Promise<Map<string, unknown>> {
   await elasticsearch('POST', `/${pattern}/_refresh?ignore_unavailable=true`)
-  const { hits } = await elasticsearch<{ hits: { hits: { _index: string; _id: string; _source: unknown }[] } }>(
-    'POST',
-    `/${pattern}/_search?ignore_unavailable=true`,
-    { size: 1000 },
-  )
+  const { hits } = await elasticsearch<{
+    hits: { hits: { _index: string; _id: string; _source: unknown }[] }
+  }>('POST', `/${pattern}/_search?ignore_unavailable=true`, { size: 1000 })
   return new Map(hits.hits.map(({ _index, _id, _source }) => [`${_index}/${_id}`, _source]))
 }
 
@@ -26,7 +28,11 @@ test('after the template is mended rejects go to their index, with the bytes the
       template: { mappings: { dynamic: false, properties: { value: { properties } } } },
     })
   await template({ n: { type: 'long' }, o: { type: 'long' } })
-  const { write } = await openSink(t, { nodes: [elasticsearchUrl], indexPrefix: prefix, installTemplates: true })
+  const { write } = await openSink(t, {
+    nodes: [elasticsearchUrl],
+    indexPrefix: prefix,
+    installTemplates: true,
+  })
   const values = [
     '{"type":"a","n":"abc","big":12345678901234567890,"x":1.0}',
     '{"type":"a","n":1}',
@@ -40,7 +46,13 @@ test('after the template is mended rejects go to their index, with the bytes the
   const rejected = `${prefix}_rejected-${someDay}`
   assert.equal((await documents(rejected)).size, 4)
 
-  const dry = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--dry-run', '--json'])
+  const dry = await runArchiver(t, [
+    'retry-rejected',
+    '--index-prefix',
+    prefix,
+    '--dry-run',
+    '--json',
+  ])
   assert.equal(dry.code, 0, dry.output)
   assert.deepEqual(
     dry.output
@@ -51,7 +63,8 @@ test('after the template is mended rejects go to their index, with the bytes the
   )
   assert.equal((await documents(rejected)).size, 4)
 
-  // Mended, for what comes next: the mapping of the index that is there stays, so it is made anew from its documents' files.
+  // Mended, for what comes next: the mapping of the index that is there stays, so it is made anew
+  // from its documents' files.
   await template({})
   const again = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--type', 'a'])
   assert.equal(again.code, 1, again.output)
@@ -94,25 +107,42 @@ test('after the template is mended rejects go to their index, with the bytes the
     const start = offset === 0 ? 0 : batch.ends[offset - 1]!
     const line = batch.lines.toString('utf8', start, batch.ends[offset]! - 1)
     assert.deepEqual(stored.get(`${prefix}a-${someDay}/${topic}+0+${offset}`), JSON.parse(line))
-    const response = await fetch(`${elasticsearchUrl}/${prefix}a-${someDay}/_source/${topic}+0+${offset}`)
+    const response = await fetch(
+      `${elasticsearchUrl}/${prefix}a-${someDay}/_source/${topic}+0+${offset}`,
+    )
     assert.equal(await response.text(), line, 'byte for byte')
   }
 
-  // A reject whose record came to its index by a replay is only removed; one that another record keeps from it stays.
+  // A reject whose record came to its index by a replay is only removed; one that another record
+  // keeps from it stays.
   const source = stored.get(`${prefix}a-${someDay}/${topic}+0+3`) as RejectedSource
   const put = (offset: number, timestamp: number) =>
-    elasticsearch('PUT', `/${rejected}/_doc/${encodeURIComponent(`${topic}+0+${offset}`)}?refresh=true`, {
-      ...source,
-      value: undefined,
-      kafka: { ...source.kafka, offset, timestamp },
-      value_text: '{}',
-      error: { type: 'x', reason: 'y' },
-    })
+    elasticsearch(
+      'PUT',
+      `/${rejected}/_doc/${encodeURIComponent(`${topic}+0+${offset}`)}?refresh=true`,
+      {
+        ...source,
+        value: undefined,
+        kafka: { ...source.kafka, offset, timestamp },
+        value_text: '{}',
+        error: { type: 'x', reason: 'y' },
+      },
+    )
   await put(3, source.kafka.timestamp)
   await put(2, source.kafka.timestamp + 1)
-  const replayed = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--type', 'a', '--json'])
+  const replayed = await runArchiver(t, [
+    'retry-rejected',
+    '--index-prefix',
+    prefix,
+    '--type',
+    'a',
+    '--json',
+  ])
   assert.equal(replayed.code, 1, replayed.output)
-  assert.match(replayed.output, /"rejects":2,"stored":0,"present":1,"stay":1,"why":"its index holds another record/)
+  assert.match(
+    replayed.output,
+    /"rejects":2,"stored":0,"present":1,"stay":1,"why":"its index holds another record/,
+  )
   assert.ok(!(await documents(rejected)).has(`${rejected}/${topic}+0+3`))
 
   const none = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--type', 'c'])
@@ -131,7 +161,11 @@ test('a reject that cannot be removed is told, and fails the command: the record
       template: { mappings: { dynamic: false, properties: { value: { properties } } } },
     })
   await template({ n: { type: 'long' } })
-  const { write } = await openSink(t, { nodes: [elasticsearchUrl], indexPrefix: prefix, installTemplates: true })
+  const { write } = await openSink(t, {
+    nodes: [elasticsearchUrl],
+    indexPrefix: prefix,
+    installTemplates: true,
+  })
   await write(batchOf(topic, ['{"type":"a","n":"abc"}', '{"type":"a","n":"abc"}']))
   const rejected = `${prefix}_rejected-${someDay}`
   await template({})
@@ -140,7 +174,10 @@ test('a reject that cannot be removed is told, and fails the command: the record
   const blocked = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--json'])
   assert.equal(blocked.code, 1, blocked.output)
   assert.match(blocked.output, /"rejects":2,"stored":0,"present":0,"stay":2/)
-  assert.match(blocked.output, /it is in its index, but the reject could not be removed: .*index write/)
+  assert.match(
+    blocked.output,
+    /it is in its index, but the reject could not be removed: .*index write/,
+  )
   assert.equal((await documents(`${prefix}a-*`)).size, 2)
 
   await elasticsearch('PUT', `/${rejected}/_settings`, { 'index.blocks.write': null })
@@ -158,7 +195,15 @@ test('a reject gives back the line it was made of, whatever it holds', () => {
     { key: 'h', value: null },
     { key: 'h', value: Buffer.from([0x80]) },
   ]
-  const values = ['{"type":"a","x":"\\ud800 é 𝄞","n":1E400}', '[1]', '"text"', ' 1.0 ', 'not JSON', '', '\ufeff{}']
+  const values = [
+    '{"type":"a","x":"\\ud800 é 𝄞","n":1E400}',
+    '[1]',
+    '"text"',
+    ' 1.0 ',
+    'not JSON',
+    '',
+    '\ufeff{}',
+  ]
   const records = values.map((value, offset) => ({
     offset,
     timestamp: offset === 3 ? -1 : 1_564_629_783_000,
@@ -170,7 +215,10 @@ test('a reject gives back the line it was made of, whatever it holds', () => {
   for (let i = 0; i < records.length; i++) {
     const reject = rejectedDocument(batch, i, { type: 'x', reason: 'y' }).toString('utf8')
     const line = lineOfRejected(JSON.parse(reject) as RejectedSource)
-    assert.equal(line?.toString('utf8'), batch.lines.toString('utf8', i === 0 ? 0 : batch.ends[i - 1]!, batch.ends[i]!))
+    assert.equal(
+      line?.toString('utf8'),
+      batch.lines.toString('utf8', i === 0 ? 0 : batch.ends[i - 1]!, batch.ends[i]!),
+    )
   }
   const omitted = JSON.parse(
     rejectedDocument(batch, 0, { type: 'x', reason: 'y' }, false).toString('utf8'),

@@ -3,7 +3,13 @@ import { describe, type TestContext, test } from 'node:test'
 import type { ElasticsearchSinkOptions } from '../../src/elasticsearch/sink/sink.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { batchOf, type OpenSink, openSink, someDay } from '../helpers/elasticsearch-sink.ts'
-import { elasticsearch, elasticsearchUrl, indexPrefix, uniqueName, until } from '../helpers/servers.ts'
+import {
+  elasticsearch,
+  elasticsearchUrl,
+  indexPrefix,
+  uniqueName,
+  until,
+} from '../helpers/servers.ts'
 
 /** Every row is asked of the real engine that `ARCHIVER_ELASTICSEARCH` names. */
 
@@ -14,7 +20,10 @@ interface Place extends OpenSink {
   readonly rejectedIndex: string
 }
 
-async function place(t: TestContext, options: Partial<ElasticsearchSinkOptions> = {}): Promise<Place> {
+async function place(
+  t: TestContext,
+  options: Partial<ElasticsearchSinkOptions> = {},
+): Promise<Place> {
   const prefix = indexPrefix(t)
   const open = await openSink(t, {
     nodes: [elasticsearchUrl],
@@ -34,12 +43,19 @@ async function place(t: TestContext, options: Partial<ElasticsearchSinkOptions> 
 
 async function count(pattern: string): Promise<number> {
   await elasticsearch('POST', `/${pattern}/_refresh?ignore_unavailable=true`)
-  const { count } = await elasticsearch<{ count: number }>('GET', `/${pattern}/_count?ignore_unavailable=true`)
+  const { count } = await elasticsearch<{ count: number }>(
+    'GET',
+    `/${pattern}/_count?ignore_unavailable=true`,
+  )
   return count
 }
 
 /** A template of the user's that wins over ours for one type; it goes with the test's prefix. */
-async function putTemplate(prefix: string, type: string, body: Record<string, unknown>): Promise<void> {
+async function putTemplate(
+  prefix: string,
+  type: string,
+  body: Record<string, unknown>,
+): Promise<void> {
   await elasticsearch('PUT', `/_index_template/${prefix}foreign-${type}`, {
     index_patterns: [`${prefix}${type}-*`],
     priority: 500,
@@ -49,7 +65,10 @@ async function putTemplate(prefix: string, type: string, body: Record<string, un
 
 const one = (type: string) => `{"type":"${type}","n":1}`
 
-/** How an index comes to take no documents, and how that is mended. The first document is stored already, where the index is to be there. */
+/**
+ * How an index comes to take no documents, and how that is mended. The first document is stored
+ * already, where the index is to be there.
+ */
 const ofTheIndex: Readonly<
   Record<
     string,
@@ -70,27 +89,36 @@ const ofTheIndex: Readonly<
   'a write block': {
     says: /cluster_block_exception.*index write/,
     isThere: true,
-    breaks: ({ index }) => elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.blocks.write': true }),
-    mends: ({ index }) => elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.blocks.write': null }),
+    breaks: ({ index }) =>
+      elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.blocks.write': true }),
+    mends: ({ index }) =>
+      elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.blocks.write': null }),
   },
   'a read-only index': {
     says: /cluster_block_exception.*read-only/,
     isThere: true,
-    breaks: ({ index }) => elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.blocks.read_only': true }),
-    mends: ({ index }) => elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.blocks.read_only': null }),
+    breaks: ({ index }) =>
+      elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.blocks.read_only': true }),
+    mends: ({ index }) =>
+      elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.blocks.read_only': null }),
   },
   'the block of the flood stage (status 429)': {
     says: /cluster_block_exception.*flood-stage/,
     isThere: true,
     breaks: ({ index }) =>
-      elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.blocks.read_only_allow_delete': true }),
+      elasticsearch('PUT', `/${index('a')}/_settings`, {
+        'index.blocks.read_only_allow_delete': true,
+      }),
     mends: ({ index }) =>
-      elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.blocks.read_only_allow_delete': null }),
+      elasticsearch('PUT', `/${index('a')}/_settings`, {
+        'index.blocks.read_only_allow_delete': null,
+      }),
   },
   'the shard limit, when a bulk request would create the index': {
     says: /this action would add \[\d+\] shards/,
     isThere: false,
-    breaks: ({ prefix }) => putTemplate(prefix, 'a', { template: { settings: { number_of_shards: 1001 } } }),
+    breaks: ({ prefix }) =>
+      putTemplate(prefix, 'a', { template: { settings: { number_of_shards: 1001 } } }),
     mends: ({ prefix }) => elasticsearch('DELETE', `/_index_template/${prefix}foreign-a`),
   },
   'an index that may not be created': {
@@ -102,8 +130,10 @@ const ofTheIndex: Readonly<
   'a pipeline that is not there': {
     says: /pipeline with id .* does not exist/,
     isThere: true,
-    breaks: ({ index }) => elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.default_pipeline': 'nowhere' }),
-    mends: ({ index }) => elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.default_pipeline': null }),
+    breaks: ({ index }) =>
+      elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.default_pipeline': 'nowhere' }),
+    mends: ({ index }) =>
+      elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.default_pipeline': null }),
   },
   'shards that are nowhere': {
     says: /unavailable_shards_exception/,
@@ -113,11 +143,15 @@ const ofTheIndex: Readonly<
         settings: { 'index.routing.allocation.require._name': 'nobody' },
       }),
     mends: ({ index }) =>
-      elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.routing.allocation.require._name': null }),
+      elasticsearch('PUT', `/${index('a')}/_settings`, {
+        'index.routing.allocation.require._name': null,
+      }),
   },
 }
 
-describe('index scope: its records wait, the others go on, nothing is rejected', { concurrency: true }, () => {
+describe('index scope: its records wait, the others go on, nothing is rejected', {
+  concurrency: true,
+}, () => {
   for (const [name, { says, isThere, breaks, mends }] of Object.entries(ofTheIndex)) {
     test(name, async (t) => {
       const here = await place(t, { shardTimeoutMs: 1000 })
@@ -140,16 +174,21 @@ describe('index scope: its records wait, the others go on, nothing is rejected',
       assert.equal(await count(rejectedIndex), 0)
       assert.equal(sink.counts.rejected, 0)
       assert.equal(sink.waiting, undefined)
-      assert.ok(said('info').some((message) => message.startsWith(`${index('a')} takes documents again`)))
+      assert.ok(
+        said('info').some((message) => message.startsWith(`${index('a')} takes documents again`)),
+      )
       assert.equal(said('error').length, 1, 'the alarm was raised more than once')
     })
   }
 })
 
-const nested = (depth: number, open: string, close: string) => `${open.repeat(depth)}1${close.repeat(depth)}`
+const nested = (depth: number, open: string, close: string) =>
+  `${open.repeat(depth)}1${close.repeat(depth)}`
 
 /** Values that Elasticsearch refuses under a mapping of the user's own, and why. */
-const refused: Readonly<Record<string, { value: string; says: RegExp; error: string; settings?: unknown }>> = {
+const refused: Readonly<
+  Record<string, { value: string; says: RegExp; error: string; settings?: unknown }>
+> = {
   'a text where a number is mapped': {
     value: '{"type":"a","number":"abc"}',
     error: 'document_parsing_exception',
@@ -190,8 +229,16 @@ const refused: Readonly<Record<string, { value: string; says: RegExp; error: str
     error: 'document_parsing_exception',
     says: /Limit of total fields/,
   },
-  'an empty key': { value: '{"type":"a","":1}', error: 'document_parsing_exception', says: /empty string/ },
-  'a key of dots': { value: '{"type":"a","..":1}', error: 'document_parsing_exception', says: /only dots/ },
+  'an empty key': {
+    value: '{"type":"a","":1}',
+    error: 'document_parsing_exception',
+    says: /empty string/,
+  },
+  'a key of dots': {
+    value: '{"type":"a","..":1}',
+    error: 'document_parsing_exception',
+    says: /only dots/,
+  },
   'a number of 1001 digits': {
     value: `{"type":"a","long":${'9'.repeat(1001)}}`,
     error: 'document_parsing_exception',
@@ -200,7 +247,9 @@ const refused: Readonly<Record<string, { value: string; says: RegExp; error: str
 }
 
 test('document scope: each is kept as a reject with its text and the reason, the others are stored', async (t) => {
-  const { prefix, topic, write, sink, said, index, rejectedIndex } = await place(t, { logSamples: true })
+  const { prefix, topic, write, sink, said, index, rejectedIndex } = await place(t, {
+    logSamples: true,
+  })
   await putTemplate(prefix, 'a', {
     template: {
       settings: { 'index.mapping.total_fields.limit': 40, 'index.mapping.depth.limit': 20 },
@@ -236,7 +285,11 @@ test('document scope: each is kept as a reject with its text and the reason, the
     assert.equal((_source.kafka as { offset: number }).offset, i * 2)
   }
   // Two of them are refused for the same.
-  assert.equal(said('warn').length, rows.length - 1, `a warning once per type and reason:\n${said('warn').join('\n')}`)
+  assert.equal(
+    said('warn').length,
+    rows.length - 1,
+    `a warning once per type and reason:\n${said('warn').join('\n')}`,
+  )
   assert.deepEqual(said('error'), [])
 
   // The same again is counted and not said again; a replay adds nothing.
@@ -275,11 +328,15 @@ test('what our templates make harmless is stored', async (t) => {
 })
 
 test('the breaker: a mapping that refuses most documents holds the index; mended, all are stored', async (t) => {
-  const { prefix, topic, write, sink, said, index, rejectedIndex } = await place(t, { rejectBreaker: 200 })
+  const { prefix, topic, write, sink, said, index, rejectedIndex } = await place(t, {
+    rejectBreaker: 200,
+  })
   await putTemplate(prefix, 'a', { template: { mappings: { dynamic: 'strict' } } })
   const values = Array.from({ length: 3000 }, (_, i) => one(i % 10 === 0 ? 'b' : 'a'))
   const written = write(batchOf(topic, values))
-  await until('the index is held', () => said('error').some((message) => message.includes('most of its documents')))
+  await until('the index is held', () =>
+    said('error').some((message) => message.includes('most of its documents')),
+  )
   await until('the others go on', async () => (await count(index('b'))) === 300)
   assert.ok((await count(rejectedIndex)) < 200)
   await elasticsearch('DELETE', `/_index_template/${prefix}foreign-a`)
@@ -292,7 +349,10 @@ test('the breaker: a mapping that refuses most documents holds the index; mended
 })
 
 test('the breaker: not mended in time, the documents become rejects, and the next day is not held for the same', async (t) => {
-  const { prefix, topic, write, said, rejectedIndex } = await place(t, { rejectBreaker: 200, rejectHoldMs: 2000 })
+  const { prefix, topic, write, said, rejectedIndex } = await place(t, {
+    rejectBreaker: 200,
+    rejectHoldMs: 2000,
+  })
   await putTemplate(prefix, 'a', { template: { mappings: { dynamic: 'strict' } } })
   await write(
     batchOf(
@@ -343,7 +403,9 @@ test('the breaker leaves single bad documents alone, and can be switched off', a
 test('values without fields under a type from the topic: rejects at once, without an alarm; unindexed, they are stored', async (t) => {
   const { prefix, topic, write, said, index, rejectedIndex } = await place(t, { rejectBreaker: 50 })
   const values = ['42', '"text"', '[1,"a"]', 'true', '1.50']
-  const batch = batchOf(topic, Array.from({ length: 40 }, () => values).flat(), { typeFrom: 'topic' })
+  const batch = batchOf(topic, Array.from({ length: 40 }, () => values).flat(), {
+    typeFrom: 'topic',
+  })
   const last = batch.count - 1
   await write(batch)
   assert.equal(await count(rejectedIndex), batch.count)
@@ -370,12 +432,21 @@ test('values without fields under a type from the topic: rejects at once, withou
     allow_auto_create: true,
   })
   await elasticsearch('DELETE', `/${index(topic)}`)
-  const retried = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--type', topic])
+  const retried = await runArchiver(t, [
+    'retry-rejected',
+    '--index-prefix',
+    prefix,
+    '--type',
+    topic,
+  ])
   assert.equal(retried.code, 0, retried.output)
   assert.equal(await count(index(topic)), batch.count)
   assert.equal(await count(rejectedIndex), 0)
   const stored = await fetch(`${elasticsearchUrl}/${index(topic)}/_source/${id}`)
-  assert.equal(await stored.text(), batch.lines.toString('utf8', batch.ends[last - 1]!, batch.ends[last]! - 1))
+  assert.equal(
+    await stored.text(),
+    batch.lines.toString('utf8', batch.ends[last - 1]!, batch.ends[last]! - 1),
+  )
   await write(batchOf(topic, values, { from: batch.count, typeFrom: 'topic' }))
   assert.equal(await count(index(topic)), batch.count + values.length)
   const checked = await runArchiver(t, ['setup', '--check', '--index-prefix', prefix])
@@ -389,7 +460,9 @@ test('a 409 whose document cannot be read holds the index until it can', async (
   await elasticsearch('PUT', `/${index('a')}/_settings`, { 'index.blocks.read': true })
   await sink.open(batch)
   const written = sink.write(batch)
-  await until('the index is held', () => said('error').some((message) => message.includes('cannot be read')))
+  await until('the index is held', () =>
+    said('error').some((message) => message.includes('cannot be read')),
+  )
   const requests = sink.counts.requests
   await new Promise((resolve) => setTimeout(resolve, 300))
   assert.ok(sink.counts.requests - requests < 4, 'it must not spin')

@@ -60,7 +60,10 @@ async function asElastic<T = unknown>(
 
 interface Role {
   readonly cluster: readonly string[]
-  readonly indices: readonly { readonly names: readonly string[]; readonly privileges: readonly string[] }[]
+  readonly indices: readonly {
+    readonly names: readonly string[]
+    readonly privileges: readonly string[]
+  }[]
 }
 
 /** The rights that docs/elasticsearch.md lists; a test holds its table against them. */
@@ -83,7 +86,12 @@ const roles = {
   }),
   restore: (prefix: string): Role => ({
     cluster: ['monitor'],
-    indices: [{ names: [`${prefix}*`], privileges: ['create_doc', 'auto_configure', 'read', 'maintenance'] }],
+    indices: [
+      {
+        names: [`${prefix}*`],
+        privileges: ['create_doc', 'auto_configure', 'read', 'maintenance'],
+      },
+    ],
   }),
   prune: (prefix: string): Role => ({
     cluster: ['monitor'],
@@ -177,7 +185,8 @@ async function secured(
 
 async function count(pattern: string): Promise<number> {
   await asElastic('POST', `/${pattern}/_refresh?ignore_unavailable=true`)
-  return (await asElastic<{ count: number }>('GET', `/${pattern}/_count?ignore_unavailable=true`)).count
+  return (await asElastic<{ count: number }>('GET', `/${pattern}/_count?ignore_unavailable=true`))
+    .count
 }
 
 function setupOf(
@@ -229,8 +238,16 @@ describe('an engine with TLS and users', () => {
     })
     assert.equal(set.code, 0, set.output)
     const username = await createUser(roles.worker(prefix))
-    const { write, sink, said } = await secured(t, { username, password: canary }, { indexPrefix: prefix })
-    const batch = batchOf('topic', ['{"type":"a","n":1}', '{"type":"a","new":"x"}', '{"type":"a","new":{"a":1}}'])
+    const { write, sink, said } = await secured(
+      t,
+      { username, password: canary },
+      { indexPrefix: prefix },
+    )
+    const batch = batchOf('topic', [
+      '{"type":"a","n":1}',
+      '{"type":"a","new":"x"}',
+      '{"type":"a","new":{"a":1}}',
+    ])
     await write(batch)
     await sink.open(batch)
     await sink.write(batch)
@@ -241,12 +258,16 @@ describe('an engine with TLS and users', () => {
 
     const retrier = await createUser(roles['retry-rejected'](prefix))
     await asElastic('DELETE', `/${prefix}a-${someDay}`)
-    const retried = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--log-level', 'trace'], {
-      ARCHIVER_ELASTICSEARCH: stack.elasticsearchUrl,
-      ARCHIVER_ELASTICSEARCH_CA: stack.certificateFile,
-      ARCHIVER_ELASTICSEARCH_USER: retrier,
-      ARCHIVER_ELASTICSEARCH_PASSWORD: canary,
-    })
+    const retried = await runArchiver(
+      t,
+      ['retry-rejected', '--index-prefix', prefix, '--log-level', 'trace'],
+      {
+        ARCHIVER_ELASTICSEARCH: stack.elasticsearchUrl,
+        ARCHIVER_ELASTICSEARCH_CA: stack.certificateFile,
+        ARCHIVER_ELASTICSEARCH_USER: retrier,
+        ARCHIVER_ELASTICSEARCH_PASSWORD: canary,
+      },
+    )
     assert.equal(retried.code, 0, retried.output)
     assert.equal(await count(`${prefix}_rejected-*`), 0)
     assert.equal(await count(`${prefix}a-*`), 1)
@@ -259,7 +280,10 @@ describe('an engine with TLS and users', () => {
       const command = name === 'worker' ? '`run` with `--no-templates`' : `\`${name}\``
       const row = table!.split('\n').find((line) => line.split('|')[1]?.includes(command))
       const { cluster, indices } = roleOf('archive-')
-      for (const right of [...cluster, ...indices.flatMap(({ names, privileges }) => [...names, ...privileges])]) {
+      for (const right of [
+        ...cluster,
+        ...indices.flatMap(({ names, privileges }) => [...names, ...privileges]),
+      ]) {
         assert.ok(row?.includes(`\`${right}\``), `${command}: ${right}`)
       }
     }
@@ -269,7 +293,11 @@ describe('an engine with TLS and users', () => {
     const prefix = `${uniqueName('t')}-`
     for (const missing of ['create_doc', 'auto_configure', 'read']) {
       const username = await createUser(without(roles.worker(prefix), missing))
-      const { sink, said } = await secured(t, { username, password: canary }, { indexPrefix: `${prefix}${missing}-` })
+      const { sink, said } = await secured(
+        t,
+        { username, password: canary },
+        { indexPrefix: `${prefix}${missing}-` },
+      )
       const batch = batchOf('topic', ['{"type":"a","n":1}'])
       await sink.open(batch)
       if (missing === 'read') {
@@ -277,7 +305,9 @@ describe('an engine with TLS and users', () => {
         await sink.open(batch)
       }
       void sink.write(batch)
-      await until(`the lack of ${missing} is told`, () => said('error').some((text) => /security_exception/.test(text)))
+      await until(`the lack of ${missing} is told`, () =>
+        said('error').some((text) => /security_exception/.test(text)),
+      )
       assert.equal(sink.counts.rejected, 0)
     }
   })
@@ -292,11 +322,20 @@ describe('an engine with TLS and users', () => {
     }
     const group = uniqueName('group')
     const archiver = (user: string, ...argv: string[]) =>
-      runArchiver(t, [...argv, '--index-prefix', prefix, ...(argv[0] === 'dashboard' ? [] : ['--archive-dir', root])], {
-        ...connection,
-        ARCHIVER_ELASTICSEARCH_USER: user,
-        ARCHIVER_ELASTICSEARCH_PASSWORD: canary,
-      })
+      runArchiver(
+        t,
+        [
+          ...argv,
+          '--index-prefix',
+          prefix,
+          ...(argv[0] === 'dashboard' ? [] : ['--archive-dir', root]),
+        ],
+        {
+          ...connection,
+          ARCHIVER_ELASTICSEARCH_USER: user,
+          ARCHIVER_ELASTICSEARCH_PASSWORD: canary,
+        },
+      )
     // All at once: the engine looks for new users every five seconds.
     const usersOf = async (role: Role, needed: readonly string[]) => ({
       enough: await createUser(role),
@@ -312,7 +351,13 @@ describe('an engine with TLS and users', () => {
       // Without the others it waits, as a worker does.
       usersOf(roles.restore(prefix), ['read', 'maintenance']),
       usersOf(roles.dashboard(prefix), ['read']),
-      usersOf(roles.prune(prefix), ['monitor', 'maintenance', 'read', 'view_index_metadata', 'delete_index']),
+      usersOf(roles.prune(prefix), [
+        'monitor',
+        'maintenance',
+        'read',
+        'view_index_metadata',
+        'delete_index',
+      ]),
     ])
     const set = await setupOf(t, {
       ARCHIVER_ELASTICSEARCH_USER: admin,
@@ -321,19 +366,35 @@ describe('an engine with TLS and users', () => {
     })
     assert.equal(set.code, 0, set.output)
     const archiveOne = async () => {
-      await produce(t, topic, [{ value: '{"type":"a","n":1}', timestamp: Date.parse('2019-08-01T03:00:00Z') }])
-      const run = ['run', '--topics', topic, '--group', group, '--until-end', '--no-templates', '--no-status-documents']
+      await produce(t, topic, [
+        { value: '{"type":"a","n":1}', timestamp: Date.parse('2019-08-01T03:00:00Z') },
+      ])
+      const run = [
+        'run',
+        '--topics',
+        topic,
+        '--group',
+        group,
+        '--until-end',
+        '--no-templates',
+        '--no-status-documents',
+      ]
       const { code, output } = await archiver(worker, ...run)
       assert.equal(code, 0, output)
     }
     const index = `${prefix}a-2019.08.01`
     const out = join(root, '..', 'dashboard.ndjson')
     await archiveOne()
-    // What was archived a moment ago is seen by searches only because `maintenance` makes it visible.
+    // What was archived a moment ago is seen by searches only because `maintenance` makes it
+    // visible.
     for (const { argv, who, before } of [
       { argv: ['verify'], who: verifier },
       { argv: ['verify', '--deep'], who: deepVerifier, before: archiveOne },
-      { argv: ['restore', '--no-templates'], who: restorer, before: () => asElastic('DELETE', `/${index}`) },
+      {
+        argv: ['restore', '--no-templates'],
+        who: restorer,
+        before: () => asElastic('DELETE', `/${index}`),
+      },
       { argv: ['dashboard', '--type', 'a', '--out', out], who: maker },
       { argv: ['prune', '--older-than', '1d', '--no-files'], who: pruner },
     ]) {
@@ -353,10 +414,19 @@ describe('an engine with TLS and users', () => {
   test('a right that is granted later is noticed', async (t) => {
     const prefix = `${uniqueName('t')}-`
     const role = roles.worker(prefix)
-    const username = await createUser({ ...role, indices: [{ names: [`${prefix}b-*`], privileges: ['all'] }] })
-    const { write, said } = await secured(t, { username, password: canary }, { indexPrefix: prefix })
+    const username = await createUser({
+      ...role,
+      indices: [{ names: [`${prefix}b-*`], privileges: ['all'] }],
+    })
+    const { write, said } = await secured(
+      t,
+      { username, password: canary },
+      { indexPrefix: prefix },
+    )
     const written = write(batchOf('topic', ['{"type":"a","n":1}', '{"type":"b","n":1}']))
-    await until('the index is held', () => said('error').some((text) => text.includes('security_exception')))
+    await until('the index is held', () =>
+      said('error').some((text) => text.includes('security_exception')),
+    )
     await until('the other goes on', async () => (await count(`${prefix}b-*`)) === 1)
     users.get(username)!.role = role
     writeUsers()
@@ -367,13 +437,19 @@ describe('an engine with TLS and users', () => {
   test('a password that is wrong for a while stops everything and loses nothing', async (t) => {
     const prefix = `${uniqueName('t')}-`
     const username = await createUser(roles.worker(prefix))
-    const { write, said, sink } = await secured(t, { username, password: canary }, { indexPrefix: prefix })
+    const { write, said, sink } = await secured(
+      t,
+      { username, password: canary },
+      { indexPrefix: prefix },
+    )
     await write(batchOf('topic', ['{"type":"a","n":1}']))
     users.get(username)!.password = 'another-password'
     writeUsers()
     await until('the engine noticed', async () => (await statusFor(username, canary)) === 401)
     const written = write(batchOf('topic', ['{"type":"a","n":2}'], { from: 1 }))
-    await until('it is told', () => said('error').some((text) => text.includes('security_exception (401)')))
+    await until('it is told', () =>
+      said('error').some((text) => text.includes('security_exception (401)')),
+    )
     assert.match(sink.waiting ?? '', /401/)
     users.get(username)!.password = canary
     writeUsers()
@@ -397,7 +473,11 @@ describe('an engine with TLS and users', () => {
         ARCHIVER_ELASTICSEARCH_USER: user,
         ARCHIVER_ELASTICSEARCH_PASSWORD_FILE: file('password', `${canary}\n`),
       },
-      'a fingerprint': { ...basic, ARCHIVER_ELASTICSEARCH_CA: '', ARCHIVER_ELASTICSEARCH_FINGERPRINT: fingerprint },
+      'a fingerprint': {
+        ...basic,
+        ARCHIVER_ELASTICSEARCH_CA: '',
+        ARCHIVER_ELASTICSEARCH_FINGERPRINT: fingerprint,
+      },
       'a user in the URL': { ARCHIVER_ELASTICSEARCH: withUser },
     }
     for (const [name, env] of Object.entries(good)) {
@@ -407,7 +487,9 @@ describe('an engine with TLS and users', () => {
       assert.ok(!output.includes(canary), name)
     }
     const wrongPrint = fingerprint.replace(/^../, (digits) => (digits === '00' ? '11' : '00'))
-    const bad: Readonly<Record<string, { env: Readonly<Record<string, string>>; says: RegExp; code: number }>> = {
+    const bad: Readonly<
+      Record<string, { env: Readonly<Record<string, string>>; says: RegExp; code: number }>
+    > = {
       'a wrong password': {
         env: { ...basic, ARCHIVER_ELASTICSEARCH_PASSWORD: `${canary}-wrong` },
         says: /security_exception \(401\).*check the user, password or API key/,
@@ -418,14 +500,26 @@ describe('an engine with TLS and users', () => {
         says: /security_exception \(401\)/,
         code: 1,
       },
-      'no authority': { env: { ...basic, ARCHIVER_ELASTICSEARCH_CA: '' }, says: /self-signed certificate/, code: 1 },
+      'no authority': {
+        env: { ...basic, ARCHIVER_ELASTICSEARCH_CA: '' },
+        says: /self-signed certificate/,
+        code: 1,
+      },
       'a wrong fingerprint': {
-        env: { ...basic, ARCHIVER_ELASTICSEARCH_CA: '', ARCHIVER_ELASTICSEARCH_FINGERPRINT: wrongPrint },
+        env: {
+          ...basic,
+          ARCHIVER_ELASTICSEARCH_CA: '',
+          ARCHIVER_ELASTICSEARCH_FINGERPRINT: wrongPrint,
+        },
         says: /fingerprint does not match/,
         code: 1,
       },
       'http instead of https': {
-        env: { ...basic, ARCHIVER_ELASTICSEARCH_CA: '', ARCHIVER_ELASTICSEARCH: withUser.replace('https', 'http') },
+        env: {
+          ...basic,
+          ARCHIVER_ELASTICSEARCH_CA: '',
+          ARCHIVER_ELASTICSEARCH: withUser.replace('https', 'http'),
+        },
         says: /Elasticsearch at http:\/\/127/,
         code: 1,
       },
@@ -477,7 +571,17 @@ describe('an engine with TLS and users', () => {
     await produce(t, topic, [{ value: '{"type":"a"}' }, { value: '{"type":"a","a":1,"a":2}' }])
     const { code, output } = await runArchiver(
       t,
-      ['run', '--topics', topic, '--until-end', '--no-files', '--log-level', 'trace', '--group', uniqueName('group')],
+      [
+        'run',
+        '--topics',
+        topic,
+        '--until-end',
+        '--no-files',
+        '--log-level',
+        'trace',
+        '--group',
+        uniqueName('group'),
+      ],
       {
         ARCHIVER_ELASTICSEARCH: stack.elasticsearchUrl.replace('//', `//${user}:${canary}@`),
         ARCHIVER_ELASTICSEARCH_CA: stack.certificateFile,

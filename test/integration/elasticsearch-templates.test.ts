@@ -10,7 +10,13 @@ import {
 import { createLogger } from '../../src/runtime/log.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { batchOf, openSink } from '../helpers/elasticsearch-sink.ts'
-import { elasticsearch, elasticsearchUrl, indexPrefix, uniqueName, until } from '../helpers/servers.ts'
+import {
+  elasticsearch,
+  elasticsearchUrl,
+  indexPrefix,
+  uniqueName,
+  until,
+} from '../helpers/servers.ts'
 import { json, standIn } from '../helpers/stand-in-elasticsearch.ts'
 
 const quiet = createLogger({ level: 'silent', stream: process.stderr })
@@ -29,7 +35,8 @@ interface Resolved {
   }
 }
 
-const simulated = (index: string) => elasticsearch<Resolved>('POST', `/_index_template/_simulate_index/${index}`)
+const simulated = (index: string) =>
+  elasticsearch<Resolved>('POST', `/_index_template/_simulate_index/${index}`)
 
 test('what is installed is what is compared, twice over, and indices of each kind get theirs', async (t) => {
   const prefix = indexPrefix(t)
@@ -54,7 +61,8 @@ test('setup --check tells each difference and ends with 1; setup mends what is o
   await installTemplates(es, prefix, quiet)
   const ours = readTemplates(prefix).filter(({ name }) => name.startsWith(prefix))
   const [archive, malformed, rejected, untyped] = ours.sort((a, b) => (a.name < b.name ? -1 : 1))
-  const put = (name: string, body: unknown) => elasticsearch('PUT', `/_index_template/${name}`, body)
+  const put = (name: string, body: unknown) =>
+    elasticsearch('PUT', `/_index_template/${name}`, body)
   await put(archive!.name, { ...archive!.body, version: 0 })
   await put(malformed!.name, { ...malformed!.body, version: 1_000_000 })
   await put(rejected!.name, {
@@ -69,7 +77,11 @@ test('setup --check tells each difference and ends with 1; setup mends what is o
     template: { mappings: { dynamic: 'strict' } },
   })
   await put(`${prefix}below`, { index_patterns: [`${prefix}*`], priority: 7, template: {} })
-  await put(`${prefix}elsewhere`, { index_patterns: [`other-${prefix}*`], priority: 700, template: {} })
+  await put(`${prefix}elsewhere`, {
+    index_patterns: [`other-${prefix}*`],
+    priority: 700,
+    template: {},
+  })
   await put(`${prefix}friend`, {
     index_patterns: [`${prefix}friend-*`],
     priority: 400,
@@ -119,14 +131,18 @@ test('a worker says what wins over our templates, and puts back one that is dele
     indexProfile: 'lean',
     templateCheckMs: 100,
   })
-  const warnings = (name: string) => said('warn').filter((message) => message.includes(`${prefix}${name} (`)).length
+  const warnings = (name: string) =>
+    said('warn').filter((message) => message.includes(`${prefix}${name} (`)).length
   assert.equal(warnings('orders'), 1)
   await foreign('invoices')
   await until('the new one is said', () => warnings('invoices') === 1)
   const es = await client(t)
   const ours = readTemplates(prefix, 'lean').filter(({ name }) => name.startsWith(prefix))
   for (const { name } of ours) await elasticsearch('DELETE', `/_index_template/${name}`)
-  await until('all are there again', async () => (await compareTemplates(es, prefix, 'lean')).length === 2)
+  await until(
+    'all are there again',
+    async () => (await compareTemplates(es, prefix, 'lean')).length === 2,
+  )
   await sink.stop()
   assert.equal(await installedProfile(es, prefix), 'lean')
   assert.equal(warnings('orders'), 1, 'said once')
@@ -137,7 +153,12 @@ test('two workers that start at the same moment, and write to indices that neith
   const prefix = indexPrefix(t)
   const topic = uniqueName('topic')
   const open = () =>
-    openSink(t, { nodes: [elasticsearchUrl], indexPrefix: prefix, installTemplates: true, bulkLingerMs: 0 })
+    openSink(t, {
+      nodes: [elasticsearchUrl],
+      indexPrefix: prefix,
+      installTemplates: true,
+      bulkLingerMs: 0,
+    })
   const workers = await Promise.all([open(), open()])
   assert.deepEqual(await compareTemplates(await client(t), prefix), [])
   const values = Array.from({ length: 60 }, (_, i) => `{"type":"type-${i % 6}","n":${i}}`)
@@ -155,10 +176,9 @@ test('two workers that start at the same moment, and write to indices that neith
     assert.deepEqual([...said('warn'), ...said('error')], [])
     await sink.stop()
   }
-  const mappings = await elasticsearch<Record<string, { mappings: { properties: { value: { dynamic: string } } } }>>(
-    'GET',
-    `/${prefix}*/_mapping`,
-  )
+  const mappings = await elasticsearch<
+    Record<string, { mappings: { properties: { value: { dynamic: string } } } }>
+  >('GET', `/${prefix}*/_mapping`)
   for (const [
     index,
     {
@@ -179,10 +199,14 @@ test('archive@custom of the user lies over ours', async (t) => {
       mappings: { properties: { value: { properties: { [field]: { type: 'geo_point' } } } } },
     },
   })
-  t.after(() => elasticsearch('DELETE', '/_component_template/archive@custom', undefined, [400, 404]))
+  t.after(() =>
+    elasticsearch('DELETE', '/_component_template/archive@custom', undefined, [400, 404]),
+  )
   const { template } = await simulated(`${prefix}a-2019.08.01`)
   assert.equal(template.settings.index.max_result_window, '20000')
-  const { properties } = template.mappings.properties.value as { properties: Record<string, unknown> }
+  const { properties } = template.mappings.properties.value as {
+    properties: Record<string, unknown>
+  }
   assert.deepEqual(properties[field], { type: 'geo_point' })
   assert.deepEqual(await compareTemplates(await client(t), prefix), [])
 })
@@ -192,11 +216,15 @@ test('with lifecycle management the policy comes before the template that names 
   server.intercept = ({ method, path }, response) =>
     path === '/_ilm/status'
       ? json(response, 200, { operation_mode: 'RUNNING' })
-      : path === '/_index_template' && method === 'GET' && json(response, 200, { index_templates: [] })
+      : path === '/_index_template' &&
+        method === 'GET' &&
+        json(response, 200, { index_templates: [] })
   const es = await client(t, server.url)
   await installTemplates(es, 'archive-', quiet)
   const puts = () =>
-    server.requests.filter(({ method }) => method === 'PUT').map(({ path }) => decodeURIComponent(path))
+    server.requests
+      .filter(({ method }) => method === 'PUT')
+      .map(({ path }) => decodeURIComponent(path))
   assert.equal(puts()[0], '/_ilm/policy/archive')
   assert.ok(puts().includes('/_component_template/archive@lifecycle'))
   server.requests.length = 0
@@ -204,7 +232,10 @@ test('with lifecycle management the policy comes before the template that names 
   const before = server.intercept
   server.intercept = (request, response) => {
     if (request.method === 'GET' && request.path === '/_ilm/policy/archive') {
-      policy = { _meta: { managed_by: 'archiver', version: 1 }, phases: { delete: { min_age: '30d' } } }
+      policy = {
+        _meta: { managed_by: 'archiver', version: 1 },
+        phases: { delete: { min_age: '30d' } },
+      }
       return json(response, 200, { archive: { version: 7, policy } })
     }
     return before(request, response)
@@ -217,7 +248,9 @@ test('with lifecycle management the policy comes before the template that names 
 test('without lifecycle management nothing of it is installed', async (t) => {
   const server = await standIn(t)
   await installTemplates(await client(t, server.url), 'archive-', quiet)
-  const puts = server.requests.filter(({ method }) => method === 'PUT').map(({ path }) => decodeURIComponent(path))
+  const puts = server.requests
+    .filter(({ method }) => method === 'PUT')
+    .map(({ path }) => decodeURIComponent(path))
   assert.ok(puts.length >= 8)
   assert.deepEqual(
     puts.filter((path) => path.includes('lifecycle') || path.startsWith('/_ilm')),
@@ -230,7 +263,10 @@ test('a template that the cluster refuses ends the start with one line', async (
   server.intercept = ({ method, path }, response) =>
     method === 'PUT' &&
     path.startsWith('/_component_template') &&
-    json(response, 403, { error: { type: 'security_exception', reason: 'action is unauthorized' }, status: 403 })
+    json(response, 403, {
+      error: { type: 'security_exception', reason: 'action is unauthorized' },
+      status: 403,
+    })
   const { code, output } = await runArchiver(t, ['setup', '--elasticsearch', server.url])
   assert.equal(code, 1)
   assert.match(
@@ -255,12 +291,23 @@ test('a prefix that begins with another, or that somebody else uses, is refused 
     const before = await installed(prefix)
     const { code, output } = await setup(nested)
     assert.equal(code, 2, output)
-    assert.match(output, new RegExp(`index template ${prefix}x-archive .* of another archive .* Nothing was installed`))
+    assert.match(
+      output,
+      new RegExp(
+        `index template ${prefix}x-archive .* of another archive .* Nothing was installed`,
+      ),
+    )
     assert.deepEqual(await installed(prefix), before)
   }
-  await elasticsearch('PUT', `/_index_template/${prefix}team`, { index_patterns: [`${prefix}logs-*-*`], priority: 100 })
+  await elasticsearch('PUT', `/_index_template/${prefix}team`, {
+    index_patterns: [`${prefix}logs-*-*`],
+    priority: 100,
+  })
   const refused = await setup(`${prefix}logs-`)
   assert.equal(refused.code, 2, refused.output)
-  assert.match(refused.output, new RegExp(`index template ${prefix}team .* the same priority \\(100\\)`))
+  assert.match(
+    refused.output,
+    new RegExp(`index template ${prefix}team .* the same priority \\(100\\)`),
+  )
   assert.deepEqual(await installed(`${prefix}logs-`), [])
 })

@@ -15,16 +15,21 @@ const history = { count, from: Date.UTC(2019, 6, 31, 20), to: Date.UTC(2019, 7, 
 const valueMark = '},"value":'
 
 test(`${count} records of three types over three topics: each once in the files and once in Elasticsearch`, async (t) => {
-  const names = await Promise.all([1, 2, 3].map((n) => createTopic(t, { stem: `end-to-end-${n}`, partitions })))
+  const names = await Promise.all(
+    [1, 2, 3].map((n) => createTopic(t, { stem: `end-to-end-${n}`, partitions })),
+  )
   const topics = names.map((name) => ({ name, partitions }))
   const maker = new RecordMaker({ seed: 7, types, topics, malformed: 0.02, history })
   const sent = new Map<string, MadeRecord[]>()
   for (const topic of names)
-    for (let partition = 0; partition < partitions; partition++) sent.set(`${topic}/${partition}`, [])
+    for (let partition = 0; partition < partitions; partition++)
+      sent.set(`${topic}/${partition}`, [])
   const producer = createProducer(testKafka())
   await producer.connect()
   const sender = new BatchSender(topics, async (batch) => {
-    await producer.sendBatch({ topicMessages: batch.map(({ topic, messages }) => ({ topic, messages })) })
+    await producer.sendBatch({
+      topicMessages: batch.map(({ topic, messages }) => ({ topic, messages })),
+    })
   })
   for (let i = 0; i < count; i++) {
     const record = maker.make(i)
@@ -50,7 +55,9 @@ test(`${count} records of three types over three topics: each once in the files 
     const type = made.malformation?.reservedType ?? made.type
     const iso = new Date(made.timestamp).toISOString()
     assert.ok(
-      place.startsWith(`type=${type}/dt=${iso.slice(0, 10)}/hr=${iso.slice(11, 13)}/${topic}+${partition}+`),
+      place.startsWith(
+        `type=${type}/dt=${iso.slice(0, 10)}/hr=${iso.slice(11, 13)}/${topic}+${partition}+`,
+      ),
       place,
     )
     assert.ok(line.includes(`"timestamp":${made.timestamp}`))
@@ -72,7 +79,8 @@ test(`${count} records of three types over three topics: each once in the files 
     assert.equal(line, JSON.stringify(JSON.parse(lines.get(`${topic}+${partition}+${offset}`)!)))
   }
 
-  // What is found is what was sent, byte for byte: the source of a sample as Elasticsearch stored it.
+  // What is found is what was sent, byte for byte: the source of a sample as Elasticsearch stored
+  // it.
   for (const { topic, partition, offset, place } of documents.filter((_, i) => i % 1000 === 0)) {
     const id = `${topic}+${partition}+${offset}`
     const response = await fetch(`${elasticsearchUrl}/${place}/_source/${encodeURIComponent(id)}`)

@@ -84,7 +84,9 @@ const hostilities: Readonly<Record<string, Hostility>> = {
 for (const [name, { change, says, met }] of Object.entries(hostilities)) {
   test(`${name}: every command that meets it says so in a line and ends with 1, and nothing outside is touched`, async (t) => {
     const outcomes = met.map(async (command) => {
-      const root = await makeArchive(t, [{ tp, flushes: [records(0, 10), records(10, 20), records(20, 30)] }])
+      const root = await makeArchive(t, [
+        { tp, flushes: [records(0, 10), records(10, 20), records(20, 30)] },
+      ])
       const outside = await temporaryDirectory(t)
       await writeFile(join(outside, 'keep.txt'), 'keep')
       await change(root, outside)
@@ -103,7 +105,10 @@ test('run removes nothing behind a link in staging, and its files and directorie
   const topic = await createTopic(t, { stem: 'compaction-modes', partitions: 1 })
   const { root, start, untilEnd } = await createScenario(t)
   const messages = (from: number) =>
-    Array.from({ length: 20 }, (_, i) => ({ value: JSON.stringify({ type: 'a', i: from + i }), partition: 0 }))
+    Array.from({ length: 20 }, (_, i) => ({
+      value: JSON.stringify({ type: 'a', i: from + i }),
+      partition: 0,
+    }))
   await produce(t, topic, messages(0))
   assert.equal((await untilEnd('--topics', topic)).code, 0)
   const entries = await readdir(root, { recursive: true, withFileTypes: true })

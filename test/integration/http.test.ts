@@ -7,7 +7,11 @@ import { cached, type HttpRoutes, jsonAnswer, serveHttp } from '../../src/monito
 import { startArchiver } from '../helpers/archiver.ts'
 import { createTopic, indexPrefix, produce, temporaryDirectory, until } from '../helpers/servers.ts'
 
-async function serve(t: TestContext, routes: HttpRoutes, names: readonly string[] = []): Promise<number> {
+async function serve(
+  t: TestContext,
+  routes: HttpRoutes,
+  names: readonly string[] = [],
+): Promise<number> {
   const endpoint = await serveHttp({ host: '127.0.0.1', port: 0, names }, routes)
   t.after(() => endpoint.close())
   return Number(new URL(endpoint.address).port)
@@ -23,7 +27,10 @@ async function halfOpen(t: TestContext, port: number, words = ''): Promise<Socke
   return socket
 }
 
-async function ask(port: number, options: { path?: string; host?: string; method?: string; body?: string } = {}) {
+async function ask(
+  port: number,
+  options: { path?: string; host?: string; method?: string; body?: string } = {},
+) {
   const { path = '/healthz', host, method = 'GET', body } = options
   const asking = request({
     port,
@@ -60,7 +67,11 @@ test('a request that dribbles in, or is too long, is ended', async (t) => {
   const port = await serve(t, healthy)
   const slow = await halfOpen(t, port, 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ')
   const answer = once(slow.setEncoding('utf8'), 'data')
-  const long = await halfOpen(t, port, `GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: ${'x'.repeat(5000)}\r\n`)
+  const long = await halfOpen(
+    t,
+    port,
+    `GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: ${'x'.repeat(5000)}\r\n`,
+  )
   const [refusal] = (await once(long.setEncoding('utf8'), 'data')) as [string]
   assert.match(refusal, /^HTTP\/1.1 431 /)
   assert.match(((await answer) as [string])[0], /^HTTP\/1.1 408 /)
@@ -76,9 +87,21 @@ test('what is asked with a body is answered, and the connection closed', async (
 test('only addresses, names without a dot and given names are served', async (t) => {
   const port = await serve(t, healthy, ['Archiver.Example.com'])
   const statusFor = async (host: string) => (await ask(port, { host })).status
-  for (const host of ['localhost', 'localhost:80', '127.0.0.1:9464', '[::1]:9464', 'archiver', 'archiver.example.com.'])
+  for (const host of [
+    'localhost',
+    'localhost:80',
+    '127.0.0.1:9464',
+    '[::1]:9464',
+    'archiver',
+    'archiver.example.com.',
+  ])
     assert.equal(await statusFor(host), 200, host)
-  for (const host of ['evil.example', 'evil.example:9464', 'localhost.evil.example', '127.0.0.1.evil.example'])
+  for (const host of [
+    'evil.example',
+    'evil.example:9464',
+    'localhost.evil.example',
+    '127.0.0.1.evil.example',
+  ])
     assert.equal(await statusFor(host), 421, host)
 })
 
@@ -90,11 +113,16 @@ test('an answer is computed once for all who ask at the same time, and again whe
       return { status: 200, type: 'text/plain', body: `computed ${++computed}` }
     }, 50),
   })
-  const answers = await Promise.all(Array.from({ length: 30 }, () => ask(port, { path: '/metrics' })))
+  const answers = await Promise.all(
+    Array.from({ length: 30 }, () => ask(port, { path: '/metrics' })),
+  )
   assert.ok(computed < 30)
   assert.ok(answers.every(({ text }) => text.startsWith('computed ')))
   const before = computed
-  await until('a newer answer', async () => (await ask(port, { path: '/metrics' })).text === `computed ${before + 1}`)
+  await until(
+    'a newer answer',
+    async () => (await ask(port, { path: '/metrics' })).text === `computed ${before + 1}`,
+  )
 })
 
 test('archiving goes on under a flood of half-open connections, and health is answered', async (t) => {
@@ -102,7 +130,12 @@ test('archiving goes on under a flood of half-open connections, and health is an
   const root = `${await temporaryDirectory(t)}/archive`
   const argv = ['run', '--topics', topic, '--group', topic, '--archive-dir', root, '--http', '0']
   // Few descriptors: a flood that took them would end every flush.
-  const running = startArchiver(t, [...argv, '--index-prefix', indexPrefix(t), '--flush-interval', '1'], {}, 300)
+  const running = startArchiver(
+    t,
+    [...argv, '--index-prefix', indexPrefix(t), '--flush-interval', '1'],
+    {},
+    300,
+  )
   await running.says('metrics, health and status at ')
   const port = Number(/status at http:\/\/[^:]+:(\d+)/.exec(running.output())![1])
   for (let opened = 0; opened < 10_000; opened += 500) {
@@ -112,6 +145,8 @@ test('archiving goes on under a flood of half-open connections, and health is an
     for (const socket of sockets) socket.destroy()
   }
   const committed = /archiver_partition_committed_offset\{[^}]*\} 1\n/
-  await until('the record committed', async () => committed.test((await ask(port, { path: '/metrics' })).text))
+  await until('the record committed', async () =>
+    committed.test((await ask(port, { path: '/metrics' })).text),
+  )
   assert.doesNotMatch(running.output(), /too many open files|EMFILE/)
 })

@@ -2,8 +2,15 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
 import { readTypeFacts } from '../../src/elasticsearch/read/type-facts.ts'
-import { type IndexProfile, indexProfiles } from '../../src/elasticsearch/templates/index-profile.ts'
-import { compareTemplates, installedProfile, installTemplates } from '../../src/elasticsearch/templates/templates.ts'
+import {
+  type IndexProfile,
+  indexProfiles,
+} from '../../src/elasticsearch/templates/index-profile.ts'
+import {
+  compareTemplates,
+  installedProfile,
+  installTemplates,
+} from '../../src/elasticsearch/templates/templates.ts'
 import { createLogger } from '../../src/runtime/log.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { batchOf, openSink, someDay, someTime } from '../helpers/elasticsearch-sink.ts'
@@ -13,7 +20,11 @@ const quiet = createLogger({ level: 'silent', stream: process.stderr })
 const dayMs = 86_400_000
 
 async function openClient(t: TestContext): Promise<Elasticsearch> {
-  const client = new Elasticsearch({ nodes: [elasticsearchUrl], compression: false, requestTimeoutMs: 30_000 })
+  const client = new Elasticsearch({
+    nodes: [elasticsearchUrl],
+    compression: false,
+    requestTimeoutMs: 30_000,
+  })
   t.after(() => client.close())
   await client.detect()
   return client
@@ -51,14 +62,21 @@ for (const profile of indexProfiles) {
     const prefix = indexPrefix(t)
     const topic = uniqueName('topic')
     const { sink, write, said } = await openProfile(t, prefix, profile)
-    const orders = Array.from({ length: 20 }, (_, i) => order(i, i * 2.5 + 0.5, i === 7 ? 'please ring twice' : 'none'))
+    const orders = Array.from({ length: 20 }, (_, i) =>
+      order(i, i * 2.5 + 0.5, i === 7 ? 'please ring twice' : 'none'),
+    )
     await write(batchOf(topic, [...orders, ...awkward]))
     assert.equal(sink.counts.documents, orders.length + awkward.length)
     assert.equal(sink.counts.rejected, 0, said('warn').join('\n'))
 
-    // A document as deep as no engine takes it is a reject at the most, and never in the way of others.
+    // A document as deep as no engine takes it is a reject at the most, and never in the way of
+    // others.
     await write(
-      batchOf(topic, [`{"type":"deep","deep":${nested(60)}}`, `{"type":"deep","deep":${nested(3000)}}`], { from: 100 }),
+      batchOf(
+        topic,
+        [`{"type":"deep","deep":${nested(60)}}`, `{"type":"deep","deep":${nested(3000)}}`],
+        { from: 100 },
+      ),
     )
     await write(batchOf(topic, [order(20, 50, 'the last')], { from: 200 }))
     await elasticsearch('POST', `/${prefix}*/_refresh`)
@@ -66,7 +84,10 @@ for (const profile of indexProfiles) {
     const count = async (query: unknown, type = '*') =>
       (await elasticsearch<{ count: number }>('POST', `/${prefix}${type}/_count`, { query })).count
     assert.equal(await count({ match_all: {} }), orders.length + awkward.length + 3)
-    const hour = { gte: new Date(someTime - 1000).toISOString(), lt: new Date(someTime + 1000).toISOString() }
+    const hour = {
+      gte: new Date(someTime - 1000).toISOString(),
+      lt: new Date(someTime + 1000).toISOString(),
+    }
     assert.equal(await count({ range: { '@timestamp': hour } }, 'wide-*'), 1)
     const position = [
       { term: { 'kafka.topic': topic } },
@@ -77,9 +98,15 @@ for (const profile of indexProfiles) {
 
     // What only the standard profile has: the fields of the value.
     const isStandard = profile === 'standard'
-    const byFields = [{ term: { 'value.user.id': 'user-12' } }, { range: { 'value.amount': { gte: 30 } } }]
+    const byFields = [
+      { term: { 'value.user.id': 'user-12' } },
+      { range: { 'value.amount': { gte: 30 } } },
+    ]
     assert.equal(await count({ bool: { filter: byFields } }, 'order-*'), isStandard ? 1 : 0)
-    assert.equal(await count({ match: { 'value.note.text': 'twice' } }, 'order-*'), isStandard ? 1 : 0)
+    assert.equal(
+      await count({ match: { 'value.note.text': 'twice' } }, 'order-*'),
+      isStandard ? 1 : 0,
+    )
     const revenue = async (more: Record<string, unknown> = {}) =>
       (
         await elasticsearch<{ aggregations: { revenue: { value: number } } }>(
@@ -118,14 +145,17 @@ test('another profile is for indices made from then on, stays without being name
   await write(batchOf(topic, [value], { from: 2, timestamp: someTime + dayMs }))
   await openProfile(t, prefix, undefined)
   await installTemplates(client, prefix, quiet, { mend: true })
-  assert.equal(await installedProfile(client, prefix), 'lean', 'whoever names no profile changes none')
+  assert.equal(
+    await installedProfile(client, prefix),
+    'lean',
+    'whoever names no profile changes none',
+  )
 
   const mappings = async (day: string) =>
     Object.values(
-      await elasticsearch<Record<string, { mappings: { properties: { value: { properties?: unknown } } } }>>(
-        'GET',
-        `/${prefix}order-${day}/_mapping`,
-      ),
+      await elasticsearch<
+        Record<string, { mappings: { properties: { value: { properties?: unknown } } } }>
+      >('GET', `/${prefix}order-${day}/_mapping`),
     )[0]!.mappings
   assert.ok((await mappings(someDay)).properties.value.properties !== undefined)
   assert.equal((await mappings('2019.08.02')).properties.value.properties, undefined)
@@ -149,9 +179,13 @@ test('in the lean profile single fields are mapped by archive@custom', async (t)
   const prefix = indexPrefix(t)
   const topic = uniqueName('topic')
   await elasticsearch('PUT', '/_component_template/archive@custom', {
-    template: { mappings: { properties: { value: { properties: { amount: { type: 'double' } } } } } },
+    template: {
+      mappings: { properties: { value: { properties: { amount: { type: 'double' } } } } },
+    },
   })
-  t.after(() => elasticsearch('DELETE', '/_component_template/archive@custom', undefined, [400, 404]))
+  t.after(() =>
+    elasticsearch('DELETE', '/_component_template/archive@custom', undefined, [400, 404]),
+  )
   const { write } = await openProfile(t, prefix, 'lean')
   await write(batchOf(topic, [order(1, 2.5, 'a')]))
   const { fields } = await elasticsearch<{ fields: Record<string, Record<string, unknown>> }>(
@@ -162,5 +196,8 @@ test('in the lean profile single fields are mapped by archive@custom', async (t)
   assert.equal(fields['value.count'], undefined)
   const query = { range: { 'value.amount': { gt: 2 } } }
   await elasticsearch('POST', `/${prefix}*/_refresh`)
-  assert.equal((await elasticsearch<{ count: number }>('POST', `/${prefix}*/_count`, { query })).count, 1)
+  assert.equal(
+    (await elasticsearch<{ count: number }>('POST', `/${prefix}*/_count`, { query })).count,
+    1,
+  )
 })

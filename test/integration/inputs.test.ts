@@ -23,10 +23,12 @@ interface NastyInput {
 }
 
 const bytesOf = (value: Buffer | string) => (typeof value === 'string' ? Buffer.from(value) : value)
-const bytesOrNull = (value: Buffer | string | null | undefined) => (value == null ? null : bytesOf(value))
+const bytesOrNull = (value: Buffer | string | null | undefined) =>
+  value == null ? null : bytesOf(value)
 const untyped = '_untyped'
 const malformed = '_malformed'
-const nested = (depth: number, open: string, close: string) => `${open.repeat(depth)}1${close.repeat(depth)}`
+const nested = (depth: number, open: string, close: string) =>
+  `${open.repeat(depth)}1${close.repeat(depth)}`
 const object = (type: string, rest = '"n":1') => `{"type":${JSON.stringify(type)},${rest}}`
 const framed = (schemaId: number, inside: Buffer | string) => {
   const head = Buffer.alloc(5)
@@ -49,8 +51,16 @@ const inputs: readonly NastyInput[] = [
     value: object('numbers', '"a":1234567890123456789012345678901234567890'),
     type: 'numbers',
   },
-  { name: '1.0, -0 and 1e400', value: object('floats', '"a":1.0,"b":-0,"c":1e400'), type: 'floats' },
-  { name: 'duplicate keys', value: '{"type":"first","type":"duplicates","a":1,"a":2}', type: 'duplicates' },
+  {
+    name: '1.0, -0 and 1e400',
+    value: object('floats', '"a":1.0,"b":-0,"c":1e400'),
+    type: 'floats',
+  },
+  {
+    name: 'duplicate keys',
+    value: '{"type":"first","type":"duplicates","a":1,"a":2}',
+    type: 'duplicates',
+  },
   { name: 'a byte order mark', value: `\ufeff${object('bom')}`, type: malformed },
   { name: 'invalid UTF-8', value: Buffer.from('7b2261223a22ff80c3227d', 'hex'), type: malformed },
   { name: 'NaN', value: '{"type":"nan","a":NaN}', type: malformed },
@@ -61,11 +71,27 @@ const inputs: readonly NastyInput[] = [
   { name: 'two texts', value: `${object('two')}${object('two')}`, type: malformed },
   { name: 'cut off', value: '{"type":"cut', type: malformed },
   { name: 'a raw line break in a string', value: '{"type":"a\nb"}', type: malformed },
-  { name: 'raw binary', value: Buffer.from('00089f1b10ffd8ffe000104a464946000a0d22', 'hex'), type: malformed },
-  { name: '60-deep nesting', value: object('deep', `"v":${nested(60, '{"a":', '}')}`), type: 'deep' },
-  { name: '3000-deep nesting', value: object('deep', `"v":${nested(3000, '{"a":', '}')}`), type: 'deep' },
+  {
+    name: 'raw binary',
+    value: Buffer.from('00089f1b10ffd8ffe000104a464946000a0d22', 'hex'),
+    type: malformed,
+  },
+  {
+    name: '60-deep nesting',
+    value: object('deep', `"v":${nested(60, '{"a":', '}')}`),
+    type: 'deep',
+  },
+  {
+    name: '3000-deep nesting',
+    value: object('deep', `"v":${nested(3000, '{"a":', '}')}`),
+    type: 'deep',
+  },
   { name: '3000-deep arrays', value: nested(3000, '[', ']'), type: untyped },
-  { name: 'lone surrogate escapes', value: object('surrogates', '"a":"\\ud800","b":"x\\udc00y"'), type: 'surrogates' },
+  {
+    name: 'lone surrogate escapes',
+    value: object('surrogates', '"a":"\\ud800","b":"x\\udc00y"'),
+    type: 'surrogates',
+  },
   { name: 'a lone surrogate as the type', value: '{"type":"\\ud800"}', type: '\ud800' },
   {
     name: 'pretty-printed JSON',
@@ -73,7 +99,11 @@ const inputs: readonly NastyInput[] = [
     type: 'pretty',
   },
   { name: 'CRLF between tokens', value: '\r\n{\r\n"type"\r\n:"pretty"}\r\n', type: 'pretty' },
-  { name: 'U+2028 and NUL in strings', value: object('unicode', '"a":"\u2028\\u0000"'), type: 'unicode' },
+  {
+    name: 'U+2028 and NUL in strings',
+    value: object('unicode', '"a":"\u2028\\u0000"'),
+    type: 'unicode',
+  },
   {
     name: 'keys of Object',
     value: object('proto', '"__proto__":{"x":1},"constructor":1,"toString":"s"'),
@@ -81,14 +111,29 @@ const inputs: readonly NastyInput[] = [
   },
   {
     name: 'what looks like an envelope',
-    value: object('envelope', '"@timestamp":"no","kafka":{"offset":"x"},"_id":"1","_source":{},"_index":"i"'),
+    value: object(
+      'envelope',
+      '"@timestamp":"no","kafka":{"offset":"x"},"_id":"1","_source":{},"_index":"i"',
+    ),
     type: 'envelope',
   },
-  { name: '_id at the top', value: '{"_id":"1","type":"metadata","_type":"t","_routing":"r"}', type: 'metadata' },
+  {
+    name: '_id at the top',
+    value: '{"_id":"1","type":"metadata","_type":"t","_routing":"r"}',
+    type: 'metadata',
+  },
   // As a Schema Registry's serializers send it.
   { name: 'framed JSON', value: framed(5, object('framed')), type: 'framed' },
-  { name: 'framed JSON with a large id', value: framed(4_294_967_295, object('framed')), type: 'framed' },
-  { name: 'framed JSON that Elasticsearch refuses', value: framed(6, object('framed', '"n":{"a":1}')), type: 'framed' },
+  {
+    name: 'framed JSON with a large id',
+    value: framed(4_294_967_295, object('framed')),
+    type: 'framed',
+  },
+  {
+    name: 'framed JSON that Elasticsearch refuses',
+    value: framed(6, object('framed', '"n":{"a":1}')),
+    type: 'framed',
+  },
   { name: 'a framed null', value: framed(5, 'null'), type: untyped },
   { name: 'framed JSON without a type', value: framed(5, '[1]'), type: untyped },
   { name: 'framed Avro', value: framed(5, Buffer.from('0a6f7264657202', 'hex')), type: malformed },
@@ -137,22 +182,44 @@ const inputs: readonly NastyInput[] = [
     'constructor',
     '-',
     '+',
-  ].map((type): NastyInput => ({ name: `the type ${JSON.stringify(type).slice(0, 40)}`, value: object(type), type })),
+  ].map(
+    (type): NastyInput => ({
+      name: `the type ${JSON.stringify(type).slice(0, 40)}`,
+      value: object(type),
+      type,
+    }),
+  ),
   // Size and shape, for Elasticsearch.
-  { name: '1 MB', value: object('large', `"text":"${'lorem ipsum '.repeat(83_000)}"`), type: 'large' },
+  {
+    name: '1 MB',
+    value: object('large', `"text":"${'lorem ipsum '.repeat(83_000)}"`),
+    type: 'large',
+  },
   { name: 'a 33 kB word', value: object('word', `"word":"${'w'.repeat(33_000)}"`), type: 'word' },
-  { name: 'a 33 kB word in an array', value: object('word', `"words":["a","${'w'.repeat(33_000)}"]`), type: 'word' },
+  {
+    name: 'a 33 kB word in an array',
+    value: object('word', `"words":["a","${'w'.repeat(33_000)}"]`),
+    type: 'word',
+  },
   {
     name: '1500 fields',
     value: object('wide', Array.from({ length: 1500 }, (_, i) => `"f${i}":${i}`).join()),
     type: 'wide',
   },
   { name: 'dots in names', value: object('dots', '"a":1,"a.b":2,"a.b.c":3'), type: 'dots' },
-  { name: 'odd dots in names', value: object('dots', '".":1,"..":2,".x":3,"x.":4,"x..y":5'), type: 'dots' },
+  {
+    name: 'odd dots in names',
+    value: object('dots', '".":1,"..":2,".x":3,"x.":4,"x..y":5'),
+    type: 'dots',
+  },
   { name: 'an empty name', value: object('names', '"":1'), type: 'names' },
   { name: 'names with spaces', value: object('names', '" ":1,"a b":2,"*":3'), type: 'names' },
   { name: 'a field as a number', value: object('conflict', '"a":1'), type: 'conflict' },
-  { name: 'the same field as an object', value: object('conflict', '"a":{"b":1}'), type: 'conflict' },
+  {
+    name: 'the same field as an object',
+    value: object('conflict', '"a":{"b":1}'),
+    type: 'conflict',
+  },
   {
     name: 'the same field as a text',
     value: object('conflict', '"a":"the door is closed, no such index"'),
@@ -168,11 +235,25 @@ const inputs: readonly NastyInput[] = [
     value: object('dates', '"a":"2019-01-01","b":"2019-01-01T00:00:00Z"'),
     type: 'dates',
   },
-  { name: 'the same fields, no dates', value: object('dates', '"a":"never","b":"x"'), type: 'dates' },
+  {
+    name: 'the same fields, no dates',
+    value: object('dates', '"a":"never","b":"x"'),
+    type: 'dates',
+  },
   // Keys and headers.
-  { name: 'a binary key', value: object('keys'), type: 'keys', key: Buffer.from([0xff, 0x00, 0x0a]) },
+  {
+    name: 'a binary key',
+    value: object('keys'),
+    type: 'keys',
+    key: Buffer.from([0xff, 0x00, 0x0a]),
+  },
   { name: 'an empty key', value: object('keys'), type: 'keys', key: '' },
-  { name: 'a key with quotes and line breaks', value: object('keys'), type: 'keys', key: '"\\\r\n\u2028' },
+  {
+    name: 'a key with quotes and line breaks',
+    value: object('keys'),
+    type: 'keys',
+    key: '"\\\r\n\u2028',
+  },
   { name: 'a long key', value: object('keys'), type: 'keys', key: 'k'.repeat(40_000) },
   {
     name: 'repeated headers between others',
@@ -204,17 +285,42 @@ const inputs: readonly NastyInput[] = [
     type: 'headers',
     headers: headersOf(['ключ "\n', 'v'], ['', 'no name']),
   },
-  { name: 'a large header', value: object('headers'), type: 'headers', headers: headersOf(['h', 'x'.repeat(40_000)]) },
+  {
+    name: 'a large header',
+    value: object('headers'),
+    type: 'headers',
+    headers: headersOf(['h', 'x'.repeat(40_000)]),
+  },
   // Timestamps.
   { name: 'the timestamp 0', value: object('times'), type: 'times', timestamp: '0' },
   { name: 'the timestamp 1', value: object('times'), type: 'times', timestamp: '1' },
-  { name: 'a timestamp of 2050', value: object('times'), type: 'times', timestamp: String(Date.UTC(2050, 5, 1)) },
+  {
+    name: 'a timestamp of 2050',
+    value: object('times'),
+    type: 'times',
+    timestamp: String(Date.UTC(2050, 5, 1)),
+  },
   { name: 'no timestamp', value: object('times'), type: 'times', timestamp: '-1' },
   { name: 'a negative timestamp', value: object('times'), type: 'times', timestamp: '-5000000000' },
-  { name: 'the last moment of the year 9999', value: object('times'), type: 'times', timestamp: '253402300799999' },
+  {
+    name: 'the last moment of the year 9999',
+    value: object('times'),
+    type: 'times',
+    timestamp: '253402300799999',
+  },
   { name: 'the year 10000', value: object('times'), type: 'times', timestamp: '253402300800000' },
-  { name: 'microseconds for milliseconds', value: object('times'), type: 'times', timestamp: '1564629783000000' },
-  { name: 'the last moment of an int64', value: object('times'), type: 'times', timestamp: '9223372036854775807' },
+  {
+    name: 'microseconds for milliseconds',
+    value: object('times'),
+    type: 'times',
+    timestamp: '1564629783000000',
+  },
+  {
+    name: 'the last moment of an int64',
+    value: object('times'),
+    type: 'times',
+    timestamp: '9223372036854775807',
+  },
 ]
 
 /** Line breaks between tokens become spaces. */
@@ -261,7 +367,8 @@ test('no input stops a partition, is lost, is changed, or leaves the archive', a
   const all = () => new Map([[`${topic}/0`, offsetsOf(0, inputs.length)]])
   assert.deepEqual(accountFor(all(), files), { missing: [], duplicates: [], unexpected: [] })
   assert.deepEqual(await readdir(dirname(root)), ['archive'], 'nothing lies outside the archive')
-  for (const name of await readdir(root)) assert.match(name, /^(type=[^.]|_archive\.json$|_manifests$|_staging$)/)
+  for (const name of await readdir(root))
+    assert.match(name, /^(type=[^.]|_archive\.json$|_manifests$|_staging$)/)
 
   const lines = new Map<string, string>()
   for (const { offset, place, line } of files) {
@@ -274,8 +381,12 @@ test('no input stops a partition, is lost, is changed, or leaves the archive', a
     assert.equal(String(record.timestamp), timestamp, input.name)
     const ms = Number(timestamp)
     const iso = ms >= 0 && ms < Date.UTC(9999, 11, 31, 24) ? new Date(ms).toISOString() : undefined
-    const hour = iso === undefined ? 'dt=unknown/hr=unknown' : `dt=${iso.slice(0, 10)}/hr=${iso.slice(11, 13)}`
-    assert.ok(place.startsWith(`type=${typeSegment(wanted)}/${hour}/${topic}+0+`), `${input.name}: ${place}`)
+    const hour =
+      iso === undefined ? 'dt=unknown/hr=unknown' : `dt=${iso.slice(0, 10)}/hr=${iso.slice(11, 13)}`
+    assert.ok(
+      place.startsWith(`type=${typeSegment(wanted)}/${hour}/${topic}+0+`),
+      `${input.name}: ${place}`,
+    )
     assert.deepEqual(record.key, input.key === undefined ? null : bytesOf(input.key), input.name)
     assert.deepEqual(record.headers, input.headers ?? [], input.name)
     if (input.value === null || input.value === 'null') assert.equal(record.value, null, input.name)
@@ -310,13 +421,20 @@ test('no input stops a partition, is lost, is changed, or leaves the archive', a
     const { schema_id: schemaId } = _source.kafka
     const text = bytesOf(input.value).subarray(schemaId === undefined ? 0 : 5)
     assert.ok(isUtf8(text))
-    assert.equal(schemaId, schemaId === undefined ? undefined : bytesOf(input.value).readUInt32BE(1))
+    assert.equal(
+      schemaId,
+      schemaId === undefined ? undefined : bytesOf(input.value).readUInt32BE(1),
+    )
     assert.equal(_source.value_text, text.toString().replace(/[\r\n]/g, ' '), input.name)
   }
   t.diagnostic(`rejected: ${JSON.stringify(Object.fromEntries(rejected))}`)
-  const byId = await elasticsearch<{ hits: { total: { value: number } } }>('POST', `/${prefix}*/_search`, {
-    query: { terms: { 'kafka.schema_id': [5, 4_294_967_295] } },
-  })
+  const byId = await elasticsearch<{ hits: { total: { value: number } } }>(
+    'POST',
+    `/${prefix}*/_search`,
+    {
+      query: { terms: { 'kafka.schema_id': [5, 4_294_967_295] } },
+    },
+  )
   assert.equal(byId.hits.total.value, 4, 'found by the id of their schema')
   for (const name of [
     'duplicate keys',
@@ -336,6 +454,13 @@ test('no input stops a partition, is lost, is changed, or leaves the archive', a
   ]) {
     assert.ok(!rejected.has(name), `${name} is taken: ${rejected.get(name)}`)
   }
-  const verified = await runArchiver(t, ['verify', '--archive-dir', root, '--index-prefix', prefix, '--deep'])
+  const verified = await runArchiver(t, [
+    'verify',
+    '--archive-dir',
+    root,
+    '--index-prefix',
+    prefix,
+    '--deep',
+  ])
   assert.equal(verified.code, 0, verified.output)
 })

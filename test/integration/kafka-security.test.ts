@@ -12,7 +12,12 @@ import { flagName, readOptions } from '../../src/config/options.ts'
 import { createKafka } from '../../src/kafka/client.ts'
 import { createLogger } from '../../src/runtime/log.ts'
 import { runArchiver } from '../helpers/archiver.ts'
-import { password, type SecuredKafka, startSecuredKafka, unsignedToken } from '../helpers/secured-kafka.ts'
+import {
+  password,
+  type SecuredKafka,
+  startSecuredKafka,
+  unsignedToken,
+} from '../helpers/secured-kafka.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
 import { readFiles } from '../helpers/stores.ts'
 
@@ -34,7 +39,9 @@ describe('a Kafka with TLS and logins', { timeout: 240_000 }, () => {
     await admin.disconnect()
     const producer = client.producer()
     await producer.connect()
-    const messages = Array.from({ length: records }, (_, i) => ({ value: JSON.stringify({ type: 'a', i }) }))
+    const messages = Array.from({ length: records }, (_, i) => ({
+      value: JSON.stringify({ type: 'a', i }),
+    }))
     await producer.send({ topic, messages })
     await producer.disconnect()
   })
@@ -58,10 +65,26 @@ describe('a Kafka with TLS and logins', { timeout: 240_000 }, () => {
     saslUsername: 'archiver',
   })
 
-  /** Archives the topic as a user does; returns the exit code, the output and how many records the files hold. */
-  const archive = async (t: TestContext, options: Readonly<Record<string, string>>, ...more: readonly string[]) => {
+  /**
+   * Archives the topic as a user does; returns the exit code, the output and how many records the
+   * files hold.
+   */
+  const archive = async (
+    t: TestContext,
+    options: Readonly<Record<string, string>>,
+    ...more: readonly string[]
+  ) => {
     const root = join(await temporaryDirectory(t), 'archive')
-    const argv = ['run', '--topics', topic, '--archive-dir', root, '--no-elasticsearch', '--until-end', ...more]
+    const argv = [
+      'run',
+      '--topics',
+      topic,
+      '--archive-dir',
+      root,
+      '--no-elasticsearch',
+      '--until-end',
+      ...more,
+    ]
     const { code, output } = await runArchiver(t, [...argv, '--group', root, ...words(options)])
     return { code, output, count: code === 0 ? (await readFiles(root)).length : undefined }
   }
@@ -87,7 +110,10 @@ describe('a Kafka with TLS and logins', { timeout: 240_000 }, () => {
 
   it('archives over TLS with a login by SCRAM-SHA-512 whose password stands in a file', async (t) => {
     const saslPasswordFile = await secret(t, `${password}\n`)
-    const { code, count, output } = await archive(t, { ...withLogin('scram-sha-512'), saslPasswordFile })
+    const { code, count, output } = await archive(t, {
+      ...withLogin('scram-sha-512'),
+      saslPasswordFile,
+    })
     assert.equal(code, 0, output)
     assert.equal(count, records)
     assert.ok(!output.includes(password))
@@ -101,7 +127,10 @@ describe('a Kafka with TLS and logins', { timeout: 240_000 }, () => {
     assert.equal(count, records)
     const without = await archive(t, { brokers, kafkaCa })
     assert.equal(without.code, 1)
-    assert.match(without.output, /Kafka at \S+ (does not answer|and this program do not agree on TLS)/)
+    assert.match(
+      without.output,
+      /Kafka at \S+ (does not answer|and this program do not agree on TLS)/,
+    )
   })
 
   it('archives from a cluster that advertises addresses of IPv6 alone', async (t) => {
@@ -113,13 +142,21 @@ describe('a Kafka with TLS and logins', { timeout: 240_000 }, () => {
 
   for (const mechanism of ['plain', 'scram-sha-256']) {
     it(`logs in by ${mechanism}`, async () => {
-      assert.equal(await connects(clientOf({ ...withLogin(mechanism), saslPassword: password })), 'yes')
+      assert.equal(
+        await connects(clientOf({ ...withLogin(mechanism), saslPassword: password })),
+        'yes',
+      )
     })
   }
 
   it('logs in with a token from a file, and reads the next one from it', async (t) => {
     const saslTokenFile = await secret(t, unsignedToken('archiver', -60))
-    const options = { brokers: kafka.saslTls, kafkaCa: kafka.caFile, saslMechanism: 'oauthbearer', saslTokenFile }
+    const options = {
+      brokers: kafka.saslTls,
+      kafkaCa: kafka.caFile,
+      saslMechanism: 'oauthbearer',
+      saslTokenFile,
+    }
     const client = clientOf(options)
     assert.match(await connects(client), /OAUTHBEARER authentication failed.*invalid_token/)
     await writeFile(saslTokenFile, unsignedToken('archiver', 600))
@@ -136,14 +173,21 @@ describe('a Kafka with TLS and logins', { timeout: 240_000 }, () => {
       request.on('end', () => {
         seen.push(`${request.headers.authorization} ${body}`)
         response.setHeader('content-type', 'application/json')
-        response.end(JSON.stringify({ access_token: unsignedToken('archiver', 600), token_type: 'Bearer' }))
+        response.end(
+          JSON.stringify({ access_token: unsignedToken('archiver', 600), token_type: 'Bearer' }),
+        )
       })
     })
     endpoint.listen(0, '127.0.0.1')
     await once(endpoint, 'listening')
     t.after(() => endpoint.close())
     const saslTokenUrl = `http://127.0.0.1:${(endpoint.address() as AddressInfo).port}/token`
-    const login = { ...withLogin('oauthbearer'), saslPassword: 'a:secret', saslTokenUrl, saslTokenScope: 'kafka' }
+    const login = {
+      ...withLogin('oauthbearer'),
+      saslPassword: 'a:secret',
+      saslTokenUrl,
+      saslTokenScope: 'kafka',
+    }
     assert.equal(await connects(clientOf(login)), 'yes')
     const basic = Buffer.from('archiver:a%3Asecret').toString('base64')
     assert.equal(seen[0], `Basic ${basic} grant_type=client_credentials&scope=kafka`)
@@ -161,7 +205,11 @@ describe('a Kafka with TLS and logins', { timeout: 240_000 }, () => {
         saslTokenFile: await secret(t, token),
       },
     ]
-    const secrets = [password, Buffer.from(`\0archiver\0${password}`).toString('base64'), token.split('.')[1]!]
+    const secrets = [
+      password,
+      Buffer.from(`\0archiver\0${password}`).toString('base64'),
+      token.split('.')[1]!,
+    ]
     for (const login of logins) {
       const { code, output } = await archive(t, login, '--log-level', 'trace')
       assert.equal(code, 0, output)
@@ -182,7 +230,10 @@ describe('a Kafka with TLS and logins', { timeout: 240_000 }, () => {
 
   it('says in one line what is wrong', async (t) => {
     const cases: readonly (readonly [RegExp, Readonly<Record<string, string>>])[] = [
-      [/refused the login.*--sasl-mechanism/, { ...withLogin('scram-sha-512'), saslPassword: 'wrong' }],
+      [
+        /refused the login.*--sasl-mechanism/,
+        { ...withLogin('scram-sha-512'), saslPassword: 'wrong' },
+      ],
       [/certificate that is not trusted.*--kafka-ca/, { brokers: kafka.saslTls, kafkaTls: 'true' }],
       [/do not agree on TLS/, { brokers: kafka.open, kafkaTls: 'true' }],
       [/--kafka-tls\?/, { brokers: kafka.saslTls }],

@@ -13,7 +13,10 @@ const value = JSON.stringify({ type: 'a' })
 /** A source that consumes a topic from its beginning, and what it gave and logged. */
 async function startSource(t: TestContext, topic: string, kafka: Kafka = testKafka()) {
   const told: string[] = []
-  const log = createLogger({ level: 'warn', stream: { write: (line: string) => void told.push(line) } as never })
+  const log = createLogger({
+    level: 'warn',
+    stream: { write: (line: string) => void told.push(line) } as never,
+  })
   const group = uniqueName('group')
   const source = new KafkaSource(
     {
@@ -109,11 +112,16 @@ test('a worker that the group does not know any more, as a commit says, joins ag
           },
   })
   const { source, seen, told } = await startSource(t, topic, refusing)
-  const offsets: readonly (TopicPartition & { offset: number })[] = [{ topic, partition: 0, offset: 1 }]
+  const offsets: readonly (TopicPartition & { offset: number })[] = [
+    { topic, partition: 0, offset: 1 },
+  ]
   await until('a record came', () => seen.records === 1)
   await assert.rejects(source.commit(offsets), /not aware of this member/)
   await until('the source joined again', () => seen.joins === 2)
-  assert.match(told.join(''), /the group does not know this member any more; consuming begins again/)
+  assert.match(
+    told.join(''),
+    /the group does not know this member any more; consuming begins again/,
+  )
   await source.commit(offsets)
   assert.equal((await source.committed(offsets)).get(`${topic}/0`), 1)
   assert.equal(seen.failure, undefined)

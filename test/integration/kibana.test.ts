@@ -6,7 +6,10 @@ import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
 import { IndexNames } from '../../src/elasticsearch/index-name.ts'
 import { rejectedDocument } from '../../src/elasticsearch/rejected.ts'
 import { StatusWriter, statusIndex } from '../../src/elasticsearch/status.ts'
-import { type IndexProfile, indexProfiles } from '../../src/elasticsearch/templates/index-profile.ts'
+import {
+  type IndexProfile,
+  indexProfiles,
+} from '../../src/elasticsearch/templates/index-profile.ts'
 import { installTemplates } from '../../src/elasticsearch/templates/templates.ts'
 import type { SavedObject } from '../../src/kibana/saved-object.ts'
 import { shippedObjects } from '../../src/kibana/shipped.ts'
@@ -18,7 +21,13 @@ import { createLogger } from '../../src/runtime/log.ts'
 import { RecordMaker } from '../../src/traffic/data/record-maker.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { type PanelSearch, panelSearches, searchBody } from '../helpers/saved-objects.ts'
-import { elasticsearch, elasticsearchUrl, indexPrefix, temporaryDirectory, uniqueName } from '../helpers/servers.ts'
+import {
+  elasticsearch,
+  elasticsearchUrl,
+  indexPrefix,
+  temporaryDirectory,
+  uniqueName,
+} from '../helpers/servers.ts'
 import { startKibana } from '../helpers/stand-in-kibana.ts'
 
 const quiet = createLogger({ level: 'silent', stream: process.stderr })
@@ -26,13 +35,20 @@ const types = ['object.one', 'object.two', 'object.three']
 const count = 3000
 
 async function openClient(t: TestContext): Promise<Elasticsearch> {
-  const client = new Elasticsearch({ nodes: [elasticsearchUrl], compression: false, requestTimeoutMs: 60_000 })
+  const client = new Elasticsearch({
+    nodes: [elasticsearchUrl],
+    compression: false,
+    requestTimeoutMs: 60_000,
+  })
   t.after(() => client.close())
   await client.detect()
   return client
 }
 
-/** The generator's records under a prefix of their own, as the archiver stores them; some are malformed, some rejected. */
+/**
+ * The generator's records under a prefix of their own, as the archiver stores them; some are
+ * malformed, some rejected.
+ */
 async function fillArchive(t: TestContext, profile: IndexProfile): Promise<string> {
   const prefix = indexPrefix(t)
   const client = await openClient(t)
@@ -55,17 +71,26 @@ async function fillArchive(t: TestContext, profile: IndexProfile): Promise<strin
     const isRejected = !type.reserved && i % 100 === 0
     const index = isRejected ? names.rejected(batch.hours[i]!) : names.of(type, batch.hours[i]!)
     const document = isRejected
-      ? rejectedDocument(batch, i, { type: 'document_parsing_exception', reason: 'failed to parse' })
+      ? rejectedDocument(batch, i, {
+          type: 'document_parsing_exception',
+          reason: 'failed to parse',
+        })
       : batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
     lines.push(`{"create":{"_index":"${index}","_id":"shop+0+${i}"}}\n`, document.toString('utf8'))
   }
-  const answer = await elasticsearch<{ errors: boolean; items: unknown[] }>('POST', '/_bulk', lines.join(''))
+  const answer = await elasticsearch<{ errors: boolean; items: unknown[] }>(
+    'POST',
+    '/_bulk',
+    lines.join(''),
+  )
   assert.equal(answer.errors, false, JSON.stringify(answer.items).slice(0, 500))
   await elasticsearch('POST', `/${prefix}*/_refresh`)
   return prefix
 }
 
-/** What a worker of its own says, of a run in which everything went wrong once. Returns its name. */
+/**
+ * What a worker of its own says, of a run in which everything went wrong once. Returns its name.
+ */
 async function fillStatus(t: TestContext, prefix: string): Promise<string> {
   const client = await openClient(t)
   await installTemplates(client, prefix, quiet)
@@ -85,7 +110,14 @@ async function fillStatus(t: TestContext, prefix: string): Promise<string> {
     pauses: 0,
   }
   const observations = new Observations()
-  const tp = { topic: 'shop', partition: 0, state: 'open', position: 900, committed: 100, lag: 50 } as const
+  const tp = {
+    topic: 'shop',
+    partition: 0,
+    state: 'open',
+    position: 900,
+    committed: 100,
+    lag: 50,
+  } as const
   const documents = new StatusDocuments({
     worker: { counts, status: () => [{ ...tp, waiting: 'paused until the sinks have room' }] },
     sinks: [{ name: 'files', heldBytes: 10, waiting: 'no space left' }],
@@ -93,7 +125,14 @@ async function fillStatus(t: TestContext, prefix: string): Promise<string> {
     memoryBudget: 1000,
   })
   t.after(() => documents.stop())
-  Object.assign(counts, { records: 900, bytes: 90_000, lostOffsets: 7, rebalances: 1, fenced: 1, pauses: 1 })
+  Object.assign(counts, {
+    records: 900,
+    bytes: 90_000,
+    lostOffsets: 7,
+    rebalances: 1,
+    fenced: 1,
+    pauses: 1,
+  })
   counts.acknowledged.set('files', 100)
   counts.acknowledgedBytes.set('files', 10_000)
   observations.done('files', 12)
@@ -127,7 +166,10 @@ async function removeStatus(worker: string): Promise<void> {
   if (lines.length > 0) await elasticsearch('POST', '/_bulk', lines.join(''))
 }
 
-/** Runs the search of every panel; each must find records, and give every group and number that it draws something to show. */
+/**
+ * Runs the search of every panel; each must find records, and give every group and number that it
+ * draws something to show.
+ */
 async function checkPanels(
   dashboard: SavedObject,
   objects: readonly SavedObject[],
@@ -148,12 +190,19 @@ async function checkPanels(
   return searches.length
 }
 
-function checkFilled(where: string, { columns }: PanelSearch, aggregations: Record<string, unknown>): void {
+function checkFilled(
+  where: string,
+  { columns }: PanelSearch,
+  aggregations: Record<string, unknown>,
+): void {
   for (const [id, value] of Object.entries(aggregations)) {
     const column = columns[id]
     if (column === undefined) continue
     if (!column.isBucketed) {
-      const { value: number, doc_count: documents } = value as { value?: number | null; doc_count?: number }
+      const { value: number, doc_count: documents } = value as {
+        value?: number | null
+        doc_count?: number
+      }
       assert.ok(number !== null || documents === 0, `${where}: ${id} has no value`)
       continue
     }
@@ -205,15 +254,30 @@ for (const profile of indexProfiles) {
             objects.map((object) => object.type),
             ['index-pattern', 'search', 'dashboard'],
           )
-          assert.ok((await checkPanels(objects[2]!, objects)) >= (profile === 'standard' ? 10 : 1), type)
+          assert.ok(
+            (await checkPanels(objects[2]!, objects)) >= (profile === 'standard' ? 10 : 1),
+            type,
+          )
           titles.push(panelSearches(objects[2]!, objects).map(({ panel }) => panel))
         }
         // Without indexed fields there is nothing to choose from but the envelope.
         if (profile === 'lean') return
         const has = (i: number, panel: string) => titles[i]!.includes(panel)
-        assert.ok(has(0, 'top-value.status') && has(0, 'distribution-value.amount') && !has(0, 'top-value.route'))
-        assert.ok(has(1, 'top-value.route') && has(1, 'distribution-value.latency_ms') && !has(1, 'top-value.site'))
-        assert.ok(has(2, 'top-value.site') && has(2, 'distribution-value.reading.celsius') && has(2, 'missing'))
+        assert.ok(
+          has(0, 'top-value.status') &&
+            has(0, 'distribution-value.amount') &&
+            !has(0, 'top-value.route'),
+        )
+        assert.ok(
+          has(1, 'top-value.route') &&
+            has(1, 'distribution-value.latency_ms') &&
+            !has(1, 'top-value.site'),
+        )
+        assert.ok(
+          has(2, 'top-value.site') &&
+            has(2, 'distribution-value.reading.celsius') &&
+            has(2, 'missing'),
+        )
       },
     )
 
@@ -223,9 +287,17 @@ for (const profile of indexProfiles) {
         [['--out', join(directory, 'a.ndjson')], 2, '--type is needed'],
         [['--type', 'object.one'], 2, 'either --kibana or --out'],
         [['--type', 'object.one', '--out', join(directory, 'a.json')], 2, '.ndjson'],
-        [['--type', 'object.one', '--out', join(directory, 'no', 'a.ndjson')], 2, 'cannot be written'],
+        [
+          ['--type', 'object.one', '--out', join(directory, 'no', 'a.ndjson')],
+          2,
+          'cannot be written',
+        ],
         [['--type', 'object.one', '--kibana', 'localhost:5601'], 2, 'http://host:port'],
-        [['--type', 'none', '--out', join(directory, 'a.ndjson')], 1, '"object.one", "object.two", "object.three"'],
+        [
+          ['--type', 'none', '--out', join(directory, 'a.ndjson')],
+          1,
+          '"object.one", "object.two", "object.three"',
+        ],
         [
           ['--type', 'object.one', '--kibana', elasticsearchUrl, '--kibana-wait', '0'],
           1,
@@ -266,7 +338,14 @@ test('setup puts dashboards into Kibana, once; --check tells and changes nothing
   assert.equal(kibana.imports.length, 1)
   const checked = await setup('--check')
   assert.equal(checked.code, 0, checked.output)
-  const alone = await runArchiver(t, ['setup', '--no-elasticsearch', '--index-prefix', prefix, '--kibana', kibana.url])
+  const alone = await runArchiver(t, [
+    'setup',
+    '--no-elasticsearch',
+    '--index-prefix',
+    prefix,
+    '--kibana',
+    kibana.url,
+  ])
   assert.equal(alone.code, 0, alone.output)
 })
 
@@ -278,7 +357,10 @@ test('status documents say what happened since the last ones, and a server that 
   const [said] = of('worker')
   assert.deepEqual([said!.records, said!.bytes, said!.lag, said!.partitions], [900, 90_000, 50, 1])
   const [sink] = of('sink')
-  assert.deepEqual([sink!.records, sink!.bytes, sink!.operations, sink!.waiting], [100, 10_000, 1, 'no space left'])
+  assert.deepEqual(
+    [sink!.records, sink!.bytes, sink!.operations, sink!.waiting],
+    [100, 10_000, 1, 'no space left'],
+  )
   assert.deepEqual(
     of('event')
       .map(({ event, count }) => `${String(event)} ${String(count)}`)
@@ -286,7 +368,11 @@ test('status documents say what happened since the last ones, and a server that 
     ['gap 7', 'pause 1', 'reject 2', 'retry 3'],
   )
   const away = new StatusWriter({
-    client: new Elasticsearch({ nodes: ['http://127.0.0.1:9'], compression: false, requestTimeoutMs: 1000 }),
+    client: new Elasticsearch({
+      nodes: ['http://127.0.0.1:9'],
+      compression: false,
+      requestTimeoutMs: 1000,
+    }),
     origin: { worker, host: 'here', group: 'group', index_prefix: prefix },
     documents: () => [],
     intervalMs: 5,

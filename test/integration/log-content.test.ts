@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { batchOf, openSink, someDay } from '../helpers/elasticsearch-sink.ts'
 import { openMysqlSink, rootClient } from '../helpers/mysql.ts'
-import { elasticsearch, elasticsearchUrl, indexPrefix, uniqueName, until } from '../helpers/servers.ts'
+import {
+  elasticsearch,
+  elasticsearchUrl,
+  indexPrefix,
+  uniqueName,
+  until,
+} from '../helpers/servers.ts'
 import { errorBody, json, standIn } from '../helpers/stand-in-elasticsearch.ts'
 
 /** No log line and no status holds what stands in a record, whatever a server quotes of it. */
@@ -27,7 +33,13 @@ const properties = {
   flat: { type: 'flattened', depth_limit: 2 },
 } as const
 
-const texts = [`${canary}`, `93178931 ${canary}`, `[${canary}]`, `${canary}' of type [x]`, `{"${canary}":1}`]
+const texts = [
+  `${canary}`,
+  `93178931 ${canary}`,
+  `[${canary}]`,
+  `${canary}' of type [x]`,
+  `{"${canary}":1}`,
+]
 const wrong: readonly string[] = [
   ...Object.keys(properties).flatMap((field) => [
     ...texts.map((text) => `{"type":"a","${field}":${JSON.stringify(text)}}`),
@@ -47,7 +59,10 @@ const digits = /9317893/
 
 function assertSaysNothing(where: string, what: unknown): void {
   const text = JSON.stringify(what)
-  assert.ok(!text.includes(canary), `${where}: ${text.slice(Math.max(0, text.indexOf(canary) - 200)).slice(0, 400)}`)
+  assert.ok(
+    !text.includes(canary),
+    `${where}: ${text.slice(Math.max(0, text.indexOf(canary) - 200)).slice(0, 400)}`,
+  )
   assert.doesNotMatch(text, digits, where)
 }
 
@@ -89,7 +104,9 @@ describe('what Elasticsearch refuses', () => {
       logSamples: true,
     })
     await write(batchOf(uniqueName('topic'), [`{"type":"a","long":"${canary}"}`]))
-    const [{ msg, sample }] = log.filter(({ level }) => level === 'warn') as [Record<string, unknown>]
+    const [{ msg, sample }] = log.filter(({ level }) => level === 'warn') as [
+      Record<string, unknown>,
+    ]
     assert.match(String(msg), /failed to parse field \[value\.long\].*canary9317/)
     assert.match(String(sample), /"long":"canary9317"/)
   })
@@ -108,14 +125,20 @@ describe('what Elasticsearch refuses', () => {
     const values = Array.from({ length: 50 }, (_, i) => `{"type":"a","long":"${canary} ${i}"}`)
     await write(batchOf(uniqueName('topic'), values))
     clearInterval(timer)
-    assert.ok(log.some(({ level, msg }) => level === 'error' && String(msg).includes('takes no documents')))
+    assert.ok(
+      log.some(({ level, msg }) => level === 'error' && String(msg).includes('takes no documents')),
+    )
     assertSaysNothing('a log line', log)
     assert.ok(waiting.some((text) => text?.includes('document_parsing_exception')))
     assertSaysNothing('the status', waiting)
   })
 
   const ofRequest: Readonly<Record<string, unknown>> = {
-    'by an error of the request': errorBody(400, 'illegal_argument_exception', `Malformed content [${canary}]`),
+    'by an error of the request': errorBody(
+      400,
+      'illegal_argument_exception',
+      `Malformed content [${canary}]`,
+    ),
     'by one that nobody knows': errorBody(400, 'x_exception', `Malformed content [${canary}]`),
     'by a proxy': { error: `blocked: ${canary}` },
     'by an error of the server': errorBody(500, 'runtime_exception', `cannot read ${canary}`),
@@ -146,7 +169,11 @@ describe('what Elasticsearch refuses', () => {
       { status: 500, error: { type: 'y_exception', reason: canary } },
       {
         status: 400,
-        error: { type: 'mapper_exception', reason: 'a', caused_by: { type: 'b_exception', reason: canary } },
+        error: {
+          type: 'mapper_exception',
+          reason: 'a',
+          caused_by: { type: 'b_exception', reason: canary },
+        },
       },
     ]
     const { write, sink, log } = await openSink(t, { nodes: [server.url], rejectHoldMs: 100 })
@@ -173,7 +200,9 @@ describe('what MySQL refuses', () => {
       )
       const waiting: (string | undefined)[] = []
       const timer = setInterval(() => waiting.push(sink.waiting), 5)
-      const written = write(batchOf(uniqueName('topic'), [`{"type":"a","n":"${canary}"}`, '{"type":"a","n":"short"}']))
+      const written = write(
+        batchOf(uniqueName('topic'), [`{"type":"a","n":"${canary}"}`, '{"type":"a","n":"short"}']),
+      )
       if (number === 7777) {
         // It is waited for, whatever is left of the row: somebody mends it.
         await until('the sink waits', () => waiting.some((text) => text?.includes('error 7777')))
@@ -182,7 +211,9 @@ describe('what MySQL refuses', () => {
       await written
       clearInterval(timer)
       if (number !== 7777) {
-        assert.ok(log.some(({ msg }) => new RegExp(`ER_\\w+ \\(error ${number}\\)`).test(String(msg))))
+        assert.ok(
+          log.some(({ msg }) => new RegExp(`ER_\\w+ \\(error ${number}\\)`).test(String(msg))),
+        )
         const [row] = await root.query<readonly { error_reason: string }[]>(
           `SELECT error_reason FROM ${table} WHERE error_type IS NOT NULL`,
         )

@@ -6,7 +6,14 @@ import { type TestContext, test } from 'node:test'
 import { reasonsNotReady } from '../../src/monitor/endpoint.ts'
 import { Metrics } from '../../src/monitor/metrics.ts'
 import { runArchiver, startArchiver } from '../helpers/archiver.ts'
-import { createTopic, elasticsearchUrl, indexPrefix, produce, temporaryDirectory, until } from '../helpers/servers.ts'
+import {
+  createTopic,
+  elasticsearchUrl,
+  indexPrefix,
+  produce,
+  temporaryDirectory,
+  until,
+} from '../helpers/servers.ts'
 
 const messages = Array.from({ length: 50 }, (_, i) => ({
   value: JSON.stringify({ type: 'a', i }),
@@ -39,20 +46,29 @@ async function startWorker(t: TestContext, topic: string, more: readonly string[
 
 /** The value of a metric whose labels contain these words. */
 function valueIn(body: string, name: string, ...words: string[]): number | undefined {
-  const line = body.split('\n').find((one) => one.startsWith(name) && words.every((word) => one.includes(word)))
+  const line = body
+    .split('\n')
+    .find((one) => one.startsWith(name) && words.every((word) => one.includes(word)))
   return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(' ') + 1))
 }
 
 test('a worker tells what it did, that it is ready, and what its partitions wait for', async (t) => {
   const topic = await createTopic(t)
-  const { get, root, base } = await startWorker(t, topic, ['--index-prefix', indexPrefix(t), '--flush-interval', '3'])
+  const { get, root, base } = await startWorker(t, topic, [
+    '--index-prefix',
+    indexPrefix(t),
+    '--flush-interval',
+    '3',
+  ])
   assert.equal((await get('/healthz')).status, 200)
   await until('ready', async () => (await get('/readyz')).status === 200)
   await produce(t, topic, messages)
   const partition = `topic="${topic}",partition="0"`
   await until(
     'all committed',
-    async () => valueIn((await get('/metrics')).body, 'archiver_partition_committed_offset', partition) === 50,
+    async () =>
+      valueIn((await get('/metrics')).body, 'archiver_partition_committed_offset', partition) ===
+      50,
   )
   const { body } = await get('/metrics')
   assert.equal(valueIn(body, 'archiver_records_total'), 50)
@@ -65,7 +81,13 @@ test('a worker tells what it did, that it is ready, and what its partitions wait
   assert.ok(valueIn(body, 'process_resident_memory_bytes')! > 0)
   assert.equal((await get('/nothing')).status, 404)
 
-  const { code, output } = await runArchiver(t, ['status', '--archive-dir', root, '--workers', base])
+  const { code, output } = await runArchiver(t, [
+    'status',
+    '--archive-dir',
+    root,
+    '--workers',
+    base,
+  ])
   assert.equal(code, 0, output)
   assert.match(output, new RegExp(`${topic}/0 +50 +50 +50 +0 +0 s +\\S+`))
   assert.match(output, /worker \S+ is ready/)
@@ -108,7 +130,12 @@ test('a worker whose Elasticsearch is away is healthy and not ready, and says wh
   t.after(() => proxy.closeAllConnections())
   const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
   const topic = await createTopic(t)
-  const { get } = await startWorker(t, topic, ['--index-prefix', indexPrefix(t), '--elasticsearch', url])
+  const { get } = await startWorker(t, topic, [
+    '--index-prefix',
+    indexPrefix(t),
+    '--elasticsearch',
+    url,
+  ])
   await until('ready', async () => (await get('/readyz')).status === 200)
   isAway = true
   await produce(t, topic, messages)
@@ -128,8 +155,12 @@ test('a worker whose archive cannot be written is not ready, and says what waits
   await until('ready', async () => (await get('/readyz')).status === 200)
   await produce(t, topic, messages)
   const partition = `topic="${topic}",partition="0"`
-  const metric = async (name: string, ...words: string[]) => valueIn((await get('/metrics')).body, name, ...words)
-  await until('all committed', async () => (await metric('archiver_partition_committed_offset', partition)) === 50)
+  const metric = async (name: string, ...words: string[]) =>
+    valueIn((await get('/metrics')).body, name, ...words)
+  await until(
+    'all committed',
+    async () => (await metric('archiver_partition_committed_offset', partition)) === 50,
+  )
   await rm(`${root}/_staging`, { recursive: true })
   await writeFile(`${root}/_staging`, 'in the way')
   await produce(t, topic, messages)
@@ -143,7 +174,10 @@ test('a worker whose archive cannot be written is not ready, and says what waits
   const age = () => metric('archiver_partition_oldest_unacknowledged_seconds', partition)
   await until('what was read grows older', async () => (await age())! > 3)
   await rm(`${root}/_staging`)
-  await until('all committed', async () => (await metric('archiver_partition_committed_offset', partition)) === 100)
+  await until(
+    'all committed',
+    async () => (await metric('archiver_partition_committed_offset', partition)) === 100,
+  )
   await until('ready again', async () => (await get('/readyz')).status === 200)
   assert.equal(await metric('archiver_sink_waiting', 'files'), 0)
   assert.equal(await age(), 0)
@@ -182,7 +216,10 @@ test('readiness: back-pressure is no trouble, all else that waits is', () => {
   const sink = { name: 'files', waiting: undefined }
   assert.deepEqual(reasonsNotReady([], [open], [sink]), [])
   assert.deepEqual(reasonsNotReady([], [stuck], [sink]), ['t/0: no space left'])
-  assert.equal(reasonsNotReady(['not joined yet'], [], [{ name: 'elasticsearch', waiting: 'away' }]).length, 2)
+  assert.equal(
+    reasonsNotReady(['not joined yet'], [], [{ name: 'elasticsearch', waiting: 'away' }]).length,
+    2,
+  )
 })
 
 test('every metric is documented, and nothing else is', async () => {
@@ -210,8 +247,12 @@ test('every metric is documented, and nothing else is', async () => {
     lostLogLines: () => 0,
   })
   const names = (text: string) => new Set(text.match(/archiver_[a-z_]+[a-z]/g))
-  const told = [...(await metrics.print()).body.matchAll(/^# TYPE (archiver_\S+)/gm)].map(([, name]) => name!)
-  const documented = names(await readFile(new URL('../../docs/operations.md', import.meta.url), 'utf8'))
+  const told = [...(await metrics.print()).body.matchAll(/^# TYPE (archiver_\S+)/gm)].map(
+    ([, name]) => name!,
+  )
+  const documented = names(
+    await readFile(new URL('../../docs/operations.md', import.meta.url), 'utf8'),
+  )
   assert.deepEqual(
     told.filter((name) => !documented.has(name)),
     [],

@@ -12,7 +12,13 @@ test('a worker warns once of a topic without a type at --type-path, with the key
     Array.from({ length: 2500 }, (_, i) => ({ value, partition: i % 2 })),
   )
   const { untilEnd } = await createScenario(t)
-  const { code, output } = await untilEnd('--topics', topic, '--no-elasticsearch', '--type-path', 'events.0.type')
+  const { code, output } = await untilEnd(
+    '--topics',
+    topic,
+    '--no-elasticsearch',
+    '--type-path',
+    'events.0.type',
+  )
   assert.equal(code, 0, output)
   const warnings = output.split('\n').filter((line) => line.includes('"event":"no_types"'))
   assert.equal(warnings.length, 1, output)

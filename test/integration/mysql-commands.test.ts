@@ -7,8 +7,22 @@ import { createTableSql } from '../../src/mysql/schema.ts'
 import { checkPartition, type Thoroughness, type Verdict } from '../../src/verify/partition.ts'
 import { august, type MadeUpRecord, makeArchive, records } from '../helpers/archive.ts'
 import { runArchiver, startArchiver } from '../helpers/archiver.ts'
-import { connectionOf, mysqlClient, openMysqlSink, readLines, rootClient, tableName } from '../helpers/mysql.ts'
-import { createTopic, mysqlUrl, produce, temporaryDirectory, uniqueName, until } from '../helpers/servers.ts'
+import {
+  connectionOf,
+  mysqlClient,
+  openMysqlSink,
+  readLines,
+  rootClient,
+  tableName,
+} from '../helpers/mysql.ts'
+import {
+  createTopic,
+  mysqlUrl,
+  produce,
+  temporaryDirectory,
+  uniqueName,
+  until,
+} from '../helpers/servers.ts'
 import { readFiles } from '../helpers/stores.ts'
 
 /** The commands on a real server: what a worker writes is proven, restored, pruned and set up. */
@@ -44,7 +58,12 @@ async function archived(t: TestContext, flushes: readonly (readonly MadeUpRecord
 const kinds = ({ problems }: Verdict) => [...new Set(problems.map(({ kind }) => kind))].sort()
 
 /** Changes rows for the time of a step; an error in it brings them back as well. */
-async function changed(client: Mysql, sql: string, back: string, step: () => Promise<void>): Promise<void> {
+async function changed(
+  client: Mysql,
+  sql: string,
+  back: string,
+  step: () => Promise<void>,
+): Promise<void> {
   await client.query(sql)
   try {
     await step()
@@ -54,7 +73,8 @@ async function changed(client: Mysql, sql: string, back: string, step: () => Pro
 }
 
 test('verify finds in MySQL, by name', async (t) => {
-  // Offsets 600 to 609 were not delivered, so that a missing and an additional row cannot cancel each other out.
+  // Offsets 600 to 609 were not delivered, so that a missing and an additional row cannot cancel
+  // each other out.
   const all = records(0, 1000).filter(({ offset }) => offset < 600 || offset >= 610)
   const unusual: MadeUpRecord[] = [
     { offset: 1000, value: null, headers: [{ key: 'h', value: Buffer.from([0xff]) }] },
@@ -66,7 +86,9 @@ test('verify finds in MySQL, by name', async (t) => {
   await client.query(createTableSql(kept, client.facts, true))
   const names = columns.map((name) => `\`${name}\``).join(', ')
   const bring = `INSERT INTO ${table} (${names}) SELECT ${names} FROM ${kept}`
-  await client.query(`INSERT INTO ${kept} (${names}) SELECT ${names} FROM ${table} WHERE \`offset\` = 500`)
+  await client.query(
+    `INSERT INTO ${kept} (${names}) SELECT ${names} FROM ${table} WHERE \`offset\` = 500`,
+  )
 
   await t.test('nothing where all is as it should be', async () => {
     for (const thoroughness of ['fast', 'full', 'deep'] as const) {
@@ -86,11 +108,15 @@ test('verify finds in MySQL, by name', async (t) => {
   })
 
   await t.test('an extra row where Kafka delivered nothing, even as one is missing', async () => {
-    const move = (from: number, to: number) => `UPDATE ${table} SET \`offset\` = ${to} WHERE \`offset\` = ${from}`
+    const move = (from: number, to: number) =>
+      `UPDATE ${table} SET \`offset\` = ${to} WHERE \`offset\` = ${from}`
     await changed(client, move(700, 605), move(605, 700), async () => {
       const verdict = await check()
       assert.deepEqual(kinds(verdict), ['row-extra', 'row-missing'])
-      assert.deepEqual(verdict.problems.find(({ kind }) => kind === 'row-extra')!.offsets, { from: 605, next: 606 })
+      assert.deepEqual(verdict.problems.find(({ kind }) => kind === 'row-extra')!.offsets, {
+        from: 605,
+        next: 606,
+      })
     })
   })
 
@@ -103,11 +129,16 @@ test('verify finds in MySQL, by name', async (t) => {
   ] as const) {
     await t.test(`a row of which ${what} was changed`, async () => {
       const back = `DELETE FROM ${table} WHERE \`offset\` = 500`
-      await changed(client, `UPDATE ${table} SET ${change} WHERE \`offset\` = 500`, back, async () => {
-        const verdict = await check('deep')
-        assert.deepEqual(kinds(verdict), ['row-changed'])
-        assert.deepEqual(verdict.problems[0]!.offsets, { from: 500, next: 501 })
-      })
+      await changed(
+        client,
+        `UPDATE ${table} SET ${change} WHERE \`offset\` = 500`,
+        back,
+        async () => {
+          const verdict = await check('deep')
+          assert.deepEqual(kinds(verdict), ['row-changed'])
+          assert.deepEqual(verdict.problems[0]!.offsets, { from: 500, next: 501 })
+        },
+      )
       await client.query(bring)
     })
   }
@@ -134,13 +165,19 @@ test('verify finds in MySQL, by name', async (t) => {
 test('restore sends what is missing, and twice is once; prune takes old days, and verify knows', async (t) => {
   const at = (from: number, next: number, timestamp: number) =>
     records(from, next).map((record) => ({ ...record, timestamp: timestamp + record.offset }))
-  const flushes = [[...at(0, 20, august), ...at(20, 30, Date.now() - msPerDay)], at(30, 40, Date.now() - msPerDay)]
+  const flushes = [
+    [...at(0, 20, august), ...at(20, 30, Date.now() - msPerDay)],
+    at(30, 40, Date.now() - msPerDay),
+  ]
   const { client, table, root, run, restored } = await archived(t, flushes)
   assert.match(restored, /restored 40 records to mysql/)
   const lines = (await readFiles(root)).sort((a, b) => a.offset - b.offset).map(({ line }) => line)
   assert.deepEqual(await readLines(client, table), lines)
   await client.query(`DELETE FROM ${table} WHERE \`offset\` IN (7, 12, 35)`)
-  assert.match((await run('restore', '--to', 'mysql')).output, /restored 3 records .*; 37 records were there already/)
+  assert.match(
+    (await run('restore', '--to', 'mysql')).output,
+    /restored 3 records .*; 37 records were there already/,
+  )
   assert.deepEqual(await readLines(client, table), lines)
 
   const others = ['--no-elasticsearch', '--no-files', '--older-than', '90d']
@@ -159,7 +196,15 @@ test('setup makes the tables, and --check says what differs', async (t) => {
   const table = tableName(t)
   const client = mysqlClient(t)
   const setup = (...more: string[]) =>
-    runArchiver(t, ['setup', '--no-elasticsearch', '--mysql', mysqlUrl, '--mysql-table', table, ...more])
+    runArchiver(t, [
+      'setup',
+      '--no-elasticsearch',
+      '--mysql',
+      mysqlUrl,
+      '--mysql-table',
+      table,
+      ...more,
+    ])
   const missing = await setup('--check')
   assert.equal(missing.code, 1)
   assert.match(missing.output, new RegExp(`table ${table} is missing`))
@@ -176,9 +221,15 @@ test('tables of a newer version and those of others are refused by name', async 
   const table = tableName(t)
   const client = mysqlClient(t)
   await client.query(`CREATE TABLE ${table} (a INT)`)
-  await assert.rejects(openMysqlSink(t, { table }), { code: 'DIFFERS', message: /is none of this program/ })
+  await assert.rejects(openMysqlSink(t, { table }), {
+    code: 'DIFFERS',
+    message: /is none of this program/,
+  })
   await client.query(`ALTER TABLE ${table} COMMENT = 'archiver schema 99'`)
-  await assert.rejects(openMysqlSink(t, { table }), { code: 'DIFFERS', message: /has version 99, made by a newer/ })
+  await assert.rejects(openMysqlSink(t, { table }), {
+    code: 'DIFFERS',
+    message: /has version 99, made by a newer/,
+  })
 })
 
 test('speaks TLS, and with nobody but the server it knows', async (t) => {
@@ -187,13 +238,18 @@ test('speaks TLS, and with nobody but the server it knows', async (t) => {
   for (const host of ['127.0.0.1', 'localhost']) {
     const client = mysqlClient(t, { caFile, host })
     await client.detect()
-    const [row] = await client.query<readonly { readonly Value: string }[]>("SHOW STATUS LIKE 'Ssl_cipher'")
+    const [row] = await client.query<readonly { readonly Value: string }[]>(
+      "SHOW STATUS LIKE 'Ssl_cipher'",
+    )
     assert.notEqual(row!.Value, '')
   }
   const stranger = mysqlClient(t, { tls: true })
   await assert.rejects(stranger.detect(), { code: 'UNREACHABLE', message: /certificate/ })
   const nowhere = mysqlClient(t, { caFile: '/does/not/exist' })
-  await assert.rejects(nowhere.detect(), { code: 'UNREACHABLE', message: /certificate authority cannot be read/ })
+  await assert.rejects(nowhere.detect(), {
+    code: 'UNREACHABLE',
+    message: /certificate authority cannot be read/,
+  })
   assert.equal(connectionOf().caFile, undefined)
 })
 
@@ -209,14 +265,35 @@ test('a worker says no secret at the level trace, whatever goes wrong', async (t
   await root.query(`GRANT ALL ON \`archive%\`.* TO '${user}'@'%'`)
   const topic = await createTopic(t)
   const deep = `${'['.repeat(40)}${']'.repeat(40)}`
-  await produce(t, topic, [{ value: '{"type":"a"}' }, { value: `{"type":"a","deep":${deep}}` }, { value: 'no JSON' }])
+  await produce(t, topic, [
+    { value: '{"type":"a"}' },
+    { value: `{"type":"a","deep":${deep}}` },
+    { value: 'no JSON' },
+  ])
   const url = (password: string) => {
     const { host, pathname } = new URL(mysqlUrl)
     return `mysql://${user}:${password}@${host}${pathname}`
   }
   const run = (mysql: string) => {
-    const sinks = ['--no-files', '--no-elasticsearch', '--mysql', mysql, '--mysql-table', tableName(t)]
-    return runArchiver(t, ['run', '--topics', topic, '--group', topic, '--until-end', '--log-level', 'trace', ...sinks])
+    const sinks = [
+      '--no-files',
+      '--no-elasticsearch',
+      '--mysql',
+      mysql,
+      '--mysql-table',
+      tableName(t),
+    ]
+    return runArchiver(t, [
+      'run',
+      '--topics',
+      topic,
+      '--group',
+      topic,
+      '--until-end',
+      '--log-level',
+      'trace',
+      ...sinks,
+    ])
   }
   const wrong = await run(url(`${canary}-wrong`))
   assert.equal(wrong.code, 1, wrong.output)
@@ -235,10 +312,21 @@ test('two workers, one of them killed, leave every record once in files and in M
   const root = `${await temporaryDirectory(t)}/archive`
   const options = ['--topics', topic, '--group', topic, '--archive-dir', root, '--no-elasticsearch']
   const mysql = ['--mysql', mysqlUrl, '--mysql-table', table]
-  const run = ['run', ...options, ...mysql, '--flush-interval', '1', '--session-timeout', '6000', '--http', '0']
+  const run = [
+    'run',
+    ...options,
+    ...mysql,
+    '--flush-interval',
+    '1',
+    '--session-timeout',
+    '6000',
+    '--http',
+    '0',
+  ]
   const messages = (from: number, next: number) =>
     Array.from({ length: next - from }, (_, i) => ({
-      value: (from + i) % 100 === 0 ? 'no JSON' : JSON.stringify({ type: `t${i % 5}`, n: from + i }),
+      value:
+        (from + i) % 100 === 0 ? 'no JSON' : JSON.stringify({ type: `t${i % 5}`, n: from + i }),
       key: `k${i}`,
       timestamp: august + (from + i) * 1000,
       partition: i % 4,
@@ -262,7 +350,14 @@ test('two workers, one of them killed, leave every record once in files and in M
   const ended = await runArchiver(t, ['run', ...options, ...mysql, '--until-end'])
   assert.equal(ended.code, 0, ended.output)
   assert.match(ended.output, /mysql acknowledged/)
-  const verified = await runArchiver(t, ['verify', '--archive-dir', root, '--no-elasticsearch', ...mysql, '--deep'])
+  const verified = await runArchiver(t, [
+    'verify',
+    '--archive-dir',
+    root,
+    '--no-elasticsearch',
+    ...mysql,
+    '--deep',
+  ])
   assert.equal(verified.code, 0, verified.output)
   assert.match(verified.output, /proven: 4 partitions, 8,000 records in \d+ files, 8,000 rows/)
 })

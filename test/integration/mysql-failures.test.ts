@@ -6,11 +6,20 @@ import { insertSql, rowSql } from '../../src/mysql/row.ts'
 import { lineStart, type RecordBatch } from '../../src/record/record.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { batchOf } from '../helpers/elasticsearch-sink.ts'
-import { connectionOf, mysqlClient, openMysqlSink, readLines, rootClient } from '../helpers/mysql.ts'
+import {
+  connectionOf,
+  mysqlClient,
+  openMysqlSink,
+  readLines,
+  rootClient,
+} from '../helpers/mysql.ts'
 import { ownMariadb } from '../helpers/own-mariadb.ts'
 import { mysqlUrl, temporaryDirectory, until } from '../helpers/servers.ts'
 
-/** Whatever the server does, nothing is lost and nothing is there twice; what can be mended is waited for, and said. */
+/**
+ * Whatever the server does, nothing is lost and nothing is there twice; what can be mended is
+ * waited for, and said.
+ */
 
 const value = (n: number, size = 10) => `{"type":"a","n":${n},"text":"${'x'.repeat(size)}"}`
 const values = (from: number, next: number, size?: number) =>
@@ -32,7 +41,8 @@ async function session(t: TestContext): Promise<Connection> {
   return connection
 }
 
-const rowsOf = (batch: RecordBatch) => Array.from({ length: batch.count }, (_, i) => rowSql(batch, i))
+const rowsOf = (batch: RecordBatch) =>
+  Array.from({ length: batch.count }, (_, i) => rowSql(batch, i))
 
 test('a deadlock is tried again', async (t) => {
   const { write, table, sink } = await openMysqlSink(t, { lingerMs: 0 })
@@ -54,15 +64,18 @@ test('a deadlock is tried again', async (t) => {
 })
 
 /**
- * Whether an INSERT into the table waits for a lock: one that merely runs may not have come to the row yet. Not asked of `INNODB_TRX`, which
- * shows the same picture for as long as it is asked more often than every 100 ms.
+ * Whether an INSERT into the table waits for a lock: one that merely runs may not have come to the
+ * row yet. Not asked of `INNODB_TRX`, which shows the same picture for as long as it is asked more
+ * often than every 100 ms.
  */
 async function isWaiting(client: Mysql, table: string): Promise<boolean> {
   const [running, [waits]] = await Promise.all([
     client.query<readonly unknown[]>(
       `SELECT 1 FROM information_schema.PROCESSLIST WHERE INFO LIKE 'INSERT INTO \`${table}\`%'`,
     ),
-    client.query<readonly { readonly Value: string }[]>("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"),
+    client.query<readonly { readonly Value: string }[]>(
+      "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'",
+    ),
   ])
   return running.length > 0 && Number(waits!.Value) > 0
 }
@@ -125,7 +138,9 @@ test('a table that is gone is told as an error and waited for', async (t) => {
 
 test('statements stay below what the server takes, and a record above it is kept without its value', async (t) => {
   const root = rootClient(t)
-  const [before] = await root.query<readonly { readonly n: string }[]>('SELECT @@GLOBAL.max_allowed_packet AS n')
+  const [before] = await root.query<readonly { readonly n: string }[]>(
+    'SELECT @@GLOBAL.max_allowed_packet AS n',
+  )
   const all = [...values(0, 30, 20_000), value(30, 200_000), ...values(31, 40)]
   const batch = batchOf('t', all)
   await root.query('SET GLOBAL max_allowed_packet = 102400')
@@ -147,7 +162,8 @@ test('statements stay below what the server takes, and a record above it is kept
         value: null,
         value_text: null,
         error_type: 'value_omitted',
-        error_reason: 'larger than the server takes a statement: max_allowed_packet is 102400 bytes',
+        error_reason:
+          'larger than the server takes a statement: max_allowed_packet is 102400 bytes',
       },
     )
     assert.ok(said('warn').some((message) => message.includes('value_omitted')))
@@ -161,7 +177,9 @@ test('statements stay below what the server takes, and a record above it is kept
 test('a server that takes less than it did when it was asked is believed', async (t) => {
   const { write, table } = await openMysqlSink(t, { lingerMs: 0, concurrency: 1 })
   const root = rootClient(t)
-  const [before] = await root.query<readonly { readonly n: string }[]>('SELECT @@GLOBAL.max_allowed_packet AS n')
+  const [before] = await root.query<readonly { readonly n: string }[]>(
+    'SELECT @@GLOBAL.max_allowed_packet AS n',
+  )
   const first = batchOf('t', values(0, 10))
   await write(first)
   await root.query('SET GLOBAL max_allowed_packet = 102400')
@@ -193,7 +211,12 @@ test('another record at a position is loud, and is kept in the table of rejects'
     `SELECT \`offset\` AS o, \`timestamp\` AS t, value_text, value_bytes, error_type FROM ${first.table}_rejected ORDER BY o`,
   )
   assert.deepEqual(
-    rejects.map(({ o, t, value_text, error_type }) => [Number(o), Number(t), value_text, error_type]),
+    rejects.map(({ o, t, value_text, error_type }) => [
+      Number(o),
+      Number(t),
+      value_text,
+      error_type,
+    ]),
     [...values(100, 109), null].map((text, i) => [i, 1_700_000_000_000, text, 'position_taken']),
   )
   assert.equal(String(rejects[9]!.value_bytes), '{"broken')
@@ -203,7 +226,8 @@ test('another record at a position is loud, and is kept in the table of rejects'
 test('a row that the server refuses is found among many, and the others are as they are', async (t) => {
   const { write, table, sink } = await openMysqlSink(t)
   const client = mysqlClient(t)
-  // A column that is too short for one of them stands for whatever a server may find wrong with a row.
+  // A column that is too short for one of them stands for whatever a server may find wrong with a
+  // row.
   await client.query(`ALTER TABLE ${table} MODIFY value_text VARCHAR(200) CHARACTER SET utf8mb4`)
   const batch = batchOf('t', [...values(0, 40), value(40, 300), ...values(41, 100)])
   await write(batch)
@@ -220,7 +244,11 @@ test('a row that the server refuses is found among many, and the others are as t
 })
 
 /** Answers a number that nobody has met to each row for which the condition is true. */
-async function refuse(root: Mysql, table: string, condition: string): Promise<() => Promise<unknown>> {
+async function refuse(
+  root: Mysql,
+  table: string,
+  condition: string,
+): Promise<() => Promise<unknown>> {
   await root.query(
     `CREATE TRIGGER ${table}_refuse BEFORE INSERT ON ${table} FOR EACH ROW BEGIN IF ${condition} THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 7777, MESSAGE_TEXT = 'a new trouble'; END IF; END`,
   )
@@ -244,7 +272,9 @@ test('an unheard-of error to every row is waited out, however long: no row is to
   await written
   assert.deepEqual(await readLines(root, table), linesOf(batch))
   assert.equal(sink.counts.rejected, 0)
-  const refused = await root.query<readonly unknown[]>(`SELECT 1 FROM ${table} WHERE error_type IS NOT NULL`)
+  const refused = await root.query<readonly unknown[]>(
+    `SELECT 1 FROM ${table} WHERE error_type IS NOT NULL`,
+  )
   assert.equal(refused.length, 0)
 })
 
@@ -282,7 +312,9 @@ test('a server that is frozen, killed and started again has every record once', 
   const stack = await ownMariadb(t)
   const connection = { ...connectionOf(stack.mysqlUrl), timeoutMs: 1500 }
   const { write, sink } = await openMysqlSink(t, { connection, table: 'records', lingerMs: 0 })
-  const batches = Array.from({ length: 12 }, (_, i) => batchOf('t', values(i * 500, (i + 1) * 500), { from: i * 500 }))
+  const batches = Array.from({ length: 12 }, (_, i) =>
+    batchOf('t', values(i * 500, (i + 1) * 500), { from: i * 500 }),
+  )
   await write(batches[0]!)
 
   assert.ok(stack.mariadb.signal('SIGSTOP'))
@@ -308,7 +340,13 @@ test('a server that is frozen, killed and started again has every record once', 
 })
 
 test('a mistake at the start is one clear line, and shows no password', async (t) => {
-  const archive = ['--topics', 'none', '--no-elasticsearch', '--archive-dir', await temporaryDirectory(t)]
+  const archive = [
+    '--topics',
+    'none',
+    '--no-elasticsearch',
+    '--archive-dir',
+    await temporaryDirectory(t),
+  ]
   const url = new URL(mysqlUrl)
   url.password = 'wrong-secret'
   const failing = async (argv: readonly string[], env: Readonly<Record<string, string>> = {}) => {
@@ -320,7 +358,10 @@ test('a mistake at the start is one clear line, and shows no password', async (t
   }
   const denied = await failing(['setup', '--no-elasticsearch', '--mysql', String(url)])
   assert.equal(denied.code, 1)
-  assert.match(denied.line, /^archiver: MySQL at .*\/archive as archiver: Access denied for user 'archiver'/)
+  assert.match(
+    denied.line,
+    /^archiver: MySQL at .*\/archive as archiver: Access denied for user 'archiver'/,
+  )
   const away = await failing([
     'setup',
     '--no-elasticsearch',
@@ -331,5 +372,8 @@ test('a mistake at the start is one clear line, and shows no password', async (t
   assert.match(away.line, /127\.0\.0\.1:1\/archive as archiver: connect ECONNREFUSED/)
   const wrong = await failing([...archive, '--mysql', 'archiver:wrong-secret@host/archive'])
   assert.equal(wrong.code, 2)
-  assert.match(wrong.line, /--mysql: URL number 1 is not allowed; expected mysql:\/\/user@host:3306\/database/)
+  assert.match(
+    wrong.line,
+    /--mysql: URL number 1 is not allowed; expected mysql:\/\/user@host:3306\/database/,
+  )
 })

@@ -120,10 +120,17 @@ describe('a server of MySQL that is another one', () => {
     authority = await maker.make({ name: 'authority', isAuthority: true })
   })
 
-  const refused: Readonly<Record<string, { altNames: readonly string[]; tlsName?: string; host?: string }>> = {
-    'a certificate of the authority for another name, reached by address': { altNames: ['DNS:evil.example'] },
+  const refused: Readonly<
+    Record<string, { altNames: readonly string[]; tlsName?: string; host?: string }>
+  > = {
+    'a certificate of the authority for another name, reached by address': {
+      altNames: ['DNS:evil.example'],
+    },
     'a certificate for another address': { altNames: ['IP:10.0.0.1', 'DNS:127.0.0.1'] },
-    'a certificate for another name, reached by name': { altNames: ['DNS:evil.example'], host: 'localhost' },
+    'a certificate for another name, reached by name': {
+      altNames: ['DNS:evil.example'],
+      host: 'localhost',
+    },
     'a certificate for the address, where a name is expected': {
       altNames: ['IP:127.0.0.1'],
       tlsName: 'db.example',
@@ -136,22 +143,33 @@ describe('a server of MySQL that is another one', () => {
   }
   for (const [name, { altNames, ...connection }] of Object.entries(refused)) {
     test(`with ${name}: it sees nothing of the login`, async (t) => {
-      const server = await rogue(t, await maker.make({ name: 'rogue', altNames, issuer: authority }))
+      const server = await rogue(
+        t,
+        await maker.make({ name: 'rogue', altNames, issuer: authority }),
+      )
       for (let i = 0; i < 2; i++) {
-        await assert.rejects(login(t, { port: server.port, caFile: authority.certificateFile, ...connection }), {
-          code: 'UNREACHABLE',
-          message: /altnames|does not match|Cert does not contain/i,
-        })
+        await assert.rejects(
+          login(t, { port: server.port, caFile: authority.certificateFile, ...connection }),
+          {
+            code: 'UNREACHABLE',
+            message: /altnames|does not match|Cert does not contain/i,
+          },
+        )
       }
       assert.equal(server.connections(), 2)
       assert.deepEqual(server.packets, [])
     })
   }
 
-  const accepted: Readonly<Record<string, { altNames: readonly string[]; tlsName?: string; host?: string }>> = {
+  const accepted: Readonly<
+    Record<string, { altNames: readonly string[]; tlsName?: string; host?: string }>
+  > = {
     'its address': { altNames: ['IP:127.0.0.1'] },
     'its name': { altNames: ['DNS:localhost'], host: 'localhost' },
-    'the name that is expected at an address': { altNames: ['DNS:db.example'], tlsName: 'db.example' },
+    'the name that is expected at an address': {
+      altNames: ['DNS:db.example'],
+      tlsName: 'db.example',
+    },
     'the address that is expected at a name': {
       altNames: ['IP:127.0.0.1'],
       host: 'localhost',
@@ -161,7 +179,9 @@ describe('a server of MySQL that is another one', () => {
   for (const [name, { altNames, ...connection }] of Object.entries(accepted)) {
     test(`with a certificate for ${name}: the login goes on`, async (t) => {
       const server = await rogue(t, await maker.make({ name: 'db', altNames, issuer: authority }))
-      await assert.rejects(login(t, { port: server.port, caFile: authority.certificateFile, ...connection }))
+      await assert.rejects(
+        login(t, { port: server.port, caFile: authority.certificateFile, ...connection }),
+      )
       assert.ok(server.packets.length > 0)
     })
   }
@@ -170,7 +190,8 @@ describe('a server of MySQL that is another one', () => {
     const server = await rogue(t)
     await assert.rejects(login(t, { port: server.port }), {
       code: 'UNREACHABLE',
-      message: /the server wants the password itself.*--mysql-tls.*--mysql-allow-public-key-retrieval/,
+      message:
+        /the server wants the password itself.*--mysql-tls.*--mysql-allow-public-key-retrieval/,
     })
     // The login and a token that is good for this connection alone; not the question for a key.
     assert.equal(server.packets.length, 2)

@@ -78,7 +78,14 @@ test('the edges of what a record may be', async (t) => {
   const long = 'x'.repeat(300)
   const longer = 'ü'.repeat(3000)
   const json = (value: unknown) => Buffer.from(JSON.stringify(value))
-  const timestamps = [-1, 0, 2_524_608_000_000, 253_402_300_799_999, 253_402_300_800_000, 9_223_372_036_854_775_807n]
+  const timestamps = [
+    -1,
+    0,
+    2_524_608_000_000,
+    253_402_300_799_999,
+    253_402_300_800_000,
+    9_223_372_036_854_775_807n,
+  ]
   const deep = `${'['.repeat(5000)}1${']'.repeat(5000)}`
   const records: Partial<SourceRecord>[] = [
     { value: null },
@@ -93,7 +100,9 @@ test('the edges of what a record may be', async (t) => {
     { value: json({ type: longer }) },
     { value: Buffer.from('{"type":"\\ud800"}') },
     { value: json({ type: '𝄞\u0000\'"\\%_`' }) },
-    { value: Buffer.from('{"type":"a","n":12345678901234567890,"f":1.0,"f":2.50,"e":1e400,"z":-0}') },
+    {
+      value: Buffer.from('{"type":"a","n":12345678901234567890,"f":1.0,"f":2.50,"e":1e400,"z":-0}'),
+    },
     { value: Buffer.from(`{"type":"a","b":1, "a" : [ 1,\r\n2 ],"s":"\\ud800 \\u0000 \u{1F600}"}`) },
     { value: Buffer.from(`{"type":"a","deep":${deep}}`) },
     { value: json({ type: 'a', text: 'y'.repeat(1_200_000) }) },
@@ -115,7 +124,11 @@ test('the edges of what a record may be', async (t) => {
   const rows = await client.query<readonly Found[]>(`${everything} ${table} ORDER BY \`offset\``)
   const row = (offset: number) => rows.find(({ o }) => Number(o) === offset)!
   assert.deepEqual(
-    [0, 1, 2, 3].map((offset) => [row(offset).type, row(offset).value_text, row(offset).error_type]),
+    [0, 1, 2, 3].map((offset) => [
+      row(offset).type,
+      row(offset).value_text,
+      row(offset).error_type,
+    ]),
     [
       [null, null, null],
       [null, null, 'invalid_json'],
@@ -126,7 +139,9 @@ test('the edges of what a record may be', async (t) => {
   assert.deepEqual(row(3).value_bytes, Buffer.from([0xff, 0xfe, 0x00]))
   assert.deepEqual(row(1).value_bytes, Buffer.alloc(0))
   for (const type of ['Case', 'case', 'case ', long]) {
-    const found = await client.query<readonly unknown[]>(`SELECT 1 FROM ${table} WHERE type = '${type}'`)
+    const found = await client.query<readonly unknown[]>(
+      `SELECT 1 FROM ${table} WHERE type = '${type}'`,
+    )
     assert.equal(found.length, 1, JSON.stringify(type))
   }
   assert.equal(row(9).type_json, JSON.stringify(longer))
@@ -145,7 +160,8 @@ test('the edges of what a record may be', async (t) => {
     [null, '253402300800000'],
     [null, '9223372036854775807'],
   ])
-  // What the server's JSON cannot hold is there as text, and says so. Which that is differs; too deep is it everywhere.
+  // What the server's JSON cannot hold is there as text, and says so. Which that is differs; too
+  // deep is it everywhere.
   for (const { o, value, value_text, error_type } of rows) {
     if (error_type === null) assert.equal(value === null, value_text === null, o)
     else assert.equal(value, null, o)

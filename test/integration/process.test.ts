@@ -8,17 +8,31 @@ import { fileURLToPath } from 'node:url'
 import { brokers, createTopic, produce, temporaryDirectory, until } from '../helpers/servers.ts'
 import { readFiles } from '../helpers/stores.ts'
 
-/** A worker as a process: who started it may go, signals stop it after a flush, and its log may fail. */
+/**
+ * A worker as a process: who started it may go, signals stop it after a flush, and its log may
+ * fail.
+ */
 
 const checkout = fileURLToPath(new URL('../../', import.meta.url))
 const records = 100
 
 async function place(t: TestContext): Promise<{ root: string; topic: string; words: string[] }> {
   const topic = await createTopic(t, { stem: 'process' })
-  const values = Array.from({ length: records }, (_, i) => ({ value: JSON.stringify({ type: 'a', i }) }))
+  const values = Array.from({ length: records }, (_, i) => ({
+    value: JSON.stringify({ type: 'a', i }),
+  }))
   await produce(t, topic, values)
   const root = await temporaryDirectory(t)
-  const words = ['run', '--topics', topic, '--group', topic, '--archive-dir', root, '--no-elasticsearch']
+  const words = [
+    'run',
+    '--topics',
+    topic,
+    '--group',
+    topic,
+    '--archive-dir',
+    root,
+    '--no-elasticsearch',
+  ]
   return { root, topic, words: [...words, '--brokers', brokers.join(',')] }
 }
 
@@ -31,7 +45,15 @@ async function startIdle(
 ): Promise<{ child: ChildProcess; port: number }> {
   const [program, ...before] = command
   const port = 20_000 + Math.floor(Math.random() * 10_000)
-  const argv = [...before, 'src/cmd/archiver.ts', ...words, '--flush-interval', '600', '--http', String(port)]
+  const argv = [
+    ...before,
+    'src/cmd/archiver.ts',
+    ...words,
+    '--flush-interval',
+    '600',
+    '--http',
+    String(port),
+  ]
   const path = [`${checkout}node_modules/.bin`, process.env.PATH].join(delimiter)
   const child = spawn(program!, argv, {
     cwd: checkout,

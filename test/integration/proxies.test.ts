@@ -11,14 +11,30 @@ import { Proxies } from '../../src/runtime/proxies.ts'
 import { makeArchive, records } from '../helpers/archive.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { forwardProxy } from '../helpers/forward-proxy.ts'
-import { createTopic, elasticsearchUrl, indexPrefix, produce, temporaryDirectory } from '../helpers/servers.ts'
+import {
+  createTopic,
+  elasticsearchUrl,
+  indexPrefix,
+  produce,
+  temporaryDirectory,
+} from '../helpers/servers.ts'
 import { startKibana } from '../helpers/stand-in-kibana.ts'
 
 /** What the environment says of proxies, and servers that have moved, as a user meets them. */
 
-const restore = async (t: TestContext, env: Readonly<Record<string, string>>, ...more: readonly string[]) => {
-  const root = await makeArchive(t, [{ tp: { topic: 'proxied', partition: 0 }, flushes: [records(0, 5)] }])
-  return runArchiver(t, ['restore', '--archive-dir', root, '--index-prefix', indexPrefix(t), ...more], env)
+const restore = async (
+  t: TestContext,
+  env: Readonly<Record<string, string>>,
+  ...more: readonly string[]
+) => {
+  const root = await makeArchive(t, [
+    { tp: { topic: 'proxied', partition: 0 }, flushes: [records(0, 5)] },
+  ])
+  return runArchiver(
+    t,
+    ['restore', '--archive-dir', root, '--index-prefix', indexPrefix(t), ...more],
+    env,
+  )
 }
 
 describe('proxies of the environment', { concurrency: 2 }, () => {
@@ -28,7 +44,17 @@ describe('proxies of the environment', { concurrency: 2 }, () => {
     await produce(t, topic, [{ value: '{"type":"a"}' }, { value: '{"type":"b"}' }])
     const root = join(await temporaryDirectory(t), 'archive')
     const prefix = indexPrefix(t)
-    const words = ['--topics', topic, '--group', root, '--archive-dir', root, '--index-prefix', prefix, '--until-end']
+    const words = [
+      '--topics',
+      topic,
+      '--group',
+      root,
+      '--archive-dir',
+      root,
+      '--index-prefix',
+      prefix,
+      '--until-end',
+    ]
     const env = { HTTP_PROXY: proxy.url.replace('//', '//user:p%40ss@') }
     const { code, output } = await runArchiver(t, ['run', ...words, '--no-status-documents'], env)
     assert.equal(code, 0, output)
@@ -38,7 +64,10 @@ describe('proxies of the environment', { concurrency: 2 }, () => {
     )
     const login = `Basic ${Buffer.from('user:p@ss').toString('base64')}`
     assert.ok(proxy.logins.every((one) => one === login))
-    assert.match(output, /requests for Elasticsearch go through the proxy http:\/\/127\.0\.0\.1:\d+ \(HTTP_PROXY\)/)
+    assert.match(
+      output,
+      /requests for Elasticsearch go through the proxy http:\/\/127\.0\.0\.1:\d+ \(HTTP_PROXY\)/,
+    )
     assert.doesNotMatch(output, /p@ss|p%40ss/)
     const { output: verified, code: verdict } = await runArchiver(t, [
       'verify',
@@ -64,12 +93,26 @@ describe('proxies of the environment', { concurrency: 2 }, () => {
     proxy.refusal = 403
     const refused = await restore(t, { http_proxy: proxy.url })
     assert.equal(refused.code, 1)
-    assert.match(refused.output, /Elasticsearch at \S+ through the proxy http:\S+ \(http_proxy\): .*403/)
-    const tunnel = await restore(t, { https_proxy: proxy.url }, '--elasticsearch', 'https://es.invalid:9200')
+    assert.match(
+      refused.output,
+      /Elasticsearch at \S+ through the proxy http:\S+ \(http_proxy\): .*403/,
+    )
+    const tunnel = await restore(
+      t,
+      { https_proxy: proxy.url },
+      '--elasticsearch',
+      'https://es.invalid:9200',
+    )
     assert.equal(tunnel.code, 1)
-    assert.match(tunnel.output, /Elasticsearch at \S+ through the proxy http:\S+ \(https_proxy\): the proxy refuse/)
+    assert.match(
+      tunnel.output,
+      /Elasticsearch at \S+ through the proxy http:\S+ \(https_proxy\): the proxy refuse/,
+    )
     const gone = await restore(t, { http_proxy: 'http://127.0.0.1:1' })
-    assert.match(gone.output, /through the proxy http:\/\/127\.0\.0\.1:1 \(http_proxy\): connect ECONNREFUSED/)
+    assert.match(
+      gone.output,
+      /through the proxy http:\/\/127\.0\.0\.1:1 \(http_proxy\): connect ECONNREFUSED/,
+    )
     const wrong = await restore(t, { http_proxy: 'socks5://u:canary@127.0.0.1:1' })
     assert.equal(wrong.code, 2)
     assert.match(wrong.output, /http_proxy: the value is not allowed; expected the URL of a proxy/)
@@ -82,7 +125,9 @@ describe('proxies of the environment', { concurrency: 2 }, () => {
     const words = ['setup', '--kibana', kibana.url, '--index-prefix', indexPrefix(t)]
     const { code, output } = await runArchiver(t, words, { http_proxy: proxy.url })
     assert.equal(code, 0, output)
-    assert.ok(proxy.forwarded.some((url) => url.startsWith(`${kibana.url}/api/saved_objects/_import`)))
+    assert.ok(
+      proxy.forwarded.some((url) => url.startsWith(`${kibana.url}/api/saved_objects/_import`)),
+    )
     assert.ok(kibana.imports.length > 0)
   })
 
@@ -114,7 +159,9 @@ describe('a server that has moved', { concurrency: 2 }, () => {
         t,
         createServer((request, response) => {
           request.resume()
-          response.writeHead(status, { location, 'content-type': 'text/html' }).end('<html>moved</html>')
+          response
+            .writeHead(status, { location, 'content-type': 'text/html' })
+            .end('<html>moved</html>')
         }),
       )
       const { code, output } = await restore(t, {}, '--elasticsearch', moved.url)
@@ -154,7 +201,13 @@ async function listening(t: TestContext, server: Server): Promise<{ readonly url
 /** What a broker would be sent with a token of this endpoint. */
 async function tokenOf(url: string, proxies: Proxies): Promise<string> {
   const log = createLogger({ level: 'silent', stream: { write: () => true } })
-  const token = { url, clientId: 'id', clientSecret: { text: 'hunter2' }, scope: undefined, proxies }
+  const token = {
+    url,
+    clientId: 'id',
+    clientSecret: { text: 'hunter2' },
+    scope: undefined,
+    proxies,
+  }
   const login = { mechanism: 'oauthbearer' as const, token }
   const { sasl } = kafkaSecurity({ tls: false, ca: undefined, certificate: undefined, login }, log)
   let sent = ''

@@ -18,7 +18,11 @@ function flushes() {
     records(from, next).map((record) => ({ ...record, timestamp: timestamp + record.offset }))
   const yesterday = Date.now() - msPerDay
   const august = Date.UTC(2019, 7, 1, 23)
-  return [[...at(0, 20, august), ...at(20, 30, yesterday)], at(30, 40, yesterday), at(40, 45, august)]
+  return [
+    [...at(0, 20, august), ...at(20, 30, yesterday)],
+    at(30, 40, yesterday),
+    at(40, 45, august),
+  ]
 }
 
 test('old days go from both stores, as shown before, and verify knows', async (t) => {
@@ -74,13 +78,19 @@ test('a prune of files that was interrupted is finished by the next', async (t) 
   const { code, output } = await runArchiver(t, ['prune', ...here, '--older-than', '90d'])
   assert.equal(code, 0, output)
   assert.equal((await readFiles(root)).length, 25)
-  assert.equal((JSON.parse(await readFile(path, 'utf8')) as typeof interrupted).files.complete, true)
+  assert.equal(
+    (JSON.parse(await readFile(path, 'utf8')) as typeof interrupted).files.complete,
+    true,
+  )
   assert.ok(
     (await dataFiles(root)).every(
       (file) => !file.includes('2019') || file.includes('0040-') || /4\d\.jsonl/.test(file),
     ),
   )
-  assert.deepEqual((await readdir(root)).filter((name) => name.startsWith('type=')).sort(), ['type=a', 'type=b'])
+  assert.deepEqual((await readdir(root)).filter((name) => name.startsWith('type=')).sort(), [
+    'type=a',
+    'type=b',
+  ])
 })
 
 test('indices of others stay, and are named', async (t) => {
@@ -89,29 +99,45 @@ test('indices of others stay, and are named', async (t) => {
   const run = (command: string, ...more: string[]) =>
     runArchiver(t, [command, '--archive-dir', root, '--index-prefix', prefix, ...more])
   assert.equal((await run('restore')).code, 0)
-  const put = (index: string, document: object) => elasticsearch('POST', `/${encodeURIComponent(index)}/_doc`, document)
-  // Of Logstash, of an archive whose prefix begins with ours, and of another archive in an index of ours.
+  const put = (index: string, document: object) =>
+    elasticsearch('POST', `/${encodeURIComponent(index)}/_doc`, document)
+  // Of Logstash, of an archive whose prefix begins with ours, and of another archive in an index of
+  // ours.
   await put(`${prefix}invoices-2019.07.01`, { invoice: 1 })
   await put(`${prefix}eu-a-2019.08.01`, { kafka: { topic: tp.topic, partition: 0, offset: 1 } })
   await put(`${prefix}b-2019.08.01`, { kafka: { topic: 'another', partition: 0, offset: 1 } })
-  await put(`${prefix}_rejected-2019.08.01`, { kafka: { topic: 'another', partition: 0, offset: 1 } })
+  await put(`${prefix}_rejected-2019.08.01`, {
+    kafka: { topic: 'another', partition: 0, offset: 1 },
+  })
   await elasticsearch('POST', `/${prefix}_rejected-2019.08.01/_close`)
-  await elasticsearch('PUT', `/${prefix}hidden-2019.08.01`, { settings: { index: { hidden: true } } })
-  await elasticsearch('PUT', `/${prefix}a-2019.08.02-v2`, { aliases: { [`${prefix}a-2019.08.02`]: {} } })
+  await elasticsearch('PUT', `/${prefix}hidden-2019.08.01`, {
+    settings: { index: { hidden: true } },
+  })
+  await elasticsearch('PUT', `/${prefix}a-2019.08.02-v2`, {
+    aliases: { [`${prefix}a-2019.08.02`]: {} },
+  })
   for (const how of [['--dry-run'], ['--yes']]) {
     const { code, output } = await run('prune', '--older-than', '90d', ...how)
     assert.equal(code, 0, output)
     assert.match(output, new RegExp(`${prefix}a-2019.08.01 +index +\\d+ .*\\d{4}-\\d\\d-\\d\\d`))
     for (const name of ['invoices-2019.07.01', 'eu-a-2019.08.01', 'hidden-2019.08.01'])
-      assert.match(output, new RegExp(`stays: index ${prefix}${name}: no record of this archive belongs there`))
+      assert.match(
+        output,
+        new RegExp(`stays: index ${prefix}${name}: no record of this archive belongs there`),
+      )
     assert.match(output, new RegExp(`stays: index ${prefix}_rejected-2019.08.01: it is closed`))
-    assert.match(output, new RegExp(`stays: index ${prefix}b-2019.08.01: 1 of its documents are not of this archive`))
+    assert.match(
+      output,
+      new RegExp(`stays: index ${prefix}b-2019.08.01: 1 of its documents are not of this archive`),
+    )
   }
   const left = await elasticsearch<{ index: string }[]>(
     'GET',
     `/_cat/indices/${prefix}*?format=json&expand_wildcards=all&h=index`,
   )
-  const names = left.map(({ index }) => index.slice(prefix.length)).filter((name) => name.includes('2019'))
+  const names = left
+    .map(({ index }) => index.slice(prefix.length))
+    .filter((name) => name.includes('2019'))
   assert.deepEqual(names.sort(), [
     '_rejected-2019.08.01',
     'a-2019.08.02-v2',
@@ -125,12 +151,26 @@ test('indices of others stay, and are named', async (t) => {
 test('a reindexed day behind an alias is named', async (t) => {
   const prefix = indexPrefix(t)
   const root = await makeArchive(t, [{ tp, flushes: flushes() }])
-  await elasticsearch('PUT', `/${prefix}a-2019.08.01-v2`, { aliases: { [`${prefix}a-2019.08.01`]: {} } })
+  await elasticsearch('PUT', `/${prefix}a-2019.08.01-v2`, {
+    aliases: { [`${prefix}a-2019.08.01`]: {} },
+  })
   const { code, output } = await runArchiver(t, [
-    ...['prune', '--archive-dir', root, '--index-prefix', prefix, '--older-than', '90d', '--no-files'],
+    ...[
+      'prune',
+      '--archive-dir',
+      root,
+      '--index-prefix',
+      prefix,
+      '--older-than',
+      '90d',
+      '--no-files',
+    ],
   ])
   assert.equal(code, 0, output)
-  assert.match(output, new RegExp(`stays: index ${prefix}a-2019.08.01-v2: it stands in for ${prefix}a-2019.08.01`))
+  assert.match(
+    output,
+    new RegExp(`stays: index ${prefix}a-2019.08.01-v2: it stands in for ${prefix}a-2019.08.01`),
+  )
 })
 
 test('an interrupted prune widens no later one, and --finish completes it', async (t) => {
@@ -138,15 +178,24 @@ test('an interrupted prune widens no later one, and --finish completes it', asyn
   const root = await makeArchive(t, [
     { tp, flushes: [10, 5, 0, 0].map((days, offset) => [{ offset, timestamp: at(days) }]) },
   ])
-  const interrupted: { files: Pruned } = { files: { before: at(3), committed_until: 3, complete: false } }
+  const interrupted: { files: Pruned } = {
+    files: { before: at(3), committed_until: 3, complete: false },
+  }
   await writeFile(join(root, manifestDirectory(tp), prunedName), JSON.stringify(interrupted))
   const here = ['--archive-dir', root, '--no-elasticsearch']
   const run = (...words: string[]) => runArchiver(t, [...words, ...here])
-  const offsets = async () => (await readFiles(root)).map(({ offset }) => offset).sort((a, b) => a - b)
+  const offsets = async () =>
+    (await readFiles(root)).map(({ offset }) => offset).sort((a, b) => a - b)
   const pruned = await run('prune', '--older-than', '8d', '--yes')
   assert.equal(pruned.code, 0, pruned.output)
-  assert.match(pruned.output, new RegExp(`orders/0 +1 file +1 .*${new Date(at(8)).toISOString().slice(0, 10)}`))
-  assert.match(pruned.output, /stays: 1 file of orders\/0, although .* asked for everything before .* --finish/)
+  assert.match(
+    pruned.output,
+    new RegExp(`orders/0 +1 file +1 .*${new Date(at(8)).toISOString().slice(0, 10)}`),
+  )
+  assert.match(
+    pruned.output,
+    /stays: 1 file of orders\/0, although .* asked for everything before .* --finish/,
+  )
   assert.deepEqual(await offsets(), [1, 2, 3])
   // What was not removed is there as before.
   assert.equal((await run('cat')).output.trim().split('\n').length, 3)
@@ -179,7 +228,13 @@ test('a prune of a nearer day leaves a finished one finished', async (t) => {
 test('what makes no sense is one line', async (t) => {
   const root = await makeArchive(t, [{ tp, flushes: flushes() }])
   const refused = async (words: RegExp, ...argv: string[]) => {
-    const { code, output } = await runArchiver(t, ['prune', '--archive-dir', root, '--no-elasticsearch', ...argv])
+    const { code, output } = await runArchiver(t, [
+      'prune',
+      '--archive-dir',
+      root,
+      '--no-elasticsearch',
+      ...argv,
+    ])
     assert.equal(code, 2, output)
     assert.match(output, words)
   }

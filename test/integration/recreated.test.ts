@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { runArchiver } from '../helpers/archiver.ts'
 import { createScenario, type Scenario } from '../helpers/scenario.ts'
-import { createProducer, createTopic, produce, type TestMessage, until, withAdmin } from '../helpers/servers.ts'
+import {
+  createProducer,
+  createTopic,
+  produce,
+  type TestMessage,
+  until,
+  withAdmin,
+} from '../helpers/servers.ts'
 import { readFiles } from '../helpers/stores.ts'
 
 const messages = (life: number, from: number, next: number): TestMessage[] =>
@@ -12,13 +19,20 @@ const messages = (life: number, from: number, next: number): TestMessage[] =>
   }))
 
 /** Deletes a topic and makes it again with records of a second life. */
-async function recreate(t: TestContext, topic: string, records: readonly TestMessage[]): Promise<void> {
+async function recreate(
+  t: TestContext,
+  topic: string,
+  records: readonly TestMessage[],
+): Promise<void> {
   const admin = await withAdmin(t)
   await admin.deleteTopics({ topics: [topic] })
   await until('the topic is gone', async () => !(await admin.listTopics()).includes(topic))
   await until('the topic is made', async () =>
     admin
-      .createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true })
+      .createTopics({
+        topics: [{ topic, numPartitions: 1, replicationFactor: 1 }],
+        waitForLeaders: true,
+      })
       .catch(() => false),
   )
   await produce(t, topic, records)
@@ -27,7 +41,10 @@ async function recreate(t: TestContext, topic: string, records: readonly TestMes
 const verify = (t: TestContext, { root }: Scenario, ...more: readonly string[]) =>
   runArchiver(t, ['verify', '--archive-dir', root, '--no-elasticsearch', ...more])
 
-/** `runs` is how many flushes the archive has; only with a second one does a manifest know what the group had committed. */
+/**
+ * `runs` is how many flushes the archive has; only with a second one does a manifest know what the
+ * group had committed.
+ */
 for (const { runs, records, grown } of [
   { runs: 1, records: 12, grown: 'has outgrown it' },
   { runs: 2, records: 12, grown: 'has outgrown it' },
@@ -65,12 +82,19 @@ for (const { runs, records, grown } of [
     }
     const archived = await readFiles(scenario.root)
     assert.ok(archived.every(({ line }) => line.includes('"life":1')))
-    assert.equal(archived.filter((record) => record.topic === other).length, 3, 'the other topic goes on')
+    assert.equal(
+      archived.filter((record) => record.topic === other).length,
+      3,
+      'the other topic goes on',
+    )
 
     for (const thoroughness of runs === 2 ? [[], ['--fast']] : [[]]) {
       const { code, output } = await verify(t, scenario, ...thoroughness)
       assert.equal(code, 1, output)
-      assert.match(output, /topic-recreated: Kafka's record at offset 5 is not the one that is archived/)
+      assert.match(
+        output,
+        /topic-recreated: Kafka's record at offset 5 is not the one that is archived/,
+      )
       assert.match(output, new RegExp(`ok {3}${other}/0`))
     }
     const unasked = await verify(t, scenario, '--no-kafka')
@@ -90,14 +114,24 @@ test('verify finds a topic that was made again although the archive went on into
   const start = scenario.argv.flatMap((word, i, all) =>
     word === '--archive-dir' || all[i - 1] === '--archive-dir' ? [] : [word],
   )
-  const second = await runArchiver(t, [...start, ...elsewhere, '--until-end', '--no-elasticsearch', '--topics', topic])
+  const second = await runArchiver(t, [
+    ...start,
+    ...elsewhere,
+    '--until-end',
+    '--no-elasticsearch',
+    '--topics',
+    topic,
+  ])
   assert.equal(second.code, 0, second.output)
   await produce(t, topic, messages(2, 6, 12))
   const { code, output } = await run()
   assert.equal(code, 0, output)
   const verified = await verify(t, scenario)
   assert.equal(verified.code, 1, verified.output)
-  assert.match(verified.output, /topic-recreated: Kafka's record at offset 5 is not the one that is archived/)
+  assert.match(
+    verified.output,
+    /topic-recreated: Kafka's record at offset 5 is not the one that is archived/,
+  )
 })
 
 test('a group without offsets is no sign of another topic, whatever the last record is', async (t) => {
@@ -118,13 +152,23 @@ test('a group without offsets is no sign of another topic, whatever the last rec
     topics.push(topic)
     await produce(t, topic, [...messages(1, 0, 3), message])
   }
-  const appended = await createTopic(t, { stem: 'append', config: { 'message.timestamp.type': 'LogAppendTime' } })
+  const appended = await createTopic(t, {
+    stem: 'append',
+    config: { 'message.timestamp.type': 'LogAppendTime' },
+  })
   await produce(t, appended, messages(1, 0, 4))
   const aborted = await createTopic(t, { stem: 'aborted' })
   await produce(t, aborted, messages(1, 0, 4))
-  const producer = await createProducer(t, { transactionalId: aborted, maxInFlightRequests: 1, idempotent: true })
+  const producer = await createProducer(t, {
+    transactionalId: aborted,
+    maxInFlightRequests: 1,
+    idempotent: true,
+  })
   const transaction = await producer.transaction()
-  await transaction.send({ topic: aborted, messages: [{ value: '{"type":"never"}', partition: 0 }] })
+  await transaction.send({
+    topic: aborted,
+    messages: [{ value: '{"type":"never"}', partition: 0 }],
+  })
   await transaction.abort()
   const removed = await createTopic(t, { stem: 'removed' })
   await produce(t, removed, messages(1, 0, 4))
@@ -146,7 +190,9 @@ test('a group without offsets is no sign of another topic, whatever the last rec
   assert.equal((await readFiles(scenario.root)).length, 4 * topics.length)
   const verified = await verify(t, scenario, '--json')
   assert.equal(verified.code, 0, verified.output)
-  const { partitions } = JSON.parse(verified.output) as { partitions: { topic: string; same_records: string }[] }
+  const { partitions } = JSON.parse(verified.output) as {
+    partitions: { topic: string; same_records: string }[]
+  }
   assert.deepEqual(
     new Map(partitions.map(({ topic, same_records }) => [topic, same_records])),
     new Map(topics.map((topic) => [topic, topic === removed ? 'unknown' : 'same'])),

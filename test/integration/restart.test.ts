@@ -5,15 +5,24 @@ import { createTopic, produce, uniqueName, until, withAdmin } from '../helpers/s
 import { accountFor, dataFiles, offsetsOf, readDocuments, readFiles } from '../helpers/stores.ts'
 
 const nothing = { missing: [], duplicates: [], unexpected: [] }
-const message = (i: number) => ({ key: `k${i}`, value: JSON.stringify({ type: `object.${i % 3}`, i }) })
+const message = (i: number) => ({
+  key: `k${i}`,
+  value: JSON.stringify({ type: `object.${i % 3}`, i }),
+})
 const messages = (from: number, next: number) => [...offsetsOf(from, next)].map(message)
 
 test('a restart continues where the last run ended; a third run does nothing new', async (t) => {
   const topic = await createTopic(t, { stem: 'restart' })
   const { root, prefix, group, untilEnd } = await createScenario(t)
   const counted = async (next: number) => {
-    assert.deepEqual(accountFor(new Map([[`${topic}/0`, offsetsOf(0, next)]]), await readFiles(root)), nothing)
-    assert.deepEqual(accountFor(new Map([[`${topic}/0`, offsetsOf(0, next)]]), await readDocuments(prefix)), nothing)
+    assert.deepEqual(
+      accountFor(new Map([[`${topic}/0`, offsetsOf(0, next)]]), await readFiles(root)),
+      nothing,
+    )
+    assert.deepEqual(
+      accountFor(new Map([[`${topic}/0`, offsetsOf(0, next)]]), await readDocuments(prefix)),
+      nothing,
+    )
     const { committed, end } = (await committedAndEnds(t, group, [topic])).get(`${topic}/0`)!
     assert.deepEqual([committed, end], [next, next])
   }
@@ -41,8 +50,14 @@ test('SIGTERM in the middle flushes and commits: exit code 143, and the next run
   assert.equal(await first.ended, 143, first.output())
   assert.deepEqual(await stagedFiles(root), [])
   for (const [key, { committed }] of await committedAndEnds(t, group, [topic])) {
-    const inFiles = (await readFiles(root)).filter(({ topic, partition }) => `${topic}/${partition}` === key)
-    assert.equal(inFiles.length, Math.max(0, committed), `${key}: what the files hold is what was committed`)
+    const inFiles = (await readFiles(root)).filter(
+      ({ topic, partition }) => `${topic}/${partition}` === key,
+    )
+    assert.equal(
+      inFiles.length,
+      Math.max(0, committed),
+      `${key}: what the files hold is what was committed`,
+    )
   }
   await produce(t, topic, messages(0, 100))
   assert.equal((await untilEnd('--topics', topic)).code, 0)
@@ -62,8 +77,12 @@ test('nothing is committed before both sinks hold it; a worker killed then has l
   const first = start('--topics', topic, '--flush-interval', '3600', '--commit-interval', '50')
   await until('all in Elasticsearch', async () => (await readDocuments(prefix)).length === 3000)
   assert.deepEqual(await dataFiles(root), [], 'no file is there before its flush')
-  const committedOf = async () => (await committedAndEnds(t, group, [topic])).get(`${topic}/0`)!.committed
-  assert.ok((await committedOf()) <= 0, `${await committedOf()} is committed, and the files hold nothing`)
+  const committedOf = async () =>
+    (await committedAndEnds(t, group, [topic])).get(`${topic}/0`)!.committed
+  assert.ok(
+    (await committedOf()) <= 0,
+    `${await committedOf()} is committed, and the files hold nothing`,
+  )
   first.child.kill('SIGKILL')
   assert.equal(await first.ended, 137)
   assert.equal((await untilEnd('--topics', topic)).code, 0)
@@ -80,14 +99,24 @@ test('a topic made later that the regular expression matches is picked up, and n
   const { root, prefix, start } = await createScenario(t)
   await produce(t, early, messages(0, 50))
   await produce(t, other, messages(0, 50))
-  const archiver = start('--topics-regex', `^${stem}\\.`, '--topics-refresh', '1', '--flush-interval', '0.2')
+  const archiver = start(
+    '--topics-regex',
+    `^${stem}\\.`,
+    '--topics-refresh',
+    '1',
+    '--flush-interval',
+    '0.2',
+  )
   const inFiles = async (topic: string) =>
     (await readFiles(root).catch(() => [])).filter((one) => one.topic === topic).length
   await until('the topic that was there', async () => (await inFiles(early)) === 50)
   const late = await createTopic(t, { stem: `${stem}.late` })
   await produce(t, late, messages(0, 70))
   await produce(t, early, messages(50, 60))
-  await until('the topic made later', async () => (await inFiles(late)) === 70 && (await inFiles(early)) === 60)
+  await until(
+    'the topic made later',
+    async () => (await inFiles(late)) === 70 && (await inFiles(early)) === 60,
+  )
   archiver.child.kill('SIGTERM')
   assert.equal(await archiver.ended, 143, archiver.output())
   const expected = () =>
@@ -106,7 +135,14 @@ test('a topic that is deleted while a worker runs costs the others nothing', asy
   await produce(t, doomed, messages(0, 20))
   await produce(t, kept, messages(0, 20))
   const { root, group, start } = await createScenario(t)
-  const worker = start('--topics-regex', `^${stem}\\.`, '--topics-refresh', '1', '--flush-interval', '0.2')
+  const worker = start(
+    '--topics-regex',
+    `^${stem}\\.`,
+    '--topics-refresh',
+    '1',
+    '--flush-interval',
+    '0.2',
+  )
   const untilCommitted = (next: number) =>
     until(
       `${next} of ${kept} are committed`,
@@ -147,7 +183,11 @@ test('partitions that are added while a worker runs are archived from their begi
       [`${topic}/2`, offsetsOf(0, 30)],
     ])
   // kafkajs looks for partitions every 30 s.
-  await until('all is in files', async () => (await readFiles(root).catch(() => [])).length === 60, 60_000)
+  await until(
+    'all is in files',
+    async () => (await readFiles(root).catch(() => [])).length === 60,
+    60_000,
+  )
   worker.child.kill('SIGTERM')
   assert.equal(await worker.ended, 143, worker.output())
   assert.deepEqual(accountFor(expected(), await readFiles(root)), nothing)
@@ -184,7 +224,10 @@ test('a topic that was made again and has grown past the archive is refused, and
   const admin = await withAdmin(t)
   await admin.deleteTopics({ topics: [topic] })
   await until('the topic is gone', async () => !(await admin.listTopics()).includes(topic))
-  await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true })
+  await admin.createTopics({
+    topics: [{ topic, numPartitions: 1, replicationFactor: 1 }],
+    waitForLeaders: true,
+  })
   await produce(t, topic, messages(0, 120))
   const { code, output, log } = await untilEnd('--topics', topic)
   assert.equal(code, 1, output)

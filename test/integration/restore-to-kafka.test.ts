@@ -7,14 +7,23 @@ import { createScenario } from '../helpers/scenario.ts'
 import { createTopic, produce, uniqueName, until, withAdmin } from '../helpers/servers.ts'
 
 const loseAnswers = fileURLToPath(new URL('../helpers/lose-produce-answers.mjs', import.meta.url))
-const textOf = (length: number) => Buffer.from(JSON.stringify({ type: 'a', text: 'x'.repeat(length) }))
+const textOf = (length: number) =>
+  Buffer.from(JSON.stringify({ type: 'a', text: 'x'.repeat(length) }))
 
 /** An archive of one partition, and `restore --to kafka` from it. */
 async function archived(t: TestContext, flush: readonly MadeUpRecord[], partition = 0) {
   const topic = uniqueName('restore-source')
   const root = await makeArchive(t, [{ tp: { topic, partition }, flushes: [flush] }])
-  const restore = (target: string, more: readonly string[] = [], env: Record<string, string> = {}) =>
-    runArchiver(t, ['restore', '--archive-dir', root, '--to', 'kafka', '--to-topic', target, ...more], env)
+  const restore = (
+    target: string,
+    more: readonly string[] = [],
+    env: Record<string, string> = {},
+  ) =>
+    runArchiver(
+      t,
+      ['restore', '--archive-dir', root, '--to', 'kafka', '--to-topic', target, ...more],
+      env,
+    )
   return { topic, root, restore }
 }
 
@@ -28,7 +37,10 @@ async function newTopic(t: TestContext): Promise<string> {
 
 async function sizeOf(t: TestContext, topic: string): Promise<number> {
   const admin = await withAdmin(t)
-  return (await admin.fetchTopicOffsets(topic)).reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0)
+  return (await admin.fetchTopicOffsets(topic)).reduce(
+    (sum, { high, low }) => sum + Number(high) - Number(low),
+    0,
+  )
 }
 
 test('a lost answer doubles nothing', async (t) => {
@@ -80,11 +92,21 @@ test('a topic that it makes takes the whole archive', async (t) => {
   ])
   const target = await newTopic(t)
   const restore = (archive: string, ...more: string[]) =>
-    runArchiver(t, ['restore', '--archive-dir', archive, '--to', 'kafka', '--to-topic', target, ...more])
+    runArchiver(t, [
+      'restore',
+      '--archive-dir',
+      archive,
+      '--to',
+      'kafka',
+      '--to-topic',
+      target,
+      ...more,
+    ])
   const first = await restore(other, '--partition', '0')
   assert.equal(first.code, 0, first.output)
   assert.equal(await sizeOf(t, target), 4)
-  // The topic has the partitions of the archive, not of the selection, so the rest goes there as well.
+  // The topic has the partitions of the archive, not of the selection, so the rest goes there as
+  // well.
   const rest = await restore(other, '--partition', '4')
   assert.equal(rest.code, 0, rest.output)
   assert.equal(await sizeOf(t, target), 6)
@@ -93,7 +115,11 @@ test('a topic that it makes takes the whole archive', async (t) => {
 
 test('what an existing topic cannot take is named before the first record is sent', async (t) => {
   const ordinary = records(0, 5)
-  const large: MadeUpRecord[] = [...ordinary, { offset: 5, value: textOf(1_500_000) }, { offset: 6 }]
+  const large: MadeUpRecord[] = [
+    ...ordinary,
+    { offset: 5, value: textOf(1_500_000) },
+    { offset: 6 },
+  ]
   const cases: {
     what: string
     flush: readonly MadeUpRecord[]
@@ -166,9 +192,18 @@ test('what an existing topic cannot take is named before the first record is sen
 
 test('what a topic would not keep has to be agreed to', async (t) => {
   const configs: [Record<string, string>, RegExp][] = [
-    [{ 'retention.ms': '604800000' }, /retention\.ms=604800000 removes the record at offset 0 .*\(and 4 more\) soon/],
-    [{ 'retention.ms': '-1', 'retention.bytes': '100' }, /retention\.bytes=100 keeps less than the .* of partition 0/],
-    [{ 'cleanup.policy': 'compact' }, /cleanup\.policy=compact keeps only the last record of each key/],
+    [
+      { 'retention.ms': '604800000' },
+      /retention\.ms=604800000 removes the record at offset 0 .*\(and 4 more\) soon/,
+    ],
+    [
+      { 'retention.ms': '-1', 'retention.bytes': '100' },
+      /retention\.bytes=100 keeps less than the .* of partition 0/,
+    ],
+    [
+      { 'cleanup.policy': 'compact' },
+      /cleanup\.policy=compact keeps only the last record of each key/,
+    ],
   ]
   for (const [config, says] of configs) {
     const target = await createTopic(t, { stem: 'restore-short', config })
@@ -185,7 +220,11 @@ test('what a topic would not keep has to be agreed to', async (t) => {
 test('batches keep to the limit of a topic that is lower than usual', async (t) => {
   const config = { 'max.message.bytes': '2000', 'retention.ms': '-1' }
   const target = await createTopic(t, { stem: 'restore-small', config })
-  const flush = Array.from({ length: 50 }, (_, offset) => ({ offset, value: textOf(offset * 30), timestamp: august }))
+  const flush = Array.from({ length: 50 }, (_, offset) => ({
+    offset,
+    value: textOf(offset * 30),
+    timestamp: august,
+  }))
   const { restore } = await archived(t, flush)
   const { code, output } = await restore(target)
   assert.equal(code, 0, output)
@@ -198,7 +237,13 @@ test('a topic that workers would archive again is refused', async (t) => {
   const source = await createTopic(t, { stem })
   await produce(t, source, [{ value: '{"type":"a"}', timestamp: august }])
   // As people write it: it matches anywhere in a name.
-  const worker = scenario.start('--topics-regex', stem, '--no-elasticsearch', '--flush-interval', '0.2')
+  const worker = scenario.start(
+    '--topics-regex',
+    stem,
+    '--no-elasticsearch',
+    '--flush-interval',
+    '0.2',
+  )
   const target = `${source}-restored`
   const admin = await withAdmin(t)
   t.after(() => admin.deleteTopics({ topics: [target] }).catch(() => {}))
@@ -215,7 +260,10 @@ test('a topic that workers would archive again is refused', async (t) => {
   await t.test('by the expression of live workers', async (t) => {
     const { code, output } = await runArchiver(t, argv)
     assert.equal(code, 2, output)
-    assert.match(output, /matches --topics-regex restore-live\S+, which is not anchored .* of the workers of group/)
+    assert.match(
+      output,
+      /matches --topics-regex restore-live\S+, which is not anchored .* of the workers of group/,
+    )
     assert.ok(!(await admin.listTopics()).includes(target))
   })
   worker.child.kill('SIGTERM')

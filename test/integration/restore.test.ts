@@ -14,7 +14,8 @@ import {
 import { readDocuments, readFiles } from '../helpers/stores.ts'
 
 const msPerHour = 3_600_000
-const textOf = (length: number) => Buffer.from(JSON.stringify({ type: 'a', text: 'x'.repeat(length) }))
+const textOf = (length: number) =>
+  Buffer.from(JSON.stringify({ type: 'a', text: 'x'.repeat(length) }))
 
 test('gives records back to Kafka as they were: key, value, headers in order, timestamp, partition', async (t) => {
   const topic = uniqueName('restore-source')
@@ -35,7 +36,11 @@ test('gives records back to Kafka as they were: key, value, headers in order, ti
       timestamp: august + 5 * msPerHour,
       value: Buffer.from('{"type":"a","big":12345678901234567890, "x": 1.0}'),
     },
-    { offset: 47, timestamp: august, value: Buffer.from('\0\0\0\x01\x07{"type":"framed","n":1.0}') },
+    {
+      offset: 47,
+      timestamp: august,
+      value: Buffer.from('\0\0\0\x01\x07{"type":"framed","n":1.0}'),
+    },
     // Microseconds and worse, by broken clocks.
     { offset: 48, timestamp: august * 1000 },
     { offset: 49, timestamp: Number.MAX_SAFE_INTEGER },
@@ -55,32 +60,62 @@ test('gives records back to Kafka as they were: key, value, headers in order, ti
   const root = await makeArchive(t, partitions)
   const admin = await withAdmin(t)
   t.after(() => admin.deleteTopics({ topics: [target] }).catch(() => {}))
-  const restored = await runArchiver(t, ['restore', '--archive-dir', root, '--to', 'kafka', '--to-topic', target])
+  const restored = await runArchiver(t, [
+    'restore',
+    '--archive-dir',
+    root,
+    '--to',
+    'kafka',
+    '--to-topic',
+    target,
+  ])
   assert.equal(restored.code, 0, restored.output)
   assert.match(restored.output, /restored 142 records to kafka/)
 
   const again = `${await temporaryDirectory(t)}/again`
   const ran = await runArchiver(t, [
     'run',
-    ...['--topics', target, '--group', target, '--archive-dir', again, '--no-elasticsearch', '--until-end'],
+    ...[
+      '--topics',
+      target,
+      '--group',
+      target,
+      '--archive-dir',
+      again,
+      '--no-elasticsearch',
+      '--until-end',
+    ],
   ])
   assert.equal(ran.code, 0, ran.output)
   // The same lines in the same order but for topic and offset, which Kafka gives.
   const comparable = async (directory: string) => {
     const all = await readFiles(directory)
     all.sort((a, b) => a.partition - b.partition || a.offset - b.offset)
-    return all.map(({ line }) => line.replace(/"topic":"[^"]+","partition":(\d+),"offset":\d+/, '"partition":$1'))
+    return all.map(({ line }) =>
+      line.replace(/"topic":"[^"]+","partition":(\d+),"offset":\d+/, '"partition":$1'),
+    )
   }
   assert.deepEqual(await comparable(again), await comparable(root))
   assert.match((await comparable(again)).join('\n'), /"schema_id":263},"value":\{"type":"framed"/)
 
   const strict = `${await temporaryDirectory(t)}/strict`
   const unframed = await runArchiver(t, [
-    ...['run', '--topics', target, '--group', `${target}-2`, '--archive-dir', strict, '--no-elasticsearch'],
+    ...[
+      'run',
+      '--topics',
+      target,
+      '--group',
+      `${target}-2`,
+      '--archive-dir',
+      strict,
+      '--no-elasticsearch',
+    ],
     ...['--until-end', '--no-framed-json'],
   ])
   assert.equal(unframed.code, 0, unframed.output)
-  const kept = (await readFiles(strict)).filter(({ line }) => line.includes('schema id 263, with JSON inside'))
+  const kept = (await readFiles(strict)).filter(({ line }) =>
+    line.includes('schema id 263, with JSON inside'),
+  )
   assert.equal(kept.length, 1)
   const bytes = (JSON.parse(kept[0]!.line) as { value_base64: string }).value_base64
   assert.equal(Buffer.from(bytes, 'base64').toString(), '\0\0\0\x01\x07{"type":"framed","n":1.0}')
@@ -92,7 +127,14 @@ test('refuses to feed an archive with itself', async (t) => {
   const refused = await runArchiver(t, ['restore', '--archive-dir', root, '--to', 'kafka'])
   assert.equal(refused.code, 2)
   assert.match(refused.output, /is archived into .*--to-topic.*--into-archived/)
-  const allowed = await runArchiver(t, ['restore', '--archive-dir', root, '--to', 'kafka', '--into-archived'])
+  const allowed = await runArchiver(t, [
+    'restore',
+    '--archive-dir',
+    root,
+    '--to',
+    'kafka',
+    '--into-archived',
+  ])
   assert.equal(allowed.code, 0, allowed.output)
   const admin = await withAdmin(t)
   assert.equal((await admin.fetchTopicOffsets(topic))[0]!.high, '3')
@@ -101,10 +143,20 @@ test('refuses to feed an archive with itself', async (t) => {
 test('restores a type, a time, and what is missing of the rest, and twice is once', async (t) => {
   const prefix = indexPrefix(t)
   const tp = { topic: 'orders', partition: 0 }
-  const later = records(60, 90).map((record) => ({ ...record, timestamp: record.timestamp! + 24 * msPerHour }))
+  const later = records(60, 90).map((record) => ({
+    ...record,
+    timestamp: record.timestamp! + 24 * msPerHour,
+  }))
   const root = await makeArchive(t, [{ tp, flushes: [records(0, 60), later] }])
   const restore = async (...more: string[]) => {
-    const { code, output } = await runArchiver(t, ['restore', '--archive-dir', root, '--index-prefix', prefix, ...more])
+    const { code, output } = await runArchiver(t, [
+      'restore',
+      '--archive-dir',
+      root,
+      '--index-prefix',
+      prefix,
+      ...more,
+    ])
     assert.equal(code, 0, output)
     return output
   }
@@ -120,7 +172,10 @@ test('restores a type, a time, and what is missing of the rest, and twice is onc
     (await offsets()).filter((offset) => offset % 3 !== 0),
     [10, 11],
   )
-  assert.match(await restore(), /restored 68 records to elasticsearch .*; 22 records were there already/)
+  assert.match(
+    await restore(),
+    /restored 68 records to elasticsearch .*; 22 records were there already/,
+  )
   assert.deepEqual(
     await offsets(),
     Array.from({ length: 90 }, (_, i) => i),
@@ -128,7 +183,8 @@ test('restores a type, a time, and what is missing of the rest, and twice is onc
   assert.match(await restore(), /restored 0 records .*; 90 records/)
   const documents = await readDocuments(prefix)
   const lines = new Map((await readFiles(root)).map(({ offset, line }) => [offset, line]))
-  for (const { offset, line } of documents) assert.deepEqual(JSON.parse(line), JSON.parse(lines.get(offset)!))
+  for (const { offset, line } of documents)
+    assert.deepEqual(JSON.parse(line), JSON.parse(lines.get(offset)!))
 })
 
 /** An archive of one partition, restored into indices of a prefix, and what a test does to both. */
@@ -158,13 +214,18 @@ async function restored(t: TestContext, prefix: string, flush: readonly MadeUpRe
     readonly hits: { readonly hits: readonly Hit[] }
   }
   const find = async (offset: number) => {
-    const { hits } = await elasticsearch<Found>('POST', `/${prefix}*/_search`, { query: ofTopic(offset) })
+    const { hits } = await elasticsearch<Found>('POST', `/${prefix}*/_search`, {
+      query: ofTopic(offset),
+    })
     return hits.hits[0]!
   }
   const remove = async (...offsets: number[]) => {
     for (const offset of offsets) {
       const { _index, _id } = await find(offset)
-      await elasticsearch('DELETE', `/${encodeURIComponent(_index)}/_doc/${encodeURIComponent(_id)}?refresh=true`)
+      await elasticsearch(
+        'DELETE',
+        `/${encodeURIComponent(_index)}/_doc/${encodeURIComponent(_id)}?refresh=true`,
+      )
     }
   }
   /** Another document for the record: the number of documents is that of the records again. */
@@ -174,12 +235,12 @@ async function restored(t: TestContext, prefix: string, flush: readonly MadeUpRe
   }
   /** How many offsets have a document. */
   const present = async () => {
-    const aggs = { offsets: { histogram: { field: 'kafka.offset', interval: 1, min_doc_count: 1 } } }
-    const { aggregations } = await elasticsearch<{ aggregations: { offsets: { buckets: unknown[] } } }>(
-      'POST',
-      `/${prefix}*/_search`,
-      { size: 0, query: ofTopic(), aggs },
-    )
+    const aggs = {
+      offsets: { histogram: { field: 'kafka.offset', interval: 1, min_doc_count: 1 } },
+    }
+    const { aggregations } = await elasticsearch<{
+      aggregations: { offsets: { buckets: unknown[] } }
+    }>('POST', `/${prefix}*/_search`, { size: 0, query: ofTopic(), aggs })
     return aggregations.offsets.buckets.length
   }
   const verify = () => runArchiver(t, ['verify', ...argv, '--no-kafka'])
@@ -194,29 +255,50 @@ test('restores what verify names, though as many documents as records are there'
   const { code, output } = await runArchiver(t, ['setup', '--index-prefix', prefix])
   assert.equal(code, 0, output)
 
-  await t.test('records of other hours lie in the same index, between the offsets of a file', async (t) => {
-    const flush = [-1000, 1000, 1000, -1000].map((ms, offset) => ({ offset, type: 'order', timestamp: hour + ms }))
-    const { restore, remove, verify } = await restored(t, prefix, flush)
-    await remove(0, 3)
-    const bad = await verify()
-    assert.match(bad.output, /document-missing/)
-    assert.equal(bad.code, 1)
-    assert.match(await restore(), /restored 2 records to elasticsearch .*; 2 records were there already/)
-    const good = await verify()
-    assert.equal(good.code, 0, good.output)
-  })
+  await t.test(
+    'records of other hours lie in the same index, between the offsets of a file',
+    async (t) => {
+      const flush = [-1000, 1000, 1000, -1000].map((ms, offset) => ({
+        offset,
+        type: 'order',
+        timestamp: hour + ms,
+      }))
+      const { restore, remove, verify } = await restored(t, prefix, flush)
+      await remove(0, 3)
+      const bad = await verify()
+      assert.match(bad.output, /document-missing/)
+      assert.equal(bad.code, 1)
+      assert.match(
+        await restore(),
+        /restored 2 records to elasticsearch .*; 2 records were there already/,
+      )
+      const good = await verify()
+      assert.equal(good.code, 0, good.output)
+    },
+  )
 
   await t.test('another document has the offset of a neighbour', async (t) => {
-    const flush = Array.from({ length: 6 }, (_, offset) => ({ offset, type: 'order', timestamp: hour + offset }))
+    const flush = Array.from({ length: 6 }, (_, offset) => ({
+      offset,
+      type: 'order',
+      timestamp: hour + offset,
+    }))
     const { restore, remove, double, present } = await restored(t, prefix, flush)
     await double(2)
     await remove(4)
-    assert.match(await restore(), /restored 1 record to elasticsearch .*; 5 records were there already/)
+    assert.match(
+      await restore(),
+      /restored 1 record to elasticsearch .*; 5 records were there already/,
+    )
     assert.equal(await present(), 6)
   })
 
   await t.test('a time leaves out a part of a file', async (t) => {
-    const flush = Array.from({ length: 6 }, (_, offset) => ({ offset, type: 'order', timestamp: hour + offset * 1000 }))
+    const flush = Array.from({ length: 6 }, (_, offset) => ({
+      offset,
+      type: 'order',
+      timestamp: hour + offset * 1000,
+    }))
     const { restore, remove, present } = await restored(t, prefix, flush)
     const time = ['--from', '2019-08-01T04:00:01Z', '--until', '2019-08-01T04:00:04Z']
     assert.match(await restore(...time), /restored 0 records .*; 3 records were there already/)
@@ -235,11 +317,18 @@ test('restores what verify names, though as many documents as records are there'
       value: Buffer.from(`{"type":"mixed","n":${n}}`),
     }))
     const { restore } = await restored(t, prefix, flush)
-    assert.match(await restore(), /restored 0 records .*; 2 records were there already; 1 record was refused and is in/)
+    assert.match(
+      await restore(),
+      /restored 0 records .*; 2 records were there already; 1 record was refused and is in/,
+    )
   })
 
   await t.test('types that differ by case share an index', async (t) => {
-    const flush = ['a', 'A', 'a', 'A', 'a'].map((type, offset) => ({ offset, type, timestamp: hour + offset }))
+    const flush = ['a', 'A', 'a', 'A', 'a'].map((type, offset) => ({
+      offset,
+      type,
+      timestamp: hour + offset,
+    }))
     const { restore, remove, present } = await restored(t, prefix, flush)
     await remove(1, 2)
     assert.match(await restore(), /restored 2 records .*; 3 records were there already/)
@@ -247,7 +336,10 @@ test('restores what verify names, though as many documents as records are there'
   })
 
   await t.test('more records than one question has room for, with offsets far apart', async (t) => {
-    const flush = Array.from({ length: 12_000 }, (_, i) => ({ offset: i * 70 + (i % 3), timestamp: hour + (i % 1000) }))
+    const flush = Array.from({ length: 12_000 }, (_, i) => ({
+      offset: i * 70 + (i % 3),
+      timestamp: hour + (i % 1000),
+    }))
     const { restore, remove, present } = await restored(t, prefix, flush)
     await remove(...[0, 6000, 11_999].map((i) => flush[i]!.offset))
     assert.match(await restore(), /restored 3 records .*; 11,997 records were there already/)
@@ -263,7 +355,16 @@ test('topics of the workers narrow a restore, and what they leave out is named',
     { tp: { topic: old, partition: 0 }, flushes: [records(0, 3)] },
   ])
   const restore = (...more: string[]) =>
-    runArchiver(t, ['restore', '--archive-dir', root, '--index-prefix', prefix, '--topics-regex', '^orders', ...more])
+    runArchiver(t, [
+      'restore',
+      '--archive-dir',
+      root,
+      '--index-prefix',
+      prefix,
+      '--topics-regex',
+      '^orders',
+      ...more,
+    ])
   const narrowed = await restore()
   assert.equal(narrowed.code, 0, narrowed.output)
   assert.match(narrowed.output, /restored 5 records/)
@@ -281,10 +382,16 @@ test('goes on where it was killed', async (t) => {
   const killed = startArchiver(t, argv)
   const arrived = async () => {
     await elasticsearch('POST', `/${prefix}*/_refresh`, undefined, [404])
-    const { count } = await elasticsearch<{ count?: number }>('GET', `/${prefix}*/_count`, undefined, [404])
+    const { count } = await elasticsearch<{ count?: number }>(
+      'GET',
+      `/${prefix}*/_count`,
+      undefined,
+      [404],
+    )
     return count ?? 0
   }
-  while ((await arrived()) === 0 && killed.child.exitCode === null) await new Promise((go) => setTimeout(go, 20))
+  while ((await arrived()) === 0 && killed.child.exitCode === null)
+    await new Promise((go) => setTimeout(go, 20))
   killed.child.kill('SIGKILL')
   await killed.ended
   const { code, output } = await runArchiver(t, argv)

@@ -12,8 +12,14 @@ test('setup prints lines for people, also when piped; a second one says one line
     return output.trim().split('\n')
   }
   const first = await setup()
-  assert.ok(first.includes(`installed index_template ${prefix}archive, which was missing`), first.join('\n'))
-  assert.match(first.at(-1)!, new RegExp(`^done: templates for ${prefix}\\* on Elasticsearch [\\d.]+$`))
+  assert.ok(
+    first.includes(`installed index_template ${prefix}archive, which was missing`),
+    first.join('\n'),
+  )
+  assert.match(
+    first.at(-1)!,
+    new RegExp(`^done: templates for ${prefix}\\* on Elasticsearch [\\d.]+$`),
+  )
   const second = (await setup()).filter((line) => !line.startsWith('warning: '))
   assert.equal(second.length, 1)
   assert.match(second[0]!, /^nothing was to be done: templates for /)
@@ -34,9 +40,24 @@ test('dashboard on an index without our template is one line', async (t) => {
   })
   assert.equal(made.status, 200)
   const document = { '@timestamp': '2019-07-01', type: 'odd', value: { n: 1 } }
-  await fetch(`${index}/_doc/1?refresh=true`, { method: 'PUT', headers, body: JSON.stringify(document) })
+  await fetch(`${index}/_doc/1?refresh=true`, {
+    method: 'PUT',
+    headers,
+    body: JSON.stringify(document),
+  })
   const out = join(await temporaryDirectory(t), 'd.ndjson')
-  const { code, output } = await runArchiver(t, ['dashboard', '--index-prefix', prefix, '--type', 'odd', '--out', out])
+  const { code, output } = await runArchiver(t, [
+    'dashboard',
+    '--index-prefix',
+    prefix,
+    '--type',
+    'odd',
+    '--out',
+    out,
+  ])
   assert.equal(code, 1)
-  assert.match(output, /^archiver: Elasticsearch cannot answer about type odd in \S+: .*run setup.*\n$/)
+  assert.match(
+    output,
+    /^archiver: Elasticsearch cannot answer about type odd in \S+: .*run setup.*\n$/,
+  )
 })

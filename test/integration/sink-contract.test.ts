@@ -7,7 +7,12 @@ import { createLogger } from '../../src/runtime/log.ts'
 import { createFilesSink } from '../helpers/files-sink.ts'
 import { MemorySink, type MemoryStore } from '../helpers/memory-sink.ts'
 import { connectionOf, mysqlClient, readLines, tableName } from '../helpers/mysql.ts'
-import { elasticsearchUrl, indexPrefix, temporaryDirectory, uniqueName } from '../helpers/servers.ts'
+import {
+  elasticsearchUrl,
+  indexPrefix,
+  temporaryDirectory,
+  uniqueName,
+} from '../helpers/servers.ts'
 import { registerSinkContract } from '../helpers/sink-contract.ts'
 import { readDocuments, readFiles } from '../helpers/stores.ts'
 
@@ -43,7 +48,11 @@ registerSinkContract('elasticsearch', async (t) => {
     topic: uniqueName('contract'),
     sink: () =>
       new ElasticsearchSink(
-        new Elasticsearch({ nodes: [elasticsearchUrl], compression: false, requestTimeoutMs: 30_000 }),
+        new Elasticsearch({
+          nodes: [elasticsearchUrl],
+          compression: false,
+          requestTimeoutMs: 30_000,
+        }),
         {
           indexPrefix: prefix,
           bulkBytes: 2 ** 30,

@@ -5,13 +5,17 @@ import { createTopic, produce, uniqueName, until, withAdmin } from '../helpers/s
 import { readFiles } from '../helpers/stores.ts'
 
 const messages = (from: number, next: number, partition = 0) =>
-  Array.from({ length: next - from }, (_, i) => ({ value: JSON.stringify({ type: 'a', n: from + i }), partition }))
+  Array.from({ length: next - from }, (_, i) => ({
+    value: JSON.stringify({ type: 'a', n: from + i }),
+    partition,
+  }))
 
 it('--start-at latest passes over what is there, archives what comes, and counts only where nothing was archived yet', async (t) => {
   const topic = await createTopic(t)
   await produce(t, topic, messages(0, 10))
   const { root, group, start, untilEnd } = await createScenario(t)
-  const offsets = async () => (await readFiles(root)).map(({ partition, offset }) => `${partition}:${offset}`).sort()
+  const offsets = async () =>
+    (await readFiles(root)).map(({ partition, offset }) => `${partition}:${offset}`).sort()
 
   const running = start('--topics', topic, '--start-at', 'latest', '--flush-interval', '0.2')
   const admin = await withAdmin(t)

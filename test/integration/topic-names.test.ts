@@ -16,7 +16,10 @@ async function removeTopics(topics: readonly string[]): Promise<void> {
   try {
     const present = (await admin.listTopics()).filter((topic) => topics.includes(topic))
     if (present.length > 0) await admin.deleteTopics({ topics: present })
-    await until('the topics are gone', async () => !(await admin.listTopics()).some((name) => topics.includes(name)))
+    await until(
+      'the topics are gone',
+      async () => !(await admin.listTopics()).some((name) => topics.includes(name)),
+    )
   } finally {
     await admin.disconnect()
   }
@@ -27,7 +30,10 @@ async function createTopics(t: TestContext, topics: readonly string[]): Promise<
   await removeTopics(topics)
   t.after(() => removeTopics(topics))
   const admin = await withAdmin(t)
-  await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions: 2 })), waitForLeaders: true })
+  await admin.createTopics({
+    topics: topics.map((topic) => ({ topic, numPartitions: 2 })),
+    waitForLeaders: true,
+  })
 }
 
 const messages = (topic: string, from: number, next: number) =>
@@ -47,13 +53,18 @@ test('topics with names that every object inherits are archived, proven and rest
     const pattern = `^(${[...inherited, prototype].join('|')})$`
     const argv = ['--topics-regex', pattern, '--topics-refresh', '1', '--flush-interval', '0.3']
     const first = start(...argv)
-    await until('the first records are in files', async () => (await readFiles(root).catch(() => [])).length === 80)
+    await until(
+      'the first records are in files',
+      async () => (await readFiles(root).catch(() => [])).length === 80,
+    )
     const second = start(...argv)
     await second.says('joined the group')
     for (const topic of inherited) await produce(t, topic, messages(topic, 20, 40))
     await until('all is in files', async () => (await readFiles(root)).length === 160)
     await until('all is committed', async () =>
-      [...(await committedAndEnds(t, group, inherited)).values()].every(({ committed, end }) => committed === end),
+      [...(await committedAndEnds(t, group, inherited)).values()].every(
+        ({ committed, end }) => committed === end,
+      ),
     )
     for (const worker of [second, first]) {
       worker.child.kill('SIGTERM')
@@ -86,12 +97,23 @@ test('topics with names that every object inherits are archived, proven and rest
 
   await t.test('restore gives their records back to topics of these names', async (t) => {
     await removeTopics(topics)
-    const restored = await runArchiver(t, ['restore', '--archive-dir', root, '--to', 'kafka', '--into-archived'])
+    const restored = await runArchiver(t, [
+      'restore',
+      '--archive-dir',
+      root,
+      '--to',
+      'kafka',
+      '--into-archived',
+    ])
     assert.equal(restored.code, 0, restored.output)
     const ends = await committedAndEnds(t, group, topics)
     for (const topic of topics) {
       const end = topic === prototype ? 5 : 20
-      assert.deepEqual([ends.get(`${topic}/0`)?.end, ends.get(`${topic}/1`)?.end], [end, end], topic)
+      assert.deepEqual(
+        [ends.get(`${topic}/0`)?.end, ends.get(`${topic}/1`)?.end],
+        [end, end],
+        topic,
+      )
     }
   })
 })

@@ -2,12 +2,20 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { runArchiver } from '../helpers/archiver.ts'
 import { someDay, someTime } from '../helpers/elasticsearch-sink.ts'
-import { createTopic, elasticsearch, indexPrefix, produce, temporaryDirectory } from '../helpers/servers.ts'
+import {
+  createTopic,
+  elasticsearch,
+  indexPrefix,
+  produce,
+  temporaryDirectory,
+} from '../helpers/servers.ts'
 
 const msPerDay = 86_400_000
 /** Whole numbers as `long`, as before: it leaves out what follows the point. */
 const wholeAsLong = {
-  dynamic_templates: [{ whole_numbers: { match_mapping_type: 'long', mapping: { type: 'long', coerce: true } } }],
+  dynamic_templates: [
+    { whole_numbers: { match_mapping_type: 'long', mapping: { type: 'long', coerce: true } } },
+  ],
 }
 
 interface Values {
@@ -45,10 +53,24 @@ async function archive(
     messages.map(({ value, day = 0 }) => ({ value, timestamp: someTime + day * msPerDay })),
   )
   const options = ['--archive-dir', root, '--index-prefix', prefix]
-  const ran = await runArchiver(t, ['run', '--topics', topic, '--group', topic, '--until-end', ...options])
+  const ran = await runArchiver(t, [
+    'run',
+    '--topics',
+    topic,
+    '--group',
+    topic,
+    '--until-end',
+    ...options,
+  ])
   assert.equal(ran.code, 0, ran.output)
   const verify = async () => {
-    const { code, output } = await runArchiver(t, ['verify', '--values', '--no-kafka', '--json', ...options])
+    const { code, output } = await runArchiver(t, [
+      'verify',
+      '--values',
+      '--no-kafka',
+      '--json',
+      ...options,
+    ])
     const json = output.split('\n').find((line) => line.startsWith('{"proven"'))
     assert.ok(json !== undefined, output)
     return { code, ...(JSON.parse(json) as Values) }
@@ -79,10 +101,18 @@ test('verify --values names the field that an index of before truncated; restore
   assert.deepEqual(bad.values.not_compared, [])
   assert.equal(bad.values.days, 3)
   assert.deepEqual(
-    bad.values.differences.map(({ type, day, field, mapped_as, differs }) => [type, day, field, mapped_as, differs]),
+    bad.values.differences.map(({ type, day, field, mapped_as, differs }) => [
+      type,
+      day,
+      field,
+      mapped_as,
+      differs,
+    ]),
     [['reading', '2019-08-01', 'value.level', 'long', ['max', 'sum']]],
   )
-  const [{ files, elasticsearch: found }] = bad.values.differences as [Values['values']['differences'][0]]
+  const [{ files, elasticsearch: found }] = bad.values.differences as [
+    Values['values']['differences'][0],
+  ]
   assert.deepEqual([files.sum, found.sum], [109.95, 109])
   const told = await runArchiver(t, ['verify', '--values', '--no-kafka', ...options])
   assert.equal(told.code, 1)
@@ -108,7 +138,9 @@ test('a fraction behind a number beyond 2^53 is named; a runtime field mends it 
   // The worker mended it when it ended.
   assert.equal((await verify()).code, 0)
   const read = (type: object | null) =>
-    elasticsearch('PUT', `/${prefix}reading-${someDay}/_mapping`, { runtime: { 'value.level': type } })
+    elasticsearch('PUT', `/${prefix}reading-${someDay}/_mapping`, {
+      runtime: { 'value.level': type },
+    })
   await read(null)
   const bad = await verify()
   assert.deepEqual(

@@ -3,7 +3,12 @@ import { type TestContext, test } from 'node:test'
 import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
 import { DocumentReader } from '../../src/elasticsearch/read/reader.ts'
 import type { TopicPartition } from '../../src/record/record.ts'
-import { checkPartition, comparedPart, type Thoroughness, type Verdict } from '../../src/verify/partition.ts'
+import {
+  checkPartition,
+  comparedPart,
+  type Thoroughness,
+  type Verdict,
+} from '../../src/verify/partition.ts'
 import { scanDocuments } from '../../src/verify/scan.ts'
 import { type MadeUpRecord, makeArchive, records } from '../helpers/archive.ts'
 import { runArchiver } from '../helpers/archiver.ts'
@@ -23,16 +28,31 @@ const day = '2019.08.01'
 async function archived(t: TestContext, flushes: readonly (readonly MadeUpRecord[])[]) {
   const prefix = indexPrefix(t)
   const root = await makeArchive(t, [{ tp, flushes }])
-  const restored = await runArchiver(t, ['restore', '--archive-dir', root, '--index-prefix', prefix])
+  const restored = await runArchiver(t, [
+    'restore',
+    '--archive-dir',
+    root,
+    '--index-prefix',
+    prefix,
+  ])
   assert.equal(restored.code, 0, restored.output)
-  const client = new Elasticsearch({ nodes: [elasticsearchUrl], compression: false, requestTimeoutMs: 30_000 })
+  const client = new Elasticsearch({
+    nodes: [elasticsearchUrl],
+    compression: false,
+    requestTimeoutMs: 30_000,
+  })
   await client.detect()
   t.after(() => client.close())
   const reader = new DocumentReader(client, prefix)
   const check = async (thoroughness: Thoroughness = 'full'): Promise<Verdict> => {
     await reader.refresh()
     const part = await comparedPart(root, tp, undefined)
-    const scanned = await scanDocuments(reader, [part], { topics: undefined, indexPrefix: prefix }, () => {})
+    const scanned = await scanDocuments(
+      reader,
+      [part],
+      { topics: undefined, indexPrefix: prefix },
+      () => {},
+    )
     return checkPartition({
       root,
       tp,
@@ -40,7 +60,9 @@ async function archived(t: TestContext, flushes: readonly (readonly MadeUpRecord
       elasticsearch: { reader, indexPrefix: prefix },
       kafka: undefined,
       onProgress: () => {},
-      ...(thoroughness === 'deep' ? { scanned: { ...scanned.get('orders/1')!, end: part.end } } : {}),
+      ...(thoroughness === 'deep'
+        ? { scanned: { ...scanned.get('orders/1')!, end: part.end } }
+        : {}),
     })
   }
   return { prefix, root, check }
@@ -50,12 +72,18 @@ const kinds = ({ problems }: Verdict) => [...new Set(problems.map(({ kind }) => 
 const id = (offset: number) => `orders+1+${offset}`
 
 test('verify finds in Elasticsearch, by name', async (t) => {
-  // Offsets 600 to 609 were not delivered, so that a missing and an additional document cannot cancel each other out.
+  // Offsets 600 to 609 were not delivered, so that a missing and an additional document cannot
+  // cancel each other out.
   const all = records(0, 1000).filter(({ offset }) => offset < 600 || offset >= 610)
   const { prefix, check } = await archived(t, [all.slice(0, 400), all.slice(400)])
   const index = `${prefix}a-${day}`
   const line = async (offset: number) =>
-    (await elasticsearch<{ _source: Record<string, unknown> }>('GET', `/${index}/_doc/${id(offset)}`))._source
+    (
+      await elasticsearch<{ _source: Record<string, unknown> }>(
+        'GET',
+        `/${index}/_doc/${id(offset)}`,
+      )
+    )._source
 
   await t.test('nothing where all is as it should be', async () => {
     for (const thoroughness of ['fast', 'full', 'deep'] as const) {
@@ -76,18 +104,21 @@ test('verify finds in Elasticsearch, by name', async (t) => {
     await elasticsearch('PUT', `/${index}/_doc/${id(500)}`, source)
   })
 
-  await t.test('an extra document where Kafka delivered nothing, even as one is missing', async () => {
-    const source = await line(700)
-    const forged = { ...source, kafka: { ...(source.kafka as object), offset: 605 } }
-    await elasticsearch('PUT', `/${index}/_doc/${id(605)}`, forged)
-    await elasticsearch('DELETE', `/${index}/_doc/${id(700)}`)
-    const verdict = await check()
-    assert.deepEqual(kinds(verdict), ['document-extra', 'document-missing'])
-    const extra = verdict.problems.find(({ kind }) => kind === 'document-extra')!
-    assert.deepEqual([extra.index, extra.id], [index, id(605)])
-    await elasticsearch('DELETE', `/${index}/_doc/${id(605)}`)
-    await elasticsearch('PUT', `/${index}/_doc/${id(700)}`, source)
-  })
+  await t.test(
+    'an extra document where Kafka delivered nothing, even as one is missing',
+    async () => {
+      const source = await line(700)
+      const forged = { ...source, kafka: { ...(source.kafka as object), offset: 605 } }
+      await elasticsearch('PUT', `/${index}/_doc/${id(605)}`, forged)
+      await elasticsearch('DELETE', `/${index}/_doc/${id(700)}`)
+      const verdict = await check()
+      assert.deepEqual(kinds(verdict), ['document-extra', 'document-missing'])
+      const extra = verdict.problems.find(({ kind }) => kind === 'document-extra')!
+      assert.deepEqual([extra.index, extra.id], [index, id(605)])
+      await elasticsearch('DELETE', `/${index}/_doc/${id(605)}`)
+      await elasticsearch('PUT', `/${index}/_doc/${id(700)}`, source)
+    },
+  )
 
   await t.test('an extra document with an id of its own', async () => {
     await elasticsearch('PUT', `/${index}/_doc/by-hand`, await line(20))
@@ -108,7 +139,10 @@ test('verify finds in Elasticsearch, by name', async (t) => {
 
   await t.test('a changed document', async () => {
     const source = await line(901)
-    await elasticsearch('PUT', `/${index}/_doc/${id(901)}`, { ...source, value: { type: 'a', n: 902 } })
+    await elasticsearch('PUT', `/${index}/_doc/${id(901)}`, {
+      ...source,
+      value: { type: 'a', n: 902 },
+    })
     assert.equal((await check()).proven, true)
     const verdict = await check('deep')
     assert.deepEqual(kinds(verdict), ['document-changed'])
@@ -154,7 +188,10 @@ test('a document that was refused counts where it is kept, and is compared with 
   assert.deepEqual([verdict.records, verdict.documents, verdict.rejected], [14, 14, 2])
   const rejected = `${prefix}_rejected-${day}`
   const { _source } = await elasticsearch<{ _source: object }>('GET', `/${rejected}/_doc/${id(10)}`)
-  await elasticsearch('PUT', `/${rejected}/_doc/${id(10)}`, { ..._source, value_text: '{"type":"a"}' })
+  await elasticsearch('PUT', `/${rejected}/_doc/${id(10)}`, {
+    ..._source,
+    value_text: '{"type":"a"}',
+  })
   assert.deepEqual(kinds(await check('deep')), ['document-changed'])
 })
 
@@ -171,7 +208,15 @@ test('a whole run is proven by the command, and what is lost then is not', async
   await produce(t, topic, messages)
   const group = topic
   const to = ['--archive-dir', root, '--index-prefix', prefix]
-  const ran = await runArchiver(t, ['run', '--topics', topic, '--group', group, ...to, '--until-end'])
+  const ran = await runArchiver(t, [
+    'run',
+    '--topics',
+    topic,
+    '--group',
+    group,
+    ...to,
+    '--until-end',
+  ])
   assert.equal(ran.code, 0, ran.output)
   const proven = await runArchiver(t, ['verify', ...to, '--deep'])
   assert.equal(proven.code, 0, proven.output)

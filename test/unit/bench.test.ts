@@ -100,7 +100,11 @@ describe('what runs come to', () => {
     const result = {
       title: 'files',
       summaries: [own, rival],
-      goals: [atMost(5, 'CPU', own.cpu), atLeast(1, 'speed', own.ratio), atMost(1, 'nothing', undefined)],
+      goals: [
+        atMost(5, 'CPU', own.cpu),
+        atLeast(1, 'speed', own.ratio),
+        atMost(1, 'nothing', undefined),
+      ],
       notes: ['a note'],
     }
     const text = textReport(result)
@@ -133,7 +137,10 @@ describe('tables', () => {
 
   it('aligns, and shows a dash where there is nothing', () => {
     assert.equal(textTable(columns, [{ name: 'a' }]), 'name  n\na     –')
-    assert.equal(markdownTable(columns, [{ name: 'a|b' }]), '| name | n |\n|---|---:|\n| a\\|b | – |')
+    assert.equal(
+      markdownTable(columns, [{ name: 'a|b' }]),
+      '| name | n |\n|---|---:|\n| a\\|b | – |',
+    )
     assert.deepEqual(
       usedColumns(columns, [{ name: 'a' }]).map(({ title }) => title),
       ['name'],
@@ -154,7 +161,10 @@ describe('what Linux says', () => {
   })
 
   it('counts neither idling nor waiting as work, and the host apart', () => {
-    assert.deepEqual(parseMachine('cpu  100 200 300 9000 50 10 20 400 0 0\ncpu0 1 1'), { busy: 6.3, stolen: 4 })
+    assert.deepEqual(parseMachine('cpu  100 200 300 9000 50 10 20 400 0 0\ncpu0 1 1'), {
+      busy: 6.3,
+      stolen: 4,
+    })
   })
 
   it('finds who listens on a port', () => {
@@ -217,7 +227,13 @@ describe('the data', () => {
 
   it('posts what the worker would post', () => {
     const value = Buffer.from('{"type":"a","n":1.0}')
-    const records = [0, 1].map((offset) => ({ offset, timestamp: 1_564_629_783_000, key: null, value, headers: [] }))
+    const records = [0, 1].map((offset) => ({
+      offset,
+      timestamp: 1_564_629_783_000,
+      key: null,
+      value,
+      headers: [],
+    }))
     const batch = new LineEncoder({ from: 'value', path: ['type'] }).encode({
       topic: 't',
       partition: 3,

@@ -11,9 +11,13 @@ import { kafkaVersion } from '../../stack/fetch.ts'
 import { elasticsearchVersions } from '../../stack/settings.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
 
-/** What is deployed says nothing that this program does not know, and gives it the time that it needs. */
+/**
+ * What is deployed says nothing that this program does not know, and gives it the time that it
+ * needs.
+ */
 
-const read = (path: string): string => readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8')
+const read = (path: string): string =>
+  readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8')
 
 interface ComposeFile {
   readonly services: Readonly<
@@ -34,7 +38,9 @@ const compose = ['docker-compose.yml', 'docker-compose.override.yml'].map(
 )
 const services = new Map(compose.flatMap(({ services }) => Object.entries(services)))
 const kubernetes = ['volume', 'configuration', 'deployment', 'network-policy'].flatMap((name) =>
-  parseAllDocuments(read(`deploy/kubernetes/${name}.yaml`)).map((document) => document.toJS() as Manifest),
+  parseAllDocuments(read(`deploy/kubernetes/${name}.yaml`)).map(
+    (document) => document.toJS() as Manifest,
+  ),
 )
 const unit = read('deploy/systemd/archiver.service')
 const shutdownTimeout = runOptions.shutdownTimeout.defaultValue
@@ -56,7 +62,10 @@ interface PodSpec {
     readonly ports: readonly { readonly name: string; readonly containerPort: number }[]
     readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[]
   }[]
-  readonly volumes: readonly { readonly name: string; readonly secret?: { readonly secretName: string } }[]
+  readonly volumes: readonly {
+    readonly name: string
+    readonly secret?: { readonly secretName: string }
+  }[]
 }
 
 function podOf(manifests: readonly Manifest[]): PodSpec {
@@ -75,7 +84,10 @@ it('configures workers with options that there are', () => {
   const { environment, command } = services.get('archiver')!
   readOptions(runOptions, { argv: command!.slice(1), env: environment! })
   const [container] = podOf(kubernetes).containers
-  for (const name of [...Object.keys(environment!), ...(container!.env ?? []).map(({ name }) => name)]) {
+  for (const name of [
+    ...Object.keys(environment!),
+    ...(container!.env ?? []).map(({ name }) => name),
+  ]) {
     assert.ok(runVariables.has(name), name)
   }
   const assigned = [...unit.matchAll(/^Environment=(.+)$/gm)].map(([, words]) => words).join('\n')
@@ -87,16 +99,21 @@ it('configures workers with options that there are', () => {
 it('gives workers their secrets as files, never in an environment', () => {
   const isSecret = (name: string) => /(PASSWORD|SECRET|TOKEN|KEY)$/.test(name)
   const pod = podOf(kubernetes)
-  for (const { env = [] } of pod.containers) assert.deepEqual(env.map(({ name }) => name).filter(isSecret), [])
+  for (const { env = [] } of pod.containers)
+    assert.deepEqual(env.map(({ name }) => name).filter(isSecret), [])
   assert.doesNotMatch(unit, /^Environment=ARCHIVER_\w*(PASSWORD|SECRET|TOKEN|KEY)=/m)
   assert.doesNotMatch(unit, /^EnvironmentFile=/m)
   const credentials = [...unit.matchAll(/^LoadCredential=([^:]+):/gm)].map(([, name]) => name!)
-  const files = [...unit.matchAll(/^Environment=ARCHIVER_\w+_FILE=%d\/(\S+)$/gm)].map(([, name]) => name!)
+  const files = [...unit.matchAll(/^Environment=ARCHIVER_\w+_FILE=%d\/(\S+)$/gm)].map(
+    ([, name]) => name!,
+  )
   assert.deepEqual(files, credentials)
   const mounted = pod.containers[0]!.volumeMounts.filter(({ name }) =>
     pod.volumes.some((volume) => volume.name === name && volume.secret !== undefined),
   )
-  const values = parse(kubernetes.find(({ kind }) => kind === 'ConfigMap')!.data!['archiver.yaml']!) as object
+  const values = parse(
+    kubernetes.find(({ kind }) => kind === 'ConfigMap')!.data!['archiver.yaml']!,
+  ) as object
   const named = Object.values(values).filter((value) =>
     mounted.some((m) => String(value).startsWith(`${m.mountPath}/`)),
   )
@@ -108,7 +125,10 @@ it('lets nobody but the namespace of Prometheus reach a worker', () => {
     readonly spec: {
       readonly podSelector: { readonly matchLabels: object }
       readonly policyTypes: readonly string[]
-      readonly ingress: readonly { readonly from?: readonly object[]; readonly ports: readonly { port: string }[] }[]
+      readonly ingress: readonly {
+        readonly from?: readonly object[]
+        readonly ports: readonly { port: string }[]
+      }[]
     }
   }
   assert.deepEqual(policy.spec.policyTypes, ['Ingress', 'Egress'])
@@ -121,12 +141,18 @@ it('lets nobody but the namespace of Prometheus reach a worker', () => {
 })
 
 it('names third parties by digest, and every package of the lock by its integrity', () => {
-  const foreign = [...services.values()].map(({ image }) => image).filter((image) => !image.startsWith('archiver:'))
+  const foreign = [...services.values()]
+    .map(({ image }) => image)
+    .filter((image) => !image.startsWith('archiver:'))
   const bases = [...read('Dockerfile').matchAll(/^FROM (\S+:\S+)/gm)].map(([, image]) => image!)
   assert.ok(foreign.length >= 4 && bases.length >= 2)
   for (const image of [...foreign, ...bases]) assert.match(image, /:[\w.-]+@sha256:[0-9a-f]{64}$/)
-  const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, { integrity?: string }> }
-  const bare = Object.entries(packages).filter(([path, { integrity }]) => path !== '' && integrity === undefined)
+  const { packages } = JSON.parse(read('package-lock.json')) as {
+    packages: Record<string, { integrity?: string }>
+  }
+  const bare = Object.entries(packages).filter(
+    ([path, { integrity }]) => path !== '' && integrity === undefined,
+  )
   assert.deepEqual(bare, [])
 })
 
@@ -152,13 +178,21 @@ it('runs the versions that are tested here', () => {
   const images = [...services.values()].map(({ image }) => image)
   for (const image of images) assert.match(image, /^archiver:dev$|:\d+\.\d+\.\d+(@|$)/)
   const versionsOf = (name: string) =>
-    new Set(images.filter((image) => image.includes(`/${name}:`)).map((image) => /:([\d.]+)(@|$)/.exec(image)![1]))
+    new Set(
+      images
+        .filter((image) => image.includes(`/${name}:`))
+        .map((image) => /:([\d.]+)(@|$)/.exec(image)![1]),
+    )
   assert.deepEqual(versionsOf('kafka'), new Set([kafkaVersion()]))
   assert.deepEqual(versionsOf('elasticsearch'), new Set([elasticsearchVersions[0]]))
   assert.deepEqual(versionsOf('kibana'), versionsOf('elasticsearch'))
 
-  const { devDependencies } = JSON.parse(read('package.json')) as { devDependencies: { node: string } }
-  const nodes = [...read('Dockerfile').matchAll(/^FROM node:([\d.]+)-/gm)].map(([, version]) => version)
+  const { devDependencies } = JSON.parse(read('package.json')) as {
+    devDependencies: { node: string }
+  }
+  const nodes = [...read('Dockerfile').matchAll(/^FROM node:([\d.]+)-/gm)].map(
+    ([, version]) => version,
+  )
   assert.deepEqual(new Set(nodes), new Set([devDependencies.node]))
 })
 
@@ -180,7 +214,10 @@ it('is checked by the validators that are there, and says which are not', async 
   const bin = await temporaryDirectory(t)
   const check = () => {
     const path = fileURLToPath(new URL('../../deploy/check.ts', import.meta.url))
-    return spawnSync(process.execPath, ['--import', 'tsx', path], { encoding: 'utf8', env: { PATH: bin } })
+    return spawnSync(process.execPath, ['--import', 'tsx', path], {
+      encoding: 'utf8',
+      env: { PATH: bin },
+    })
   }
   const none = check()
   assert.equal(none.status, 1, none.stdout)
@@ -209,5 +246,6 @@ it('lets workers be multiplied: none has a name or a published port of its own',
 it('starts Node so that no signal opens its debugger', () => {
   assert.match(read('Dockerfile'), /^ENTRYPOINT \[.*"node", "--disable-sigusr1", /m)
   assert.match(unit, /^ExecStart=\S+node --disable-sigusr1 /m)
-  for (const { command } of podOf(kubernetes).containers) assert.equal(command, undefined, 'the image knows how')
+  for (const { command } of podOf(kubernetes).containers)
+    assert.equal(command, undefined, 'the image knows how')
 })

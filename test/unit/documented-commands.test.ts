@@ -32,19 +32,29 @@ const start =
   /^ {4}(?:npx tsx src\/cmd\/archiver\.ts|node_modules\/\.bin\/node --import tsx src\/cmd\/archiver\.ts|(?:npx |node_modules\/\.bin\/)?archiver) +(.+)$/gm
 
 const shown = pages.flatMap((page) =>
-  [...readFileSync(new URL(page, root), 'utf8').matchAll(start)].map(([, line]) => ({ page, line: line! })),
+  [...readFileSync(new URL(page, root), 'utf8').matchAll(start)].map(([, line]) => ({
+    page,
+    line: line!,
+  })),
 )
 
 /** The words of a line of a shell, up to what the shell itself does with the output. */
 function wordsOf(line: string): string[] {
   const words = [...line.matchAll(/(?:'[^']*'|"[^"]*"|\\.|[^\s'"\\])+/g)].map(([word]) => word)
   const end = words.findIndex((word) => /^(\||>|&|#|;|2>)/.test(word))
-  return (end === -1 ? words : words.slice(0, end)).map((word) => word.replace(/'([^']*)'|"([^"]*)"/g, '$1$2'))
+  return (end === -1 ? words : words.slice(0, end)).map((word) =>
+    word.replace(/'([^']*)'|"([^"]*)"/g, '$1$2'),
+  )
 }
 
 test('the commands that the pages show are found', () => {
   assert.ok(shown.length > 15, `${shown.length} commands`)
-  assert.deepEqual(wordsOf("cat --where 'a=b c' --limit=1 | head -1"), ['cat', '--where', 'a=b c', '--limit=1'])
+  assert.deepEqual(wordsOf("cat --where 'a=b c' --limit=1 | head -1"), [
+    'cat',
+    '--where',
+    'a=b c',
+    '--limit=1',
+  ])
 })
 
 for (const { page, line } of shown) {

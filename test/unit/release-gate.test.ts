@@ -5,12 +5,19 @@ import { fileURLToPath } from 'node:url'
 import { refusalOf } from '../../deploy/release-gate.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const notes = (heading: string, ...lines: string[]) => ['# Changelog', '', `## ${heading}`, '', ...lines, ''].join('\n')
+const notes = (heading: string, ...lines: string[]) =>
+  ['# Changelog', '', `## ${heading}`, '', ...lines, ''].join('\n')
 
 test('a release needs a dated section of its version that says something', () => {
   assert.equal(refusalOf(notes('0.2.0, 2026-12-01', '- New.'), '0.2.0'), undefined)
-  assert.match(refusalOf(notes('0.2.0, unreleased', '- New.'), '0.2.0')!, /"0.2.0, unreleased"; expected "0.2.0, YYYY/)
-  assert.match(refusalOf(notes('0.2.0, 2026-12-01', '- New.'), '0.3.0')!, /of 0.2.0, the release of 0.3.0/)
+  assert.match(
+    refusalOf(notes('0.2.0, unreleased', '- New.'), '0.2.0')!,
+    /"0.2.0, unreleased"; expected "0.2.0, YYYY/,
+  )
+  assert.match(
+    refusalOf(notes('0.2.0, 2026-12-01', '- New.'), '0.3.0')!,
+    /of 0.2.0, the release of 0.3.0/,
+  )
   assert.match(refusalOf(notes('0.2.0, 2026-12-01', 'Soon.'), '0.2.0')!, /says nothing/)
   assert.match(refusalOf('# Changelog\n', '0.2.0')!, /no section/)
 })

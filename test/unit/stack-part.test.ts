@@ -19,12 +19,18 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** A part whose server is a small Node program, so that what is tested is how a process is started, known and stopped. */
+/**
+ * A part whose server is a small Node program, so that what is tested is how a process is started,
+ * known and stopped.
+ */
 async function createPart(t: TestContext, program?: string): Promise<Part> {
   const dir = mkdtempSync(join(tmpdir(), 'archiver-stack-part-'))
   const port = await freePort()
   const script = join(dir, 'server.cjs')
-  writeFileSync(script, program ?? `require('node:net').createServer((s) => s.end()).listen(${port}, '127.0.0.1')`)
+  writeFileSync(
+    script,
+    program ?? `require('node:net').createServer((s) => s.end()).listen(${port}, '127.0.0.1')`,
+  )
   const part = new Part({
     name: 'kafka',
     title: 'The part',
@@ -35,7 +41,13 @@ async function createPart(t: TestContext, program?: string): Promise<Part> {
     pidFile: join(dir, 'pid'),
     logFile: join(dir, 'server.log'),
     outputFile: join(dir, 'output.log'),
-    prepare: async () => ({ program: process.execPath, args: [script], cwd: dir, env: process.env, daemonizes: false }),
+    prepare: async () => ({
+      program: process.execPath,
+      args: [script],
+      cwd: dir,
+      env: process.env,
+      daemonizes: false,
+    }),
     ask: async (signal) => {
       const socket = connect({ port, host: '127.0.0.1', signal })
       await once(socket, 'connect')
@@ -89,7 +101,8 @@ it('a start that fails says why and where the log is', async (t) => {
   const part = await createPart(t, "throw new Error('the disk is full')")
   await assert.rejects(part.start(silent), {
     name: 'StackError',
-    message: /^The part did not start: Error: the disk is full \(log: .*server\.log\).*docker compose up/,
+    message:
+      /^The part did not start: Error: the disk is full \(log: .*server\.log\).*docker compose up/,
   })
 })
 
@@ -101,5 +114,8 @@ it('a port that something else listens on is refused by name', async (t) => {
   t.after(() => void other.close())
   await once(other, 'listening')
   assert.equal(await portIsTaken(port), true)
-  await assert.rejects(part.start(silent), { name: 'StackError', message: new RegExp(`^Port ${port}.*--kafka-port`) })
+  await assert.rejects(part.start(silent), {
+    name: 'StackError',
+    message: new RegExp(`^Port ${port}.*--kafka-port`),
+  })
 })

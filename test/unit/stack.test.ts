@@ -3,12 +3,22 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
-import { elasticsearchYaml, isOpenToAll, jvmOptions, newestElasticsearch } from '../../stack/elasticsearch-part.ts'
+import {
+  elasticsearchYaml,
+  isOpenToAll,
+  jvmOptions,
+  newestElasticsearch,
+} from '../../stack/elasticsearch-part.ts'
 import { kafkaVersion } from '../../stack/fetch.ts'
 import { chooseJava, featureRelease, javaAt, versionIn } from '../../stack/java.ts'
 import { kafkaProperties } from '../../stack/kafka-part.ts'
 import { errorLine, portTaken } from '../../stack/part.ts'
-import { pointsElsewhere, readSavedSettings, resolveSettings, settingsFile } from '../../stack/settings.ts'
+import {
+  pointsElsewhere,
+  readSavedSettings,
+  resolveSettings,
+  settingsFile,
+} from '../../stack/settings.ts'
 import { checkMemory, openStack } from '../../stack/stack-control.ts'
 import { StackError } from '../../stack/stack-error.ts'
 
@@ -20,21 +30,35 @@ function makeFolder(t: TestContext): string {
 
 describe('the Java to use', () => {
   it('knows the feature release of every form of version', () => {
-    const versions = { '17.0.15': 17, '25': 25, '21-ea': 21, '1.8.0_412': 8, '25.0.1+8-LTS': 25, x: undefined }
-    for (const [version, release] of Object.entries(versions)) assert.equal(featureRelease(version), release, version)
+    const versions = {
+      '17.0.15': 17,
+      '25': 25,
+      '21-ea': 21,
+      '1.8.0_412': 8,
+      '25.0.1+8-LTS': 25,
+      x: undefined,
+    }
+    for (const [version, release] of Object.entries(versions))
+      assert.equal(featureRelease(version), release, version)
   })
 
   it('reads the version from a release file and from what the program prints', () => {
     assert.equal(versionIn('IMPLEMENTOR="x"\nJAVA_VERSION="17.0.15"\n'), '17.0.15')
     assert.equal(versionIn('openjdk version "25.0.1" 2025-10-21\nOpenJDK Runtime…'), '25.0.1')
-    assert.equal(versionIn('The operation couldn’t be completed. Unable to locate a Java Runtime.'), undefined)
+    assert.equal(
+      versionIn('The operation couldn’t be completed. Unable to locate a Java Runtime.'),
+      undefined,
+    )
   })
 
   it('asks the program where there is no release file', (t) => {
     const home = makeFolder(t)
     assert.equal(javaAt(home), undefined)
     mkdirSync(join(home, 'bin'))
-    writeFileSync(join(home, 'bin', 'java'), '#!/bin/sh\necho \'openjdk version "21.0.2" 2024-01-16\' >&2\n')
+    writeFileSync(
+      join(home, 'bin', 'java'),
+      '#!/bin/sh\necho \'openjdk version "21.0.2" 2024-01-16\' >&2\n',
+    )
     chmodSync(join(home, 'bin', 'java'), 0o755)
     assert.deepEqual(javaAt(home), { home, version: 21 })
   })
@@ -65,7 +89,11 @@ describe('the settings of a stack', () => {
   const defaultVersion = () => '9.5.3' as const
 
   it('derive the second port of each part from the first', () => {
-    const settings = resolveSettings({ kafkaPort: 19092, elasticsearchPort: 19200 }, {}, defaultVersion)
+    const settings = resolveSettings(
+      { kafkaPort: 19092, elasticsearchPort: 19200 },
+      {},
+      defaultVersion,
+    )
     assert.equal(settings.controllerPort, 19093)
     assert.equal(settings.transportPort, 19300)
   })
@@ -97,7 +125,10 @@ describe('the settings of a stack', () => {
     const dir = makeFolder(t)
     assert.deepEqual(readSavedSettings(dir), {})
     writeFileSync(settingsFile(dir), '{')
-    assert.throws(() => readSavedSettings(dir), { name: 'StackError', message: /stack\.json cannot be read/ })
+    assert.throws(() => readSavedSettings(dir), {
+      name: 'StackError',
+      message: /stack\.json cannot be read/,
+    })
   })
 
   it('tell servers elsewhere from our own', () => {
@@ -116,7 +147,9 @@ describe('the settings of a stack', () => {
 
 describe('the configuration', () => {
   it('of Kafka listens on the chosen ports, keeps history and creates no topic by accident', () => {
-    const lines = kafkaProperties({ kafkaPort: 19092, controllerPort: 19093 }, 'C:\\stack').split('\n')
+    const lines = kafkaProperties({ kafkaPort: 19092, controllerPort: 19093 }, 'C:\\stack').split(
+      '\n',
+    )
     const expected = [
       'listeners=PLAINTEXT://127.0.0.1:19092,CONTROLLER://127.0.0.1:19093',
       'advertised.listeners=PLAINTEXT://127.0.0.1:19092',

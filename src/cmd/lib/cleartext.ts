@@ -19,7 +19,9 @@ export type ConnectionValues = Partial<
   >
 >
 
-/** The credentials that the options send over a network without encryption: each as what goes where. */
+/**
+ * The credentials that the options send over a network without encryption: each as what goes where.
+ */
 export function sentInClear(options: ConnectionValues): string[] {
   return [
     ...kafkaInClear(options),
@@ -33,14 +35,25 @@ export function sentInClear(options: ConnectionValues): string[] {
 export function warnOfClearText(options: ConnectionValues, log: Logger): void {
   const sent = sentInClear(options)
   if (sent.length === 0) return
-  log.warn({ sent }, `not encrypted: ${sent.join(', ')}; anyone on the network between can read it, use TLS or https`)
+  log.warn(
+    { sent },
+    `not encrypted: ${sent.join(', ')}; anyone on the network between can read it, use TLS or https`,
+  )
 }
 
-function kafkaInClear({ saslMechanism, kafkaTls, kafkaCa, kafkaCert, brokers = [] }: ConnectionValues): string[] {
+function kafkaInClear({
+  saslMechanism,
+  kafkaTls,
+  kafkaCa,
+  kafkaCert,
+  brokers = [],
+}: ConnectionValues): string[] {
   if (kafkaTls === true || (kafkaCa ?? kafkaCert) !== undefined) return []
   if (brokers.every((broker) => isLoopback(broker.replace(/:\d+$/, '')))) return []
   if (saslMechanism === 'plain') return ['the password for Kafka (--sasl-mechanism plain)']
-  return saslMechanism === 'oauthbearer' ? ['the token for Kafka (--sasl-mechanism oauthbearer)'] : []
+  return saslMechanism === 'oauthbearer'
+    ? ['the token for Kafka (--sasl-mechanism oauthbearer)']
+    : []
 }
 
 function elasticsearchInClear(options: ConnectionValues): string[] {
@@ -55,11 +68,20 @@ function kibanaInClear(options: ConnectionValues): string[] {
   const { kibana, kibanaUser, kibanaApiKey, kibanaApiKeyFile } = options
   if (kibana === undefined) return []
   // Without a login of its own, that for Elasticsearch is used.
-  const hasLogin = (kibanaUser ?? kibanaApiKey ?? kibanaApiKeyFile) !== undefined || hasElasticsearchLogin(options)
-  return isClear(kibana, hasLogin) ? [`the credentials for Kibana (${addressOf(kibana).url.host})`] : []
+  const hasLogin =
+    (kibanaUser ?? kibanaApiKey ?? kibanaApiKeyFile) !== undefined || hasElasticsearchLogin(options)
+  return isClear(kibana, hasLogin)
+    ? [`the credentials for Kibana (${addressOf(kibana).url.host})`]
+    : []
 }
 
-function mysqlInClear({ mysql, mysqlPassword, mysqlPasswordFile, mysqlTls, mysqlCa }: ConnectionValues): string[] {
+function mysqlInClear({
+  mysql,
+  mysqlPassword,
+  mysqlPasswordFile,
+  mysqlTls,
+  mysqlCa,
+}: ConnectionValues): string[] {
   if (mysql === undefined || mysqlTls === true || mysqlCa !== undefined) return []
   const { host, password } = mysqlAddress(mysql)
   const hasPassword = (password ?? mysqlPassword ?? mysqlPasswordFile) !== undefined
@@ -73,5 +95,7 @@ function hasElasticsearchLogin(options: ConnectionValues): boolean {
 
 function isClear(text: string, hasLogin: boolean): boolean {
   const { url, username } = addressOf(text)
-  return url.protocol === 'http:' && (hasLogin || username !== undefined) && !isLoopback(url.hostname)
+  return (
+    url.protocol === 'http:' && (hasLogin || username !== undefined) && !isLoopback(url.hostname)
+  )
 }

@@ -38,17 +38,22 @@ function command<O extends Options>(
   output: OutputKind = 'report',
 ): Command {
   const run = async ({ argv, env }: OptionSources) => {
-    const flags: RunFlags = options === (runOptions as Options) ? { argv, values: {} } : takeRunFlags(argv, options)
+    const flags: RunFlags =
+      options === (runOptions as Options) ? { argv, values: {} } : takeRunFlags(argv, options)
     const values = readOptions(options, { argv: flags.argv, env }, everyOption)
     warnOfExposedSecrets((values as { readonly config?: string }).config)
     await act(await withRunFlags(values, flags.values, options)).catch((error: unknown) => {
-      throw isRefusedRequest(error) ? new ArchiverError('UNREACHABLE', messageOf(error), {}, error) : error
+      throw isRefusedRequest(error)
+        ? new ArchiverError('UNREACHABLE', messageOf(error), {}, error)
+        : error
     })
   }
   return { summary, options, output, run }
 }
 
-/** Secrets in the file at `--config` are for its owner and the group, as are files with a secret. */
+/**
+ * Secrets in the file at `--config` are for its owner and the group, as are files with a secret.
+ */
 function warnOfExposedSecrets(config: string | undefined): void {
   const names = config === undefined ? [] : exposedSecrets(everyOption, config)
   if (names.length === 0) return
@@ -57,9 +62,14 @@ function warnOfExposedSecrets(config: string | undefined): void {
   )
 }
 
-/** Elasticsearch said no, or nothing: known by its name, so that its client is loaded only if it is used. */
+/**
+ * Elasticsearch said no, or nothing: known by its name, so that its client is loaded only if it is
+ * used.
+ */
 function isRefusedRequest(error: unknown): boolean {
-  return error instanceof Error && /^(RequestFailure|NoAnswerInTime|AnswerTooLarge)$/.test(error.name)
+  return (
+    error instanceof Error && /^(RequestFailure|NoAnswerInTime|AnswerTooLarge)$/.test(error.name)
+  )
 }
 
 /** Loaded when chosen, so that none waits for the libraries of the others. */
@@ -107,16 +117,20 @@ const commands: Readonly<Record<string, Command>> = {
     restoreOptions,
     async (values) => (await import('../restore.ts')).restore(values),
   ),
-  status: command('Says how far each partition is, and what it waits for.', statusOptions, async (values) =>
-    (await import('../status.ts')).status(values),
+  status: command(
+    'Says how far each partition is, and what it waits for.',
+    statusOptions,
+    async (values) => (await import('../status.ts')).status(values),
   ),
   compact: command(
     'Merges the small files of past hours into one each, and folds old manifests.',
     compactOptions,
     async (values) => (await import('../compact.ts')).compact(values),
   ),
-  prune: command('Removes old days from the files, from Elasticsearch and from MySQL.', pruneOptions, async (values) =>
-    (await import('../prune.ts')).prune(values),
+  prune: command(
+    'Removes old days from the files, from Elasticsearch and from MySQL.',
+    pruneOptions,
+    async (values) => (await import('../prune.ts')).prune(values),
   ),
 }
 
@@ -124,7 +138,10 @@ function chosen(argv: readonly string[]): { name: string; argv: readonly string[
   const [first, ...rest] = argv
   if (first === undefined || first.startsWith('-')) return { name: 'run', argv }
   if (!Object.hasOwn(commands, first)) {
-    throw new ArchiverError('USAGE', `${first} is not a command; the commands are ${Object.keys(commands).join(', ')}`)
+    throw new ArchiverError(
+      'USAGE',
+      `${first} is not a command; the commands are ${Object.keys(commands).join(', ')}`,
+    )
   }
   return { name: first, argv: rest }
 }
@@ -132,7 +149,9 @@ function chosen(argv: readonly string[]): { name: string; argv: readonly string[
 function help(argv: readonly string[]): string {
   const { name } = chosen(argv.filter((word) => !['--help', '-h', '--all'].includes(word)))
   const { summary, options } = commands[name]!
-  const list = Object.entries(commands).map(([key, { summary }]) => `  ${key.padEnd(14)} ${summary}`)
+  const list = Object.entries(commands).map(
+    ([key, { summary }]) => `  ${key.padEnd(14)} ${summary}`,
+  )
   return [
     'archiver: keeps every message of Kafka topics in gzip JSONL files, in Elasticsearch and, if wanted, in MySQL, exactly once in each.',
     '',
@@ -160,7 +179,8 @@ await runProgram({
   output: (argv) => commands[chosen(argv).name]!.output,
   main: async (argv) => {
     const { name, argv: rest } = chosen(argv)
-    for (const line of unknownVariables(everyOption, process.env)) standardError.write(`archiver: ${line}\n`)
+    for (const line of unknownVariables(everyOption, process.env))
+      standardError.write(`archiver: ${line}\n`)
     await commands[name]!.run({ argv: rest, env: process.env })
   },
 })

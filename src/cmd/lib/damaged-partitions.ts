@@ -7,8 +7,9 @@ import { standardError } from '../../runtime/standard-streams.ts'
 import { plural } from './table.ts'
 
 /**
- * The partitions of an archive that a command cannot read. One damaged file is the trouble of its partition alone: the command
- * names it on standard error, goes on with the others, and fails at its end.
+ * The partitions of an archive that a command cannot read. One damaged file is the trouble of its
+ * partition alone: the command names it on standard error, goes on with the others, and fails at
+ * its end.
  */
 export class DamagedPartitions {
   readonly #tell: (text: string) => void
@@ -20,11 +21,15 @@ export class DamagedPartitions {
 
   /** Those whose origin can be trusted; names the others. */
   sound(partitions: readonly ListedPartition[]): TopicPartition[] {
-    for (const { error, topic, partition } of partitions) if (error !== undefined) this.add({ topic, partition }, error)
+    for (const { error, topic, partition } of partitions)
+      if (error !== undefined) this.add({ topic, partition }, error)
     return partitions.filter(({ error }) => error === undefined)
   }
 
-  /** Runs a task of one partition. @returns undefined if that partition is damaged. @throws what concerns more than it. */
+  /**
+   * Runs a task of one partition. @returns undefined if that partition is damaged. @throws what
+   * concerns more than it.
+   */
   async attempt<T>(tp: TopicPartition, task: () => Promise<T>): Promise<T | undefined> {
     try {
       return await task()

@@ -9,7 +9,9 @@ export function describeReaders({ records, findings, error }: ReadersVerdict): s
   return [
     `${looked}; strict readers refuse, or read otherwise:`,
     ...findings.map(({ kind, meaning, refused, records: found, first }) => {
-      const named = first.map(({ topic, partition, offset }) => `${topic}/${partition}/${offset}`).join(', ')
+      const named = first
+        .map(({ topic, partition, offset }) => `${topic}/${partition}/${offset}`)
+        .join(', ')
       const more = found > first.length ? `, and ${count(found - first.length)} more` : ''
       return `       ${refused ? '' : 'note: '}${kind}: ${plural(found, 'record')} with ${meaning}: ${named}${more}`
     }),

@@ -27,8 +27,11 @@ export function elasticsearchClient(
     cloudId: options.elasticsearchCloudId,
     username: options.elasticsearchUser,
     password:
-      options.elasticsearchPassword ?? secretOf('--elasticsearch-password-file', options.elasticsearchPasswordFile),
-    apiKey: options.elasticsearchApiKey ?? secretOf('--elasticsearch-api-key-file', options.elasticsearchApiKeyFile),
+      options.elasticsearchPassword ??
+      secretOf('--elasticsearch-password-file', options.elasticsearchPasswordFile),
+    apiKey:
+      options.elasticsearchApiKey ??
+      secretOf('--elasticsearch-api-key-file', options.elasticsearchApiKeyFile),
     caFile: options.elasticsearchCa,
     caFingerprint: options.elasticsearchFingerprint,
     headers: elasticsearchHeaders(options),
@@ -36,13 +39,19 @@ export function elasticsearchClient(
     requestTimeoutMs: options.elasticsearchTimeout * 1000,
     proxies: new Proxies(process.env),
   }
-  return observer === undefined ? new Elasticsearch(connection) : new ObservedElasticsearch(connection, observer)
+  return observer === undefined
+    ? new Elasticsearch(connection)
+    : new ObservedElasticsearch(connection, observer)
 }
 
 /** What the options say of the sink; `memoryLimit` in bytes is the share of whoever runs it. */
 export function elasticsearchSinkOptions(
   options: Values<typeof elasticsearchOptions>,
-  { memoryLimit, hasFiles, logSamples }: Pick<ElasticsearchSinkOptions, 'memoryLimit' | 'hasFiles' | 'logSamples'>,
+  {
+    memoryLimit,
+    hasFiles,
+    logSamples,
+  }: Pick<ElasticsearchSinkOptions, 'memoryLimit' | 'hasFiles' | 'logSamples'>,
 ): ElasticsearchSinkOptions {
   return {
     indexPrefix: options.indexPrefix,

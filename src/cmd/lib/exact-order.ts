@@ -1,5 +1,6 @@
 /**
- * Orders as people mean them: numbers as they are written, of any size and precision, and text by code points. Pure.
+ * Orders as people mean them: numbers as they are written, of any size and precision, and text by
+ * code points. Pure.
  */
 
 /** A decimal number: 0.`digits` × 10^`magnitude`; no digits are zero, whatever its sign. */

@@ -8,7 +8,9 @@ import { basename } from 'node:path'
  * that the shell started, the write-only standard input that GNU nohup puts in place of a terminal,
  * and a parent, such as a shell below nohup, that still ignores the signal.
  */
-export function isHangupIgnored(env: Readonly<Record<string, string | undefined>> = process.env): boolean {
+export function isHangupIgnored(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): boolean {
   if (env[hangupVariable] === 'ignored') return true
   if (basename(env._ ?? '') === 'nohup') return true
   if (process.platform !== 'linux') return false
@@ -32,7 +34,8 @@ function isInputOfNohup(): boolean {
 /** Bit 0 of the mask is signal 1: see proc_pid_status(5). */
 function isIgnoredBy(pid: number): boolean {
   try {
-    const [, mask] = /^SigIgn:\s*([0-9a-f]+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+    const [, mask] =
+      /^SigIgn:\s*([0-9a-f]+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
     return mask !== undefined && (BigInt(`0x${mask}`) & 1n) === 1n
   } catch {
     // The parent is gone or hidden.

@@ -60,11 +60,13 @@ export function describeGroups(declared: Options, all: boolean): string {
     .filter(([, options]) => Object.keys(options).length > 0)
   // Not worth a second look.
   const isShort = rest.flatMap(([, options]) => Object.keys(options)).length <= maxLeft
-  if (isShort) return describeOptions(Object.assign({}, first, ...rest.map(([, options]) => options)))
+  if (isShort)
+    return describeOptions(Object.assign({}, first, ...rest.map(([, options]) => options)))
   if (all) {
-    return [describeOptions(first), ...rest.map(([title, options]) => `${title}:\n${describeOptions(options)}`)].join(
-      '\n\n',
-    )
+    return [
+      describeOptions(first),
+      ...rest.map(([title, options]) => `${title}:\n${describeOptions(options)}`),
+    ].join('\n\n')
   }
   const counts = rest.map(([title, options]) => `${title} (${Object.keys(options).length})`)
   return `${describeOptions(first)}\n\nMore with --help --all: ${counts.join(', ')}.`

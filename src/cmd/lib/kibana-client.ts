@@ -8,8 +8,8 @@ import { secretOf } from './secret.ts'
 const timeoutMs = 60_000
 
 /**
- * The client that the options describe. Where none of its own are given, the credentials for Elasticsearch are used: Kibana asks
- * Elasticsearch who somebody is.
+ * The client that the options describe. Where none of its own are given, the credentials for
+ * Elasticsearch are used: Kibana asks Elasticsearch who somebody is.
  * @throws ArchiverError `USAGE` where a file with a secret or a certificate cannot be read.
  */
 export function kibanaClient(
@@ -18,18 +18,22 @@ export function kibanaClient(
 ): Kibana {
   const own = {
     username: options.kibanaUser,
-    password: options.kibanaPassword ?? secretOf('--kibana-password-file', options.kibanaPasswordFile),
+    password:
+      options.kibanaPassword ?? secretOf('--kibana-password-file', options.kibanaPasswordFile),
     apiKey: options.kibanaApiKey ?? secretOf('--kibana-api-key-file', options.kibanaApiKeyFile),
   }
-  const hasOwn = own.username !== undefined || own.apiKey !== undefined || addressOf(url).username !== undefined
+  const hasOwn =
+    own.username !== undefined || own.apiKey !== undefined || addressOf(url).username !== undefined
   const credentials = hasOwn
     ? own
     : {
         username: options.elasticsearchUser,
         password:
-          options.elasticsearchPassword ?? secretOf('--elasticsearch-password-file', options.elasticsearchPasswordFile),
+          options.elasticsearchPassword ??
+          secretOf('--elasticsearch-password-file', options.elasticsearchPasswordFile),
         apiKey:
-          options.elasticsearchApiKey ?? secretOf('--elasticsearch-api-key-file', options.elasticsearchApiKeyFile),
+          options.elasticsearchApiKey ??
+          secretOf('--elasticsearch-api-key-file', options.elasticsearchApiKeyFile),
       }
   return new Kibana({
     url,

@@ -1,4 +1,8 @@
-import { mysqlAddress, type mysqlConnectionOptions, type mysqlOptions } from '../../config/config.ts'
+import {
+  mysqlAddress,
+  type mysqlConnectionOptions,
+  type mysqlOptions,
+} from '../../config/config.ts'
 import type { Values } from '../../config/options.ts'
 import { Mysql } from '../../mysql/client.ts'
 import type { MysqlSinkOptions } from '../../mysql/sink.ts'
@@ -18,7 +22,10 @@ export function mysqlClient(url: string, options: Values<typeof mysqlConnectionO
     host,
     port,
     user,
-    password: password ?? options.mysqlPassword ?? secretOf('--mysql-password-file', options.mysqlPasswordFile),
+    password:
+      password ??
+      options.mysqlPassword ??
+      secretOf('--mysql-password-file', options.mysqlPasswordFile),
     database,
     caFile: options.mysqlCa,
     tls: options.mysqlTls,

@@ -15,7 +15,10 @@ const maxNamed = 10
  * @throws ArchiverError `NOT_FOUND`, with what there is, for a topic, partition or type that the
  * archive does not hold.
  */
-export async function explainNothing(root: string, { topics, partitions, types }: Selection): Promise<void> {
+export async function explainNothing(
+  root: string,
+  { topics, partitions, types }: Selection,
+): Promise<void> {
   let candidates = await listPartitions(root)
   if (candidates.length === 0) {
     say('the archive holds no record yet')
@@ -24,12 +27,14 @@ export async function explainNothing(root: string, { topics, partitions, types }
   if (topics !== undefined) {
     const known = candidates
     candidates = candidates.filter(({ topic }) => topics.includes(topic))
-    if (candidates.length === 0) throw notFound('topic', topics, [...new Set(known.map(({ topic }) => topic))])
+    if (candidates.length === 0)
+      throw notFound('topic', topics, [...new Set(known.map(({ topic }) => topic))])
   }
   if (partitions !== undefined) {
     const known = candidates
     candidates = candidates.filter(({ partition }) => partitions.includes(partition))
-    if (candidates.length === 0) throw notFound('partition', partitions.map(String), known.map(partitionKey))
+    if (candidates.length === 0)
+      throw notFound('partition', partitions.map(String), known.map(partitionKey))
   }
   const held = await heldBy(root, candidates)
   if (types !== undefined && !types.some((type) => held.types.has(nameOfType(type)))) {
@@ -62,9 +67,14 @@ async function heldBy(
   return { types, first, last }
 }
 
-function notFound(kind: string, wanted: readonly string[], known: readonly string[]): ArchiverError {
+function notFound(
+  kind: string,
+  wanted: readonly string[],
+  known: readonly string[],
+): ArchiverError {
   const there =
-    known.slice(0, maxNamed).join(', ') + (known.length > maxNamed ? ` and ${known.length - maxNamed} more` : '')
+    known.slice(0, maxNamed).join(', ') +
+    (known.length > maxNamed ? ` and ${known.length - maxNamed} more` : '')
   return new ArchiverError(
     'NOT_FOUND',
     `the archive holds no record of ${kind} ${wanted.join(', ')}${known.length === 0 ? '' : `; it has ${there}`}`,

@@ -6,8 +6,9 @@ import { type TopicPartition, unknownHour } from '../../record/record.ts'
 import { DamagedPartitions } from './damaged-partitions.ts'
 
 /**
- * Patterns of other archives on the cluster whose prefix begins with ours. New ones are refused at their start; earlier versions, and
- * `--no-templates`, let them be. What could be an index of a type of ours is not among them.
+ * Patterns of other archives on the cluster whose prefix begins with ours. New ones are refused at
+ * their start; earlier versions, and `--no-templates`, let them be. What could be an index of a
+ * type of ours is not among them.
  */
 export async function otherArchives(
   client: Elasticsearch,
@@ -26,5 +27,7 @@ export async function otherArchives(
       for await (const { type } of typesByDay(root, tp)) own.add(names.of(type, unknownHour))
     })
   }
-  return nestedArchives(present, indexPrefix, (literal) => [...own].some((name) => name.startsWith(literal)))
+  return nestedArchives(present, indexPrefix, (literal) =>
+    [...own].some((name) => name.startsWith(literal)),
+  )
 }

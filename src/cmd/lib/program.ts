@@ -20,8 +20,8 @@ import {
 export type OutputKind = 'data' | 'report' | 'log'
 
 /**
- * What the top of every command shares: help, signals, one line for a mistake, the exit code. Nothing below it sets an
- * exit code or ends the process.
+ * What the top of every command shares: help, signals, one line for a mistake, the exit code.
+ * Nothing below it sets an exit code or ends the process.
  */
 export interface Program {
   /** What `--help` or `-h` prints; gets the words of the command line. */
@@ -29,28 +29,30 @@ export interface Program {
   /** `report` if it is left out; gets the words of the command line. */
   readonly output?: OutputKind | ((argv: readonly string[]) => OutputKind)
   /**
-   * The command's work. It ends by itself once `signalled()` is aborted, having closed what it opened; the process ends
-   * when nothing is open any more.
+   * The command's work. It ends by itself once `signalled()` is aborted, having closed what it
+   * opened; the process ends when nothing is open any more.
    */
   readonly main: (argv: readonly string[]) => Promise<void>
 }
 
 /**
- * Ctrl-C under `npm run` reaches us several times at once: from the terminal and relayed by npm and by tsx. What comes
- * within this time is the same wish, not the second one that ends the process.
+ * Ctrl-C under `npm run` reaches us several times at once: from the terminal and relayed by npm and
+ * by tsx. What comes within this time is the same wish, not the second one that ends the process.
  */
 const sameSignalMs = 500
 
-/** The reason to stop if the output of a command, which is all it is for, can no longer be written. */
+/**
+ * The reason to stop if the output of a command, which is all it is for, can no longer be written.
+ */
 const outputFailed = 'standard output cannot be written'
 
 let stopping: AbortController | undefined
 
 /**
- * A signal that is aborted by SIGTERM, SIGINT, SIGHUP or SIGQUIT (its reason is then the name of the
- * signal), when whoever started the process is gone, and, for a command that gives data, when its
- * output can no longer be written. From the first call on, these signals no longer end the process;
- * a second one does, at once, with 128 plus its number.
+ * A signal that is aborted by SIGTERM, SIGINT, SIGHUP or SIGQUIT (its reason is then the name of
+ * the signal), when whoever started the process is gone, and, for a command that gives data, when
+ * its output can no longer be written. From the first call on, these signals no longer end the
+ * process; a second one does, at once, with 128 plus its number.
  */
 export function signalled(): AbortSignal {
   if (stopping !== undefined) return stopping.signal
@@ -58,17 +60,23 @@ export function signalled(): AbortSignal {
   stopping = controller
   let first: number | undefined
   onStopSignal((name) => {
-    if (first !== undefined && performance.now() - first > sameSignalMs) process.exit(exitCodeOfStop(name))
+    if (first !== undefined && performance.now() - first > sameSignalMs)
+      process.exit(exitCodeOfStop(name))
     first ??= performance.now()
     controller.abort(name)
   })
   return controller.signal
 }
 
-/** The exit code of a command that gives data if its reader went: 128 plus SIGPIPE, as for `cat`. */
+/**
+ * The exit code of a command that gives data if its reader went: 128 plus SIGPIPE, as for `cat`.
+ */
 const readerGoneExitCode = 141
 
-/** How long the end of a worker, or of a command that was stopped, waits for a reader that does not read. */
+/**
+ * How long the end of a worker, or of a command that was stopped, waits for a reader that does not
+ * read.
+ */
 const drainMs = 1000
 
 /**
@@ -113,25 +121,37 @@ export async function runProgram({ help, main, output = 'report' }: Program): Pr
   clearTimeout(patience)
   const { failure } = standardOutput
   if (failure !== undefined && kind !== 'log' && !isReaderGone(failure, standardOutput)) {
-    say(`standard output cannot be written: ${readableText(failure.message.replace(/, write$/, ''))}`)
+    say(
+      `standard output cannot be written: ${readableText(failure.message.replace(/, write$/, ''))}`,
+    )
   }
   process.exitCode = exitCodeWithOutput(code, failure, kind)
 }
 
-/** The version in `package.json`, which lies beside `src` in a checkout and beside `dist` in the package. */
+/**
+ * The version in `package.json`, which lies beside `src` in a checkout and beside `dist` in the
+ * package.
+ */
 function version(): string {
   const file = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
   return (JSON.parse(file) as { version: string }).version
 }
 
 /** The exit code of a command that ended with `code`, after what became of its standard output. */
-export function exitCodeWithOutput(code: number, failure: Error | undefined, kind: OutputKind): number {
+export function exitCodeWithOutput(
+  code: number,
+  failure: Error | undefined,
+  kind: OutputKind,
+): number {
   if (code !== 0 || failure === undefined || kind === 'log') return code
   if (!isReaderGone(failure, standardOutput)) return 1
   return kind === 'data' ? readerGoneExitCode : 0
 }
 
-/** An `AbortError`, or what `throwIfAborted` throws, after a signal is how waiting ends, not a failure. */
+/**
+ * An `AbortError`, or what `throwIfAborted` throws, after a signal is how waiting ends, not a
+ * failure.
+ */
 function isStop(error: unknown, signal: AbortSignal | undefined): boolean {
   if (signal?.aborted !== true) return false
   return error === signal.reason || (error instanceof Error && error.name === 'AbortError')
@@ -140,13 +160,17 @@ function isStop(error: unknown, signal: AbortSignal | undefined): boolean {
 /** What standard error gets for what a command threw: undefined for a clean stop. */
 export function lineOf(error: unknown, signal: AbortSignal | undefined): string | undefined {
   if (isStop(error, signal)) return undefined
-  if (error instanceof ArchiverError) return readableText(messageOf(error).replace(/\s*\n\s*/g, ' '))
-  return readableLines(`unexpected: ${error instanceof Error ? (error.stack ?? messageOf(error)) : String(error)}`)
+  if (error instanceof ArchiverError)
+    return readableText(messageOf(error).replace(/\s*\n\s*/g, ' '))
+  return readableLines(
+    `unexpected: ${error instanceof Error ? (error.stack ?? messageOf(error)) : String(error)}`,
+  )
 }
 
 /** The exit code for what a command threw, or for undefined where it returned. */
 export function exitCodeOf(error: unknown, signal: AbortSignal | undefined): number {
-  if (error !== undefined && !isStop(error, signal)) return error instanceof ArchiverError ? error.exitCode : 1
+  if (error !== undefined && !isStop(error, signal))
+    return error instanceof ArchiverError ? error.exitCode : 1
   const reason: unknown = signal?.aborted === true ? signal.reason : undefined
   return isStopReason(reason) ? exitCodeOfStop(reason) : 0
 }

@@ -4,7 +4,8 @@ import { describeProxy, Proxies } from '../../runtime/proxies.ts'
 import type { ConnectionValues } from './cleartext.ts'
 
 /**
- * Says at the start what goes through a proxy of the environment: variables that somebody set for other programs count here.
+ * Says at the start what goes through a proxy of the environment: variables that somebody set for
+ * other programs count here.
  * @throws ArchiverError `USAGE` for a variable that names no proxy for HTTP
  */
 export function tellProxies(options: ConnectionValues, log: Logger): void {
@@ -19,6 +20,7 @@ export function tellProxies(options: ConnectionValues, log: Logger): void {
     if (given.length === 0) continue
     const proxies = new Proxies(process.env)
     const found = given.flatMap((url) => proxies.of(addressOf(url).url) ?? [])
-    for (const proxy of new Set(found)) log.info(`requests for ${what} go through ${describeProxy(proxy)}`)
+    for (const proxy of new Set(found))
+      log.info(`requests for ${what} go through ${describeProxy(proxy)}`)
   }
 }

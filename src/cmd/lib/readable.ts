@@ -3,8 +3,8 @@ import { readableText } from '../../runtime/readable-text.ts'
 /** Bytes and times from Kafka as a person can read them on one line, whatever they hold. */
 
 /**
- * UTF-8 as it is, but with control characters (which could move a terminal's cursor or forge a line) as `\u001b`; other bytes
- * as `base64:…`; `null` for none.
+ * UTF-8 as it is, but with control characters (which could move a terminal's cursor or forge a
+ * line) as `\u001b`; other bytes as `base64:…`; `null` for none.
  */
 export function readableBytes(bytes: Buffer | null): string {
   if (bytes === null) return 'null'
@@ -24,7 +24,10 @@ export function utf8OrUndefined(bytes: Buffer): string | undefined {
   }
 }
 
-/** Kafka's timestamp (ms, digits) in ISO 8601; the digits where it is none (-1) or outside the years 1970 to 9999. */
+/**
+ * Kafka's timestamp (ms, digits) in ISO 8601; the digits where it is none (-1) or outside the years
+ * 1970 to 9999.
+ */
 export function readableTimestamp(timestamp: string): string {
   const time = Number(timestamp)
   return time >= 0 && time < 253_402_300_800_000 ? new Date(time).toISOString() : timestamp

@@ -18,7 +18,9 @@ export interface RunFlags {
 
 /** @throws ArchiverError `USAGE` for a value that `run` would not take either. */
 export function takeRunFlags(argv: readonly string[], own: Options): RunFlags {
-  const others: Options = Object.fromEntries(Object.entries(runOptions).filter(([key]) => !(key in own)))
+  const others: Options = Object.fromEntries(
+    Object.entries(runOptions).filter(([key]) => !(key in own)),
+  )
   const words = [...argv]
   const left: string[] = []
   const taken: string[] = []
@@ -26,18 +28,28 @@ export function takeRunFlags(argv: readonly string[], own: Options): RunFlags {
   while (words.length > 0) {
     const word = words.shift()!
     const [name = ''] = word.replace(/^--/, '').split('=', 1)
-    const found = word.startsWith('--') && find(own, name) === undefined ? find(others, name) : undefined
+    const found =
+      word.startsWith('--') && find(own, name) === undefined ? find(others, name) : undefined
     const target = found === undefined ? left : taken
     if (found !== undefined) keys.add(found.key)
     target.push(word)
-    const takesNext = (found ?? find(own, name))?.takesValue === true && !word.includes('=') && word.startsWith('--')
+    const takesNext =
+      (found ?? find(own, name))?.takesValue === true &&
+      !word.includes('=') &&
+      word.startsWith('--')
     if (takesNext && words.length > 0) target.push(words.shift()!)
   }
   const values = readOptions(others, { argv: taken, env: {} })
-  return { argv: left, values: Object.fromEntries(Object.entries(values).filter(([key]) => keys.has(key))) }
+  return {
+    argv: left,
+    values: Object.fromEntries(Object.entries(values).filter(([key]) => keys.has(key))),
+  }
 }
 
-function find(options: Options, name: string): { readonly key: string; readonly takesValue: boolean } | undefined {
+function find(
+  options: Options,
+  name: string,
+): { readonly key: string; readonly takesValue: boolean } | undefined {
   for (const [key, { isSwitch, negated }] of Object.entries(options)) {
     if (flagName(key) === name) return { key, takesValue: !isSwitch }
     if (negated !== undefined && `no-${flagName(key)}` === name) return { key, takesValue: false }
@@ -56,7 +68,11 @@ interface ArchiveValues {
  * @throws ArchiverError `USAGE` if the archive belongs to another group, or a command that takes no
  * topics would do more than what was named; `NOT_FOUND` if no topic of the archive is meant.
  */
-export async function withRunFlags<V extends object>(values: V, run: RunFlags['values'], own: Options): Promise<V> {
+export async function withRunFlags<V extends object>(
+  values: V,
+  run: RunFlags['values'],
+  own: Options,
+): Promise<V> {
   const { archiveDir, topic, topics } = values as ArchiveValues
   if (archiveDir === undefined) return values
   const root = resolve(archiveDir)
@@ -65,7 +81,8 @@ export async function withRunFlags<V extends object>(values: V, run: RunFlags['v
   if ((topic ?? topics ?? run.topics) !== undefined && run.topicsRegex !== undefined) {
     throw new ArchiverError('USAGE', '--topics-regex and the names of topics exclude each other')
   }
-  if (topic !== undefined) throw new ArchiverError('USAGE', '--topic and --topics exclude each other; give one')
+  if (topic !== undefined)
+    throw new ArchiverError('USAGE', '--topic and --topics exclude each other; give one')
   const archived = [...new Set((await listPartitions(root)).map(({ topic }) => topic))]
   const meant = run.topics ?? archived.filter((name) => run.topicsRegex!.test(name))
   if ('topic' in own) return { ...values, topic: orNone(meant, run, archived) }
@@ -79,7 +96,11 @@ export async function withRunFlags<V extends object>(values: V, run: RunFlags['v
   )
 }
 
-function orNone(meant: readonly string[], run: RunFlags['values'], archived: readonly string[]): readonly string[] {
+function orNone(
+  meant: readonly string[],
+  run: RunFlags['values'],
+  archived: readonly string[],
+): readonly string[] {
   if (meant.length > 0) return meant
   throw new ArchiverError(
     'NOT_FOUND',

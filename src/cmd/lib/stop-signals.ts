@@ -32,7 +32,8 @@ export function passOverSignals(): { readonly ignoresHangup: boolean } {
     process.on('SIGHUP', () => {
       hungUpAt = performance.now()
       // Without a listener of a command that has something to finish, it ends as by default.
-      if (!ignoresHangup && process.listenerCount('SIGHUP') === 1) process.exit(exitCodeOfStop('SIGHUP'))
+      if (!ignoresHangup && process.listenerCount('SIGHUP') === 1)
+        process.exit(exitCodeOfStop('SIGHUP'))
     })
     for (const name of ['SIGUSR1', 'SIGUSR2'] as const) process.on(name, () => undefined)
   }

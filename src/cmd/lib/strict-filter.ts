@@ -1,11 +1,19 @@
 import { decodeLine, rangeOfValue } from '../../record/line.ts'
 import { partitionKey } from '../../record/record.ts'
-import { isNote, isRefused, kindsOf, scanForStrictReaders, strictKinds } from '../../record/strict-readers.ts'
+import {
+  isNote,
+  isRefused,
+  kindsOf,
+  scanForStrictReaders,
+  strictKinds,
+} from '../../record/strict-readers.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
 import { standardError } from '../../runtime/standard-streams.ts'
 import { plural } from './table.ts'
 
-/** Keeps from strict readers what they refuse, and names each of those records on standard error. */
+/**
+ * Keeps from strict readers what they refuse, and names each of those records on standard error.
+ */
 export class StrictFilter {
   readonly #valueOnly: boolean
   leftOut = 0
@@ -33,7 +41,9 @@ export class StrictFilter {
   #leaveOut(line: Buffer, reason: string): void {
     this.leftOut++
     const decoded = decodeLine(line)
-    standardError.print(`left out: ${partitionKey(decoded)} offset ${decoded.record.offset}: ${reason}`)
+    standardError.print(
+      `left out: ${partitionKey(decoded)} offset ${decoded.record.offset}: ${reason}`,
+    )
   }
 
   /** @throws ArchiverError `REFUSED` if a record was left out */

@@ -32,13 +32,20 @@ export interface Column {
   readonly right?: boolean
 }
 
-/** Rows under their heads, columns as wide as their widest cell, two spaces between. A cell is one line, whatever it holds. */
+/**
+ * Rows under their heads, columns as wide as their widest cell, two spaces between. A cell is one
+ * line, whatever it holds.
+ */
 export function table(columns: readonly Column[], cells: readonly (readonly string[])[]): string {
   const rows = cells.map((row) => row.map(readableText))
-  const widths = columns.map(({ head }, i) => Math.max(head.length, ...rows.map((row) => row[i]!.length)))
+  const widths = columns.map(({ head }, i) =>
+    Math.max(head.length, ...rows.map((row) => row[i]!.length)),
+  )
   const line = (cells: readonly string[]) =>
     cells
-      .map((cell, i) => (columns[i]!.right === true ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+      .map((cell, i) =>
+        columns[i]!.right === true ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!),
+      )
       .join('  ')
       .trimEnd()
   return [line(columns.map(({ head }) => head)), ...rows.map(line)].join('\n')

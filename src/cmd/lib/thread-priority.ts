@@ -9,8 +9,9 @@ const poolThread = 'libuv-worker'
 const niceness = 10
 
 /**
- * Lets the event loop go before the threads that compress: it is what everything waits for, and on few cores four threads that all have a
- * member to compress take its core away. With two cores a run into files takes 8 % less time. Only Linux has such priorities.
+ * Lets the event loop go before the threads that compress: it is what everything waits for, and on
+ * few cores four threads that all have a member to compress take its core away. With two cores a
+ * run into files takes 8 % less time. Only Linux has such priorities.
  */
 export async function letEventLoopGoFirst(log: Logger): Promise<void> {
   if (process.platform !== 'linux') return

@@ -18,10 +18,11 @@ const comparisons: Readonly<Record<string, Comparison>> = {
 }
 
 /**
- * `value.user.id=u1`, `value.amount>100`, `kafka.key!=k1`: a field of the line by its path, and what it is compared with.
- * A number of the line and a value that spells one compare as numbers, exactly as both are written, of any size and
- * precision. Everything else compares as text, by code points: strings as they are, `true`, `false`, `null`, and a
- * number as it is written. A line without the field fits `!=` alone; of an array one element is enough.
+ * `value.user.id=u1`, `value.amount>100`, `kafka.key!=k1`: a field of the line by its path, and
+ * what it is compared with. A number of the line and a value that spells one compare as numbers,
+ * exactly as both are written, of any size and precision. Everything else compares as text, by code
+ * points: strings as they are, `true`, `false`, `null`, and a number as it is written. A line
+ * without the field fits `!=` alone; of an array one element is enough.
  *
  * @throws ArchiverError `USAGE`
  */
@@ -40,7 +41,9 @@ export function parseCondition(text: string): Condition {
   return (line) => {
     const json = line.toString('utf8')
     const leaves = leavesOf(JSON.parse(json), keys)
-    const isExact = leaves.every((leaf) => typeof leaf !== 'number' || (decimal !== undefined && leaf !== double))
+    const isExact = leaves.every(
+      (leaf) => typeof leaf !== 'number' || (decimal !== undefined && leaf !== double),
+    )
     const exact = isExact ? leaves : leavesOf(JSON.parse(withNumbersAsText(line)), keys)
     const differences = exact.map((leaf) => {
       // Rounding keeps the order: doubles that differ differ as the numbers do.
@@ -48,7 +51,9 @@ export function parseCondition(text: string): Condition {
       const text = String(leaf)
       if (isExact || !text.startsWith(numberMark)) return compareText(text, wanted)
       const number = text.slice(numberMark.length)
-      return decimal === undefined ? compareText(number, wanted) : compareDecimals(decimalOf(number)!, decimal)
+      return decimal === undefined
+        ? compareText(number, wanted)
+        : compareDecimals(decimalOf(number)!, decimal)
     })
     return operator === '!=' ? differences.every(compare) : differences.some(compare)
   }
@@ -57,19 +62,30 @@ export function parseCondition(text: string): Condition {
 /** What a number becomes that is read as text begins so. No message can know it. */
 const numberMark = `number ${randomUUID()} `
 
-/** The line with each number as a text: JSON.parse would round it, and its reviver recurses as deep as the value does. */
+/**
+ * The line with each number as a text: JSON.parse would round it, and its reviver recurses as deep
+ * as the value does.
+ */
 function withNumbersAsText(line: Buffer): string {
   const parts: string[] = []
   let copied = 0
   visitNumbers(line, { start: 0, end: line.length }, (_path, start, end) => {
-    parts.push(line.toString('utf8', copied, start), `"${numberMark}`, line.toString('latin1', start, end), '"')
+    parts.push(
+      line.toString('utf8', copied, start),
+      `"${numberMark}`,
+      line.toString('latin1', start, end),
+      '"',
+    )
     copied = end
   })
   parts.push(line.toString('utf8', copied))
   return parts.join('')
 }
 
-/** The values at a path; the elements of arrays on the way count each for itself. Depth costs memory, never the stack. */
+/**
+ * The values at a path; the elements of arrays on the way count each for itself. Depth costs
+ * memory, never the stack.
+ */
 function leavesOf(root: unknown, keys: readonly string[]): unknown[] {
   const leaves: unknown[] = []
   const pending: { readonly value: unknown; readonly depth: number }[] = [{ value: root, depth: 0 }]

@@ -25,7 +25,11 @@ export function wrappersOf(
   read: (pid: number) => ProcessFacts | undefined = readProcess,
 ): ProcessFacts[] {
   const found: ProcessFacts[] = []
-  for (let facts = read(parent); facts !== undefined && isWrapper(facts.words, own); facts = read(facts.parent)) {
+  for (
+    let facts = read(parent);
+    facts !== undefined && isWrapper(facts.words, own);
+    facts = read(facts.parent)
+  ) {
     found.push(facts)
   }
   return found
@@ -43,7 +47,9 @@ export function isWrapper(words: readonly string[], own: readonly string[]): boo
   if (detaching.test(name)) return false
   // npm puts all of its command line into the first word.
   if (packageManager.test(basename(program.split(' ', 1)[0]!))) return true
-  const option = shell.test(name) ? words.findIndex((word, i) => i > 0 && /^-[a-z]*c$/.test(word)) : -1
+  const option = shell.test(name)
+    ? words.findIndex((word, i) => i > 0 && /^-[a-z]*c$/.test(word))
+    : -1
   if (option !== -1) return isForeground(words[option + 1] ?? '', own, endsWith(words, own))
   const script = rest.find((word) => !word.startsWith('-')) ?? ''
   if (name === 'node' && packageManager.test(basename(script))) return true
@@ -52,8 +58,8 @@ export function isWrapper(words: readonly string[], own: readonly string[]): boo
 }
 
 /**
- * True if the script of a shell runs this command, and does not leave it behind in the background. `isArgument`: the shell
- * has the command as its arguments, and the script says `"$@"`.
+ * True if the script of a shell runs this command, and does not leave it behind in the background.
+ * `isArgument`: the shell has the command as its arguments, and the script says `"$@"`.
  */
 function isForeground(code: string, own: readonly string[], isArgument: boolean): boolean {
   const line = code.replace(/'[^']*'|"[^"]*"/g, (quoted) => quoted.slice(1, -1).replaceAll('&', ''))
@@ -68,14 +74,18 @@ function isForeground(code: string, own: readonly string[], isArgument: boolean)
 function endsWith(words: readonly string[], own: readonly string[]): boolean {
   if (words.length <= own.length) return false
   const [script, ...args] = words.slice(-own.length)
-  return commandName(script!) === commandName(own[0]!) && args.every((word, i) => word === own[i + 1])
+  return (
+    commandName(script!) === commandName(own[0]!) && args.every((word, i) => word === own[i + 1])
+  )
 }
 
 function commandName(path: string): string {
   return basename(path).replace(/\.[cm]?[jt]s$/, '')
 }
 
-/** What Linux says of a process: undefined if it is gone, a zombie or hidden, and on other systems. */
+/**
+ * What Linux says of a process: undefined if it is gone, a zombie or hidden, and on other systems.
+ */
 export function readProcess(pid: number): ProcessFacts | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -92,7 +102,10 @@ export function readProcess(pid: number): ProcessFacts | undefined {
 
 const lookMs = 1000
 
-/** Calls back, once, when one of the wrappers of this process is gone. Does not keep the process alive. */
+/**
+ * Calls back, once, when one of the wrappers of this process is gone. Does not keep the process
+ * alive.
+ */
 export function watchWrappers(onGone: () => void): void {
   const wrappers = wrappersOf(process.ppid, process.argv.slice(1))
   if (wrappers.length === 0) return

@@ -6,9 +6,12 @@ export function describeOptions(declared: Options): string {
   for (const [key, option] of Object.entries(declared)) {
     const name = flagName(key)
     const onByDefault = option.isSwitch && option.defaultValue === true
-    const head = onByDefault ? `--no-${name}` : `--${name}${option.placeholder === '' ? '' : ` ${option.placeholder}`}`
+    const head = onByDefault
+      ? `--no-${name}`
+      : `--${name}${option.placeholder === '' ? '' : ` ${option.placeholder}`}`
     const also = option.negated !== undefined && !option.isSwitch ? `, --no-${name}` : ''
-    const standard = option.isSwitch || option.defaultText === undefined ? '' : ` [${option.defaultText}]`
+    const standard =
+      option.isSwitch || option.defaultText === undefined ? '' : ` [${option.defaultText}]`
     lines.push(`  ${head}${also}${standard}`)
     for (const line of wrap(option.explanation, 94)) lines.push(`      ${line}`)
   }

@@ -3,8 +3,8 @@ import { flagName, type Options } from './option.ts'
 import { readYamlFile } from './yaml-file.ts'
 
 /**
- * The names of the options in a YAML file that hold a secret, if users may read the file who are neither its owner nor in
- * its group. A URL counts if it has credentials.
+ * The names of the options in a YAML file that hold a secret, if users may read the file who are
+ * neither its owner nor in its group. A URL counts if it has credentials.
  *
  * @throws ArchiverError `USAGE` as `readOptions` does
  */

@@ -8,7 +8,10 @@ interface Declaration<T> {
   parse: (text: string) => T
 }
 
-/** An option with a default; the default is written as a person would type it and goes through the same validation. */
+/**
+ * An option with a default; the default is written as a person would type it and goes through the
+ * same validation.
+ */
 function withDefault<T>(declaration: Declaration<T> & { default: string }): Option<T> {
   return {
     explanation: declaration.explanation,
@@ -62,7 +65,10 @@ function make<T>(
   return waitUnitMs === undefined ? option : { ...option, waitUnitMs }
 }
 
-/** A kind of option is called with a default (the value is always there) or without (it may be undefined). */
+/**
+ * A kind of option is called with a default (the value is always there) or without (it may be
+ * undefined).
+ */
 interface Kind<T, Extra> {
   (described: Described & Extra & { default: string }): Option<T>
   (described: Described & Extra): Option<T | undefined>
@@ -74,10 +80,13 @@ export function kind<T, Extra = unknown>(
   waitUnitMs: (described: Described & Extra) => number | undefined = () => undefined,
 ): Kind<T, Extra> {
   return ((described: Described & Extra & { default?: string }) =>
-    make(described, placeholder(described), described.default, parser(described), waitUnitMs(described))) as Kind<
-    T,
-    Extra
-  >
+    make(
+      described,
+      placeholder(described),
+      described.default,
+      parser(described),
+      waitUnitMs(described),
+    )) as Kind<T, Extra>
 }
 
 export const text = kind<string>(
@@ -97,7 +106,9 @@ interface Limits {
 
 function maxOf({ max, unit }: Limits): number | undefined {
   const unitMs = timeUnits.get(unit)
-  return unitMs === undefined ? max : Math.min(max ?? Number.POSITIVE_INFINITY, Math.floor(maxTimerMs / unitMs))
+  return unitMs === undefined
+    ? max
+    : Math.min(max ?? Number.POSITIVE_INFINITY, Math.floor(maxTimerMs / unitMs))
 }
 
 function numberOf(what: string, isNumber: (value: string) => boolean) {
@@ -108,7 +119,8 @@ function numberOf(what: string, isNumber: (value: string) => boolean) {
     const allowed = `${what} ${range}${unit === undefined ? '' : ` (${unit})`}`
     return (value: string): number => {
       const number = Number(value)
-      if (!isNumber(value) || number < min || (max !== undefined && number > max)) throw new Error(allowed)
+      if (!isNumber(value) || number < min || (max !== undefined && number > max))
+        throw new Error(allowed)
       return number
     }
   }
@@ -119,7 +131,10 @@ const unitMsOf = ({ unit }: Limits) => timeUnits.get(unit)
 
 export const integer = kind<number, Limits>(
   placeholderOf,
-  numberOf('a whole number', (value) => /^-?\d+$/.test(value) && Number.isSafeInteger(Number(value))),
+  numberOf(
+    'a whole number',
+    (value) => /^-?\d+$/.test(value) && Number.isSafeInteger(Number(value)),
+  ),
   unitMsOf,
 )
 
@@ -149,7 +164,8 @@ export const bytes = kind<number, { min: number; max?: number }>(
     (value) => {
       const match = /^(\d+(?:\.\d+)?)(?: ?([a-zA-Z]+))?$/.exec(value)
       const unit = match === null ? undefined : byteUnits.get(match[2] ?? '')
-      if (match === null || unit === undefined) throw new Error('a number of bytes such as 5MB, 256MiB or 1048576')
+      if (match === null || unit === undefined)
+        throw new Error('a number of bytes such as 5MB, 256MiB or 1048576')
       const number = Math.round(Number(match[1]) * unit)
       if (number < min) throw new Error(`${min} bytes or more`)
       if (number > max) throw new Error(`${max} bytes or less`)
@@ -169,20 +185,31 @@ export const pattern = kind<RegExp>(
   },
 )
 
-/** A moment in UTC, in ms since 1970: `2026-11-01`, `2026-11-01T06`, `2026-11-01T06:30:00Z`, or the ms themselves. */
+/**
+ * A moment in UTC, in ms since 1970: `2026-11-01`, `2026-11-01T06`, `2026-11-01T06:30:00Z`, or the
+ * ms themselves.
+ */
 export const instant = kind<number>(
   () => '<time>',
   () => (value) => {
     if (/^\d{12,14}$/.test(value)) return Number(value)
-    const match = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d)(:\d\d(?::\d\d(?:\.\d+)?)?)?)?(Z|[+-]\d\d:\d\d)?$/.exec(value)
+    const match =
+      /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d)(:\d\d(?::\d\d(?:\.\d+)?)?)?)?(Z|[+-]\d\d:\d\d)?$/.exec(value)
     const [, day, hour = '00', rest = ':00', zone = 'Z'] = match ?? []
     const time = day === undefined ? Number.NaN : Date.parse(`${day}T${hour}${rest}${zone}`)
-    if (Number.isNaN(time)) throw new Error('a time in UTC such as 2026-11-01, 2026-11-01T06 or 2026-11-01T06:30:00Z')
+    if (Number.isNaN(time))
+      throw new Error('a time in UTC such as 2026-11-01, 2026-11-01T06 or 2026-11-01T06:30:00Z')
     return time
   },
 )
 
-const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const durationUnits: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+}
 
 function timeSpan(maxMs: number, shown: string, examples: string) {
   return () =>
@@ -216,7 +243,8 @@ export interface ListenAddress {
 export const listenAddress = kind<ListenAddress>(
   () => '<[address:]port>',
   () => (value) => {
-    const [, , bracketed, plain, digits] = /^((?:\[([^\]]+)\]|([^:[\]]+)):)?(\d{1,5})$/.exec(value) ?? []
+    const [, , bracketed, plain, digits] =
+      /^((?:\[([^\]]+)\]|([^:[\]]+)):)?(\d{1,5})$/.exec(value) ?? []
     const port = Number(digits)
     if (digits === undefined || port > 65_535)
       throw new Error('a port such as 9464, or address:port such as 0.0.0.0:9464')
@@ -237,14 +265,22 @@ export function oneOf<const W extends string>(
   words: readonly W[],
   described: { explanation: string; default?: NoInfer<W> },
 ): Option<W | undefined> {
-  return make({ explanation: described.explanation }, words.join('|'), described.default, (value) => {
-    const word = words.find((candidate) => candidate === value)
-    if (word === undefined) throw new Error(`one of ${words.join(', ')}`)
-    return word
-  })
+  return make(
+    { explanation: described.explanation },
+    words.join('|'),
+    described.default,
+    (value) => {
+      const word = words.find((candidate) => candidate === value)
+      if (word === undefined) throw new Error(`one of ${words.join(', ')}`)
+      return word
+    },
+  )
 }
 
-/** A switch: `--until-end`, or `--no-files` for one that is on by default; `true` or `false` as a variable or in the file. */
+/**
+ * A switch: `--until-end`, or `--no-files` for one that is on by default; `true` or `false` as a
+ * variable or in the file.
+ */
 export function flag(described: { explanation: string; default: boolean }): Option<boolean> {
   return {
     explanation: described.explanation,

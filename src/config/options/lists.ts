@@ -3,8 +3,9 @@ import type { Described } from './kinds.ts'
 import type { Option } from './option.ts'
 
 /**
- * Lists. A text has commas between its elements; `\,` is a comma in an element and `\\` a backslash, and a backslash
- * before anything else is itself. An element of a list in YAML is taken whole. A flag that is given again adds elements.
+ * Lists. A text has commas between its elements; `\,` is a comma in an element and `\\` a
+ * backslash, and a backslash before anything else is itself. An element of a list in YAML is taken
+ * whole. A flag that is given again adds elements.
  */
 
 /** The elements of a text. */
@@ -12,7 +13,9 @@ export function splitElements(text: string): string[] {
   const elements = ['']
   for (const [part] of text.matchAll(/\\[\\,]|[\s\S]/gu)) {
     if (part === ',') elements.push('')
-    else elements[elements.length - 1] += part.length === 2 && part.startsWith('\\') ? part.slice(1) : part
+    else
+      elements[elements.length - 1] +=
+        part.length === 2 && part.startsWith('\\') ? part.slice(1) : part
   }
   return elements
 }
@@ -22,36 +25,49 @@ interface ListKind {
   (described: Described): Option<readonly string[] | undefined>
 }
 
-function listKind(placeholder: string, parse: (elements: readonly string[]) => readonly string[]): ListKind {
+function listKind(
+  placeholder: string,
+  parse: (elements: readonly string[]) => readonly string[],
+): ListKind {
   return ((described: Described & { default?: string }): Option<readonly string[] | undefined> => ({
     explanation: described.explanation,
     placeholder: described.placeholder ?? placeholder,
     defaultText: described.default,
-    defaultValue: described.default === undefined ? undefined : parse(splitElements(described.default)),
+    defaultValue:
+      described.default === undefined ? undefined : parse(splitElements(described.default)),
     parse: (text) => parse(splitElements(text)),
     elements: { split: splitElements, parse },
     isSwitch: false,
   })) as ListKind
 }
 
-/** Names that have neither commas nor blanks at their ends (topics, hosts, URLs): blanks there are passed over. */
+/**
+ * Names that have neither commas nor blanks at their ends (topics, hosts, URLs): blanks there are
+ * passed over.
+ */
 export const list = listKind('<a,b,…>', (elements) => {
   const names = elements.map((element) => element.trim())
-  if (names.length === 0 || names.includes('')) throw new Error('one or more, separated by commas, none of them empty')
+  if (names.length === 0 || names.includes(''))
+    throw new Error('one or more, separated by commas, none of them empty')
   return names
 })
 
 /** Texts that may have any character (types of messages, headers): each is taken as it is. */
 export const texts = listKind('<a,b,…>', (elements) => {
   if (elements.length === 0 || elements.includes('')) {
-    throw new Error('one or more, separated by commas, none of them empty; a comma in one is written \\,')
+    throw new Error(
+      'one or more, separated by commas, none of them empty; a comma in one is written \\,',
+    )
   }
   return elements
 })
 
 const maxPort = 65_535
 
-/** `host:port` or `[address of IPv6]:port`, as Kafka's clients take them; blanks at the ends are passed over. */
+/**
+ * `host:port` or `[address of IPv6]:port`, as Kafka's clients take them; blanks at the ends are
+ * passed over.
+ */
 export const hostPorts = listKind('<host:port,…>', (elements) => {
   const addresses = elements.map((element) => element.trim())
   const wrong = addresses.find((address) => !isHostPort(address))
@@ -64,7 +80,8 @@ export const hostPorts = listKind('<host:port,…>', (elements) => {
 })
 
 function isHostPort(address: string): boolean {
-  const [, bracketed, host, digits] = /^(?:\[([^\][]+)\]|([^\s:/[\]@,?#\\%"']+)):(\d{1,5})$/.exec(address) ?? []
+  const [, bracketed, host, digits] =
+    /^(?:\[([^\][]+)\]|([^\s:/[\]@,?#\\%"']+)):(\d{1,5})$/.exec(address) ?? []
   const port = Number(digits)
   if (digits === undefined || port < 1 || port > maxPort) return false
   return host !== undefined || isIPv6(bracketed!)

@@ -1,10 +1,16 @@
-/** The end of a message about a word that is none of the candidates; `prefix` is what stands before all of them. */
+/**
+ * The end of a message about a word that is none of the candidates; `prefix` is what stands before
+ * all of them.
+ */
 export function didYouMean(word: string, candidates: readonly string[], prefix = ''): string {
   const meant = nearest(word, candidates)
   return meant === undefined ? '' : `; did you mean ${prefix}${meant}?`
 }
 
-/** A longer word is no mistyped name. Comparing a key of a megabyte with every option would take minutes. */
+/**
+ * A longer word is no mistyped name. Comparing a key of a megabyte with every option would take
+ * minutes.
+ */
 const maxNameLength = 64
 
 function nearest(word: string, candidates: readonly string[]): string | undefined {
@@ -14,7 +20,9 @@ function nearest(word: string, candidates: readonly string[]): string | undefine
     for (let i = 1; i <= a.length; i++) {
       const next = [i]
       for (let j = 1; j <= b.length; j++) {
-        next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
+        next.push(
+          Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)),
+        )
       }
       row = next
     }

@@ -1,11 +1,12 @@
 import { ArchiverError } from '../../runtime/errors.ts'
 
 /**
- * One declaration for an option: what it is called, what it means, its default and what is allowed. Flags, environment
- * variables, keys of the YAML file, help text, the configuration reference and the TypeScript type all come from it.
+ * One declaration for an option: what it is called, what it means, its default and what is allowed.
+ * Flags, environment variables, keys of the YAML file, help text, the configuration reference and
+ * the TypeScript type all come from it.
  *
- * The key `flushInterval` is the flag `--flush-interval`, the variable `ARCHIVER_FLUSH_INTERVAL` and the YAML key
- * `flush-interval`; a flag wins over a variable, a variable over the file.
+ * The key `flushInterval` is the flag `--flush-interval`, the variable `ARCHIVER_FLUSH_INTERVAL`
+ * and the YAML key `flush-interval`; a flag wins over a variable, a variable over the file.
  */
 export interface Option<T> {
   readonly explanation: string
@@ -33,7 +34,9 @@ export interface Option<T> {
 
 export type Options = Readonly<Record<string, Option<unknown>>>
 /** The type of the values that `readOptions` returns for a set of declarations. */
-export type Values<O extends Options> = { readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never }
+export type Values<O extends Options> = {
+  readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never
+}
 
 export const variablePrefix = 'ARCHIVER_'
 

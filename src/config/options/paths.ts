@@ -10,11 +10,17 @@ function pathKind(what: string) {
       const [, scheme] = /^([A-Za-z][A-Za-z0-9+.-]+):\//.exec(value) ?? []
       if (scheme !== undefined) {
         const object = what === 'directory' ? '; object stores are not supported' : ''
-        throw new Error(`the path of a ${what} in a mounted file system, without ${scheme}://${object}`)
+        throw new Error(
+          `the path of a ${what} in a mounted file system, without ${scheme}://${object}`,
+        )
       }
       if (value.startsWith('~')) {
-        const meant = /^~(\/|$)/.test(value) ? join(homedir(), value.slice(1)) : `/home/${value.slice(1)}`
-        throw new Error(`a whole path, such as ${meant}: no shell expands ~ here; a name that begins with it is ./~`)
+        const meant = /^~(\/|$)/.test(value)
+          ? join(homedir(), value.slice(1))
+          : `/home/${value.slice(1)}`
+        throw new Error(
+          `a whole path, such as ${meant}: no shell expands ~ here; a name that begins with it is ./~`,
+        )
       }
       if (/\$[A-Za-z_{(]/.test(value)) {
         throw new Error(`a whole path, such as ${join(homedir(), what)}: no shell expands $ here`)

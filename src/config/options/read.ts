@@ -1,7 +1,15 @@
 import { messageOf } from '../../runtime/errors.ts'
 import { trueOrFalse } from './kinds.ts'
 import { didYouMean } from './nearest.ts'
-import { flagName, negatedVariableName, type Option, type Options, usage, type Values, variableName } from './option.ts'
+import {
+  flagName,
+  negatedVariableName,
+  type Option,
+  type Options,
+  usage,
+  type Values,
+  variableName,
+} from './option.ts'
 import { type FileValue, readYamlFile } from './yaml-file.ts'
 
 /** Where the options may come from; `argv` without the program's and the command's name. */
@@ -13,9 +21,9 @@ export interface OptionSources {
 type Given = Map<string, unknown>
 
 /**
- * Reads every declared option from flags, environment and the YAML file that `--config` names, in that order. The same text
- * means the same in each. `inFile` has the options of all commands that share the file: a key that is none of them is a
- * mistake, one of another command is passed over.
+ * Reads every declared option from flags, environment and the YAML file that `--config` names, in
+ * that order. The same text means the same in each. `inFile` has the options of all commands that
+ * share the file: a key that is none of them is a mistake, one of another command is passed over.
  *
  * @throws ArchiverError `USAGE`: one line that names the option, the value and what is allowed.
  */
@@ -29,7 +37,10 @@ export function readOptions<O extends Options>(
   const file = given.get('config')
   if (typeof file === 'string') readFile(declared, file, inFile, given)
   return Object.fromEntries(
-    Object.entries(declared).map(([key, option]) => [key, given.has(key) ? given.get(key) : option.defaultValue]),
+    Object.entries(declared).map(([key, option]) => [
+      key,
+      given.has(key) ? given.get(key) : option.defaultValue,
+    ]),
   ) as Values<O>
 }
 
@@ -44,13 +55,18 @@ function readFlags(declared: Options, argv: readonly string[]): Given {
   }
   while (words.length > 0) {
     const word = words.shift()!
-    if (!word.startsWith('--')) throw usage(`"${word}" is not an option; options begin with -- (see --help)`)
+    if (!word.startsWith('--'))
+      throw usage(`"${word}" is not an option; options begin with -- (see --help)`)
     const equals = word.indexOf('=')
     const name = equals === -1 ? word.slice(2) : word.slice(2, equals)
     const inline = equals === -1 ? undefined : word.slice(equals + 1)
     const key = byFlag.get(name)
     const negatedKey = name.startsWith('no-') ? byFlag.get(name.slice(3)) : undefined
-    if (key === undefined && negatedKey !== undefined && declared[negatedKey]!.negated !== undefined) {
+    if (
+      key === undefined &&
+      negatedKey !== undefined &&
+      declared[negatedKey]!.negated !== undefined
+    ) {
       if (inline !== undefined) throw usage(`--${name} takes no value`)
       // Behind a value it takes that back: what wraps a command line may add it at the end.
       lists.delete(negatedKey)
@@ -58,7 +74,9 @@ function readFlags(declared: Options, argv: readonly string[]): Given {
       continue
     }
     if (key === undefined) {
-      throw usage(`--${name} is not an option${didYouMean(name, [...byFlag.keys()], '--')} (see --help)`)
+      throw usage(
+        `--${name} is not an option${didYouMean(name, [...byFlag.keys()], '--')} (see --help)`,
+      )
     }
     const option = declared[key]!
     const isList = option.elements !== undefined
@@ -72,7 +90,8 @@ function readFlags(declared: Options, argv: readonly string[]): Given {
     if (isList) lists.set(key, [...(lists.get(key) ?? []), ...option.elements!.split(value)])
     else given.set(key, parsed(`--${name}`, value, option))
   }
-  for (const [key, elements] of lists) given.set(key, parsed(`--${flagName(key)}`, elements, declared[key]!))
+  for (const [key, elements] of lists)
+    given.set(key, parsed(`--${flagName(key)}`, elements, declared[key]!))
   return given
 }
 
@@ -98,11 +117,16 @@ function readFile(declared: Options, file: string, inFile: Options, given: Given
     if (key === undefined && !known.includes(name)) {
       throw usage(`${file}: ${name} is not an option${didYouMean(name.replace(/^no-/, ''), known)}`)
     }
-    if (key !== undefined && !given.has(key)) given.set(key, ofFile(`${file}: ${name}`, value, declared[key]!))
+    if (key !== undefined && !given.has(key))
+      given.set(key, ofFile(`${file}: ${name}`, value, declared[key]!))
   }
 }
 
-function ofFile(shown: string, { value, line, hasComment }: FileValue, option: Option<unknown>): unknown {
+function ofFile(
+  shown: string,
+  { value, line, hasComment }: FileValue,
+  option: Option<unknown>,
+): unknown {
   if (option.isSecret === true && hasComment) {
     throw usage(
       `${shown}: line ${line} has a # that YAML takes for the begin of a comment; quote the value, or move the comment to a line of its own`,
@@ -110,7 +134,9 @@ function ofFile(shown: string, { value, line, hasComment }: FileValue, option: O
   }
   if (value === undefined || (typeof value !== 'string' && option.elements === undefined)) {
     const several = option.elements === undefined ? '' : ', or a list of texts'
-    throw usage(`${shown}: line ${line}: expected ${option.placeholder || 'true or false'}${several}`)
+    throw usage(
+      `${shown}: line ${line}: expected ${option.placeholder || 'true or false'}${several}`,
+    )
   }
   return parsed(shown, value, option)
 }

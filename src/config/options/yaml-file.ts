@@ -23,15 +23,21 @@ export interface FileValue {
   readonly hasComment: boolean
 }
 
-/** What every message about the syntax ends with: most mistakes are a sign that YAML takes for its own. */
-const quote = 'a value that begins with one of * & ! @ % ` | > or has ": " or " #" in it belongs in quotes'
+/**
+ * What every message about the syntax ends with: most mistakes are a sign that YAML takes for its
+ * own.
+ */
+const quote =
+  'a value that begins with one of * & ! @ % ` | > or has ": " or " #" in it belongs in quotes'
 
 /**
- * Reads the options of a YAML file. Every scalar is the text that the file has, as by the failsafe schema (YAML 1.2.2,
- * section 10.1): `0200`, `1e3`, `yes`, `null` and `2026-11-01` mean what they mean as a flag. Anchors, aliases and tags
- * are refused: in a file of options they are a value that lacks its quotes.
+ * Reads the options of a YAML file. Every scalar is the text that the file has, as by the failsafe
+ * schema (YAML 1.2.2, section 10.1): `0200`, `1e3`, `yes`, `null` and `2026-11-01` mean what they
+ * mean as a flag. Anchors, aliases and tags are refused: in a file of options they are a value that
+ * lacks its quotes.
  *
- * @throws ArchiverError `USAGE` with the line, and nothing of what the file has: it may hold secrets.
+ * @throws ArchiverError `USAGE` with the line, and nothing of what the file has: it may hold
+ *   secrets.
  */
 export function readYamlFile(path: string): ReadonlyMap<string, FileValue> {
   const lines = new LineCounter()
@@ -45,17 +51,21 @@ export function readYamlFile(path: string): ReadonlyMap<string, FileValue> {
   })
   const [error] = document.errors as readonly YAMLError[]
   if (error?.code === 'DUPLICATE_KEY') throw refused(error.pos[0], 'an option is given twice')
-  if (error !== undefined) throw refused(error.pos[0], `cannot be read as YAML (${error.code}): ${quote}`)
+  if (error !== undefined)
+    throw refused(error.pos[0], `cannot be read as YAML (${error.code}): ${quote}`)
 
   const { contents } = document
   if (contents === null || (isScalar(contents) && contents.value === '')) return new Map()
-  if (!isMap<Node, Node | null>(contents)) throw usage(`--config ${path}: expected a mapping of option names to values`)
+  if (!isMap<Node, Node | null>(contents))
+    throw usage(`--config ${path}: expected a mapping of option names to values`)
 
   const check = (node: Node, offset: number): void => {
     if (isAlias(node)) throw refused(offset, `* begins an alias, which is not allowed; ${quote}`)
     if (isCollection(node) || isScalar(node)) {
-      if (node.anchor !== undefined) throw refused(offset, `& begins an anchor, which is not allowed; ${quote}`)
-      if (node.tag !== undefined) throw refused(offset, `! begins a tag, which is not allowed; ${quote}`)
+      if (node.anchor !== undefined)
+        throw refused(offset, `& begins an anchor, which is not allowed; ${quote}`)
+      if (node.tag !== undefined)
+        throw refused(offset, `! begins a tag, which is not allowed; ${quote}`)
     }
   }
   const textOf = (node: Node, offset: number): string | undefined => {
@@ -74,7 +84,8 @@ export function readYamlFile(path: string): ReadonlyMap<string, FileValue> {
     const at = value?.range?.[0] ?? offset
     if (value !== null) check(value, at)
     values.set(name, {
-      value: value === null ? '' : isSeq<Node>(value) ? textsOf(value.items, at) : textOf(value, at),
+      value:
+        value === null ? '' : isSeq<Node>(value) ? textsOf(value.items, at) : textOf(value, at),
       line: lines.linePos(at).line,
       hasComment: isScalar(value) && typeof value.comment === 'string',
     })

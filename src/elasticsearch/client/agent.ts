@@ -5,7 +5,10 @@ import type { PinnedTls } from './pinned-authority.ts'
 
 type Tls = PinnedTls | { readonly ca: Buffer }
 
-/** What the client needs to go through proxies: nothing, if none is meant for any of the nodes, nor for a cloud id. */
+/**
+ * What the client needs to go through proxies: nothing, if none is meant for any of the nodes, nor
+ * for a cloud id.
+ */
 export function agentFor(
   proxies: Proxies,
   nodes: readonly string[],

@@ -15,8 +15,9 @@ import { systemCode } from '../../runtime/errors.ts'
 const inflate = promisify(unzip) as (bytes: Buffer, options: ZlibOptions) => Promise<Buffer>
 
 /**
- * The client's connection, which inflates answers itself: the transport does so without a limit, and an answer of 64 MiB may
- * stand for 64 GiB. It would not inflate a stream at all. `maxResponseSize` counts what comes out.
+ * The client's connection, which inflates answers itself: the transport does so without a limit,
+ * and an answer of 64 MiB may stand for 64 GiB. It would not inflate a stream at all.
+ * `maxResponseSize` counts what comes out.
  */
 export class BoundedConnection extends UndiciConnection {
   override request(
@@ -31,10 +32,8 @@ export class BoundedConnection extends UndiciConnection {
     params: ConnectionRequestParams,
     options: ConnectionRequestOptions | ConnectionRequestOptionsAsStream,
   ): Promise<never> {
-    const response: ConnectionRequestResponse | ConnectionRequestResponseAsStream = await super.request(
-      params,
-      options as ConnectionRequestOptions,
-    )
+    const response: ConnectionRequestResponse | ConnectionRequestResponseAsStream =
+      await super.request(params, options as ConnectionRequestOptions)
     const { 'content-encoding': encoding, ...headers } = response.headers
     if (!/gzip|deflate/i.test(String(encoding ?? ''))) return response as never
     const body =
@@ -54,9 +53,14 @@ function inflatedStream(compressed: Readable): Readable {
 
 async function inflated(bytes: Buffer | string, maxBytes: number): Promise<string> {
   try {
-    return (await inflate(Buffer.from(bytes as string), { maxOutputLength: maxBytes })).toString('utf8')
+    return (await inflate(Buffer.from(bytes as string), { maxOutputLength: maxBytes })).toString(
+      'utf8',
+    )
   } catch (error) {
-    if (systemCode(error) !== 'ERR_BUFFER_TOO_LARGE') throw new errors.DeserializationError(String(error), '')
-    throw new errors.RequestAbortedError(`The content length is bigger than the maximum allowed string (${maxBytes})`)
+    if (systemCode(error) !== 'ERR_BUFFER_TOO_LARGE')
+      throw new errors.DeserializationError(String(error), '')
+    throw new errors.RequestAbortedError(
+      `The content length is bigger than the maximum allowed string (${maxBytes})`,
+    )
   }
 }

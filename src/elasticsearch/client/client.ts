@@ -37,7 +37,10 @@ export interface ElasticsearchConnection {
   readonly proxies?: Proxies
 }
 
-/** What a request needs of an answer: the status decides, the body is only read where there is something to judge. */
+/**
+ * What a request needs of an answer: the status decides, the body is only read where there is
+ * something to judge.
+ */
 export interface Answer<T> {
   readonly status: number
   readonly body: T
@@ -52,7 +55,12 @@ export class RequestFailure extends Error {
   /** All that was answered, which may quote a record; the message does not where that can be. */
   readonly reason: string
 
-  constructor(message: string, status: number | undefined, type: string | undefined, reason = message) {
+  constructor(
+    message: string,
+    status: number | undefined,
+    type: string | undefined,
+    reason = message,
+  ) {
     super(message)
     this.name = 'RequestFailure'
     this.status = status
@@ -77,11 +85,13 @@ export class AnswerTooLarge extends RequestFailure {
   }
 }
 
-const mediaType = (kind: string, major: number) => `application/vnd.elasticsearch+${kind}; compatible-with=${major}`
+const mediaType = (kind: string, major: number) =>
+  `application/vnd.elasticsearch+${kind}; compatible-with=${major}`
 
 /**
- * The client speaks the REST API of one major version; a server takes its own and the one before (Elasticsearch reference, "REST
- * API compatibility"). So everybody understands 8 until the server's version is known.
+ * The client speaks the REST API of one major version; a server takes its own and the one before
+ * (Elasticsearch reference, "REST API compatibility"). So everybody understands 8 until the
+ * server's version is known.
  */
 function transportFor(major: number): typeof SniffingTransport {
   return class extends SniffingTransport {
@@ -100,17 +110,27 @@ function transportFor(major: number): typeof SniffingTransport {
   }
 }
 
-/** The largest answer that is read, in bytes: a server that does not end must not fill the memory. */
+/**
+ * The largest answer that is read, in bytes: a server that does not end must not fill the memory.
+ */
 export const maxAnswerBytes = 64 * 2 ** 20
-/** The same for an answer that is read as bytes, and that the caller cannot ask for in smaller pieces. */
+/**
+ * The same for an answer that is read as bytes, and that the caller cannot ask for in smaller
+ * pieces.
+ */
 export const maxRawBytes = 512 * 2 ** 20
 
 const noErrors = '{"errors":false'
-/** Asks for what is needed to judge each document and no more: 26 bytes instead of 174 a document. */
+/**
+ * Asks for what is needed to judge each document and no more: 26 bytes instead of 174 a document.
+ */
 const bulkFilter = 'errors,items.*.error,items.*.status,items.*.failure_store'
 const storedItem = '{"create":{"status":201}}'
 
-/** An answer to a bulk request that says "no errors" is not parsed where it says the same of every item. */
+/**
+ * An answer to a bulk request that says "no errors" is not parsed where it says the same of every
+ * item.
+ */
 class UnparsedBulk {
   readonly text: string
 
@@ -135,7 +155,10 @@ interface ParsedBulk {
   readonly items?: readonly unknown[]
 }
 
-/** A thin face of the official client: no parsing of answers that say "no errors", and errors without secrets or bodies in them. */
+/**
+ * A thin face of the official client: no parsing of answers that say "no errors", and errors
+ * without secrets or bodies in them.
+ */
 export class Elasticsearch {
   readonly #connection: ElasticsearchConnection
   readonly #fingerprint: string | undefined
@@ -147,13 +170,18 @@ export class Elasticsearch {
   #pinned: PinnedTls | undefined
   #pinning: Promise<void> | undefined
 
-  /** @throws ArchiverError `USAGE` for options that do not go together. Nothing is connected yet. */
+  /**
+   * @throws ArchiverError `USAGE` for options that do not go together. Nothing is connected yet.
+   */
   constructor(connection: ElasticsearchConnection) {
     this.#connection = withoutCredentials(connection)
     const { caFile, caFingerprint, nodes, cloudId } = this.#connection
     this.#ca = caFile === undefined ? undefined : readCertificate(caFile)
     this.#fingerprint = caFingerprint === undefined ? undefined : checkedFingerprint(caFingerprint)
-    if (caFingerprint !== undefined && (cloudId !== undefined || !nodes.every((node) => node.startsWith('https:')))) {
+    if (
+      caFingerprint !== undefined &&
+      (cloudId !== undefined || !nodes.every((node) => node.startsWith('https:')))
+    ) {
       throw new ArchiverError('USAGE', '--elasticsearch-fingerprint is for nodes with https')
     }
     this.#client = this.#connect()
@@ -161,32 +189,42 @@ export class Elasticsearch {
 
   #connect(): Client {
     const { nodes, username, password, apiKey, cloudId, headers, compression } = this.#connection
-    const tls = this.#fingerprint === undefined ? this.#ca && { ca: this.#ca } : (this.#pinned ?? trustsNobody)
+    const tls =
+      this.#fingerprint === undefined
+        ? this.#ca && { ca: this.#ca }
+        : (this.#pinned ?? trustsNobody)
     const { proxies = noProxies, requestTimeoutMs } = this.#connection
     const options: ClientOptions = {
       ...agentFor(proxies, nodes, tls, requestTimeoutMs),
       Transport: transportFor(this.#major),
       Connection: BoundedConnection,
       Serializer: BulkSerializer,
-      // Another node at once where one does not answer; a connection that the other side has closed is tried once more.
+      // Another node at once where one does not answer; a connection that the other side has closed
+      // is tried once more.
       maxRetries: Math.max(1, nodes.length - 1),
       requestTimeout: this.#connection.requestTimeoutMs,
-      // Else each error gets a copy of its request in which secrets are masked, made byte by byte: of 5 MB that takes half a minute and
-      // a gigabyte, and the worker falls out of its group. `failureOf` keeps nothing of a request.
+      // Else each error gets a copy of its request in which secrets are masked, made byte by byte:
+      // of 5 MB that takes half a minute and a gigabyte, and the worker falls out of its group.
+      // `failureOf` keeps nothing of a request.
       redaction: { type: 'off' },
       compression,
       maxResponseSize: maxAnswerBytes,
       maxCompressedResponseSize: maxAnswerBytes,
       ...(cloudId === undefined ? { nodes: [...nodes] } : { cloud: { id: cloudId } }),
       ...(apiKey === undefined ? {} : { auth: { apiKey } }),
-      ...(username === undefined || apiKey !== undefined ? {} : { auth: { username, password: password ?? '' } }),
+      ...(username === undefined || apiKey !== undefined
+        ? {}
+        : { auth: { username, password: password ?? '' } }),
       ...(tls === undefined ? {} : { tls }),
       ...(headers === undefined ? {} : { headers: { ...headers } }),
     }
     try {
       return new Client(options)
     } catch (error) {
-      throw new ArchiverError('USAGE', `Elasticsearch's options do not go together: ${messageOf(error)}`)
+      throw new ArchiverError(
+        'USAGE',
+        `Elasticsearch's options do not go together: ${messageOf(error)}`,
+      )
     }
   }
 
@@ -204,7 +242,9 @@ export class Elasticsearch {
 
   /** Where it is, for people: without credentials. */
   get address(): string {
-    return this.#connection.cloudId === undefined ? this.#connection.nodes.join(', ') : 'the cloud id given'
+    return this.#connection.cloudId === undefined
+      ? this.#connection.nodes.join(', ')
+      : 'the cloud id given'
   }
 
   /**
@@ -216,16 +256,26 @@ export class Elasticsearch {
     try {
       this.#version = await this.#askVersion()
     } catch (error) {
-      const refused = error instanceof RequestFailure && (error.status === 401 || error.status === 403)
-      const hint = refused ? 'check the user, password or API key' : 'is it running, and is --elasticsearch right?'
+      const refused =
+        error instanceof RequestFailure && (error.status === 401 || error.status === 403)
+      const hint = refused
+        ? 'check the user, password or API key'
+        : 'is it running, and is --elasticsearch right?'
       const way = this.#way
-      throw new ArchiverError('UNREACHABLE', `Elasticsearch at ${where}${way}: ${messageOf(error)}; ${hint}`, {
-        elasticsearch: where,
-      })
+      throw new ArchiverError(
+        'UNREACHABLE',
+        `Elasticsearch at ${where}${way}: ${messageOf(error)}; ${hint}`,
+        {
+          elasticsearch: where,
+        },
+      )
     }
     const major = Number(this.#version.split('.')[0])
     if (!(major >= 8)) {
-      throw new ArchiverError('UNREACHABLE', `Elasticsearch at ${where} is ${this.#version}; 8 and 9 are supported`)
+      throw new ArchiverError(
+        'UNREACHABLE',
+        `Elasticsearch at ${where} is ${this.#version}; 8 and 9 are supported`,
+      )
     }
     if (major > 8) await this.#connectAs(9)
   }
@@ -237,7 +287,10 @@ export class Elasticsearch {
     await before.close()
   }
 
-  /** Finds out once which certificate the fingerprint stands for; what fails is tried again with the next request. */
+  /**
+   * Finds out once which certificate the fingerprint stands for; what fails is tried again with the
+   * next request.
+   */
   #pin(): Promise<void> | undefined {
     if (this.#fingerprint === undefined || this.#pinned !== undefined) return undefined
     const { nodes, requestTimeoutMs, proxies = noProxies } = this.#connection
@@ -253,26 +306,33 @@ export class Elasticsearch {
   }
 
   async #askVersion(): Promise<string> {
-    // A minimal distribution has no handler for `GET /`; the nodes' versions need the cluster privilege `monitor`.
+    // A minimal distribution has no handler for `GET /`; the nodes' versions need the cluster
+    // privilege `monitor`.
     const info = await this.request<{ version?: { number?: unknown } } | undefined>('GET', [], {
       ignore: [400, 403, 404, 405],
     })
     const version = info.body?.version?.number
     if (typeof version === 'string') return version
-    const nodes = await this.request<{ nodes?: Record<string, { version: string }> }>('GET', ['_nodes'], {
-      query: { filter_path: 'nodes.*.version' },
-      shape: object({ nodes: optional(each(object({ version: text }))) }),
-    })
+    const nodes = await this.request<{ nodes?: Record<string, { version: string }> }>(
+      'GET',
+      ['_nodes'],
+      {
+        query: { filter_path: 'nodes.*.version' },
+        shape: object({ nodes: optional(each(object({ version: text }))) }),
+      },
+    )
     const [node] = Object.values(nodes.body.nodes ?? {})
     if (node === undefined) throw new Error('it names no nodes')
     return node.version
   }
 
   /**
-   * One bulk request of so many documents. `timeoutMs`: how long the server waits for shards and new indices.
+   * One bulk request of so many documents. `timeoutMs`: how long the server waits for shards and
+   * new indices.
    *
    * @returns an item a document, in order; undefined where all of them were created.
-   * @throws RequestFailure where the request as a whole failed, or the answer is not one for these documents.
+   * @throws RequestFailure where the request as a whole failed, or the answer is not one for these
+   *   documents.
    */
   async bulk(
     body: Buffer,
@@ -281,15 +341,27 @@ export class Elasticsearch {
   ): Promise<readonly BulkItem[] | undefined> {
     const answer = await this.request<UnparsedBulk | ParsedBulk | string>('POST', ['_bulk'], {
       bulkBody: body,
-      query: { filter_path: bulkFilter, timeout: `${Math.max(1, Math.round(options.timeoutMs))}ms` },
+      query: {
+        filter_path: bulkFilter,
+        timeout: `${Math.max(1, Math.round(options.timeoutMs))}ms`,
+      },
       signal: options.signal,
     }).catch((error: unknown) => {
       throw error instanceof RequestFailure ? withoutQuotes(error) : error
     })
     if (answer.body instanceof UnparsedBulk && answer.body.isOf(documents)) return undefined
     const parsed = answer.body instanceof UnparsedBulk ? parse(answer.body.text) : answer.body
-    if (typeof parsed !== 'object' || parsed === null || parsed.errors === undefined || !Array.isArray(parsed.items)) {
-      throw new RequestFailure('the answer is not that of Elasticsearch to a bulk request', undefined, undefined)
+    if (
+      typeof parsed !== 'object' ||
+      parsed === null ||
+      parsed.errors === undefined ||
+      !Array.isArray(parsed.items)
+    ) {
+      throw new RequestFailure(
+        'the answer is not that of Elasticsearch to a bulk request',
+        undefined,
+        undefined,
+      )
     }
     if (parsed.items.length !== documents) {
       throw new RequestFailure(
@@ -306,11 +378,14 @@ export class Elasticsearch {
   }
 
   /**
-   * Whether a bulk request passes, on the same way as all others, and is answered by Elasticsearch. It stores nothing: it asks for
-   * an alias of this name, and there is none (`require_alias`, Elasticsearch reference, "Bulk API").
+   * Whether a bulk request passes, on the same way as all others, and is answered by Elasticsearch.
+   * It stores nothing: it asks for an alias of this name, and there is none (`require_alias`,
+   * Elasticsearch reference, "Bulk API").
    */
   async takesBulk(alias: string, signal: AbortSignal): Promise<boolean> {
-    const action = JSON.stringify({ create: { _index: alias, _id: 'control', require_alias: true } })
+    const action = JSON.stringify({
+      create: { _index: alias, _id: 'control', require_alias: true },
+    })
     try {
       const { body } = await this.request<ParsedBulk | undefined>('POST', ['_bulk'], {
         bulkBody: Buffer.from(`${action}\n{}\n`),
@@ -325,8 +400,9 @@ export class Elasticsearch {
   }
 
   /**
-   * One request. `path` has a name a segment, as it is: encoded here. Statuses in `ignore` are answers like any
-   * other. `shape`: what an answer with a status below 400 must have. `timeoutMs` is for the request as a whole, from the connection to the last byte of the answer: the timeouts
+   * One request. `path` has a name a segment, as it is: encoded here. Statuses in `ignore` are
+   * answers like any other. `shape`: what an answer with a status below 400 must have. `timeoutMs`
+   * is for the request as a whole, from the connection to the last byte of the answer: the timeouts
    * of the client count from one byte to the next.
    * @throws RequestFailure for any other status of 400 and above, and where there was no answer.
    */
@@ -343,7 +419,15 @@ export class Elasticsearch {
       readonly signal?: AbortSignal
     } = {},
   ): Promise<Answer<T>> {
-    const { body, bulkBody, query, ignore, shape, timeoutMs = this.#connection.requestTimeoutMs, signal } = options
+    const {
+      body,
+      bulkBody,
+      query,
+      ignore,
+      shape,
+      timeoutMs = this.#connection.requestTimeoutMs,
+      signal,
+    } = options
     try {
       return await withDeadline(timeoutMs, signal, async (deadline) => {
         await this.#pin()
@@ -355,7 +439,11 @@ export class Elasticsearch {
             ...(bulkBody === undefined ? {} : { bulkBody: bulkBody as unknown as string }),
             ...(query === undefined ? {} : { querystring: { ...query } }),
           },
-          { meta: true, ...(ignore === undefined ? {} : { ignore: [...ignore] }), signal: deadline },
+          {
+            meta: true,
+            ...(ignore === undefined ? {} : { ignore: [...ignore] }),
+            signal: deadline,
+          },
         )
         refuseRedirect(answer)
         const status = answer.statusCode ?? 0
@@ -368,7 +456,8 @@ export class Elasticsearch {
   }
 
   /**
-   * One request whose answer is wanted byte for byte: parsing and printing would change numbers that JavaScript does not have.
+   * One request whose answer is wanted byte for byte: parsing and printing would change numbers
+   * that JavaScript does not have.
    * @throws RequestFailure, also for an answer of more than `maxBytes`
    */
   async raw(
@@ -382,7 +471,12 @@ export class Elasticsearch {
       return await withDeadline(this.#connection.requestTimeoutMs, undefined, async (signal) => {
         await this.#pin()
         const answer = await this.#client.transport.request<NodeJS.ReadableStream>(
-          { method, path: pathOf(path), body: body as Record<string, unknown>, querystring: { ...query } },
+          {
+            method,
+            path: pathOf(path),
+            body: body as Record<string, unknown>,
+            querystring: { ...query },
+          },
           { meta: true, asStream: true, signal },
         )
         refuseRedirect(answer)
@@ -431,7 +525,10 @@ function readCertificate(file: string): Buffer {
   try {
     return readFileSync(file)
   } catch (error) {
-    throw new ArchiverError('USAGE', `--elasticsearch-ca ${file} cannot be read: ${messageOf(error)}`)
+    throw new ArchiverError(
+      'USAGE',
+      `--elasticsearch-ca ${file} cannot be read: ${messageOf(error)}`,
+    )
   }
 }
 
@@ -449,15 +546,26 @@ function withoutCredentials(connection: ElasticsearchConnection): ElasticsearchC
   return { ...connection, nodes, username, password }
 }
 
-/** The client's errors as what the sink judges. They carry bodies and headers, secrets among them: only words are kept. */
+/**
+ * The client's errors as what the sink judges. They carry bodies and headers, secrets among them:
+ * only words are kept.
+ */
 function failureOf(error: unknown, way: string): RequestFailure {
   if (error instanceof errors.ResponseError) {
     const status = error.statusCode
     const { type, reason } = errorIn(error.body)
-    return new RequestFailure(`${type ?? 'refused'} (${status}): ${reason ?? `status ${status}`}`, status, type)
+    return new RequestFailure(
+      `${type ?? 'refused'} (${status}): ${reason ?? `status ${status}`}`,
+      status,
+      type,
+    )
   }
   if (error instanceof UnlikeAnswer) {
-    return new RequestFailure(`the answer is not one of Elasticsearch: ${error.message}`, undefined, undefined)
+    return new RequestFailure(
+      `the answer is not one of Elasticsearch: ${error.message}`,
+      undefined,
+      undefined,
+    )
   }
   if (error instanceof RequestFailure) return error
   if (error instanceof DeadlineExceeded) return new NoAnswerInTime()

@@ -1,5 +1,11 @@
 import { X509Certificate } from 'node:crypto'
-import { type ConnectionOptions, checkServerIdentity, connect, type PeerCertificate, type TLSSocket } from 'node:tls'
+import {
+  type ConnectionOptions,
+  checkServerIdentity,
+  connect,
+  type PeerCertificate,
+  type TLSSocket,
+} from 'node:tls'
 import { ArchiverError, messageOf } from '../../runtime/errors.ts'
 import type { Proxies } from '../../runtime/proxies.ts'
 import { openTunnel } from '../../runtime/tunnel.ts'
@@ -29,12 +35,14 @@ export function checkedFingerprint(text: string): string {
 }
 
 /**
- * Finds the certificate that has the fingerprint in what the nodes present, and makes it the only authority.
+ * Finds the certificate that has the fingerprint in what the nodes present, and makes it the only
+ * authority.
  *
- * A certificate authority is public, so seeing its certificate proves nothing: the server must prove that
- * it holds the key of a certificate that this authority signed, and that the certificate names the host.
- * That is what an ordinary handshake verifies (RFC 5280, section 6; RFC 9525), once the authority is
- * known. This function sends nothing on the connection that it learns the certificate from.
+ * A certificate authority is public, so seeing its certificate proves nothing: the server must
+ * prove that it holds the key of a certificate that this authority signed, and that the certificate
+ * names the host. That is what an ordinary handshake verifies (RFC 5280, section 6; RFC 9525), once
+ * the authority is known. This function sends nothing on the connection that it learns the
+ * certificate from.
  *
  * @param nodes URLs with https
  * @param ca certificates that the chain must lead to as well, where a file names them
@@ -82,7 +90,10 @@ function tlsOf(pinned: PeerCertificate, fingerprint: string): PinnedTls {
   }
 }
 
-/** The certificates of a server, its own first. Nothing is sent, and nothing is verified without `ca`. */
+/**
+ * The certificates of a server, its own first. Nothing is sent, and nothing is verified without
+ * `ca`.
+ */
 async function presentedChain(
   url: URL,
   timeoutMs: number,
@@ -122,7 +133,8 @@ function certificatesOf(own: PeerCertificate): readonly PeerCertificate[] {
   // The certificate that ends the chain is its own issuer.
   for (
     let next: PeerCertificate | undefined = own;
-    next?.raw !== undefined && !chain.some(({ fingerprint256 }) => fingerprint256 === next!.fingerprint256);
+    next?.raw !== undefined &&
+    !chain.some(({ fingerprint256 }) => fingerprint256 === next!.fingerprint256);
     next = 'issuerCertificate' in next ? (next.issuerCertificate as PeerCertificate) : undefined
   ) {
     chain.push(next)

@@ -22,7 +22,9 @@ export interface DocumentPlace {
   readonly offset: number
 }
 
-/** What Elasticsearch holds of a range: how many documents, and which offsets have more than one. */
+/**
+ * What Elasticsearch holds of a range: how many documents, and which offsets have more than one.
+ */
 export interface RangeCount {
   readonly documents: number
   /** Offsets with more than one document, and how many they have. */
@@ -57,11 +59,17 @@ const searchShape = object({
       }),
     ),
   }),
-  aggregations: optional(object({ offsets: object({ buckets: list(object({ key: number, doc_count: count })) }) })),
+  aggregations: optional(
+    object({ offsets: object({ buckets: list(object({ key: number, doc_count: count })) }) }),
+  ),
 })
 
 const listedShape = list(
-  object({ index: text, 'docs.count': optional(nullable(digits)), 'pri.store.size': optional(nullable(digits)) }),
+  object({
+    index: text,
+    'docs.count': optional(nullable(digits)),
+    'pri.store.size': optional(nullable(digits)),
+  }),
 )
 
 /** One document of a multi-get. */
@@ -72,19 +80,29 @@ export interface StoredDocument {
   readonly _source?: unknown
 }
 
-/** A histogram with a bucket an offset must stay below `search.max_buckets` (65,536 where nobody changed it). */
+/**
+ * A histogram with a bucket an offset must stay below `search.max_buckets` (65,536 where nobody
+ * changed it).
+ */
 export const mostOffsetsAtOnce = 49_152
 
 const firstRetryMs = 200
 const mostRetryMs = 2000
 /** How long shards may take until they answer. */
 const patienceMs = 30_000
-/** An index that is not there counts as empty; a shard that does not answer is a failure, never a smaller count. */
-const searchQuery = { ignore_unavailable: 'true', allow_no_indices: 'true', allow_partial_search_results: 'false' }
+/**
+ * An index that is not there counts as empty; a shard that does not answer is a failure, never a
+ * smaller count.
+ */
+const searchQuery = {
+  ignore_unavailable: 'true',
+  allow_no_indices: 'true',
+  allow_partial_search_results: 'false',
+}
 
 /**
- * What the indices of a prefix hold, by topic, partition and offset. Exact: counts come from the indexed offsets, never from
- * an estimate.
+ * What the indices of a prefix hold, by topic, partition and offset. Exact: counts come from the
+ * indexed offsets, never from an estimate.
  */
 export class DocumentReader {
   readonly #client: Elasticsearch
@@ -108,10 +126,15 @@ export class DocumentReader {
   }
 
   /**
-   * Counts a range of at most `mostOffsetsAtOnce` offsets. `since`: only documents whose Kafka timestamp is this or later (or that have
-   * none that means a day), in ms.
+   * Counts a range of at most `mostOffsetsAtOnce` offsets. `since`: only documents whose Kafka
+   * timestamp is this or later (or that have none that means a day), in ms.
    */
-  async count(tp: TopicPartition, range: OffsetRange, since?: number, indices?: string): Promise<RangeCount> {
+  async count(
+    tp: TopicPartition,
+    range: OffsetRange,
+    since?: number,
+    indices?: string,
+  ): Promise<RangeCount> {
     const { hits, aggregations } = await this.#search(
       {
         size: 0,
@@ -121,13 +144,23 @@ export class DocumentReader {
       },
       indices,
     )
-    const doubled = new Map((aggregations?.offsets.buckets ?? []).map(({ key, doc_count }) => [key, doc_count]))
+    const doubled = new Map(
+      (aggregations?.offsets.buckets ?? []).map(({ key, doc_count }) => [key, doc_count]),
+    )
     return { documents: hits.total?.value ?? 0, doubled }
   }
 
   /** How many documents a range of any length holds. `indices`: instead of all of the prefix. */
-  async total(tp: TopicPartition, range: Partial<OffsetRange>, since?: number, indices = this.#all): Promise<number> {
-    const { hits } = await this.#search({ size: 0, track_total_hits: true, query: queryFor(tp, range, since) }, indices)
+  async total(
+    tp: TopicPartition,
+    range: Partial<OffsetRange>,
+    since?: number,
+    indices = this.#all,
+  ): Promise<number> {
+    const { hits } = await this.#search(
+      { size: 0, track_total_hits: true, query: queryFor(tp, range, since) },
+      indices,
+    )
     return hits.total?.value ?? 0
   }
 
@@ -136,18 +169,30 @@ export class DocumentReader {
     return this.total(tp, range, since, `${this.#prefix}_rejected-*`)
   }
 
-  /** The very offsets of a range of at most `mostOffsetsAtOnce`, and how many documents each has. */
-  async offsets(tp: TopicPartition, range: OffsetRange, since?: number): Promise<Map<number, number>> {
+  /**
+   * The very offsets of a range of at most `mostOffsetsAtOnce`, and how many documents each has.
+   */
+  async offsets(
+    tp: TopicPartition,
+    range: OffsetRange,
+    since?: number,
+  ): Promise<Map<number, number>> {
     const { aggregations } = await this.#search({
       size: 0,
       query: queryFor(tp, range, since),
       aggs: { offsets: { histogram: { field: 'kafka.offset', interval: 1, min_doc_count: 1 } } },
     })
-    return new Map((aggregations?.offsets.buckets ?? []).map(({ key, doc_count }) => [key, doc_count]))
+    return new Map(
+      (aggregations?.offsets.buckets ?? []).map(({ key, doc_count }) => [key, doc_count]),
+    )
   }
 
   /** Those of some offsets, at most `mostOffsetsAtOnce`, of which some indices have documents. */
-  async held(tp: TopicPartition, offsets: readonly number[], indices: string): Promise<ReadonlySet<number>> {
+  async held(
+    tp: TopicPartition,
+    offsets: readonly number[],
+    indices: string,
+  ): Promise<ReadonlySet<number>> {
     const { aggregations } = await this.#search(
       {
         size: 0,
@@ -183,12 +228,15 @@ export class DocumentReader {
   /** Documents by id, in the order asked for, as the bytes of the answer: see `hitsIn`. */
   get(documents: readonly { readonly index: string; readonly id: string }[]): Promise<Buffer> {
     const docs = documents.map(({ index, id }) => ({ _index: index, _id: id }))
-    return this.#patiently(() => this.#client.raw('POST', ['_mget'], { docs }, { realtime: 'false' }, maxRawBytes))
+    return this.#patiently(() =>
+      this.#client.raw('POST', ['_mget'], { docs }, { realtime: 'false' }, maxRawBytes),
+    )
   }
 
   /**
-   * Every document of the prefix, index by index in the order in which the engine keeps them. `topics`: only documents of these.
-   * Sources are the bytes that were stored, good until the next page.
+   * Every document of the prefix, index by index in the order in which the engine keeps them.
+   * `topics`: only documents of these. Sources are the bytes that were stored, good until the next
+   * page.
    */
   async *scan(topics: readonly string[] | undefined): AsyncGenerator<DocumentPage> {
     const query = topics === undefined ? { match_all: {} } : { terms: { 'kafka.topic': topics } }
@@ -204,14 +252,21 @@ export class DocumentReader {
       },
       listedShape,
     )
-    for (const listed of indices) yield* this.#scanIndex(listed.index, query, documentsAtOnce(listed))
+    for (const listed of indices)
+      yield* this.#scanIndex(listed.index, query, documentsAtOnce(listed))
   }
 
-  async *#scanIndex(index: string, query: Record<string, unknown>, documents: number): AsyncGenerator<DocumentPage> {
+  async *#scanIndex(
+    index: string,
+    query: Record<string, unknown>,
+    documents: number,
+  ): AsyncGenerator<DocumentPage> {
     const isRejected = index.startsWith(`${this.#prefix}_rejected-`)
     const first = { size: documents, sort: ['_doc'], query }
     const options = { ...searchQuery, scroll: scrollKeepAlive }
-    let answer = await this.#patiently(() => this.#client.raw('POST', [index, '_search'], first, options, maxRawBytes))
+    let answer = await this.#patiently(() =>
+      this.#client.raw('POST', [index, '_search'], first, options, maxRawBytes),
+    )
     const scrollId = scrollIdIn(answer)
     try {
       for (;;) {
@@ -219,12 +274,16 @@ export class DocumentReader {
         if (hits.length === 0) return
         yield { index, isRejected, hits }
         const next = { scroll: scrollKeepAlive, scroll_id: scrollId }
-        answer = await this.#guard(() => this.#client.raw('POST', ['_search', 'scroll'], next, {}, maxRawBytes))
+        answer = await this.#guard(() =>
+          this.#client.raw('POST', ['_search', 'scroll'], next, {}, maxRawBytes),
+        )
       }
     } finally {
       if (scrollId !== undefined) {
         const body = { scroll_id: scrollId }
-        await this.#guard(() => this.#client.request('DELETE', ['_search', 'scroll'], { body, ignore: [404] }))
+        await this.#guard(() =>
+          this.#client.request('DELETE', ['_search', 'scroll'], { body, ignore: [404] }),
+        )
       }
     }
   }
@@ -242,7 +301,11 @@ export class DocumentReader {
   ): Promise<T> {
     return (
       await this.#patiently(() =>
-        this.#client.request<T>(method, path, { ...(body === undefined ? {} : { body }), query, shape }),
+        this.#client.request<T>(method, path, {
+          ...(body === undefined ? {} : { body }),
+          query,
+          shape,
+        }),
       )
     ).body
   }
@@ -257,12 +320,20 @@ export class DocumentReader {
       return await ask()
     } catch (error) {
       if (!(error instanceof RequestFailure)) throw error
-      throw new ArchiverError('UNREACHABLE', `Elasticsearch did not answer: ${messageOf(error)}`, {}, error)
+      throw new ArchiverError(
+        'UNREACHABLE',
+        `Elasticsearch did not answer: ${messageOf(error)}`,
+        {},
+        error,
+      )
     }
   }
 }
 
-/** Asks again where a shard cannot answer just now: one of an index that a worker has just made, or one that moves. */
+/**
+ * Asks again where a shard cannot answer just now: one of an index that a worker has just made, or
+ * one that moves.
+ */
 async function askUntilShardsAnswer<T>(ask: () => Promise<T>): Promise<T> {
   const backoff = new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs })
   const until = performance.now() + patienceMs
@@ -270,15 +341,23 @@ async function askUntilShardsAnswer<T>(ask: () => Promise<T>): Promise<T> {
     try {
       return await ask()
     } catch (error) {
-      const mayPass = error instanceof RequestFailure && (error.status === 503 || error.status === 429)
+      const mayPass =
+        error instanceof RequestFailure && (error.status === 503 || error.status === 429)
       if (!mayPass || performance.now() > until) throw error
       await sleep(backoff.next())
     }
   }
 }
 
-function queryFor({ topic, partition }: TopicPartition, { from, next }: Partial<OffsetRange>, since?: number) {
-  const range = { ...(from === undefined ? {} : { gte: from }), ...(next === undefined ? {} : { lt: next }) }
+function queryFor(
+  { topic, partition }: TopicPartition,
+  { from, next }: Partial<OffsetRange>,
+  since?: number,
+) {
+  const range = {
+    ...(from === undefined ? {} : { gte: from }),
+    ...(next === undefined ? {} : { lt: next }),
+  }
   return {
     bool: {
       filter: [
@@ -286,7 +365,9 @@ function queryFor({ topic, partition }: TopicPartition, { from, next }: Partial<
         { term: { 'kafka.partition': partition } },
         ...(from === undefined && next === undefined ? [] : [{ range: { 'kafka.offset': range } }]),
       ],
-      ...(since === undefined ? {} : { must_not: [{ range: { 'kafka.timestamp': { gte: 0, lt: since } } }] }),
+      ...(since === undefined
+        ? {}
+        : { must_not: [{ range: { 'kafka.timestamp': { gte: 0, lt: since } } }] }),
     },
   }
 }
@@ -306,7 +387,10 @@ interface ListedIndex {
 }
 
 /** How many documents of an index a page has, so that it is not much larger than `pageBytes`. */
-function documentsAtOnce({ 'docs.count': documents, 'pri.store.size': bytes }: ListedIndex): number {
+function documentsAtOnce({
+  'docs.count': documents,
+  'pri.store.size': bytes,
+}: ListedIndex): number {
   const bytesEach = (Number(bytes ?? 0) / Math.max(1, Number(documents ?? 0))) * compression
   return Math.max(10, Math.min(maxPageDocuments, Math.floor(pageBytes / Math.max(1, bytesEach))))
 }
@@ -353,7 +437,10 @@ export function* hitsIn(answer: Buffer): Iterable<Hit> {
   }
 }
 
-/** The JSON string that begins at `start`; ids of this program have nothing to escape, those of others may. */
+/**
+ * The JSON string that begins at `start`; ids of this program have nothing to escape, those of
+ * others may.
+ */
 function idAt(bytes: Buffer, start: number): string {
   let end = start + 1
   while (end < bytes.length && bytes[end] !== quote) end += bytes[end] === backslash ? 2 : 1
@@ -371,7 +458,10 @@ function parsed(json: string): unknown {
 }
 
 function unlikeSearch(why: string): ArchiverError {
-  return new ArchiverError('UNREACHABLE', `what answers is not Elasticsearch, or its answer was cut off: ${why}`)
+  return new ArchiverError(
+    'UNREACHABLE',
+    `what answers is not Elasticsearch, or its answer was cut off: ${why}`,
+  )
 }
 
 /** Where the JSON object that begins at `start` ends. @throws ArchiverError `UNREACHABLE` */
@@ -393,8 +483,9 @@ function endOfObject(bytes: Buffer, start: number): number {
 const sourceMark = Buffer.from('"found":true,"_source":')
 
 /**
- * How many documents at the beginning of the answer to a multi-get are, byte for byte, the expected ones. Behind one that is not,
- * nothing is known: what a value says may look like the frame around documents.
+ * How many documents at the beginning of the answer to a multi-get are, byte for byte, the expected
+ * ones. Behind one that is not, nothing is known: what a value says may look like the frame around
+ * documents.
  */
 export function sameUntil(answer: Buffer, expected: readonly Buffer[]): number {
   let position = 0

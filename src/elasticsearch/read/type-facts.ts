@@ -14,7 +14,10 @@ import {
 import type { Elasticsearch } from '../client/client.ts'
 import { typeIndexSegment } from '../index-name.ts'
 
-/** What Elasticsearch knows of the records of one type: enough to decide what of them is worth looking at. */
+/**
+ * What Elasticsearch knows of the records of one type: enough to decide what of them is worth
+ * looking at.
+ */
 export interface TypeFacts {
   readonly type: string
   /** The indices of the type; those of a type whose name begins alike may be among them. */
@@ -40,7 +43,10 @@ export type FieldFacts = {
   | { readonly kind: 'string' | 'boolean' }
   | {
       readonly kind: 'number'
-      /** None of its values in the newest records has a fraction. The mapping does not say it: numbers are `double`. */
+      /**
+       * None of its values in the newest records has a fraction. The mapping does not say it:
+       * numbers are `double`.
+       */
       readonly isWhole: boolean
       readonly min: number
       readonly max: number
@@ -64,7 +70,10 @@ const mostFields = 600
 interface FieldCaps {
   readonly indices?: readonly string[]
   readonly fields: Readonly<
-    Record<string, Readonly<Record<string, { readonly type: string; readonly metadata_field?: boolean }>>>
+    Record<
+      string,
+      Readonly<Record<string, { readonly type: string; readonly metadata_field?: boolean }>>
+    >
   >
 }
 
@@ -103,30 +112,51 @@ const fieldsShape = answerShape(
 const errorOptions = { ignore_unavailable: 'true', allow_no_indices: 'true' }
 
 /**
- * @throws ArchiverError `NO_SUCH_TYPE` where no record of the type is archived; it names those that are.
+ * @throws ArchiverError `NO_SUCH_TYPE` where no record of the type is archived; it names those that
+ *   are.
  */
-export async function readTypeFacts(client: Elasticsearch, indexPrefix: string, type: string): Promise<TypeFacts> {
+export async function readTypeFacts(
+  client: Elasticsearch,
+  indexPrefix: string,
+  type: string,
+): Promise<TypeFacts> {
   const longestSegment = 200
   const indexPattern = `${indexPrefix}${typeIndexSegment(type, longestSegment)}-*`
   const ofType = { term: { type } }
   const times = { first: { min: { field: '@timestamp' } }, last: { max: { field: '@timestamp' } } }
   const totals = await search(client, indexPattern, ofType, times, timesShape)
   const records = totals.hits.total.value
-  const { first, last } = (totals.aggregations ?? {}) as Record<string, { readonly value: number | null } | undefined>
+  const { first, last } = (totals.aggregations ?? {}) as Record<
+    string,
+    { readonly value: number | null } | undefined
+  >
   if (records === 0) throw await noSuchType(client, indexPrefix, type)
   const begin = first?.value ?? 0
   const end = last?.value ?? 0
 
   const { usable, conflicting } = await readFieldTypes(client, indexPattern)
-  const since = records <= mostRecords ? undefined : Math.floor(end - (end - begin) * (mostRecords / records))
+  const since =
+    records <= mostRecords ? undefined : Math.floor(end - (end - begin) * (mostRecords / records))
   const query =
     since === undefined
       ? ofType
-      : { bool: { filter: [ofType, { range: { '@timestamp': { gte: new Date(since).toISOString() } } }] } }
+      : {
+          bool: {
+            filter: [ofType, { range: { '@timestamp': { gte: new Date(since).toISOString() } } }],
+          },
+        }
   const fields: FieldFacts[] = []
   const names = [...usable.keys()]
   for (let start = 0; start < names.length; start += fieldsAtOnce) {
-    fields.push(...(await readFields(client, indexPattern, query, names.slice(start, start + fieldsAtOnce), usable)))
+    fields.push(
+      ...(await readFields(
+        client,
+        indexPattern,
+        query,
+        names.slice(start, start + fieldsAtOnce),
+        usable,
+      )),
+    )
   }
   return { type, indexPattern, records, first: begin, last: end, fields, conflicting }
 }
@@ -206,7 +236,8 @@ async function readFields(
     const low = found.spread?.values['5.0'] ?? min
     const high = found.spread?.values['95.0'] ?? max
     const isWhole =
-      wholeTypes.has(types.get(name)!) || (Number.isInteger(min) && Number.isInteger(max) && !hasFraction(name))
+      wholeTypes.has(types.get(name)!) ||
+      (Number.isInteger(min) && Number.isInteger(max) && !hasFraction(name))
     return [{ ...facts, kind, isWhole, min, max, low, high }]
   })
 }
@@ -223,7 +254,12 @@ async function search(
   const samples =
     sampled.length === 0
       ? { size: 0 }
-      : { size: sampledRecords, _source: false, docvalue_fields: sampled, sort: [{ '@timestamp': 'desc' }] }
+      : {
+          size: sampledRecords,
+          _source: false,
+          docvalue_fields: sampled,
+          sort: [{ '@timestamp': 'desc' }],
+        }
   const { body } = await client.request<Aggregations>('POST', [index, '_search'], {
     query: errorOptions,
     body: { ...samples, track_total_hits: true, query, aggs },
@@ -232,7 +268,11 @@ async function search(
   return body
 }
 
-async function noSuchType(client: Elasticsearch, indexPrefix: string, type: string): Promise<ArchiverError> {
+async function noSuchType(
+  client: Elasticsearch,
+  indexPrefix: string,
+  type: string,
+): Promise<ArchiverError> {
   const { aggregations } = await search(
     client,
     `${indexPrefix}*`,
@@ -240,8 +280,15 @@ async function noSuchType(client: Elasticsearch, indexPrefix: string, type: stri
     { types: { terms: { field: 'type', size: 20 } } },
     typesShape,
   )
-  const { buckets } = (aggregations?.types ?? { buckets: [] }) as { readonly buckets: readonly { key: string }[] }
+  const { buckets } = (aggregations?.types ?? { buckets: [] }) as {
+    readonly buckets: readonly { key: string }[]
+  }
   const known =
-    buckets.length === 0 ? 'nothing is' : `these are: ${buckets.map(({ key }) => JSON.stringify(key)).join(', ')}`
-  return new ArchiverError('NO_SUCH_TYPE', `no record of type ${JSON.stringify(type)} is in ${indexPrefix}*; ${known}`)
+    buckets.length === 0
+      ? 'nothing is'
+      : `these are: ${buckets.map(({ key }) => JSON.stringify(key)).join(', ')}`
+  return new ArchiverError(
+    'NO_SUCH_TYPE',
+    `no record of type ${JSON.stringify(type)} is in ${indexPrefix}*; ${known}`,
+  )
 }

@@ -1,6 +1,16 @@
 import type { RecordType } from '../../record/record.ts'
 import { ArchiverError, messageOf } from '../../runtime/errors.ts'
-import { anything, count, each, list, nullable, number, object, optional, type Shape } from '../../runtime/shape.ts'
+import {
+  anything,
+  count,
+  each,
+  list,
+  nullable,
+  number,
+  object,
+  optional,
+  type Shape,
+} from '../../runtime/shape.ts'
 import { type Elasticsearch, RequestFailure } from '../client/client.ts'
 import { IndexNames } from '../index-name.ts'
 
@@ -34,7 +44,9 @@ const searchShape = object({
     total: optional(object({ value: count })),
     hits: list(object({ fields: optional(each(list(anything))) })),
   }),
-  aggregations: optional(each(object({ count, min: nullable(number), max: nullable(number), sum: number }))),
+  aggregations: optional(
+    each(object({ count, min: nullable(number), max: nullable(number), sum: number })),
+  ),
 })
 const anywhere = { ignore_unavailable: 'true', allow_no_indices: 'true' }
 
@@ -53,7 +65,10 @@ export class ValueReader {
     return this.#names.every(type, hour)
   }
 
-  /** The fields below `value`, and how they are mapped; two kinds when indices disagree. @throws ArchiverError `UNREACHABLE` */
+  /**
+   * The fields below `value`, and how they are mapped; two kinds when indices disagree. @throws
+   * ArchiverError `UNREACHABLE`
+   */
   async fieldTypes(records: TypeDayRecords): Promise<Map<string, readonly string[]>> {
     const body = await this.#ask<{
       readonly fields?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
@@ -68,7 +83,9 @@ export class ValueReader {
       },
       capsShape,
     )
-    return new Map(Object.entries(body.fields ?? {}).map(([name, types]) => [name, Object.keys(types)]))
+    return new Map(
+      Object.entries(body.fields ?? {}).map(([name, types]) => [name, Object.keys(types)]),
+    )
   }
 
   /** How many documents there are. @throws ArchiverError `UNREACHABLE` */
@@ -82,7 +99,10 @@ export class ValueReader {
   }
 
   /** @throws ArchiverError `UNREACHABLE` */
-  async stats(records: TypeDayRecords, fields: readonly string[]): Promise<Map<string, FieldStats>> {
+  async stats(
+    records: TypeDayRecords,
+    fields: readonly string[],
+  ): Promise<Map<string, FieldStats>> {
     const found = new Map<string, FieldStats>()
     for (let start = 0; start < fields.length; start += fieldsAtOnce) {
       const some = fields.slice(start, start + fieldsAtOnce)
@@ -100,8 +120,8 @@ export class ValueReader {
   }
 
   /**
-   * The records that Elasticsearch refused: no field of theirs is in the index. Undefined when there are more
-   * than a search gives. @throws ArchiverError `UNREACHABLE`
+   * The records that Elasticsearch refused: no field of theirs is in the index. Undefined when
+   * there are more than a search gives. @throws ArchiverError `UNREACHABLE`
    */
   async rejected(records: TypeDayRecords): Promise<ReadonlySet<RecordPlace> | undefined> {
     interface Hit {
@@ -116,14 +136,22 @@ export class ValueReader {
     })
     if (hits.total.value > hits.hits.length) return undefined
     const at = ({ fields }: Hit, name: string) => String(fields[`kafka.${name}`]?.[0])
-    return new Set(hits.hits.map((hit) => `${at(hit, 'topic')}/${at(hit, 'partition')}/${at(hit, 'offset')}`))
+    return new Set(
+      hits.hits.map((hit) => `${at(hit, 'topic')}/${at(hit, 'partition')}/${at(hit, 'offset')}`),
+    )
   }
 
   #search<Hit>(indices: string, body: unknown) {
     return this.#ask<{
       readonly hits: { readonly total: { readonly value: number }; readonly hits: readonly Hit[] }
       readonly aggregations?: Readonly<Record<string, FieldStats>>
-    }>('POST', [indices, '_search'], body, { ...anywhere, allow_partial_search_results: 'false' }, searchShape)
+    }>(
+      'POST',
+      [indices, '_search'],
+      body,
+      { ...anywhere, allow_partial_search_results: 'false' },
+      searchShape,
+    )
   }
 
   async #ask<T>(
@@ -139,7 +167,12 @@ export class ValueReader {
       return answer.body
     } catch (error) {
       if (!(error instanceof RequestFailure)) throw error
-      throw new ArchiverError('UNREACHABLE', `Elasticsearch did not answer: ${messageOf(error)}`, {}, error)
+      throw new ArchiverError(
+        'UNREACHABLE',
+        `Elasticsearch did not answer: ${messageOf(error)}`,
+        {},
+        error,
+      )
     }
   }
 }

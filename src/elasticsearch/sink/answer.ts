@@ -2,11 +2,13 @@ import type { Rejection } from '../rejected.ts'
 import { numberTemplates } from '../templates/number-templates.ts'
 
 /**
- * What Elasticsearch's answers mean. An answer is judged in three scopes, by `error.type` and reason and not by status alone:
- * a status of 400 can be one bad document, or a closed index that will be opened again.
+ * What Elasticsearch's answers mean. An answer is judged in three scopes, by `error.type` and
+ * reason and not by status alone: a status of 400 can be one bad document, or a closed index that
+ * will be opened again.
  *
  * - request: nothing is wrong with the documents; the same again later, with less in flight.
- * - index: nothing is wrong with the documents; their index takes none now. It is held, tried again, and an alarm raised.
+ * - index: nothing is wrong with the documents; their index takes none now. It is held, tried
+ *   again, and an alarm raised.
  * - document: this document will never be taken as it is. It is kept as a reject.
  * - template: the index lacks a dynamic template that the action line names. The same without it.
  */
@@ -51,7 +53,10 @@ const shardTypes = new Set([
   'shard_not_found_exception',
 ])
 
-/** Something about the index, the cluster's limits or our rights: good documents wait for somebody to mend it. */
+/**
+ * Something about the index, the cluster's limits or our rights: good documents wait for somebody
+ * to mend it.
+ */
 const indexTypes = new Set([
   'cluster_block_exception',
   'index_closed_exception',
@@ -67,8 +72,9 @@ const indexTypes = new Set([
 ])
 
 /**
- * The shard limit comes as `illegal_argument_exception` when a bulk request would create the index. Anchored, and looked for under
- * no other type: reasons quote field names and values, and a message must not hold its index by what it says.
+ * The shard limit comes as `illegal_argument_exception` when a bulk request would create the index.
+ * Anchored, and looked for under no other type: reasons quote field names and values, and a message
+ * must not hold its index by what it says.
  */
 const indexReasons = [
   /^(Validation Failed: \d+: )?this action would add \[\d+\] (total )?shards/,
@@ -133,23 +139,28 @@ export function judgeItem(item: BulkItem): Scope {
   if (status === 429 || status >= 500) return 'request'
   if (error.type === 'illegal_argument_exception' && isAboutTheIndex(error)) return 'index'
   if (documentTypes.has(error.type)) return 'document'
-  // A type that nobody has met: never lost, and never rejected by the thousand. The index waits and a person looks.
+  // A type that nobody has met: never lost, and never rejected by the thousand. The index waits and
+  // a person looks.
   return 'index'
 }
 
-/** A `create` that made a document answers 201. With 200 and no error an ingest pipeline of the index has dropped it. */
+/**
+ * A `create` that made a document answers 201. With 200 and no error an ingest pipeline of the
+ * index has dropped it.
+ */
 function isDropped({ status, error }: BulkItem): boolean {
   return status === 200 && error === undefined
 }
 
 /**
- * What a log may say of an error. Reasons quote values, names of fields and whole pieces of a document, each
- * kind of error in its own way, so only reasons that are about an index, the cluster or our rights are said.
- * Of the others the types are: `document_parsing_exception, illegal_argument_exception`. The reject has the
- * reason.
+ * What a log may say of an error. Reasons quote values, names of fields and whole pieces of a
+ * document, each kind of error in its own way, so only reasons that are about an index, the cluster
+ * or our rights are said. Of the others the types are:
+ * `document_parsing_exception, illegal_argument_exception`. The reject has the reason.
  */
 export function sayableOf(error: ItemError, most: number): string {
-  const isOfNoDocument = indexTypes.has(error.type) || requestTypes.has(error.type) || isAboutTheIndex(error)
+  const isOfNoDocument =
+    indexTypes.has(error.type) || requestTypes.has(error.type) || isAboutTheIndex(error)
   return isOfNoDocument ? `${error.type}: ${reasonOf(error, most)}` : typesOf(error).join(', ')
 }
 
@@ -162,19 +173,32 @@ function typesOf({ type, caused_by: cause }: ItemError): string[] {
   return cause === undefined ? [type] : [type, ...typesOf(cause)]
 }
 
-/** Why a document is not in its index, of an item that is none of `stored` and `exists`; of each reason `most` characters. */
+/**
+ * Why a document is not in its index, of an item that is none of `stored` and `exists`; of each
+ * reason `most` characters.
+ */
 export function rejectionOf(item: BulkItem, most: number): Rejection {
   if (item.error !== undefined) {
-    return { type: item.error.type, reason: reasonOf(item.error, most), sayable: sayableOf(item.error, most) }
+    return {
+      type: item.error.type,
+      reason: reasonOf(item.error, most),
+      sayable: sayableOf(item.error, most),
+    }
   }
   if (item.failure_store !== undefined)
     return { type: 'failure_store', reason: 'the index put the document into its failure store' }
   if (isDropped(item))
-    return { type: 'dropped_by_pipeline', reason: 'an ingest pipeline of the index dropped the document' }
+    return {
+      type: 'dropped_by_pipeline',
+      reason: 'an ingest pipeline of the index dropped the document',
+    }
   return { type: `status ${item.status}`, reason: `status ${item.status}` }
 }
 
-/** True where nobody has met such an error: it holds the index for a while only, then it is taken for the document's own. */
+/**
+ * True where nobody has met such an error: it holds the index for a while only, then it is taken
+ * for the document's own.
+ */
 export function isUnknown({ status, error }: BulkItem): boolean {
   return (
     error !== undefined &&
@@ -200,8 +224,8 @@ function scopeOfStatus(status: number): Scope {
 }
 
 /**
- * The reason with that of its causes: Elasticsearch says "failed to parse" and hides why in `caused_by`. Each is cut to `most`
- * characters, as they quote values.
+ * The reason with that of its causes: Elasticsearch says "failed to parse" and hides why in
+ * `caused_by`. Each is cut to `most` characters, as they quote values.
  */
 export function reasonOf(error: ItemError, most: number = Number.POSITIVE_INFINITY): string {
   const own = (error.reason ?? '').slice(0, most)
@@ -211,8 +235,8 @@ export function reasonOf(error: ItemError, most: number = Number.POSITIVE_INFINI
 }
 
 /**
- * What documents that are refused for the same thing have in common: `error.type` and the reason without the values, positions and
- * ids in it.
+ * What documents that are refused for the same thing have in common: `error.type` and the reason
+ * without the values, positions and ids in it.
  */
 export function kindOf(error: ItemError): string {
   const words = (error.reason ?? '')
@@ -247,7 +271,10 @@ const bisectTypes = new Set([
   'stream_constraints_exception',
 ])
 
-/** Judges a request that has no items to judge, by its status (undefined stands for no answer at all) and `error.type`. */
+/**
+ * Judges a request that has no items to judge, by its status (undefined stands for no answer at
+ * all) and `error.type`.
+ */
 export function judgeRequest(status: number | undefined, type?: string): RequestScope {
   if (status === 413) return 'halve'
   if (status === undefined || status === 408 || status === 429 || status >= 500) return 'again'

@@ -7,7 +7,10 @@ export class BodyLimit {
   #maxBytes: number
   /** The smallest body that was refused for its size since a smaller one was taken. */
   #refusedBytes = Number.POSITIVE_INFINITY
-  /** Bodies that failed, and whose documents passed in smaller ones, since one of their size was taken. */
+  /**
+   * Bodies that failed, and whose documents passed in smaller ones, since one of their size was
+   * taken.
+   */
   #inPieces = { times: 0, bytes: Number.POSITIVE_INFINITY }
 
   /** @param maxBytes of a body, as long as nothing is learnt */
@@ -20,7 +23,10 @@ export class BodyLimit {
     return this.#maxBytes
   }
 
-  /** A body was refused for its size (413). That alone teaches nothing: nothing may get through at all. */
+  /**
+   * A body was refused for its size (413). That alone teaches nothing: nothing may get through at
+   * all.
+   */
   refused(bytes: number): void {
     this.#refusedBytes = Math.min(this.#refusedBytes, bytes)
   }
@@ -32,7 +38,8 @@ export class BodyLimit {
 
   /** A body was taken. Returns the size that is too large, if that is learnt now. */
   taken(bytes: number): number | undefined {
-    if (bytes >= this.#inPieces.bytes) this.#inPieces = { times: 0, bytes: Number.POSITIVE_INFINITY }
+    if (bytes >= this.#inPieces.bytes)
+      this.#inPieces = { times: 0, bytes: Number.POSITIVE_INFINITY }
     const refused = this.#refusedBytes
     this.forget()
     if (refused === Number.POSITIVE_INFINITY || bytes >= refused) return undefined
@@ -40,11 +47,14 @@ export class BodyLimit {
   }
 
   /**
-   * A body failed without a reason, and all that was in it passed in smaller ones. Once is chance; again and
-   * again, it is a limit that nobody words as one. Returns as `taken`.
+   * A body failed without a reason, and all that was in it passed in smaller ones. Once is chance;
+   * again and again, it is a limit that nobody words as one. Returns as `taken`.
    */
   passedInPieces(bytes: number): number | undefined {
-    this.#inPieces = { times: this.#inPieces.times + 1, bytes: Math.min(bytes, this.#inPieces.bytes) }
+    this.#inPieces = {
+      times: this.#inPieces.times + 1,
+      bytes: Math.min(bytes, this.#inPieces.bytes),
+    }
     return this.#inPieces.times < neededInPieces ? undefined : this.#learn(this.#inPieces.bytes)
   }
 

@@ -1,15 +1,18 @@
 /**
- * Tells one bad document from a broken template: when most documents of an index are refused for one reason, the reason is
- * seldom in the documents. Pure.
+ * Tells one bad document from a broken template: when most documents of an index are refused for
+ * one reason, the reason is seldom in the documents. Pure.
  *
- * It looks at about the last `2 * documents` documents of an index that had refusals, however long they took to come: counts are
- * halved when there are more, so that what is long past fades.
+ * It looks at about the last `2 * documents` documents of an index that had refusals, however long
+ * they took to come: counts are halved when there are more, so that what is long past fades.
  */
 export class Breaker {
   readonly #documents: number
   readonly #indices = new Map<string, Tally>()
 
-  /** Trips where, of at least `documents` documents, more than half were refused for one reason; 0 never trips. */
+  /**
+   * Trips where, of at least `documents` documents, more than half were refused for one reason; 0
+   * never trips.
+   */
   constructor(documents: number) {
     this.#documents = documents
   }
@@ -21,7 +24,8 @@ export class Breaker {
 
   /**
    * Documents of an index were answered: so many stored, so many refused for each reason.
-   * @returns the reason for which most of its documents were refused lately, where that trips the breaker.
+   * @returns the reason for which most of its documents were refused lately, where that trips the
+   *   breaker.
    */
   observe(index: string, stored: number, refused: ReadonlyMap<string, number>): string | undefined {
     if (this.#documents === 0) return undefined

@@ -1,13 +1,23 @@
 import { type Shape, UnlikeAnswer } from '../../runtime/shape.ts'
 import type { BulkItem, ItemError } from './answer.ts'
 
-/** Elasticsearch has a few causes behind one another. A list without end would be followed to the end of the stack. */
+/**
+ * Elasticsearch has a few causes behind one another. A list without end would be followed to the
+ * end of the stack.
+ */
 const maxCauses = 20
 
 /** One item of a bulk answer, with no more than `BulkItem` names. @throws UnlikeAnswer */
 export function bulkItemOf(operation: unknown): BulkItem {
-  const [item] = typeof operation === 'object' && operation !== null ? (Object.values(operation) as unknown[]) : []
-  const { status, error, failure_store: failureStore } = (item ?? {}) as Readonly<Record<string, unknown>>
+  const [item] =
+    typeof operation === 'object' && operation !== null
+      ? (Object.values(operation) as unknown[])
+      : []
+  const {
+    status,
+    error,
+    failure_store: failureStore,
+  } = (item ?? {}) as Readonly<Record<string, unknown>>
   if (typeof status !== 'number') throw new UnlikeAnswer('an item has no status')
   return {
     status,
@@ -22,7 +32,8 @@ export const itemErrorShape: Shape = (value, at) => {
   for (let causes = 0; error !== undefined && error !== null; causes++) {
     const { type, reason, caused_by: cause } = error as Readonly<Record<string, unknown>>
     const isText = typeof type === 'string' && (reason === undefined || typeof reason === 'string')
-    if (!isText || causes > maxCauses) throw new UnlikeAnswer(`${at} is not an error of Elasticsearch`)
+    if (!isText || causes > maxCauses)
+      throw new UnlikeAnswer(`${at} is not an error of Elasticsearch`)
     error = cause
   }
 }

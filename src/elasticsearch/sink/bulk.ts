@@ -5,7 +5,9 @@ import { type IndexNames, sameDay } from '../index-name.ts'
 import type { Rejection } from '../rejected.ts'
 import { numberTemplatesOf } from '../templates/number-templates.ts'
 
-/** A document other than a record's own line: what is kept of a record that Elasticsearch refused. */
+/**
+ * A document other than a record's own line: what is kept of a record that Elasticsearch refused.
+ */
 export interface Replacement {
   readonly index: string
   readonly source: Buffer
@@ -16,8 +18,8 @@ export interface Replacement {
   /** It has nothing of the value: what is left can hardly be refused. */
   readonly valueOmitted: boolean
   /**
-   * Sent in the place of this part, whose request was refused as a whole: that was the document's fault only if the request of the
-   * replacement is not.
+   * Sent in the place of this part, whose request was refused as a whole: that was the document's
+   * fault only if the request of the replacement is not.
    */
   readonly insteadOf?: Part
   /** Behind the record's own `_id`, where another record has that in this index. */
@@ -55,7 +57,8 @@ export function documentId({ topic, partition }: TopicPartition, offset: number)
 }
 
 /**
- * The parts that wait, first in, first out, and the bodies made of them. Lines are copied once, into the body; nothing is parsed.
+ * The parts that wait, first in, first out, and the bodies made of them. Lines are copied once,
+ * into the body; nothing is parsed.
  */
 export class BulkQueue {
   readonly #names: IndexNames
@@ -63,10 +66,16 @@ export class BulkQueue {
   mostBytes: number
   #parts: Part[] = []
   #bytes = 0
-  /** Indices whose mapping lacks the dynamic templates of ours: made by an earlier version, or by a template of others. */
+  /**
+   * Indices whose mapping lacks the dynamic templates of ours: made by an earlier version, or by a
+   * template of others.
+   */
   readonly #withoutTemplates = new Set<string>()
   #hasNamedTemplates = false
-  /** Fresh memory for each body would be paged in anew each time, and wait for the garbage collector. */
+  /**
+   * Fresh memory for each body would be paged in anew each time, and wait for the garbage
+   * collector.
+   */
   readonly #spare: Buffer[] = []
 
   constructor(names: IndexNames, mostBytes: number) {
@@ -116,15 +125,17 @@ export class BulkQueue {
   }
 
   /**
-   * The next body of at most `limit` documents; undefined where nothing is left to send. `isHeld` says of which indices nothing is to
-   * be sent; their documents go to `hold`, as does a probe that was given up, so that another is sent.
+   * The next body of at most `limit` documents; undefined where nothing is left to send. `isHeld`
+   * says of which indices nothing is to be sent; their documents go to `hold`, as does a probe that
+   * was given up, so that another is sent.
    */
   take(
     isHeld: ((index: string) => boolean) | undefined,
     hold: (index: string, part: Part) => void,
     limit: number = Number.POSITIVE_INFINITY,
   ): BulkRequest | undefined {
-    // Action lines are shorter than most lines; where they are not, the rest goes with the next body.
+    // Action lines are shorter than most lines; where they are not, the rest goes with the next
+    // body.
     const body = new BulkBody(this.#room(Math.min(this.mostBytes, this.#bytes * 2 + 4096)))
     const parts: Part[] = []
     let documents = 0
@@ -150,7 +161,10 @@ export class BulkQueue {
         documents++
       }
       this.#hasNamedTemplates ||= actions.hasNamed
-      if (i > begin) parts.push(begin === part.start && i === part.end ? part : { ...part, start: begin, end: i })
+      if (i > begin)
+        parts.push(
+          begin === part.start && i === part.end ? part : { ...part, start: begin, end: i },
+        )
       if (i < part.end) {
         const rest = { ...part, start: i }
         this.#parts[0] = rest
@@ -180,7 +194,11 @@ export class BulkQueue {
 }
 
 /** The index of record `i` of a part. */
-export function indexOf(names: IndexNames, { pending: { batch }, replacement }: Part, i: number): string {
+export function indexOf(
+  names: IndexNames,
+  { pending: { batch }, replacement }: Part,
+  i: number,
+): string {
   return replacement?.index ?? names.of(batch.types[batch.typeIndexes[i]!]!, batch.hours[i]!)
 }
 
@@ -191,7 +209,10 @@ function partBytes({ pending: { batch }, start, end, replacement }: Part): numbe
 
 const plainTail = Buffer.from('"}}\n')
 
-/** Action lines, but for the offset in them; remembers the index of each type of the batch for the day seen last. */
+/**
+ * Action lines, but for the offset in them; remembers the index of each type of the batch for the
+ * day seen last.
+ */
 class ActionLines {
   readonly #names: IndexNames
   readonly #part: Part
@@ -209,7 +230,10 @@ class ActionLines {
     this.#part = part
     this.#withoutTemplates = withoutTemplates
     this.#idStart = `","_id":"${documentId(part.pending.batch, 0).slice(0, -1)}`
-    this.#tail = part.replacement?.idSuffix === undefined ? plainTail : Buffer.from(`${part.replacement.idSuffix}"}}\n`)
+    this.#tail =
+      part.replacement?.idSuffix === undefined
+        ? plainTail
+        : Buffer.from(`${part.replacement.idSuffix}"}}\n`)
   }
 
   index(i: number): string {
@@ -241,9 +265,12 @@ class ActionLines {
     if (known === undefined || !sameDay(known, hour)) {
       const index = indexOf(this.#names, this.#part, i)
       this.#indexOfType[typeIndex] = index
-      // A pipeline is for records: one that drops them, or fails, must not do so with what is kept of them.
+      // A pipeline is for records: one that drops them, or fails, must not do so with what is kept
+      // of them.
       const pipeline = this.#part.replacement === undefined ? '' : '"pipeline":"_none",'
-      this.#headOfType[typeIndex] = Buffer.from(`{"create":{${pipeline}"_index":"${index}${this.#idStart}`)
+      this.#headOfType[typeIndex] = Buffer.from(
+        `{"create":{${pipeline}"_index":"${index}${this.#idStart}`,
+      )
     }
     this.#hourOfType[typeIndex] = hour
     return typeIndex
@@ -264,8 +291,16 @@ class BulkBody {
     return this.#full
   }
 
-  /** Appends a document behind its action line; false where it has no room and must wait for the next body. */
-  append(head: Buffer, tail: Buffer, { pending: { batch }, replacement }: Part, i: number): boolean {
+  /**
+   * Appends a document behind its action line; false where it has no room and must wait for the
+   * next body.
+   */
+  append(
+    head: Buffer,
+    tail: Buffer,
+    { pending: { batch }, replacement }: Part,
+    i: number,
+  ): boolean {
     const start = replacement === undefined ? lineStart(batch, i) : 0
     const source = replacement?.source ?? batch.lines
     const end = replacement === undefined ? batch.ends[i]! : source.length

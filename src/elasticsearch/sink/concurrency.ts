@@ -1,10 +1,11 @@
 /**
- * How many bulk requests are in flight: up while that helps, down at once when the engine says that it is too much, or takes much
- * longer than it did. Pure: time is an argument.
+ * How many bulk requests are in flight: up while that helps, down at once when the engine says that
+ * it is too much, or takes much longer than it did. Pure: time is an argument.
  *
- * It watches windows of a few requests. In a window that had work all the time it compares bytes per second with the window
- * before: one more request is kept where it brought at least `worthwhile`, and taken back where it did not; then it rests
- * before it tries again, because the engine's own load changes.
+ * It watches windows of a few requests. In a window that had work all the time it compares bytes
+ * per second with the window before: one more request is kept where it brought at least
+ * `worthwhile`, and taken back where it did not; then it rests before it tries again, because the
+ * engine's own load changes.
  */
 export class AdaptiveConcurrency {
   readonly #most: number
@@ -28,8 +29,8 @@ export class AdaptiveConcurrency {
   }
 
   /**
-   * A request was answered. `saturated`: more was waiting, so that the limit is what held it back. `tookMs`: how long its answer
-   * took; 0 where that is not known.
+   * A request was answered. `saturated`: more was waiting, so that the limit is what held it back.
+   * `tookMs`: how long its answer took; 0 where that is not known.
    */
   succeeded(bytes: number, saturated: boolean, now: number, tookMs = 0): void {
     if (this.#isSlow(tookMs)) {
@@ -46,7 +47,8 @@ export class AdaptiveConcurrency {
     }
     this.#windowRequests++
     this.#windowBytes += bytes
-    if (this.#windowRequests < windowRequestsPerSlot * this.#limit || now <= this.#windowStart) return
+    if (this.#windowRequests < windowRequestsPerSlot * this.#limit || now <= this.#windowStart)
+      return
     this.#judge(this.#windowBytes / (now - this.#windowStart))
     this.#beginWindow(now)
   }
@@ -65,11 +67,18 @@ export class AdaptiveConcurrency {
     this.#beginWindow(undefined)
   }
 
-  /** Compares with what is usual, and learns it. One step down an alarm: what is usual is learnt anew after it. */
+  /**
+   * Compares with what is usual, and learns it. One step down an alarm: what is usual is learnt
+   * anew after it.
+   */
   #isSlow(tookMs: number): boolean {
     if (tookMs <= 0) return false
     const usual = this.#usualMs
-    const slow = usual !== undefined && this.#seen >= learntAfter && tookMs >= slowMs && tookMs > usual * slowerTimes
+    const slow =
+      usual !== undefined &&
+      this.#seen >= learntAfter &&
+      tookMs >= slowMs &&
+      tookMs > usual * slowerTimes
     this.#usualMs = usual === undefined ? tookMs : usual + (tookMs - usual) * smoothing
     this.#seen++
     return slow
@@ -83,7 +92,11 @@ export class AdaptiveConcurrency {
     }
     const before = this.#before
     this.#before = { limit: this.#limit, bytesPerMs }
-    if (before !== undefined && before.limit < this.#limit && bytesPerMs < before.bytesPerMs * worthwhile) {
+    if (
+      before !== undefined &&
+      before.limit < this.#limit &&
+      bytesPerMs < before.bytesPerMs * worthwhile
+    ) {
       this.#limit = before.limit
       this.#restWindows = restAfterTry
       return
@@ -103,7 +116,10 @@ const worthwhile = 1.03
 const restAfterTry = 20
 const restAfterOverload = 10
 const restAfterSlow = 10
-/** Garbage collection, a merge or a refresh makes single answers slow; below this nothing is an alarm. */
+/**
+ * Garbage collection, a merge or a refresh makes single answers slow; below this nothing is an
+ * alarm.
+ */
 const slowMs = 1000
 const slowerTimes = 3
 const learntAfter = 8

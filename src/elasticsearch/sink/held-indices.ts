@@ -6,14 +6,20 @@ import type { Part } from './bulk.ts'
 export interface HoldReason {
   /** `error.type` and reason. */
   readonly message: string
-  /** What the refused documents have in common (`kindOf`), where it is documents that are refused. */
+  /**
+   * What the refused documents have in common (`kindOf`), where it is documents that are refused.
+   */
   readonly kind?: string
   /**
-   * How long it is held at most, in ms: what is refused after that is the documents' own fault. Infinity where nothing can be wrong
-   * with them (a closed index, a block): that is waited for as long as it lasts.
+   * How long it is held at most, in ms: what is refused after that is the documents' own fault.
+   * Infinity where nothing can be wrong with them (a closed index, a block): that is waited for as
+   * long as it lasts.
    */
   readonly mostMs: number
-  /** Documents of which no more than half are refused for their content are a sign that the index takes documents again. */
+  /**
+   * Documents of which no more than half are refused for their content are a sign that the index
+   * takes documents again.
+   */
   readonly forRefusals: boolean
 }
 
@@ -34,8 +40,9 @@ const sayAgainMs = 300_000
 export const probeDocuments = 50
 
 /**
- * Indices that take no documents for now, and the documents that wait for them. From time to time a few of them are sent as a
- * probe; once a probe is taken, the index is no longer held and all that waited goes out.
+ * Indices that take no documents for now, and the documents that wait for them. From time to time a
+ * few of them are sent as a probe; once a probe is taken, the index is no longer held and all that
+ * waited goes out.
  */
 export class HeldIndices {
   readonly #held = new Map<string, HeldIndex>()
@@ -46,8 +53,8 @@ export class HeldIndices {
   readonly #expired: (index: string, reason: HoldReason) => void
 
   /**
-   * `sendProbe` gets documents of one index, whose outcome is to be told to `probed`. `expired` is told of an index that was held for
-   * `mostMs`, before its documents are released.
+   * `sendProbe` gets documents of one index, whose outcome is to be told to `probed`. `expired` is
+   * told of an index that was held for `mostMs`, before its documents are released.
    */
   constructor(parts: {
     log: Logger
@@ -78,11 +85,15 @@ export class HeldIndices {
 
   /** One of the held indices, for people. */
   get waiting(): string | undefined {
-    for (const [index, { reason }] of this.#held) return `${index} takes no documents: ${reason.message}`
+    for (const [index, { reason }] of this.#held)
+      return `${index} takes no documents: ${reason.message}`
     return undefined
   }
 
-  /** Puts documents of an index aside. Where it is held already, for another reason perhaps, the first reason stands. */
+  /**
+   * Puts documents of an index aside. Where it is held already, for another reason perhaps, the
+   * first reason stands.
+   */
   hold(index: string, part: Part, reason: HoldReason): void {
     if (part.pending.closed) return
     append((this.#held.get(index) ?? this.#begin(index, reason)).parts, part)
@@ -106,7 +117,10 @@ export class HeldIndices {
     this.#log.error({ index }, `${index} takes no documents: ${reason.message}; ${patience}`)
   }
 
-  /** A probe came back, or was never sent: whether the index takes documents again. What was refused of it is held by then. */
+  /**
+   * A probe came back, or was never sent: whether the index takes documents again. What was refused
+   * of it is held by then.
+   */
   probed(index: string, taken: boolean): void {
     const held = this.#held.get(index)
     if (held === undefined || !held.probing) return
@@ -123,7 +137,8 @@ export class HeldIndices {
 
   /** Forgets the documents of partitions that were given up. */
   dropClosed(): void {
-    for (const held of this.#held.values()) held.parts = held.parts.filter(({ pending }) => !pending.closed)
+    for (const held of this.#held.values())
+      held.parts = held.parts.filter(({ pending }) => !pending.closed)
   }
 
   #probeLater(index: string, held: HeldIndex): void {

@@ -28,7 +28,9 @@ const ignoredShape = object({
   aggregations: optional(object({ fields: buckets({ indices: optional(buckets()) }) })),
 })
 const capsShape = object({ fields: optional(each(anything)) })
-const sourcesShape = object({ hits: object({ hits: list(object({ _source: optional(object({})) })) }) })
+const sourcesShape = object({
+  hits: object({ hits: list(object({ _source: optional(object({})) })) }),
+})
 
 interface Mixed {
   readonly index: string
@@ -37,7 +39,8 @@ interface Mixed {
 
 /**
  * Looks for such fields in the indices of the prefix and lets them be read as `double`. `refresh`:
- * what was stored a moment ago counts too. `timeoutMs`: of one request. Returns what could not be mended, for people.
+ * what was stored a moment ago counts too. `timeoutMs`: of one request. Returns what could not be
+ * mended, for people.
  *
  * @throws RequestFailure when Elasticsearch does not answer.
  */
@@ -45,12 +48,19 @@ export async function mendMixedNumbers(
   client: Elasticsearch,
   indexPrefix: string,
   log: Logger,
-  { refresh = false, timeoutMs = patienceMs }: { readonly refresh?: boolean; readonly timeoutMs?: number } = {},
+  {
+    refresh = false,
+    timeoutMs = patienceMs,
+  }: { readonly refresh?: boolean; readonly timeoutMs?: number } = {},
 ): Promise<string[]> {
   const failed: string[] = []
   if (refresh) {
     // Without the right to it, what is not visible yet is found the next time.
-    await client.request('POST', [`${indexPrefix}*`, '_refresh'], { query: anywhere, ignore: [403], timeoutMs })
+    await client.request('POST', [`${indexPrefix}*`, '_refresh'], {
+      query: anywhere,
+      ignore: [403],
+      timeoutMs,
+    })
   }
   for (const { index, field } of await ignoredFields(client, indexPrefix, timeoutMs)) {
     if (!(await hasFraction(client, index, field, timeoutMs))) continue
@@ -59,7 +69,10 @@ export async function mendMixedNumbers(
         body: { runtime: { [field]: { type: 'double' } } },
         timeoutMs,
       })
-      log.info({ event: 'mixed_numbers', index, field }, 'reading a field of whole numbers and fractions as double')
+      log.info(
+        { event: 'mixed_numbers', index, field },
+        'reading a field of whole numbers and fractions as double',
+      )
     } catch (error) {
       if (!(error instanceof RequestFailure) || error.status === undefined) throw error
       failed.push(
@@ -71,51 +84,65 @@ export async function mendMixedNumbers(
 }
 
 /** The fields that are `long` and ignored values. */
-async function ignoredFields(client: Elasticsearch, indexPrefix: string, timeoutMs: number): Promise<Mixed[]> {
-  const { body, status } = await client.request<{ readonly aggregations?: { readonly fields: Buckets } }>(
-    'POST',
-    [`${indexPrefix}*`, '_search'],
-    {
-      query: anywhere,
-      // Before 8.15 this field cannot be aggregated.
-      ignore: [400],
-      shape: ignoredShape,
-      timeoutMs,
-      body: {
-        size: 0,
-        query: { exists: { field: '_ignored' } },
-        aggs: {
-          fields: {
-            terms: { field: '_ignored', include: 'value\\..*', size: maxFields },
-            aggs: { indices: { terms: { field: '_index', size: maxIndices } } },
-          },
+async function ignoredFields(
+  client: Elasticsearch,
+  indexPrefix: string,
+  timeoutMs: number,
+): Promise<Mixed[]> {
+  const { body, status } = await client.request<{
+    readonly aggregations?: { readonly fields: Buckets }
+  }>('POST', [`${indexPrefix}*`, '_search'], {
+    query: anywhere,
+    // Before 8.15 this field cannot be aggregated.
+    ignore: [400],
+    shape: ignoredShape,
+    timeoutMs,
+    body: {
+      size: 0,
+      query: { exists: { field: '_ignored' } },
+      aggs: {
+        fields: {
+          terms: { field: '_ignored', include: 'value\\..*', size: maxFields },
+          aggs: { indices: { terms: { field: '_index', size: maxIndices } } },
         },
       },
     },
-  )
+  })
   if (status >= 400) return []
   const fieldsOf = new Map<string, string[]>()
   for (const { key: field, indices } of body.aggregations?.fields.buckets ?? []) {
-    for (const { key: index } of indices?.buckets ?? []) fieldsOf.set(index, [...(fieldsOf.get(index) ?? []), field])
+    for (const { key: index } of indices?.buckets ?? [])
+      fieldsOf.set(index, [...(fieldsOf.get(index) ?? []), field])
   }
   const mixed: Mixed[] = []
   for (const [index, fields] of fieldsOf) {
-    const { body: caps } = await client.request<{ readonly fields?: Readonly<Record<string, object>> }>(
-      'GET',
-      [index, '_field_caps'],
-      {
-        query: { ...anywhere, fields: 'value.*', types: 'long', filters: '-metadata,-parent,-multifield' },
-        shape: capsShape,
-        timeoutMs,
+    const { body: caps } = await client.request<{
+      readonly fields?: Readonly<Record<string, object>>
+    }>('GET', [index, '_field_caps'], {
+      query: {
+        ...anywhere,
+        fields: 'value.*',
+        types: 'long',
+        filters: '-metadata,-parent,-multifield',
       },
-    )
+      shape: capsShape,
+      timeoutMs,
+    })
     for (const field of fields) if (caps.fields?.[field] !== undefined) mixed.push({ index, field })
   }
   return mixed
 }
 
-/** Whether a document with an ignored value in this field has a number in it that a long only leaves out for its fraction. */
-async function hasFraction(client: Elasticsearch, index: string, field: string, timeoutMs: number): Promise<boolean> {
+/**
+ * Whether a document with an ignored value in this field has a number in it that a long only leaves
+ * out for its fraction.
+ */
+async function hasFraction(
+  client: Elasticsearch,
+  index: string,
+  field: string,
+  timeoutMs: number,
+): Promise<boolean> {
   const { body } = await client.request<{
     readonly hits: { readonly hits: readonly { readonly _source?: { readonly value?: unknown } }[] }
   }>('POST', [index, '_search'], {
@@ -124,10 +151,16 @@ async function hasFraction(client: Elasticsearch, index: string, field: string, 
     timeoutMs,
     body: {
       size: maxDocuments,
-      // For this search alone the field is what it would become: only numbers that a long could hold but for a fraction.
+      // For this search alone the field is what it would become: only numbers that a long could
+      // hold but for a fraction.
       runtime_mappings: { [field]: { type: 'double' } },
       query: {
-        bool: { filter: [{ term: { _ignored: field } }, { range: { [field]: { gt: -maxLong, lt: maxLong } } }] },
+        bool: {
+          filter: [
+            { term: { _ignored: field } },
+            { range: { [field]: { gt: -maxLong, lt: maxLong } } },
+          ],
+        },
       },
     },
   })

@@ -11,7 +11,9 @@ export class ObservedElasticsearch extends Elasticsearch {
     this.#observer = observer
   }
 
-  override async bulk(...args: Parameters<Elasticsearch['bulk']>): Promise<readonly BulkItem[] | undefined> {
+  override async bulk(
+    ...args: Parameters<Elasticsearch['bulk']>
+  ): Promise<readonly BulkItem[] | undefined> {
     const startedAt = performance.now()
     try {
       const items = await super.bulk(...args)
@@ -37,7 +39,8 @@ export class ObservedElasticsearch extends Elasticsearch {
       ofEvent.set(reason, (ofEvent.get(reason) ?? 0) + 1)
     }
     for (const event of ['retry', 'reject'] as const) {
-      for (const [reason, count] of counts[event]) this.#observer.happened('elasticsearch', event, reason, count)
+      for (const [reason, count] of counts[event])
+        this.#observer.happened('elasticsearch', event, reason, count)
     }
   }
 }

@@ -19,23 +19,30 @@ export class RejectLog {
   #timer: NodeJS.Timeout | undefined
 
   /**
-   * @param options.showsContent log lines hold the beginning of a refused record, and reasons that quote it
+   * @param options.showsContent log lines hold the beginning of a refused record, and reasons that
+   *   quote it
    * @param options.hasFiles a value that is omitted from a reject is in the files
    */
-  constructor(log: Logger, options: { readonly showsContent: boolean; readonly hasFiles: boolean }) {
+  constructor(
+    log: Logger,
+    options: { readonly showsContent: boolean; readonly hasFiles: boolean },
+  ) {
     this.#log = log
     this.#showsContent = options.showsContent
     this.#hasFiles = options.hasFiles
   }
 
   /** Record `i` of a batch is kept as this reject. */
-  rejected(batch: RecordBatch, i: number, { index, rejection, kind, valueOmitted }: Replacement): void {
+  rejected(
+    batch: RecordBatch,
+    i: number,
+    { index, rejection, kind, valueOmitted }: Replacement,
+  ): void {
     const type = batch.types[batch.typeIndexes[i]!]!.name
     const position = { topic: batch.topic, partition: batch.partition, offset: batch.offsets[i]! }
-    const reason = (this.#showsContent ? rejection.reason : (rejection.sayable ?? rejection.reason)).slice(
-      0,
-      longestReason,
-    )
+    const reason = (
+      this.#showsContent ? rejection.reason : (rejection.sayable ?? rejection.reason)
+    ).slice(0, longestReason)
     const ofKind = this.#showsContent ? kind : (rejection.sayable ?? rejection.type)
     if (this.#isNew(`${type}: ${ofKind}`)) {
       const sample = this.#showsContent

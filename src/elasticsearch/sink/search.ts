@@ -29,7 +29,10 @@ interface DocumentFacts extends SuspectFacts {
 export interface SearchHost {
   /** A request of these documents and no others; undefined if nobody waits for them any more. */
   take(group: Group): BulkRequest | undefined
-  /** Sends a request once and sees to what was answered. Returns the failure of a request without an answer to judge. */
+  /**
+   * Sends a request once and sees to what was answered. Returns the failure of a request without an
+   * answer to judge.
+   */
   attempt(request: BulkRequest): Promise<RequestFailure | undefined>
   /** Does with a failed request what is done outside of a search. */
   failed(request: BulkRequest, failure: RequestFailure): Promise<void>
@@ -45,14 +48,17 @@ export interface SearchHost {
   passedInPieces(bytes: number): void
 }
 
-/** A failure that took this long may be that of a shard that does not answer, and not of the document. */
+/**
+ * A failure that took this long may be that of a shard that does not answer, and not of the
+ * document.
+ */
 const slowMs = 5000
 /** How many documents are named if there is room for a few. */
 const maxNamed = 3
 
 /**
- * Looks for documents that do not get through to Elasticsearch while others do, one request at a time
- * and beside the others, and says what becomes of them. The judgement is that of `Suspects`.
+ * Looks for documents that do not get through to Elasticsearch while others do, one request at a
+ * time and beside the others, and says what becomes of them. The judgement is that of `Suspects`.
  */
 export class DocumentSearch {
   readonly #host: SearchHost
@@ -87,12 +93,16 @@ export class DocumentSearch {
   get waiting(): string | undefined {
     const { alone } = this.#suspects
     if (alone.length === 0) return undefined
-    const named = alone.slice(0, maxNamed).map(({ facts, rejectRefused }) => describe(facts, rejectRefused))
+    const named = alone
+      .slice(0, maxNamed)
+      .map(({ facts, rejectRefused }) => describe(facts, rejectRefused))
     const more = alone.length > maxNamed ? `; and ${alone.length - maxNamed} more` : ''
     return `${named.join('; ')}${more}; other documents get through`
   }
 
-  /** The request of these documents failed without an answer of Elasticsearch, while another passed. */
+  /**
+   * The request of these documents failed without an answer of Elasticsearch, while another passed.
+   */
   add(parts: readonly Part[], bytes: number): void {
     const documents = parts.reduce((sum, { start, end }) => sum + end - start, 0)
     if (documents === 0) return
@@ -154,7 +164,10 @@ export class DocumentSearch {
       if (bytes !== undefined) this.#host.passedInPieces(bytes)
       return
     }
-    const sent: GroupCase<Group> = { item: { parts: request.parts, documents: request.documents }, root }
+    const sent: GroupCase<Group> = {
+      item: { parts: request.parts, documents: request.documents },
+      root,
+    }
     if (!isUnexplained(failure)) {
       this.#suspects.groupPassed(sent)
       await this.#host.failed(request, failure)
@@ -166,7 +179,9 @@ export class DocumentSearch {
       return
     }
     const now = performance.now()
-    const found = this.#suspects.groupRefused(sent, now, () => this.#factsOf(sent.item.parts[0]!, failure))
+    const found = this.#suspects.groupRefused(sent, now, () =>
+      this.#factsOf(sent.item.parts[0]!, failure),
+    )
     if (found === undefined) return
     this.#log.error(
       { ...withoutKind(found.facts) },
@@ -183,7 +198,8 @@ export class DocumentSearch {
     const failure = request === undefined ? undefined : await this.#host.attempt(request)
     if (request === undefined || failure === undefined) {
       this.#suspects.passed(one)
-      if (request !== undefined && !asReject) this.#log.info({ ...withoutKind(facts) }, 'the document gets through now')
+      if (request !== undefined && !asReject)
+        this.#log.info({ ...withoutKind(facts) }, 'the document gets through now')
       return
     }
     if (this.#stopping.aborted) return
@@ -196,7 +212,8 @@ export class DocumentSearch {
     facts.failure = failure.message
     const now = performance.now()
     const isSlow = failure instanceof NoAnswerInTime || now - startedAt >= slowMs
-    const isEvidence = !isSlow || (this.#storedAt.get(facts.index) ?? Number.NEGATIVE_INFINITY) > one.triedAt
+    const isEvidence =
+      !isSlow || (this.#storedAt.get(facts.index) ?? Number.NEGATIVE_INFINITY) > one.triedAt
     one.triedAt = startedAt
     const wasRefused = one.rejectRefused
     this.#suspects.refused(one, now, isEvidence)
@@ -216,7 +233,10 @@ export class DocumentSearch {
   #asReject({ item, facts }: AloneCase<Group, DocumentFacts>): Part {
     const [part] = item.parts as readonly [Part]
     const reason = `something in front of Elasticsearch does not let the document through: ${facts.failure}`
-    return this.#host.asReject(part, part.replacement?.rejection ?? { type: 'request_refused', reason })
+    return this.#host.asReject(
+      part,
+      part.replacement?.rejection ?? { type: 'request_refused', reason },
+    )
   }
 
   #factsOf(part: Part, failure: RequestFailure): DocumentFacts {
@@ -237,15 +257,19 @@ export class DocumentSearch {
 }
 
 /**
- * True for a failure that says nothing of its cause: no answer at all, or one that is not Elasticsearch's. A
- * proxy or a firewall may have refused one document of the request. Not so where the answer is about who
- * asks (401, 407), how often (429) or the size (413), which have ways of their own.
+ * True for a failure that says nothing of its cause: no answer at all, or one that is not
+ * Elasticsearch's. A proxy or a firewall may have refused one document of the request. Not so where
+ * the answer is about who asks (401, 407), how often (429) or the size (413), which have ways of
+ * their own.
  */
 export function isUnexplained({ status, type }: RequestFailure): boolean {
   return type === undefined && status !== 401 && status !== 407 && status !== 413 && status !== 429
 }
 
-function describe({ topic, partition, offset, bytes, type, index, failure }: DocumentFacts, rejectRefused: boolean) {
+function describe(
+  { topic, partition, offset, bytes, type, index, failure }: DocumentFacts,
+  rejectRefused: boolean,
+) {
   const reject = rejectRefused ? ', nor does its reject' : ''
   return `offset ${offset} of ${topic}/${partition} (${bytes} bytes, type ${type}, for ${index}) does not get through${reject}: ${failure}`
 }

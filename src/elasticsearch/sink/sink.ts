@@ -27,7 +27,14 @@ import {
 } from './answer.ts'
 import { BodyLimit } from './body-limit.ts'
 import { Breaker } from './breaker.ts'
-import { BulkQueue, type BulkRequest, documentId, indexOf, type Part, type Replacement } from './bulk.ts'
+import {
+  BulkQueue,
+  type BulkRequest,
+  documentId,
+  indexOf,
+  type Part,
+  type Replacement,
+} from './bulk.ts'
 import { itemErrorShape } from './bulk-item.ts'
 import { AdaptiveConcurrency } from './concurrency.ts'
 import { HeldIndices, type HoldReason, probeDocuments } from './held-indices.ts'
@@ -43,9 +50,15 @@ export interface ElasticsearchSinkOptions {
   readonly bulkConcurrency: number
   /** How long a document may wait for others to fill a request, in ms. */
   readonly bulkLingerMs: number
-  /** How long the server may wait for a shard or a new index within a request, in ms; less than the request's own timeout. */
+  /**
+   * How long the server may wait for a shard or a new index within a request, in ms; less than the
+   * request's own timeout.
+   */
   readonly shardTimeoutMs: number
-  /** Of how many documents of an index more than half must be refused for one reason to hold it; 0: never. */
+  /**
+   * Of how many documents of an index more than half must be refused for one reason to hold it; 0:
+   * never.
+   */
   readonly rejectBreaker: number
   /** How long such an index is held before its documents are rejected after all, in ms. */
   readonly rejectHoldMs: number
@@ -97,7 +110,10 @@ interface MgetAnswer {
 }
 
 const firstRetryMs = 500
-/** One small request in ten seconds costs an engine in trouble nothing, and it is noticed soon that the trouble is over. */
+/**
+ * One small request in ten seconds costs an engine in trouble nothing, and it is noticed soon that
+ * the trouble is over.
+ */
 const mostRetryMs = 10_000
 const mgetDocuments = 1000
 /** Of one request at the end: a server that does not answer holds up nobody. */
@@ -115,15 +131,22 @@ const forEver = { mostMs: Number.POSITIVE_INFINITY, forRefusals: false }
 const sayAgainMs = 60_000
 
 /**
- * Sends records to Elasticsearch, each under the `_id` that its position gives it, with operation `create`: whatever is sent twice
- * is there once.
+ * Sends records to Elasticsearch, each under the `_id` that its position gives it, with operation
+ * `create`: whatever is sent twice is there once.
  *
- * Every document ends in one of two places: under its `_id` in the index of its type and day, or, refused for its own content, under the
- * same `_id` in the rejected index. Everything else is waited for: see `answer.ts`.
+ * Every document ends in one of two places: under its `_id` in the index of its type and day, or,
+ * refused for its own content, under the same `_id` in the rejected index. Everything else is
+ * waited for: see `answer.ts`.
  */
 export class ElasticsearchSink implements Sink {
   readonly name = 'elasticsearch'
-  readonly counts: ElasticsearchCounts = { documents: 0, requests: 0, retries: 0, conflicts: 0, rejected: 0 }
+  readonly counts: ElasticsearchCounts = {
+    documents: 0,
+    requests: 0,
+    retries: 0,
+    conflicts: 0,
+    rejected: 0,
+  }
   readonly #options: ElasticsearchSinkOptions
   readonly #client: Elasticsearch
   readonly #log: Logger
@@ -134,7 +157,10 @@ export class ElasticsearchSink implements Sink {
   readonly #breaker: Breaker
   readonly #held: HeldIndices
   readonly #pending: PendingBatches
-  /** Refusals that were held long enough: type and kind of the refusal. Their documents are rejected at once. */
+  /**
+   * Refusals that were held long enough: type and kind of the refusal. Their documents are rejected
+   * at once.
+   */
   readonly #givenWay = new Set<string>()
   readonly #rejectLog: RejectLog
   readonly #stopping = new AbortController()
@@ -155,7 +181,10 @@ export class ElasticsearchSink implements Sink {
     this.#client = client
     this.#options = options
     this.#log = log
-    this.#rejectLog = new RejectLog(log, { showsContent: options.logSamples, hasFiles: options.hasFiles })
+    this.#rejectLog = new RejectLog(log, {
+      showsContent: options.logSamples,
+      hasFiles: options.hasFiles,
+    })
     this.#pending = new PendingBatches(options.memoryLimit)
     this.#names = new IndexNames(options.indexPrefix)
     this.#queue = new BulkQueue(this.#names, options.bulkBytes)
@@ -182,7 +211,10 @@ export class ElasticsearchSink implements Sink {
         away: (message) => this.#failed(message, false),
         gateMs: () => this.#resumeAt - performance.now(),
         asReject: (part, rejection) =>
-          this.#asReject(part, part.start, rejection, { valueOmitted: true, insteadOf: withoutProbe(part) }),
+          this.#asReject(part, part.start, rejection, {
+            valueOmitted: true,
+            insteadOf: withoutProbe(part),
+          }),
         passedInPieces: (bytes) => this.#limitBodies(this.#bodyLimit.passedInPieces(bytes)),
       },
       names: this.#names,
@@ -203,7 +235,12 @@ export class ElasticsearchSink implements Sink {
   async start(relieved: () => void): Promise<void> {
     this.#pending.relieved = relieved
     await this.#client.detect()
-    const { installTemplates, templateCheckMs: everyMs, indexPrefix, indexProfile: profile } = this.#options
+    const {
+      installTemplates,
+      templateCheckMs: everyMs,
+      indexPrefix,
+      indexProfile: profile,
+    } = this.#options
     if (!installTemplates) return
     const [client, log, stopping] = [this.#client, this.#log, this.#stopping.signal]
     await new TemplateWatch({ client, indexPrefix, profile, everyMs, stopping, log }).start()
@@ -253,13 +290,26 @@ export class ElasticsearchSink implements Sink {
 
   /** What this sink stored last is looked at before it goes: who asks next gets the right sums. */
   async #mendNumbers(): Promise<void> {
-    if (!this.#queue.hasNamedTemplates || !this.#options.installTemplates || this.#trouble !== undefined) return
+    if (
+      !this.#queue.hasNamedTemplates ||
+      !this.#options.installTemplates ||
+      this.#trouble !== undefined
+    )
+      return
     try {
       const options = { refresh: true, timeoutMs: stopTimeoutMs }
-      const failed = await mendMixedNumbers(this.#client, this.#options.indexPrefix, this.#log, options)
+      const failed = await mendMixedNumbers(
+        this.#client,
+        this.#options.indexPrefix,
+        this.#log,
+        options,
+      )
       for (const message of failed) this.#log.warn(message)
     } catch (error) {
-      this.#log.warn({ err: error }, 'fields of whole numbers and fractions could not be looked for')
+      this.#log.warn(
+        { err: error },
+        'fields of whole numbers and fractions could not be looked for',
+      )
     }
   }
 
@@ -305,7 +355,10 @@ export class ElasticsearchSink implements Sink {
     return true
   }
 
-  /** Documents of a held index, as the queue comes to them; or a probe that was given up before it was sent. */
+  /**
+   * Documents of a held index, as the queue comes to them; or a probe that was given up before it
+   * was sent.
+   */
   #putAside(index: string, part: Part): void {
     const reason = this.#held.reasonOf(index)
     if (reason !== undefined) this.#held.hold(index, part, reason)
@@ -350,11 +403,17 @@ export class ElasticsearchSink implements Sink {
 
   /** Something that must not happen: whoever wrote these records reads them again. */
   #broken({ parts }: BulkRequest, error: unknown): void {
-    this.#log.error({ err: error }, `a bulk request ended in a fault of this program: ${messageOf(error)}`)
+    this.#log.error(
+      { err: error },
+      `a bulk request ended in a fault of this program: ${messageOf(error)}`,
+    )
     for (const { pending } of parts) this.#pending.fail(pending, error)
   }
 
-  /** Sends a request once and sees to each of its documents; what is to be tried again is back in the queue then. */
+  /**
+   * Sends a request once and sees to each of its documents; what is to be tried again is back in
+   * the queue then.
+   */
   async #send(request: BulkRequest): Promise<void> {
     if (this.#isGated()) {
       this.#putBack(request.parts)
@@ -364,7 +423,10 @@ export class ElasticsearchSink implements Sink {
     if (failure !== undefined) await this.#requestFailed(request, failure)
   }
 
-  /** Sends a request once and sees to each of its documents. Returns the failure of a request that has no answer to judge. */
+  /**
+   * Sends a request once and sees to each of its documents. Returns the failure of a request that
+   * has no answer to judge.
+   */
   async #attempt(request: BulkRequest): Promise<RequestFailure | undefined> {
     const { body, parts, documents } = request
     const timeoutMs = parts[0]?.probe === true ? probeShardTimeoutMs : this.#options.shardTimeoutMs
@@ -377,7 +439,8 @@ export class ElasticsearchSink implements Sink {
       if (!(error instanceof RequestFailure)) throw error
       return error
     }
-    // Only where it was answered: of a request that failed, something may still be on its way out of this buffer.
+    // Only where it was answered: of a request that failed, something may still be on its way out
+    // of this buffer.
     this.#queue.give(request.buffer)
     this.counts.requests++
     const now = performance.now()
@@ -394,12 +457,18 @@ export class ElasticsearchSink implements Sink {
     return undefined
   }
 
-  /** Parts come back to be sent again: a probe to what is held, and what was sent in the place of a document as that document. */
+  /**
+   * Parts come back to be sent again: a probe to what is held, and what was sent in the place of a
+   * document as that document.
+   */
   #putBack(parts: readonly Part[]): void {
     this.#queue.pushFirst(
-      parts.filter(({ probe }) => probe !== true).map((part) => part.replacement?.insteadOf ?? part),
+      parts
+        .filter(({ probe }) => probe !== true)
+        .map((part) => part.replacement?.insteadOf ?? part),
     )
-    for (const part of parts) if (part.probe === true) this.#putAside(indexOf(this.#names, part, part.start), part)
+    for (const part of parts)
+      if (part.probe === true) this.#putAside(indexOf(this.#names, part, part.start), part)
   }
 
   async #requestFailed(request: BulkRequest, error: RequestFailure): Promise<void> {
@@ -420,7 +489,8 @@ export class ElasticsearchSink implements Sink {
         if (documents === 1) this.#requestOfOneFailed(parts[0]!, verdict, error)
         else {
           if (verdict === 'halve') this.#bodyLimit.refused(body.length)
-          // One half at a time: where nothing gets through, it is seen after a few requests and not after one a document.
+          // One half at a time: where nothing gets through, it is seen after a few requests and not
+          // after one a document.
           const left = documents >> 1
           this.#queue.pushFirst(splitParts(parts, left).flat())
           this.#takeAndStart(left)
@@ -429,15 +499,17 @@ export class ElasticsearchSink implements Sink {
   }
 
   /**
-   * A request failed for the second time without an answer of Elasticsearch. Where another passes, one of its documents may be to
-   * blame: those are looked for beside the others.
+   * A request failed for the second time without an answer of Elasticsearch. Where another passes,
+   * one of its documents may be to blame: those are looked for beside the others.
    */
   async #isSuspect({ parts, body }: BulkRequest, { message }: RequestFailure): Promise<boolean> {
     if (this.#search.isIdle && !parts.some(({ failed }) => failed === true)) return false
     if (!(await this.#controlPasses()) || this.#stopping.signal.aborted) return false
     const isProbe = ({ probe }: Part) => probe === true
     this.#putBack(parts.filter(isProbe))
-    const suspects = parts.filter((part) => !isProbe(part)).map((part) => part.replacement?.insteadOf ?? part)
+    const suspects = parts
+      .filter((part) => !isProbe(part))
+      .map((part) => part.replacement?.insteadOf ?? part)
     if (this.#search.isIdle) {
       this.#log.warn(
         { bytes: body.length, reason: message },
@@ -450,7 +522,10 @@ export class ElasticsearchSink implements Sink {
     return true
   }
 
-  /** Whether a request that is known to be good passes now. Those who ask at the same time get one answer. */
+  /**
+   * Whether a request that is known to be good passes now. Those who ask at the same time get one
+   * answer.
+   */
   #controlPasses(): Promise<boolean> {
     const alias = `${this.#options.indexPrefix}_control`
     this.#controlling ??= this.#client.takesBulk(alias, this.#stopping.signal).finally(() => {
@@ -464,24 +539,36 @@ export class ElasticsearchSink implements Sink {
     let position = 0
     for (const part of parts) {
       for (let i = part.start; i < part.end; i++, position++) {
-        if (items === undefined || items[position]!.status === 201) this.#search.stored(indexOf(this.#names, part, i))
+        if (items === undefined || items[position]!.status === 201)
+          this.#search.stored(indexOf(this.#names, part, i))
       }
     }
   }
 
   /**
-   * A document is alone, and its request is refused as a whole. What is kept of a reject is sent at once: taken, the document was to blame;
-   * refused in the same way, nothing gets through, and the document waits as it is.
+   * A document is alone, and its request is refused as a whole. What is kept of a reject is sent at
+   * once: taken, the document was to blame; refused in the same way, nothing gets through, and the
+   * document waits as it is.
    */
-  #requestOfOneFailed(part: Part, verdict: 'halve' | 'bisect', { type, message, reason }: RequestFailure): void {
+  #requestOfOneFailed(
+    part: Part,
+    verdict: 'halve' | 'bisect',
+    { type, message, reason }: RequestFailure,
+  ): void {
     const { replacement } = part
     if (part.probe === true) this.#held.probed(indexOf(this.#names, part, part.start), false)
     // As text a value is no smaller; without it, what is too large no longer is.
     const valueOmitted = verdict === 'halve'
     if (replacement === undefined || (valueOmitted && !replacement.valueOmitted)) {
-      const rejection = { type: valueOmitted ? 'request_too_large' : (type ?? 'refused'), reason, sayable: message }
+      const rejection = {
+        type: valueOmitted ? 'request_too_large' : (type ?? 'refused'),
+        reason,
+        sayable: message,
+      }
       const insteadOf = replacement?.insteadOf ?? withoutProbe(part)
-      this.#queue.pushFirst([this.#asReject(part, part.start, rejection, { valueOmitted, insteadOf })])
+      this.#queue.pushFirst([
+        this.#asReject(part, part.start, rejection, { valueOmitted, insteadOf }),
+      ])
       this.#takeAndStart(1)
       return
     }
@@ -504,7 +591,10 @@ export class ElasticsearchSink implements Sink {
     if (this.#trouble !== undefined) {
       const seconds = Math.round((performance.now() - this.#trouble.since) / 100) / 10
       const { tries } = this.#trouble
-      this.#log.info({ seconds, tries }, `Elasticsearch takes documents again, after ${seconds} s and ${tries} tries`)
+      this.#log.info(
+        { seconds, tries },
+        `Elasticsearch takes documents again, after ${seconds} s and ${tries} tries`,
+      )
       this.#trouble = undefined
     }
     this.#backoff.reset()
@@ -549,7 +639,10 @@ export class ElasticsearchSink implements Sink {
     this.counts.retries++
     if (now < this.#resumeAt) return undefined
     if (this.#concurrency.limit === 1) {
-      this.#queue.mostBytes = Math.max(Math.min(leastBodyBytes, this.#bodyLimit.maxBytes), this.#queue.mostBytes >> 1)
+      this.#queue.mostBytes = Math.max(
+        Math.min(leastBodyBytes, this.#bodyLimit.maxBytes),
+        this.#queue.mostBytes >> 1,
+      )
     }
     this.#concurrency.overloaded()
     this.#sending.concurrency = this.#concurrency.limit
@@ -616,17 +709,21 @@ export class ElasticsearchSink implements Sink {
     switch (scope) {
       case 'index': {
         const message = this.#words(item.error)
-        // Of a reject no field can be wrong: whatever nobody has met, it is about the rejected index.
+        // Of a reject no field can be wrong: whatever nobody has met, it is about the rejected
+        // index.
         if (!isUnknown(item) || part.replacement !== undefined) return { message, ...forEver }
         const kind = kindOfRejection(item)
         if (this.#givenWay.has(givenWayKey(index, kind))) return undefined
         return { message, kind, mostMs: this.#options.rejectHoldMs, forRefusals: false }
       }
       case 'request':
-        return isAboutShards(item.error) ? { message: this.#words(item.error), ...forEver } : undefined
+        return isAboutShards(item.error)
+          ? { message: this.#words(item.error), ...forEver }
+          : undefined
       case 'document': {
         // Not even the envelope is taken: that is the rejected index's own fault.
-        if (part.replacement?.valueOmitted === true) return { message: this.#words(item.error), ...forEver }
+        if (part.replacement?.valueOmitted === true)
+          return { message: this.#words(item.error), ...forEver }
         const held = this.#held.reasonOf(index)
         if (this.#givenWay.has(givenWayKey(index, kindOfRejection(item)))) return undefined
         return held?.forRefusals === true ? held : tripped.get(index)
@@ -636,7 +733,10 @@ export class ElasticsearchSink implements Sink {
     }
   }
 
-  /** Tells the breaker what became of the documents of each index. Returns the indices that are to be held now, and why. */
+  /**
+   * Tells the breaker what became of the documents of each index. Returns the indices that are to
+   * be held now, and why.
+   */
   #watchRefusals(
     parts: readonly Part[],
     items: readonly BulkItem[],
@@ -685,7 +785,10 @@ export class ElasticsearchSink implements Sink {
     this.#held.probed(index, taken)
   }
 
-  /** Nobody mended it in time: from now on documents of this type that are refused so are rejected, one by one. */
+  /**
+   * Nobody mended it in time: from now on documents of this type that are refused so are rejected,
+   * one by one.
+   */
   #giveWay(index: string, { message, kind, mostMs }: HoldReason): void {
     this.#log.error(
       { index },
@@ -694,12 +797,17 @@ export class ElasticsearchSink implements Sink {
     if (kind !== undefined) this.#givenWay.add(givenWayKey(index, kind))
   }
 
-  /** A 409 is an acknowledgement once the stored record is the same one; a different one is a collision. */
+  /**
+   * A 409 is an acknowledgement once the stored record is the same one; a different one is a
+   * collision.
+   */
   async #seeToConflicts(parts: readonly Part[]): Promise<void> {
     this.counts.conflicts += parts.length
     const docs = parts.map((part) => ({
       _index: indexOf(this.#names, part, part.start),
-      _id: documentId(part.pending.batch, part.pending.batch.offsets[part.start]!) + (part.replacement?.idSuffix ?? ''),
+      _id:
+        documentId(part.pending.batch, part.pending.batch.offsets[part.start]!) +
+        (part.replacement?.idSuffix ?? ''),
       _source: ['kafka.timestamp'],
     }))
     let answer: MgetAnswer
@@ -709,7 +817,8 @@ export class ElasticsearchSink implements Sink {
         shape: mgetShape,
         signal: this.#stopping.signal,
       })
-      if (body.docs.length !== docs.length) throw new RequestFailure('not an answer to _mget', undefined, undefined)
+      if (body.docs.length !== docs.length)
+        throw new RequestFailure('not an answer to _mget', undefined, undefined)
       answer = body
     } catch (error) {
       if (!(error instanceof RequestFailure)) throw error
@@ -755,7 +864,8 @@ export class ElasticsearchSink implements Sink {
     const probes = new Map<string, number>()
     for (const part of parts) {
       this.#stored(part, part.end - part.start)
-      if (part.probe === true) probes.set(indexOf(this.#names, part, part.start), part.end - part.start)
+      if (part.probe === true)
+        probes.set(indexOf(this.#names, part, part.start), part.end - part.start)
     }
     for (const [index, documents] of probes) this.#probed(index, documents, 0)
   }
@@ -777,7 +887,9 @@ export class ElasticsearchSink implements Sink {
     if (part.pending.closed) return
     // Refused as a reject too, it is kept without its value.
     const valueOmitted = part.replacement !== undefined
-    this.#queue.push(this.#asReject(part, i, rejection, { valueOmitted, ...(kind === undefined ? {} : { kind }) }))
+    this.#queue.push(
+      this.#asReject(part, i, rejection, { valueOmitted, ...(kind === undefined ? {} : { kind }) }),
+    )
   }
 
   /** What is kept of a refused record, as a part in its place. */
@@ -803,7 +915,11 @@ export class ElasticsearchSink implements Sink {
   }
 }
 
-function count(probes: Map<string, { documents: number; refused: number }>, index: string, refused: boolean): void {
+function count(
+  probes: Map<string, { documents: number; refused: number }>,
+  index: string,
+  refused: boolean,
+): void {
   const tally = probes.get(index) ?? { documents: 0, refused: 0 }
   probes.set(index, tally)
   tally.documents++
@@ -815,7 +931,10 @@ function givenWayKey(index: string, kind: string): string {
   return `${index.slice(0, index.lastIndexOf('-'))} ${kind}`
 }
 
-/** A number, a text, a list: where `value` is mapped as an object, it is refused for what it is, and says nothing of the template. */
+/**
+ * A number, a text, a list: where `value` is mapped as an object, it is refused for what it is, and
+ * says nothing of the template.
+ */
 function isWithoutFields(batch: RecordBatch, i: number): boolean {
   const value = valueOfLine(batch.lines.subarray(lineStart(batch, i), batch.ends[i]!))
   return value !== undefined && value.find((byte) => byte > space) !== openBrace

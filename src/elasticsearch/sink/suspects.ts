@@ -1,18 +1,18 @@
 import { Backoff } from '../../runtime/retry.ts'
 
 /**
- * Finds the documents that something in front of Elasticsearch does not let through: a proxy's limit
- * of size, a firewall's rule about content. Such a request ends without an answer of Elasticsearch, so
- * only comparison tells which document is to blame. Pure: time is an argument, requests are the
- * caller's.
+ * Finds the documents that something in front of Elasticsearch does not let through: a proxy's
+ * limit of size, a firewall's rule about content. Such a request ends without an answer of
+ * Elasticsearch, so only comparison tells which document is to blame. Pure: time is an argument,
+ * requests are the caller's.
  *
- * **A document is to blame only when other requests pass.** A group of documents is split only after
- * its request failed while another passed, and a document that is alone becomes a reject only after it
- * failed `neededRefusals` times in this way, over at least `holdMs`. An Elasticsearch that is away
- * proves nothing: groups and documents are tried again as they are.
+ * **A document is to blame only when other requests pass.** A group of documents is split only
+ * after its request failed while another passed, and a document that is alone becomes a reject only
+ * after it failed `neededRefusals` times in this way, over at least `holdMs`. An Elasticsearch that
+ * is away proves nothing: groups and documents are tried again as they are.
  *
- * A group that fails is split in two, and both halves are tried. So k documents among n are found with
- * at most `2 k log2(n) + 1` requests.
+ * A group that fails is split in two, and both halves are tried. So k documents among n are found
+ * with at most `2 k log2(n) + 1` requests.
  */
 export class Suspects<T, F extends SuspectFacts> {
   readonly #split: (group: T) => readonly [T, T] | undefined
@@ -57,7 +57,10 @@ export class Suspects<T, F extends SuspectFacts> {
     this.#alone = this.#alone.filter(({ item }) => isWanted(item))
   }
 
-  /** What to send now, alone in its request; undefined if nothing is due. Its outcome is to be reported. */
+  /**
+   * What to send now, alone in its request; undefined if nothing is due. Its outcome is to be
+   * reported.
+   */
   next(now: number): Case<T, F> | undefined {
     return this.#groups.shift() ?? this.#due(now)
   }
@@ -70,13 +73,14 @@ export class Suspects<T, F extends SuspectFacts> {
 
   #due(now: number): AloneCase<T, F> | undefined {
     let first: AloneCase<T, F> | undefined
-    for (const one of this.#alone) if (one.dueAt <= now && one.dueAt < (first?.dueAt ?? Infinity)) first = one
+    for (const one of this.#alone)
+      if (one.dueAt <= now && one.dueAt < (first?.dueAt ?? Infinity)) first = one
     return first
   }
 
   /**
-   * The request of a group passed. Returns the bytes of the request that failed first, once all that
-   * was in it passed in smaller requests: it failed for its size, or by chance.
+   * The request of a group passed. Returns the bytes of the request that failed first, once all
+   * that was in it passed in smaller requests: it failed for its size, or by chance.
    */
   groupPassed({ root }: GroupCase<T>): number | undefined {
     root.open--
@@ -102,7 +106,11 @@ export class Suspects<T, F extends SuspectFacts> {
     }
     group.root.open--
     group.root.found = true
-    const backoff = new Backoff({ firstMs: firstRetryMs, mostMs: mostRetryMs, random: this.#random })
+    const backoff = new Backoff({
+      firstMs: firstRetryMs,
+      mostMs: mostRetryMs,
+      random: this.#random,
+    })
     const { item } = group
     const dueAt = now + backoff.next()
     const one = {

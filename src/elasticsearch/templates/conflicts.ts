@@ -3,8 +3,9 @@ import { list, number, object, optional, text } from '../../runtime/shape.ts'
 import { type Elasticsearch, RequestFailure } from '../client/client.ts'
 
 /**
- * Whose templates match the names of our indices. Elasticsearch refuses two index templates of one priority whose patterns
- * match a common name (Elasticsearch reference, "Create or update index template", `priority`).
+ * Whose templates match the names of our indices. Elasticsearch refuses two index templates of one
+ * priority whose patterns match a common name (Elasticsearch reference, "Create or update index
+ * template", `priority`).
  */
 
 /** An index template as the cluster has it. */
@@ -38,7 +39,9 @@ const namedShape = object({
     }),
   ),
 })
-export async function readClusterTemplates(client: Elasticsearch): Promise<readonly ClusterTemplate[]> {
+export async function readClusterTemplates(
+  client: Elasticsearch,
+): Promise<readonly ClusterTemplate[]> {
   const { body } = await client.request<{ readonly index_templates: readonly ClusterTemplate[] }>(
     'GET',
     ['_index_template'],
@@ -47,7 +50,9 @@ export async function readClusterTemplates(client: Elasticsearch): Promise<reado
   return body.index_templates
 }
 
-/** The same, or none if this user may not see them: then the cluster itself refuses what conflicts. */
+/**
+ * The same, or none if this user may not see them: then the cluster itself refuses what conflicts.
+ */
 export async function visibleTemplates(client: Elasticsearch): Promise<readonly ClusterTemplate[]> {
   try {
     return await readClusterTemplates(client)
@@ -59,7 +64,8 @@ export async function visibleTemplates(client: Elasticsearch): Promise<readonly 
 
 /**
  * To be asked before the first template is installed, so that nothing is left half-installed.
- * @throws ArchiverError `USAGE` if the cluster would refuse one of ours for a template of somebody else; names that template.
+ * @throws ArchiverError `USAGE` if the cluster would refuse one of ours for a template of somebody
+ *   else; names that template.
  */
 export function refuseConflicts(
   wanted: readonly WantedTemplate[],
@@ -104,17 +110,21 @@ export function haveCommonName(one: string, other: string): boolean {
     for (let j = other.length; j >= 0; j--) {
       const at = i * width + j
       if (i === one.length && j === other.length) common[at] = 1
-      else if (one[i] === '*') common[at] = common[at + width]! | (j < other.length ? common[at + 1]! : 0)
-      else if (other[j] === '*') common[at] = common[at + 1]! | (i < one.length ? common[at + width]! : 0)
-      else if (i < one.length && j < other.length && one[i] === other[j]) common[at] = common[at + width + 1]!
+      else if (one[i] === '*')
+        common[at] = common[at + width]! | (j < other.length ? common[at + 1]! : 0)
+      else if (other[j] === '*')
+        common[at] = common[at + 1]! | (i < one.length ? common[at + width]! : 0)
+      else if (i < one.length && j < other.length && one[i] === other[j])
+        common[at] = common[at + width + 1]!
     }
   }
   return common[0] === 1
 }
 
 /**
- * Patterns of other archives on the cluster whose prefix begins with ours: their indices match `<prefix>*` and are not ours. One that
- * could be an index of ours stays in: `isOwn` says whether a type of this archive has indices that begin so.
+ * Patterns of other archives on the cluster whose prefix begins with ours: their indices match
+ * `<prefix>*` and are not ours. One that could be an index of ours stays in: `isOwn` says whether a
+ * type of this archive has indices that begin so.
  */
 export function nestedArchives(
   present: readonly ClusterTemplate[],
@@ -122,12 +132,16 @@ export function nestedArchives(
   isOwn: (literal: string) => boolean,
 ): string[] {
   const patterns = present
-    .filter(({ index_template }) => index_template.composed_of?.includes('archive@envelope') === true)
+    .filter(
+      ({ index_template }) => index_template.composed_of?.includes('archive@envelope') === true,
+    )
     .flatMap(({ index_template }) => index_template.index_patterns)
   return [...new Set(patterns)].filter((pattern) => {
     const literal = pattern.replace(/\*.*$/, '')
     const beyond = literal.slice(indexPrefix.length)
     // What begins with `_` is of our own types.
-    return literal.startsWith(indexPrefix) && beyond !== '' && !beyond.startsWith('_') && !isOwn(literal)
+    return (
+      literal.startsWith(indexPrefix) && beyond !== '' && !beyond.startsWith('_') && !isOwn(literal)
+    )
   })
 }

@@ -1,6 +1,7 @@
 /**
- * How the producers' values are mapped: the component template that the index template of ordinary records is composed of. What a
- * profile costs and serves is measured by `npm run bench -- mapping` and told in `docs/elasticsearch.md`.
+ * How the producers' values are mapped: the component template that the index template of ordinary
+ * records is composed of. What a profile costs and serves is measured by `npm run bench -- mapping`
+ * and told in `docs/elasticsearch.md`.
  */
 export const valueComponents = { standard: 'archive@value', lean: 'archive@value-lean' } as const
 
@@ -14,7 +15,9 @@ export function composedFor(profile: IndexProfile, composedOf: readonly string[]
   return composedOf.map((name) => (ofAnyProfile.includes(name) ? valueComponents[profile] : name))
 }
 
-/** The profile of an index template that is composed of these; undefined where it is none of ours. */
+/**
+ * The profile of an index template that is composed of these; undefined where it is none of ours.
+ */
 export function profileOf(composedOf: readonly string[]): IndexProfile | undefined {
   return indexProfiles.find((profile) => composedOf.includes(valueComponents[profile]))
 }

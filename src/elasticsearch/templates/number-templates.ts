@@ -4,10 +4,11 @@ import { rangeOfValue } from '../../record/line.ts'
 import { lineStart, type RecordBatch } from '../../record/record.ts'
 
 /**
- * How the numbers of a value that a double does not hold are mapped. Elasticsearch maps a field when
- * it meets it first, and all numbers to `double`. Where a value has a whole number beyond 2^53 or a
- * number beyond all doubles, the action line of its document names another dynamic template for that
- * very field, as the bulk API allows (`dynamic_templates`). An existing field stays as it is.
+ * How the numbers of a value that a double does not hold are mapped. Elasticsearch maps a field
+ * when it meets it first, and all numbers to `double`. Where a value has a whole number beyond 2^53
+ * or a number beyond all doubles, the action line of its document names another dynamic template
+ * for that very field, as the bulk API allows (`dynamic_templates`). An existing field stays as it
+ * is.
  */
 
 /** Names in `component-archive@value.json`. Both templates have no match: they count when named. */
@@ -26,7 +27,9 @@ const maxSafe = 2 ** 53
 
 const scanner = new JsonScanner([])
 
-/** What the action line of record `i` names, as JSON; undefined when it has ordinary numbers only. */
+/**
+ * What the action line of record `i` names, as JSON; undefined when it has ordinary numbers only.
+ */
 export function numberTemplatesOf(batch: RecordBatch, i: number): string | undefined {
   if (batch.longNumbers?.[i] === 0) return undefined
   // Values without a type are not indexed.
@@ -58,17 +61,23 @@ export function numberTemplatesOfLine(line: Buffer, isKnown = false): string | u
     'value',
   )
   // A list with a fraction stays `double`: `long` would leave the fraction out.
-  const entries = [...named].filter(([path, template]) => template === numberTemplates.huge || !fractions.has(path))
+  const entries = [...named].filter(
+    ([path, template]) => template === numberTemplates.huge || !fractions.has(path),
+  )
   return entries.length === 0 ? undefined : JSON.stringify(Object.fromEntries(entries))
 }
 
 function templateOf(bytes: Buffer, start: number, end: number): NumberTemplate | undefined {
   if (isWhole(bytes, start, end)) {
     if (end - start < 16) return undefined
-    return Math.abs(Number(bytes.toString('latin1', start, end))) >= maxSafe ? numberTemplates.whole : undefined
+    return Math.abs(Number(bytes.toString('latin1', start, end))) >= maxSafe
+      ? numberTemplates.whole
+      : undefined
   }
   if (end - start < 5) return undefined
-  return Number.isFinite(Number(bytes.toString('latin1', start, end))) ? undefined : numberTemplates.huge
+  return Number.isFinite(Number(bytes.toString('latin1', start, end)))
+    ? undefined
+    : numberTemplates.huge
 }
 
 /** Written without a fraction and an exponent: what Elasticsearch takes for a whole number. */

@@ -26,8 +26,17 @@ export interface Template {
   readonly body: Readonly<Record<string, unknown>>
 }
 
-/** How the cluster's template compares with ours. `changed`: of our version, but not what we install in any profile. */
-export type TemplateState = 'missing' | 'older' | 'same' | 'newer' | 'changed' | 'of another profile'
+/**
+ * How the cluster's template compares with ours. `changed`: of our version, but not what we install
+ * in any profile.
+ */
+export type TemplateState =
+  | 'missing'
+  | 'older'
+  | 'same'
+  | 'newer'
+  | 'changed'
+  | 'of another profile'
 
 /** Something on the cluster that is not as this version installs it. */
 export interface TemplateDifference {
@@ -37,7 +46,11 @@ export interface TemplateDifference {
   readonly message: string
 }
 
-const apis = { component: '_component_template', index: '_index_template', policy: '_ilm/policy' } as const
+const apis = {
+  component: '_component_template',
+  index: '_index_template',
+  policy: '_ilm/policy',
+} as const
 
 /** Templates and policies that a cluster without index lifecycle management refuses. */
 export function needsLifecycle({ name, api }: Template): boolean {
@@ -54,8 +67,9 @@ function versionOf({ version, policy }: Body): number {
 }
 
 /**
- * The templates of the folder, for an index prefix, components first. With a prefix of one's own the patterns follow it and the
- * index templates get names of their own, so that two archives share a cluster; the components are shared, those of all profiles.
+ * The templates of the folder, for an index prefix, components first. With a prefix of one's own
+ * the patterns follow it and the index templates get names of their own, so that two archives share
+ * a cluster; the components are shared, those of all profiles.
  */
 export function readTemplates(indexPrefix: string, profile: IndexProfile = 'standard'): Template[] {
   return readdirSync(templatesFolder)
@@ -65,7 +79,10 @@ export function readTemplates(indexPrefix: string, profile: IndexProfile = 'stan
       const [, kind, template] = /^(component|index|policy)-(.+)\.json$/.exec(name) ?? []
       if (kind !== 'component' && kind !== 'index' && kind !== 'policy')
         throw new Error(`index-templates/${name}: unexpected name`)
-      const body = JSON.parse(readFileSync(new URL(name, templatesFolder), 'utf8')) as Record<string, unknown>
+      const body = JSON.parse(readFileSync(new URL(name, templatesFolder), 'utf8')) as Record<
+        string,
+        unknown
+      >
       const read = { name: template!, api: apis[kind], version: versionOf(body), body }
       return forPrefix(forProfile(read, profile), indexPrefix)
     })
@@ -79,7 +96,10 @@ function forPrefix(template: Template, indexPrefix: string): Template {
   return {
     ...template,
     name: `${indexPrefix}${template.name}`,
-    body: { ...template.body, index_patterns: patterns.map((pattern) => pattern.replace(shippedPrefix, indexPrefix)) },
+    body: {
+      ...template.body,
+      index_patterns: patterns.map((pattern) => pattern.replace(shippedPrefix, indexPrefix)),
+    },
   }
 }
 
@@ -89,8 +109,14 @@ function forProfile(template: Template, profile: IndexProfile): Template {
   return { ...template, body: { ...template.body, composed_of: composedFor(profile, composedOf) } }
 }
 
-/** The profile that the cluster's template of ordinary records has; undefined where it is not there, or is none of ours. */
-export async function installedProfile(client: Elasticsearch, indexPrefix: string): Promise<IndexProfile | undefined> {
+/**
+ * The profile that the cluster's template of ordinary records has; undefined where it is not there,
+ * or is none of ours.
+ */
+export async function installedProfile(
+  client: Elasticsearch,
+  indexPrefix: string,
+): Promise<IndexProfile | undefined> {
   const ordinary = readTemplates(indexPrefix).find(
     ({ body }) => profileOf((body.composed_of ?? []) as readonly string[]) !== undefined,
   )
@@ -100,11 +126,16 @@ export async function installedProfile(client: Elasticsearch, indexPrefix: strin
 
 /** Whether the cluster has index lifecycle management; the minimal distribution has not. */
 async function hasLifecycle(client: Elasticsearch): Promise<boolean> {
-  const { status } = await client.request('GET', ['_ilm', 'status'], { ignore: [400, 403, 404, 405, 410] })
+  const { status } = await client.request('GET', ['_ilm', 'status'], {
+    ignore: [400, 403, 404, 405, 410],
+  })
   return status === 200 || status === 403
 }
 
-/** What is to be installed on this cluster: without lifecycle management, nothing of that; without a profile, that which is there. */
+/**
+ * What is to be installed on this cluster: without lifecycle management, nothing of that; without a
+ * profile, that which is there.
+ */
 async function templatesFor(
   client: Elasticsearch,
   indexPrefix: string,
@@ -128,7 +159,12 @@ const policyShape = each(
 )
 const templateShape = object({ version: optional(number), composed_of: optional(list(text)) })
 const templatesShape = each(
-  list(object({ component_template: optional(templateShape), index_template: optional(templateShape) })),
+  list(
+    object({
+      component_template: optional(templateShape),
+      index_template: optional(templateShape),
+    }),
+  ),
 )
 const simulatedShape = object({})
 
@@ -136,10 +172,14 @@ type Found = Body & Readonly<Record<string, unknown>>
 
 async function findTemplate(client: Elasticsearch, template: Template): Promise<Found | undefined> {
   if (template.api === '_ilm/policy') {
-    const { status, body } = await client.request<Record<string, Found>>('GET', segmentsOf(template), {
-      ignore: [404],
-      shape: policyShape,
-    })
+    const { status, body } = await client.request<Record<string, Found>>(
+      'GET',
+      segmentsOf(template),
+      {
+        ignore: [404],
+        shape: policyShape,
+      },
+    )
     const found = body[template.name]
     // The server's own `version` counts edits; ours stands in `_meta`.
     return status === 404 || found === undefined ? undefined : ({ policy: found.policy } as Found)
@@ -155,7 +195,10 @@ async function findTemplate(client: Elasticsearch, template: Template): Promise<
 }
 
 /** How the cluster's template of that name compares with ours. */
-export async function templateState(client: Elasticsearch, template: Template): Promise<TemplateState> {
+export async function templateState(
+  client: Elasticsearch,
+  template: Template,
+): Promise<TemplateState> {
   return stateOf(template, await findTemplate(client, template))
 }
 
@@ -167,36 +210,49 @@ function stateOf(template: Template, found: Found | undefined): TemplateState {
   // A policy is there to be changed: retention is the operator's.
   const isAs = ({ body }: Template) => differingKeys(body, found).length === 0
   if (template.api === '_ilm/policy' || isAs(template)) return 'same'
-  return indexProfiles.some((profile) => isAs(forProfile(template, profile))) ? 'of another profile' : 'changed'
+  return indexProfiles.some((profile) => isAs(forProfile(template, profile)))
+    ? 'of another profile'
+    : 'changed'
 }
 
-/** Keys of ours that the cluster has otherwise, and keys inside the template that only the cluster has. */
+/**
+ * Keys of ours that the cluster has otherwise, and keys inside the template that only the cluster
+ * has.
+ */
 function differingKeys(ours: Template['body'], theirs: Found): string[] {
   const [a, b] = [flatten(ours), flatten(theirs)]
   const keys = new Set([...a.keys(), ...[...b.keys()].filter((key) => key.startsWith('template.'))])
   return [...keys].filter((key) => a.get(key) !== b.get(key))
 }
 
-/** Every value as text under its path: Elasticsearch gives settings back as text, and lists of one element as they are. */
+/**
+ * Every value as text under its path: Elasticsearch gives settings back as text, and lists of one
+ * element as they are.
+ */
 function flatten(value: unknown, path = '', into = new Map<string, string>()): Map<string, string> {
   if (typeof value === 'object' && value !== null) {
-    for (const [key, inner] of Object.entries(value)) flatten(inner, path === '' ? key : `${path}.${key}`, into)
+    for (const [key, inner] of Object.entries(value))
+      flatten(inner, path === '' ? key : `${path}.${key}`, into)
   } else into.set(path, String(value))
   return into
 }
 
 /**
- * Installs what is missing or older; never replaces a newer one, so that workers of two versions do not undo each other. `mend`: also
- * what was changed on the cluster. `profile`: that of indices made from now on; without it, it stays as it is.
+ * Installs what is missing or older; never replaces a newer one, so that workers of two versions do
+ * not undo each other. `mend`: also what was changed on the cluster. `profile`: that of indices
+ * made from now on; without it, it stays as it is.
  * @returns how many were installed.
- * @throws ArchiverError `USAGE` if a template of somebody else has the same priority for the same names: then nothing is installed;
- * `UNREACHABLE` if the cluster refuses one.
+ * @throws ArchiverError `USAGE` if a template of somebody else has the same priority for the same
+ *   names: then nothing is installed; `UNREACHABLE` if the cluster refuses one.
  */
 export async function installTemplates(
   client: Elasticsearch,
   indexPrefix: string,
   log: Logger,
-  { mend = false, profile }: { readonly mend?: boolean; readonly profile?: IndexProfile | undefined } = {},
+  {
+    mend = false,
+    profile,
+  }: { readonly mend?: boolean; readonly profile?: IndexProfile | undefined } = {},
 ): Promise<number> {
   let installed = 0
   let name = `${indexPrefix}*`
@@ -205,7 +261,8 @@ export async function installTemplates(
     for (const template of await templatesFor(client, indexPrefix, profile)) {
       name = template.name
       const state = await templateState(client, template)
-      if (state === 'newer') log.warn({ template: name }, `the cluster has a newer template ${name}; it stays as it is`)
+      if (state === 'newer')
+        log.warn({ template: name }, `the cluster has a newer template ${name}; it stays as it is`)
       if (state === 'same' || state === 'newer' || (state === 'changed' && !mend)) continue
       due.push({ template, state })
     }
@@ -237,13 +294,16 @@ export async function installTemplates(
 
 function wantedOf({ api, name, body }: Template): WantedTemplate[] {
   if (api !== '_index_template') return []
-  const { index_patterns: patterns, priority } = body as { index_patterns: string[]; priority: number }
+  const { index_patterns: patterns, priority } = body as {
+    index_patterns: string[]
+    priority: number
+  }
   return [{ name, patterns, priority }]
 }
 
 /**
- * What on the cluster is not as this version installs it, and what would win over it. Changes nothing. Without `profile`: that which is
- * installed.
+ * What on the cluster is not as this version installs it, and what would win over it. Changes
+ * nothing. Without `profile`: that which is installed.
  */
 export async function compareTemplates(
   client: Elasticsearch,
@@ -281,7 +341,10 @@ async function overridingTemplates(
     // Who builds upon the envelope knows what they do.
     if (theirs.composed_of?.includes('archive@envelope')) continue
     for (const template of ours) {
-      const { index_patterns: patterns, priority } = template.body as { index_patterns: string[]; priority: number }
+      const { index_patterns: patterns, priority } = template.body as {
+        index_patterns: string[]
+        priority: number
+      }
       if ((theirs.priority ?? 0) < priority) continue
       const sample = theirs.index_patterns
         .flatMap((theirs) => patterns.map((own) => commonName(own, theirs)))
@@ -302,19 +365,31 @@ function isText(value: string | undefined): value is string {
   return value !== undefined
 }
 
-/** The settings and mappings that an index of that name would have are not those of our template. */
-async function isSettledOtherwise(client: Elasticsearch, sample: string, { name }: Template): Promise<boolean> {
+/**
+ * The settings and mappings that an index of that name would have are not those of our template.
+ */
+async function isSettledOtherwise(
+  client: Elasticsearch,
+  sample: string,
+  { name }: Template,
+): Promise<boolean> {
   type Simulated = { readonly template?: Readonly<Record<string, unknown>> }
-  const wins = await client.request<Simulated>('POST', ['_index_template', '_simulate_index', sample], {
-    shape: simulatedShape,
-  })
+  const wins = await client.request<Simulated>(
+    'POST',
+    ['_index_template', '_simulate_index', sample],
+    {
+      shape: simulatedShape,
+    },
+  )
   const ours = await client.request<Simulated>('POST', ['_index_template', '_simulate', name], {
     ignore: [400, 404],
   })
   return JSON.stringify(wins.body.template) !== JSON.stringify(ours.body.template)
 }
 
-/** A name that matches both patterns, where they have one in common; ours ends with its only `*`. */
+/**
+ * A name that matches both patterns, where they have one in common; ours ends with its only `*`.
+ */
 function commonName(own: string, theirs: string): string | undefined {
   if (!haveCommonName(own, theirs)) return undefined
   const prefix = own.replace(/\*$/, '')

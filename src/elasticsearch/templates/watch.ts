@@ -7,9 +7,9 @@ import type { IndexProfile } from './index-profile.ts'
 import { compareTemplates, installedProfile, installTemplates } from './templates.ts'
 
 /**
- * Sees to it that the cluster has this version's templates as long as a worker is at work, and that no
- * field leaves out fractions. A template that somebody deletes, or one of others
- * that wins over ours, decides how the indices of the next day are made, for good.
+ * Sees to it that the cluster has this version's templates as long as a worker is at work, and that
+ * no field leaves out fractions. A template that somebody deletes, or one of others that wins over
+ * ours, decides how the indices of the next day are made, for good.
  */
 export class TemplateWatch {
   readonly #client: Elasticsearch
@@ -38,7 +38,10 @@ export class TemplateWatch {
     this.#log = parts.log
   }
 
-  /** Installs, looks, and goes on looking. @throws ArchiverError `UNREACHABLE` where the cluster refuses a template. */
+  /**
+   * Installs, looks, and goes on looking. @throws ArchiverError `UNREACHABLE` where the cluster
+   * refuses a template.
+   */
   async start(): Promise<void> {
     await installTemplates(this.#client, this.#indexPrefix, this.#log, { profile: this.#profile })
     await this.#look()
@@ -64,9 +67,12 @@ export class TemplateWatch {
       wrong.add(`the index templates could not be looked at: ${messageOf(error)}`)
     }
     try {
-      for (const message of await mendMixedNumbers(this.#client, this.#indexPrefix, this.#log)) wrong.add(message)
+      for (const message of await mendMixedNumbers(this.#client, this.#indexPrefix, this.#log))
+        wrong.add(message)
     } catch (error) {
-      wrong.add(`fields of whole numbers and fractions could not be looked for: ${messageOf(error)}`)
+      wrong.add(
+        `fields of whole numbers and fractions could not be looked for: ${messageOf(error)}`,
+      )
     }
     if (this.#stopping.aborted) return
     for (const message of wrong) if (!this.#said.has(message)) this.#log.warn(message)

@@ -6,7 +6,13 @@ import { ArchiverError, systemCode } from '../../runtime/errors.ts'
 import { faultPoint } from '../../runtime/fault.ts'
 import { inLanes } from '../../runtime/lanes.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { linkExclusively, makeDirectory, removeIfThere, syncPath, writeDurably } from '../fs/durable.ts'
+import {
+  linkExclusively,
+  makeDirectory,
+  removeIfThere,
+  syncPath,
+  writeDurably,
+} from '../fs/durable.ts'
 import { type Shortage, type Space, shortageOf, spaceOf } from '../fs/free-space.ts'
 import { removeStaging, requireDirectories } from '../fs/no-links.ts'
 import { DamagedFiles } from '../log/damaged-files.ts'
@@ -39,10 +45,18 @@ import {
   syncDirectories,
 } from '../log/publish.ts'
 import { merge, Unlike } from './merge.ts'
-import { bytesOf, type CompactionLimits, makePlan, type Plan, type PlanOptions, standardLimits } from './plan.ts'
+import {
+  bytesOf,
+  type CompactionLimits,
+  makePlan,
+  type Plan,
+  type PlanOptions,
+  standardLimits,
+} from './plan.ts'
 
 /**
- * Compaction: the small files of an hour that is over become one, and old manifests are folded into one.
+ * Compaction: the small files of an hour that is over become one, and old manifests are folded into
+ * one.
  *
  *     before   0.json  6185.json  11020.json … 98000.json  99500.json
  *     after    compacted-0-1.json [0, 98000)   98000.json  99500.json
@@ -50,18 +64,22 @@ import { bytesOf, type CompactionLimits, makePlan, type Plan, type PlanOptions, 
  *
  * A pass of one topic-partition:
  *
- * 1. Neighbours of an hour are appended to one staged file: gzip members stand one after another, so nothing is
+ * 1. Neighbours of an hour are appended to one staged file: gzip members stand one after another,
+ *    so nothing is
  *    compressed again. `tiers.ts` says which: no byte is copied more often than the logarithm of what is written.
- * 2. The compacted manifest `[from, next)` is written beside them, fsynced, and linked to `compacted-<from>-<generation>.json`. That is
+ * 2. The compacted manifest `[from, next)` is written beside them, fsynced, and linked to
+ *    `compacted-<from>-<generation>.json`. That is
  *    the commit point, and the compare-and-swap between two that compact the same partition. From now on every manifest of a
  *    flush inside the range, and every lower generation, is void.
- * 3. Completion: merged files are renamed into place, the files that they replace removed, then the void manifests. Each step can be
+ * 3. Completion: merged files are renamed into place, the files that they replace removed, then the
+ *    void manifests. Each step can be
  *    repeated by anyone at any time, and is by whoever finds a void manifest: they go last, so they say that it is not done.
  *
- * **Invariants.** A name in the commit log becomes free only after a compacted manifest has its offset: see step 2 of a flush. The
- * highest generation of a range is never removed. A data file's name is never used again: a merged file begins or ends elsewhere
- * than each that it replaces. So whoever was frozen anywhere in here finds, when it thaws, that its renames and removals
- * have nothing left to act upon.
+ * **Invariants.** A name in the commit log becomes free only after a compacted manifest has its
+ * offset: see step 2 of a flush. The highest generation of a range is never removed. A data file's
+ * name is never used again: a merged file begins or ends elsewhere than each that it replaces. So
+ * whoever was frozen anywhere in here finds, when it thaws, that its renames and removals have
+ * nothing left to act upon.
  */
 
 export interface CompactionContext extends PublishContext {
@@ -97,11 +115,16 @@ export interface Compaction {
 
 const nothing: Compaction = { merged: 0, replaced: 0, bytes: 0, folded: 0, isMore: false }
 
-const publishPoints: PublishPoints = ['compaction.renamed-one', 'compaction.renamed', 'compaction.directories-synced']
+const publishPoints: PublishPoints = [
+  'compaction.renamed-one',
+  'compaction.renamed',
+  'compaction.directories-synced',
+]
 
 /**
  * One pass over a topic-partition. Safe beside its live owner, and beside others that compact it.
- * @throws ArchiverError `DAMAGED`, `MANIFEST_INVALID`, or the file system's error; what was begun is taken up by the next pass.
+ * @throws ArchiverError `DAMAGED`, `MANIFEST_INVALID`, or the file system's error; what was begun
+ *   is taken up by the next pass.
  */
 export async function compactPartition(
   context: CompactionContext,
@@ -117,7 +140,9 @@ export async function compactPartition(
   const limits = { ...standardLimits, ...options.limits }
   const plan = await makePlan({ root, tp, inPlace, limits, damaged }, options)
   if (plan === undefined) return nothing
-  return options.dryRun === true ? describePlan(plan) : carryOut({ ...context, damaged }, tp, plan, limits, options)
+  return options.dryRun === true
+    ? describePlan(plan)
+    : carryOut({ ...context, damaged }, tp, plan, limits, options)
 }
 
 function describePlan({ merges, folded, isMore }: Plan): Compaction {
@@ -163,18 +188,35 @@ async function carryOut(
       return nothing
     }
     faultPoint('compaction.linked')
-    // What is in force is completed, and everything else removed: also this one, if its name was free because it is void.
+    // What is in force is completed, and everything else removed: also this one, if its name was
+    // free because it is void.
     await completeCompaction(context, tp)
     const replaced = merged.flatMap(({ replaces }) => replaces!).length
     const { from, next, generation, folded } = plan
     log.debug(
-      { ...tp, from, next, generation, files: manifest.files.length, merged: merged.length, replaced, folded },
+      {
+        ...tp,
+        from,
+        next,
+        generation,
+        files: manifest.files.length,
+        merged: merged.length,
+        replaced,
+        folded,
+      },
       'compacted',
     )
-    const done = { merged: merged.length, replaced, bytes: bytesOf(merged), folded, isMore: plan.isMore && !isShort }
+    const done = {
+      merged: merged.length,
+      replaced,
+      bytes: bytesOf(merged),
+      folded,
+      isMore: plan.isMore && !isShort,
+    }
     return isShort ? { ...done, shortage } : done
   } catch (error) {
-    // Whoever completes a compaction removes what slower ones stage for the same one; what is not there was not linked.
+    // Whoever completes a compaction removes what slower ones stage for the same one; what is not
+    // there was not linked.
     const isRemoved = systemCode(error) === 'ENOENT' && !(await isThere(beside))
     if (!isRemoved || !(await isOvertaken(root, tp, plan))) throw error
     return nothing
@@ -218,7 +260,10 @@ async function mergeAll(
       if (await isOvertaken(root, tp, plan)) return undefined
       await damaged.add(root, error.path)
       unmergeable.push(...files)
-      log.warn({ ...tp, path: error.path }, `${dirname(error.path)} is not merged: ${error.message}; run verify`)
+      log.warn(
+        { ...tp, path: error.path },
+        `${dirname(error.path)} is not merged: ${error.message}; run verify`,
+      )
     }
     if (merged.length === 1) faultPoint('compaction.merged-one')
   }
@@ -255,28 +300,47 @@ function describeCompacted(
   }
 }
 
-/** True where others compacted meanwhile, or a prune took some of the files: they are not to be merged with what it leaves. */
+/**
+ * True where others compacted meanwhile, or a prune took some of the files: they are not to be
+ * merged with what it leaves.
+ */
 async function isOvertaken(root: string, tp: TopicPartition, plan: Plan): Promise<boolean> {
   const { files: pruned } = await readPruned(root, tp)
-  if (pruned?.before !== plan.pruned?.before || pruned?.committed_until !== plan.pruned?.committed_until) return true
+  if (
+    pruned?.before !== plan.pruned?.before ||
+    pruned?.committed_until !== plan.pruned?.committed_until
+  )
+    return true
   const { entries } = await listLog(root, tp)
-  return entries.some(({ from, compacted }) => from === plan.from && (compacted?.generation ?? 0) >= plan.generation)
+  return entries.some(
+    ({ from, compacted }) => from === plan.from && (compacted?.generation ?? 0) >= plan.generation,
+  )
 }
 
-async function isInForce(root: string, tp: TopicPartition, { from, generation }: CompactedName): Promise<boolean> {
+async function isInForce(
+  root: string,
+  tp: TopicPartition,
+  { from, generation }: CompactedName,
+): Promise<boolean> {
   const { entries } = await listLog(root, tp)
-  return entries.some(({ compacted }) => compacted?.from === from && compacted.generation === generation)
+  return entries.some(
+    ({ compacted }) => compacted?.from === from && compacted.generation === generation,
+  )
 }
 
 // Completion.
 
 /**
- * Completes compactions of a partition that were committed, whoever began them: step 3. Does nothing but a look where nothing is left
- * over.
+ * Completes compactions of a partition that were committed, whoever began them: step 3. Does
+ * nothing but a look where nothing is left over.
  *
- * @throws ArchiverError `DAMAGED` where a merged file is nowhere: then nothing is removed. Or the file system's error.
+ * @throws ArchiverError `DAMAGED` where a merged file is nowhere: then nothing is removed. Or the
+ *   file system's error.
  */
-export async function completeCompaction(context: CompactionContext, tp: TopicPartition): Promise<void> {
+export async function completeCompaction(
+  context: CompactionContext,
+  tp: TopicPartition,
+): Promise<void> {
   const { root } = context
   const listing = await listLog(root, tp)
   const staged = (await stagedCompactions(root, tp)).filter(({ from, generation }) => {
@@ -292,11 +356,15 @@ export async function completeCompaction(context: CompactionContext, tp: TopicPa
       compacted: listing.voidCompacted.filter(isWithin),
       staged: staged.filter(isWithin).map(({ name }) => name),
     }
-    if (Object.values(leftovers).some(({ length }) => length > 0)) await complete(context, tp, compacted, leftovers)
+    if (Object.values(leftovers).some(({ length }) => length > 0))
+      await complete(context, tp, compacted, leftovers)
   }
 }
 
-async function stagedCompactions(root: string, tp: TopicPartition): Promise<(CompactedName & { name: string })[]> {
+async function stagedCompactions(
+  root: string,
+  tp: TopicPartition,
+): Promise<(CompactedName & { name: string })[]> {
   await requireDirectories(root, [stagingOf(tp)])
   let names: string[]
   try {

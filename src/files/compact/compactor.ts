@@ -3,7 +3,12 @@ import { messageOf } from '../../runtime/errors.ts'
 import { Backoff } from '../../runtime/retry.ts'
 import { shortageFields } from '../fs/free-space.ts'
 import { DamagedFiles } from '../log/damaged-files.ts'
-import { type Compaction, type CompactionContext, type CompactionOptions, compactPartition } from './compaction.ts'
+import {
+  type Compaction,
+  type CompactionContext,
+  type CompactionOptions,
+  compactPartition,
+} from './compaction.ts'
 
 export interface CompactorOptions {
   readonly compactAfterMs: number
@@ -32,9 +37,9 @@ const firstRetryMs = 10_000
 const maxRetryMs = 600_000
 
 /**
- * Compacts the partitions that a worker owns, one at a time: once an hour, as long after the full hour as
- * an hour is left alone. When a pass ends, the next partition that is due begins. A failure is logged and
- * retried; archiving goes on beside it.
+ * Compacts the partitions that a worker owns, one at a time: once an hour, as long after the full
+ * hour as an hour is left alone. When a pass ends, the next partition that is due begins. A failure
+ * is logged and retried; archiving goes on beside it.
  */
 export class Compactor {
   readonly #context: CompactionContext
@@ -55,7 +60,8 @@ export class Compactor {
     this.#options = options
     this.#intervalMs = Math.min(msPerHour, Math.max(1000, options.compactAfterMs))
     this.#clock = options.clock ?? (() => performance.now())
-    this.#pass = options.pass ?? ((tp, passOptions) => compactPartition(this.#context, tp, passOptions))
+    this.#pass =
+      options.pass ?? ((tp, passOptions) => compactPartition(this.#context, tp, passOptions))
   }
 
   /** The partition is owned from now on. */
@@ -63,14 +69,19 @@ export class Compactor {
     const due = {
       tp,
       closing: new AbortController(),
-      backoff: new Backoff({ firstMs: Math.min(firstRetryMs, this.#intervalMs), mostMs: maxRetryMs }),
+      backoff: new Backoff({
+        firstMs: Math.min(firstRetryMs, this.#intervalMs),
+        mostMs: maxRetryMs,
+      }),
       at: this.#clock() + Math.random() * this.#intervalMs * staggered,
     }
     this.#partitions.set(partitionKey(tp), due)
     if (this.#running === undefined && due.at < this.#wakesAt) this.#wakeFor(due)
   }
 
-  /** It is given up: a pass that is under way ends as soon as it may. Others may have it already. */
+  /**
+   * It is given up: a pass that is under way ends as soon as it may. Others may have it already.
+   */
   remove(tp: TopicPartition): void {
     this.#partitions.get(partitionKey(tp))?.closing.abort()
     this.#partitions.delete(partitionKey(tp))
@@ -88,7 +99,8 @@ export class Compactor {
   #wakeForNext(): void {
     this.#wakesAt = Number.POSITIVE_INFINITY
     let next: Due | undefined
-    for (const due of this.#partitions.values()) if (next === undefined || due.at < next.at) next = due
+    for (const due of this.#partitions.values())
+      if (next === undefined || due.at < next.at) next = due
     if (next !== undefined) this.#wakeFor(next)
   }
 
@@ -115,7 +127,12 @@ export class Compactor {
     const { tp, closing, backoff } = due
     const { compactAfterMs, maxBytes, compacted } = this.#options
     try {
-      const compaction = await this.#pass(tp, { compactAfterMs, maxBytes, now: Date.now(), signal: closing.signal })
+      const compaction = await this.#pass(tp, {
+        compactAfterMs,
+        maxBytes,
+        now: Date.now(),
+        signal: closing.signal,
+      })
       if (compaction.folded > 0 || compaction.merged > 0) compacted?.(compaction)
       this.#say(compaction)
       backoff.reset()
@@ -131,7 +148,9 @@ export class Compactor {
     }
   }
 
-  /** A lack of room is that of the whole file system: it is said once, until a merge has room again. */
+  /**
+   * A lack of room is that of the whole file system: it is said once, until a merge has room again.
+   */
   #say({ shortage, merged }: Compaction): void {
     if (shortage === undefined) {
       if (merged > 0) this.#isShort = false
@@ -144,7 +163,10 @@ export class Compactor {
     this.#isShort = true
   }
 
-  /** Ms until the next pass. Hours close at the full hour, and are merged so long after it; partitions one after another. */
+  /**
+   * Ms until the next pass. Hours close at the full hour, and are merged so long after it;
+   * partitions one after another.
+   */
   #delay({ isMore, shortage }: Compaction): number {
     if (isMore) return 0
     const interval = this.#intervalMs

@@ -23,8 +23,8 @@ export class Unlike extends Error {
 }
 
 /**
- * Appends files to one staged file, and fsyncs it. What is copied is compared with the sha256 of each
- * file, so that no damage gets a checksum that fits it.
+ * Appends files to one staged file, and fsyncs it. What is copied is compared with the sha256 of
+ * each file, so that no damage gets a checksum that fits it.
  * @throws Unlike if a file is damaged; then nothing is staged.
  */
 export async function merge(
@@ -48,7 +48,8 @@ export async function merge(
   } finally {
     await target.close()
   }
-  const sum = (of: (file: ManifestFile) => number) => files.reduce((total, file) => total + of(file), 0)
+  const sum = (of: (file: ManifestFile) => number) =>
+    files.reduce((total, file) => total + of(file), 0)
   const last = files.at(-1)!.last
   return {
     path: `${dirname(first.path)}/${dataFileName(tp, first.first, last)}`,
@@ -60,8 +61,14 @@ export async function merge(
     bytes: bytesOf(files),
     line_bytes: sum(({ line_bytes }) => line_bytes),
     sha256: hash.digest('hex'),
-    min_timestamp: files.reduce((least, file) => Math.min(least, file.min_timestamp), Number.POSITIVE_INFINITY),
-    max_timestamp: files.reduce((most, file) => Math.max(most, file.max_timestamp), Number.NEGATIVE_INFINITY),
+    min_timestamp: files.reduce(
+      (least, file) => Math.min(least, file.min_timestamp),
+      Number.POSITIVE_INFINITY,
+    ),
+    max_timestamp: files.reduce(
+      (most, file) => Math.max(most, file.max_timestamp),
+      Number.NEGATIVE_INFINITY,
+    ),
     replaces: files.map(({ path }) => path),
   }
 }
@@ -81,12 +88,14 @@ async function append(
       signal?.throwIfAborted()
       const { bytesRead } = await source.read(buffer, 0, buffer.length)
       if (bytesRead === 0) {
-        if (copied !== file.bytes) throw new Unlike(file.path, `it has ${copied} bytes, ${file.bytes} were written`)
+        if (copied !== file.bytes)
+          throw new Unlike(file.path, `it has ${copied} bytes, ${file.bytes} were written`)
         break
       }
       const read = buffer.subarray(0, bytesRead)
       copied += bytesRead
-      if (copied > file.bytes) throw new Unlike(file.path, `it has more than the ${file.bytes} bytes that were written`)
+      if (copied > file.bytes)
+        throw new Unlike(file.path, `it has more than the ${file.bytes} bytes that were written`)
       own.update(read)
       whole.update(read)
       await target.writeFile(read)
@@ -94,7 +103,8 @@ async function append(
   } finally {
     await source.close()
   }
-  if (own.digest('hex') !== file.sha256) throw new Unlike(file.path, 'its sha256 is not that of its manifest')
+  if (own.digest('hex') !== file.sha256)
+    throw new Unlike(file.path, 'its sha256 is not that of its manifest')
 }
 
 async function openSource(path: string, file: ManifestFile): Promise<FileHandle> {

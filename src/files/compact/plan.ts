@@ -11,7 +11,9 @@ import { chooseRuns, standardFreeBytes, type TierLimits } from './tiers.ts'
 
 /** What bounds the cost of a pass. */
 export interface CompactionLimits {
-  /** A compacted manifest that lists this many files is closed, and the next one begins behind it. */
+  /**
+   * A compacted manifest that lists this many files is closed, and the next one begins behind it.
+   */
   readonly maxFiles: number
   /** One pass takes up to this many files of flushes. */
   readonly maxTaken: number
@@ -35,7 +37,10 @@ const standardMaxBytes = 2 ** 30
 
 /** Which hours and manifests are old enough, and how large a file may become. */
 export interface PlanOptions {
-  /** An hour is merged so long after it has closed and its newest file was written, in ms. Manifests this old are folded. */
+  /**
+   * An hour is merged so long after it has closed and its newest file was written, in ms. Manifests
+   * this old are folded.
+   */
   readonly compactAfterMs: number
   /** No merged file is larger; 1 GiB without it. */
   readonly maxBytes?: number | undefined
@@ -46,9 +51,15 @@ export interface PlanOptions {
 }
 
 const msPerHour = 3_600_000
-/** An hour that closed this long ago is merged while it still gets files: late records may never end. */
+/**
+ * An hour that closed this long ago is merged while it still gets files: late records may never
+ * end.
+ */
 const longOverMs = 24 * msPerHour
-/** Manifests behind those that a full pass takes: their hours wait for the next pass, to become one file in one copy. */
+/**
+ * Manifests behind those that a full pass takes: their hours wait for the next pass, to become one
+ * file in one copy.
+ */
 const lookahead = 100
 /** Manifests behind the range that are looked at for files of its hours. */
 const maxLookedAt = 10_000
@@ -78,8 +89,8 @@ export interface PlanContext {
   readonly root: string
   readonly tp: TopicPartition
   /**
-   * The files of flushes below it are where readers look. A flush that was linked since may still be its
-   * writer's to complete.
+   * The files of flushes below it are where readers look. A flush that was linked since may still
+   * be its writer's to complete.
    */
   readonly inPlace: number
   readonly limits: CompactionLimits
@@ -87,10 +98,14 @@ export interface PlanContext {
 }
 
 /** What a pass would do; undefined if that is not worth it, or if others are compacting. */
-export async function makePlan(context: PlanContext, options: PlanOptions): Promise<Plan | undefined> {
+export async function makePlan(
+  context: PlanContext,
+  options: PlanOptions,
+): Promise<Plan | undefined> {
   const { root, tp, limits } = context
   const listing = await listLog(root, tp)
-  // A generation follows only when the one before is completed: its completion is that of its own files alone.
+  // A generation follows only when the one before is completed: its completion is that of its own
+  // files alone.
   const isCompleted = listing.voidFlushes.length === 0 && listing.voidCompacted.length === 0
   if (!isCompleted && options.dryRun !== true) return undefined
   const last = listing.entries.findLast(({ compacted }) => compacted !== undefined)?.compacted
@@ -99,7 +114,8 @@ export async function makePlan(context: PlanContext, options: PlanOptions): Prom
   if (start === undefined) return undefined
   let taken = await takeFlushes(context, listing, start, options)
   if (taken.manifests.length === 0 && (base === undefined || base.unmerged === 0)) return undefined
-  const before = base === undefined ? undefined : await readManifest(root, tp, base.from, base.generation)
+  const before =
+    base === undefined ? undefined : await readManifest(root, tp, base.from, base.generation)
   if (base !== undefined && before === undefined) return undefined
   // It is full, and merging it took more than one pass: first that comes to its end.
   if (before !== undefined && before.files.length >= limits.maxFiles) {
@@ -133,9 +149,17 @@ interface Taken {
   readonly isMore: boolean
 }
 
-const nothingTaken: Taken = { manifests: [], younger: new Set(), continued: new Set(), isMore: false }
+const nothingTaken: Taken = {
+  manifests: [],
+  younger: new Set(),
+  continued: new Set(),
+  isMore: false,
+}
 
-/** The manifests of flushes from `start` to `inPlace` that are old enough, without a hole, and what lies behind them. */
+/**
+ * The manifests of flushes from `start` to `inPlace` that are old enough, without a hole, and what
+ * lies behind them.
+ */
 async function takeFlushes(
   { root, tp, inPlace, limits }: PlanContext,
   { entries }: LogListing,
@@ -166,19 +190,28 @@ async function takeFlushes(
     for (const { path } of manifest.files) directories.add(dirname(path))
     if (++lookedAt === (isFull ? lookahead : maxLookedAt)) break
   }
-  return { manifests, younger, continued, isMore: manifests.length > 0 && position > manifests.at(-1)!.next }
+  return {
+    manifests,
+    younger,
+    continued,
+    isMore: manifests.length > 0 && position > manifests.at(-1)!.next,
+  }
 }
 
 /**
- * False while a manifest is young. Another worker's clock may be wrong: a date in the future, or one that
- * cannot be read, is no reason to wait. Waiting is a courtesy to readers that list directories.
+ * False while a manifest is young. Another worker's clock may be wrong: a date in the future, or
+ * one that cannot be read, is no reason to wait. Waiting is a courtesy to readers that list
+ * directories.
  */
 function isOld({ written }: Manifest, { compactAfterMs, now }: PlanOptions): boolean {
   const age = now - Date.parse(written)
   return !(age >= 0 && age < compactAfterMs)
 }
 
-/** True if the hour of a timestamp closed so long ago, in ms; also if it has not begun, by a producer's wrong clock. */
+/**
+ * True if the hour of a timestamp closed so long ago, in ms; also if it has not begun, by a
+ * producer's wrong clock.
+ */
 function isOver(timestamp: number, closedMs: number, now: number): boolean {
   const hour = hourOf(timestamp)
   return hour === unknownHour || (hour + 1) * msPerHour + closedMs <= now || hour * msPerHour > now
@@ -187,8 +220,9 @@ function isOver(timestamp: number, closedMs: number, now: number): boolean {
 type Choice = Pick<Plan, 'kept' | 'merges' | 'unmerged' | 'closed' | 'isMore'>
 
 /**
- * Which files become one: neighbours of one directory, in the order of their offsets. A directory is of one hour, and of one type
- * unless an earlier version put several into it. Those are no neighbours: readers take the files of a directory one after another.
+ * Which files become one: neighbours of one directory, in the order of their offsets. A directory
+ * is of one hour, and of one type unless an earlier version put several into it. Those are no
+ * neighbours: readers take the files of a directory one after another.
  */
 async function chooseMerges(
   { root, limits, damaged }: PlanContext,
@@ -230,7 +264,8 @@ async function chooseMerges(
   let looked = 0
   for (const [directory, parts] of hours) {
     for (const files of parts) {
-      if (Math.floor((looked + files.length) / filesPerTurn) > Math.floor(looked / filesPerTurn)) await turn()
+      if (Math.floor((looked + files.length) / filesPerTurn) > Math.floor(looked / filesPerTurn))
+        await turn()
       looked += files.length
       if (files.length < 2) {
         kept.push(...files)
@@ -242,7 +277,8 @@ async function chooseMerges(
     }
   }
   const mergedAway = ready.reduce((sum, { length }) => sum + length - 1, 0)
-  // A full manifest is not written again: then what waits for the rest of its hour is merged without it.
+  // A full manifest is not written again: then what waits for the rest of its hour is merged
+  // without it.
   const isFull = count - mergedAway >= limits.maxFiles
   const { merges, left } = upTo(limits.maxCopied, isFull ? [...ready, ...waiting] : ready)
   const unmerged = [...left, ...(isFull ? [] : waiting)].flat()
@@ -252,7 +288,11 @@ async function chooseMerges(
 }
 
 /** The runs of neighbours to merge; the others go to `kept`. */
-function runsOf(files: readonly ManifestFile[], limits: TierLimits, kept: ManifestFile[]): ManifestFile[][] {
+function runsOf(
+  files: readonly ManifestFile[],
+  limits: TierLimits,
+  kept: ManifestFile[],
+): ManifestFile[][] {
   const tiered = files.map((file) => ({ bytes: file.bytes, isMerged: wasMerged(file) }))
   const runs: ManifestFile[][] = []
   let at = 0
@@ -265,7 +305,10 @@ function runsOf(files: readonly ManifestFile[], limits: TierLimits, kept: Manife
   return runs
 }
 
-/** True if a merge has copied the file's bytes before: compactions stage in directories of their own. */
+/**
+ * True if a merge has copied the file's bytes before: compactions stage in directories of their
+ * own.
+ */
 function wasMerged({ staged }: ManifestFile): boolean {
   return parseCompactionStaging(basename(dirname(staged))) !== undefined
 }

@@ -17,15 +17,19 @@ export interface PrunePlan {
   readonly files: number
   readonly records: number
   readonly bytes: number
-  /** Old files that stay because they are of the last flush, or hold records of it: they may still be on their way. */
+  /**
+   * Old files that stay because they are of the last flush, or hold records of it: they may still
+   * be on their way.
+   */
   readonly ofLastFlush: number
   /** An earlier prune was interrupted, and its date is later: what is left of it stays for now. */
   readonly interrupted: { readonly before: number; readonly files: number } | undefined
 }
 
 /**
- * What there is of a partition from days before `before`, in ms; undefined if an earlier prune went further. Without `before`: what an
- * interrupted prune left. The manifest of the last flush stays out of it: its files may still be on their way.
+ * What there is of a partition from days before `before`, in ms; undefined if an earlier prune went
+ * further. Without `before`: what an interrupted prune left. The manifest of the last flush stays
+ * out of it: its files may still be on their way.
  * @throws ArchiverError `MANIFEST_INVALID`
  */
 export async function planPrune(
@@ -47,10 +51,12 @@ export async function planPrune(
   for await (const file of filesOf(log)) {
     const isTaken = isPruned({ ...taking, complete: false }, file)
     if (!isTaken && !isPruned(open, file)) {
-      if (isPruned({ ...taking, committed_until: Number.POSITIVE_INFINITY, complete: false }, file)) sum.ofLastFlush++
+      if (isPruned({ ...taking, committed_until: Number.POSITIVE_INFINITY, complete: false }, file))
+        sum.ofLastFlush++
       continue
     }
-    if (noted !== undefined && isPruned(noted, file) && !(await isThere(join(root, file.path)))) continue
+    if (noted !== undefined && isPruned(noted, file) && !(await isThere(join(root, file.path))))
+      continue
     if (!isTaken) {
       left.files++
       continue
@@ -59,7 +65,8 @@ export async function planPrune(
     sum.records += file.records
     sum.bytes += file.bytes
   }
-  const interrupted = open !== undefined && open.before > date ? { before: open.before, ...left } : undefined
+  const interrupted =
+    open !== undefined && open.before > date ? { before: open.before, ...left } : undefined
   return { tp, taking, ...sum, interrupted }
 }
 
@@ -72,11 +79,15 @@ async function* filesOf(log: CommitLog): AsyncGenerator<ManifestFile> {
 }
 
 /**
- * Removes the files of a plan, and directories that are empty then. The note says so first, so that whoever finds a file gone knows
- * why; it is complete once nothing is left of what it says. Interrupted, a later prune of the same date, or of a later one, goes on.
+ * Removes the files of a plan, and directories that are empty then. The note says so first, so that
+ * whoever finds a file gone knows why; it is complete once nothing is left of what it says.
+ * Interrupted, a later prune of the same date, or of a later one, goes on.
  */
 export async function pruneFiles(root: string, { tp, taking }: PrunePlan): Promise<void> {
-  await updatePruned(root, tp, ({ files: noted, ...others }) => ({ ...others, files: begun(noted, taking) }))
+  await updatePruned(root, tp, ({ files: noted, ...others }) => ({
+    ...others,
+    files: begun(noted, taking),
+  }))
   const directories = new Set<string>()
   for await (const file of filesOf(await CommitLog.open(root, tp))) {
     if (!isPruned({ ...taking, complete: false }, file)) continue
@@ -99,8 +110,14 @@ export async function pruneFiles(root: string, { tp, taking }: PrunePlan): Promi
   })
 }
 
-/** The note while this prune is at work: it covers what another one, or an interrupted one, may have removed already. */
-function begun(noted: Pruned | undefined, taking: Pick<Pruned, 'before' | 'committed_until'>): Pruned {
+/**
+ * The note while this prune is at work: it covers what another one, or an interrupted one, may have
+ * removed already.
+ */
+function begun(
+  noted: Pruned | undefined,
+  taking: Pick<Pruned, 'before' | 'committed_until'>,
+): Pruned {
   return {
     before: Math.max(noted?.before ?? 0, taking.before),
     committed_until: Math.max(noted?.committed_until ?? 0, taking.committed_until),
@@ -116,14 +133,22 @@ async function isAnythingLeft(root: string, tp: TopicPartition, noted: Pruned): 
 }
 
 /**
- * True if retention took a file. What an interrupted prune did not come to is there as before: nothing may hide it.
+ * True if retention took a file. What an interrupted prune did not come to is there as before:
+ * nothing may hide it.
  */
-export async function isTaken(root: string, pruned: Pruned | undefined, file: ManifestFile): Promise<boolean> {
+export async function isTaken(
+  root: string,
+  pruned: Pruned | undefined,
+  file: ManifestFile,
+): Promise<boolean> {
   if (!isPruned(pruned, file)) return false
   return pruned!.complete || !(await isThere(join(root, file.path)))
 }
 
-/** Types and hours whose records a partition holds or held, each day and type once. @throws ArchiverError `MANIFEST_INVALID` */
+/**
+ * Types and hours whose records a partition holds or held, each day and type once. @throws
+ * ArchiverError `MANIFEST_INVALID`
+ */
 export async function* typesByDay(
   root: string,
   tp: TopicPartition,

@@ -36,7 +36,10 @@ export interface Run {
  *
  * @param files of one directory, in the order of their offsets
  */
-export function chooseRuns(files: readonly TieredFile[], { maxBytes, freeBytes }: TierLimits): Run[] {
+export function chooseRuns(
+  files: readonly TieredFile[],
+  { maxBytes, freeBytes }: TierLimits,
+): Run[] {
   const runs: Run[] = []
   const waiting: Run[] = [{ start: 0, end: files.length }]
   for (let run = waiting.pop(); run !== undefined; run = waiting.pop()) {
@@ -47,7 +50,8 @@ export function chooseRuns(files: readonly TieredFile[], { maxBytes, freeBytes }
     } else if (largest === undefined || isFair(files[largest]!.bytes, total, freeBytes)) {
       runs.push(run)
     } else {
-      // No run with the largest file is fair. What stays on each side is less than half: few rounds.
+      // No run with the largest file is fair. What stays on each side is less than half: few
+      // rounds.
       waiting.push({ start: largest + 1, end: run.end }, { start: run.start, end: largest })
     }
   }
@@ -60,7 +64,10 @@ function isFair(largest: number, total: number, freeBytes: number): boolean {
 }
 
 /** The size of a run, and the largest of its files that were merged before. */
-function weigh(files: readonly TieredFile[], { start, end }: Run): { total: number; largest: number | undefined } {
+function weigh(
+  files: readonly TieredFile[],
+  { start, end }: Run,
+): { total: number; largest: number | undefined } {
   let total = 0
   let largest: number | undefined
   for (let i = start; i < end; i++) {

@@ -6,9 +6,9 @@ import { inLanes } from '../../runtime/lanes.ts'
 import { requireDirectories } from './no-links.ts'
 
 /**
- * What it takes on a POSIX file system for a thing to be there after a power cut: the data is fsynced before the name, and a
- * name is there once its directory is fsynced (man 2 fsync: "an explicit fsync() on a file descriptor for the directory is
- * also needed").
+ * What it takes on a POSIX file system for a thing to be there after a power cut: the data is
+ * fsynced before the name, and a name is there once its directory is fsynced (man 2 fsync: "an
+ * explicit fsync() on a file descriptor for the directory is also needed").
  */
 
 /** Fsyncs a file or a directory. */
@@ -22,7 +22,8 @@ export async function syncPath(path: string): Promise<void> {
 }
 
 /**
- * Makes a directory and those above it below `root`, and fsyncs every directory that got a new name in it.
+ * Makes a directory and those above it below `root`, and fsyncs every directory that got a new name
+ * in it.
  * @throws ArchiverError `ARCHIVE_UNUSABLE` if one of them is a link; or the file system's error.
  */
 export async function makeDirectory(root: string, relative: string): Promise<void> {
@@ -30,7 +31,10 @@ export async function makeDirectory(root: string, relative: string): Promise<voi
   await makePath(join(root, relative))
 }
 
-/** Makes a directory and those above it, which may be links, and fsyncs every directory that got a new name in it. */
+/**
+ * Makes a directory and those above it, which may be links, and fsyncs every directory that got a
+ * new name in it.
+ */
 export async function makePath(wanted: string): Promise<void> {
   const first = await mkdir(wanted, { recursive: true })
   if (first === undefined) return
@@ -41,8 +45,8 @@ export async function makePath(wanted: string): Promise<void> {
 }
 
 /**
- * Makes many directories and those above them below `root`, then fsyncs each directory that names one of them, once. Those that were there too:
- * who made them may not have come to that yet.
+ * Makes many directories and those above them below `root`, then fsyncs each directory that names
+ * one of them, once. Those that were there too: who made them may not have come to that yet.
  */
 export async function makeDirectories(
   root: string,
@@ -67,10 +71,20 @@ export async function makeDirectories(
 
 /** Of a link, or a FIFO, in the place of the file nothing is written. */
 const writeFlags =
-  constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  constants.O_WRONLY |
+  constants.O_CREAT |
+  constants.O_TRUNC |
+  constants.O_NOFOLLOW |
+  constants.O_NONBLOCK
 
-/** Writes a whole file, from one piece or several, and fsyncs it; its name is durable only once the directory is fsynced. */
-export async function writeDurably(path: string, content: string | Buffer | Iterable<string>): Promise<void> {
+/**
+ * Writes a whole file, from one piece or several, and fsyncs it; its name is durable only once the
+ * directory is fsynced.
+ */
+export async function writeDurably(
+  path: string,
+  content: string | Buffer | Iterable<string>,
+): Promise<void> {
   const handle = await open(path, writeFlags)
   try {
     await handle.writeFile(content)
@@ -81,15 +95,17 @@ export async function writeDurably(path: string, content: string | Buffer | Iter
 }
 
 /**
- * Gives a complete, fsynced file its final name if nothing has that name: an exclusive create that shows the file whole or
- * not at all. Returns false where the name is taken. The directory is fsynced.
+ * Gives a complete, fsynced file its final name if nothing has that name: an exclusive create that
+ * shows the file whole or not at all. Returns false where the name is taken. The directory is
+ * fsynced.
  */
 export async function linkExclusively(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to)
   } catch (error) {
     if (systemCode(error) !== 'EEXIST') throw error
-    // NFS may have made the link and lost the answer: sent again, the request finds the name taken (man 2 link, "BUGS").
+    // NFS may have made the link and lost the answer: sent again, the request finds the name taken
+    // (man 2 link, "BUGS").
     if (!(await isSameFile(from, to))) return false
   }
   await syncPath(dirname(to))
@@ -107,7 +123,10 @@ async function isSameFile(one: string, other: string): Promise<boolean> {
   }
 }
 
-/** Renames; a missing source is fine where the target is there: somebody else did it. Returns false in that case. */
+/**
+ * Renames; a missing source is fine where the target is there: somebody else did it. Returns false
+ * in that case.
+ */
 export async function renameOnce(
   from: string,
   to: string,
@@ -141,7 +160,8 @@ const troubles: Readonly<Record<string, string>> = {
   EMFILE: 'too many open files in this process (see ulimit -n)',
   ENFILE: 'too many open files on this machine',
   EFBIG: 'the file size limit is reached (see ulimit -f)',
-  EXDEV: 'staging and archive lie on different file systems; keep the whole archive directory on one',
+  EXDEV:
+    'staging and archive lie on different file systems; keep the whole archive directory on one',
   ENOTDIR: 'a file stands where a directory is needed',
   ELOOP: 'a symbolic link stands where the archive has a file; it is not followed',
   ENXIO: 'a FIFO or a socket stands where the archive has a file',
@@ -152,7 +172,10 @@ const troubles: Readonly<Record<string, string>> = {
 export async function describeTrouble(root: string, error: unknown): Promise<string> {
   const code = systemCode(error)
   const words = (code === undefined ? undefined : troubles[code]) ?? messageOf(error)
-  const path = error instanceof Error && 'path' in error && typeof error.path === 'string' ? ` (${error.path})` : ''
+  const path =
+    error instanceof Error && 'path' in error && typeof error.path === 'string'
+      ? ` (${error.path})`
+      : ''
   const free = await freeBytes(root)
   return `${words} in ${root}${path}${free === undefined ? '' : `, ${Math.floor(free / 2 ** 20)} MiB free`}`
 }

@@ -30,7 +30,10 @@ export interface Shortage {
   readonly reserve: number
 }
 
-/** Undefined if a copy of this size leaves archiving enough room, or if the file system does not say. */
+/**
+ * Undefined if a copy of this size leaves archiving enough room, or if the file system does not
+ * say.
+ */
 export function shortageOf(space: Space | undefined, needed: number): Shortage | undefined {
   if (space === undefined || space.total === 0) return undefined
   const reserve = Math.floor(Math.min(maxReserve, space.total * reservedShare))
@@ -38,6 +41,9 @@ export function shortageOf(space: Space | undefined, needed: number): Shortage |
 }
 
 /** A lack of room in the fields of a log line. */
-export function shortageFields(path: string, { needed, free, reserve }: Shortage): Record<string, unknown> {
+export function shortageFields(
+  path: string,
+  { needed, free, reserve }: Shortage,
+): Record<string, unknown> {
   return { path, needed_bytes: needed, free_bytes: free, reserve_bytes: reserve }
 }

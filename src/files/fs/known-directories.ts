@@ -4,8 +4,9 @@ import { makeDirectories } from './durable.ts'
 const most = 20_000
 
 /**
- * The directories of hours that this worker made or found, durable: every partition and every flush puts files into the same ones. One that a prune
- * removes meanwhile is made anew where a file finds it gone; see `publish`.
+ * The directories of hours that this worker made or found, durable: every partition and every flush
+ * puts files into the same ones. One that a prune removes meanwhile is made anew where a file finds
+ * it gone; see `publish`.
  */
 export class KnownDirectories {
   readonly #root: () => string
@@ -15,8 +16,13 @@ export class KnownDirectories {
     this.#root = root
   }
 
-  /** Makes directories, relative to the root, unless they are known; throws the file system's error. */
-  async make(relatives: Iterable<string>, onFile: (task: () => Promise<void>) => Promise<void>): Promise<void> {
+  /**
+   * Makes directories, relative to the root, unless they are known; throws the file system's error.
+   */
+  async make(
+    relatives: Iterable<string>,
+    onFile: (task: () => Promise<void>) => Promise<void>,
+  ): Promise<void> {
     const wanted = new Set(relatives)
     if (this.#known.size >= most) this.#known.clear()
     const unknown = [...wanted].filter((relative) => !this.#known.has(relative))
@@ -25,7 +31,8 @@ export class KnownDirectories {
     try {
       await Promise.all([...wanted].map((relative) => this.#known.get(relative)))
     } catch (error) {
-      for (const relative of unknown) if (this.#known.get(relative) === making) this.#known.delete(relative)
+      for (const relative of unknown)
+        if (this.#known.get(relative) === making) this.#known.delete(relative)
       throw error
     }
   }

@@ -5,14 +5,14 @@ import { ArchiverError, systemCode } from '../../runtime/errors.ts'
 import { inLanes } from '../../runtime/lanes.ts'
 
 /**
- * The root of an archive may be shared with others, who may put a symbolic link, a FIFO or a device in
- * the place of a directory or file. Nothing below the root is followed as a link: what would be written,
- * renamed or removed lies outside then. The root itself may be a link: its owner chose it.
+ * The root of an archive may be shared with others, who may put a symbolic link, a FIFO or a device
+ * in the place of a directory or file. Nothing below the root is followed as a link: what would be
+ * written, renamed or removed lies outside then. The root itself may be a link: its owner chose it.
  */
 
 /**
- * Directories below the root, relative to it, are directories and no links, each component of them; or they
- * are not there yet.
+ * Directories below the root, relative to it, are directories and no links, each component of them;
+ * or they are not there yet.
  * @throws ArchiverError `ARCHIVE_UNUSABLE` that names the first one that is something else.
  */
 export async function requireDirectories(root: string, relatives: Iterable<string>): Promise<void> {
@@ -44,7 +44,9 @@ export async function requireDataDirectory(path: string): Promise<void> {
   await requireDirectories(root, [relative(root, hour)])
 }
 
-/** False if nothing is there. @throws ArchiverError `ARCHIVE_UNUSABLE` if something else is there. */
+/**
+ * False if nothing is there. @throws ArchiverError `ARCHIVE_UNUSABLE` if something else is there.
+ */
 async function isDirectory(path: string): Promise<boolean> {
   const stats = await statsOf(path)
   if (stats === undefined) return false
@@ -77,7 +79,8 @@ function kindOf(stats: Stats): string {
 export class NotRegular extends Error {}
 
 /**
- * Opens a regular file to read it. Follows no link, and waits for nobody who might write into a FIFO.
+ * Opens a regular file to read it. Follows no link, and waits for nobody who might write into a
+ * FIFO.
  * @throws NotRegular, or the file system's error.
  */
 export async function openRegular(path: string): Promise<FileHandle> {
@@ -97,7 +100,9 @@ export async function openRegular(path: string): Promise<FileHandle> {
 
 async function notRegular(path: string): Promise<NotRegular> {
   const stats = await statsOf(path)
-  return new NotRegular(stats === undefined ? 'it is not a regular file' : `it is ${kindOf(stats)}, not a regular file`)
+  return new NotRegular(
+    stats === undefined ? 'it is not a regular file' : `it is ${kindOf(stats)}, not a regular file`,
+  )
 }
 
 /** A worker's or a compaction's own directory of staging: `<worker>-<6 hex>`. */
@@ -105,8 +110,8 @@ const stagingName = /.-[0-9a-f]{6}$/
 const stagedFile = /^[^/]+\.(?:part|spill|json)$/
 
 /**
- * Removes a directory of staging, relative to the root, file by file: only what has a name that this
- * program gives. Anything else stays, and the directory with it.
+ * Removes a directory of staging, relative to the root, file by file: only what has a name that
+ * this program gives. Anything else stays, and the directory with it.
  * @throws ArchiverError `ARCHIVE_UNUSABLE`, or the file system's error.
  */
 export async function removeStaging(root: string, directory: string): Promise<void> {
@@ -132,7 +137,10 @@ async function removeFile(path: string): Promise<void> {
   } catch (error) {
     // Linux says EISDIR of a directory, POSIX EPERM.
     const code = systemCode(error)
-    const isLeft = code === 'ENOENT' || code === 'EISDIR' || (code === 'EPERM' && (await statsOf(path))?.isDirectory())
+    const isLeft =
+      code === 'ENOENT' ||
+      code === 'EISDIR' ||
+      (code === 'EPERM' && (await statsOf(path))?.isDirectory())
     if (!isLeft) throw error
   }
 }

@@ -2,7 +2,14 @@ import { randomBytes } from 'node:crypto'
 import { readdir, realpath, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ArchiverError } from '../../runtime/errors.ts'
-import { archiveTrouble, linkExclusively, makeDirectory, makePath, removeIfThere, writeDurably } from '../fs/durable.ts'
+import {
+  archiveTrouble,
+  linkExclusively,
+  makeDirectory,
+  makePath,
+  removeIfThere,
+  writeDurably,
+} from '../fs/durable.ts'
 import { readJsonFile } from './json-file.ts'
 import { archiveMarker, manifestsDirectory, stagingDirectory } from './path.ts'
 
@@ -21,16 +28,19 @@ const maxIdentityBytes = 2 ** 16
 
 /**
  * Reads `_archive.json`; undefined where there is none.
- * @throws ArchiverError `ARCHIVE_MISMATCH` for one that is damaged, `ARCHIVE_UNUSABLE` for one that cannot be read.
+ * @throws ArchiverError `ARCHIVE_MISMATCH` for one that is damaged, `ARCHIVE_UNUSABLE` for one that
+ *   cannot be read.
  */
 export async function readIdentity(root: string): Promise<ArchiveIdentity | undefined> {
   const path = join(root, archiveMarker)
-  const refuse = (why: string) => new ArchiverError('ARCHIVE_MISMATCH', `${path} cannot be read: ${why}`, { path })
+  const refuse = (why: string) =>
+    new ArchiverError('ARCHIVE_MISMATCH', `${path} cannot be read: ${why}`, { path })
   try {
     const read = await readJsonFile(path, { refuse, maxBytes: maxIdentityBytes })
     if (read === undefined) return undefined
     if (!Number.isSafeInteger(read.format)) throw refuse('it has no format')
-    for (const name of ['cluster_id', 'group']) if (typeof read[name] !== 'string') throw refuse(`it has no ${name}`)
+    for (const name of ['cluster_id', 'group'])
+      if (typeof read[name] !== 'string') throw refuse(`it has no ${name}`)
     return read as unknown as ArchiveIdentity
   } catch (error) {
     throw await archiveTrouble(root, error)
@@ -38,14 +48,18 @@ export async function readIdentity(root: string): Promise<ArchiveIdentity | unde
 }
 
 /**
- * Makes the root an archive of this cluster and group, or checks that it is. Also finds out, before anything is read from Kafka,
- * whether files can be written, linked and fsynced there.
+ * Makes the root an archive of this cluster and group, or checks that it is. Also finds out, before
+ * anything is read from Kafka, whether files can be written, linked and fsynced there.
  *
  * @returns where the root really is: a link on the way to it that is changed later changes nothing.
- * @throws ArchiverError `ARCHIVE_MISMATCH` where it belongs to others or is not an archive, `ARCHIVE_UNUSABLE` where it cannot be
- * written.
+ * @throws ArchiverError `ARCHIVE_MISMATCH` where it belongs to others or is not an archive,
+ *   `ARCHIVE_UNUSABLE` where it cannot be written.
  */
-export async function claimArchive(archiveDir: string, clusterId: string, group: string): Promise<string> {
+export async function claimArchive(
+  archiveDir: string,
+  clusterId: string,
+  group: string,
+): Promise<string> {
   let root = archiveDir
   try {
     const present = await readIdentity(root)
@@ -61,7 +75,10 @@ export async function claimArchive(archiveDir: string, clusterId: string, group:
   }
 }
 
-/** Does once what every flush does: writes in staging, links to the commit log, renames to where the data is. */
+/**
+ * Does once what every flush does: writes in staging, links to the commit log, renames to where the
+ * data is.
+ */
 async function probe(root: string): Promise<void> {
   const name = `probe-${randomBytes(6).toString('hex')}`
   const staged = join(root, stagingDirectory, name)
@@ -78,19 +95,25 @@ async function probe(root: string): Promise<void> {
 }
 
 /**
- * A root without its marker is the empty directory below a file system that is not mounted: nothing is to be written there.
+ * A root without its marker is the empty directory below a file system that is not mounted: nothing
+ * is to be written there.
  * @throws ArchiverError `ARCHIVE_UNUSABLE`.
  */
 export async function checkMarker(root: string): Promise<void> {
   if ((await readIdentity(root)) !== undefined) return
-  throw new ArchiverError('ARCHIVE_UNUSABLE', `${root} has no ${archiveMarker} any more: is it mounted?`, { root })
+  throw new ArchiverError(
+    'ARCHIVE_UNUSABLE',
+    `${root} has no ${archiveMarker} any more: is it mounted?`,
+    { root },
+  )
 }
 
 async function createIdentity(root: string, clusterId: string, group: string): Promise<void> {
   await makePath(root)
   const names = await readdir(root)
   if (names.some((name) => name !== 'lost+found' && !name.startsWith(`${archiveMarker}.`))) {
-    // Another worker that begins at the same moment was faster: its marker is there before anything else is.
+    // Another worker that begins at the same moment was faster: its marker is there before anything
+    // else is.
     if ((await readIdentity(root)) !== undefined) return
     throw new ArchiverError(
       'ARCHIVE_MISMATCH',
@@ -110,7 +133,12 @@ async function createIdentity(root: string, clusterId: string, group: string): P
   await removeIfThere(beside)
 }
 
-function check(root: string, identity: ArchiveIdentity | undefined, clusterId: string, group: string): void {
+function check(
+  root: string,
+  identity: ArchiveIdentity | undefined,
+  clusterId: string,
+  group: string,
+): void {
   const refuse = (why: string) => new ArchiverError('ARCHIVE_MISMATCH', `${root} ${why}`, { root })
   if (identity === undefined) throw refuse(`has no ${archiveMarker}`)
   if (identity.format !== archiveFormat) {

@@ -1,7 +1,13 @@
 import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { hourOf } from '../../record/line.ts'
-import { malformedType, partitionKey, type RecordType, type TopicPartition, untypedType } from '../../record/record.ts'
+import {
+  malformedType,
+  partitionKey,
+  type RecordType,
+  type TopicPartition,
+  untypedType,
+} from '../../record/record.ts'
 import { ArchiverError, systemCode } from '../../runtime/errors.ts'
 import { readIdentity } from './archive.ts'
 import { type KnownHeads, type LogEntry, type LogListing, listLog } from './log-listing.ts'
@@ -32,17 +38,20 @@ export async function requireArchive(root: string): Promise<void> {
 }
 
 /**
- * The topic-partitions of an archive by topic and partition, as their commit logs name them. One with a damaged origin comes
- * with its error: it is no reason to keep the others from anyone.
+ * The topic-partitions of an archive by topic and partition, as their commit logs name them. One
+ * with a damaged origin comes with its error: it is no reason to keep the others from anyone.
  */
 export async function listPartitions(root: string): Promise<ListedPartition[]> {
   const found: ListedPartition[] = []
   for (const segment of await namesIn(join(root, manifestsDirectory))) {
     for (const name of await namesIn(join(root, manifestsDirectory, segment))) {
-      if (/^(0|[1-9]\d{0,9})$/.test(name)) found.push(await partitionOf(root, segment, Number(name)))
+      if (/^(0|[1-9]\d{0,9})$/.test(name))
+        found.push(await partitionOf(root, segment, Number(name)))
     }
   }
-  return found.sort((a, b) => (a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition))
+  return found.sort((a, b) =>
+    a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition,
+  )
 }
 
 /** The names in a directory, sorted; none where it is not there or is none. */
@@ -69,13 +78,17 @@ export function hourOfFile(file: ManifestFile): number {
 /** A manifest as readers get it. */
 export interface LoggedManifest extends Manifest {
   /**
-   * True where it took the place of manifests of which some had been read already: it begins where those ended, and a file of it may begin
-   * earlier than its `first` says (see `isSlice`). The number of its records is not known then.
+   * True where it took the place of manifests of which some had been read already: it begins where
+   * those ended, and a file of it may begin earlier than its `first` says (see `isSlice`). The
+   * number of its records is not known then.
    */
   readonly isPart?: boolean
 }
 
-/** True where only the offsets `first` to `last` of a data file are meant, and it holds more than those. */
+/**
+ * True where only the offsets `first` to `last` of a data file are meant, and it holds more than
+ * those.
+ */
 export function isSlice(file: ManifestFile): boolean {
   const name = parseDataFileName(file.path.slice(file.path.lastIndexOf('/') + 1))
   return name !== undefined && (name.first !== file.first || name.last !== file.last)
@@ -84,10 +97,12 @@ export function isSlice(file: ManifestFile): boolean {
 const mostTries = 20
 
 /**
- * The commit log of one topic-partition, to read: manifests in order, and the one that covers an offset.
+ * The commit log of one topic-partition, to read: manifests in order, and the one that covers an
+ * offset.
  *
- * A compaction may replace manifests and files while they are read. A manifest that is gone is looked up again by its offsets; for a
- * file that is gone, `replacementOf` finds the one that has its records.
+ * A compaction may replace manifests and files while they are read. A manifest that is gone is
+ * looked up again by its offsets; for a file that is gone, `replacementOf` finds the one that has
+ * its records.
  */
 export class CommitLog {
   readonly tp: TopicPartition
@@ -149,7 +164,8 @@ export class CommitLog {
     this.#remembered.set(key, manifest)
     this.#rememberedFiles += manifest.files.length
     for (const [oldest, { files }] of this.#remembered) {
-      const isEnough = this.#remembered.size <= rememberedManifests && this.#rememberedFiles <= rememberedFiles
+      const isEnough =
+        this.#remembered.size <= rememberedManifests && this.#rememberedFiles <= rememberedFiles
       if (isEnough || oldest === key) break
       this.#remembered.delete(oldest)
       this.#rememberedFiles -= files.length
@@ -158,19 +174,27 @@ export class CommitLog {
   }
 
   /** All manifests in order, read a few ahead; one that cannot be read comes as its error. */
-  async *manifests(): AsyncGenerator<LoggedManifest | { readonly from: number; readonly error: unknown }> {
-    const reading = new Map<LogEntry, Promise<Manifest | undefined | { from: number; error: unknown }>>()
+  async *manifests(): AsyncGenerator<
+    LoggedManifest | { readonly from: number; readonly error: unknown }
+  > {
+    const reading = new Map<
+      LogEntry,
+      Promise<Manifest | undefined | { from: number; error: unknown }>
+    >()
     /** The next one begins behind this … */
     let given = -1
     /** … and exactly here, if nothing is missing. */
     let position: number | undefined
     for (let tries = 0; ; ) {
-      // Of a listing that is younger than the position: it took the place of what was read, and of more.
+      // Of a listing that is younger than the position: it took the place of what was read, and of
+      // more.
       const over = this.#entries.find((candidate) => isInside(candidate, position))
       const first = over === undefined ? this.#entries.findIndex(({ from }) => from > given) : -1
       const entry = over ?? this.#entries[first]
       if (entry === undefined) return
-      const ahead = new Set(over === undefined ? this.#entries.slice(first, first + manifestsAhead) : [over])
+      const ahead = new Set(
+        over === undefined ? this.#entries.slice(first, first + manifestsAhead) : [over],
+      )
       for (const known of reading.keys()) if (!ahead.has(known)) reading.delete(known)
       for (const next of ahead) {
         if (!reading.has(next)) {
@@ -210,7 +234,9 @@ export class CommitLog {
     )
   }
 
-  /** The manifest whose range would hold an offset; undefined before the first and behind the last. */
+  /**
+   * The manifest whose range would hold an offset; undefined before the first and behind the last.
+   */
   async covering(offset: number): Promise<Manifest | undefined> {
     for (let tries = 0; tries < mostTries; tries++) {
       let low = 0
@@ -229,13 +255,19 @@ export class CommitLog {
     throw this.#vanished(offset)
   }
 
-  /** The file that has the records of one that is gone, because they were merged; undefined where none says so. */
+  /**
+   * The file that has the records of one that is gone, because they were merged; undefined where
+   * none says so.
+   */
   async replacementOf(file: ManifestFile): Promise<ManifestFile | undefined> {
     await this.refresh()
     const manifest = await this.covering(file.first)
     return manifest?.files.find(
       ({ path, first, last }) =>
-        path !== file.path && dirname(path) === dirname(file.path) && first <= file.first && file.last <= last,
+        path !== file.path &&
+        dirname(path) === dirname(file.path) &&
+        first <= file.first &&
+        file.last <= last,
     )
   }
 
@@ -253,7 +285,12 @@ export class CommitLog {
 }
 
 function isInside({ compacted }: LogEntry, position: number | undefined): boolean {
-  return compacted !== undefined && position !== undefined && compacted.from < position && position < compacted.next
+  return (
+    compacted !== undefined &&
+    position !== undefined &&
+    compacted.from < position &&
+    position < compacted.next
+  )
 }
 
 /** What a manifest says of the offsets from `position` on, for who has read what is before. */

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 const maxRemembered = 1000
 
 /**
- * Files that were found to differ from their manifest, by path. A pass leaves them alone, and does not copy
- * their neighbours in vain again, until somebody changes them.
+ * Files that were found to differ from their manifest, by path. A pass leaves them alone, and does
+ * not copy their neighbours in vain again, until somebody changes them.
  */
 export class DamagedFiles {
   readonly #stamps = new Map<string, string | undefined>()

@@ -42,7 +42,10 @@ export async function readJsonFile(
 }
 
 /** Does not wait for whoever would write into a FIFO in the place of a file. */
-async function openIfThere(path: string, refuse: (why: string) => Error): Promise<FileHandle | undefined> {
+async function openIfThere(
+  path: string,
+  refuse: (why: string) => Error,
+): Promise<FileHandle | undefined> {
   try {
     return await openRegular(path)
   } catch (error) {

@@ -1,6 +1,12 @@
-/** Elements of an array are parsed together, this many bytes of text at once: a millisecond of the event loop. */
+/**
+ * Elements of an array are parsed together, this many bytes of text at once: a millisecond of the
+ * event loop.
+ */
 const batchBytes = 2 ** 16
-/** A field, or an element of an array, is never larger than this: what follows no comma would grow without end. */
+/**
+ * A field, or an element of an array, is never larger than this: what follows no comma would grow
+ * without end.
+ */
 const maxPieceBytes = 64 * 2 ** 20
 
 const QUOTE = 0x22
@@ -13,9 +19,10 @@ const CLOSE_OBJECT = 0x7d
 const blank = /^[ \t\r\n]*$/
 
 /**
- * Parses one JSON object (RFC 8259) that comes in chunks, without a string of the whole: the arrays of its fields are parsed a
- * batch of elements at a time. So the lists of a manifest may be of any size. Unlike `JSON.parse` it refuses a field that
- * comes twice: who reads only the beginning of a file must see the same value.
+ * Parses one JSON object (RFC 8259) that comes in chunks, without a string of the whole: the arrays
+ * of its fields are parsed a batch of elements at a time. So the lists of a manifest may be of any
+ * size. Unlike `JSON.parse` it refuses a field that comes twice: who reads only the beginning of a
+ * file must see the same value.
  */
 export class JsonObjectReader {
   readonly #fields = new Map<string, unknown>()
@@ -81,7 +88,9 @@ export class JsonObjectReader {
 
   #isPieceEnd(bytes: number): boolean {
     if (this.#depth === 1) return true
-    return this.#depth === 2 && this.#array !== undefined && this.#pendingBytes + bytes >= batchBytes
+    return (
+      this.#depth === 2 && this.#array !== undefined && this.#pendingBytes + bytes >= batchBytes
+    )
   }
 
   /** The text up to a comma: a field, or some elements. */
@@ -90,15 +99,19 @@ export class JsonObjectReader {
       if (this.#expected === 'something') throw new Error('something is missing behind a comma')
     } else {
       if (this.#expected === 'nothing') throw new Error(`a comma is missing before ${shown(text)}`)
-      if (this.#array !== undefined) for (const element of parse(`[${text}]`) as unknown[]) this.#array.push(element)
-      else for (const [name, value] of Object.entries(parse(`{${text}}`) as object)) this.#set(name, value)
+      if (this.#array !== undefined)
+        for (const element of parse(`[${text}]`) as unknown[]) this.#array.push(element)
+      else
+        for (const [name, value] of Object.entries(parse(`{${text}}`) as object))
+          this.#set(name, value)
     }
     this.#expected = expectedNext
   }
 
   /** `text`: the name of the field with its colon. */
   #beginArray(text: string): void {
-    if (!/:[ \t\r\n]*$/.test(text) || this.#expected === 'nothing') throw new Error(`a list follows ${shown(text)}`)
+    if (!/:[ \t\r\n]*$/.test(text) || this.#expected === 'nothing')
+      throw new Error(`a list follows ${shown(text)}`)
     const [name] = Object.keys(parse(`{${text}0}`) as object)
     this.#array = []
     this.#set(name!, this.#array)
@@ -106,7 +119,8 @@ export class JsonObjectReader {
   }
 
   #close(byte: number, text: string): void {
-    if (byte !== (this.#array === undefined ? CLOSE_OBJECT : CLOSE_ARRAY)) throw new Error('its brackets do not match')
+    if (byte !== (this.#array === undefined ? CLOSE_OBJECT : CLOSE_ARRAY))
+      throw new Error('its brackets do not match')
     if (this.#array === undefined) this.#isEnded = true
     this.#take(text, 'nothing')
     this.#array = undefined
@@ -121,7 +135,8 @@ export class JsonObjectReader {
     if (rest.length === 0 || this.#depth === 0) return
     this.#pending.push(rest)
     this.#pendingBytes += rest.length
-    if (this.#pendingBytes > maxPieceBytes) throw new Error(`a part of it has more than ${maxPieceBytes} bytes`)
+    if (this.#pendingBytes > maxPieceBytes)
+      throw new Error(`a part of it has more than ${maxPieceBytes} bytes`)
   }
 
   #text(chunk: Buffer, start: number, end: number): string {

@@ -4,7 +4,13 @@ import { partitionKey, type TopicPartition } from '../../record/record.ts'
 import { ArchiverError, systemCode } from '../../runtime/errors.ts'
 import { requireDirectories } from '../fs/no-links.ts'
 import { type CompactedHead, readCompactedHead } from './manifest.ts'
-import { type CompactedName, compactedName, manifestDirectory, parseCompactedName, parseManifestName } from './path.ts'
+import {
+  type CompactedName,
+  compactedName,
+  manifestDirectory,
+  parseCompactedName,
+  parseManifestName,
+} from './path.ts'
 
 /** A manifest in force: that of a flush, or a compacted one. */
 export interface LogEntry {
@@ -16,9 +22,15 @@ export interface LogEntry {
 export interface LogListing {
   /** In ascending order of where they begin. */
   readonly entries: readonly LogEntry[]
-  /** Manifests of flushes that begin inside a compacted range: neither data nor an error. In ascending order. */
+  /**
+   * Manifests of flushes that begin inside a compacted range: neither data nor an error. In
+   * ascending order.
+   */
   readonly voidFlushes: readonly number[]
-  /** Compacted manifests of which there is a higher generation. In ascending order of their generations. */
+  /**
+   * Compacted manifests of which there is a higher generation. In ascending order of their
+   * generations.
+   */
   readonly voidCompacted: readonly CompactedName[]
 }
 
@@ -28,10 +40,15 @@ export type KnownHeads = Map<string, CompactedHead>
 const mostTries = 20
 
 /**
- * Lists the commit log of a topic-partition: one `readdir`, and the heads of compacted manifests that are not known yet.
+ * Lists the commit log of a topic-partition: one `readdir`, and the heads of compacted manifests
+ * that are not known yet.
  * @throws ArchiverError `MANIFEST_INVALID`, or the file system's error.
  */
-export async function listLog(root: string, tp: TopicPartition, known: KnownHeads = new Map()): Promise<LogListing> {
+export async function listLog(
+  root: string,
+  tp: TopicPartition,
+  known: KnownHeads = new Map(),
+): Promise<LogListing> {
   for (let tries = 0; tries < mostTries; tries++) {
     const { flushes, compacted } = await readNames(root, tp)
     const heads = await readHeads(root, tp, inForce(compacted), known)
@@ -44,7 +61,10 @@ export async function listLog(root: string, tp: TopicPartition, known: KnownHead
   )
 }
 
-async function readNames(root: string, tp: TopicPartition): Promise<{ flushes: number[]; compacted: CompactedName[] }> {
+async function readNames(
+  root: string,
+  tp: TopicPartition,
+): Promise<{ flushes: number[]; compacted: CompactedName[] }> {
   const flushes: number[] = []
   const compacted: CompactedName[] = []
   await requireDirectories(root, [manifestDirectory(tp)])
@@ -90,7 +110,11 @@ async function readHeads(
   return heads
 }
 
-function resolve(flushes: readonly number[], compacted: readonly CompactedName[], heads: CompactedHead[]): LogListing {
+function resolve(
+  flushes: readonly number[],
+  compacted: readonly CompactedName[],
+  heads: CompactedHead[],
+): LogListing {
   const entries: LogEntry[] = []
   const voidFlushes: number[] = []
   let end = 0
@@ -116,6 +140,8 @@ function resolve(flushes: readonly number[], compacted: readonly CompactedName[]
 
 /** The compacted manifest in force whose range holds an offset; undefined where none does. */
 export function compactedOver({ entries }: LogListing, offset: number): CompactedHead | undefined {
-  return entries.find(({ compacted }) => compacted !== undefined && compacted.from <= offset && offset < compacted.next)
-    ?.compacted
+  return entries.find(
+    ({ compacted }) =>
+      compacted !== undefined && compacted.from <= offset && offset < compacted.next,
+  )?.compacted
 }

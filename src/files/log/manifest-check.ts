@@ -1,14 +1,28 @@
 import { setImmediate } from 'node:timers/promises'
 import { hourOf } from '../../record/line.ts'
-import { malformedType, partitionKey, type RecordType, type TopicPartition, untypedType } from '../../record/record.ts'
+import {
+  malformedType,
+  partitionKey,
+  type RecordType,
+  type TopicPartition,
+  untypedType,
+} from '../../record/record.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
 import type { Manifest, ManifestFile, Origin } from './manifest.ts'
-import { dataFileName, hourDirectories, hourDirectory, parseDataFileName, stagedName, stagingOf } from './path.ts'
+import {
+  dataFileName,
+  hourDirectories,
+  hourDirectory,
+  parseDataFileName,
+  stagedName,
+  stagingOf,
+} from './path.ts'
 
 /**
- * An archive's root is not trusted: another client of the share, or a copy from a partner, may have written what lies there.
- * Names follow from topic, partition, type, hour and offsets, so what a manifest says is compared with them and nothing else is
- * ever opened, renamed or removed. Checked once, when a manifest is read: no reader can forget it.
+ * An archive's root is not trusted: another client of the share, or a copy from a partner, may have
+ * written what lies there. Names follow from topic, partition, type, hour and offsets, so what a
+ * manifest says is compared with them and nothing else is ever opened, renamed or removed. Checked
+ * once, when a manifest is read: no reader can forget it.
  */
 
 export const manifestFormat = 1
@@ -40,7 +54,9 @@ function isText(value: unknown): value is string {
   return typeof value === 'string'
 }
 
-/** What a manifest's head says: everything but its lists. @throws ArchiverError `MANIFEST_INVALID` */
+/**
+ * What a manifest's head says: everything but its lists. @throws ArchiverError `MANIFEST_INVALID`
+ */
 export function checkHead(
   path: string,
   tp: TopicPartition,
@@ -49,9 +65,15 @@ export function checkHead(
   read: Fields,
 ): void {
   const fail = (why: string) => invalidManifest(path, why)
-  if (read.format !== manifestFormat) throw fail(`its format is ${String(read.format)}, known is ${manifestFormat}`)
+  if (read.format !== manifestFormat)
+    throw fail(`its format is ${String(read.format)}, known is ${manifestFormat}`)
   checkPartition(path, tp, read)
-  if (read.from !== from || !isCount(read.next) || read.next <= from || !Array.isArray(read.files)) {
+  if (
+    read.from !== from ||
+    !isCount(read.next) ||
+    read.next <= from ||
+    !Array.isArray(read.files)
+  ) {
     throw fail(`its range [${String(read.from)}, ${String(read.next)}) does not fit its name`)
   }
   if (read.generation !== generation) {
@@ -60,12 +82,16 @@ export function checkHead(
   for (const name of ['committed', 'unmerged', 'omitted_gaps']) {
     if (!isAbsentOr(isCount, read[name])) throw fail(`its ${name} is no whole number`)
   }
-  if (!isAbsentOr((value) => typeof value === 'boolean', read.closed)) throw fail('its closed is not true or false')
+  if (!isAbsentOr((value) => typeof value === 'boolean', read.closed))
+    throw fail('its closed is not true or false')
 }
 
 function checkPartition(path: string, tp: TopicPartition, { topic, partition }: Fields): void {
   if (topic === tp.topic && partition === tp.partition) return
-  throw invalidManifest(path, `it is of ${String(topic)}/${String(partition)}, not of ${partitionKey(tp)}`)
+  throw invalidManifest(
+    path,
+    `it is of ${String(topic)}/${String(partition)}, not of ${partitionKey(tp)}`,
+  )
 }
 
 /**
@@ -89,7 +115,8 @@ export async function checkManifest(
   const staging = `${stagingOf(tp)}/`
   for (const [i, file] of manifest.files.entries()) {
     const wrong = whatIsWrong(tp, manifest, staging, file)
-    if (wrong !== undefined) throw invalidManifest(path, `file ${i + 1} of ${manifest.files.length} ${wrong}`)
+    if (wrong !== undefined)
+      throw invalidManifest(path, `file ${i + 1} of ${manifest.files.length} ${wrong}`)
     if ((i + 1) % filesInTurn === 0) await setImmediate()
   }
   return manifest
@@ -101,15 +128,25 @@ function checkGaps(path: string, { from, next }: Manifest, gaps: unknown): void 
   let behind = from
   for (const gap of gaps as (Fields | null)[]) {
     const isSane =
-      isCount(gap?.from) && isCount(gap.next) && gap.from >= behind && gap.next > gap.from && gap.next <= next
+      isCount(gap?.from) &&
+      isCount(gap.next) &&
+      gap.from >= behind &&
+      gap.next > gap.from &&
+      gap.next <= next
     if (!isSane || !isText(gap.reason)) {
-      throw invalidManifest(path, `its gap ${shown(gap)} is not behind the one before and inside its range`)
+      throw invalidManifest(
+        path,
+        `its gap ${shown(gap)} is not behind the one before and inside its range`,
+      )
     }
     behind = gap.next as number
   }
 }
 
-/** Says what is wrong with the entry of a file; undefined for a good one. `staging`: what begins the paths of staged files. */
+/**
+ * Says what is wrong with the entry of a file; undefined for a good one. `staging`: what begins the
+ * paths of staged files.
+ */
 function whatIsWrong(
   tp: TopicPartition,
   { from, next, generation }: Manifest,
@@ -121,16 +158,21 @@ function whatIsWrong(
   if (!isCount(first) || !isCount(last) || first < from || last < first || last >= next) {
     return `has offsets ${first} to ${last}, outside the range`
   }
-  if (!isCount(records) || records === 0 || records > last - first + 1) return `has ${records} records`
-  if (!isCount(file.bytes) || !isCount(file.line_bytes)) return `has ${file.bytes} bytes of ${file.line_bytes}`
-  if (!isText(file.sha256) || !/^[0-9a-f]{64}$/.test(file.sha256)) return 'has a sha256 that is none'
-  if (!isAbsentOr((value) => isText(value) && value !== '', type)) return 'has a type that is no text'
+  if (!isCount(records) || records === 0 || records > last - first + 1)
+    return `has ${records} records`
+  if (!isCount(file.bytes) || !isCount(file.line_bytes))
+    return `has ${file.bytes} bytes of ${file.line_bytes}`
+  if (!isText(file.sha256) || !/^[0-9a-f]{64}$/.test(file.sha256))
+    return 'has a sha256 that is none'
+  if (!isAbsentOr((value) => isText(value) && value !== '', type))
+    return 'has a type that is no text'
   const { min_timestamp: earliest, max_timestamp: latest } = file
   if (!Number.isFinite(earliest) || !Number.isFinite(latest) || earliest > latest) {
     return `has timestamps ${earliest} to ${latest}`
   }
   const hour = hourOf(earliest)
-  if (hourOf(latest) !== hour) return `has timestamps of more than one hour: ${earliest} to ${latest}`
+  if (hourOf(latest) !== hour)
+    return `has timestamps of more than one hour: ${earliest} to ${latest}`
   const directory = isText(file.path) ? file.path.slice(0, file.path.lastIndexOf('/')) : ''
   const name = dataFileName(tp, first, last)
   if (!isDirectoryOf(directory, type, hour) || file.path !== `${directory}/${name}`) {
@@ -141,18 +183,27 @@ function whatIsWrong(
     return `has the staged path ${shown(file.staged)}, which should be ${staging}<worker>/${stagedName(first)}`
   }
   if (file.replaces === undefined) return undefined
-  if (generation === undefined || !Array.isArray(file.replaces)) return 'has a replaces that does not belong there'
+  if (generation === undefined || !Array.isArray(file.replaces))
+    return 'has a replaces that does not belong there'
   const foreign = file.replaces.find((path: unknown) => !isReplaceable(tp, directory, file, path))
-  return foreign === undefined ? undefined : `replaces ${shown(foreign)}, which is none of its own hour and offsets`
+  return foreign === undefined
+    ? undefined
+    : `replaces ${shown(foreign)}, which is none of its own hour and offsets`
 }
 
 function isDirectoryOf(directory: string, type: string | undefined, hour: number): boolean {
   const types: readonly RecordType[] =
     type === undefined ? [malformedType, untypedType] : [{ name: type, reserved: false }]
-  return types.some((one) => hourDirectory(one, hour) === directory || hourDirectories(one, hour).includes(directory))
+  return types.some(
+    (one) =>
+      hourDirectory(one, hour) === directory || hourDirectories(one, hour).includes(directory),
+  )
 }
 
-/** True for `_staging/<topic>/<partition>/<one segment>/<first>.part`: where a flush or a compaction stages. */
+/**
+ * True for `_staging/<topic>/<partition>/<one segment>/<first>.part`: where a flush or a compaction
+ * stages.
+ */
 function isStaged(staging: string, first: number, path: unknown): boolean {
   if (!isText(path) || !path.startsWith(staging)) return false
   const segments = path.slice(staging.length).split('/')
@@ -161,7 +212,10 @@ function isStaged(staging: string, first: number, path: unknown): boolean {
   return segments.length === 2 && isName && segments[1] === stagedName(first)
 }
 
-/** True for another data file of the same directory and partition, with offsets that the merged file has. */
+/**
+ * True for another data file of the same directory and partition, with offsets that the merged file
+ * has.
+ */
 function isReplaceable(
   tp: TopicPartition,
   directory: string,
@@ -195,7 +249,13 @@ export function checkPruned(path: string, stores: readonly string[], read: Field
     const pruned = read[store] as Fields | null | undefined
     if (pruned === undefined) continue
     const isSane =
-      Number.isSafeInteger(pruned?.before) && isCount(pruned?.committed_until) && typeof pruned.complete === 'boolean'
-    if (!isSane) throw invalidManifest(path, `its ${store} is ${shown(pruned)}, not a date, an offset and a state`)
+      Number.isSafeInteger(pruned?.before) &&
+      isCount(pruned?.committed_until) &&
+      typeof pruned.complete === 'boolean'
+    if (!isSane)
+      throw invalidManifest(
+        path,
+        `its ${store} is ${shown(pruned)}, not a date, an offset and a state`,
+      )
   }
 }

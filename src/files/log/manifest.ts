@@ -4,7 +4,13 @@ import { topicOfSegment, topicSegment } from '../../record/segment.ts'
 import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
 import { NotRegular, openRegular } from '../fs/no-links.ts'
 import { readJsonFile } from './json-file.ts'
-import { checkHead, checkManifest, checkOrigin, invalidManifest, manifestFormat } from './manifest-check.ts'
+import {
+  checkHead,
+  checkManifest,
+  checkOrigin,
+  invalidManifest,
+  manifestFormat,
+} from './manifest-check.ts'
 import {
   type CompactedName,
   compactedName,
@@ -17,19 +23,26 @@ import {
 export { manifestFormat }
 
 /**
- * The commit log of a topic-partition: `origin.json`, then one manifest a flush, each named by the offset that it begins at.
- * A manifest's name is created exclusively, and begins exactly at the `next` of the one before: two workers at the same
- * position contend for the same name, and one loses. Old manifests are folded into compacted ones, see `compaction.ts`; which
- * of them all are in force says `log-listing.ts`.
+ * The commit log of a topic-partition: `origin.json`, then one manifest a flush, each named by the
+ * offset that it begins at. A manifest's name is created exclusively, and begins exactly at the
+ * `next` of the one before: two workers at the same position contend for the same name, and one
+ * loses. Old manifests are folded into compacted ones, see `compaction.ts`; which of them all are
+ * in force says `log-listing.ts`.
  */
 
 /** A data file, as its manifest describes it. */
 export interface ManifestFile {
   /** Relative to the root, with `/`. */
   readonly path: string
-  /** Where it was staged, relative to the root: what a crash between link and rename left there is renamed by who comes next. */
+  /**
+   * Where it was staged, relative to the root: what a crash between link and rename left there is
+   * renamed by who comes next.
+   */
   readonly staged: string
-  /** The type as messages give it, which the path may only show encoded or as a hash. Absent for reserved types. */
+  /**
+   * The type as messages give it, which the path may only show encoded or as a hash. Absent for
+   * reserved types.
+   */
   readonly type?: string
   readonly records: number
   readonly first: number
@@ -42,7 +55,10 @@ export interface ManifestFile {
   /** Kafka's timestamps in ms, lowest and highest. */
   readonly min_timestamp: number
   readonly max_timestamp: number
-  /** The files that were merged into this one by the compaction that wrote this manifest: gone once it is completed. */
+  /**
+   * The files that were merged into this one by the compaction that wrote this manifest: gone once
+   * it is completed.
+   */
   readonly replaces?: readonly string[]
 }
 
@@ -61,13 +77,21 @@ export interface Manifest extends TopicPartition, OffsetRange {
   readonly committed?: number
   /** Of a compacted manifest: of those that begin at the same offset the highest is in force. */
   readonly generation?: number
-  /** Of a compacted manifest: it is full, no generation follows; the next one begins at its `next`. */
+  /**
+   * Of a compacted manifest: it is full, no generation follows; the next one begins at its `next`.
+   */
   readonly closed?: boolean
-  /** Of a compacted manifest: how many of its files wait to become one with others, because their hour has not closed long enough. */
+  /**
+   * Of a compacted manifest: how many of its files wait to become one with others, because their
+   * hour has not closed long enough.
+   */
   readonly unmerged?: number
 }
 
-/** The range of a compacted manifest, and what else is known without reading the list of its files. Never changes. */
+/**
+ * The range of a compacted manifest, and what else is known without reading the list of its files.
+ * Never changes.
+ */
 export interface CompactedHead extends OffsetRange, CompactedName {
   readonly committed: number | undefined
   readonly closed: boolean
@@ -82,7 +106,10 @@ export interface Origin extends TopicPartition {
   readonly written: string
 }
 
-/** Entries of a list in one piece of `manifestPieces`: some 100 KiB of text, a millisecond of the event loop. */
+/**
+ * Entries of a list in one piece of `manifestPieces`: some 100 KiB of text, a millisecond of the
+ * event loop.
+ */
 const entriesInPiece = 200
 
 /** A manifest as JSON for people and programs. */
@@ -91,8 +118,9 @@ export function printManifest(manifest: Manifest | Origin): string {
 }
 
 /**
- * The same in pieces, for `writeDurably`: a manifest may list more files than fit into one string, and must not hold the event
- * loop meanwhile. Together they are what `JSON.stringify` makes with an indentation of one blank.
+ * The same in pieces, for `writeDurably`: a manifest may list more files than fit into one string,
+ * and must not hold the event loop meanwhile. Together they are what `JSON.stringify` makes with an
+ * indentation of one blank.
  */
 export function* manifestPieces(manifest: Manifest | Origin): Generator<string> {
   let before = '{'
@@ -105,7 +133,9 @@ export function* manifestPieces(manifest: Manifest | Origin): Generator<string> 
       continue
     }
     for (let start = 0; start < value.length; start += entriesInPiece) {
-      const entries = value.slice(start, start + entriesInPiece).map((entry) => `\n  ${indented(entry, 2)}`)
+      const entries = value
+        .slice(start, start + entriesInPiece)
+        .map((entry) => `\n  ${indented(entry, 2)}`)
       yield `${start === 0 ? `${field}[` : ','}${entries.join(',')}`
     }
     yield '\n ]'
@@ -123,7 +153,8 @@ function readManifestFile(path: string): Promise<Record<string, unknown> | undef
 }
 
 /**
- * The manifest that begins at `from`, of a flush or, with a generation, compacted; undefined where there is none.
+ * The manifest that begins at `from`, of a flush or, with a generation, compacted; undefined where
+ * there is none.
  * @throws ArchiverError `MANIFEST_INVALID`, or the file system's error.
  */
 export async function readManifest(
@@ -145,7 +176,8 @@ const listsMark = ',\n "gaps": ['
 const headBytes = 4096
 
 /**
- * The head of a compacted manifest, without reading its list of ten thousand files; undefined where it is gone.
+ * The head of a compacted manifest, without reading its list of ten thousand files; undefined where
+ * it is gone.
  * @throws ArchiverError `MANIFEST_INVALID`, or the file system's error.
  */
 export async function readCompactedHead(
@@ -166,10 +198,9 @@ export async function readCompactedHead(
 
 function parseHead(start: string): Record<string, unknown> | undefined {
   try {
-    const head = JSON.parse(`${start.slice(0, start.indexOf(listsMark))},"gaps":[],"files":[]}`) as Record<
-      string,
-      unknown
-    >
+    const head = JSON.parse(
+      `${start.slice(0, start.indexOf(listsMark))},"gaps":[],"files":[]}`,
+    ) as Record<string, unknown>
     return head.next === undefined ? undefined : head
   } catch {
     return undefined
@@ -192,7 +223,10 @@ async function readStart(path: string): Promise<string | undefined> {
   }
 }
 
-/** The origin of a topic-partition, or undefined where archiving has not begun. @throws ArchiverError `MANIFEST_INVALID` */
+/**
+ * The origin of a topic-partition, or undefined where archiving has not begun. @throws
+ * ArchiverError `MANIFEST_INVALID`
+ */
 export async function readOrigin(root: string, tp: TopicPartition): Promise<Origin | undefined> {
   const path = join(root, manifestDirectory(tp), originName)
   const read = await readSmall(path)
@@ -205,16 +239,23 @@ export interface ListedPartition extends TopicPartition {
 }
 
 /**
- * The topic-partition of a directory below `_manifests`. The origin has the topic whole; the segment of a long one does not.
- * A damaged origin is that partition's trouble alone, so it is returned, never thrown.
+ * The topic-partition of a directory below `_manifests`. The origin has the topic whole; the
+ * segment of a long one does not. A damaged origin is that partition's trouble alone, so it is
+ * returned, never thrown.
  */
-export async function partitionOf(root: string, segment: string, partition: number): Promise<ListedPartition> {
+export async function partitionOf(
+  root: string,
+  segment: string,
+  partition: number,
+): Promise<ListedPartition> {
   const path = join(root, manifestsDirectory, segment, String(partition), originName)
   let tp: TopicPartition = { topic: topicOfSegment(segment), partition }
   try {
     const read = await readSmall(path)
-    if (typeof read?.topic === 'string' && topicSegment(read.topic) === segment) tp = { topic: read.topic, partition }
-    if (topicSegment(tp.topic) !== segment) throw invalidManifest(path, 'its directory is that of no topic')
+    if (typeof read?.topic === 'string' && topicSegment(read.topic) === segment)
+      tp = { topic: read.topic, partition }
+    if (topicSegment(tp.topic) !== segment)
+      throw invalidManifest(path, 'its directory is that of no topic')
     if (read !== undefined) checkOrigin(path, tp, read)
     return tp
   } catch (error) {
@@ -224,14 +265,26 @@ export async function partitionOf(root: string, segment: string, partition: numb
 }
 
 function readSmall(path: string): Promise<Record<string, unknown> | undefined> {
-  return readJsonFile(path, { refuse: (why) => invalidManifest(path, why), maxBytes: maxOriginBytes })
+  return readJsonFile(path, {
+    refuse: (why) => invalidManifest(path, why),
+    maxBytes: maxOriginBytes,
+  })
 }
 
-/** A manifest lists no more gaps than this: in a much compacted topic they would be larger than the data. */
+/**
+ * A manifest lists no more gaps than this: in a much compacted topic they would be larger than the
+ * data.
+ */
 const mostGaps = 1000
 
-/** Gaps in order, neighbours with the same reason joined. Beyond `mostGaps` only those that are a loss are listed. */
-export function describeGaps(gaps: readonly Gap[]): { gaps: readonly Gap[]; omitted_gaps?: number } {
+/**
+ * Gaps in order, neighbours with the same reason joined. Beyond `mostGaps` only those that are a
+ * loss are listed.
+ */
+export function describeGaps(gaps: readonly Gap[]): {
+  gaps: readonly Gap[]
+  omitted_gaps?: number
+} {
   const joined: Gap[] = []
   for (const gap of gaps) {
     const last = joined.at(-1)

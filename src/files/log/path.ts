@@ -3,8 +3,8 @@ import { type RecordType, type TopicPartition, unknownHour } from '../../record/
 import { topicSegment, typeSegment, typeSegments } from '../../record/segment.ts'
 
 /**
- * Every name inside an archive, in one place. All are relative to the archive's root, with `/` between segments.
- * Spark and Hive skip what begins with `_`.
+ * Every name inside an archive, in one place. All are relative to the archive's root, with `/`
+ * between segments. Spark and Hive skip what begins with `_`.
  */
 
 export const archiveMarker = '_archive.json'
@@ -24,7 +24,10 @@ export function hourDirectory(type: RecordType, hour: number): string {
   return `type=${typeSegment(type)}/${hourSegments(hour)}`
 }
 
-/** Every directory in which an archive may hold a type and hour: that of `hourDirectory`, then that of earlier versions. */
+/**
+ * Every directory in which an archive may hold a type and hour: that of `hourDirectory`, then that
+ * of earlier versions.
+ */
 export function hourDirectories(type: RecordType, hour: number): readonly string[] {
   return typeSegments(type).map((segment) => `type=${segment}/${hourSegments(hour)}`)
 }
@@ -46,7 +49,12 @@ export function parseDataFileName(
 ): { topic: string; partition: number; first: number; last: number } | undefined {
   const match = /^(.+)\+(\d+)\+(\d{20})-(\d{20})\.jsonl\.gz$/.exec(name)
   if (match === null) return undefined
-  return { topic: match[1]!, partition: Number(match[2]), first: Number(match[3]), last: Number(match[4]) }
+  return {
+    topic: match[1]!,
+    partition: Number(match[2]),
+    first: Number(match[3]),
+    last: Number(match[4]),
+  }
 }
 
 /** The commit log of one topic-partition. */
@@ -64,7 +72,10 @@ export function parseManifestName(name: string): number | undefined {
   return match === null ? undefined : Number(match[1])
 }
 
-/** A compacted manifest: of several that begin at the same offset, the highest generation is in force. */
+/**
+ * A compacted manifest: of several that begin at the same offset, the highest generation is in
+ * force.
+ */
 export interface CompactedName {
   readonly from: number
   /** Counted up from 1. */
@@ -86,7 +97,10 @@ export function stagingOf({ topic, partition }: TopicPartition): string {
   return join(stagingDirectory, topicSegment(topic), String(partition))
 }
 
-/** A staged file of which only the first offset is known yet. Does not end in `.jsonl.gz`: no glob takes it for data. */
+/**
+ * A staged file of which only the first offset is known yet. Does not end in `.jsonl.gz`: no glob
+ * takes it for data.
+ */
 export function stagedName(first: number): string {
   return `${offsetDigits(first)}.part`
 }
@@ -96,7 +110,10 @@ export function spillName(from: number): string {
   return `${offsetDigits(from)}.spill`
 }
 
-/** Where a compaction stages, below `stagingOf`: says for which manifest, so that only what can never be named any more is removed. */
+/**
+ * Where a compaction stages, below `stagingOf`: says for which manifest, so that only what can
+ * never be named any more is removed.
+ */
 export function compactionStaging({ from, generation }: CompactedName, unique: string): string {
   return `compaction-${offsetDigits(from)}-${generation}-${unique}`
 }

@@ -12,7 +12,10 @@ import { manifestDirectory } from './path.ts'
 
 export const prunedName = 'pruned.json'
 
-/** What retention took of a topic-partition: everything of days before `before`, in ranges that were committed by then. */
+/**
+ * What retention took of a topic-partition: everything of days before `before`, in ranges that were
+ * committed by then.
+ */
 export interface Pruned {
   /** The start of the first day that is kept, in ms. */
   readonly before: number
@@ -50,8 +53,8 @@ export async function readPruned(root: string, tp: TopicPartition): Promise<Prun
 }
 
 /**
- * True where retention took a file, or was about to. A file whose records have no day is never taken; nor is one into which records were
- * merged that came later.
+ * True where retention took a file, or was about to. A file whose records have no day is never
+ * taken; nor is one into which records were merged that came later.
  */
 export function isPruned(pruned: Pruned | undefined, file: ManifestFile): boolean {
   if (pruned === undefined || file.last >= pruned.committed_until) return false
@@ -59,9 +62,10 @@ export function isPruned(pruned: Pruned | undefined, file: ManifestFile): boolea
 }
 
 /**
- * Changes the note of a topic-partition, durably: whoever finds records gone knows why. Safe beside others that do the same. A note
- * is numbered, and its number is created exclusively, so of two that start from the same note one starts again. `pruned.json` is a
- * copy of the newest. `change` may be called again, also with what it returned itself.
+ * Changes the note of a topic-partition, durably: whoever finds records gone knows why. Safe beside
+ * others that do the same. A note is numbered, and its number is created exclusively, so of two
+ * that start from the same note one starts again. `pruned.json` is a copy of the newest. `change`
+ * may be called again, also with what it returned itself.
  */
 export async function updatePruned(
   root: string,
@@ -80,7 +84,8 @@ export async function updatePruned(
         await removeIfThere(beside)
         continue
       }
-      // A number becomes free once a higher one is there: whoever got a free one looks, and starts again.
+      // A number becomes free once a higher one is there: whoever got a free one looks, and starts
+      // again.
       const [newest] = await noteVersions(directory)
       if (newest !== version + 1) {
         await removeIfThere(join(directory, noteName(version + 1)))
@@ -97,7 +102,10 @@ export async function updatePruned(
   } finally {
     await removeIfThere(beside)
   }
-  throw new ArchiverError('MANIFEST_INVALID', `${partitionKey(tp)}: ${prunedName} changes as fast as it is read`)
+  throw new ArchiverError(
+    'MANIFEST_INVALID',
+    `${partitionKey(tp)}: ${prunedName} changes as fast as it is read`,
+  )
 }
 
 function noteName(version: number): string {
@@ -132,7 +140,10 @@ async function newestNote(root: string, tp: TopicPartition): Promise<PrunedNote>
 }
 
 async function readNote(path: string): Promise<PrunedNote | undefined> {
-  const read = await readJsonFile(path, { refuse: (why) => invalidManifest(path, why), maxBytes: maxPrunedBytes })
+  const read = await readJsonFile(path, {
+    refuse: (why) => invalidManifest(path, why),
+    maxBytes: maxPrunedBytes,
+  })
   if (read === undefined) return undefined
   checkPruned(path, storeNames, read)
   return read as PrunedNote

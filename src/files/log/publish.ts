@@ -17,12 +17,15 @@ export interface PublishContext {
   readonly onFile: <T>(task: () => Promise<T>) => Promise<T>
 }
 
-/** Where the chaos tests break a publication: behind the first file, behind the last, behind the directories. */
+/**
+ * Where the chaos tests break a publication: behind the first file, behind the last, behind the
+ * directories.
+ */
 export type PublishPoints = readonly [FaultPoint, FaultPoint, FaultPoint]
 
 /**
- * Renames committed files from staging to where readers look, durably. Idempotent: what was renamed already is there.
- * Returns the files that are neither staged nor there.
+ * Renames committed files from staging to where readers look, durably. Idempotent: what was renamed
+ * already is there. Returns the files that are neither staged nor there.
  * @throws ArchiverError `ARCHIVE_UNUSABLE` if a link is in the way; or the file system's error.
  */
 export async function publish(
@@ -68,7 +71,10 @@ export async function publish(
 }
 
 /** Fsyncs the directories of some files, each once; one that a prune removed needs none. */
-export async function syncDirectories({ root, onFile }: PublishContext, paths: readonly string[]): Promise<void> {
+export async function syncDirectories(
+  { root, onFile }: PublishContext,
+  paths: readonly string[],
+): Promise<void> {
   await inLanes(new Set(paths.map((path) => dirname(path))), (directory) =>
     onFile(async () => {
       try {
@@ -95,15 +101,26 @@ export interface RollForwardContext extends PublishContext {
   readonly log: Logger
 }
 
-const flushPoints: PublishPoints = ['files.renamed-one', 'files.renamed', 'files.directories-synced']
+const flushPoints: PublishPoints = [
+  'files.renamed-one',
+  'files.renamed',
+  'files.directories-synced',
+]
 
-/** Step 3 of a flush: every file of its manifest under its final name. Returns those that are nowhere. */
+/**
+ * Step 3 of a flush: every file of its manifest under its final name. Returns those that are
+ * nowhere.
+ */
 export function publishFlush(context: PublishContext, manifest: Manifest): Promise<ManifestFile[]> {
   return publish(context, manifest.files, flushPoints)
 }
 
 /** Says that committed files are nowhere. */
-export function tellMissing(log: Logger, { topic, partition }: TopicPartition, missing: readonly ManifestFile[]): void {
+export function tellMissing(
+  log: Logger,
+  { topic, partition }: TopicPartition,
+  missing: readonly ManifestFile[],
+): void {
   for (const { path } of missing) {
     log.error(
       { topic, partition, path },
@@ -113,8 +130,8 @@ export function tellMissing(log: Logger, { topic, partition }: TopicPartition, m
 }
 
 /**
- * Completes the last flush of a partition, whoever began it. Returns where the log ends, and what its last manifest says was committed;
- * undefined where nothing was flushed yet.
+ * Completes the last flush of a partition, whoever began it. Returns where the log ends, and what
+ * its last manifest says was committed; undefined where nothing was flushed yet.
  *
  * @throws ArchiverError `MANIFEST_INVALID`, or the file system's error.
  */
@@ -132,7 +149,11 @@ export async function rollForward(
     // Its writer may have ended before this; a file must not outlive its manifest in a power cut.
     await syncPath(join(context.root, manifestDirectory(tp)))
     const missing = await publishFlush(context, manifest)
-    if (missing.length > 0 && compactedOver(await listLog(context.root, tp, known), last.from) !== undefined) continue
+    if (
+      missing.length > 0 &&
+      compactedOver(await listLog(context.root, tp, known), last.from) !== undefined
+    )
+      continue
     tellMissing(context.log, tp, missing)
     return manifest
   }

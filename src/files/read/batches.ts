@@ -17,7 +17,10 @@ export interface SelectedFiles {
   readonly files: readonly ManifestFile[]
 }
 
-/** The files of a partition that may hold what is selected, manifest by manifest. @throws ArchiverError `MANIFEST_INVALID` */
+/**
+ * The files of a partition that may hold what is selected, manifest by manifest. @throws
+ * ArchiverError `MANIFEST_INVALID`
+ */
 export async function* selectedFiles(
   root: string,
   tp: TopicPartition,
@@ -29,15 +32,17 @@ export async function* selectedFiles(
     if ('error' in manifest) throw manifest.error
     const files: ManifestFile[] = []
     for (const file of manifest.files) {
-      if (mayHold(selection, tp, file) && !(await isTaken(root, pruned.files, file))) files.push(file)
+      if (mayHold(selection, tp, file) && !(await isTaken(root, pruned.files, file)))
+        files.push(file)
     }
     if (files.length > 0) yield { log, files: files.sort((a, b) => a.first - b.first) }
   }
 }
 
 /**
- * The selected records of a file as batches, as a sink gets them from Kafka. Offsets between its records are in other files. Where the
- * file was merged into another one meanwhile, its records come from that one.
+ * The selected records of a file as batches, as a sink gets them from Kafka. Offsets between its
+ * records are in other files. Where the file was merged into another one meanwhile, its records
+ * come from that one.
  */
 export async function* batchesOf(
   root: string,
@@ -48,7 +53,11 @@ export async function* batchesOf(
   const { from, to } = selection
   const isInTime = isWhollySelected(selection, file)
   for await (const { block, isSlice } of blocksOf(root, log, file)) {
-    const batch = batchOf(log.tp, file, isInTime && !isSlice ? block : linesBetween(block, file, from, to))
+    const batch = batchOf(
+      log.tp,
+      file,
+      isInTime && !isSlice ? block : linesBetween(block, file, from, to),
+    )
     if (batch.count > 0) yield batch
   }
 }
@@ -72,7 +81,11 @@ async function* blocksOf(
   }
 }
 
-function batchOf({ topic, partition }: TopicPartition, file: ManifestFile, lines: Buffer): RecordBatch {
+function batchOf(
+  { topic, partition }: TopicPartition,
+  file: ManifestFile,
+  lines: Buffer,
+): RecordBatch {
   const offsets: number[] = []
   const timestamps: number[] = []
   const ends: number[] = []
@@ -101,7 +114,10 @@ function batchOf({ topic, partition }: TopicPartition, file: ManifestFile, lines
   }
 }
 
-/** The lines of a block whose offsets are those of the entry of a file, and whose timestamps are between two. */
+/**
+ * The lines of a block whose offsets are those of the entry of a file, and whose timestamps are
+ * between two.
+ */
 function linesBetween(
   block: Buffer,
   { first, last }: ManifestFile,
@@ -114,7 +130,8 @@ function linesBetween(
     end = block.indexOf(LF, start) + 1
     head.read(block, start)
     const isMeant = first <= head.offset && head.offset <= last
-    const isInTime = (from === undefined || head.timestamp >= from) && (to === undefined || head.timestamp < to)
+    const isInTime =
+      (from === undefined || head.timestamp >= from) && (to === undefined || head.timestamp < to)
     if (isMeant && isInTime) kept.push(block.subarray(start, end))
   }
   return Buffer.concat(kept)
@@ -127,12 +144,16 @@ interface Cursor {
   at: number
 }
 
-/** Files whose lines all fit here are read whole, so that a flush of thousands of files does not keep each of them open. */
+/**
+ * Files whose lines all fit here are read whole, so that a flush of thousands of files does not
+ * keep each of them open.
+ */
 const smallFileBytes = 2 ** 20
 
 /**
- * The selected lines of the files of one manifest in the order of their offsets, as Kafka had them, without their LF. A file is opened when
- * the offsets come to it: memory holds a member of each file that has a part in the same stretch of offsets.
+ * The selected lines of the files of one manifest in the order of their offsets, as Kafka had them,
+ * without their LF. A file is opened when the offsets come to it: memory holds a member of each
+ * file that has a part in the same stretch of offsets.
  */
 export async function* linesByOffset(
   root: string,
@@ -145,7 +166,9 @@ export async function* linesByOffset(
     while (closed.length > 0 && (heap.length === 0 || closed[0]!.first <= offsetOf(heap[0]!))) {
       const file = closed.shift()!
       const batches = batchesOf(root, log, file, selection)
-      const cursor = await cursorOf(file.line_bytes <= smallFileBytes ? await readWhole(batches) : batches)
+      const cursor = await cursorOf(
+        file.line_bytes <= smallFileBytes ? await readWhole(batches) : batches,
+      )
       if (cursor !== undefined) pushCursor(heap, cursor)
     }
   }
@@ -167,7 +190,9 @@ export async function* linesByOffset(
   }
 }
 
-async function readWhole(batches: AsyncGenerator<RecordBatch>): Promise<AsyncGenerator<RecordBatch>> {
+async function readWhole(
+  batches: AsyncGenerator<RecordBatch>,
+): Promise<AsyncGenerator<RecordBatch>> {
   const read: RecordBatch[] = []
   for await (const batch of batches) read.push(batch)
   return (async function* () {

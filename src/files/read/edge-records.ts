@@ -16,12 +16,16 @@ const maxManifests = 16
 const firstTailBytes = 1.25 * 2 ** 20
 
 /**
- * The last archived records of a partition, in order: the end of the file that has the highest offset. None if the archive
- * holds none that can be read, or the files of the last manifests were pruned. Reads the end of one file.
+ * The last archived records of a partition, in order: the end of the file that has the highest
+ * offset. None if the archive holds none that can be read, or the files of the last manifests were
+ * pruned. Reads the end of one file.
  *
  * @throws ArchiverError `MANIFEST_INVALID` if the log cannot be listed
  */
-export async function lastRecords(root: string, tp: TopicPartition): Promise<readonly SourceRecord[]> {
+export async function lastRecords(
+  root: string,
+  tp: TopicPartition,
+): Promise<readonly SourceRecord[]> {
   const log = await CommitLog.open(root, tp)
   const pruned = await readPruned(root, tp)
   for (const { from } of log.entries.slice(-maxManifests).reverse()) {
@@ -32,25 +36,31 @@ export async function lastRecords(root: string, tp: TopicPartition): Promise<rea
       undefined,
     )
     if (last === undefined) continue
-    const text = (await readLastMember(join(root, last.path))) ?? (await replacement(root, log, last))
+    const text =
+      (await readLastMember(join(root, last.path))) ?? (await replacement(root, log, last))
     return text === undefined ? [] : lastLines(text).map((line) => decodeLine(line).record)
   }
   return []
 }
 
 /**
- * Some archived records at or behind an offset, in order: the beginning of the file that has the lowest offset there. None as
- * above. Reads the beginning of one file.
+ * Some archived records at or behind an offset, in order: the beginning of the file that has the
+ * lowest offset there. None as above. Reads the beginning of one file.
  *
  * @throws ArchiverError `MANIFEST_INVALID` if the log cannot be listed
  */
-export async function firstRecords(root: string, tp: TopicPartition, from: number): Promise<readonly SourceRecord[]> {
+export async function firstRecords(
+  root: string,
+  tp: TopicPartition,
+  from: number,
+): Promise<readonly SourceRecord[]> {
   const log = await CommitLog.open(root, tp)
   const pruned = await readPruned(root, tp)
   const last = log.entries.findLastIndex((entry) => entry.from <= from)
   for (const entry of log.entries.slice(Math.max(0, last), Math.max(0, last) + maxManifests)) {
     const manifest = await log.covering(entry.from).catch(() => undefined)
-    const files = manifest?.files.filter((file) => file.first >= from && !isPruned(pruned.files, file)) ?? []
+    const files =
+      manifest?.files.filter((file) => file.first >= from && !isPruned(pruned.files, file)) ?? []
     const first = files.reduce<ManifestFile | undefined>(
       (a, b) => (a !== undefined && a.first < b.first ? a : b),
       undefined,
@@ -82,7 +92,11 @@ function firstLines(text: Buffer): Buffer[] {
 }
 
 /** A compaction may have merged the file meanwhile. */
-async function replacement(root: string, log: CommitLog, file: ManifestFile): Promise<Buffer | undefined> {
+async function replacement(
+  root: string,
+  log: CommitLog,
+  file: ManifestFile,
+): Promise<Buffer | undefined> {
   const other = await log.replacementOf(file)
   return other && readLastMember(join(root, other.path))
 }
@@ -97,7 +111,10 @@ function lastLines(text: Buffer): Buffer[] {
   return lines
 }
 
-/** The text of the last gzip member of a file; undefined if the file or its end cannot be read, which `verify` names. */
+/**
+ * The text of the last gzip member of a file; undefined if the file or its end cannot be read,
+ * which `verify` names.
+ */
 async function readLastMember(path: string): Promise<Buffer | undefined> {
   try {
     const handle = await open(path, 'r')
@@ -106,7 +123,8 @@ async function readLastMember(path: string): Promise<Buffer | undefined> {
       for (let bytes = firstTailBytes; ; bytes *= 8) {
         const tail = Buffer.allocUnsafeSlow(Math.min(size, bytes))
         await handle.read(tail, 0, tail.length, size - tail.length)
-        // What looks like the beginning of a member may stand inside one: then it cannot be decompressed.
+        // What looks like the beginning of a member may stand inside one: then it cannot be
+        // decompressed.
         for (
           let at = tail.lastIndexOf(memberHead);
           at !== -1;

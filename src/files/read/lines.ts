@@ -2,10 +2,20 @@ import { decodeLine, LineHead } from '../../record/line.ts'
 import { mayShareSegment } from '../../record/segment.ts'
 import { isSameType } from '../../record/type-name.ts'
 import { isGone, readBlocks, readBlocksBackwards } from './members.ts'
-import { type Hour, hoursOf, listStream, type Selection, type StreamFile, streamsOf } from './selection.ts'
+import {
+  type Hour,
+  hoursOf,
+  listStream,
+  type Selection,
+  type StreamFile,
+  streamsOf,
+} from './selection.ts'
 
 const LF = 0x0a
-/** Streams that are read side by side, so that their records come in order of time: memory holds a member of each. */
+/**
+ * Streams that are read side by side, so that their records come in order of time: memory holds a
+ * member of each.
+ */
 const mostStreams = 256
 /** Up to here, with a few members of each decompressed ahead. */
 const fewStreams = 64
@@ -16,7 +26,10 @@ const mostTries = 5
 
 export type Order = 'oldest' | 'newest'
 
-/** One line of a file: `[start, end)` of a block, without its LF. Good until the next one is asked for. */
+/**
+ * One line of a file: `[start, end)` of a block, without its LF. Good until the next one is asked
+ * for.
+ */
 export interface LineAt {
   readonly block: Buffer
   readonly start: number
@@ -32,11 +45,17 @@ export interface Wanted {
 }
 
 /**
- * The selected lines of an archive by time: hour by hour, and within an hour by timestamp, as far as the records of each partition are in
- * that order themselves. Reads directories and files as it goes: memory holds a few members, whatever the archive holds. Where an hour has more than
- * 256 streams (of a type and a topic-partition each), the order holds for a `limit` of up to 10,000; without one, 256 streams at a time.
+ * The selected lines of an archive by time: hour by hour, and within an hour by timestamp, as far
+ * as the records of each partition are in that order themselves. Reads directories and files as it
+ * goes: memory holds a few members, whatever the archive holds. Where an hour has more than 256
+ * streams (of a type and a topic-partition each), the order holds for a `limit` of up to 10,000;
+ * without one, 256 streams at a time.
  */
-export async function* readLines(root: string, selection: Selection, wanted: Wanted): AsyncGenerator<LineAt> {
+export async function* readLines(
+  root: string,
+  selection: Selection,
+  wanted: Wanted,
+): AsyncGenerator<LineAt> {
   yield* readHours(root, await hoursOf(root, selection), selection, wanted)
 }
 
@@ -65,9 +84,12 @@ async function* linesOfHour(
 ): AsyncGenerator<LineAt> {
   const streams = await streamsOf(root, hour, selection)
   const parts: StreamFile[][][] = []
-  for (let at = 0; at < streams.length; at += mostStreams) parts.push(streams.slice(at, at + mostStreams))
+  for (let at = 0; at < streams.length; at += mostStreams)
+    parts.push(streams.slice(at, at + mostStreams))
   if (parts.length > 1 && wanted.limit <= mostChosen) yield* chosen(parts, selection, wanted)
-  else for (const part of parts) for await (const { line } of matching(part, selection, wanted)) yield line
+  else
+    for (const part of parts)
+      for await (const { line } of matching(part, selection, wanted)) yield line
 }
 
 interface TimedLine {
@@ -117,10 +139,15 @@ async function* matching(
   }
 }
 
-/** Directories say the type, except those in which an earlier version put several types: then each line is looked at. */
+/**
+ * Directories say the type, except those in which an earlier version put several types: then each
+ * line is looked at.
+ */
 function typeFilter({ types }: Selection): (line: Buffer) => boolean {
   const mayBeShared = types?.some((type) => !type.reserved && mayShareSegment(type)) ?? false
-  return mayBeShared ? (line) => types!.some((type) => isSameType(type, decodeLine(line).type)) : () => true
+  return mayBeShared
+    ? (line) => types!.some((type) => isSameType(type, decodeLine(line).type))
+    : () => true
 }
 
 /** Takes from each stream in turn what comes first in time. */
@@ -141,8 +168,8 @@ async function* merged(streams: readonly LineStream[], order: Order): AsyncGener
 }
 
 /**
- * The lines of some files one after another, forwards or backwards. Where one of them was merged into another meanwhile, it goes on in that
- * one, behind the last offset.
+ * The lines of some files one after another, forwards or backwards. Where one of them was merged
+ * into another meanwhile, it goes on in that one, behind the last offset.
  */
 class LineStream {
   #files: StreamFile[]
@@ -162,7 +189,12 @@ class LineStream {
   #tries = 0
 
   /** `ahead`: members decompressed before they are asked for, see `readBlocks`. */
-  constructor(files: readonly StreamFile[], selection: Selection, order: Order, ahead: number | undefined) {
+  constructor(
+    files: readonly StreamFile[],
+    selection: Selection,
+    order: Order,
+    ahead: number | undefined,
+  ) {
     this.#ahead = ahead
     this.#files = order === 'newest' ? files.toReversed() : [...files]
     this.#selection = selection
@@ -179,7 +211,8 @@ class LineStream {
       const { timestamp, offset } = this.#head
       if (!this.#isAhead(offset)) continue
       this.#offset = offset
-      if ((from !== undefined && timestamp < from) || (to !== undefined && timestamp >= to)) continue
+      if ((from !== undefined && timestamp < from) || (to !== undefined && timestamp >= to))
+        continue
       this.timestamp = timestamp
       this.current = { block: this.#block, start, end: this.#block.indexOf(LF, start) }
       return
@@ -201,11 +234,17 @@ class LineStream {
       }
       const file = this.#files[0]
       if (file === undefined) return false
-      this.#blocks = this.#order === 'newest' ? readBlocksBackwards(file.path) : readBlocks(file.path, this.#ahead)
+      this.#blocks =
+        this.#order === 'newest'
+          ? readBlocksBackwards(file.path)
+          : readBlocks(file.path, this.#ahead)
     }
   }
 
-  /** Undefined at the end of a file, and where it was merged into another one, which then comes next. */
+  /**
+   * Undefined at the end of a file, and where it was merged into another one, which then comes
+   * next.
+   */
   async #nextBlock(): Promise<Buffer | undefined> {
     if (this.#blocks === undefined) return undefined
     try {
@@ -220,7 +259,9 @@ class LineStream {
       // A file that prune took has no other in its place.
       if (!files.some(({ first, last }) => first <= gone.first && gone.last <= last)) throw error
       if (this.#order === 'newest') files.reverse()
-      this.#files = files.filter(({ first, last }) => this.#isAhead(this.#order === 'newest' ? first : last))
+      this.#files = files.filter(({ first, last }) =>
+        this.#isAhead(this.#order === 'newest' ? first : last),
+      )
     }
     this.#blocks = undefined
     return undefined
@@ -242,8 +283,14 @@ function startsOf(block: Buffer): number[] {
   return starts
 }
 
-/** The line of one offset among some files that may hold it; undefined where none does. Stops at the first greater offset. */
-export async function findOffset(paths: readonly string[], offset: number): Promise<Buffer | undefined> {
+/**
+ * The line of one offset among some files that may hold it; undefined where none does. Stops at the
+ * first greater offset.
+ */
+export async function findOffset(
+  paths: readonly string[],
+  offset: number,
+): Promise<Buffer | undefined> {
   const head = new LineHead()
   for (const path of paths) {
     for await (const block of readBlocks(path)) {

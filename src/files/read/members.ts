@@ -11,15 +11,24 @@ const decompress = promisify(gunzip) as unknown as (
 ) => Promise<{ readonly buffer: Buffer; readonly engine: { readonly bytesWritten: number } }>
 const LF = 0x0a
 
-/** How a member begins: magic, deflate, no flags, no time (RFC 1952, section 2.3), as this program writes it. */
+/**
+ * How a member begins: magic, deflate, no flags, no time (RFC 1952, section 2.3), as this program
+ * writes it.
+ */
 export const memberHead = Buffer.from([0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0])
 const windowBytes = 2 ** 20
 /** Members that are decompressed in zlib's thread pool while one is looked at. */
 const membersAhead = 3
-/** Bytes that look like the beginning of a member may stand inside one; so many neighbours are tried as one. */
+/**
+ * Bytes that look like the beginning of a member may stand inside one; so many neighbours are tried
+ * as one.
+ */
 const mostJoined = 3
 const largestChunk = 4 * 2 ** 20
-/** A member holds 512 KiB of lines, or one line. A few bytes of what somebody else has put here may stand for any number. */
+/**
+ * A member holds 512 KiB of lines, or one line. A few bytes of what somebody else has put here may
+ * stand for any number.
+ */
 const maxMemberBytes = 2 ** 30
 
 /** One gzip member of a data file: what it holds, or why it cannot be read. */
@@ -44,8 +53,9 @@ interface Outcome {
 }
 
 /**
- * The members of a gzip file in order, decompressed with their checksum checked, a few ahead. A member that cannot be read is
- * told as such, and the next one follows: members stand by themselves.
+ * The members of a gzip file in order, decompressed with their checksum checked, a few ahead. A
+ * member that cannot be read is told as such, and the next one follows: members stand by
+ * themselves.
  *
  * @param observe gets every byte of the file in order, for a hash of it.
  * @param ahead how many members are decompressed at once, from 1.
@@ -90,13 +100,18 @@ export async function* readMembers(
   }
 }
 
-async function* readSlices(handle: FileHandle, observe: (bytes: Buffer) => void): AsyncGenerator<Slice, undefined> {
+async function* readSlices(
+  handle: FileHandle,
+  observe: (bytes: Buffer) => void,
+): AsyncGenerator<Slice, undefined> {
   const { size } = await handle.stat()
   let start = 0
   let rest = Buffer.alloc(0)
   let searched = 1
   for (;;) {
-    const window = Buffer.allocUnsafeSlow(Math.min(windowBytes, Math.max(1, size - start - rest.length)))
+    const window = Buffer.allocUnsafeSlow(
+      Math.min(windowBytes, Math.max(1, size - start - rest.length)),
+    )
     const { bytesRead } = await handle.read(window, 0, window.length)
     if (bytesRead === 0) break
     const read = window.subarray(0, bytesRead)
@@ -119,24 +134,36 @@ export async function inflate(bytes: Buffer, maxBytes = maxMemberBytes): Promise
   const size = bytes.length < 18 ? 0 : bytes.readUInt32LE(bytes.length - 4)
   try {
     const chunkSize = Math.max(64, Math.min(size + 1, largestChunk))
-    const { buffer, engine } = await decompress(bytes, { chunkSize, info: true, maxOutputLength: maxBytes })
-    if (engine.bytesWritten === bytes.length) return { text: buffer, trouble: undefined, isShort: false }
-    return { text: undefined, trouble: `${bytes.length - engine.bytesWritten} bytes of it are no gzip`, isShort: false }
+    const { buffer, engine } = await decompress(bytes, {
+      chunkSize,
+      info: true,
+      maxOutputLength: maxBytes,
+    })
+    if (engine.bytesWritten === bytes.length)
+      return { text: buffer, trouble: undefined, isShort: false }
+    return {
+      text: undefined,
+      trouble: `${bytes.length - engine.bytesWritten} bytes of it are no gzip`,
+      isShort: false,
+    }
   } catch (error) {
     const code = systemCode(error)
-    const trouble = code === 'ERR_BUFFER_TOO_LARGE' ? `it holds more than ${maxBytes} bytes` : messageOf(error)
+    const trouble =
+      code === 'ERR_BUFFER_TOO_LARGE' ? `it holds more than ${maxBytes} bytes` : messageOf(error)
     return { text: undefined, trouble, isShort: code === 'Z_BUF_ERROR' }
   }
 }
 
 /**
  * The lines of a data file, many at a time: each block ends with the LF of its last line.
- * @throws ArchiverError `DAMAGED` where the file cannot be read as gzip or does not end with a line.
+ * @throws ArchiverError `DAMAGED` where the file cannot be read as gzip or does not end with a
+ *   line.
  */
 export async function* readBlocks(path: string, ahead?: number): AsyncGenerator<Buffer> {
   let rest: Buffer | undefined
   for await (const { start, end, text, trouble } of readMembers(path, undefined, ahead)) {
-    if (text === undefined) throw damaged(path, `bytes ${start} to ${end} cannot be decompressed: ${trouble}`)
+    if (text === undefined)
+      throw damaged(path, `bytes ${start} to ${end} cannot be decompressed: ${trouble}`)
     const whole: Buffer = rest === undefined ? text : Buffer.concat([rest, text])
     const cut = whole.lastIndexOf(LF) + 1
     rest = cut === whole.length ? undefined : whole.subarray(cut)
@@ -146,8 +173,8 @@ export async function* readBlocks(path: string, ahead?: number): AsyncGenerator<
 }
 
 /**
- * The same from the last block to the first; the lines in each are in their own order. A block is a member here, so its members
- * must hold whole lines, as those of this program do.
+ * The same from the last block to the first; the lines in each are in their own order. A block is a
+ * member here, so its members must hold whole lines, as those of this program do.
  */
 export async function* readBlocksBackwards(path: string): AsyncGenerator<Buffer> {
   const handle = await openToRead(path)
@@ -165,7 +192,8 @@ export async function* readBlocksBackwards(path: string): AsyncGenerator<Buffer>
       const { text, trouble } = await inflate(bytes)
       if (text === undefined) {
         // What looked like a beginning was none: the one before begins this member.
-        if (i === 0 || joined++ === mostJoined) throw damaged(path, `bytes ${starts[i]} to ${end}: ${trouble}`)
+        if (i === 0 || joined++ === mostJoined)
+          throw damaged(path, `bytes ${starts[i]} to ${end}: ${trouble}`)
         continue
       }
       joined = 1
@@ -193,7 +221,10 @@ function damaged(path: string, why: string, isGone = false): ArchiverError {
   return new ArchiverError('DAMAGED', `${path}: ${why}; run verify`, { path, isGone })
 }
 
-/** True for what reading a file that is not there throws: where it was merged meanwhile, another one has its records. */
+/**
+ * True for what reading a file that is not there throws: where it was merged meanwhile, another one
+ * has its records.
+ */
 export function isGone(error: unknown): boolean {
   return error instanceof ArchiverError && error.context.isGone === true
 }

@@ -24,7 +24,10 @@ export function mayHold(selection: Selection, tp: TopicPartition, file: Manifest
   const { types, from, to } = selection
   if (!isSelected(selection, tp)) return false
   if (types !== undefined && !types.some((type) => isSameType(type, typeOf(file)))) return false
-  return (from === undefined || file.max_timestamp >= from) && (to === undefined || file.min_timestamp < to)
+  return (
+    (from === undefined || file.max_timestamp >= from) &&
+    (to === undefined || file.min_timestamp < to)
+  )
 }
 
 /** True if the time of a selection leaves out no record of a file. */
@@ -36,7 +39,10 @@ export function isWhollySelected(
 }
 
 /** True where a topic-partition is selected. */
-export function isSelected({ topics, partitions }: Selection, { topic, partition }: TopicPartition): boolean {
+export function isSelected(
+  { topics, partitions }: Selection,
+  { topic, partition }: TopicPartition,
+): boolean {
   return (topics?.includes(topic) ?? true) && (partitions?.includes(partition) ?? true)
 }
 
@@ -63,7 +69,9 @@ export async function hoursOf(root: string, { types, from, to }: Selection): Pro
       }
     }
   }
-  return [...hours].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, directories]) => ({ key, directories }))
+  return [...hours]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, directories]) => ({ key, directories }))
 }
 
 /** One day of the directory of a type: what one index has records of. */
@@ -75,7 +83,9 @@ export interface TypeDay {
   readonly hours: readonly Hour[]
 }
 
-/** The days of all types of messages, one type after another, from the names of directories alone. */
+/**
+ * The days of all types of messages, one type after another, from the names of directories alone.
+ */
 export async function* typeDaysOf(root: string): AsyncGenerator<TypeDay> {
   for (const type of (await namesIn(root)).sort()) {
     if (!type.startsWith('type=') || type.startsWith('type=_')) continue
@@ -85,18 +95,30 @@ export async function* typeDaysOf(root: string): AsyncGenerator<TypeDay> {
       const hours = (await namesIn(join(root, type, dt)))
         .filter((name) => name.startsWith('hr='))
         .sort()
-        .map((name): Hour => ({ key: `${day}/${name.slice(3)}`, directories: [`${type}/${dt}/${name}`] }))
+        .map(
+          (name): Hour => ({
+            key: `${day}/${name.slice(3)}`,
+            directories: [`${type}/${dt}/${name}`],
+          }),
+        )
       yield { type, day, hours }
     }
   }
 }
 
-/** The directories of types, each once. A directory of an earlier version may hold other types too. */
+/**
+ * The directories of types, each once. A directory of an earlier version may hold other types too.
+ */
 function segmentsOf(types: readonly RecordType[]): string[] {
   return [...new Set(types.flatMap(typeSegments).map((segment) => `type=${segment}`))]
 }
 
-function isInTime(day: string, hour: string, from: number | undefined, to: number | undefined): boolean {
+function isInTime(
+  day: string,
+  hour: string,
+  from: number | undefined,
+  to: number | undefined,
+): boolean {
   if (day === 'unknown') return from === undefined && to === undefined
   const start = Date.parse(`${day}T${hour}:00:00Z`)
   return (from === undefined || start + msPerHour > from) && (to === undefined || start < to)
@@ -109,14 +131,22 @@ export interface StreamFile {
   readonly last: number
 }
 
-/** The data files of one hour, by stream: those of one type and topic-partition, in the order of their offsets. */
-export async function streamsOf(root: string, hour: Hour, selection: Selection): Promise<StreamFile[][]> {
+/**
+ * The data files of one hour, by stream: those of one type and topic-partition, in the order of
+ * their offsets.
+ */
+export async function streamsOf(
+  root: string,
+  hour: Hour,
+  selection: Selection,
+): Promise<StreamFile[][]> {
   const topics = selection.topics?.map(topicSegment)
   const streams = new Map<string, StreamFile[]>()
   for (const directory of hour.directories) {
     for (const name of await namesIn(join(root, directory))) {
       const parsed = parseDataFileName(name)
-      if (parsed === undefined || !isSelected({ topics, partitions: selection.partitions }, parsed)) continue
+      if (parsed === undefined || !isSelected({ topics, partitions: selection.partitions }, parsed))
+        continue
       const key = `${directory}/${parsed.topic}+${parsed.partition}`
       const files = streams.get(key) ?? []
       files.push({ first: parsed.first, last: parsed.last, path: join(root, directory, name) })
@@ -133,13 +163,21 @@ export async function listStream({ path }: StreamFile): Promise<StreamFile[]> {
   const files: StreamFile[] = []
   for (const name of await namesIn(directory)) {
     const parsed = parseDataFileName(name)
-    if (parsed?.topic !== stream?.topic || parsed?.partition !== stream?.partition || parsed === undefined) continue
+    if (
+      parsed?.topic !== stream?.topic ||
+      parsed?.partition !== stream?.partition ||
+      parsed === undefined
+    )
+      continue
     files.push({ first: parsed.first, last: parsed.last, path: join(directory, name) })
   }
   return inOrder(files)
 }
 
-/** In the order of their offsets, without those that lie inside another one: they were merged into it, and are about to go. */
+/**
+ * In the order of their offsets, without those that lie inside another one: they were merged into
+ * it, and are about to go.
+ */
 function inOrder(files: readonly StreamFile[]): StreamFile[] {
   const kept: StreamFile[] = []
   for (const file of files.toSorted((a, b) => a.first - b.first || b.last - a.last)) {

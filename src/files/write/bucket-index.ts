@@ -1,7 +1,10 @@
 import type { RecordType } from '../../record/record.ts'
 import type { Bucket } from './bucket.ts'
 
-/** The buckets of one type, by hour. Most types have one hour: a map for each would be a third of what a bucket costs. */
+/**
+ * The buckets of one type, by hour. Most types have one hour: a map for each would be a third of
+ * what a bucket costs.
+ */
 export class HourBuckets {
   #hour = Number.NaN
   #bucket: Bucket | undefined
@@ -21,7 +24,10 @@ export class HourBuckets {
   }
 }
 
-/** The buckets of a range, by type and hour. Types are told apart by what they are, never by a name made of them. */
+/**
+ * The buckets of a range, by type and hour. Types are told apart by what they are, never by a name
+ * made of them.
+ */
 export class BucketIndex {
   readonly #own = new Map<string, HourBuckets>()
   /** A message may call itself by a reserved name and is then of another type. */

@@ -16,12 +16,18 @@ import type { Extent, SpillFile } from './spill.ts'
 
 const compress = promisify(gzip)
 
-/** Lines are compressed in members of at most this many bytes: measured, twice as many make files 1 % smaller. */
+/**
+ * Lines are compressed in members of at most this many bytes: measured, twice as many make files 1
+ * % smaller.
+ */
 export const memberBytes = 2 ** 19
 const smallestBuffer = 1024
 /** The largest window of deflate, in bits; a member that fits into a smaller one needs no more. */
 const mostWindowBits = 15
-/** Lines up to here have fewer matches and literals than the smaller setting of zlib holds for one block. */
+/**
+ * Lines up to here have fewer matches and literals than the smaller setting of zlib holds for one
+ * block.
+ */
 const smallMember = 2 ** 16
 const newFile = 'wx'
 const presentFile = constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW
@@ -32,7 +38,10 @@ interface Lines {
   readonly used: number
 }
 
-/** Few different sizes, so that the pool has one that fits. Lines that are a member by themselves get what they need. */
+/**
+ * Few different sizes, so that the pool has one that fits. Lines that are a member by themselves
+ * get what they need.
+ */
 function capacityFor(bytes: number): number {
   if (bytes > memberBytes) return bytes
   let capacity = smallestBuffer
@@ -41,12 +50,16 @@ function capacityFor(bytes: number): number {
 }
 
 /**
- * How much memory zlib sets up, and clears, before it compresses this many bytes. Ten thousand buckets have as many small members:
- * the 384 KiB of the largest setting cost as much as compressing 20 kB (measured: 230 µs of CPU against 140 µs, to the same size).
+ * How much memory zlib sets up, and clears, before it compresses this many bytes. Ten thousand
+ * buckets have as many small members: the 384 KiB of the largest setting cost as much as
+ * compressing 20 kB (measured: 230 µs of CPU against 140 µs, to the same size).
  */
 function zlibMemory(bytes: number): { readonly windowBits: number; readonly memLevel: number } {
   if (bytes > smallMember) return { windowBits: mostWindowBits, memLevel: 9 }
-  return { windowBits: Math.min(mostWindowBits, Math.max(9, Math.ceil(Math.log2(bytes)))), memLevel: 8 }
+  return {
+    windowBits: Math.min(mostWindowBits, Math.max(9, Math.ceil(Math.log2(bytes)))),
+    memLevel: 8,
+  }
 }
 
 /** What all buckets of a sink share. */
@@ -60,9 +73,10 @@ export interface BucketContext {
 }
 
 /**
- * One file in the making: the records of one topic-partition, type and hour of one range. Lines gather in a buffer; when there are
- * enough for a member, they become a gzip member (RFC 1952, section 2.2: members stand one after another) at the end of
- * the staged file. When memory is short, what is in the buffer waits for that in the range's spill file. A bucket keeps neither a
+ * One file in the making: the records of one topic-partition, type and hour of one range. Lines
+ * gather in a buffer; when there are enough for a member, they become a gzip member (RFC 1952,
+ * section 2.2: members stand one after another) at the end of the staged file. When memory is
+ * short, what is in the buffer waits for that in the range's spill file. A bucket keeps neither a
  * zlib stream nor a descriptor open.
  */
 export class Bucket {
@@ -87,15 +101,27 @@ export class Bucket {
   #sha256 = ''
   #minTimestamp = Number.POSITIVE_INFINITY
   #maxTimestamp = Number.NEGATIVE_INFINITY
-  /** The members before are written when this settles; undefined before the first. A failure stays in it and comes out of `complete`. */
+  /**
+   * The members before are written when this settles; undefined before the first. A failure stays
+   * in it and comes out of `complete`.
+   */
   #written: Promise<void> | undefined
 
   get #stagedPath(): string {
     return `${this.#staging}/${stagedName(this.#first)}`
   }
 
-  /** `staging`: the directory of the staged file, relative to the root. `first`: the offset of the first record to come. */
-  constructor(context: BucketContext, staging: string, type: RecordType, hour: number, first: number) {
+  /**
+   * `staging`: the directory of the staged file, relative to the root. `first`: the offset of the
+   * first record to come.
+   */
+  constructor(
+    context: BucketContext,
+    staging: string,
+    type: RecordType,
+    hour: number,
+    first: number,
+  ) {
     this.#context = context
     this.#staging = staging
     this.type = type
@@ -137,7 +163,10 @@ export class Bucket {
     return larger
   }
 
-  /** The buffer is not this bucket's any more; what becomes of it the memory is told by who takes it. */
+  /**
+   * The buffer is not this bucket's any more; what becomes of it the memory is told by who takes
+   * it.
+   */
   #takeBuffer(): Lines | undefined {
     const buffer = this.#buffer
     if (buffer === undefined) return undefined
@@ -158,7 +187,10 @@ export class Bucket {
     this.#spilledBytes += taken.used
   }
 
-  /** Makes a member of what waits. Compression runs in zlib's thread pool; members are written in their order. */
+  /**
+   * Makes a member of what waits. Compression runs in zlib's thread pool; members are written in
+   * their order.
+   */
   #seal(isLast: boolean): void {
     const { memory, buffers, gzipLevel, onFile } = this.#context
     const taken = this.#takeBuffer()
@@ -170,9 +202,11 @@ export class Bucket {
     this.#spilledBytes = 0
     this.#written = (async () => {
       try {
-        // Compressing waits for its turn too: it takes zlib 384 KiB each, and a flush seals ten thousand buckets at once.
+        // Compressing waits for its turn too: it takes zlib 384 KiB each, and a flush seals ten
+        // thousand buckets at once.
         await onFile(async () => {
-          const lines = spilledBytes === 0 ? taken! : await this.#gather(spilled ?? [], spilledBytes, taken)
+          const lines =
+            spilledBytes === 0 ? taken! : await this.#gather(spilled ?? [], spilledBytes, taken)
           const bytes = await compress(lines.buffer.subarray(0, lines.used), {
             level: gzipLevel,
             ...zlibMemory(lines.used),
@@ -195,7 +229,11 @@ export class Bucket {
   }
 
   /** The lines in the spill file, then those in the buffer. */
-  async #gather(spilled: readonly Extent[], spilledBytes: number, buffered: Lines | undefined): Promise<Lines> {
+  async #gather(
+    spilled: readonly Extent[],
+    spilledBytes: number,
+    buffered: Lines | undefined,
+  ): Promise<Lines> {
     const used = spilledBytes + (buffered?.used ?? 0)
     const buffer = this.#context.buffers.take(capacityFor(used))
     await this.#spillFile!.read(spilled, buffer)
@@ -214,7 +252,8 @@ export class Bucket {
       this.#members++
       if (isLast) {
         faultPoint('files.written')
-        // Where this fails the file must be made anew: what a second fsync says of it is not to be relied on.
+        // Where this fails the file must be made anew: what a second fsync says of it is not to be
+        // relied on.
         await handle.sync()
         await this.#checkSize(handle, path)
       }
@@ -234,11 +273,17 @@ export class Bucket {
     if (this.#members === 1) return
     const { size } = await handle.stat()
     if (size !== this.#bytes) {
-      throw new ArchiverError('ARCHIVE_UNUSABLE', `${path} has ${size} bytes of ${this.#bytes}: somebody changed it`)
+      throw new ArchiverError(
+        'ARCHIVE_UNUSABLE',
+        `${path} has ${size} bytes of ${this.#bytes}: somebody changed it`,
+      )
     }
   }
 
-  /** Writes what is left and makes the file's data durable; nothing is appended after that. Throws what any member met. */
+  /**
+   * Writes what is left and makes the file's data durable; nothing is appended after that. Throws
+   * what any member met.
+   */
   async complete(): Promise<void> {
     this.#seal(true)
     await this.#written

@@ -2,13 +2,17 @@
 const largestKept = 2 ** 20
 /** Bytes kept for the next bucket; beyond that the garbage collector may have them. */
 const mostKept = 16 * 2 ** 20
-/** Of small ones there are many only where there are thousands of buckets, and a spill gives back those of all of them at once. */
+/**
+ * Of small ones there are many only where there are thousands of buckets, and a spill gives back
+ * those of all of them at once.
+ */
 const largestSmall = 2 ** 14
 const mostKeptSmall = 64 * 2 ** 20
 
 /**
- * Buffers that buckets are done with, for those that need one. Ten thousand buckets grow through buffers faster than the garbage
- * collector frees them: without this, a process takes twice the memory that it holds.
+ * Buffers that buckets are done with, for those that need one. Ten thousand buckets grow through
+ * buffers faster than the garbage collector frees them: without this, a process takes twice the
+ * memory that it holds.
  */
 export class BufferPool {
   readonly #kept = new Map<number, Buffer[]>()

@@ -1,13 +1,14 @@
 /**
- * What a bucket costs by itself, in bytes, whatever its lines are: its object, its place in the maps of its range, and the entry of
- * its file at the flush. Measured with a type for each record (`heapUsed` after a collection, Node 24): 0.6 kB while it is open,
- * and 1.2 kB for the entry.
+ * What a bucket costs by itself, in bytes, whatever its lines are: its object, its place in the
+ * maps of its range, and the entry of its file at the flush. Measured with a type for each record
+ * (`heapUsed` after a collection, Node 24): 0.6 kB while it is open, and 1.2 kB for the entry.
  */
 export const bucketBytes = 2048
 
 /**
- * The memory that buckets take, in bytes. Their lines gather, then they are spilled or compressed, and then they are in a file;
- * each bucket has a fixed cost besides, from when it is begun until its range is committed or dropped.
+ * The memory that buckets take, in bytes. Their lines gather, then they are spilled or compressed,
+ * and then they are in a file; each bucket has a fixed cost besides, from when it is begun until
+ * its range is committed or dropped.
  */
 export class LineMemory {
   readonly #relieved: () => void
@@ -34,7 +35,11 @@ export class LineMemory {
 
   get heldBytes(): number {
     return (
-      this.#gathering + this.#spilling + this.#compressing + this.openBucketsBytes + this.#closingBuckets * bucketBytes
+      this.#gathering +
+      this.#spilling +
+      this.#compressing +
+      this.openBucketsBytes +
+      this.#closingBuckets * bucketBytes
     )
   }
 

@@ -1,13 +1,26 @@
 import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type Gap, type OffsetRange, partitionKey, type RecordBatch, type TopicPartition } from '../../record/record.ts'
+import {
+  type Gap,
+  type OffsetRange,
+  partitionKey,
+  type RecordBatch,
+  type TopicPartition,
+} from '../../record/record.ts'
 import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
 import { faultPoint } from '../../runtime/fault.ts'
 import { inLanes, inTurns } from '../../runtime/lanes.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { completeCompaction } from '../compact/compaction.ts'
-import { archiveTrouble, linkExclusively, makeDirectory, removeIfThere, syncPath, writeDurably } from '../fs/durable.ts'
+import {
+  archiveTrouble,
+  linkExclusively,
+  makeDirectory,
+  removeIfThere,
+  syncPath,
+  writeDurably,
+} from '../fs/durable.ts'
 import type { KnownDirectories } from '../fs/known-directories.ts'
 import { removeStaging, requireDirectories } from '../fs/no-links.ts'
 import { checkMarker } from '../log/archive.ts'
@@ -56,7 +69,10 @@ interface Waiter {
   readonly reject: (error: unknown) => void
 }
 
-/** A range `[from, next)` whose records lie in staged files, and those who wait for it to be committed. */
+/**
+ * A range `[from, next)` whose records lie in staged files, and those who wait for it to be
+ * committed.
+ */
 interface StagedRange {
   readonly from: number
   next: number
@@ -80,19 +96,22 @@ export interface LogPosition {
 }
 
 /**
- * The one writer of a topic-partition in this worker: stages records, and commits them range by range.
+ * The one writer of a topic-partition in this worker: stages records, and commits them range by
+ * range.
  *
  * A flush is four steps, and a crash between any two of them leaves every record exactly once:
  *
  * 1. The staged files are complete and fsynced.
- * 2. The manifest of the range is written beside them, fsynced, and linked to `<from>.json`. That is the commit point, and the
+ * 2. The manifest of the range is written beside them, fsynced, and linked to `<from>.json`. That
+ *    is the commit point, and the
  *    compare-and-swap: of two workers at the same position, one gets the name. A compaction frees names; so whoever got one looks
  *    whether a compacted manifest has its offset. That look cannot come too early: the name was freed after that manifest was there.
- * 3. The staged files are renamed to where readers look. Whoever takes over repeats this step for the last manifest.
+ * 3. The staged files are renamed to where readers look. Whoever takes over repeats this step for
+ *    the last manifest.
  * 4. The range is acknowledged.
  *
- * **Invariant**: a manifest is linked only when the files of the one before it are all in place. So only the last manifest of a
- * log can name files that are still staged.
+ * **Invariant**: a manifest is linked only when the files of the one before it are all in place. So
+ * only the last manifest of a log can name files that are still staged.
  */
 export class PartitionWriter {
   readonly #context: WriterContext
@@ -104,7 +123,10 @@ export class PartitionWriter {
   #flushing: Promise<void> = Promise.resolve()
   #failure: ArchiverError | undefined
   #closed = false
-  /** A manifest that names files which are still staged may be linked. Then they are whoever's who opens the partition next. */
+  /**
+   * A manifest that names files which are still staged may be linked. Then they are whoever's who
+   * opens the partition next.
+   */
   #mayNameStaged = false
   /** What others had staged when this writer opened, until it is removed. */
   #foreign: readonly string[]
@@ -128,7 +150,8 @@ export class PartitionWriter {
   }
 
   /**
-   * Takes the partition over: completes the last flush of whoever had it before, and finds or makes its origin.
+   * Takes the partition over: completes the last flush of whoever had it before, and finds or makes
+   * its origin.
    *
    * @param fallback the origin, where archiving of this partition has not begun.
    * @throws ArchiverError `MANIFEST_INVALID`, `ARCHIVE_UNUSABLE`.
@@ -142,11 +165,14 @@ export class PartitionWriter {
       await checkMarker(context.root)
       await makeDirectory(context.root, manifestDirectory(tp))
       await makeDirectory(context.root, stagingOf(tp))
-      // Before the manifest is read, or it could be staging of a worker that went on from there: see `#removeForeign`.
+      // Before the manifest is read, or it could be staging of a worker that went on from there:
+      // see `#removeForeign`.
       const staged = await readdir(join(context.root, stagingOf(tp)))
-      // A compacted manifest may name what a compaction staged; `completeCompaction` knows when that is over.
+      // A compacted manifest may name what a compaction staged; `completeCompaction` knows when
+      // that is over.
       const foreign = staged.filter((name) => parseCompactionStaging(name) === undefined)
-      // Never the same name twice, so that a range staged again does not meet what a failed try left.
+      // Never the same name twice, so that a range staged again does not meet what a failed try
+      // left.
       const staging = `${stagingOf(tp)}/${context.worker}-${randomBytes(3).toString('hex')}`
       await makeDirectory(context.root, staging)
       const known: KnownHeads = new Map()
@@ -161,10 +187,14 @@ export class PartitionWriter {
     }
   }
 
-  /** Settles when the records are committed. The batch may begin before where the partition was taken over. */
+  /**
+   * Settles when the records are committed. The batch may begin before where the partition was
+   * taken over.
+   */
   write(batch: RecordBatch): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    // Below where the partition was taken over everything is committed; after that, batches come in order.
+    // Below where the partition was taken over everything is committed; after that, batches come in
+    // order.
     if (batch.next <= this.#opened) return Promise.resolve()
     if (batch.from > this.#position || batch.next <= this.#position) {
       return Promise.reject(
@@ -183,10 +213,13 @@ export class PartitionWriter {
       // A record that would begin one bucket too many begins the next range.
       const next = staged < batch.count ? batch.offsets[staged]! : batch.next
       takeGaps(range, batch.gaps, { from, next })
-      if (staged > 0) range.lineBytes += batch.ends[staged - 1]! - (start === 0 ? 0 : batch.ends[start - 1]!)
+      if (staged > 0)
+        range.lineBytes += batch.ends[staged - 1]! - (start === 0 ? 0 : batch.ends[start - 1]!)
       range.next = next
       this.#position = next
-      committed.push(new Promise<void>((resolve, reject) => range.waiters.push({ resolve, reject })))
+      committed.push(
+        new Promise<void>((resolve, reject) => range.waiters.push({ resolve, reject })),
+      )
       if (staged === batch.count) break
       void this.flush()
     }
@@ -210,9 +243,13 @@ export class PartitionWriter {
     return this.#current
   }
 
-  /** Stages records from `start` on. Returns the record that would begin one bucket too many, or `count`. */
+  /**
+   * Stages records from `start` on. Returns the record that would begin one bucket too many, or
+   * `count`.
+   */
   #stage(range: StagedRange, batch: RecordBatch, start: number): number {
-    // The bucket of each type of the batch for the hour seen last: most records follow one of the same hour.
+    // The bucket of each type of the batch for the hour seen last: most records follow one of the
+    // same hour.
     const hourOfType = new Int32Array(batch.types.length).fill(-2)
     const bucketOfType = new Array<Bucket>(batch.types.length)
     const bucketsOfType = batch.types.map((type) => range.index.of(type))
@@ -247,15 +284,21 @@ export class PartitionWriter {
   spill(): void {
     const range = this.#current
     if (range === undefined) return
-    range.spillFile ??= new SpillFile(join(this.#context.root, this.#staging, spillName(range.from)), {
-      buffers: this.#context.buffers,
-      written: (bytes) => this.#context.memory.spilled(bytes),
-    })
+    range.spillFile ??= new SpillFile(
+      join(this.#context.root, this.#staging, spillName(range.from)),
+      {
+        buffers: this.#context.buffers,
+        written: (bytes) => this.#context.memory.spilled(bytes),
+      },
+    )
     for (const bucket of range.buckets) bucket.spill(range.spillFile)
     range.spillFile.endWave()
   }
 
-  /** When the oldest record that is not being flushed was staged, in ms of `now`; undefined where there is none. */
+  /**
+   * When the oldest record that is not being flushed was staged, in ms of `now`; undefined where
+   * there is none.
+   */
   get stagedSince(): number | undefined {
     return this.#current?.since
   }
@@ -269,7 +312,10 @@ export class PartitionWriter {
     return this.#current?.buckets.length ?? 0
   }
 
-  /** Commits all that is staged. Settles when that is done or failed; a failure reaches those who wrote. */
+  /**
+   * Commits all that is staged. Settles when that is done or failed; a failure reaches those who
+   * wrote.
+   */
   flush(): Promise<void> {
     const range = this.#current
     if (range === undefined || this.#failure !== undefined) return this.#flushing
@@ -289,14 +335,18 @@ export class PartitionWriter {
         for (const { resolve } of range.waiters) resolve()
         return
       } catch (error) {
-        // The chain is broken here: nothing that was staged after this range can be committed either.
+        // The chain is broken here: nothing that was staged after this range can be committed
+        // either.
         this.#failure = await this.#explain(range, error)
       }
     }
     await this.#discard(range)
   }
 
-  /** Staged files that vanished are trouble of the disk, or were removed by who committed this range first. */
+  /**
+   * Staged files that vanished are trouble of the disk, or were removed by who committed this range
+   * first.
+   */
   async #explain({ from }: StagedRange, error: unknown): Promise<ArchiverError> {
     const { root } = this.#context
     try {
@@ -312,7 +362,8 @@ export class PartitionWriter {
   async #discard(range: StagedRange): Promise<void> {
     await Promise.all(range.buckets.map((bucket) => bucket.drop()))
     await range.spillFile?.drop()
-    if (this.#failure !== undefined && !this.#closed) for (const { reject } of range.waiters) reject(this.#failure)
+    if (this.#failure !== undefined && !this.#closed)
+      for (const { reject } of range.waiters) reject(this.#failure)
     await this.#discardCurrent()
   }
 
@@ -410,20 +461,25 @@ export class PartitionWriter {
     try {
       return await linkExclusively(beside, path)
     } catch (error) {
-      // Removed by who committed here while this worker was frozen: what is not there was not linked.
+      // Removed by who committed here while this worker was frozen: what is not there was not
+      // linked.
       if (systemCode(error) === 'ENOENT' && !(await isThere(beside))) this.#mayNameStaged = false
       throw error
     }
   }
 
   async #isCompacted(offset: number): Promise<boolean> {
-    return compactedOver(await listLog(this.#context.root, this.#tp, this.#compacted), offset) !== undefined
+    return (
+      compactedOver(await listLog(this.#context.root, this.#tp, this.#compacted), offset) !==
+      undefined
+    )
   }
 
   /**
-   * Removes what others had staged when this writer opened. Only after its first own manifest: until then a worker that was merely
-   * frozen could still commit what it staged; from then on the name that it would need is taken. What was staged later is not
-   * touched: it may be the next owner's, if this worker was frozen here.
+   * Removes what others had staged when this writer opened. Only after its first own manifest:
+   * until then a worker that was merely frozen could still commit what it staged; from then on the
+   * name that it would need is taken. What was staged later is not touched: it may be the next
+   * owner's, if this worker was frozen here.
    */
   async #removeForeign(): Promise<void> {
     const names = this.#foreign
@@ -433,7 +489,10 @@ export class PartitionWriter {
     }
   }
 
-  /** Gives the partition up: waits for a flush that is under way, forgets the rest. Those who wait for it wait for ever. */
+  /**
+   * Gives the partition up: waits for a flush that is under way, forgets the rest. Those who wait
+   * for it wait for ever.
+   */
   async close(): Promise<void> {
     this.#closed = true
     await this.#flushing
@@ -442,7 +501,9 @@ export class PartitionWriter {
     try {
       await removeStaging(this.#context.root, this.#staging)
     } catch (error) {
-      this.#context.log.debug(`staging of ${partitionKey(this.#tp)} stays behind: ${messageOf(error)}`)
+      this.#context.log.debug(
+        `staging of ${partitionKey(this.#tp)} stays behind: ${messageOf(error)}`,
+      )
     }
   }
 }
@@ -475,7 +536,9 @@ function fenced(tp: TopicPartition, offset: number): ArchiverError {
   )
 }
 
-/** The origin is created exclusively, before the first record is read; who loses takes the winner's. */
+/**
+ * The origin is created exclusively, before the first record is read; who loses takes the winner's.
+ */
 async function readOrCreateOrigin(
   context: WriterContext,
   tp: TopicPartition,
@@ -501,7 +564,10 @@ async function readOrCreateOrigin(
   if (won) return origin
   const winner = await readOrigin(context.root, tp)
   if (winner === undefined) {
-    throw new ArchiverError('ARCHIVE_UNUSABLE', `${partitionKey(tp)}: ${originName} exists and cannot be read`)
+    throw new ArchiverError(
+      'ARCHIVE_UNUSABLE',
+      `${partitionKey(tp)}: ${originName} exists and cannot be read`,
+    )
   }
   return winner
 }

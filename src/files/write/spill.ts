@@ -7,7 +7,9 @@ export interface Extent {
   readonly length: number
 }
 
-/** What is read at once in order: larger than most extents, so that one read serves many buckets. */
+/**
+ * What is read at once in order: larger than most extents, so that one read serves many buckets.
+ */
 const blockBytes = 2 ** 16
 const writeBytes = 2 ** 20
 
@@ -16,7 +18,10 @@ interface Piece {
   readonly length: number
 }
 
-/** A spill is one wave: the buffers of all buckets, in the order in which the buckets are asked for again. */
+/**
+ * A spill is one wave: the buffers of all buckets, in the order in which the buckets are asked for
+ * again.
+ */
 interface Wave {
   readonly start: number
   readonly pieces: Piece[]
@@ -29,10 +34,12 @@ export interface SpillContext {
 }
 
 /**
- * Where the lines of a range wait, as they are, while memory is short. Of ten thousand buckets with a few lines each, a gzip member and a file each
- * time would be a hundred thousand of both, and files three times as large; here they are one write, and become whole members at the flush.
+ * Where the lines of a range wait, as they are, while memory is short. Of ten thousand buckets with
+ * a few lines each, a gzip member and a file each time would be a hundred thousand of both, and
+ * files three times as large; here they are one write, and become whole members at the flush.
  *
- * It is never fsynced, and nobody else reads it: a range that is not committed is read from Kafka again.
+ * It is never fsynced, and nobody else reads it: a range that is not committed is read from Kafka
+ * again.
  */
 export class SpillFile {
   readonly #path: string
@@ -41,7 +48,10 @@ export class SpillFile {
   #end = 0
   #wave: Wave | undefined
   #waves = 0
-  /** All waves but the one that is being gathered are in the file when this settles. A failure stays in it. */
+  /**
+   * All waves but the one that is being gathered are in the file when this settles. A failure stays
+   * in it.
+   */
   #written: Promise<void> = Promise.resolve()
   /** While buckets are read in order: the blocks read last, the oldest first. */
   #blocks: Map<number, Promise<Buffer>> | undefined
@@ -107,14 +117,17 @@ export class SpillFile {
   }
 
   /**
-   * From now on all buckets are read, in the order in which each wave has them: what is read then serves the next ones as well. Takes up to
-   * 128 KiB a wave.
+   * From now on all buckets are read, in the order in which each wave has them: what is read then
+   * serves the next ones as well. Takes up to 128 KiB a wave.
    */
   readInOrder(): void {
     this.#blocks = new Map()
   }
 
-  /** Copies extents, one after another, to the beginning of `target`. Throws what writing them met, too. */
+  /**
+   * Copies extents, one after another, to the beginning of `target`. Throws what writing them met,
+   * too.
+   */
   async read(extents: readonly Extent[], target: Buffer): Promise<void> {
     await this.#written
     let at = 0
@@ -161,7 +174,10 @@ export class SpillFile {
     return block.subarray(0, bytesRead)
   }
 
-  /** The file goes, with all that is in it. Never throws: staging is removed with all that is left in it. */
+  /**
+   * The file goes, with all that is in it. Never throws: staging is removed with all that is left
+   * in it.
+   */
   async drop(): Promise<void> {
     this.#blocks = undefined
     await Promise.allSettled([this.#written])

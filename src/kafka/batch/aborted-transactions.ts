@@ -1,6 +1,9 @@
 import type { RecordBatchBytes } from './record-set.ts'
 
-/** A transaction that was aborted: records of its producer from this offset on, up to its marker, are none. */
+/**
+ * A transaction that was aborted: records of its producer from this offset on, up to its marker,
+ * are none.
+ */
 export interface AbortedTransaction {
   readonly producerId: string
   readonly firstOffset: string
@@ -9,8 +12,9 @@ export interface AbortedTransaction {
 const abortMarkerType = 0
 
 /**
- * Tells which batches of a fetch belong to aborted transactions, as Kafka's own consumer does. In place of kafkajs's filter, which
- * begins one transaction a record at most, and takes a user's key of four zero bytes for an abort marker.
+ * Tells which batches of a fetch belong to aborted transactions, as Kafka's own consumer does. In
+ * place of kafkajs's filter, which begins one transaction a record at most, and takes a user's key
+ * of four zero bytes for an abort marker.
  */
 export class AbortedTransactions {
   readonly #coming: { readonly producerId: string; readonly first: number }[]
@@ -22,7 +26,10 @@ export class AbortedTransactions {
       .sort((a, b) => a.first - b.first)
   }
 
-  /** To be asked for every batch, in order. A marker is no record either, and has no records of a user. */
+  /**
+   * To be asked for every batch, in order. A marker is no record either, and has no records of a
+   * user.
+   */
   includes(batch: RecordBatchBytes): boolean {
     while (this.#coming.length > 0 && this.#coming[0]!.first < batch.next)
       this.#begun.add(this.#coming.shift()!.producerId)
@@ -34,8 +41,9 @@ export class AbortedTransactions {
 }
 
 /**
- * The type of a marker, which is a batch of one record whose key is two int16, version and type (KIP-98, "Control Messages"). Before the
- * key are the record's length, attributes, timestamp delta and offset delta, and the key's length; brokers write each in one byte.
+ * The type of a marker, which is a batch of one record whose key is two int16, version and type
+ * (KIP-98, "Control Messages"). Before the key are the record's length, attributes, timestamp delta
+ * and offset delta, and the key's length; brokers write each in one byte.
  */
 function markerType(body: Buffer): number | undefined {
   let at = 0

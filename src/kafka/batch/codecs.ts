@@ -38,7 +38,10 @@ async function loadSnappy(): Promise<Compressor> {
 
 async function loadLz4(): Promise<Compressor> {
   const { compressFrame, decompressFrame } = await import('lz4-napi')
-  return { compress: (bytes) => compressFrame(bytes), decompress: (bytes) => decompressFrame(bytes) }
+  return {
+    compress: (bytes) => compressFrame(bytes),
+    decompress: (bytes) => decompressFrame(bytes),
+  }
 }
 
 async function loadZstd(): Promise<Compressor> {
@@ -46,19 +49,26 @@ async function loadZstd(): Promise<Compressor> {
   return { compress: (bytes) => compress(bytes), decompress: (bytes) => decompress(bytes) }
 }
 
-/** kafkajs gives up at once on an error that says `retriable: false`; neither of ours goes away by fetching again. */
+/**
+ * kafkajs gives up at once on an error that says `retriable: false`; neither of ours goes away by
+ * fetching again.
+ */
 function codecError(message: string, cause: unknown): ArchiverError {
-  return Object.assign(new ArchiverError('INTERNAL', `${message}: ${messageOf(cause)}`, {}, cause), {
-    retriable: false,
-  })
+  return Object.assign(
+    new ArchiverError('INTERNAL', `${message}: ${messageOf(cause)}`, {}, cause),
+    {
+      retriable: false,
+    },
+  )
 }
 
 /**
- * A codec whose native module is loaded when its first batch is met, so that a platform without the module reads
- * every other topic.
+ * A codec whose native module is loaded when its first batch is met, so that a platform without the
+ * module reads every other topic.
  *
- * Both ways throw ArchiverError `INTERNAL`, which kafkajs does not retry, where the module cannot be loaded. Bytes that cannot be
- * decompressed are DamagedData; any other Error of `decompress` says nothing about them.
+ * Both ways throw ArchiverError `INTERNAL`, which kafkajs does not retry, where the module cannot
+ * be loaded. Bytes that cannot be decompressed are DamagedData; any other Error of `decompress`
+ * says nothing about them.
  */
 export function lazyCodec(name: string, module: string, load: () => Promise<Compressor>): Codec {
   let loading: Promise<Compressor> | undefined

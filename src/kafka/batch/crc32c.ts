@@ -1,6 +1,9 @@
 import { endianness } from 'node:os'
 
-/** Table `n` is the checksum of a byte with `n` zero bytes after it; they lie one behind the other, 256 entries each. */
+/**
+ * Table `n` is the checksum of a byte with `n` zero bytes after it; they lie one behind the other,
+ * 256 entries each.
+ */
 const tables = new Int32Array(8 * 256)
 for (let byte = 0; byte < 256; byte++) {
   let crc = byte
@@ -12,7 +15,10 @@ for (let i = 256; i < tables.length; i++) {
   tables[i] = tables[before & 0xff]! ^ (before >>> 8)
 }
 
-/** Each step needs the one before: four parts at a time, of so many words of 32 bits, keep a core busy. */
+/**
+ * Each step needs the one before: four parts at a time, of so many words of 32 bits, keep a core
+ * busy.
+ */
 const laneWords = 64
 const laneBytes = 4 * laneWords
 const blockBytes = 4 * laneBytes
@@ -25,7 +31,8 @@ for (let bit = 0; bit < 32; bit++) {
   for (let i = 0; i < laneBytes; i++) crc = tables[crc & 0xff]! ^ (crc >>> 8)
   const table = (bit >>> 3) * 256
   // The operation is linear: that of a byte is the sum of those of its bits.
-  for (let byte = 0; byte < 256; byte++) if ((byte & (1 << (bit & 7))) !== 0) shifts[table + byte]! ^= crc
+  for (let byte = 0; byte < 256; byte++)
+    if ((byte & (1 << (bit & 7))) !== 0) shifts[table + byte]! ^= crc
 }
 
 function shifted(crc: number): number {

@@ -3,13 +3,19 @@ import { endOfOldMessages, type OldMessage, type OldMessages } from './old-messa
 import { emptyRecordSet, isRecordBatch, type RecordSet, readRecordSet } from './record-set.ts'
 import type { UnpackedFetch } from './unpack.ts'
 
-/** What a broker sent of one partition, as it is: nothing is inflated before it is known that there is room. */
+/**
+ * What a broker sent of one partition, as it is: nothing is inflated before it is known that there
+ * is room.
+ */
 export interface FetchedBytes {
   readonly bytes: Buffer
   readonly decodeOld: (bytes: Buffer) => Promise<readonly OldMessage[]>
 }
 
-/** What kafkajs has of one partition of a fetch response; `messages` is what its decoder returned, here bytes. */
+/**
+ * What kafkajs has of one partition of a fetch response; `messages` is what its decoder returned,
+ * here bytes.
+ */
 export interface FetchedPartition {
   readonly partition: number
   readonly highWatermark: string
@@ -20,9 +26,10 @@ export interface FetchedPartition {
 }
 
 /**
- * What one fetch brought of one partition, with all that kafkajs's consumer asks of it; in place of kafkajs's `Batch`, which
- * makes two big integers a record, and keeps batches of only transaction markers, or only aborted records, to itself. Here they
- * reach `eachBatch`, so that the position moves past them like past all others.
+ * What one fetch brought of one partition, with all that kafkajs's consumer asks of it; in place of
+ * kafkajs's `Batch`, which makes two big integers a record, and keeps batches of only transaction
+ * markers, or only aborted records, to itself. Here they reach `eachBatch`, so that the position
+ * moves past them like past all others.
  */
 export class FetchedPartitionBatch implements UnpackedFetch {
   readonly topic: string
@@ -87,12 +94,17 @@ export class FetchedPartitionBatch implements UnpackedFetch {
 
   /** Bytes as they came. */
   get byteLength(): number {
-    return this.old?.bytes.length ?? this.batches.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    return (
+      this.old?.bytes.length ?? this.batches.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    )
   }
 
   /** Lets go of the answer of the broker that this is a part of: it has to wait. */
   detach(): void {
-    this.#set = { batches: this.#set.batches.map((batch) => batch.detached()), damaged: this.#set.damaged }
+    this.#set = {
+      batches: this.#set.batches.map((batch) => batch.detached()),
+      damaged: this.#set.damaged,
+    }
   }
 
   /** True where the fetch brought nothing at all. */

@@ -8,16 +8,20 @@ import { inflateSnappy, snappyBlocks, snappyLength } from './snappy-blocks.ts'
 import { zstdSizes } from './zstd-frame.ts'
 
 /**
- * Inflates the records of a batch without ever holding more than was asked for. A few bytes may stand for gigabytes: 32 KB of zstd
- * are 1 GiB.
+ * Inflates the records of a batch without ever holding more than was asked for. A few bytes may
+ * stand for gigabytes: 32 KB of zstd are 1 GiB.
  */
 export interface Inflater {
   /**
-   * All of it in one piece, or undefined if that is, or may be, more than `limit` bytes. The fast way, for ordinary batches.
+   * All of it in one piece, or undefined if that is, or may be, more than `limit` bytes. The fast
+   * way, for ordinary batches.
    * @throws DamagedData; any other error says nothing about the batch.
    */
   whole(bytes: Buffer, limit: number): Promise<Buffer | undefined>
-  /** All of it in small chunks, inflated as they are taken: memory does not depend on how much it is. @throws as `whole` */
+  /**
+   * All of it in small chunks, inflated as they are taken: memory does not depend on how much it
+   * is. @throws as `whole`
+   */
   chunks(bytes: Buffer): AsyncIterable<Buffer> | Iterable<Buffer>
   /** What a stream keeps while it waits, in bytes. */
   windowBytes(bytes: Buffer): number
@@ -53,11 +57,15 @@ const unzip = promisify(zlib.unzip) as (bytes: Buffer, options: zlib.ZlibOptions
 
 const gzip: Inflater = {
   whole: async (bytes, limit) => {
-    // The last four bytes are the size modulo 2^32 (RFC 1952, ISIZE). They may lie, or be those of the last of several members.
+    // The last four bytes are the size modulo 2^32 (RFC 1952, ISIZE). They may lie, or be those of
+    // the last of several members.
     const size = bytes.length < 4 ? 0 : bytes.readUInt32LE(bytes.length - 4)
     if (size > limit) return undefined
     try {
-      return await unzip(bytes, { maxOutputLength: limit, chunkSize: Math.max(minChunkBytes, size + 1) })
+      return await unzip(bytes, {
+        maxOutputLength: limit,
+        chunkSize: Math.max(minChunkBytes, size + 1),
+      })
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return undefined
       throw blamed('gzip', bytes, error)
@@ -107,7 +115,10 @@ async function* wholeZstd(bytes: Buffer): AsyncGenerator<Buffer> {
 const inflaters = [undefined, gzip, snappy, lz4, zstd] as const
 const codecMask = 0x07
 
-/** What inflates a batch of these attributes; undefined for one that is not compressed. @throws Error for a codec that is not known. */
+/**
+ * What inflates a batch of these attributes; undefined for one that is not compressed. @throws
+ * Error for a codec that is not known.
+ */
 export function inflaterOf(attributes: number): Inflater | undefined {
   const codec = attributes & codecMask
   if (codec >= inflaters.length) throw new Error(`codec ${codec} is not known here`)

@@ -17,7 +17,10 @@ interface Block {
   readonly isLinked: boolean
 }
 
-/** The blocks of all frames (lz4_Frame_format.md of lz4/lz4). Checksums are passed over: Kafka's own covers these bytes. @throws DamagedData */
+/**
+ * The blocks of all frames (lz4_Frame_format.md of lz4/lz4). Checksums are passed over: Kafka's own
+ * covers these bytes. @throws DamagedData
+ */
 function* blocks(bytes: Buffer): Generator<Block> {
   let at = 0
   const take = (length: number): number => {
@@ -65,7 +68,9 @@ export function lz4Bound(bytes: Buffer): number {
   return bound
 }
 
-/** Inflates frames in chunks, with memory that does not depend on their size. @throws DamagedData */
+/**
+ * Inflates frames in chunks, with memory that does not depend on their size. @throws DamagedData
+ */
 export function* inflateLz4(bytes: Buffer): Generator<Buffer> {
   const output = new SlidingOutput()
   for (const block of blocks(bytes)) {
@@ -77,7 +82,12 @@ export function* inflateLz4(bytes: Buffer): Generator<Buffer> {
   if (rest.length > 0) yield rest
 }
 
-function* literal(block: Buffer, from: number, to: number, output: SlidingOutput): Generator<Buffer> {
+function* literal(
+  block: Buffer,
+  from: number,
+  to: number,
+  output: SlidingOutput,
+): Generator<Buffer> {
   let at = from
   while (at < to) {
     at += output.literal(block, at, to)
@@ -112,6 +122,7 @@ function* inflateBlock(block: Buffer, output: SlidingOutput, limit: number): Gen
       bytes -= output.copy(offset, bytes)
       if (output.isFull) yield output.take()
     }
-    if (output.written - before > limit) throw new DamagedData(`a block of LZ4 is larger than ${limit} bytes`)
+    if (output.written - before > limit)
+      throw new DamagedData(`a block of LZ4 is larger than ${limit} bytes`)
   }
 }

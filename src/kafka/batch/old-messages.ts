@@ -4,7 +4,10 @@ import { DamagedData } from './damaged-data.ts'
 import { type Piece, UnpackError, type UnpackLimits } from './piece.ts'
 import { exact } from './record-reader.ts'
 
-/** A message of format 0 or 1, from before Kafka 0.11, as kafkajs reads it. Brokers before 4.0 may still have them (KIP-724). */
+/**
+ * A message of format 0 or 1, from before Kafka 0.11, as kafkajs reads it. Brokers before 4.0 may
+ * still have them (KIP-724).
+ */
 export interface OldMessage {
   readonly offset: string
   /** In ms; format 0 has none. */
@@ -25,13 +28,17 @@ export interface OldMessages {
 const headBytes = 12
 const magicAt = 16
 
-/** The offset behind the last whole message of a set; undefined where there is none. A compressed message has the offset of its last one. */
+/**
+ * The offset behind the last whole message of a set; undefined where there is none. A compressed
+ * message has the offset of its last one.
+ */
 export function endOfOldMessages(bytes: Buffer): number | undefined {
   let next: number | undefined
   for (let at = 0; at + magicAt < bytes.length && bytes[at + magicAt]! < 2; ) {
     const end = at + headBytes + bytes.readInt32BE(at + 8)
     const offset = Number(bytes.readBigInt64BE(at))
-    if (end <= at + headBytes || end > bytes.length || !Number.isSafeInteger(offset) || offset < 0) break
+    if (end <= at + headBytes || end > bytes.length || !Number.isSafeInteger(offset) || offset < 0)
+      break
     next = offset + 1
     at = end
   }
@@ -41,11 +48,21 @@ export function endOfOldMessages(bytes: Buffer): number | undefined {
 function recordOf({ offset, timestamp = '-1', key, value }: OldMessage): RecordInPlace {
   const number = Number(offset)
   if (!Number.isSafeInteger(number)) throw new DamagedData(`a message has the offset ${offset}`)
-  return RecordInPlace.of({ offset: number, timestamp: exact(BigInt(timestamp)), key, value, headers: [] })
+  return RecordInPlace.of({
+    offset: number,
+    timestamp: exact(BigInt(timestamp)),
+    key,
+    value,
+    headers: [],
+  })
 }
 
 /** The messages from an offset on, in pieces. @throws UnpackError */
-export async function* unpackOld(old: OldMessages, from: number, limits: UnpackLimits): AsyncGenerator<Piece> {
+export async function* unpackOld(
+  old: OldMessages,
+  from: number,
+  limits: UnpackLimits,
+): AsyncGenerator<Piece> {
   let position = from
   let records: RecordInPlace[] = []
   let cost = 0
@@ -66,7 +83,8 @@ export async function* unpackOld(old: OldMessages, from: number, limits: UnpackL
         records.push(record)
         cost += bytes
       }
-      if (oversized !== undefined || cost >= limits.pieceBytes) yield take(record.offset + 1, oversized)
+      if (oversized !== undefined || cost >= limits.pieceBytes)
+        yield take(record.offset + 1, oversized)
     }
     if (old.next > position) yield take(old.next)
   } catch (error) {
@@ -77,10 +95,14 @@ export async function* unpackOld(old: OldMessages, from: number, limits: UnpackL
 }
 
 /**
- * kafkajs does not look before it reads: lengths that lie are errors of Node of many kinds. Reading bytes has no other cause,
- * but for a codec that is absent (an error of this program) or no memory.
+ * kafkajs does not look before it reads: lengths that lie are errors of Node of many kinds. Reading
+ * bytes has no other cause, but for a codec that is absent (an error of this program) or no memory.
  */
 function isDamage(error: unknown): boolean {
   if (error instanceof DamagedData) return true
-  return error instanceof Error && !(error instanceof ArchiverError) && !/memory|alloc/i.test(error.message)
+  return (
+    error instanceof Error &&
+    !(error instanceof ArchiverError) &&
+    !/memory|alloc/i.test(error.message)
+  )
 }

@@ -8,7 +8,9 @@ export interface Piece {
   readonly records: readonly RecordInPlace[]
   /** The last offset of the piece, if its record is too large to be kept. */
   readonly oversized: OversizedRecord | undefined
-  /** What the stream that the rest comes out of keeps in memory meanwhile; 0 without such a stream. */
+  /**
+   * What the stream that the rest comes out of keeps in memory meanwhile; 0 without such a stream.
+   */
   readonly streamBytes: number
 }
 
@@ -41,12 +43,13 @@ export class UnpackError extends Error {
 }
 
 /**
- * Frees the buffer of one large record at once. The garbage collector would do so when it comes to it: by then the line of the record,
- * and what sinks make of that, take as much again.
+ * Frees the buffer of one large record at once. The garbage collector would do so when it comes to
+ * it: by then the line of the record, and what sinks make of that, take as much again.
  */
 export function releaseLarge(records: readonly RecordInPlace[], pieceBytes: number): void {
   const [record] = records
-  // Only a record that was put together out of a stream has a buffer to itself; others share the answer of the broker.
+  // Only a record that was put together out of a stream has a buffer to itself; others share the
+  // answer of the broker.
   if (records.length !== 1 || record!.bytes.length <= pieceBytes) return
   const { buffer, byteLength } = record!.bytes
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)

@@ -1,19 +1,26 @@
 import { DamagedData } from './damaged-data.ts'
 import type { RecordLimits } from './record-reader.ts'
 
-/** What comes of chunks: bytes that hold whole records, or the beginning of a record that is too large. */
+/**
+ * What comes of chunks: bytes that hold whole records, or the beginning of a record that is too
+ * large.
+ */
 export type Assembled =
   | { readonly kind: 'records'; readonly bytes: Buffer }
   | { readonly kind: 'oversized'; readonly head: Buffer }
   /** A record of so many bytes comes next; memory for it is taken when this goes on. */
   | { readonly kind: 'large'; readonly bytes: number }
 
-/** The length of a record and the fields up to its offset: varints of 5, 10 and 5 bytes, and one byte of attributes. */
+/**
+ * The length of a record and the fields up to its offset: varints of 5, 10 and 5 bytes, and one
+ * byte of attributes.
+ */
 const headBytes = 21
 
 /**
- * Cuts an inflated stream at the borders of records. Holds one piece, or one record if that is larger; the bytes of a record that
- * is too large pass by. What it yields is valid until it goes on; a record that is larger than a piece has a buffer of its own.
+ * Cuts an inflated stream at the borders of records. Holds one piece, or one record if that is
+ * larger; the bytes of a record that is too large pass by. What it yields is valid until it goes
+ * on; a record that is larger than a piece has a buffer of its own.
  */
 export class RecordAssembler {
   readonly #maxRecordBytes: number
@@ -48,7 +55,8 @@ export class RecordAssembler {
   /** The last records. @throws DamagedData where the stream ends within a record. */
   *end(): Generator<Assembled> {
     yield* this.#cut()
-    if (this.#filled > 0 || this.#skipped > 0) throw new DamagedData('unexpected end of the records')
+    if (this.#filled > 0 || this.#skipped > 0)
+      throw new DamagedData('unexpected end of the records')
   }
 
   /** Gives away the whole records, and keeps the beginning of the last one. */
@@ -92,7 +100,10 @@ export class RecordAssembler {
   }
 }
 
-/** The length that a record says, and with that length itself; undefined where the bytes end within it. @throws DamagedData */
+/**
+ * The length that a record says, and with that length itself; undefined where the bytes end within
+ * it. @throws DamagedData
+ */
 function recordSize(
   bytes: Buffer,
   at: number,

@@ -9,7 +9,9 @@ export interface OversizedRecord {
   readonly bytes: number
 }
 
-/** What was read of a batch at once: records in order, and the one behind them if that is too large. */
+/**
+ * What was read of a batch at once: records in order, and the one behind them if that is too large.
+ */
 export interface RecordsRead {
   readonly records: readonly RecordInPlace[]
   readonly oversized: OversizedRecord | undefined
@@ -26,15 +28,19 @@ export interface RecordLimits {
   readonly maxRecordBytes: number
 }
 
-/** A record is an object here, and a line has an envelope: of tiny records these are the larger part. */
+/**
+ * A record is an object here, and a line has an envelope: of tiny records these are the larger
+ * part.
+ */
 const recordOverheadBytes = 128
 /** Of tiny headers, the positions and the names of their fields are the larger part. */
 const headerOverheadBytes = 64
 const noHeaders: readonly number[] = []
 
 /**
- * Reads the records of one batch, in one or several pieces that begin and end between records. Holds them to what the batch says of
- * itself: offsets increase and end where it ends, and there are as many as it counts.
+ * Reads the records of one batch, in one or several pieces that begin and end between records.
+ * Holds them to what the batch says of itself: offsets increase and end where it ends, and there
+ * are as many as it counts.
  */
 export class BatchReader {
   readonly #batch: RecordBatchBytes
@@ -46,11 +52,15 @@ export class BatchReader {
   constructor(batch: RecordBatchBytes, limits: RecordLimits) {
     this.#batch = batch
     this.#limits = limits
-    this.#timestampOf = batch.appendTime === undefined ? addTo(batch.baseTimestamp) : always(batch.appendTime)
+    this.#timestampOf =
+      batch.appendTime === undefined ? addTo(batch.baseTimestamp) : always(batch.appendTime)
     this.#lastOffset = batch.baseOffset - 1
   }
 
-  /** Reads from a position until the limit, an oversized record or the end of the bytes, which hold whole records. @throws DamagedData */
+  /**
+   * Reads from a position until the limit, an oversized record or the end of the bytes, which hold
+   * whole records. @throws DamagedData
+   */
   read(bytes: Buffer, from: number): RecordsRead {
     const { pieceBytes, maxRecordBytes } = this.#limits
     const { baseOffset } = this.#batch
@@ -82,12 +92,26 @@ export class BatchReader {
           `the record at offset ${offset} has ${length} bytes, and its fields ${reader.position - end} more`,
         )
       }
-      records.push(new RecordInPlace(offset, timestamp, bytes, keyStart, keyEnd, valueStart, valueEnd, headers))
+      records.push(
+        new RecordInPlace(
+          offset,
+          timestamp,
+          bytes,
+          keyStart,
+          keyEnd,
+          valueStart,
+          valueEnd,
+          headers,
+        ),
+      )
     }
     return { records, oversized: undefined, end: reader.position, cost: costTo(reader.position) }
   }
 
-  /** Reads the beginning of an oversized record of which the rest was passed over. @throws DamagedData */
+  /**
+   * Reads the beginning of an oversized record of which the rest was passed over. @throws
+   * DamagedData
+   */
   readHead(head: Buffer): OversizedRecord {
     const reader = new FieldReader(head, 0)
     const bytes = reader.varint()
@@ -140,7 +164,10 @@ export function exact(timestamp: bigint): number | bigint {
   return Number.isSafeInteger(number) ? number : timestamp
 }
 
-/** Reads the fields of records: zigzag varints (Protocol Buffers encoding) and bytes with a varint length, -1 for null. */
+/**
+ * Reads the fields of records: zigzag varints (Protocol Buffers encoding) and bytes with a varint
+ * length, -1 for null.
+ */
 class FieldReader {
   readonly #bytes: Buffer
   position: number
@@ -209,7 +236,8 @@ class FieldReader {
   headerCount(): number {
     const count = this.varint()
     // A header has two lengths.
-    if (count < 0 || count * 2 > this.#bytes.length - this.position) throw new DamagedData(`${count} headers`)
+    if (count < 0 || count * 2 > this.#bytes.length - this.position)
+      throw new DamagedData(`${count} headers`)
     return count
   }
 

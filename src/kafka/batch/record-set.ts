@@ -3,9 +3,10 @@ import { crc32c } from './crc32c.ts'
 import { DamagedData } from './damaged-data.ts'
 
 /**
- * Takes the record set of a fetch apart into its record batches, without inflating them: batches of format 2 (KIP-98; Kafka
- * documentation, "Record Batch"). In place of kafkajs's reader, which inflates all that a broker sends at once, loses the order of
- * headers, breaks at some hundred thousand records in a batch, and stands still at a batch that compaction left empty.
+ * Takes the record set of a fetch apart into its record batches, without inflating them: batches of
+ * format 2 (KIP-98; Kafka documentation, "Record Batch"). In place of kafkajs's reader, which
+ * inflates all that a broker sends at once, loses the order of headers, breaks at some hundred
+ * thousand records in a batch, and stands still at a batch that compaction left empty.
  */
 
 const headerBytes = 61
@@ -26,7 +27,10 @@ const logAppendTime = 0x08
 const transactional = 0x10
 const control = 0x20
 
-/** A record batch whose checksum is right: whatever else is said of it was written by its producer, or by the broker. */
+/**
+ * A record batch whose checksum is right: whatever else is said of it was written by its producer,
+ * or by the broker.
+ */
 export class RecordBatchBytes {
   readonly baseOffset: number
   /** The offset behind its last record; also where compaction removed that record. */
@@ -37,7 +41,8 @@ export class RecordBatchBytes {
   constructor(bytes: Buffer) {
     this.#bytes = bytes
     const lastOffsetDelta = bytes.readInt32BE(at.lastOffsetDelta)
-    if (lastOffsetDelta < 0) throw new DamagedData(`its last offset is ${lastOffsetDelta} behind its first`)
+    if (lastOffsetDelta < 0)
+      throw new DamagedData(`its last offset is ${lastOffsetDelta} behind its first`)
     this.baseOffset = safeOffset(bytes)
     this.next = this.baseOffset + lastOffsetDelta + 1
   }
@@ -69,7 +74,9 @@ export class RecordBatchBytes {
 
   /** The timestamp of all records, if the broker gave it. */
   get appendTime(): bigint | undefined {
-    return (this.attributes & logAppendTime) === 0 ? undefined : this.#bytes.readBigInt64BE(at.maxTimestamp)
+    return (this.attributes & logAppendTime) === 0
+      ? undefined
+      : this.#bytes.readBigInt64BE(at.maxTimestamp)
   }
 
   /** The records, perhaps compressed. */
@@ -81,7 +88,9 @@ export class RecordBatchBytes {
     return this.#bytes.length
   }
 
-  /** The same with bytes of its own: it no longer keeps the whole answer of the broker in memory. */
+  /**
+   * The same with bytes of its own: it no longer keeps the whole answer of the broker in memory.
+   */
   detached(): RecordBatchBytes {
     return this.#bytes.buffer.byteLength < 2 * this.#bytes.length
       ? this
@@ -89,7 +98,10 @@ export class RecordBatchBytes {
   }
 }
 
-/** A record batch that is not as it was written. Its own header is not to be believed, so `next` is a guess with bounds. */
+/**
+ * A record batch that is not as it was written. Its own header is not to be believed, so `next` is
+ * a guess with bounds.
+ */
 export interface DamagedBatch {
   readonly from: number
   readonly next: number
@@ -118,8 +130,9 @@ export interface SetContext {
 }
 
 /**
- * The batches of a record set in order, up to the first that is damaged, or of an older format. One that is cut off at the end, as
- * fetches may do, is left out. Each checksum is checked (CRC-32C over all from the attributes on).
+ * The batches of a record set in order, up to the first that is damaged, or of an older format. One
+ * that is cut off at the end, as fetches may do, is left out. Each checksum is checked (CRC-32C
+ * over all from the attributes on).
  */
 export function readRecordSet(bytes: Buffer, context: SetContext): RecordSet {
   const batches: RecordBatchBytes[] = []
@@ -129,12 +142,14 @@ export function readRecordSet(bytes: Buffer, context: SetContext): RecordSet {
     const end = start + overheadBytes + length
     const isFirst = start === 0
     if (!isFirst && bytes[start + at.magic]! < 2) break
-    // A broker cuts off the last batch, and never the first (KIP-74): that one has a length which is wrong.
+    // A broker cuts off the last batch, and never the first (KIP-74): that one has a length which
+    // is wrong.
     if (end > bytes.length && !isFirst) break
     const before = batches.at(-1)?.next ?? 0
     const expected = Math.max(before, context.fetchedOffset)
     try {
-      if (length < headerBytes - overheadBytes || end > bytes.length) throw new DamagedData(`its length is ${length}`)
+      if (length < headerBytes - overheadBytes || end > bytes.length)
+        throw new DamagedData(`its length is ${length}`)
       const whole = bytes.subarray(start, end)
       checkBytes(whole)
       if (isElsewhere(bytes, start, end, before, context)) {
@@ -147,7 +162,8 @@ export function readRecordSet(bytes: Buffer, context: SetContext): RecordSet {
           if (batches.length === 0) throw new Misplaced(`${trouble}, and nothing follows it yet`)
           break
         }
-        if (followed > expected) return { batches, damaged: { from: expected, next: followed, trouble } }
+        if (followed > expected)
+          return { batches, damaged: { from: expected, next: followed, trouble } }
       } else batches.push(new RecordBatchBytes(whole))
     } catch (error) {
       if (error instanceof Misplaced) throw error
@@ -158,15 +174,23 @@ export function readRecordSet(bytes: Buffer, context: SetContext): RecordSet {
   return { batches, damaged: undefined }
 }
 
-/** Says that the offset of a batch is wrong, and not what the right one is: another fetch may tell. */
+/**
+ * Says that the offset of a batch is wrong, and not what the right one is: another fetch may tell.
+ */
 class Misplaced extends Error {}
 
 /**
- * True for a batch whose offset does not fit into the log. No checksum guards the offset, so a bit of it that flips files good
- * records under offsets that are others', or nobody's. It lies where the log has ended, or before what comes before it, or behind what
- * comes behind it.
+ * True for a batch whose offset does not fit into the log. No checksum guards the offset, so a bit
+ * of it that flips files good records under offsets that are others', or nobody's. It lies where
+ * the log has ended, or before what comes before it, or behind what comes behind it.
  */
-function isElsewhere(bytes: Buffer, start: number, end: number, before: number, context: SetContext): boolean {
+function isElsewhere(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  before: number,
+  context: SetContext,
+): boolean {
   const offset = Number(bytes.readBigInt64BE(start))
   const { fetchedOffset, highWatermark } = context
   if (!Number.isSafeInteger(offset) || offset < before) return true
@@ -184,7 +208,10 @@ function checkBytes(bytes: Buffer): void {
   }
 }
 
-/** Where the next batch begins tells the end of a damaged one; else what it says of itself, no further than the log goes. */
+/**
+ * Where the next batch begins tells the end of a damaged one; else what it says of itself, no
+ * further than the log goes.
+ */
 function describeDamage(
   bytes: Buffer,
   start: number,
@@ -194,15 +221,28 @@ function describeDamage(
   error: unknown,
 ): DamagedBatch {
   const { highWatermark } = context
-  const claimed = Number(bytes.readBigInt64BE(start)) + bytes.readInt32BE(start + at.lastOffsetDelta) + 1
+  const claimed =
+    Number(bytes.readBigInt64BE(start)) + bytes.readInt32BE(start + at.lastOffsetDelta) + 1
   const ownEnd = Math.min(Math.max(claimed, from + 1), Math.max(highWatermark, from + 1))
   const followed = nextBatchOffset(bytes, start, end, context)
   const next = followed !== undefined && followed > from ? followed : ownEnd
-  return { from, next, trouble: `the record batch at offset ${from} cannot be read: ${messageOf(error)}` }
+  return {
+    from,
+    next,
+    trouble: `the record batch at offset ${from} cannot be read: ${messageOf(error)}`,
+  }
 }
 
-/** The base offset of the batch that begins at `end`, if there is one, it is whole and its offset is in the log. */
-function nextBatchOffset(bytes: Buffer, start: number, end: number, context: SetContext): number | undefined {
+/**
+ * The base offset of the batch that begins at `end`, if there is one, it is whole and its offset is
+ * in the log.
+ */
+function nextBatchOffset(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  context: SetContext,
+): number | undefined {
   if (end <= start || end + headerBytes > bytes.length) return undefined
   const nextEnd = end + overheadBytes + bytes.readInt32BE(end + at.length)
   if (nextEnd > bytes.length || nextEnd < end + headerBytes) return undefined

@@ -3,8 +3,9 @@ import { type Codec, compressionTypes, lz4Codec, snappyCodec, zstdCodec } from '
 import { type Inflater, inflaterOf } from './inflate.ts'
 
 /**
- * kafkajs inflates a message of the formats before Kafka 0.11 whole, by itself. Nothing that such a broker wrote comes near this
- * size; more than that is an error, and the partition waits for a person.
+ * kafkajs inflates a message of the formats before Kafka 0.11 whole, by itself. Nothing that such a
+ * broker wrote comes near this size; more than that is an error, and the partition waits for a
+ * person.
  */
 const maxOldMessageBytes = 256 * 2 ** 20
 
@@ -14,7 +15,9 @@ function bounded(codec: Pick<Codec, 'compress'>, inflater: Inflater): Codec {
     decompress: async (bytes) => {
       const whole = await inflater.whole(bytes, maxOldMessageBytes)
       if (whole !== undefined) return whole
-      throw new RangeError(`a message of an old format inflates to more than ${maxOldMessageBytes} bytes`)
+      throw new RangeError(
+        `a message of an old format inflates to more than ${maxOldMessageBytes} bytes`,
+      )
     },
   }
 }
@@ -27,13 +30,18 @@ const own = {
 const registered = new Map<number, Codec>()
 
 /**
- * Gives kafkajs, which brings only gzip, the other three codecs, for producing and for messages of the old formats; and a limit to all
- * four. Harmless when repeated.
+ * Gives kafkajs, which brings only gzip, the other three codecs, for producing and for messages of
+ * the old formats; and a limit to all four. Harmless when repeated.
  */
 export function registerCodecs(): void {
   // kafkajs declares the type for gzip alone.
   const codecs: Record<number, () => unknown> = kafkajs.CompressionCodecs
-  for (const type of [compressionTypes.gzip, compressionTypes.snappy, compressionTypes.lz4, compressionTypes.zstd]) {
+  for (const type of [
+    compressionTypes.gzip,
+    compressionTypes.snappy,
+    compressionTypes.lz4,
+    compressionTypes.zstd,
+  ]) {
     if (registered.has(type)) continue
     const compressor = type === compressionTypes.gzip ? (codecs[type]!() as Codec) : own[type]
     const codec = bounded(compressor, inflaterOf(type)!)

@@ -1,12 +1,15 @@
 import { DamagedData } from './damaged-data.ts'
 
-/** How far back a copy may reach. LZ4 cannot reach further; no compressor of snappy does, as all cut their input into 64 KiB. */
+/**
+ * How far back a copy may reach. LZ4 cannot reach further; no compressor of snappy does, as all cut
+ * their input into 64 KiB.
+ */
 const historyBytes = 64 * 1024
 const chunkBytes = 256 * 1024
 
 /**
- * Where an LZ77 decoder writes to: keeps the last 64 KiB, which copies refer to, and gives the rest away as it comes. So a decoder
- * needs the same memory whatever its input inflates to.
+ * Where an LZ77 decoder writes to: keeps the last 64 KiB, which copies refer to, and gives the rest
+ * away as it comes. So a decoder needs the same memory whatever its input inflates to.
  */
 export class SlidingOutput {
   readonly #buffer = Buffer.allocUnsafeSlow(historyBytes + chunkBytes)
@@ -34,14 +37,17 @@ export class SlidingOutput {
   }
 
   /**
-   * Writes again what was written `offset` bytes ago, as much of `length` as there is room for; returns how much that is.
-   * @throws DamagedData for an offset that reaches before the beginning; Error for one that reaches further than is kept.
+   * Writes again what was written `offset` bytes ago, as much of `length` as there is room for;
+   * returns how much that is.
+   * @throws DamagedData for an offset that reaches before the beginning; Error for one that reaches
+   *   further than is kept.
    */
   copy(offset: number, length: number): number {
     if (offset === 0 || offset > this.written) {
       throw new DamagedData(`a copy reaches ${offset} bytes back of ${this.written}`)
     }
-    if (offset > historyBytes) throw new Error(`a copy reaches ${offset} bytes back; the limit is ${historyBytes}`)
+    if (offset > historyBytes)
+      throw new Error(`a copy reaches ${offset} bytes back; the limit is ${historyBytes}`)
     const buffer = this.#buffer
     const start = this.#end
     const end = Math.min(start + length, buffer.length)

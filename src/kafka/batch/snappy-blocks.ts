@@ -2,22 +2,31 @@ import { DamagedData } from './damaged-data.ts'
 import { SlidingOutput } from './sliding-output.ts'
 
 /**
- * What Java's snappy stream (xerial) begins with: a magic, its version and the oldest version that reads it. Blocks
- * follow, each a 32-bit big-endian length and raw snappy. Kafka's Java clients read and write this and not plain snappy.
+ * What Java's snappy stream (xerial) begins with: a magic, its version and the oldest version that
+ * reads it. Blocks follow, each a 32-bit big-endian length and raw snappy. Kafka's Java clients
+ * read and write this and not plain snappy.
  */
 export const xerialHeader = Buffer.from('82534e4150505900' + '00000001' + '00000001', 'hex')
 const xerialMagicLength = 8
-/** A copy of three bytes stands for 64 at most, so raw snappy cannot claim more than this times its size. */
+/**
+ * A copy of three bytes stands for 64 at most, so raw snappy cannot claim more than this times its
+ * size.
+ */
 const maxRatio = 22
 
-/** The raw blocks of a batch: those of a xerial stream, or the whole. @throws DamagedData for a block that runs past the end. */
+/**
+ * The raw blocks of a batch: those of a xerial stream, or the whole. @throws DamagedData for a
+ * block that runs past the end.
+ */
 export function snappyBlocks(bytes: Buffer): readonly Buffer[] {
-  if (!bytes.subarray(0, xerialMagicLength).equals(xerialHeader.subarray(0, xerialMagicLength))) return [bytes]
+  if (!bytes.subarray(0, xerialMagicLength).equals(xerialHeader.subarray(0, xerialMagicLength)))
+    return [bytes]
   const blocks: Buffer[] = []
   for (let at = xerialHeader.length; at < bytes.length; ) {
     const length = at + 4 <= bytes.length ? bytes.readInt32BE(at) : -1
     const end = at + 4 + length
-    if (length < 0 || end > bytes.length) throw new DamagedData(`block of ${length} bytes at ${at} of ${bytes.length}`)
+    if (length < 0 || end > bytes.length)
+      throw new DamagedData(`block of ${length} bytes at ${at} of ${bytes.length}`)
     blocks.push(bytes.subarray(at + 4, end))
     at = end
   }
@@ -36,14 +45,16 @@ function preamble(block: Buffer): { readonly length: number; readonly end: numbe
     if (byte === undefined) break
     length += (byte & 0x7f) * 2 ** (7 * i)
     if (byte >= 0x80) continue
-    if (length > maxRatio * block.length) throw new DamagedData(`${block.length} bytes of snappy claim to be ${length}`)
+    if (length > maxRatio * block.length)
+      throw new DamagedData(`${block.length} bytes of snappy claim to be ${length}`)
     return { length, end: i + 1 }
   }
   throw new DamagedData('a block of snappy does not say its length')
 }
 
 /**
- * Inflates raw snappy blocks in chunks, with memory that does not depend on their size (google/snappy, format_description.txt).
+ * Inflates raw snappy blocks in chunks, with memory that does not depend on their size
+ * (google/snappy, format_description.txt).
  * @throws DamagedData
  */
 export function* inflateSnappy(blocks: readonly Buffer[]): Generator<Buffer> {
@@ -87,5 +98,6 @@ function* inflateBlock(block: Buffer, output: SlidingOutput): Generator<Buffer> 
     }
     if (output.written > length) break
   }
-  if (output.written !== length) throw new DamagedData(`a block of snappy claims ${length} bytes and has others`)
+  if (output.written !== length)
+    throw new DamagedData(`a block of snappy claims ${length} bytes and has others`)
 }

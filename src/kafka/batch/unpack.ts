@@ -18,8 +18,9 @@ export interface UnpackedFetch {
 }
 
 /**
- * All records of a fetch from its offset on, in pieces that end between records and cost no more than the limit, however much a
- * batch inflates to. The pieces tile the offsets: what has no record is one that Kafka has none for.
+ * All records of a fetch from its offset on, in pieces that end between records and cost no more
+ * than the limit, however much a batch inflates to. The pieces tile the offsets: what has no record
+ * is one that Kafka has none for.
  *
  * @throws UnpackError behind the pieces before the trouble.
  */
@@ -63,7 +64,11 @@ export async function* unpack(fetch: UnpackedFetch, limits: UnpackLimits): Async
       const offset = position
       if (position > from) yield take(position, 0)
       const message = `the record batch at offset ${offset} cannot be read: ${messageOf(error)}`
-      throw new UnpackError({ offset, next: batch.next, isDamage: error instanceof DamagedData }, message, error)
+      throw new UnpackError(
+        { offset, next: batch.next, isDamage: error instanceof DamagedData },
+        message,
+        error,
+      )
     }
     if (!limits.isWanted()) return
     position = batch.next
@@ -75,11 +80,18 @@ interface BatchPart extends RecordsRead {
   readonly streamBytes: number
 }
 
-/** The records of one batch in parts. A stream begins with an empty part: what was read before it has to go first. */
-async function* readBatch(batch: RecordBatchBytes, limits: UnpackLimits): AsyncGenerator<BatchPart> {
+/**
+ * The records of one batch in parts. A stream begins with an empty part: what was read before it
+ * has to go first.
+ */
+async function* readBatch(
+  batch: RecordBatchBytes,
+  limits: UnpackLimits,
+): AsyncGenerator<BatchPart> {
   const reader = new BatchReader(batch, limits)
   const inflater = inflaterOf(batch.attributes)
-  const whole = inflater === undefined ? batch.body : await inflater.whole(batch.body, limits.pieceBytes)
+  const whole =
+    inflater === undefined ? batch.body : await inflater.whole(batch.body, limits.pieceBytes)
   if (whole !== undefined) {
     for (const part of readWhole(reader, whole, true)) yield { ...part, streamBytes: 0 }
   } else {
@@ -113,13 +125,15 @@ async function* readStream(
   let inflated = 0
   for await (const chunk of inflater.chunks(body)) {
     if (!limits.isWanted()) return
-    for (const assembled of assembler.push(chunk)) yield* readAssembled(reader, assembled, streamBytes, limits)
+    for (const assembled of assembler.push(chunk))
+      yield* readAssembled(reader, assembled, streamBytes, limits)
     inflated += chunk.length
     if (inflated < turnBytes) continue
     inflated = 0
     await setImmediate()
   }
-  for (const assembled of assembler.end()) yield* readAssembled(reader, assembled, streamBytes, limits)
+  for (const assembled of assembler.end())
+    yield* readAssembled(reader, assembled, streamBytes, limits)
   reader.finish()
 }
 
@@ -132,5 +146,6 @@ async function* readAssembled(
   if (assembled.kind === 'large') await room(assembled.bytes)
   else if (assembled.kind === 'oversized') {
     yield { records: [], oversized: reader.readHead(assembled.head), end: 0, cost: 0, streamBytes }
-  } else for (const part of readWhole(reader, assembled.bytes, false)) yield { ...part, streamBytes }
+  } else
+    for (const part of readWhole(reader, assembled.bytes, false)) yield { ...part, streamBytes }
 }

@@ -10,7 +10,10 @@ import type { RecordLimits } from './record-reader.ts'
 import { unpack } from './unpack.ts'
 
 export interface UnpackerLimits extends RecordLimits {
-  /** What partitions that wait may keep in memory together, in bytes, before the oldest has to fetch again. */
+  /**
+   * What partitions that wait may keep in memory together, in bytes, before the oldest has to fetch
+   * again.
+   */
   readonly heldBytes: number
 }
 
@@ -55,15 +58,19 @@ const smallLanes = 2
 const streamLanes = 1
 /** How often it is looked whether there is room, besides when something tells so. */
 const lookAgainMs = 50
-/** A record that is larger than a piece waits so long for the sinks to hold little; then it counts on the margin of the budget. */
+/**
+ * A record that is larger than a piece waits so long for the sinks to hold little; then it counts
+ * on the margin of the budget.
+ */
 const maxRoomWaitMs = 30_000
 const maxStalls = 10
 const stallMs = 200
 
 /**
- * Unpacks what was fetched, piece by piece and only as there is room, and hands the pieces over one a turn of the event loop.
- * Whatever goes wrong with a batch stays with its partition. A batch that is damaged is fetched once more before it is taken for
- * lost: only what is damaged twice is damaged in Kafka's log.
+ * Unpacks what was fetched, piece by piece and only as there is room, and hands the pieces over one
+ * a turn of the event loop. Whatever goes wrong with a batch stays with its partition. A batch that
+ * is damaged is fetched once more before it is taken for lost: only what is damaged twice is
+ * damaged in Kafka's log.
  */
 export class Unpacker {
   readonly #parts: UnpackerParts
@@ -84,8 +91,9 @@ export class Unpacker {
   }
 
   /**
-   * Takes over what was fetched. False if it does not, and it has to be fetched again: the partition waits for the worker, or for a
-   * long stream, or `isCurrent` says that another position is wanted by now. Waits only while the partition makes progress.
+   * Takes over what was fetched. False if it does not, and it has to be fetched again: the
+   * partition waits for the worker, or for a long stream, or `isCurrent` says that another position
+   * is wanted by now. Waits only while the partition makes progress.
    */
   async take(fetched: FetchedPartitionBatch, isCurrent: () => boolean): Promise<boolean> {
     const key = partitionKey(fetched)
@@ -173,7 +181,8 @@ export class Unpacker {
       }
       queue.shift()
       this.#tell()
-      if (!unpacking.isClosed && this.#full.delete(key) && !this.#paused.has(key)) this.#parts.resumeFetch(tp)
+      if (!unpacking.isClosed && this.#full.delete(key) && !this.#paused.has(key))
+        this.#parts.resumeFetch(tp)
     }
     if (this.#unpackings.get(key) === unpacking) this.#unpackings.delete(key)
   }
@@ -225,7 +234,11 @@ export class Unpacker {
     return !this.#paused.has(key) && this.#parts.hasRoom(tp, 0)
   }
 
-  async #handOver(unpacking: Unpacking, fetched: FetchedPartitionBatch, piece: Piece): Promise<void> {
+  async #handOver(
+    unpacking: Unpacking,
+    fetched: FetchedPartitionBatch,
+    piece: Piece,
+  ): Promise<void> {
     // One piece a turn of the event loop, so that what Kafka sends meanwhile is read between two.
     await setImmediate()
     if (unpacking.isClosed) return
@@ -245,10 +258,21 @@ export class Unpacker {
             bytes: oversized.bytes,
           }
     const release = () => releaseLarge(records, this.#parts.limits.pieceBytes)
-    this.#parts.deliver({ ...tp, from, next, records, lost, highWatermark: Number(fetched.highWatermark), release })
+    this.#parts.deliver({
+      ...tp,
+      from,
+      next,
+      records,
+      lost,
+      highWatermark: Number(fetched.highWatermark),
+      release,
+    })
   }
 
-  /** Waits for the worker to want more. What waits keeps little; too much of it, and the oldest has to fetch again. */
+  /**
+   * Waits for the worker to want more. What waits keeps little; too much of it, and the oldest has
+   * to fetch again.
+   */
   async #hold(unpacking: Unpacking): Promise<void> {
     if (!unpacking.isHeld) {
       unpacking.isHeld = true
@@ -286,7 +310,11 @@ export class Unpacker {
   /** Waits until the sinks hold little enough for one record of so many bytes. */
   async #room(unpacking: Unpacking, bytes: number): Promise<void> {
     const until = performance.now() + maxRoomWaitMs
-    while (!unpacking.isClosed && performance.now() < until && !this.#parts.hasRoom(unpacking.tp, bytes)) {
+    while (
+      !unpacking.isClosed &&
+      performance.now() < until &&
+      !this.#parts.hasRoom(unpacking.tp, bytes)
+    ) {
       await sleep(lookAgainMs)
     }
   }
@@ -317,7 +345,10 @@ export class Unpacker {
     this.#parts.deliver({ ...tp, from: offset, next, records: [], lost, highWatermark })
   }
 
-  /** A broker answers with what lies at the offset or behind it. One that does not may come to do so; the position stays. */
+  /**
+   * A broker answers with what lies at the offset or behind it. One that does not may come to do
+   * so; the position stays.
+   */
   async #stalled(unpacking: Unpacking, { fetchedOffset }: FetchedPartitionBatch): Promise<void> {
     const { tp, key } = unpacking
     const stalls = (this.#stalls.get(key) ?? 0) + 1
@@ -332,7 +363,9 @@ export class Unpacker {
     }
     this.drop(tp)
     this.#stalls.delete(key)
-    const error = new Error(`${stalls} fetches at offset ${fetchedOffset} brought only what lies before it`)
+    const error = new Error(
+      `${stalls} fetches at offset ${fetchedOffset} brought only what lies before it`,
+    )
     this.#parts.troubled({ ...tp, offset: fetchedOffset, error, canPass: false })
   }
 }

@@ -14,7 +14,10 @@ export interface ZstdSizes {
   readonly windowBytes: number
 }
 
-/** What the headers of all frames and blocks say, without inflating them (RFC 8878, section 3.1.1). @throws DamagedData */
+/**
+ * What the headers of all frames and blocks say, without inflating them (RFC 8878, section 3.1.1). @throws
+ * DamagedData
+ */
 export function zstdSizes(bytes: Buffer): ZstdSizes {
   let at = 0
   let bound = 0

@@ -1,12 +1,12 @@
 import type { SourceEdit } from './source-edits.ts'
 
 /**
- * Modules of kafkajs that measure time by the clock of the wall: when a heartbeat is due, how long a request may take, how
- * old metadata is. A clock that is set back by an hour silences heartbeats for that hour, one that is set forward times every
- * request out. They get the monotonic clock.
+ * Modules of kafkajs that measure time by the clock of the wall: when a heartbeat is due, how long
+ * a request may take, how old metadata is. A clock that is set back by an hour silences heartbeats
+ * for that hour, one that is set forward times every request out. They get the monotonic clock.
  *
- * What remains is for people and for records: the time of a log line and of an instrumentation event, and the timestamp of a
- * record that has none.
+ * What remains is for people and for records: the time of a log line and of an instrumentation
+ * event, and the timestamp of a record that has none.
  */
 const measuring: Readonly<Record<string, number>> = {
   'consumer/runner': 5,
@@ -17,9 +17,11 @@ const measuring: Readonly<Record<string, number>> = {
   'network/requestQueue/socketRequest': 4,
 }
 
-export const clockEdits: readonly SourceEdit[] = Object.entries(measuring).map(([module, times]) => ({
-  module,
-  find: 'Date.now()',
-  replace: 'performance.now()',
-  times,
-}))
+export const clockEdits: readonly SourceEdit[] = Object.entries(measuring).map(
+  ([module, times]) => ({
+    module,
+    find: 'Date.now()',
+    replace: 'performance.now()',
+    times,
+  }),
+)

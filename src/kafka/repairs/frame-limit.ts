@@ -20,8 +20,9 @@ const correlationBytes = 4
 const maxFrameBytes = 256 * 2 ** 20
 
 /**
- * kafkajs's `Connection.processData`, with a limit: kafkajs believes any length and keeps all that comes. A length below zero or
- * above 256 MiB is no answer of Kafka's; this closes the connection, and the client connects again as after any other error.
+ * kafkajs's `Connection.processData`, with a limit: kafkajs believes any length and keeps all that
+ * comes. A length below zero or above 256 MiB is no answer of Kafka's; this closes the connection,
+ * and the client connects again as after any other error.
  */
 export function processData(this: ConnectionState, data: Buffer): void {
   if (this.authHandlers !== null && !this.authExpectResponse) {

@@ -12,8 +12,9 @@ interface Client<Admin> {
 }
 
 /**
- * An admin client that is made anew when it is spoilt. kafkajs asks about every topic that a client was ever asked about along with each
- * question, and fails them all once one of these is gone; so after a failure the next question goes to a new client.
+ * An admin client that is made anew when it is spoilt. kafkajs asks about every topic that a client
+ * was ever asked about along with each question, and fails them all once one of these is gone; so
+ * after a failure the next question goes to a new client.
  */
 export class RenewedAdmin<Admin extends Connectable> {
   readonly #create: () => Admin

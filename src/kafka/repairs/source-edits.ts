@@ -16,18 +16,21 @@ interface Compiling {
 }
 
 /**
- * Edits modules of kafkajs while they are loaded, for faults that no replaced method can reach: a name in the middle of a long
- * function. Texts are exact, so an edit that does not fit fails the start instead of doing something else.
+ * Edits modules of kafkajs while they are loaded, for faults that no replaced method can reach: a
+ * name in the middle of a long function. Texts are exact, so an edit that does not fit fails the
+ * start instead of doing something else.
  *
  * @param load loads kafkajs; every module that is loaded meanwhile is edited
- * @throws ArchiverError `INTERNAL` if a module was loaded before, is not loaded, or does not have its texts
+ * @throws ArchiverError `INTERNAL` if a module was loaded before, is not loaded, or does not have
+ *   its texts
  */
 export function withSourceEdits<T>(edits: readonly SourceEdit[], load: () => T): T {
   const require = createRequire(import.meta.url)
   const pending = new Map<string, SourceEdit[]>()
   for (const edit of edits) {
     const path = require.resolve(`kafkajs/src/${edit.module}`)
-    if (path in require.cache) throw unexpected(`${edit.module} was loaded before it could be repaired`)
+    if (path in require.cache)
+      throw unexpected(`${edit.module} was loaded before it could be repaired`)
     const ofModule = pending.get(path)
     if (ofModule === undefined) pending.set(path, [edit])
     else ofModule.push(edit)
@@ -37,7 +40,12 @@ export function withSourceEdits<T>(edits: readonly SourceEdit[], load: () => T):
   prototype._compile = function (content, filename, ...rest) {
     const ofModule = pending.get(filename)
     pending.delete(filename)
-    return compile.call(this, ofModule === undefined ? content : edited(content, ofModule), filename, ...rest)
+    return compile.call(
+      this,
+      ofModule === undefined ? content : edited(content, ofModule),
+      filename,
+      ...rest,
+    )
   }
   try {
     const loaded = load()

@@ -1,12 +1,14 @@
 import type { SourceEdit } from './source-edits.ts'
 
 /**
- * kafkajs keeps what it knows of topics in plain objects. A topic named `constructor`, `toString` or `hasOwnProperty` finds
- * there what every object inherits, and one named `__proto__` replaces the object's prototype: pausing, fetching and committing
- * throw, for all topics of the consumer. These objects get no prototype.
+ * kafkajs keeps what it knows of topics in plain objects. A topic named `constructor`, `toString`
+ * or `hasOwnProperty` finds there what every object inherits, and one named `__proto__` replaces
+ * the object's prototype: pausing, fetching and committing throw, for all topics of the consumer.
+ * These objects get no prototype.
  *
- * Listed are the objects that are asked for a topic, or assigned to by topic. One that is only built by an object literal and
- * read by `Object.keys` needs nothing: a literal with a computed key makes an own property of every name.
+ * Listed are the objects that are asked for a topic, or assigned to by topic. One that is only
+ * built by an object literal and read by `Object.keys` needs nothing: a literal with a computed key
+ * makes an own property of every name.
  */
 export const topicMapEdits: readonly SourceEdit[] = [
   {
@@ -15,11 +17,17 @@ export const topicMapEdits: readonly SourceEdit[] = [
     replace: 'ByTopic = Object.create(null)',
     times: 2,
   },
-  { module: 'consumer/index', find: 'const topics = {}', replace: 'const topics = Object.create(null)', times: 1 },
+  {
+    module: 'consumer/index',
+    find: 'const topics = {}',
+    replace: 'const topics = Object.create(null)',
+    times: 1,
+  },
   {
     module: 'consumer/index',
     find: 'return { ...payload, [topic]: topicCommits }\n      },\n      {}',
-    replace: 'return { __proto__: null, ...payload, [topic]: topicCommits }\n      },\n      Object.create(null)',
+    replace:
+      'return { __proto__: null, ...payload, [topic]: topicCommits }\n      },\n      Object.create(null)',
     times: 1,
   },
   {
@@ -64,7 +72,12 @@ export const topicMapEdits: readonly SourceEdit[] = [
     replace: 'reduce(indexAssignment, Object.create(null))',
     times: 1,
   },
-  { module: 'cluster/index', find: '  ...obj,\n', replace: '  __proto__: null,\n  ...obj,\n', times: 1 },
+  {
+    module: 'cluster/index',
+    find: '  ...obj,\n',
+    replace: '  __proto__: null,\n  ...obj,\n',
+    times: 1,
+  },
   {
     module: 'cluster/index',
     find: 'reduce(mergeTopics, {})',

@@ -30,7 +30,10 @@ export interface ProduceArguments {
   readonly producerId?: unknown
   readonly producerEpoch?: number
   readonly compression?: number
-  readonly topicData: readonly { readonly topic: string; readonly partitions: readonly PartitionData[] }[]
+  readonly topicData: readonly {
+    readonly topic: string
+    readonly partitions: readonly PartitionData[]
+  }[]
 }
 
 interface ProduceRequest {
@@ -39,19 +42,25 @@ interface ProduceRequest {
 export type RequestFactory = (args: ProduceArguments) => ProduceRequest
 
 /**
- * Makes kafkajs's producers encode their requests several times faster: kafkajs allocates 512 bytes for every record and
- * every header and counts with BigInt (9 to 15 µs a record of 300 bytes), this writes into one buffer (about 2 µs).
- * The bytes are the same, which a property test holds. Requests of transactional producers stay kafkajs's.
+ * Makes kafkajs's producers encode their requests several times faster: kafkajs allocates 512 bytes
+ * for every record and every header and counts with BigInt (9 to 15 µs a record of 300 bytes), this
+ * writes into one buffer (about 2 µs). The bytes are the same, which a property test holds.
+ * Requests of transactional producers stay kafkajs's.
  *
  * @throws ArchiverError `INTERNAL` where kafkajs is not built as the version this was written for.
  */
 export function speedUpProduceRequests(): void {
   const original: unknown = require(requestPath)
   if (typeof original !== 'function') {
-    throw new ArchiverError('INTERNAL', 'kafkajs has no produce request of version 7; 2.2.4 is expected')
+    throw new ArchiverError(
+      'INTERNAL',
+      'kafkajs has no produce request of version 7; 2.2.4 is expected',
+    )
   }
   if ('isFast' in original) return
-  require.cache[requestPath]!.exports = Object.assign(fastRequests(original as RequestFactory), { isFast: true })
+  require.cache[requestPath]!.exports = Object.assign(fastRequests(original as RequestFactory), {
+    isFast: true,
+  })
 }
 
 /** kafkajs's request with an `encode` of our own, for whatever needs nothing but plain batches. */
@@ -64,7 +73,9 @@ export function fastRequests(original: RequestFactory): RequestFactory {
 
 function isPlain({ transactionalId, topicData }: ProduceArguments): boolean {
   if (transactionalId != null) return false
-  return topicData.every(({ partitions }) => partitions.every(({ messages }) => messages.every(hasPlainTimestamp)))
+  return topicData.every(({ partitions }) =>
+    partitions.every(({ messages }) => messages.every(hasPlainTimestamp)),
+  )
 }
 
 function hasPlainTimestamp({ timestamp }: Message): boolean {
@@ -118,13 +129,18 @@ async function encodeRequest({
   return Object.assign(new Encoder(1), { buf: bytes.buffer, offset: bytes.length })
 }
 
-/** kafkajs has the id of a producer as text, as a number for none, or as an object around a bigint. */
+/**
+ * kafkajs has the id of a producer as text, as a number for none, or as an object around a bigint.
+ */
 function idOf(producerId: unknown): bigint {
   if (producerId === undefined) return -1n
   return BigInt(String((producerId as { value?: unknown }).value ?? producerId))
 }
 
-/** Who sent a batch, and the number of its first record, by which a broker knows one that comes again (KIP-98). */
+/**
+ * Who sent a batch, and the number of its first record, by which a broker knows one that comes
+ * again (KIP-98).
+ */
 interface BatchProducer {
   readonly id: bigint
   readonly epoch: number
@@ -138,7 +154,9 @@ async function writeBatch(
   { compression, producer }: { readonly compression: number; readonly producer: BatchProducer },
 ): Promise<void> {
   const now = Date.now()
-  const timestamps = messages.map(({ timestamp }) => (timestamp === undefined ? now : exact(timestamp)))
+  const timestamps = messages.map(({ timestamp }) =>
+    timestamp === undefined ? now : exact(timestamp),
+  )
   let earliest = timestamps[0] ?? now
   let latest = earliest
   for (const timestamp of timestamps) {
@@ -164,7 +182,9 @@ async function writeBatch(
     writeRecords(plain, messages, timestamps, earliest)
     const codecs: Record<number, () => { compress(encoder: { buffer: Buffer }): Promise<Buffer> }> =
       kafkajs.CompressionCodecs
-    bytes.copy(await codecs[compression]!().compress({ buffer: plain.buffer.subarray(0, plain.length) }))
+    bytes.copy(
+      await codecs[compression]!().compress({ buffer: plain.buffer.subarray(0, plain.length) }),
+    )
   }
   bytes.setInt32(lengthAt, bytes.length - lengthAt - 4)
   bytes.setInt32(crcAt, crc32c(bytes.buffer, crcAt + 4, bytes.length))
@@ -201,7 +221,11 @@ interface Body {
 }
 
 /** Bytes of a record without the length before it. */
-function bodySize({ key, value, flat }: Body, timestampDelta: number | bigint, offsetDelta: number): number {
+function bodySize(
+  { key, value, flat }: Body,
+  timestampDelta: number | bigint,
+  offsetDelta: number,
+): number {
   const counted = varIntSize(timestampDelta) + varIntSize(offsetDelta) + varIntSize(flat.length)
   let size = 1 + counted + nullableSize(key) + nullableSize(value)
   for (const [name, content] of flat) size += nullableSize(name) + nullableSize(content)
@@ -211,18 +235,25 @@ function bodySize({ key, value, flat }: Body, timestampDelta: number | bigint, o
 /** Bytes of a record batch before its first record. */
 export const batchOverhead = 61
 
-/** Bytes of a batch, not compressed, that holds this record alone: what `max.message.bytes` limits. */
-export function singleBatchBytes({ key, value, headers }: Pick<SourceRecord, 'key' | 'value' | 'headers'>): number {
+/**
+ * Bytes of a batch, not compressed, that holds this record alone: what `max.message.bytes` limits.
+ */
+export function singleBatchBytes({
+  key,
+  value,
+  headers,
+}: Pick<SourceRecord, 'key' | 'value' | 'headers'>): number {
   const size = bodySize({ key, value, flat: flatten(headers) }, 0, 0)
   return batchOverhead + varIntSize(size) + size
 }
 
 /**
- * kafkajs's headers as Kafka has them: a list, in which an array stands for a repeated name. Headers that are a list already, which
- * kafkajs does not know, keep their order.
+ * kafkajs's headers as Kafka has them: a list, in which an array stands for a repeated name.
+ * Headers that are a list already, which kafkajs does not know, keep their order.
  */
 function flatten(headers: IHeaders | readonly Header[]): [string, string | Buffer | null][] {
-  if (Array.isArray(headers)) return (headers as readonly Header[]).map(({ key, value }) => [key, value])
+  if (Array.isArray(headers))
+    return (headers as readonly Header[]).map(({ key, value }) => [key, value])
   return Object.entries(headers).flatMap(([name, content]) =>
     Array.isArray(content)
       ? content.map((one): [string, string | Buffer] => [name, one])

@@ -3,8 +3,8 @@ import { ArchiverError } from '../../runtime/errors.ts'
 import { singleBatchBytes } from './produce-request.ts'
 
 /**
- * What a topic takes, by its settings, and the records that it does not. Pure: settings and the time are arguments.
- * Names and meanings are those of Kafka's topic and broker configuration
+ * What a topic takes, by its settings, and the records that it does not. Pure: settings and the
+ * time are arguments. Names and meanings are those of Kafka's topic and broker configuration
  * (https://kafka.apache.org/documentation/#topicconfigs).
  */
 
@@ -50,12 +50,22 @@ export class RecordLimits {
   readonly #expired = new Map<string, Finding>()
   #largest = 0
 
-  /** `settings`: those in force for the topic; `broker`: those of the brokers, the lowest of each. */
-  constructor(topic: string, settings: ReadonlyMap<string, string>, broker: ReadonlyMap<string, string>, now: number) {
+  /**
+   * `settings`: those in force for the topic; `broker`: those of the brokers, the lowest of each.
+   */
+  constructor(
+    topic: string,
+    settings: ReadonlyMap<string, string>,
+    broker: ReadonlyMap<string, string>,
+    now: number,
+  ) {
     this.#topic = topic
     this.#now = now
-    const number = (from: ReadonlyMap<string, string>, name: string, absent = Number.POSITIVE_INFINITY) =>
-      from.has(name) ? Number(from.get(name)) : absent
+    const number = (
+      from: ReadonlyMap<string, string>,
+      name: string,
+      absent = Number.POSITIVE_INFINITY,
+    ) => (from.has(name) ? Number(from.get(name)) : absent)
     this.#sizes = [
       { setting: 'max.message.bytes', bytes: number(settings, 'max.message.bytes') },
       { setting: 'segment.bytes', bytes: number(settings, 'segment.bytes') },
@@ -83,7 +93,10 @@ export class RecordLimits {
     return Math.min(...this.#sizes.map(({ bytes }) => bytes))
   }
 
-  /** The largest record that was looked at because of its size, as the bytes of a batch that holds it alone. */
+  /**
+   * The largest record that was looked at because of its size, as the bytes of a batch that holds
+   * it alone.
+   */
   get largest(): number {
     return this.#largest
   }
@@ -98,7 +111,10 @@ export class RecordLimits {
     return [...this.#expired.values()]
   }
 
-  /** True if no record with a line of at most so many bytes is too large: a record is smaller than its line. */
+  /**
+   * True if no record with a line of at most so many bytes is too large: a record is smaller than
+   * its line.
+   */
   takesLines(bytes: number): boolean {
     return bytes <= this.batchBytes
   }
@@ -113,9 +129,12 @@ export class RecordLimits {
     const troubles: [Map<string, Finding>, string, number][] = []
     const [beforeSetting, before] = this.#before
     const [afterSetting, after] = this.#after
-    if (before < unlimited && this.#now - timestamp > before) troubles.push([this.#refused, beforeSetting, before])
-    if (after < unlimited && timestamp - this.#now > after) troubles.push([this.#refused, afterSetting, after])
-    if (this.#now - timestamp > this.#retentionMs) troubles.push([this.#expired, 'retention.ms', this.#retentionMs])
+    if (before < unlimited && this.#now - timestamp > before)
+      troubles.push([this.#refused, beforeSetting, before])
+    if (after < unlimited && timestamp - this.#now > after)
+      troubles.push([this.#refused, afterSetting, after])
+    if (this.#now - timestamp > this.#retentionMs)
+      troubles.push([this.#expired, 'retention.ms', this.#retentionMs])
     return troubles
   }
 
@@ -133,7 +152,8 @@ export class RecordLimits {
     for (const size of this.#sizes) {
       if (bytes > size.bytes) note(this.#refused, size.setting, `${size.bytes}`, facts, bytes)
     }
-    if (this.needsKeys && record.key === null) note(this.#refused, 'cleanup.policy', 'compact', facts, facts.timestamp)
+    if (this.needsKeys && record.key === null)
+      note(this.#refused, 'cleanup.policy', 'compact', facts, facts.timestamp)
   }
 
   /** A finding for people. */
@@ -141,17 +161,32 @@ export class RecordLimits {
     const more = records === 1 ? '' : ` (and ${records - 1} more)`
     const where = `topic ${this.#topic}: ${setting}=${limit}`
     const record = `the record at offset ${offset} of partition ${partition}${more}`
-    if (setting === 'cleanup.policy') return `${where} takes no record without a key, such as ${record}`
+    if (setting === 'cleanup.policy')
+      return `${where} takes no record without a key, such as ${record}`
     if (setting === 'retention.ms') return `${where} removes ${record} soon, of ${timeOf(figure)}`
-    if (setting.startsWith('message.timestamp')) return `${where} refuses ${record}, of ${timeOf(figure)}`
+    if (setting.startsWith('message.timestamp'))
+      return `${where} refuses ${record}, of ${timeOf(figure)}`
     return `${where} refuses ${record}, of ${figure} bytes`
   }
 }
 
-function note(into: Map<string, Finding>, setting: string, limit: string, facts: RecordFacts, figure: number): void {
+function note(
+  into: Map<string, Finding>,
+  setting: string,
+  limit: string,
+  facts: RecordFacts,
+  figure: number,
+): void {
   const known = into.get(setting)
   if (known === undefined) {
-    into.set(setting, { setting, limit, partition: facts.partition, offset: facts.offset, figure, records: 1 })
+    into.set(setting, {
+      setting,
+      limit,
+      partition: facts.partition,
+      offset: facts.offset,
+      figure,
+      records: 1,
+    })
   } else known.records++
 }
 
@@ -162,7 +197,13 @@ function timeOf(timestamp: number): string {
 
 /** @throws ArchiverError `USAGE` for what no topic may be called (Kafka's `Topic.validate`). */
 export function checkTopicName(topic: string): void {
-  if (/^[a-zA-Z0-9._-]{1,249}$/.test(topic) && topic !== '.' && topic !== '..' && !topic.startsWith('__')) return
+  if (
+    /^[a-zA-Z0-9._-]{1,249}$/.test(topic) &&
+    topic !== '.' &&
+    topic !== '..' &&
+    !topic.startsWith('__')
+  )
+    return
   throw new ArchiverError(
     'USAGE',
     `--to-topic: "${topic}" is not allowed; expected up to 249 of a-z A-Z 0-9 . _ - that do not begin with __`,

@@ -4,15 +4,21 @@ import { ArchiverError, messageOf } from '../../runtime/errors.ts'
 import { batchOverhead, speedUpProduceRequests } from './produce-request.ts'
 
 const batchRecords = 1000
-/** With what a broker takes by default (`message.max.bytes`, 1 MiB) a batch of this size always fits. */
+/**
+ * With what a broker takes by default (`message.max.bytes`, 1 MiB) a batch of this size always
+ * fits.
+ */
 export const usualBatchBytes = 512 * 1024
 /**
- * How often a batch is sent again before the restore ends: some minutes, with a broker that restarts in mind, and far
- * less than a broker remembers a producer (`producer.id.expiration.ms`, a day): once it has forgotten it, a batch whose
- * answer was lost would be there twice.
+ * How often a batch is sent again before the restore ends: some minutes, with a broker that
+ * restarts in mind, and far less than a broker remembers a producer (`producer.id.expiration.ms`, a
+ * day): once it has forgotten it, a batch whose answer was lost would be there twice.
  */
 const retries = 30
-/** The sequence of a batch is an int32. kafkajs would go on at 0 one too early; a new producer begins at 0 by right. */
+/**
+ * The sequence of a batch is an int32. kafkajs would go on at 0 one too early; a new producer
+ * begins at 0 by right.
+ */
 const maxSequence = 2 ** 31 - 1
 
 /** Where records go. */
@@ -22,9 +28,10 @@ export interface RestoreTarget extends TopicPartition {
 }
 
 /**
- * Gives records back to Kafka: key, value, headers in their order, timestamp and partition as they were. The producer is
- * idempotent (KIP-98), so a batch whose answer was lost is there once; one request is under way at a time, so that
- * records keep their order and a producer can be replaced between two batches.
+ * Gives records back to Kafka: key, value, headers in their order, timestamp and partition as they
+ * were. The producer is idempotent (KIP-98), so a batch whose answer was lost is there once; one
+ * request is under way at a time, so that records keep their order and a producer can be replaced
+ * between two batches.
  */
 export class KafkaRestorer {
   readonly #kafka: Kafka
@@ -40,7 +47,10 @@ export class KafkaRestorer {
   #acknowledged = 0
   #sending: Promise<unknown> = Promise.resolve()
 
-  /** `renewAfter`: records of a partition after which a new producer id is asked for; tests need few. */
+  /**
+   * `renewAfter`: records of a partition after which a new producer id is asked for; tests need
+   * few.
+   */
   constructor(kafka: Kafka, renewAfter: number = maxSequence - batchRecords) {
     speedUpProduceRequests()
     this.#kafka = kafka
@@ -69,17 +79,21 @@ export class KafkaRestorer {
     return this.#producer.disconnect()
   }
 
-  /** Records go to this partition from now on. @throws ArchiverError `INTERNAL` before the last one was flushed. */
+  /**
+   * Records go to this partition from now on. @throws ArchiverError `INTERNAL` before the last one
+   * was flushed.
+   */
   begin(target: RestoreTarget): void {
-    if (this.#messages.length > 0) throw new ArchiverError('INTERNAL', 'flush before the next partition')
+    if (this.#messages.length > 0)
+      throw new ArchiverError('INTERNAL', 'flush before the next partition')
     this.#target = target
     this.#sequence = 0
     this.#acknowledged = 0
   }
 
   /**
-   * Adds a record; a promise if a full batch has to be sent first. A batch stays below the target's limit, unless one
-   * record is as large by itself.
+   * Adds a record; a promise if a full batch has to be sent first. A batch stays below the target's
+   * limit, unless one record is as large by itself.
    */
   add(record: SourceRecord): Promise<void> | undefined {
     const bytes = bytesOf(record)
@@ -97,7 +111,8 @@ export class KafkaRestorer {
       key,
       value,
       timestamp: String(timestamp),
-      // A list, unlike kafkajs's object, which would lose the order: `produce-request.ts` takes both.
+      // A list, unlike kafkajs's object, which would lose the order: `produce-request.ts` takes
+      // both.
       ...(headers.length === 0 ? {} : { headers: headers as unknown as IHeaders }),
     })
     this.#bytes += bytes
@@ -106,7 +121,8 @@ export class KafkaRestorer {
 
   async #send(): Promise<void> {
     await this.#sending
-    if (this.#isSpent || this.#sequence + this.#messages.length > this.#renewAfter) await this.#renew()
+    if (this.#isSpent || this.#sequence + this.#messages.length > this.#renewAfter)
+      await this.#renew()
     const target = this.#target!
     const messages = this.#messages
     const offsets = this.#offsets!
@@ -135,7 +151,10 @@ export class KafkaRestorer {
     }
   }
 
-  /** Nothing is under way: what was sent before is acknowledged, and the next batch is the first of a new producer. */
+  /**
+   * Nothing is under way: what was sent before is acknowledged, and the next batch is the first of
+   * a new producer.
+   */
   async #renew(): Promise<void> {
     await this.#producer.disconnect()
     this.#producer = this.#createProducer()
@@ -144,7 +163,10 @@ export class KafkaRestorer {
     this.#isSpent = false
   }
 
-  /** Settles when all is acknowledged. @throws ArchiverError `UNREACHABLE` if Kafka did not take a batch. */
+  /**
+   * Settles when all is acknowledged. @throws ArchiverError `UNREACHABLE` if Kafka did not take a
+   * batch.
+   */
   async flush(): Promise<void> {
     if (this.#messages.length > 0) await this.#send()
     await this.#sending
@@ -154,7 +176,8 @@ export class KafkaRestorer {
 /** What a record takes in a batch, at most. */
 function bytesOf({ key, value, headers }: SourceRecord): number {
   let bytes = (key?.length ?? 0) + (value?.length ?? 0) + 64
-  for (const header of headers) bytes += Buffer.byteLength(header.key) + (header.value?.length ?? 0) + 10
+  for (const header of headers)
+    bytes += Buffer.byteLength(header.key) + (header.value?.length ?? 0) + 10
   return bytes
 }
 

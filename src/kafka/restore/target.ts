@@ -31,16 +31,32 @@ const settingNames = [
   'retention.ms',
   'segment.bytes',
 ]
-const brokerSettingNames = ['message.max.bytes', 'producer.id.expiration.ms', 'socket.request.max.bytes']
+const brokerSettingNames = [
+  'message.max.bytes',
+  'producer.id.expiration.ms',
+  'socket.request.max.bytes',
+]
 
 /** What the topic is and holds now. @throws kafkajs's error */
 export async function describeTarget(admin: Admin, topic: string): Promise<TargetTopic> {
   if (!(await admin.listTopics()).includes(topic)) {
-    return { topic, partitions: 0, settings: new Map(), unread: undefined, held: new Map(), inSync: 0 }
+    return {
+      topic,
+      partitions: 0,
+      settings: new Map(),
+      unread: undefined,
+      held: new Map(),
+      inSync: 0,
+    }
   }
   const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
   const partitions = topics[0]?.partitions ?? []
-  const { settings, unread } = await readSettings(admin, kafkajs.ConfigResourceTypes.TOPIC, topic, settingNames)
+  const { settings, unread } = await readSettings(
+    admin,
+    kafkajs.ConfigResourceTypes.TOPIC,
+    topic,
+    settingNames,
+  )
   const held = new Map(
     (await admin.fetchTopicOffsets(topic))
       .map(({ partition, low, high }): [number, { low: number; high: number }] => [
@@ -60,7 +76,8 @@ export async function brokerSettings(admin: Admin): Promise<ReadonlyMap<string, 
     const type = kafkajs.ConfigResourceTypes.BROKER
     const { settings } = await readSettings(admin, type, String(nodeId), brokerSettingNames)
     for (const [name, value] of settings) {
-      if (Number(value) < Number(lowest.get(name) ?? Number.POSITIVE_INFINITY)) lowest.set(name, value)
+      if (Number(value) < Number(lowest.get(name) ?? Number.POSITIVE_INFINITY))
+        lowest.set(name, value)
     }
   }
   return lowest
@@ -71,7 +88,10 @@ async function readSettings(
   type: number,
   name: string,
   configNames: readonly string[],
-): Promise<{ readonly settings: ReadonlyMap<string, string>; readonly unread: string | undefined }> {
+): Promise<{
+  readonly settings: ReadonlyMap<string, string>
+  readonly unread: string | undefined
+}> {
   try {
     const { resources } = await admin.describeConfigs({
       includeSynonyms: false,
@@ -93,12 +113,19 @@ async function readSettings(
 /** What the settings of a topic say against a restore, whatever the records are. */
 export function unfitSettings({ topic, settings, inSync }: TargetTopic): string[] {
   const unfit: string[] = []
-  const say = (name: string, why: string) => unfit.push(`topic ${topic}: ${name}=${settings.get(name)} ${why}`)
+  const say = (name: string, why: string) =>
+    unfit.push(`topic ${topic}: ${name}=${settings.get(name)} ${why}`)
   if (settings.get('message.timestamp.type') === 'LogAppendTime') {
-    say('message.timestamp.type', 'replaces the timestamp of every record by the time of the restore')
+    say(
+      'message.timestamp.type',
+      'replaces the timestamp of every record by the time of the restore',
+    )
   }
-  const [major = 1, minor = 0] = (settings.get('message.format.version') ?? '1.0').split(/[.-]/).map(Number)
-  if (major === 0 && minor < 11) say('message.format.version', 'holds no headers, and knows no idempotent producer')
+  const [major = 1, minor = 0] = (settings.get('message.format.version') ?? '1.0')
+    .split(/[.-]/)
+    .map(Number)
+  if (major === 0 && minor < 11)
+    say('message.format.version', 'holds no headers, and knows no idempotent producer')
   if (Number(settings.get('min.insync.replicas') ?? 1) > inSync) {
     say('min.insync.replicas', `takes no record while a partition has ${inSync} replicas in sync`)
   }
@@ -108,12 +135,17 @@ export function unfitSettings({ topic, settings, inSync }: TargetTopic): string[
 const forEver = String(2n ** 63n - 1n)
 
 /**
- * Makes a topic that takes records of any age and keeps them for ever. `maxMessageBytes`: undefined for the broker's.
+ * Makes a topic that takes records of any age and keeps them for ever. `maxMessageBytes`: undefined
+ * for the broker's.
  * @throws ArchiverError `TARGET_UNFIT` if Kafka refuses it.
  */
 export async function createTarget(
   admin: Admin,
-  { topic, partitions, maxMessageBytes }: { topic: string; partitions: number; maxMessageBytes: number | undefined },
+  {
+    topic,
+    partitions,
+    maxMessageBytes,
+  }: { topic: string; partitions: number; maxMessageBytes: number | undefined },
 ): Promise<void> {
   const always = {
     'cleanup.policy': 'delete',
@@ -122,13 +154,17 @@ export async function createTarget(
     'message.timestamp.type': 'CreateTime',
     ...(maxMessageBytes === undefined ? {} : { 'max.message.bytes': String(maxMessageBytes) }),
   }
-  // Since 3.6 a broker refuses timestamps by two settings (KIP-937), before by one; 4.0 no longer knows that one.
+  // Since 3.6 a broker refuses timestamps by two settings (KIP-937), before by one; 4.0 no longer
+  // knows that one.
   const limits = [
     { 'message.timestamp.before.max.ms': forEver, 'message.timestamp.after.max.ms': forEver },
     { 'message.timestamp.difference.max.ms': forEver },
   ]
   for (const [i, limit] of limits.entries()) {
-    const configEntries = Object.entries({ ...always, ...limit }).map(([name, value]) => ({ name, value }))
+    const configEntries = Object.entries({ ...always, ...limit }).map(([name, value]) => ({
+      name,
+      value,
+    }))
     try {
       await admin.createTopics({
         waitForLeaders: true,

@@ -25,13 +25,15 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
   const partitions = 'kind : partition'
   const events = 'kind : event'
   const byWorker = top('worker', 'Worker', { size: 20, by: 'n' })
-  // A worker writes every half-minute: in shorter intervals, its rates would jump between nothing and twice as much.
+  // A worker writes every half-minute: in shorter intervals, its rates would jump between nothing
+  // and twice as much.
   const time = byTime('1m')
   const lastSeen = statistic('max', '@timestamp', 'Last seen', { date: true })
   return dashboardObject({
     id: operationsId,
     title: 'Archiver operations',
-    description: 'What the workers do: how fast they are, how far behind, what they wait for, and what went wrong.',
+    description:
+      'What the workers do: how fast they are, how far behind, what they wait for, and what went wrong.',
     from: 'now-1h',
     to: 'now',
     refreshEvery: 30,
@@ -51,7 +53,9 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
             chart: number({
               dataView,
               query: workers,
-              columns: { n: statistic('unique_count', 'worker', 'Workers', { ...wholeNumber, last: now }) },
+              columns: {
+                n: statistic('unique_count', 'worker', 'Workers', { ...wholeNumber, last: now }),
+              },
               value: 'n',
               subtitle: 'now',
             }),
@@ -76,7 +80,10 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
               dataView,
               query: workers,
               columns: {
-                n: statistic('max', 'oldest_unacknowledged_s', 'Oldest wait', { ...seconds, last: now }),
+                n: statistic('max', 'oldest_unacknowledged_s', 'Oldest wait', {
+                  ...seconds,
+                  last: now,
+                }),
               },
               value: 'n',
               subtitle: 'unacknowledged, now',
@@ -178,7 +185,8 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
             id: 'oldest-over-time',
             title: 'Oldest unacknowledged record, by worker',
             width: 24,
-            description: 'How long the oldest record that was read has waited until every sink held it.',
+            description:
+              'How long the oldest record that was read has waited until every sink held it.',
             chart: xy({
               dataView,
               query: workers,
@@ -354,9 +362,14 @@ export function operationsDashboard(indexPrefix: string): SavedObject {
               columns: {
                 worker: top('worker', 'Worker', { size: 50, by: 'last' }),
                 last: lastSeen,
-                partitions: statistic('max', 'partitions', 'Partitions now', { ...wholeNumber, last: now }),
+                partitions: statistic('max', 'partitions', 'Partitions now', {
+                  ...wholeNumber,
+                  last: now,
+                }),
                 records: statistic('sum', 'records', 'Records', wholeNumber),
-                cpu: statistic('average', 'cpu_share', 'CPU (of a core)', { format: { id: 'percent' } }),
+                cpu: statistic('average', 'cpu_share', 'CPU (of a core)', {
+                  format: { id: 'percent' },
+                }),
                 rss: statistic('max', 'memory.rss_bytes', 'Most memory', bytes),
                 delay: statistic('max', 'event_loop_delay_ms', 'Longest stall', {
                   format: { id: 'number', params: { decimals: 0, suffix: ' ms' } },

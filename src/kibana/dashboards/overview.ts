@@ -41,7 +41,15 @@ export function archiveSearches(indexPrefix: string): {
       description:
         'Records that Elasticsearch refused as documents, and why. Their values are whole in the files, and here as text.',
       dataView: views.rejected,
-      columns: ['error.reason', 'error.type', 'type', 'kafka.topic', 'kafka.partition', 'kafka.offset', 'value_text'],
+      columns: [
+        'error.reason',
+        'error.type',
+        'type',
+        'kafka.topic',
+        'kafka.partition',
+        'kafka.offset',
+        'value_text',
+      ],
       sort: newestFirst,
       widths: { '@timestamp': 190, 'error.reason': 520, 'error.type': 220 },
       rowHeight: 2,
@@ -52,7 +60,14 @@ export function archiveSearches(indexPrefix: string): {
       description:
         'Messages that are not one JSON text in UTF-8, and what is wrong with them. The bytes are in value_base64.',
       dataView: views.malformed,
-      columns: ['error.reason', 'error.type', 'kafka.topic', 'kafka.partition', 'kafka.offset', 'kafka.key'],
+      columns: [
+        'error.reason',
+        'error.type',
+        'kafka.topic',
+        'kafka.partition',
+        'kafka.offset',
+        'kafka.key',
+      ],
       sort: newestFirst,
       widths: { '@timestamp': 190, 'error.reason': 420, 'error.type': 180 },
       rowHeight: 1,
@@ -69,7 +84,12 @@ export function archiveSearches(indexPrefix: string): {
         ['kafka.partition', 'asc'],
         ['kafka.offset', 'asc'],
       ],
-      widths: { '@timestamp': 190, 'kafka.topic': 200, 'kafka.partition': 110, 'kafka.offset': 130 },
+      widths: {
+        '@timestamp': 190,
+        'kafka.topic': 200,
+        'kafka.partition': 110,
+        'kafka.offset': 130,
+      },
       rowHeight: 1,
     }),
   }
@@ -112,7 +132,12 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
             id: 'records',
             title: 'Records',
             width: 5,
-            chart: number({ dataView, columns: { n: count('Records') }, value: 'n', subtitle: 'archived' }),
+            chart: number({
+              dataView,
+              columns: { n: count('Records') },
+              value: 'n',
+              subtitle: 'archived',
+            }),
           },
           {
             id: 'types',
@@ -120,7 +145,9 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
             width: 5,
             chart: number({
               dataView,
-              columns: { n: statistic('unique_count', 'type', 'Types', { format: { id: 'number' } }) },
+              columns: {
+                n: statistic('unique_count', 'type', 'Types', { format: { id: 'number' } }),
+              },
               value: 'n',
               subtitle: 'of messages',
             }),
@@ -131,7 +158,9 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
             width: 5,
             chart: number({
               dataView,
-              columns: { n: statistic('unique_count', 'kafka.key', 'Keys', { format: { id: 'number' } }) },
+              columns: {
+                n: statistic('unique_count', 'kafka.key', 'Keys', { format: { id: 'number' } }),
+              },
               value: 'n',
               subtitle: 'different',
             }),
@@ -176,7 +205,10 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
             width: 15,
             chart: donut({
               dataView,
-              columns: { type: top('type', 'Type', { by: 'n', other: true, missing: true }), n: count() },
+              columns: {
+                type: top('type', 'Type', { by: 'n', other: true, missing: true }),
+                n: count(),
+              },
               groups: ['type'],
               size: 'n',
             }),
@@ -208,7 +240,11 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
             width: 20,
             chart: xy({
               dataView,
-              columns: { topic: top('kafka.topic', 'Topic', { by: 'n', other: true }), time: byTime(), n: count() },
+              columns: {
+                topic: top('kafka.topic', 'Topic', { by: 'n', other: true }),
+                time: byTime(),
+                n: count(),
+              },
               as: 'area_stacked',
               x: 'time',
               y: ['n'],

@@ -15,7 +15,13 @@ import {
   top,
   xy,
 } from '../lens.ts'
-import { type DataViewSpec, dataViewObject, quoted, type SavedObject, searchObject } from '../saved-object.ts'
+import {
+  type DataViewSpec,
+  dataViewObject,
+  quoted,
+  type SavedObject,
+  searchObject,
+} from '../saved-object.ts'
 import { distinctNames, markdownName, plainName } from '../text.ts'
 import { overviewId } from './overview.ts'
 
@@ -42,7 +48,8 @@ export interface DescribedField {
   readonly high?: number
 }
 
-type NumberField = DescribedField & Required<Pick<DescribedField, 'isWhole' | 'min' | 'max' | 'low' | 'high'>>
+type NumberField = DescribedField &
+  Required<Pick<DescribedField, 'isWhole' | 'min' | 'max' | 'low' | 'high'>>
 
 /** What a field is good for. */
 export interface SortedFields {
@@ -69,14 +76,19 @@ const dayMs = 24 * hourMs
 const rarest = 0.001
 
 /** Sorts the fields by what they are good for. Deterministic: ties go by name. */
-export function sortFields({ fields, records }: Pick<DescribedType, 'fields' | 'records'>): SortedFields {
+export function sortFields({
+  fields,
+  records,
+}: Pick<DescribedType, 'fields' | 'records'>): SortedFields {
   const isUsed = ({ present }: DescribedField) => present >= rarest
   const shown = fields.filter(isUsed)
   const constants = shown.filter(({ distinct }) => distinct <= 1)
   const varied = shown.filter(({ distinct }) => distinct > 1)
   const identifiers = varied.filter((field) => isIdentifier(field, records))
   const others = varied.filter((field) => !identifiers.includes(field))
-  const measures = others.filter((field): field is NumberField => field.kind === 'number' && !isCode(field))
+  const measures = others.filter(
+    (field): field is NumberField => field.kind === 'number' && !isCode(field),
+  )
   const categories = others.filter((field) => field.kind !== 'number' || isCode(field))
   const best = <F extends DescribedField>(from: readonly F[], score: (field: F) => number): F[] =>
     from
@@ -94,7 +106,10 @@ export function sortFields({ fields, records }: Pick<DescribedType, 'fields' | '
 }
 
 /** Nearly as many values as records, or so many that none of them tells anything. */
-function isIdentifier({ kind, present, distinct, isWhole, max }: DescribedField, records: number): boolean {
+function isIdentifier(
+  { kind, present, distinct, isWhole, max }: DescribedField,
+  records: number,
+): boolean {
   const share = distinct / Math.max(1, present * records)
   if (kind === 'string') return distinct > 50 && share > 0.5
   return kind === 'number' && isWhole === true && share > 0.9 && (max ?? 0) > 1e9
@@ -108,7 +123,9 @@ function isCode({ kind, isWhole, distinct }: DescribedField): boolean {
 function categoryScore({ kind, present, distinct, name }: DescribedField): number {
   const telling = distinct <= 30 ? 1 : distinct <= 200 ? 0.7 : distinct <= 5000 ? 0.4 : 0.1
   const aboutState = stateNames.test(name) ? 1.2 : 1
-  return Math.sqrt(present) * telling * aboutState * (kind === 'boolean' ? 0.8 : 1) * shallowness(name)
+  return (
+    Math.sqrt(present) * telling * aboutState * (kind === 'boolean' ? 0.8 : 1) * shallowness(name)
+  )
 }
 
 function measureScore({ name, present, isWhole }: NumberField): number {
@@ -136,13 +153,19 @@ function label(name: string): string {
   return plainName(ownName(name))
 }
 
-/** A field in the id of a panel or a control: the same for the same field; references to panels are told apart by a colon. */
+/**
+ * A field in the id of a panel or a control: the same for the same field; references to panels are
+ * told apart by a colon.
+ */
 function idPart(name: string): string {
   if (/^[\w.-]{1,100}$/.test(name)) return name
   return `field-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`
 }
 
-/** A field name in KQL. Quoted, blanks, wildcards, operators and words such as `or` have no meaning in it. */
+/**
+ * A field name in KQL. Quoted, blanks, wildcards, operators and words such as `or` have no meaning
+ * in it.
+ */
 function kqlField(name: string): string {
   return /^[\w.@-]+$/.test(name) ? name : quoted(name)
 }
@@ -154,7 +177,8 @@ function idsOf(indexPrefix: string, type: string) {
     .replace(/[^a-z0-9._-]/g, '-')
     .slice(0, 80)
   // Types that differ in what is lost here must not share a dashboard.
-  const hash = plain === type ? '' : `-${createHash('sha256').update(type).digest('hex').slice(0, 6)}`
+  const hash =
+    plain === type ? '' : `-${createHash('sha256').update(type).digest('hex').slice(0, 6)}`
   const id = `${indexPrefix}type-${plain}${hash}`
   return { dashboard: id, dataView: `${id}-view`, search: `${id}-latest` }
 }
@@ -165,7 +189,11 @@ export function typeDashboardId(indexPrefix: string, type: string): string {
 }
 
 /** The time range that shows the data: up to now where records still come, else where they lie. */
-export function timeRange(first: number, last: number, now: number): { readonly from: string; readonly to: string } {
+export function timeRange(
+  first: number,
+  last: number,
+  now: number,
+): { readonly from: string; readonly to: string } {
   if (now - last < dayMs) {
     const windows = [
       ['24h', dayMs],
@@ -177,14 +205,21 @@ export function timeRange(first: number, last: number, now: number): { readonly 
   }
   const from = Math.max(first, last - 90 * dayMs)
   const hour = (ms: number) => new Date(ms).toISOString()
-  return { from: hour(Math.floor(from / hourMs) * hourMs), to: hour(Math.ceil((last + 1) / hourMs) * hourMs) }
+  return {
+    from: hour(Math.floor(from / hourMs) * hourMs),
+    to: hour(Math.ceil((last + 1) / hourMs) * hourMs),
+  }
 }
 
 /**
- * A dashboard for a type that nobody described beforehand, with its data view and its search: each object after what it needs.
- * Pure: the same facts at the same time make the same objects.
+ * A dashboard for a type that nobody described beforehand, with its data view and its search: each
+ * object after what it needs. Pure: the same facts at the same time make the same objects.
  */
-export function typeDashboard(indexPrefix: string, described: DescribedType, now: number): readonly SavedObject[] {
+export function typeDashboard(
+  indexPrefix: string,
+  described: DescribedType,
+  now: number,
+): readonly SavedObject[] {
   const { type, indexPattern, records } = described
   const sorted = sortFields(described)
   const categories = sorted.categories.slice(0, mostCategories)
@@ -197,18 +232,26 @@ export function typeDashboard(indexPrefix: string, described: DescribedType, now
     id: ids.dataView,
     title: indexPattern,
     name: title,
-    labels: { ...envelopeLabels, ...Object.fromEntries(described.fields.map(({ name }) => [name, label(name)])) },
+    labels: {
+      ...envelopeLabels,
+      ...Object.fromEntries(described.fields.map(({ name }) => [name, label(name)])),
+    },
     formats: {
       ...envelopeFormats,
       // Codes and identifiers are names, not quantities: no separators in them.
       ...Object.fromEntries(
         described.fields
-          .filter((field) => field.kind === 'number' && (isCode(field) || sorted.identifiers.includes(field)))
+          .filter(
+            (field) =>
+              field.kind === 'number' && (isCode(field) || sorted.identifiers.includes(field)),
+          )
           .map(({ name }) => [name, { id: 'number', params: { pattern: '0' } }] as const),
       ),
     },
   }
-  const columns = [...categories.slice(0, 5), ...measures].slice(0, mostColumns).map(({ name }) => name)
+  const columns = [...categories.slice(0, 5), ...measures]
+    .slice(0, mostColumns)
+    .map(({ name }) => name)
   const latest = searchObject({
     id: ids.search,
     title: `${archiveName(indexPrefix)}: latest ${shownType}`,
@@ -232,7 +275,10 @@ export function typeDashboard(indexPrefix: string, described: DescribedType, now
   ]
   const missing = missingMap(source, sorted.partial.slice(0, mostPartial))
   if (missing !== undefined) rows.push(missing)
-  rows.push({ height: 16, panels: [{ id: 'latest', title: `Latest ${shownType}`, width: 48, search: latest }] })
+  rows.push({
+    height: 16,
+    panels: [{ id: 'latest', title: `Latest ${shownType}`, width: 48, search: latest }],
+  })
   const { from, to } = timeRange(described.first, described.last, now)
   const dashboard = dashboardObject({
     id: ids.dashboard,
@@ -240,9 +286,12 @@ export function typeDashboard(indexPrefix: string, described: DescribedType, now
     description: `Records of type ${shownType}, by what their ${described.fields.length} fields hold; made from ${records.toLocaleString('en-US')} records.`,
     from,
     to,
-    controls: categories
-      .slice(0, 3)
-      .map(({ name }) => ({ id: `control-${idPart(name)}`, field: name, title: label(name), dataView })),
+    controls: categories.slice(0, 3).map(({ name }) => ({
+      id: `control-${idPart(name)}`,
+      field: name,
+      title: label(name),
+      dataView,
+    })),
     rows,
   })
   return [dataViewObject(dataView), latest, dashboard]
@@ -254,7 +303,12 @@ interface Source {
 }
 
 /** What the type is, in numbers and words. */
-function head(source: Source, described: DescribedType, sorted: SortedFields, indexPrefix: string): Row {
+function head(
+  source: Source,
+  described: DescribedType,
+  sorted: SortedFields,
+  indexPrefix: string,
+): Row {
   const numberPanel = (id: string, title: string, columns: Columns, subtitle: string): Panel => ({
     id,
     title,
@@ -267,7 +321,12 @@ function head(source: Source, described: DescribedType, sorted: SortedFields, in
     height: 8,
     panels: [
       numberPanel('records', 'Records', { n: count() }, 'of this type'),
-      numberPanel('keys', 'Keys', { n: statistic('unique_count', 'kafka.key', 'Keys', whole) }, 'different'),
+      numberPanel(
+        'keys',
+        'Keys',
+        { n: statistic('unique_count', 'kafka.key', 'Keys', whole) },
+        'different',
+      ),
       ...(measure === undefined
         ? []
         : [
@@ -278,7 +337,11 @@ function head(source: Source, described: DescribedType, sorted: SortedFields, in
               'median',
             ),
           ]),
-      { id: 'about', width: measure === undefined ? 36 : 30, markdown: about(described, sorted, indexPrefix) },
+      {
+        id: 'about',
+        width: measure === undefined ? 36 : 30,
+        markdown: about(described, sorted, indexPrefix),
+      },
     ],
   }
 }
@@ -289,9 +352,14 @@ function about(described: DescribedType, sorted: SortedFields, indexPrefix: stri
     const more = fields.length - shown.length
     return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
   }
-  const notShown = [...sorted.categories.slice(mostCategories), ...sorted.measures.slice(mostMeasures)]
+  const notShown = [
+    ...sorted.categories.slice(mostCategories),
+    ...sorted.measures.slice(mostMeasures),
+  ]
   const facts = [
-    sorted.identifiers.length > 0 ? `Another value on nearly every record: ${names(sorted.identifiers)}.` : undefined,
+    sorted.identifiers.length > 0
+      ? `Another value on nearly every record: ${names(sorted.identifiers)}.`
+      : undefined,
     sorted.constants.length > 0 ? `Always the same: ${names(sorted.constants)}.` : undefined,
     described.conflicting.length > 0
       ? `Of different kinds on different days, so that no panel can show it: ${names(described.conflicting.map((name) => ({ name })))}.`
@@ -313,7 +381,12 @@ function overTime(source: Source, categories: readonly DescribedField[]): Row {
     split === undefined
       ? { time: byTime(), n: count() }
       : {
-          split: top(split.name, label(split.name), { by: 'n', size: 8, other: true, ...dataTypeOf(split) }),
+          split: top(split.name, label(split.name), {
+            by: 'n',
+            size: 8,
+            other: true,
+            ...dataTypeOf(split),
+          }),
           time: byTime(),
           n: count(),
         }
@@ -322,7 +395,8 @@ function overTime(source: Source, categories: readonly DescribedField[]): Row {
     panels: [
       {
         id: 'over-time',
-        title: split === undefined ? 'Records over time' : `Records over time, by ${label(split.name)}`,
+        title:
+          split === undefined ? 'Records over time' : `Records over time, by ${label(split.name)}`,
         width: 48,
         chart: xy({
           ...source,
@@ -337,11 +411,16 @@ function overTime(source: Source, categories: readonly DescribedField[]): Row {
   }
 }
 
-function dataTypeOf({ kind }: DescribedField): { readonly dataType: 'string' | 'number' | 'boolean' } {
+function dataTypeOf({ kind }: DescribedField): {
+  readonly dataType: 'string' | 'number' | 'boolean'
+} {
   return { dataType: kind }
 }
 
-function topValues(source: Source, field: DescribedField): Omit<Panel, 'width'> & { readonly width?: number } {
+function topValues(
+  source: Source,
+  field: DescribedField,
+): Omit<Panel, 'width'> & { readonly width?: number } {
   const { name, present, distinct } = field
   const isRare = present < 1 - rarest
   const title = isRare ? `${label(name)} (on ${percent(present)} of records)` : label(name)
@@ -351,7 +430,12 @@ function topValues(source: Source, field: DescribedField): Omit<Panel, 'width'> 
     chart: xy({
       ...source,
       columns: {
-        value: top(name, label(name), { by: 'n', size: 8, other: distinct <= 30, ...dataTypeOf(field) }),
+        value: top(name, label(name), {
+          by: 'n',
+          size: 8,
+          other: distinct <= 30,
+          ...dataTypeOf(field),
+        }),
         n: count(),
       },
       as: 'bar_horizontal',
@@ -367,23 +451,39 @@ function percent(share: number): string {
 }
 
 /** Panels three in a row, wider where the last row has fewer. */
-function inRows(panels: readonly (Omit<Panel, 'width'> & { readonly width?: number })[], height: number): Row[] {
+function inRows(
+  panels: readonly (Omit<Panel, 'width'> & { readonly width?: number })[],
+  height: number,
+): Row[] {
   const rows: Row[] = []
   for (let start = 0; start < panels.length; start += panelsInRow) {
     const inRow = panels.slice(start, start + panelsInRow)
-    rows.push({ height, panels: inRow.map((panel) => ({ ...panel, width: 48 / inRow.length }) as Panel) })
+    rows.push({
+      height,
+      panels: inRow.map((panel) => ({ ...panel, width: 48 / inRow.length }) as Panel),
+    })
   }
   return rows
 }
 
-/** Of a number: how it is distributed, how it changes, and how it differs between the values of the best category. */
-function measureRow(source: Source, field: NumberField, categories: readonly DescribedField[]): Row {
+/**
+ * Of a number: how it is distributed, how it changes, and how it differs between the values of the
+ * best category.
+ */
+function measureRow(
+  source: Source,
+  field: NumberField,
+  categories: readonly DescribedField[],
+): Row {
   const { name } = field
   const title = label(name)
   const format = formatOf(field)
   const of = (what: Statistic, words: string) => statistic(what, name, words, format)
-  // The first category is that of the panel over time; the next one tells something new. Of many values none would be seen.
-  const by = categories.find(({ distinct, present }, i) => i > 0 && distinct <= 30 && present > 0.5) ?? categories[0]
+  // The first category is that of the panel over time; the next one tells something new. Of many
+  // values none would be seen.
+  const by =
+    categories.find(({ distinct, present }, i) => i > 0 && distinct <= 30 && present > 0.5) ??
+    categories[0]
   return {
     height: 12,
     panels: [
@@ -424,7 +524,9 @@ function measureRow(source: Source, field: NumberField, categories: readonly Des
         chart: table({
           ...source,
           columns: {
-            ...(by === undefined ? {} : { by: top(by.name, label(by.name), { by: 'n', size: 10, ...dataTypeOf(by) }) }),
+            ...(by === undefined
+              ? {}
+              : { by: top(by.name, label(by.name), { by: 'n', size: 10, ...dataTypeOf(by) }) }),
             n: count('Records'),
             median: of('median', 'Median'),
             average: of('average', 'Mean'),
@@ -448,12 +550,21 @@ function formatOf({ isWhole, low, high }: NumberField) {
 
 const wantedBins = 10
 
-/** About ten ranges of one round width between where 5 and 95 per cent of the values lie, with what is beyond at the ends. */
-export function binsOf({ low, high, min, max }: NumberField): readonly (readonly [number | null, number | null])[] {
+/**
+ * About ten ranges of one round width between where 5 and 95 per cent of the values lie, with what
+ * is beyond at the ends.
+ */
+export function binsOf({
+  low,
+  high,
+  min,
+  max,
+}: NumberField): readonly (readonly [number | null, number | null])[] {
   const span = high - low || max - min || 1
   const raw = span / wantedBins
   const magnitude = 10 ** Math.floor(Math.log10(raw))
-  const step = magnitude * ([1, 2, 2.5, 5, 10].find((factor) => raw <= factor * magnitude * 1.0001) ?? 10)
+  const step =
+    magnitude * ([1, 2, 2.5, 5, 10].find((factor) => raw <= factor * magnitude * 1.0001) ?? 10)
   const round = (value: number) => Number(value.toPrecision(12))
   const begin = Math.floor(low / step)
   const end = Math.max(begin + 1, Math.ceil(high / step))
@@ -468,8 +579,12 @@ export function binsOf({ low, high, min, max }: NumberField): readonly (readonly
 /** When which fields were absent: a field that vanishes is a producer that changed. */
 function missingMap(source: Source, partial: readonly DescribedField[]): Row | undefined {
   if (partial.length === 0) return undefined
-  const names = distinctNames(partial.map(({ name, present }) => `${label(name)} (on ${percent(present)})`))
-  const queries = Object.fromEntries(partial.map(({ name }, i) => [names[i]!, `not ${kqlField(name)} : *`]))
+  const names = distinctNames(
+    partial.map(({ name, present }) => `${label(name)} (on ${percent(present)})`),
+  )
+  const queries = Object.fromEntries(
+    partial.map(({ name }, i) => [names[i]!, `not ${kqlField(name)} : *`]),
+  )
   return {
     height: Math.max(10, 5 + Math.ceil(partial.length * 1.4)),
     panels: [
@@ -479,7 +594,11 @@ function missingMap(source: Source, partial: readonly DescribedField[]): Row | u
         width: 32,
         chart: heatmap({
           ...source,
-          columns: { time: byTime(), field: byQuery('Field', queries), n: count('Records without it') },
+          columns: {
+            time: byTime(),
+            field: byQuery('Field', queries),
+            n: count('Records without it'),
+          },
           x: 'time',
           y: 'field',
           value: 'n',

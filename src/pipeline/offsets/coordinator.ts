@@ -13,21 +13,27 @@ interface Assigned {
 }
 
 /**
- * The offset coordinator of a worker: one tracker for each partition that it owns now, and what the group was told.
- * Pure: no clock, no network, no disk.
+ * The offset coordinator of a worker: one tracker for each partition that it owns now, and what the
+ * group was told. Pure: no clock, no network, no disk.
  *
- * **Invariant**: it never offers an offset below one that it was told is committed, nor one that a sink does not hold.
+ * **Invariant**: it never offers an offset below one that it was told is committed, nor one that a
+ * sink does not hold.
  */
 export class Coordinator {
   readonly #sinks: readonly string[]
   readonly #assigned = new Map<string, Assigned>()
 
-  /** `sinks`: the names of all enabled sinks; an offset is committable when each of them holds it. */
+  /**
+   * `sinks`: the names of all enabled sinks; an offset is committable when each of them holds it.
+   */
   constructor(sinks: readonly string[]) {
     this.#sinks = sinks
   }
 
-  /** Begins a new assignment of a partition; whatever was known of an earlier one is closed and forgotten. */
+  /**
+   * Begins a new assignment of a partition; whatever was known of an earlier one is closed and
+   * forgotten.
+   */
   open(tp: TopicPartition, start: number, committed: number | undefined): Tracker {
     this.close(tp)
     const tracker = new Tracker(start, this.#sinks)
@@ -48,7 +54,8 @@ export class Coordinator {
   committable(): CommittableOffset[] {
     const offsets: CommittableOffset[] = []
     for (const { tp, tracker, committed } of this.#assigned.values()) {
-      // The start is worth a commit by itself: a group with an offset does not depend on what a client takes for a default.
+      // The start is worth a commit by itself: a group with an offset does not depend on what a
+      // client takes for a default.
       if (committed === undefined || tracker.committable > committed) {
         offsets.push({ topic: tp.topic, partition: tp.partition, offset: tracker.committable })
       }
@@ -56,11 +63,15 @@ export class Coordinator {
     return offsets
   }
 
-  /** Notes that the group was told. Offsets of partitions that were given up meanwhile are passed over. */
+  /**
+   * Notes that the group was told. Offsets of partitions that were given up meanwhile are passed
+   * over.
+   */
   committed(offsets: readonly CommittableOffset[]): void {
     for (const { topic, partition, offset } of offsets) {
       const assigned = this.#assigned.get(partitionKey({ topic, partition }))
-      if (assigned !== undefined) assigned.committed = Math.max(assigned.committed ?? offset, offset)
+      if (assigned !== undefined)
+        assigned.committed = Math.max(assigned.committed ?? offset, offset)
     }
   }
 

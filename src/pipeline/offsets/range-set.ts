@@ -28,7 +28,10 @@ export class RangeSet {
     this.#ranges.splice(begin, end - begin, merged)
   }
 
-  /** The end of the contiguous prefix that begins at `from`; `from` itself where that offset is absent. */
+  /**
+   * The end of the contiguous prefix that begins at `from`; `from` itself where that offset is
+   * absent.
+   */
   endOfPrefix(from: number): number {
     for (const range of this.#ranges) {
       if (range.from > from) break
@@ -43,6 +46,7 @@ export class RangeSet {
     while (whole < this.#ranges.length && this.#ranges[whole]!.next <= offset) whole++
     this.#ranges.splice(0, whole)
     const first = this.#ranges[0]
-    if (first !== undefined && first.from < offset) this.#ranges[0] = { from: offset, next: first.next }
+    if (first !== undefined && first.from < offset)
+      this.#ranges[0] = { from: offset, next: first.next }
   }
 }

@@ -3,16 +3,18 @@ import { ArchiverError } from '../../runtime/errors.ts'
 import { RangeSet } from './range-set.ts'
 
 /**
- * What was delivered of one partition, during one assignment of it, and what each sink has acknowledged of that.
+ * What was delivered of one partition, during one assignment of it, and what each sink has
+ * acknowledged of that.
  *
- * The rule that guards the data: **the committable offset is the end of the contiguous prefix that every sink holds.** The
- * offset that Kafka is told is the one to read next, so everything below it must be durable everywhere; one hole in one sink
- * holds it back, however much lies beyond.
+ * The rule that guards the data: **the committable offset is the end of the contiguous prefix that
+ * every sink holds.** The offset that Kafka is told is the one to read next, so everything below it
+ * must be durable everywhere; one hole in one sink holds it back, however much lies beyond.
  *
- * A tracker dies with its assignment: acknowledgements after `close` have no effect, because by then another worker may have
- * read the same records and committed.
+ * A tracker dies with its assignment: acknowledgements after `close` have no effect, because by
+ * then another worker may have read the same records and committed.
  *
- * **Invariant**: `start <= watermark(sink) <= position` for every sink, and none of them ever moves backwards.
+ * **Invariant**: `start <= watermark(sink) <= position` for every sink, and none of them ever moves
+ * backwards.
  */
 export class Tracker {
   readonly start: number
@@ -20,7 +22,10 @@ export class Tracker {
   #position: number
   #closed = false
 
-  /** `start`: the position of the first record to be delivered; everything below it is durable in every sink. */
+  /**
+   * `start`: the position of the first record to be delivered; everything below it is durable in
+   * every sink.
+   */
   constructor(start: number, sinks: readonly string[]) {
     this.start = start
     this.#position = start
@@ -38,11 +43,15 @@ export class Tracker {
 
   /**
    * Notes that a batch went to all sinks.
-   * @throws ArchiverError `INTERNAL` where it does not begin at the position: then records were skipped or came twice.
+   * @throws ArchiverError `INTERNAL` where it does not begin at the position: then records were
+   *   skipped or came twice.
    */
   delivered({ from, next }: OffsetRange): void {
     if (from !== this.#position || next < from) {
-      throw new ArchiverError('INTERNAL', `delivered [${from}, ${next}) where ${this.#position} was the position`)
+      throw new ArchiverError(
+        'INTERNAL',
+        `delivered [${from}, ${next}) where ${this.#position} was the position`,
+      )
     }
     this.#position = next
   }
@@ -51,7 +60,10 @@ export class Tracker {
   acknowledge(sink: string, range: OffsetRange): void {
     if (this.#closed) return
     if (range.next > this.#position) {
-      throw new ArchiverError('INTERNAL', `${sink} acknowledged up to ${range.next}, delivered is ${this.#position}`)
+      throw new ArchiverError(
+        'INTERNAL',
+        `${sink} acknowledged up to ${range.next}, delivered is ${this.#position}`,
+      )
     }
     this.#progress(sink).add(range)
   }

@@ -4,7 +4,10 @@ const minute = 60_000
 const hour = 60 * minute
 const day = 24 * hour
 
-/** How busy a moment is, 0 to 1: quiet at four in the morning, most at noon and a little less in the evening; weekends are slower. UTC. */
+/**
+ * How busy a moment is, 0 to 1: quiet at four in the morning, most at noon and a little less in the
+ * evening; weekends are slower. UTC.
+ */
 export function activity(timestamp: number): number {
   const ofDay = (((timestamp % day) + day) % day) / hour
   const noon = Math.exp(-(((ofDay - 12.5) / 3.2) ** 2))
@@ -13,7 +16,10 @@ export function activity(timestamp: number): number {
   return Math.min(1, 0.12 + 0.85 * noon + evening) * (weekday === 0 || weekday === 6 ? 0.65 : 1)
 }
 
-/** True during the one bad half-hour of each day, at a time that depends on the seed: errors and latency rise in it. */
+/**
+ * True during the one bad half-hour of each day, at a time that depends on the seed: errors and
+ * latency rise in it.
+ */
 export function isIncident(seed: number, timestamp: number): boolean {
   const date = Math.floor(timestamp / day)
   const begin = date * day + 8 * hour + (hashText(`${seed} ${date}`) % (10 * 60)) * minute
@@ -21,8 +27,8 @@ export function isIncident(seed: number, timestamp: number): boolean {
 }
 
 /**
- * Spreads records over a time range as a day does it: the share of records before a moment is the share of activity
- * before it.
+ * Spreads records over a time range as a day does it: the share of records before a moment is the
+ * share of activity before it.
  */
 export class DayCurve {
   readonly #from: number

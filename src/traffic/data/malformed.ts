@@ -22,7 +22,11 @@ export const malformations: readonly Malformation[] = [
   malformed('cut off', (json) => json.slice(0, json.length >> 1)),
   malformed('trailing comma', (json) => `${json.slice(0, -1)},}`),
   malformed('invalid UTF-8', (json) =>
-    Buffer.concat([Buffer.from(`${json.slice(0, -1)},"raw":"`), Buffer.from('ff80c3', 'hex'), Buffer.from('"}')]),
+    Buffer.concat([
+      Buffer.from(`${json.slice(0, -1)},"raw":"`),
+      Buffer.from('ff80c3', 'hex'),
+      Buffer.from('"}'),
+    ]),
   ),
   malformed('byte order mark', (json) => `\ufeff${json}`),
   malformed('NaN', (json) => `${json.slice(0, -1)},"ratio":NaN}`),
@@ -31,7 +35,9 @@ export const malformations: readonly Malformation[] = [
   malformed('no JSON at all', () => Buffer.from('00089f1b10ffd8ffe000104a464946000a0d22', 'hex')),
   malformed('empty', () => Buffer.alloc(0)),
   untyped('type missing', (json, quotedType) => json.replace(`"type":${quotedType}`, '"kind":1')),
-  untyped('type not a text', (json, quotedType) => json.replace(`"type":${quotedType}`, '"type":42')),
+  untyped('type not a text', (json, quotedType) =>
+    json.replace(`"type":${quotedType}`, '"type":42'),
+  ),
   untyped('type empty', (json, quotedType) => json.replace(`"type":${quotedType}`, '"type":""')),
   untyped('not an object', () => '[1,2,3]'),
   untyped('tombstone', () => null),

@@ -1,7 +1,10 @@
 import type { Kafka, Message, Producer, TopicMessages } from 'kafkajs'
 import type { MadeRecord } from './record-maker.ts'
 
-/** A producer that leaves each record in the partition that was chosen for it, and makes no topic by itself. */
+/**
+ * A producer that leaves each record in the partition that was chosen for it, and makes no topic by
+ * itself.
+ */
 export function createProducer(kafka: Kafka): Producer {
   const createPartitioner =
     () =>
@@ -19,7 +22,10 @@ export function kafkaMessage({ partition, key, value, headers, timestamp }: Made
 /** Sends the messages of some topics and settles when they are acknowledged. */
 export type SendBatch = (batch: readonly TopicMessages[]) => Promise<void>
 
-/** kafkajs groups a batch by partition in time that grows with the square of it, and a broker takes a megabyte for each. */
+/**
+ * kafkajs groups a batch by partition in time that grows with the square of it, and a broker takes
+ * a megabyte for each.
+ */
 const batchRecords = 1000
 const mostLanes = 6
 
@@ -30,8 +36,9 @@ interface Lane {
 }
 
 /**
- * Sends records in batches, several at a time, in order within each partition. kafkajs sends over two connections to a
- * broker, so two requests under way may change places: each partition belongs to one lane, and a lane has one request under way.
+ * Sends records in batches, several at a time, in order within each partition. kafkajs sends over
+ * two connections to a broker, so two requests under way may change places: each partition belongs
+ * to one lane, and a lane has one request under way.
  */
 export class BatchSender {
   readonly #send: SendBatch
@@ -40,7 +47,10 @@ export class BatchSender {
   readonly #firstLane = new Map<string, number>()
   #failure: { readonly error: unknown } | undefined
 
-  constructor(topics: readonly { readonly name: string; readonly partitions: number }[], send: SendBatch) {
+  constructor(
+    topics: readonly { readonly name: string; readonly partitions: number }[],
+    send: SendBatch,
+  ) {
     this.#send = send
     let partitions = 0
     for (const topic of topics) {
@@ -48,12 +58,20 @@ export class BatchSender {
       partitions += topic.partitions
     }
     const count = Math.min(partitions, mostLanes)
-    this.#lanes = Array.from({ length: count }, () => ({ topics: new Map(), records: 0, sending: undefined }))
+    this.#lanes = Array.from({ length: count }, () => ({
+      topics: new Map(),
+      records: 0,
+      sending: undefined,
+    }))
   }
 
-  /** A promise to wait for before the next record, where the record filled a batch. Throws, or rejects with, what a batch failed of. */
+  /**
+   * A promise to wait for before the next record, where the record filled a batch. Throws, or
+   * rejects with, what a batch failed of.
+   */
   add(record: MadeRecord): Promise<void> | undefined {
-    const lane = this.#lanes[(this.#firstLane.get(record.topic)! + record.partition) % this.#lanes.length]!
+    const lane =
+      this.#lanes[(this.#firstLane.get(record.topic)! + record.partition) % this.#lanes.length]!
     let topic = lane.topics.get(record.topic)
     if (topic === undefined) {
       topic = { topic: record.topic, messages: [] }

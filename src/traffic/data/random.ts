@@ -1,6 +1,6 @@
 /**
- * Chance that can be repeated: a small generator (splitmix32) that is set anew for every record, so that record `i` of a
- * seed is the same whether or not the ones before it were made.
+ * Chance that can be repeated: a small generator (splitmix32) that is set anew for every record, so
+ * that record `i` of a seed is the same whether or not the ones before it were made.
  */
 export class Random {
   #state = 0
@@ -53,7 +53,10 @@ export function weighted<T>(weights: readonly (readonly [T, number])[]): readonl
   return weights.flatMap(([item, weight]) => Array<T>(weight).fill(item))
 }
 
-/** A number that depends on every character of a text (FNV-1a): the partition of a key, the seed of a name. */
+/**
+ * A number that depends on every character of a text (FNV-1a): the partition of a key, the seed of
+ * a name.
+ */
 export function hashText(text: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)

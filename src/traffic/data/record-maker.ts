@@ -6,14 +6,22 @@ import { type Moment, valueMakers } from './values.ts'
 
 export interface RecordMakerOptions {
   readonly seed: number
-  /** Names of the message types; the first gets orders, the second requests, the third sensor readings, and so on round. */
+  /**
+   * Names of the message types; the first gets orders, the second requests, the third sensor
+   * readings, and so on round.
+   */
   readonly types: readonly string[]
   /** The topics with their number of partitions. Record `i` goes to topic `i % topics.length`. */
   readonly topics: readonly { readonly name: string; readonly partitions: number }[]
   /** The share of records, 0 to 1, that are no JSON message with a type. */
   readonly malformed: number
-  /** How many records are spread over which time (ms since 1970); undefined where the caller gives each its timestamp. */
-  readonly history: { readonly count: number; readonly from: number; readonly to: number } | undefined
+  /**
+   * How many records are spread over which time (ms since 1970); undefined where the caller gives
+   * each its timestamp.
+   */
+  readonly history:
+    | { readonly count: number; readonly from: number; readonly to: number }
+    | undefined
 }
 
 /** A record to be sent. */
@@ -34,15 +42,18 @@ const typeShares = [0.45, 0.35, 0.2]
 const services = ['checkout', 'catalogue', 'gateway', 'warehouse']
 
 /**
- * The data of the generator, without Kafka: record `i` depends on the options and on `i` alone, so any part of a run can
- * be made again to compare it with what was archived.
+ * The data of the generator, without Kafka: record `i` depends on the options and on `i` alone, so
+ * any part of a run can be made again to compare it with what was archived.
  */
 export class RecordMaker {
   readonly #options: RecordMakerOptions
   readonly #types: readonly { readonly name: string; readonly quoted: string }[]
   readonly #curve: DayCurve | undefined
   readonly #random = new Random()
-  /** What depends on the minute alone, for the minute that was asked last: records come almost in order. */
+  /**
+   * What depends on the minute alone, for the minute that was asked last: records come almost in
+   * order.
+   */
   #minute = { number: Number.NaN, mood: { activity: 0, incident: false } }
 
   constructor(options: RecordMakerOptions) {
@@ -91,9 +102,11 @@ export class RecordMaker {
   #typeIndex(): number {
     const count = this.#types.length
     let roll =
-      this.#random.unit() * (count >= 3 ? 1 : typeShares.slice(0, count).reduce((sum, share) => sum + share, 0))
+      this.#random.unit() *
+      (count >= 3 ? 1 : typeShares.slice(0, count).reduce((sum, share) => sum + share, 0))
     let shape = 0
-    while (shape < Math.min(count, 3) - 1 && roll >= typeShares[shape]!) roll -= typeShares[shape++]!
+    while (shape < Math.min(count, 3) - 1 && roll >= typeShares[shape]!)
+      roll -= typeShares[shape++]!
     return count <= 3 ? shape : shape + 3 * this.#random.below(Math.ceil((count - shape) / 3))
   }
 
@@ -102,7 +115,12 @@ export class RecordMaker {
     const { history } = this.#options
     if (history === undefined || this.#curve === undefined) return now
     const roll = this.#random.unit()
-    const late = roll < 0.9 ? roll * 900 : roll < 0.999 ? this.#random.unit() * 20_000 : this.#random.unit() * 900_000
+    const late =
+      roll < 0.9
+        ? roll * 900
+        : roll < 0.999
+          ? this.#random.unit() * 20_000
+          : this.#random.unit() * 900_000
     const ideal = this.#curve.at((index + 0.5) / history.count)
     return Math.max(history.from, Math.min(history.to, Math.floor(ideal - late)))
   }

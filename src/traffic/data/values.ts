@@ -13,7 +13,10 @@ export interface Moment {
 
 export interface MadeValue {
   readonly key: string | null
-  /** JSON, written directly: no value is built to be serialised, and all text is either plain ASCII or quoted beforehand. */
+  /**
+   * JSON, written directly: no value is built to be serialised, and all text is either plain ASCII
+   * or quoted beforehand.
+   */
   readonly json: string
 }
 
@@ -49,7 +52,9 @@ const lastNames = [
   'Weiß',
   'Mensah',
 ]
-const names = firstNames.flatMap((first) => lastNames.map((last) => JSON.stringify(`${first} ${last}`)))
+const names = firstNames.flatMap((first) =>
+  lastNames.map((last) => JSON.stringify(`${first} ${last}`)),
+)
 /** Country, its currency, and how much of the business it is. */
 const countries = weighted<readonly [country: string, currency: string]>([
   [['DE', 'EUR'], 24],
@@ -70,10 +75,14 @@ function heavyUser(random: Random): number {
 }
 const userId = (user: number): string => `user-${String(user).padStart(5, '0')}`
 /** A user lives in one country and has one name. */
-const countryOf = (user: number): readonly [string, string] => countries[(user * 37 + 5) % countries.length]!
+const countryOf = (user: number): readonly [string, string] =>
+  countries[(user * 37 + 5) % countries.length]!
 const nameOf = (user: number): string => names[(user * 31) % names.length]!
 
-/** Hundredths as a decimal: `1234` → `12.34`, `1200` → `12.00`, kept so because a producer's digits are kept. */
+/**
+ * Hundredths as a decimal: `1234` → `12.34`, `1200` → `12.00`, kept so because a producer's digits
+ * are kept.
+ */
 function hundredths(value: number): string {
   const rounded = Math.round(Math.abs(value))
   const cents = rounded % 100
@@ -140,16 +149,18 @@ export const order: ValueMaker = ({ random, incident }, quotedType) => {
 }
 
 /** Method, path, its usual latency in ms, and bytes answered. */
-const endpoints = weighted<readonly [method: string, path: string, latency: number, bytes: number]>([
-  [['GET', '/api/products', 18, 9_000], 30],
-  [['GET', '/api/products/{id}', 9, 2_100], 26],
-  [['GET', '/api/search', 74, 14_000], 14],
-  [['POST', '/api/cart/items', 22, 600], 12],
-  [['POST', '/api/orders', 140, 1_200], 6],
-  [['PUT', '/api/users/{id}', 35, 800], 3],
-  [['DELETE', '/api/cart/items/{id}', 15, 120], 3],
-  [['GET', '/health', 1.2, 15], 6],
-])
+const endpoints = weighted<readonly [method: string, path: string, latency: number, bytes: number]>(
+  [
+    [['GET', '/api/products', 18, 9_000], 30],
+    [['GET', '/api/products/{id}', 9, 2_100], 26],
+    [['GET', '/api/search', 74, 14_000], 14],
+    [['POST', '/api/cart/items', 22, 600], 12],
+    [['POST', '/api/orders', 140, 1_200], 6],
+    [['PUT', '/api/users/{id}', 35, 800], 3],
+    [['DELETE', '/api/cart/items/{id}', 15, 120], 3],
+    [['GET', '/health', 1.2, 15], 6],
+  ],
+)
 const agents = weighted([
   ['Mozilla/5.0 (Windows NT 10.0) Chrome/141.0', 9],
   ['Mozilla/5.0 (iPhone; iOS 19.1) Safari/605.1', 7],
@@ -168,7 +179,10 @@ const failures = [
   '{"code":"NULL_POINTER","message":"cannot read \\"price\\" of undefined","retry":false}',
 ]
 
-/** A request to an API: status code, latency that follows the load, text of words, an error object where it failed. */
+/**
+ * A request to an API: status code, latency that follows the load, text of words, an error object
+ * where it failed.
+ */
 export const request: ValueMaker = ({ random, activity, incident }, quotedType) => {
   const [method, path, usual, bytes] = random.pick(endpoints)
   const anonymous = random.chance(0.3)
@@ -185,7 +199,11 @@ export const request: ValueMaker = ({ random, activity, incident }, quotedType) 
         : method === 'POST'
           ? 201
           : 200
-  const latency = usual * (1 + 1.5 * activity) * Math.exp(0.45 * random.normal()) * (failed ? 14 : incident ? 4 : 1)
+  const latency =
+    usual *
+    (1 + 1.5 * activity) *
+    Math.exp(0.45 * random.normal()) *
+    (failed ? 14 : incident ? 4 : 1)
   const size = code >= 400 ? 90 : Math.round(bytes * (0.6 + 0.8 * random.unit()))
   let message = random.pick(words)
   for (let more = 2 + random.below(6); more > 0; more--) message += ` ${random.pick(words)}`
@@ -217,7 +235,10 @@ const alarms = weighted([
   ['"SENSOR_FAULT"', 1],
 ])
 
-/** A reading of a warehouse sensor: numbers below zero, an array of numbers, a counter beyond 2^53, a place, a rare alarm. */
+/**
+ * A reading of a warehouse sensor: numbers below zero, an array of numbers, a counter beyond 2^53,
+ * a place, a rare alarm.
+ */
 export const reading: ValueMaker = ({ random, timestamp, activity, incident }, quotedType) => {
   const [site, latitude, longitude] = random.pick(sites)
   const zone = random.pick(zones)

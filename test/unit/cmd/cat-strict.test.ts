@@ -66,7 +66,17 @@ test('with --value-only all that is printed is JSON; a limit counts what is prin
   assert.equal(code, 1)
   for (const line of out.trimEnd().split('\n')) JSON.parse(line)
   assert.match(err, /left out: chat\/2 offset 50: not JSON/)
-  const limited = await run(t, 'cat', '--archive-dir', root, '--strict', '--type', 'a', '--limit', '15')
+  const limited = await run(
+    t,
+    'cat',
+    '--archive-dir',
+    root,
+    '--strict',
+    '--type',
+    'a',
+    '--limit',
+    '15',
+  )
   assert.equal(limited.out.trimEnd().split('\n').length, 15)
   const one = await run(t, 'cat', '--archive-dir', root, '--strict', '--offset', '20')
   assert.deepEqual([one.code, one.out], [1, ''])
@@ -86,7 +96,10 @@ test('verify --readers counts and names them, and proves as before', async (t) =
   )
   const json = JSON.parse((await run(t, ...argv, '--json')).out) as {
     proven: boolean
-    readers: { records: number; findings: { kind: string; records: number; refused: boolean; first: unknown[] }[] }
+    readers: {
+      records: number
+      findings: { kind: string; records: number; refused: boolean; first: unknown[] }[]
+    }
   }
   assert.equal(json.proven, true)
   assert.equal(json.readers.records, 99)

@@ -28,14 +28,25 @@ async function archive(t: TestContext): Promise<string> {
   ])
 }
 
-async function outcome(t: TestContext, ...argv: string[]): Promise<{ code: number; out: string; errors: string }> {
+async function outcome(
+  t: TestContext,
+  ...argv: string[]
+): Promise<{ code: number; out: string; errors: string }> {
   const running = startArchiver(t, argv)
   const code = await running.ended
   const errors = running.errors()
-  return { code, errors, out: errors === '' ? running.output() : running.output().replace(errors, '') }
+  return {
+    code,
+    errors,
+    out: errors === '' ? running.output() : running.output().replace(errors, ''),
+  }
 }
 
-async function inShell(t: TestContext, command: string, env: Readonly<Record<string, string>>): Promise<string> {
+async function inShell(
+  t: TestContext,
+  command: string,
+  env: Readonly<Record<string, string>>,
+): Promise<string> {
   const child = spawn('bash', ['-c', `exec 2>&1; ${command}`], {
     env: { ...process.env, A: `${process.execPath} --import tsx ${program}`, ...env },
   })
@@ -45,11 +56,17 @@ async function inShell(t: TestContext, command: string, env: Readonly<Record<str
 
 describe('the command line', { concurrency: 3 }, () => {
   it('says its version', async (t) => {
-    const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+    const { version } = JSON.parse(
+      readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
+    ) as {
       version: string
     }
     for (const words of [['--version'], ['version'], ['run', '--version']]) {
-      assert.deepEqual(await outcome(t, ...words), { code: 0, out: `archiver ${version}\n`, errors: '' })
+      assert.deepEqual(await outcome(t, ...words), {
+        code: 0,
+        out: `archiver ${version}\n`,
+        errors: '',
+      })
     }
   })
 
@@ -65,7 +82,10 @@ describe('the command line', { concurrency: 3 }, () => {
       )
       const home = await outcome(t, command, '--config', config)
       assert.equal(home.code, 2, command)
-      assert.match(home.errors, /archive-dir: "~\/archive" is not allowed; expected a whole path, such as \//)
+      assert.match(
+        home.errors,
+        /archive-dir: "~\/archive" is not allowed; expected a whole path, such as \//,
+      )
     }
   })
 
@@ -138,7 +158,17 @@ describe('the command line', { concurrency: 3 }, () => {
   it('takes the flags of run: checks them, narrows by topics, and passes over the rest', async (t) => {
     const root = ['--archive-dir', await archive(t)]
     const of = ['--flush-interval', '5', '--no-templates', '--http=9464', '--until-end']
-    const listed = await outcome(t, 'ls', ...of, ...root, '--group', 'test-group', '--topics-regex', '^ord', '--json')
+    const listed = await outcome(
+      t,
+      'ls',
+      ...of,
+      ...root,
+      '--group',
+      'test-group',
+      '--topics-regex',
+      '^ord',
+      '--json',
+    )
     assert.equal(listed.errors, '')
     assert.deepEqual(
       listed.out
@@ -191,7 +221,11 @@ describe('the command line', { concurrency: 3 }, () => {
   const verify = '$A verify --no-kafka --no-elasticsearch --archive-dir $D'
   const full = 'archiver: standard output cannot be written: ENOSPC: no space left on device\n'
   for (const [name, command, expected] of [
-    ['cat to a reader that goes', '{ $A cat --archive-dir $D; echo $? >&2; } | head -1 > /dev/null', '141\n'],
+    [
+      'cat to a reader that goes',
+      '{ $A cat --archive-dir $D; echo $? >&2; } | head -1 > /dev/null',
+      '141\n',
+    ],
     ['cat to the end', whole, '3001\n'],
     ['cat to a full disk', '$A cat --archive-dir $D > /dev/full; echo $?', `${full}1\n`],
     ['ls to a full disk', '$A ls --archive-dir $D > /dev/full; echo $?', `${full}1\n`],
@@ -218,8 +252,17 @@ describe('the command line', { concurrency: 3 }, () => {
 it('shows foreign text on a terminal escaped: what a worker says, and values that are no JSON', async (t) => {
   const hostile = '\x1b]0;PWN\x07\x1b[2J'
   const server = createServer((_, response) => {
-    const partitions = [{ topic: 'events', partition: 0, oldest_unacknowledged_s: 0, waiting: hostile }]
-    const answer = { worker: hostile, ready: false, reasons: [hostile], records: 0, sinks: [], partitions }
+    const partitions = [
+      { topic: 'events', partition: 0, oldest_unacknowledged_s: 0, waiting: hostile },
+    ]
+    const answer = {
+      worker: hostile,
+      ready: false,
+      reasons: [hostile],
+      records: 0,
+      sinks: [],
+      partitions,
+    }
     response.end(JSON.stringify(answer))
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -238,25 +281,51 @@ it('shows foreign text on a terminal escaped: what a worker says, and values tha
     },
   ])
   const { port } = server.address() as AddressInfo
-  const status = await outcome(t, 'status', '--no-kafka', '--archive-dir', D, '--workers', `127.0.0.1:${port}`)
+  const status = await outcome(
+    t,
+    'status',
+    '--no-kafka',
+    '--archive-dir',
+    D,
+    '--workers',
+    `127.0.0.1:${port}`,
+  )
   assert.equal(status.code, 1)
   assert.match(status.out, /\\u001b\]0;PWN\\u0007/)
   assert.doesNotMatch(status.out.replaceAll('\n', ''), /\p{Cc}/u)
 
   // `script` gives the command a terminal.
-  const shown = await inShell(t, 'script -qec "$A cat --archive-dir $D --value-only" /dev/null < /dev/null', { D })
+  const shown = await inShell(
+    t,
+    'script -qec "$A cat --archive-dir $D --value-only" /dev/null < /dev/null',
+    { D },
+  )
   assert.deepEqual(shown.trim().split(/\r?\n/), [
     `base64:${value.toString('base64')}`,
     '\\u001b]0;PWN\\u0007\\u001b[2J',
     '{"a":"\\u009b2J"}',
   ])
-  const piped = await inShell(t, '$A cat --archive-dir $D --value-only --offset 1 --topic events --partition 0', { D })
+  const piped = await inShell(
+    t,
+    '$A cat --archive-dir $D --value-only --offset 1 --topic events --partition 0',
+    { D },
+  )
   assert.equal(piped, `${hostile}\n`)
 })
 
 it('tells the flags of run from those of a command', () => {
   const { argv, values } = takeRunFlags(
-    ['--by', 'day', '--group=g', '--no-files', '--json', '--commit-interval', '500', '--bogus', 'x'],
+    [
+      '--by',
+      'day',
+      '--group=g',
+      '--no-files',
+      '--json',
+      '--commit-interval',
+      '500',
+      '--bogus',
+      'x',
+    ],
     lsOptions,
   )
   assert.deepEqual(argv, ['--by', 'day', '--json', '--bogus', 'x'])
@@ -264,7 +333,10 @@ it('tells the flags of run from those of a command', () => {
 })
 
 it('escapes foreign text in tables and in log lines for people, and keeps stacks readable', () => {
-  assert.equal(table([{ head: 'type' }], [['a\x1b[31m\nb\u202e']]), 'type\na\\u001b[31m\\u000ab\\u202e')
+  assert.equal(
+    table([{ head: 'type' }], [['a\x1b[31m\nb\u202e']]),
+    'type\na\\u001b[31m\\u000ab\\u202e',
+  )
   const line = readableJsonText(
     JSON.stringify({ msg: 'a\x1b]0;x\x07\nb\u009b', stack: 'Error: x\n    at y', ok: 'ü"\\' }),
   )
@@ -276,6 +348,12 @@ it('escapes foreign text in tables and in log lines for people, and keeps stacks
 })
 
 it('prints the log of setup as lines for people', () => {
-  assert.equal(plainLine('{"level":"info","time":"…","template":"x","msg":"installed x"}'), 'installed x')
-  assert.equal(plainLine('{"level":"warn","msg":"x is older","err":{"message":"why"}}'), 'warning: x is older: why')
+  assert.equal(
+    plainLine('{"level":"info","time":"…","template":"x","msg":"installed x"}'),
+    'installed x',
+  )
+  assert.equal(
+    plainLine('{"level":"warn","msg":"x is older","err":{"message":"why"}}'),
+    'warning: x is older: why',
+  )
 })

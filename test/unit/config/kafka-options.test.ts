@@ -6,7 +6,8 @@ import { readOptions } from '../../../src/config/options.ts'
 import { connectFailure } from '../../../src/kafka/security.ts'
 import { createLogger } from '../../../src/runtime/log.ts'
 
-const options = (...argv: readonly string[]) => readOptions(kafkaConnectionOptions, { argv, env: {} })
+const options = (...argv: readonly string[]) =>
+  readOptions(kafkaConnectionOptions, { argv, env: {} })
 const user = ['--sasl-username', 'u']
 const password = ['--sasl-password', 'p']
 
@@ -18,7 +19,14 @@ it('takes logins and certificates that are complete', () => {
     ['--sasl-mechanism', 'plain', ...user, ...password],
     ['--sasl-mechanism', 'scram-sha-512', ...user, '--sasl-password-file', 'f'],
     ['--sasl-mechanism', 'oauthbearer', '--sasl-token-file', 'f'],
-    ['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', 'https://id/token', ...user, ...password],
+    [
+      '--sasl-mechanism',
+      'oauthbearer',
+      '--sasl-token-url',
+      'https://id/token',
+      ...user,
+      ...password,
+    ],
   ]) {
     checkKafkaOptions(options(...argv))
   }
@@ -29,10 +37,19 @@ it('says which option of a login is missing or too much', () => {
     [['--kafka-cert', 'a'], /--kafka-key/],
     [['--sasl-mechanism', 'plain', ...user], /needs --sasl-username and --sasl-password/],
     [['--sasl-mechanism', 'plain', ...password], /needs --sasl-username/],
-    [['--sasl-mechanism', 'plain', ...user, ...password, '--sasl-password-file', 'f'], /exclude each other/],
-    [['--sasl-mechanism', 'plain', ...user, ...password, '--sasl-token-file', 'f'], /for oauthbearer/],
+    [
+      ['--sasl-mechanism', 'plain', ...user, ...password, '--sasl-password-file', 'f'],
+      /exclude each other/,
+    ],
+    [
+      ['--sasl-mechanism', 'plain', ...user, ...password, '--sasl-token-file', 'f'],
+      /for oauthbearer/,
+    ],
     [['--sasl-mechanism', 'oauthbearer'], /--sasl-token-file or --sasl-token-url/],
-    [['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', 'nowhere', ...user, ...password], /expected http/],
+    [
+      ['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', 'nowhere', ...user, ...password],
+      /expected http/,
+    ],
     ...['http://id/token', 'http://10.0.0.1/token', 'http://localhost.example/token'].map(
       (url) =>
         [
@@ -40,7 +57,10 @@ it('says which option of a login is missing or too much', () => {
           /--sasl-token-url: http would show the secret/,
         ] as [string[], RegExp],
     ),
-    [['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', 'https://id/token'], /needs --sasl-username/],
+    [
+      ['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', 'https://id/token'],
+      /needs --sasl-username/,
+    ],
     [[...user, ...password], /--sasl-mechanism/],
   ] as const) {
     assert.throws(() => checkKafkaOptions(options(...argv)), { code: 'USAGE', message: expected })
@@ -49,13 +69,26 @@ it('says which option of a login is missing or too much', () => {
 
 it('names a file of a secret that cannot be read', () => {
   const about = { clientId: 'test', log: createLogger({ level: 'silent', stream: process.stderr }) }
-  const missing = options('--sasl-mechanism', 'plain', ...user, '--sasl-password-file', '/no/such/file')
-  assert.throws(() => kafkaClient(missing, about), { code: 'USAGE', message: /--sasl-password-file \/no\/such\/file/ })
+  const missing = options(
+    '--sasl-mechanism',
+    'plain',
+    ...user,
+    '--sasl-password-file',
+    '/no/such/file',
+  )
+  assert.throws(() => kafkaClient(missing, about), {
+    code: 'USAGE',
+    message: /--sasl-password-file \/no\/such\/file/,
+  })
 })
 
 it('tells apart why a first connection failed', () => {
-  const failure = (code: string, message: string) => connectFailure(Object.assign(new Error(message), { code }), 'b:1')
-  assert.match(failure('ECONNREFUSED', 'connect ECONNREFUSED'), /is it running, and is --brokers right\?$/)
+  const failure = (code: string, message: string) =>
+    connectFailure(Object.assign(new Error(message), { code }), 'b:1')
+  assert.match(
+    failure('ECONNREFUSED', 'connect ECONNREFUSED'),
+    /is it running, and is --brokers right\?$/,
+  )
   assert.match(failure('ECONNRESET', 'read ECONNRESET'), /--kafka-tls\?$/)
   assert.match(failure('CERT_HAS_EXPIRED', 'certificate has expired'), /not trusted.*--kafka-ca/)
   assert.match(failure('EPROTO', 'wrong version number'), /do not agree on TLS/)

@@ -33,15 +33,25 @@ const inEveryTest = async (t: TestContext) => {
 }
 
 /** What an option became, or the message without the name of where it came from. */
-function outcome(key: string, sources: { argv?: readonly string[]; env?: Record<string, string>; yaml?: string }) {
+function outcome(
+  key: string,
+  sources: { argv?: readonly string[]; env?: Record<string, string>; yaml?: string },
+) {
   const { argv = [], env = {}, yaml } = sources
   // `config` itself cannot come from a file.
   const { config, ...others } = everyOption
-  const declared: Options = { [key]: everyOption[key]!, ...(yaml === undefined ? {} : { config: config! }) }
+  const declared: Options = {
+    [key]: everyOption[key]!,
+    ...(yaml === undefined ? {} : { config: config! }),
+  }
   if (yaml !== undefined) writeFileSync(file, yaml)
   try {
     const files = yaml === undefined ? [] : ['--config', file]
-    const values = readOptions(declared, { argv: [...argv, ...files], env }, { ...others, ...declared })
+    const values = readOptions(
+      declared,
+      { argv: [...argv, ...files], env },
+      { ...others, ...declared },
+    )
     return { value: values[key] }
   } catch (error) {
     assert.ok(error instanceof ArchiverError && error.code === 'USAGE', String(error))
@@ -51,8 +61,12 @@ function outcome(key: string, sources: { argv?: readonly string[]; env?: Record<
 
 const flagOf = (key: string, text: string) => ({ argv: [`--${flagName(key)}=${text}`] })
 const variableOf = (key: string, text: string) => ({ env: { [variableName(key)]: text } })
-const quotedOf = (key: string, text: string) => ({ yaml: `${flagName(key)}: ${JSON.stringify(text)}\n` })
-const singleOf = (key: string, text: string) => ({ yaml: `${flagName(key)}: '${text.replaceAll("'", "''")}'\n` })
+const quotedOf = (key: string, text: string) => ({
+  yaml: `${flagName(key)}: ${JSON.stringify(text)}\n`,
+})
+const singleOf = (key: string, text: string) => ({
+  yaml: `${flagName(key)}: '${text.replaceAll("'", "''")}'\n`,
+})
 const plainOf = (key: string, text: string) => ({ yaml: `${flagName(key)}: ${text}\n` })
 
 const dollar = '$'
@@ -125,7 +139,17 @@ const kinds = [
   ...new Map(
     keys.map((key) => {
       const { placeholder, isSwitch, isSecret, elements, negated, defaultText } = everyOption[key]!
-      return [JSON.stringify([placeholder, isSwitch, isSecret, elements === undefined, negated, defaultText]), key]
+      return [
+        JSON.stringify([
+          placeholder,
+          isSwitch,
+          isSecret,
+          elements === undefined,
+          negated,
+          defaultText,
+        ]),
+        key,
+      ]
     }),
   ).values(),
 ]
@@ -139,7 +163,8 @@ describe('one text, three ways', () => {
         const flag = outcome(key, flagOf(key, text))
         assert.deepEqual(outcome(key, variableOf(key, text)), flag, `${key} ${text} as a variable`)
         assert.deepEqual(outcome(key, singleOf(key, text)), flag, `${key} '${text}'`)
-        if (plainSafe(text)) assert.deepEqual(outcome(key, plainOf(key, text)), flag, `${key} ${text} plain`)
+        if (plainSafe(text))
+          assert.deepEqual(outcome(key, plainOf(key, text)), flag, `${key} ${text} plain`)
         if ('value' in flag) accepted++
       }
     }
@@ -176,7 +201,10 @@ describe('one text, three ways', () => {
         const name = flagName(key)
         const expected = { value: elements }
         assert.deepEqual(outcome(key, flagOf(key, elements.map(written).join(','))), expected)
-        assert.deepEqual(outcome(key, { argv: elements.flatMap((one) => [`--${name}`, written(one)]) }), expected)
+        assert.deepEqual(
+          outcome(key, { argv: elements.flatMap((one) => [`--${name}`, written(one)]) }),
+          expected,
+        )
         assert.deepEqual(outcome(key, variableOf(key, elements.map(written).join(','))), expected)
         assert.deepEqual(outcome(key, { yaml: `${name}: ${JSON.stringify(elements)}` }), expected)
       }
@@ -191,17 +219,19 @@ describe('one text, three ways', () => {
     assert.deepEqual(types(['--type', 'order,created']), ['order', 'created'])
     assert.deepEqual(types(['--type', 'order ', '--type', ' a, b']), ['order ', ' a', ' b'])
     assert.deepEqual(types(['--type', 'a\\b', '--type=a\\\\\\,b']), ['a\\b', 'a\\,b'])
-    assert.deepEqual(readOptions(runOptions, { argv: ['--topics', 'a', '--topics= b , c'], env: {} }).topics, [
-      'a',
-      'b',
-      'c',
-    ])
+    assert.deepEqual(
+      readOptions(runOptions, { argv: ['--topics', 'a', '--topics= b , c'], env: {} }).topics,
+      ['a', 'b', 'c'],
+    )
   })
 
   test('a header may have commas', () => {
     const headers = (...argv: readonly string[]) =>
       elasticsearchHeaders(
-        readOptions(runOptions, { argv: argv.map((header) => `--elasticsearch-headers=${header}`), env: {} }),
+        readOptions(runOptions, {
+          argv: argv.map((header) => `--elasticsearch-headers=${header}`),
+          env: {},
+        }),
       )
     assert.deepEqual(headers('X-Scopes: read\\, write', 'X-B: 1, X-C: 2'), {
       'x-scopes': 'read, write',
@@ -211,8 +241,9 @@ describe('one text, three ways', () => {
     assert.throws(
       () => headers('Authorization: Digest a="b", c="canary"'),
       (error: Error) =>
-        /number 2 is not allowed; expected name: value, with each comma in a value written \\,/.test(error.message) &&
-        !error.message.includes('canary'),
+        /number 2 is not allowed; expected name: value, with each comma in a value written \\,/.test(
+          error.message,
+        ) && !error.message.includes('canary'),
     )
   })
 })
@@ -220,7 +251,19 @@ describe('one text, three ways', () => {
 describe('numbers', () => {
   test('are digits, with a point at most', () => {
     const read = (argv: readonly string[]) => readOptions(runOptions, { argv, env: {} })
-    for (const text of ['0x10', '1e1', ' 5', '5 ', '+5', '٣', '５', '1_0', '5.', '.5', 'Infinity']) {
+    for (const text of [
+      '0x10',
+      '1e1',
+      ' 5',
+      '5 ',
+      '+5',
+      '٣',
+      '５',
+      '1_0',
+      '5.',
+      '.5',
+      'Infinity',
+    ]) {
       for (const flag of ['--gzip-level', '--flush-interval', '--bulk-bytes', '--compact-after']) {
         assert.throws(() => read([`${flag}=${text}`]), ArchiverError, `${flag} "${text}"`)
       }
@@ -276,7 +319,9 @@ describe('a file that YAML reads otherwise than people do', () => {
       const check = (error: unknown) => {
         assert.ok(error instanceof ArchiverError && error.exitCode === 2, content)
         assert.ok(
-          error.message.includes(file) && !/canary/i.test(error.message) && !error.message.includes('\n'),
+          error.message.includes(file) &&
+            !/canary/i.test(error.message) &&
+            !error.message.includes('\n'),
           error.message,
         )
         return true
@@ -288,7 +333,8 @@ describe('a file that YAML reads otherwise than people do', () => {
 
   test('quotes keep every character of a password', async (t) => {
     await inEveryTest(t)
-    const password = (content: string) => read(`elasticsearch-password: ${content}`).elasticsearchPassword
+    const password = (content: string) =>
+      read(`elasticsearch-password: ${content}`).elasticsearchPassword
     for (const text of [
       'a #b',
       '*a',
@@ -310,28 +356,54 @@ describe('a file that YAML reads otherwise than people do', () => {
       assert.equal(password(JSON.stringify(text)), text)
       assert.equal(password(`'${text.replaceAll("'", "''")}'`), text)
     }
-    for (const text of ['a#b', 'a*b', 'a&b', '007', '1_000', '0x10', 'null', 'yes', '2026-11-01', 'a"b'])
+    for (const text of [
+      'a#b',
+      'a*b',
+      'a&b',
+      '007',
+      '1_000',
+      '0x10',
+      'null',
+      'yes',
+      '2026-11-01',
+      'a"b',
+    ])
       assert.equal(password(text), text)
   })
 
   test('what is neither a text nor a list of texts names the option and its line', async (t) => {
     await inEveryTest(t)
-    for (const content of ['topics: [[a]]', 'topics: [a, {b: c}]', 'topics: {a: b}', '\ngroup: [a, b]', 'files: [a]']) {
+    for (const content of [
+      'topics: [[a]]',
+      'topics: [a, {b: c}]',
+      'topics: {a: b}',
+      '\ngroup: [a, b]',
+      'files: [a]',
+    ]) {
       assert.throws(
         () => read(content),
         /archiver\.yaml: (topics|group|files): line [12]: expected (<.*>|true or false)/,
         content,
       )
     }
-    assert.throws(() => read('group:'), /group: "" is not allowed; expected a text that is not empty/)
+    assert.throws(
+      () => read('group:'),
+      /group: "" is not allowed; expected a text that is not empty/,
+    )
     assert.throws(() => read('topics: []'), /topics: "" is not allowed; expected one or more/)
     writeFileSync(file, Buffer.from([0x67, 0x3a, 0x20, 0xff]))
-    assert.throws(() => readOptions(runOptions, { argv: ['--config', file], env: {} }), /is not UTF-8/)
+    assert.throws(
+      () => readOptions(runOptions, { argv: ['--config', file], env: {} }),
+      /is not UTF-8/,
+    )
   })
 
   test('secrets in a file that all users may read are named, not shown', async (t) => {
     await inEveryTest(t)
-    writeFileSync(file, 'elasticsearch-password: canary\nelasticsearch: http://a:1\nmysql: mysql://u:p@h/d\ngroup: a\n')
+    writeFileSync(
+      file,
+      'elasticsearch-password: canary\nelasticsearch: http://a:1\nmysql: mysql://u:p@h/d\ngroup: a\n',
+    )
     chmodSync(file, 0o644)
     assert.deepEqual(exposedSecrets(everyOption, file), ['elasticsearch-password', 'mysql'])
     chmodSync(file, 0o640)
@@ -343,7 +415,9 @@ describe('a file that YAML reads otherwise than people do', () => {
 })
 
 describe('paths', () => {
-  const pathKeys = keys.filter((key) => ['<file>', '<directory>'].includes(everyOption[key]!.placeholder))
+  const pathKeys = keys.filter((key) =>
+    ['<file>', '<directory>'].includes(everyOption[key]!.placeholder),
+  )
 
   test('are taken as they are written; a URL and what only a shell expands are refused', async (t) => {
     await inEveryTest(t)
@@ -416,7 +490,8 @@ describe('paths', () => {
 
 describe('brokers', () => {
   test('are host:port or [IPv6]:port and nothing else', () => {
-    const read = (text: string) => readOptions(runOptions, { argv: [`--brokers=${text}`], env: {} }).brokers
+    const read = (text: string) =>
+      readOptions(runOptions, { argv: [`--brokers=${text}`], env: {} }).brokers
     for (const text of [
       '[::1]:9092',
       '[fe80::1%eth0]:9092',
@@ -521,7 +596,10 @@ describe('URLs of Elasticsearch and Kibana', () => {
       for (const flag of ['--elasticsearch', '--kibana']) {
         assert.throws(
           () => check(flag, text),
-          { code: 'USAGE', message: new RegExp(`^${flag}: .* expected http://host:port or https://host:port`, 's') },
+          {
+            code: 'USAGE',
+            message: new RegExp(`^${flag}: .* expected http://host:port or https://host:port`, 's'),
+          },
           text,
         )
       }
@@ -537,7 +615,8 @@ describe('URLs of Elasticsearch and Kibana', () => {
     ]) {
       assert.throws(
         () => check('--elasticsearch', text),
-        (error: Error) => /different credentials/.test(error.message) && !/canary/.test(error.message),
+        (error: Error) =>
+          /different credentials/.test(error.message) && !/canary/.test(error.message),
       )
     }
   })

@@ -39,7 +39,8 @@ function isUsage(...texts: readonly string[]): (error: unknown) => boolean {
     assert.equal(error.code, 'USAGE')
     assert.equal(error.exitCode, 2)
     assert.ok(!error.message.includes('\n'), error.message)
-    for (const text of texts) assert.ok(error.message.includes(text), `${error.message}: has no "${text}"`)
+    for (const text of texts)
+      assert.ok(error.message.includes(text), `${error.message}: has no "${text}"`)
     return true
   }
 }
@@ -75,7 +76,11 @@ test('a key of the file that no command has is a mistake, one of another command
     ['xyzzy: 1', 'xyzzy is not an option'],
   ] as const) {
     writeFileSync(file, content)
-    assert.throws(() => readOptions(runOptions, { argv, env: {} }, inFile), isUsage(file, ...texts), content)
+    assert.throws(
+      () => readOptions(runOptions, { argv, env: {} }, inFile),
+      isUsage(file, ...texts),
+      content,
+    )
   }
 })
 
@@ -120,8 +125,12 @@ test('every option has its flag, its variable and a default that its own validat
   for (const [key, option] of Object.entries(runOptions)) {
     assert.match(flagName(key), /^[a-z][a-z-]*$/)
     assert.match(variableName(key), /^ARCHIVER_[A-Z_]+$/)
-    assert.ok(option.explanation.endsWith('.') || option.explanation.endsWith(').'), `${key}: ${option.explanation}`)
-    if (option.defaultText !== undefined) assert.deepEqual(option.parse(option.defaultText), option.defaultValue)
+    assert.ok(
+      option.explanation.endsWith('.') || option.explanation.endsWith(').'),
+      `${key}: ${option.explanation}`,
+    )
+    if (option.defaultText !== undefined)
+      assert.deepEqual(option.parse(option.defaultText), option.defaultValue)
   }
 })
 
@@ -132,7 +141,10 @@ test('switches and their opposites', () => {
   assert.equal(read([], { ARCHIVER_NO_FILES: '1' }).files, false)
   assert.equal(read([], { ARCHIVER_NO_FILES: 'false' }).files, true)
   assert.equal(read([], { ARCHIVER_FILES: 'false' }).files, false)
-  assert.equal(read(['--no-elasticsearch'], { ARCHIVER_ELASTICSEARCH: 'http://a:1' }).elasticsearch, undefined)
+  assert.equal(
+    read(['--no-elasticsearch'], { ARCHIVER_ELASTICSEARCH: 'http://a:1' }).elasticsearch,
+    undefined,
+  )
   assert.equal(read([], { ARCHIVER_NO_ELASTICSEARCH: 'true' }).elasticsearch, undefined)
   assert.deepEqual(read([], { ARCHIVER_GROUP: '' }).group, 'archiver')
 })
@@ -207,9 +219,16 @@ test('a mistake is one line that names the option, the value and what is allowed
       ['--config /does/not/exist', 'ENOENT'],
     ],
   ]
-  for (const [argv, texts] of wrong) assert.throws(() => read(argv), isUsage(...texts), argv.join(' '))
-  assert.throws(() => read([], { ARCHIVER_GZIP_LEVEL: 'x' }), isUsage('ARCHIVER_GZIP_LEVEL', '"x"', '1 to 9'))
-  assert.throws(() => read([], { ARCHIVER_NO_FILES: 'yes' }), isUsage('ARCHIVER_NO_FILES', '"yes"', 'true or false'))
+  for (const [argv, texts] of wrong)
+    assert.throws(() => read(argv), isUsage(...texts), argv.join(' '))
+  assert.throws(
+    () => read([], { ARCHIVER_GZIP_LEVEL: 'x' }),
+    isUsage('ARCHIVER_GZIP_LEVEL', '"x"', '1 to 9'),
+  )
+  assert.throws(
+    () => read([], { ARCHIVER_NO_FILES: 'yes' }),
+    isUsage('ARCHIVER_NO_FILES', '"yes"', 'true or false'),
+  )
 
   const file = join(await temporaryDirectory(t), 'archiver.yaml')
   const wrongFiles: Readonly<Record<string, readonly string[]>> = {
@@ -226,7 +245,13 @@ test('a mistake is one line that names the option, the value and what is allowed
 
 test('no text at all makes anything but values or a clear line', () => {
   const word = fc.oneof(
-    fc.constantFrom(...Object.keys(runOptions).map((key) => `--${flagName(key)}`), '--no-files', '--', '--=', '-x'),
+    fc.constantFrom(
+      ...Object.keys(runOptions).map((key) => `--${flagName(key)}`),
+      '--no-files',
+      '--',
+      '--=',
+      '-x',
+    ),
     fc.string(),
   )
   const clear = fc.property(fc.array(word, { maxLength: 4 }), (argv) => {
@@ -244,7 +269,10 @@ test('what no single option can check', () => {
   check('--topics', 'a')
   assert.throws(() => check(), isUsage('--topics or --topics-regex'))
   assert.throws(() => check('--topics', 'a', '--topics-regex', 'b'), isUsage('exclude each other'))
-  assert.throws(() => check('--topics', 'a', '--no-files', '--no-elasticsearch'), isUsage('--no-files'))
+  assert.throws(
+    () => check('--topics', 'a', '--no-files', '--no-elasticsearch'),
+    isUsage('--no-files'),
+  )
   assert.throws(
     () => check('--topics', 'a', '--elasticsearch', 'localhost'),
     isUsage('--elasticsearch: "localhost"', 'http://'),
@@ -253,23 +281,43 @@ test('what no single option can check', () => {
     () => check('--topics', 'a', '--index-prefix', 'Archive-'),
     isUsage('--index-prefix', '"Archive-"', 'archive-'),
   )
-  assert.throws(() => check('--topics', 'a', '--type-path', 'a..b'), isUsage('--type-path', '"a..b"', 'meta.type'))
+  assert.throws(
+    () => check('--topics', 'a', '--type-path', 'a..b'),
+    isUsage('--type-path', '"a..b"', 'meta.type'),
+  )
 })
 
 test('a URL with a password that is not percent-encoded is refused, and no part of it is shown', () => {
   const login = ['--sasl-username', 'u', '--sasl-password', 'p', '--sasl-mechanism', 'oauthbearer']
   const check = {
     '--elasticsearch': (password: string) =>
-      checkRunOptions(read(['--topics', 'a', '--elasticsearch', `http://user:${password}@host:9200`])),
+      checkRunOptions(
+        read(['--topics', 'a', '--elasticsearch', `http://user:${password}@host:9200`]),
+      ),
     '--mysql': (password: string) =>
       checkRunOptions(read(['--topics', 'a', '--mysql', `mysql://user:${password}@host/db`])),
     '--kibana': (password: string) =>
-      checkKibanaOptions(readOptions(setupOptions, { argv: [`--kibana=http://user:${password}@host:5601`], env: {} })),
+      checkKibanaOptions(
+        readOptions(setupOptions, {
+          argv: [`--kibana=http://user:${password}@host:5601`],
+          env: {},
+        }),
+      ),
     '--sasl-token-url': (password: string) =>
-      checkKafkaOptions(read([...login, '--sasl-token-url', `https://user:${password}@host/token`])),
+      checkKafkaOptions(
+        read([...login, '--sasl-token-url', `https://user:${password}@host/token`]),
+      ),
   }
   // Behind each sign that ends the password, or the URL, too early; `1` may be taken for a port.
-  const everywhere = ['sec/canary', 'sec?canary', 'sec#canary', 'sec%canary', 'sec@canary/sec', '1/canary', '1?canary']
+  const everywhere = [
+    'sec/canary',
+    'sec?canary',
+    'sec#canary',
+    'sec%canary',
+    'sec@canary/sec',
+    '1/canary',
+    '1?canary',
+  ]
   const wrong = {
     '--elasticsearch': [...everywhere, 'sec,canary', '1,canary', 'sec\\canary'],
     '--mysql': everywhere,
@@ -279,49 +327,85 @@ test('a URL with a password that is not percent-encoded is refused, and no part 
   for (const option of Object.keys(wrong) as (keyof typeof wrong)[]) {
     for (const password of wrong[option]) {
       const isRefused = (error: unknown) =>
-        isUsage(option, 'not allowed', option === '--sasl-token-url' ? 'expected' : 'percent-encoded')(error) &&
-        !/sec|canary/.test((error as Error).message)
+        isUsage(
+          option,
+          'not allowed',
+          option === '--sasl-token-url' ? 'expected' : 'percent-encoded',
+        )(error) && !/sec|canary/.test((error as Error).message)
       assert.throws(() => check[option](password), isRefused, `${option} ${password}`)
     }
   }
-  for (const option of ['--elasticsearch', '--mysql', '--kibana'] as const) check[option]('p%2Fa%2Cs%25s%3F%40%23')
+  for (const option of ['--elasticsearch', '--mysql', '--kibana'] as const)
+    check[option]('p%2Fa%2Cs%25s%3F%40%23')
 })
 
 test('where types come from', () => {
   assert.deepEqual(typeSource(read(['--type-path', 'a.b'])), { from: 'value', path: ['a', 'b'] })
-  assert.deepEqual(typeSource(read(['--type-from', 'header', '--type-header', 'k'])), { from: 'header', header: 'k' })
+  assert.deepEqual(typeSource(read(['--type-from', 'header', '--type-header', 'k'])), {
+    from: 'header',
+    header: 'k',
+  })
   assert.deepEqual(typeSource(read(['--type-from', 'topic'])), { from: 'topic' })
 })
 
-/** The help is kept beside this file, so that a changed option is seen in review. Run with UPDATE_SNAPSHOTS=1 to accept a change. */
+/**
+ * The help is kept beside this file, so that a changed option is seen in review. Run with
+ * UPDATE_SNAPSHOTS=1 to accept a change.
+ */
 test('the options of run, as --help tells them', () => {
   const path = fileURLToPath(new URL('run-options.txt', import.meta.url))
   const help = `${describeOptions(runOptions)}\n`
   if (process.env.UPDATE_SNAPSHOTS === '1') writeFileSync(path, help)
-  assert.equal(help, readFileSync(path, 'utf8'), 'the options changed: look at it, then run with UPDATE_SNAPSHOTS=1')
+  assert.equal(
+    help,
+    readFileSync(path, 'utf8'),
+    'the options changed: look at it, then run with UPDATE_SNAPSHOTS=1',
+  )
   assert.ok(help.split('\n').every((line) => line.length <= 120))
-  for (const key of Object.keys(elasticsearchOptions)) assert.ok(help.includes(`${flagName(key)}`), key)
+  for (const key of Object.keys(elasticsearchOptions))
+    assert.ok(help.includes(`${flagName(key)}`), key)
 })
 
 const timerWords = ['ms', 's', 'minutes']
 
 test('no value of an option gives a timer more than it can wait', () => {
   // As `producer` has it.
-  const interval = integer({ min: 1, unit: 'ms', default: '1000', explanation: 'Time between two messages.' })
+  const interval = integer({
+    min: 1,
+    unit: 'ms',
+    default: '1000',
+    explanation: 'Time between two messages.',
+  })
   const options: Options = { ...everyOption, interval }
   const times = Object.entries(options).filter(([, { waitUnitMs }]) => waitUnitMs !== undefined)
   const names = times.map(([key]) => flagName(key))
-  for (const name of ['shutdown-timeout', 'status-interval', 'topics-refresh', 'elasticsearch-timeout', 'interval']) {
+  for (const name of [
+    'shutdown-timeout',
+    'status-interval',
+    'topics-refresh',
+    'elasticsearch-timeout',
+    'interval',
+  ]) {
     assert.ok(names.includes(name), name)
   }
-  for (const name of ['mysql-timeout', 'flush-interval', 'compact-after', 'session-timeout', 'commit-interval']) {
+  for (const name of [
+    'mysql-timeout',
+    'flush-interval',
+    'compact-after',
+    'session-timeout',
+    'commit-interval',
+  ]) {
     assert.ok(names.includes(name), name)
   }
   for (const name of ['reject-hold', 'bulk-linger', 'mysql-linger', 'kibana-wait'])
     assert.ok(names.includes(name), name)
   // None has a unit of time without the bound that comes with it.
   for (const [key, { placeholder, waitUnitMs }] of Object.entries(options)) {
-    assert.equal(timerWords.includes(placeholder.slice(1, -1)) && waitUnitMs === undefined, false, key)
+    assert.equal(
+      timerWords.includes(placeholder.slice(1, -1)) && waitUnitMs === undefined,
+      false,
+      key,
+    )
   }
 
   const number = fc.oneof(
@@ -330,7 +414,9 @@ test('no value of an option gives a timer more than it can wait', () => {
     fc.bigInt({ min: 0n, max: 10n ** 18n }).map(String),
     fc
       .integer({ min: -2, max: 2 })
-      .chain((d) => fc.constantFrom(1, 1000, 60_000).map((ms) => String(d + Math.floor(maxTimerMs / ms)))),
+      .chain((d) =>
+        fc.constantFrom(1, 1000, 60_000).map((ms) => String(d + Math.floor(maxTimerMs / ms))),
+      ),
   )
   const value = fc
     .tuple(number, fc.constantFrom('', '', '', 'ms', 's', 'm', 'h', 'd'))
@@ -368,13 +454,17 @@ test('a time that no timer can wait is refused with what is allowed', () => {
   }
   assert.equal(read(['--shutdown-timeout', '2147483']).shutdownTimeout, 2_147_483)
   assert.equal(read(['--compact-after', '24d']).compactAfter, 24 * 86_400_000)
-  const prune = (value: string) => readOptions(pruneOptions, { argv: ['--older-than', value], env: {} }).olderThan
+  const prune = (value: string) =>
+    readOptions(pruneOptions, { argv: ['--older-than', value], env: {} }).olderThan
   assert.equal(prune('3650d'), 3650 * 86_400_000)
   assert.throws(() => prune('36501d'), isUsage('--older-than', 'a time span up to 36500d'))
 })
 
 test('a unit of bytes is one of those that are named', () => {
   for (const unit of ['constructor', 'toString', 'valueOf', 'hasOwnProperty', 'kb', 'TB']) {
-    assert.throws(() => read(['--flush-bytes', `5${unit}`]), isUsage('--flush-bytes', 'a number of bytes such as'))
+    assert.throws(
+      () => read(['--flush-bytes', `5${unit}`]),
+      isUsage('--flush-bytes', 'a number of bytes such as'),
+    )
   }
 })

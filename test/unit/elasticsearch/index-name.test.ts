@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { checkIndexPrefix, IndexNames, indexDay, sameDay } from '../../../src/elasticsearch/index-name.ts'
+import {
+  checkIndexPrefix,
+  IndexNames,
+  indexDay,
+  sameDay,
+} from '../../../src/elasticsearch/index-name.ts'
 import { malformedType, unknownHour } from '../../../src/record/record.ts'
 
 const own = (name: string) => ({ name, reserved: false })
@@ -10,10 +15,32 @@ const type = fc.oneof(
   fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }),
   fc.string({ unit: 'binary', minLength: 1, maxLength: 400, size: 'max' }),
   fc
-    .array(fc.constantFrom('.', '..', '/', '*', '?', '"', '<', '|', ',', '#', ':', ' ', '_', '-', '+', 'A', 'İ', 'ß'), {
-      minLength: 1,
-      maxLength: 8,
-    })
+    .array(
+      fc.constantFrom(
+        '.',
+        '..',
+        '/',
+        '*',
+        '?',
+        '"',
+        '<',
+        '|',
+        ',',
+        '#',
+        ':',
+        ' ',
+        '_',
+        '-',
+        '+',
+        'A',
+        'İ',
+        'ß',
+      ),
+      {
+        minLength: 1,
+        maxLength: 8,
+      },
+    )
     .map((parts) => parts.join('')),
 )
 const prefix = fc.constantFrom('archive-', 'a', `${'p'.repeat(41)}`)
@@ -33,15 +60,25 @@ test('any type has a name that Elasticsearch takes', () => {
 
 test('types that differ in more than case have different indices', () => {
   const indices = new IndexNames('archive-')
-  const segment = (name: string) => indices.of(own(name), 0).slice('archive-'.length, -'-1970.01.01'.length)
+  const segment = (name: string) =>
+    indices.of(own(name), 0).slice('archive-'.length, -'-1970.01.01'.length)
   const hostile = fc.oneof(
     type,
     type.map(segment),
-    fc.string({ unit: fc.constantFrom('\ud800', '\udbff', '\udc00', '\ufffd', 'A'), minLength: 1, maxLength: 90 }),
+    fc.string({
+      unit: fc.constantFrom('\ud800', '\udbff', '\udc00', '\ufffd', 'A'),
+      minLength: 1,
+      maxLength: 90,
+    }),
   )
   const distinct = fc.property(
-    fc.uniqueArray(hostile, { minLength: 2, maxLength: 20, selector: (name) => name.toLowerCase() }),
-    (names) => assert.equal(new Set(names.map((name) => indices.of(own(name), 0))).size, names.length),
+    fc.uniqueArray(hostile, {
+      minLength: 2,
+      maxLength: 20,
+      selector: (name) => name.toLowerCase(),
+    }),
+    (names) =>
+      assert.equal(new Set(names.map((name) => indices.of(own(name), 0))).size, names.length),
   )
   fc.assert(distinct, { numRuns: 1000 })
   for (const one of ['x'.repeat(300), '%'.repeat(90), '\ud800'.repeat(90)]) {
@@ -53,7 +90,10 @@ test('types that differ in more than case have different indices', () => {
 test('an index of an earlier version is known as one of its type', () => {
   const names = new IndexNames('archive-')
   assert.deepEqual(names.every(own('Order'), 0), ['archive-order-1970.01.01'])
-  assert.deepEqual(names.every(own('\ud800'), 0), ['archive-%ed%a0%80-1970.01.01', 'archive-%ef%bf%bd-1970.01.01'])
+  assert.deepEqual(names.every(own('\ud800'), 0), [
+    'archive-%ed%a0%80-1970.01.01',
+    'archive-%ef%bf%bd-1970.01.01',
+  ])
   assert.deepEqual(names.every(malformedType, 0), ['archive-_malformed-1970.01.01'])
 })
 
@@ -78,7 +118,9 @@ test('names as people see them', () => {
 })
 
 test('days are those of UTC', () => {
-  const sameAsText = fc.property(hour, hour, (a, b) => assert.equal(sameDay(a, b), indexDay(a) === indexDay(b)))
+  const sameAsText = fc.property(hour, hour, (a, b) =>
+    assert.equal(sameDay(a, b), indexDay(a) === indexDay(b)),
+  )
   fc.assert(sameAsText, { numRuns: 500 })
   assert.ok(sameDay(0, 23))
   assert.ok(!sameDay(23, 24))

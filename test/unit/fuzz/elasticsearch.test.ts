@@ -4,7 +4,12 @@ import { errors, SniffingTransport } from '@elastic/elasticsearch'
 import fc from 'fast-check'
 import { Elasticsearch, RequestFailure } from '../../../src/elasticsearch/client/client.ts'
 import { oldIndices } from '../../../src/elasticsearch/prune.ts'
-import { DocumentReader, hitsIn, parseDocuments, sameUntil } from '../../../src/elasticsearch/read/reader.ts'
+import {
+  DocumentReader,
+  hitsIn,
+  parseDocuments,
+  sameUntil,
+} from '../../../src/elasticsearch/read/reader.ts'
 import { readTypeFacts } from '../../../src/elasticsearch/read/type-facts.ts'
 import { ValueReader } from '../../../src/elasticsearch/read/value-reader.ts'
 import {
@@ -29,12 +34,19 @@ interface Reply {
 
 type Request = { readonly method: string; readonly path: string }
 
-/** A client whose every request is answered by `reply`, judged as the transport judges an answer that came. */
+/**
+ * A client whose every request is answered by `reply`, judged as the transport judges an answer
+ * that came.
+ */
 function answering(t: TestContext, reply: (request: Request) => Reply): Elasticsearch {
-  const request = (params: Request, options: { readonly asStream?: boolean; readonly ignore?: readonly number[] }) => {
+  const request = (
+    params: Request,
+    options: { readonly asStream?: boolean; readonly ignore?: readonly number[] },
+  ) => {
     const { status, body } = reply(params)
     const meta = { statusCode: status, headers: {}, warnings: null, meta: {} } as never
-    if (options.asStream === true && status < 400) return Promise.resolve({ statusCode: status, body: [body] })
+    if (options.asStream === true && status < 400)
+      return Promise.resolve({ statusCode: status, body: [body] })
     let parsed: unknown
     try {
       parsed = JSON.parse(body.toString('utf8')) as unknown
@@ -43,16 +55,24 @@ function answering(t: TestContext, reply: (request: Request) => Reply): Elastics
       parsed = body.toString('utf8')
     }
     if (status >= 400 && options.ignore?.includes(status) !== true) {
-      return Promise.reject(new errors.ResponseError({ ...(meta as object), body: parsed } as never))
+      return Promise.reject(
+        new errors.ResponseError({ ...(meta as object), body: parsed } as never),
+      )
     }
     return Promise.resolve({ statusCode: status, body: parsed })
   }
-  const mocked = t.mock.method(SniffingTransport.prototype, 'request', ((...args: Parameters<typeof request>) => {
+  const mocked = t.mock.method(SniffingTransport.prototype, 'request', ((
+    ...args: Parameters<typeof request>
+  ) => {
     // It keeps every call: a million of them fill the memory.
     if (mocked.mock.callCount() > 1000) mocked.mock.resetCalls()
     return request(...args)
   }) as never)
-  return new Elasticsearch({ nodes: ['http://localhost:1'], compression: false, requestTimeoutMs: 1000 })
+  return new Elasticsearch({
+    nodes: ['http://localhost:1'],
+    compression: false,
+    requestTimeoutMs: 1000,
+  })
 }
 
 /** Only these may come out of a reader. */
@@ -66,8 +86,14 @@ async function isTyped(work: () => unknown): Promise<void> {
 }
 
 const causes = (depth: number): object =>
-  depth === 0 ? {} : { type: 'illegal_argument_exception', reason: 'r', caused_by: causes(depth - 1) }
-const failed = { type: 'document_parsing_exception', reason: '[1:2] failed to parse', caused_by: causes(2) }
+  depth === 0
+    ? {}
+    : { type: 'illegal_argument_exception', reason: 'r', caused_by: causes(depth - 1) }
+const failed = {
+  type: 'document_parsing_exception',
+  reason: '[1:2] failed to parse',
+  caused_by: causes(2),
+}
 const bulkAnswer = {
   errors: true,
   items: [
@@ -77,7 +103,8 @@ const bulkAnswer = {
   ],
 }
 const status = fc.constantFrom(200, 200, 200, 200, 200, 400, 403, 404, 413, 500)
-const replyLike = (good: unknown): fc.Arbitrary<Reply> => fc.record({ status, body: answerLike(good) })
+const replyLike = (good: unknown): fc.Arbitrary<Reply> =>
+  fc.record({ status, body: answerLike(good) })
 
 test('fuzz: bulk answers of anybody: an item a document, or a failure of the request', async (t) => {
   let reply: Reply
@@ -97,7 +124,8 @@ test('fuzz: bulk answers of anybody: an item a document, or a failure of the req
         const scope = judgeItem(item)
         isUnknown(item)
         if (scope !== 'stored' && scope !== 'exists') rejectionOf(item, 300)
-        if (item.error !== undefined) assert.ok(kindOf(item.error).length + sayableOf(item.error, 300).length < 1e5)
+        if (item.error !== undefined)
+          assert.ok(kindOf(item.error).length + sayableOf(item.error, 300).length < 1e5)
       }
     })
   })
@@ -110,7 +138,10 @@ test('an error with causes without end is followed for a few', async (t) => {
     `{"errors":true,"items":[{"create":{"status":400,"error":${opened}{}${'}'.repeat(depth)}}}]}`,
   )
   const client = answering(t, () => ({ status: 200, body }))
-  const items = await client.bulk(Buffer.from(''), 1, { timeoutMs: 1, signal: AbortSignal.timeout(10_000) })
+  const items = await client.bulk(Buffer.from(''), 1, {
+    timeoutMs: 1,
+    signal: AbortSignal.timeout(10_000),
+  })
   assert.equal(judgeItem(items![0]!), 'index')
   assert.ok(rejectionOf(items![0]!, 10).reason.length < 1000)
 })
@@ -140,13 +171,24 @@ const search = {
 }
 const caps = {
   indices: ['archive-a'],
-  fields: { 'value.n': { double: { type: 'double' } }, 'value.s': { keyword: { type: 'keyword' } } },
+  fields: {
+    'value.n': { double: { type: 'double' } },
+    'value.s': { keyword: { type: 'keyword' } },
+  },
 }
 const cat = [{ index: 'archive-a-2026.01.01', 'docs.count': '3', 'pri.store.size': '4000' }]
 const documents = { docs: [{ _index: 'i', _id: 'a', found: true, _source: { n: 1 } }] }
 const templates = {
   index_templates: [
-    { name: 'x', index_template: { index_patterns: ['archive-*'], priority: 900, composed_of: ['y'], version: 1 } },
+    {
+      name: 'x',
+      index_template: {
+        index_patterns: ['archive-*'],
+        priority: 900,
+        composed_of: ['y'],
+        version: 1,
+      },
+    },
   ],
   component_templates: [{ name: 'x', component_template: { version: 1, template: {} } }],
   template: { settings: {} },
@@ -173,7 +215,8 @@ const uses: Readonly<Record<string, (client: Elasticsearch) => Promise<unknown>>
     return parseDocuments(answer)
   },
   scan: async (client) => {
-    for await (const { hits } of new DocumentReader(client, 'archive-').scan(undefined)) assert.ok(hits.length > 0)
+    for await (const { hits } of new DocumentReader(client, 'archive-').scan(undefined))
+      assert.ok(hits.length > 0)
   },
   facts: (client) => readTypeFacts(client, 'archive-', 'a'),
   values: async (client) => {
@@ -203,15 +246,24 @@ for (const [name, use] of Object.entries(uses)) {
       const reply = replies[asked++ % replies.length]!
       if (asked > 50) return ended
       // Some are good, so that the questions behind them are asked.
-      return reply.body.length === 0 ? { status: 200, body: Buffer.from(JSON.stringify(goodOf(path))) } : reply
+      return reply.body.length === 0
+        ? { status: 200, body: Buffer.from(JSON.stringify(goodOf(path))) }
+        : reply
     })
     const good: Reply = { status: 200, body: Buffer.alloc(0) }
-    const some = [search, caps, cat, documents, templates, { version: { number: '9.5.3' } }].map(replyLike)
-    await fuzz(t, 200, fc.array(fc.oneof(fc.constant(good), ...some), { minLength: 1, maxLength: 4 }), (next) => {
-      replies = next
-      asked = 0
-      return isTyped(() => use(client))
-    })
+    const some = [search, caps, cat, documents, templates, { version: { number: '9.5.3' } }].map(
+      replyLike,
+    )
+    await fuzz(
+      t,
+      200,
+      fc.array(fc.oneof(fc.constant(good), ...some), { minLength: 1, maxLength: 4 }),
+      (next) => {
+        replies = next
+        asked = 0
+        return isTyped(() => use(client))
+      },
+    )
   })
 }
 
@@ -219,14 +271,20 @@ test('fuzz: documents are cut out of any bytes', async (t) => {
   const good = Buffer.from(JSON.stringify(search))
   await fuzz(t, 2000, damagedBytes(fc.constant(good)), (answer) =>
     isTyped(() => {
-      for (const { id, source } of hitsIn(answer)) assert.ok(id.length <= answer.length && source.length >= 2)
+      for (const { id, source } of hitsIn(answer))
+        assert.ok(id.length <= answer.length && source.length >= 2)
     }),
   )
 })
 
 test('an answer that ends within an id or a source is refused', () => {
-  for (const cut of ['{"hits":{"hits":[{"_id":"a","_source":{"b":1', '{"hits":{"hits":[{"_source":{},"_id":"ab']) {
+  for (const cut of [
+    '{"hits":{"hits":[{"_id":"a","_source":{"b":1',
+    '{"hits":{"hits":[{"_source":{},"_id":"ab',
+  ]) {
     assert.throws(() => [...hitsIn(Buffer.from(cut))], { code: 'UNREACHABLE' }, cut)
   }
-  assert.throws(() => [...hitsIn(Buffer.from('"hits":[{"_id":"a\\x","_source":{}'))], { code: 'UNREACHABLE' })
+  assert.throws(() => [...hitsIn(Buffer.from('"hits":[{"_id":"a\\x","_source":{}'))], {
+    code: 'UNREACHABLE',
+  })
 })

@@ -6,17 +6,30 @@ import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { findOffset } from '../../../src/files/read/lines.ts'
-import { inflate, readBlocks, readBlocksBackwards, readMembers } from '../../../src/files/read/members.ts'
+import {
+  inflate,
+  readBlocks,
+  readBlocksBackwards,
+  readMembers,
+} from '../../../src/files/read/members.ts'
 import { visitNumbers } from '../../../src/record/json-numbers.ts'
 import { JsonScanner } from '../../../src/record/json-scan.ts'
-import { decodeLine, envelopeOfLine, LineEncoder, LineHead, valueOfLine } from '../../../src/record/line.ts'
+import {
+  decodeLine,
+  envelopeOfLine,
+  LineEncoder,
+  LineHead,
+  valueOfLine,
+} from '../../../src/record/line.ts'
 import { ArchiverError } from '../../../src/runtime/errors.ts'
 import { jsonText, sourceBatch } from '../../helpers/arbitraries.ts'
 import { damagedBytes, fuzz } from '../../helpers/fuzz.ts'
 import { temporaryDirectory } from '../../helpers/servers.ts'
 
 const encoder = new LineEncoder({ from: 'value', path: ['type'] })
-const lines = sourceBatch({ maxRecords: 4 }).map((batch) => Buffer.from(encoder.encode(batch).lines))
+const lines = sourceBatch({ maxRecords: 4 }).map((batch) =>
+  Buffer.from(encoder.encode(batch).lines),
+)
 
 async function isTyped(work: () => unknown): Promise<void> {
   try {

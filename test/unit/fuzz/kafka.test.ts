@@ -20,19 +20,29 @@ import { fetchOf, unpacked } from '../../helpers/unpacked.ts'
 
 const require = createRequire(import.meta.url)
 const Decoder = require('kafkajs/src/protocol/decoder.js') as new (bytes: Buffer) => unknown
-const encodeSet = require('kafkajs/src/protocol/messageSet/index.js') as (options: unknown) => { buffer: Buffer }
+const encodeSet = require('kafkajs/src/protocol/messageSet/index.js') as (options: unknown) => {
+  buffer: Buffer
+}
 
 /** kafkajs's own reader of the old formats, as the program calls it. */
 async function decodeOldOf(): Promise<FetchedBytes['decodeOld']> {
   assert.equal(typeof kafkajs.Kafka, 'function')
   registerCodecs()
-  const decode = require('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js') as (decoder: unknown) => unknown
+  const decode = require('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js') as (
+    decoder: unknown,
+  ) => unknown
   const { decodeOld } = (await decode(new Decoder(Buffer.from([0, 0, 0, 1, 0])))) as FetchedBytes
   return decodeOld
 }
 
 const decodeOld = await decodeOldOf()
-const limits = { pieceBytes: 4096, maxRecordBytes: 16_384, fetchedOffset: 0, highWatermark: 1000, decodeOld }
+const limits = {
+  pieceBytes: 4096,
+  maxRecordBytes: 16_384,
+  fetchedOffset: 0,
+  highWatermark: 1000,
+  decodeOld,
+}
 
 const plain = Buffer.from('{"type":"a","n":1}'.repeat(40))
 const lz4Frame = await lz4Codec.compress({ buffer: plain })
@@ -45,7 +55,11 @@ const compressors: readonly ((bytes: Buffer) => Buffer)[] = [
   zstdCompressSync,
 ]
 
-const wireRecord = fc.record({ key: fc.option(binary), value: fc.option(binary), headers: fc.constant([]) })
+const wireRecord = fc.record({
+  key: fc.option(binary),
+  value: fc.option(binary),
+  headers: fc.constant([]),
+})
 const wire: fc.Arbitrary<Buffer> = fc
   .record({
     baseOffset: fc.nat({ max: 50 }),
@@ -81,7 +95,10 @@ const oldSet = fc
 
 /** Checksums are right for most: what a producer, not a disk, has done. */
 const set = fc
-  .tuple(fc.array(fc.tuple(damagedBytes(wire), fc.boolean(), fc.boolean()), { maxLength: 3 }), damagedBytes(wire))
+  .tuple(
+    fc.array(fc.tuple(damagedBytes(wire), fc.boolean(), fc.boolean()), { maxLength: 3 }),
+    damagedBytes(wire),
+  )
   .map(([batches, last]) =>
     Buffer.concat([...batches.map(([bytes, sum, length]) => repaired(bytes, sum, length)), last]),
   )
@@ -110,7 +127,8 @@ test('fuzz: record sets of anybody: records, or damage that is named', async (t)
     if (error !== undefined) {
       assert.ok(error.next > error.offset, `damage [${error.offset}, ${error.next})`)
       // Anything else would be retried for ever.
-      if (!error.isDamage && !/codec \d is not known|a copy reaches/.test(error.message)) throw error
+      if (!error.isDamage && !/codec \d is not known|a copy reaches/.test(error.message))
+        throw error
     }
     for (const { key, value } of records) {
       assert.ok((key?.length ?? 0) + (value?.length ?? 0) <= limits.maxRecordBytes)
@@ -140,10 +158,17 @@ const bombs = [
 ]
 const [gzipBomb, snappyBomb, zstdBomb] = bombs as [Buffer, Buffer, Buffer]
 const lz4Bomb = await lz4Codec.compress({ buffer: Buffer.alloc(2 ** 20) })
-const compressed: Readonly<Record<string, { readonly attributes: number; readonly good: readonly Buffer[] }>> = {
+const compressed: Readonly<
+  Record<string, { readonly attributes: number; readonly good: readonly Buffer[] }>
+> = {
   gzip: {
     attributes: 1,
-    good: [gzipSync(plain), gzipBomb, Buffer.concat([gzipSync(plain), gzipSync(plain)]), deflateRawSync(plain)],
+    good: [
+      gzipSync(plain),
+      gzipBomb,
+      Buffer.concat([gzipSync(plain), gzipSync(plain)]),
+      deflateRawSync(plain),
+    ],
   },
   snappy: { attributes: 2, good: [compressSync(plain), snappyBomb, javaSnappy] },
   lz4: { attributes: 3, good: [lz4Frame, lz4Bomb, Buffer.concat([lz4Frame, lz4Frame])] },
@@ -166,21 +191,27 @@ for (const [name, { attributes, good }] of Object.entries(compressed)) {
           if (total > 2 ** 23) break
         }
       } catch (error) {
-        // Copies of snappy may reach further than any compressor lets them; such a batch waits for a program that reads it.
-        if (!(error instanceof DamagedData) && !/^a copy reaches/.test((error as Error).message)) throw error
+        // Copies of snappy may reach further than any compressor lets them; such a batch waits for
+        // a program that reads it.
+        if (!(error instanceof DamagedData) && !/^a copy reaches/.test((error as Error).message))
+          throw error
       }
     })
   })
 }
 
 test('fuzz: frames of any broker: answers, or the end of the connection', async (t) => {
-  const frame = fc.tuple(fc.integer(), fc.uint8Array({ maxLength: 30 })).map(([correlation, payload]) => {
-    const head = Buffer.alloc(8)
-    head.writeInt32BE(payload.length + 4, 0)
-    head.writeInt32BE(correlation, 4)
-    return Buffer.concat([head, payload])
-  })
-  const stream = damagedBytes(fc.array(frame, { maxLength: 4 }).map((frames) => Buffer.concat(frames)))
+  const frame = fc
+    .tuple(fc.integer(), fc.uint8Array({ maxLength: 30 }))
+    .map(([correlation, payload]) => {
+      const head = Buffer.alloc(8)
+      head.writeInt32BE(payload.length + 4, 0)
+      head.writeInt32BE(correlation, 4)
+      return Buffer.concat([head, payload])
+    })
+  const stream = damagedBytes(
+    fc.array(frame, { maxLength: 4 }).map((frames) => Buffer.concat(frames)),
+  )
   const cuts = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 8 })
   await fuzz(t, 1000, fc.tuple(stream, cuts), ([bytes, sizes]) => {
     let given = 0

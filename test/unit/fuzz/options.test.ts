@@ -11,7 +11,12 @@ import {
   checkRunOptions,
   runOptions,
 } from '../../../src/config/config.ts'
-import { flagName, readOptions, unknownVariables, variableName } from '../../../src/config/options.ts'
+import {
+  flagName,
+  readOptions,
+  unknownVariables,
+  variableName,
+} from '../../../src/config/options.ts'
 import { ArchiverError } from '../../../src/runtime/errors.ts'
 import { damagedBytes, fuzz } from '../../helpers/fuzz.ts'
 import { temporaryDirectory } from '../../helpers/servers.ts'
@@ -53,7 +58,8 @@ test('fuzz: YAML of anybody: options, or one line without a secret', async (t) =
   const text = damagedBytes(fc.constantFrom(...yamlTexts.map((yaml) => Buffer.from(yaml))))
   await fuzz(t, 300, text, (bytes) => {
     // What is damaged may put the secret in the place of a name, which a message may say.
-    const isInPlace = /password: "?S3cr3tW0rd"?\n/.test(bytes.toString('latin1')) || !bytes.includes(secret)
+    const isInPlace =
+      /password: "?S3cr3tW0rd"?\n/.test(bytes.toString('latin1')) || !bytes.includes(secret)
     if (!isInPlace) return
     writeFileSync(file, bytes)
     isUsage(() => checkAll(readOptions(runOptions, { argv: ['--config', file], env: {} })))
@@ -91,7 +97,10 @@ test('fuzz: flags and variables of anybody: options, or one line that says what 
       '../..',
     ),
   )
-  const given = fc.array(fc.tuple(fc.constantFrom(...keys.filter((key) => key !== 'config')), odd), { maxLength: 4 })
+  const given = fc.array(
+    fc.tuple(fc.constantFrom(...keys.filter((key) => key !== 'config')), odd),
+    { maxLength: 4 },
+  )
   await fuzz(t, 1000, fc.tuple(given, given), ([flags, variables]) => {
     const argv = flags.map(([key, value]) => `--${flagName(key)}=${value}`)
     const env = Object.fromEntries(variables.map(([key, value]) => [variableName(key), value]))

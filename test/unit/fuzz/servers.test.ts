@@ -37,7 +37,12 @@ test('fuzz: Kibana: answers of anybody are read, or refused by name', async (t) 
     timeoutMs: 10_000,
   })
   t.after(() => kibana.close())
-  const object = { type: 'dashboard', id: 'a', attributes: { title: 'A' }, references: [] } as unknown as SavedObject
+  const object = {
+    type: 'dashboard',
+    id: 'a',
+    attributes: { title: 'A' },
+    references: [],
+  } as unknown as SavedObject
   const good = [
     { version: { number: '8.12.2' }, status: { overall: { level: 'available' } } },
     object,
@@ -45,7 +50,9 @@ test('fuzz: Kibana: answers of anybody are read, or refused by name', async (t) 
     {
       success: false,
       successCount: 0,
-      errors: [{ type: 'a', id: 'b', error: { type: 'conflict', references: [{ type: 'c', id: 'd' }] } }],
+      errors: [
+        { type: 'a', id: 'b', error: { type: 'conflict', references: [{ type: 'c', id: 'd' }] } },
+      ],
     },
   ]
   const status = fc.constantFrom(200, 200, 200, 400, 401, 403, 404, 422, 500)

@@ -17,14 +17,24 @@ function capture(level: LogLevel) {
   let time = 0
   const log = createLogger({ level, stream: { write: (line) => lines.push(JSON.parse(line)) } })
   const write = kafkaLogger(log, () => time)
-  const say = (namespace: string, kafkaLevel: number, message: string, fields: Record<string, unknown> = {}) =>
+  const say = (
+    namespace: string,
+    kafkaLevel: number,
+    message: string,
+    fields: Record<string, unknown> = {},
+  ) =>
     write({
       namespace,
       level: kafkaLevel,
       label: '',
       log: { timestamp: '2026-11-23T00:00:00.000Z', logger: 'kafkajs', message, ...fields },
     } as LogEntry)
-  return { lines, say, advance: (ms: number) => (time += ms), told: () => lines.map(({ level }) => level) }
+  return {
+    lines,
+    say,
+    advance: (ms: number) => (time += ms),
+    told: () => lines.map(({ level }) => level),
+  }
 }
 
 test('levels are ours, INFO is debug, the namespace is one field', () => {
@@ -164,8 +174,14 @@ test('an answer that announces too many bytes, or fewer than none, closes the co
 
 test('a port that speaks TLS or HTTP is named as what it is', async (t) => {
   const answers: readonly (readonly [Buffer, RegExp])[] = [
-    [Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x0a]), /answers with TLS.*does this port want --kafka-tls\?$/],
-    [Buffer.from([0x16, 0x03, 0x01, 0x00, 0x02, 0x02, 0x0a]), /answers with TLS.*does this port want --kafka-tls\?$/],
+    [
+      Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x0a]),
+      /answers with TLS.*does this port want --kafka-tls\?$/,
+    ],
+    [
+      Buffer.from([0x16, 0x03, 0x01, 0x00, 0x02, 0x02, 0x0a]),
+      /answers with TLS.*does this port want --kafka-tls\?$/,
+    ],
     [Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'), /answers with HTTP.*is --brokers right\?$/],
   ]
   for (const [answer, expected] of answers) {

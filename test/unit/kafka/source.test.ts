@@ -23,7 +23,11 @@ class StandInConsumer extends EventEmitter {
   async connect(): Promise<void> {}
   async subscribe(): Promise<void> {}
   async disconnect(): Promise<void> {}
-  async run({ eachBatch }: { eachBatch: (payload: EachBatchPayload) => Promise<void> }): Promise<void> {
+  async run({
+    eachBatch,
+  }: {
+    eachBatch: (payload: EachBatchPayload) => Promise<void>
+  }): Promise<void> {
     this.eachBatch = eachBatch
     this.emit('join', { payload: { memberId: 'm', memberAssignment: { events: [0] } } })
   }
@@ -89,7 +93,8 @@ test('a consumer that joins and crashes again and again comes back more and more
   }
   for (let i = 0; i < 3; i++) await crash()
   // Half of the full delay of 0.5, 1 and 2 s at least, and the whole at most.
-  const isAbout = (delay: number | undefined, ms: number) => delay !== undefined && delay >= ms / 2 && delay <= ms
+  const isAbout = (delay: number | undefined, ms: number) =>
+    delay !== undefined && delay >= ms / 2 && delay <= ms
   assert.ok(
     [500, 1000, 2000].every((ms, i) => isAbout(delays[i], ms)),
     `${delays}`,
@@ -97,7 +102,11 @@ test('a consumer that joins and crashes again and again comes back more and more
   await until('it runs', () => consumers.at(-1)?.eachBatch !== undefined)
   const bytes = wireBatch({ baseOffset: 0, records: [{ offsetDelta: 0 }] })
   const messages = { bytes, decodeOld: () => Promise.reject(new Error('none are here')) }
-  const batch = new FetchedPartitionBatch('events', 0, { partition: 0, highWatermark: '1', messages })
+  const batch = new FetchedPartitionBatch('events', 0, {
+    partition: 0,
+    highWatermark: '1',
+    messages,
+  })
   const resolved: string[] = []
   await consumers.at(-1)!.eachBatch!({
     batch,

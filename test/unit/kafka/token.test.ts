@@ -25,7 +25,10 @@ async function endpoint(
     server.closeAllConnections()
     server.close()
   })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`, requests: () => requests }
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`,
+    requests: () => requests,
+  }
 }
 
 /** Logs in with a token of this endpoint; returns what would be sent to the broker. */
@@ -56,7 +59,9 @@ test('a token is sent on', async (t) => {
 for (const status of [301, 302, 303, 307, 308]) {
   test(`a redirect (${status}) is not followed, and the token at its end is not used`, async (t) => {
     const other = await endpoint(t, (_, response) => response.end('{"access_token":"foreign"}'))
-    const { url } = await endpoint(t, (_, response) => response.writeHead(status, { location: other.url }).end())
+    const { url } = await endpoint(t, (_, response) =>
+      response.writeHead(status, { location: other.url }).end(),
+    )
     await assert.rejects(login(url))
     assert.equal(other.requests(), 0)
   })

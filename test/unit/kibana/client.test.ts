@@ -34,7 +34,8 @@ function fails(...words: readonly string[]) {
     assert.ok(error instanceof ArchiverError, String(error))
     assert.equal(error.code, 'KIBANA')
     assert.doesNotMatch(error.message, /\n/)
-    for (const word of words) assert.ok(error.message.includes(word), `"${word}" in: ${error.message}`)
+    for (const word of words)
+      assert.ok(error.message.includes(word), `"${word}" in: ${error.message}`)
     return true
   }
 }
@@ -48,7 +49,8 @@ async function closedUrl(): Promise<string> {
   return `http://127.0.0.1:${port}`
 }
 
-const states = async (kibana: Kibana) => (await compareObjects(kibana, objects)).map(({ state }) => state)
+const states = async (kibana: Kibana) =>
+  (await compareObjects(kibana, objects)).map(({ state }) => state)
 
 test('an import takes what is missing, and then nothing is to be done', async (t) => {
   const stand = await startKibana(t)
@@ -66,7 +68,11 @@ test('only what is older, or was changed, is imported again', async (t) => {
   const stand = await startKibana(t)
   const kibana = connect(t, stand.url)
   await installObjects(kibana, objects)
-  const change = (type: string, id: string, attributes: (of: Readonly<Record<string, unknown>>) => object) => {
+  const change = (
+    type: string,
+    id: string,
+    attributes: (of: Readonly<Record<string, unknown>>) => object,
+  ) => {
     const object = stand.objects.get(`default ${type} ${id}`)!
     stand.objects.set(`default ${type} ${id}`, {
       ...object,
@@ -79,10 +85,15 @@ test('only what is older, or was changed, is imported again', async (t) => {
   }))
   // Kibana notes in the data view how often fields were used: that is nobody's change.
   change('index-pattern', 'archive-all', ({ fieldAttrs }) => ({
-    fieldAttrs: JSON.stringify({ ...JSON.parse(fieldAttrs as string), 'kafka.headers.key': { count: 3 } }),
+    fieldAttrs: JSON.stringify({
+      ...JSON.parse(fieldAttrs as string),
+      'kafka.headers.key': { count: 3 },
+    }),
   }))
   const found = await installObjects(kibana, objects)
-  const notSame = found.filter(({ state }) => state !== 'same').map(({ object, state }) => `${object.id} ${state}`)
+  const notSame = found
+    .filter(({ state }) => state !== 'same')
+    .map(({ object, state }) => `${object.id} ${state}`)
   assert.deepEqual(notSame, ['archive-latest older', 'archive-overview changed'])
   assert.deepEqual(
     stand.imports[1]!.map(({ id }) => id),
@@ -98,14 +109,21 @@ test('what a newer Kibana has migrated counts as ours by its mark', async (t) =>
   for (const [key, object] of stand.objects) {
     if (object.type === 'index-pattern') continue
     const { description } = object.attributes
-    stand.objects.set(key, { ...object, typeMigrationVersion: '10.3.0', attributes: { description, panels: [] } })
+    stand.objects.set(key, {
+      ...object,
+      typeMigrationVersion: '10.3.0',
+      attributes: { description, panels: [] },
+    })
   }
   assert.deepEqual(new Set(await states(kibana)), new Set(['same']))
 })
 
 test('what somebody else made is left alone', async (t) => {
   const foreign: readonly (readonly [string, Partial<SavedObject>])[] = [
-    ['dashboard archive-overview', { attributes: { title: 'Archive of the library', description: 'Books' } }],
+    [
+      'dashboard archive-overview',
+      { attributes: { title: 'Archive of the library', description: 'Books' } },
+    ],
     ['index-pattern archive-all', { attributes: { title: 'archive-books-*' } }],
   ]
   for (const [name, theirs] of foreign) {
@@ -137,12 +155,17 @@ test('a space has objects of its own, and must be there', async (t) => {
     const link = /#\/view\/([\w.-]+)/.exec(stored.attributes.panelsJSON as string)![1]!
     assert.ok(stand.objects.has(`${one.space ?? 'default'} dashboard ${link}`), link)
   }
-  await assert.rejects(connect(t, stand.url, { space: 'nope' }).ready(0, quiet), fails('no space "nope"'))
+  await assert.rejects(
+    connect(t, stand.url, { space: 'nope' }).ready(0, quiet),
+    fails('no space "nope"'),
+  )
 })
 
 test('credentials are sent, and never shown', async (t) => {
   const basic = `Basic ${Buffer.from('ann:pass word').toString('base64')}`
-  const stand = await startKibana(t, { answer: () => ({ status: 401, body: { message: 'Unauthorized' } }) })
+  const stand = await startKibana(t, {
+    answer: () => ({ status: 401, body: { message: 'Unauthorized' } }),
+  })
   const refused = async (kibana: Kibana) => {
     await assert.rejects(kibana.ready(0, quiet), (error: Error) => {
       assert.doesNotMatch(error.message, /pass word|pass%20|c2VjcmV0|ann[:@]/)
@@ -150,7 +173,10 @@ test('credentials are sent, and never shown', async (t) => {
     })
     return stand.authorization()
   }
-  assert.equal(await refused(connect(t, stand.url, { username: 'ann', password: 'pass word' })), basic)
+  assert.equal(
+    await refused(connect(t, stand.url, { username: 'ann', password: 'pass word' })),
+    basic,
+  )
   assert.equal(await refused(connect(t, stand.url, { apiKey: 'c2VjcmV0' })), 'ApiKey c2VjcmV0')
   assert.equal(await refused(connect(t, stand.url.replace('//', '//ann:pass%20word@'))), basic)
   assert.equal(await refused(connect(t, stand.url)), undefined)
@@ -159,27 +185,40 @@ test('credentials are sent, and never shown', async (t) => {
 test('a Kibana that is still starting is waited for, and not for ever', async (t) => {
   const starting = { status: 503, body: 'Kibana server is not ready yet' }
   const stand = await startKibana(t, {
-    answer: (_method, path, attempt) => (path === '/api/status' && attempt < 2 ? starting : undefined),
+    answer: (_method, path, attempt) =>
+      path === '/api/status' && attempt < 2 ? starting : undefined,
   })
   assert.equal(await connect(t, stand.url).ready(10_000, quiet), '8.12.2')
   const never = await startKibana(t, { answer: () => starting })
-  await assert.rejects(connect(t, never.url).ready(0, quiet), fails('still starting', '--kibana-wait'))
+  await assert.rejects(
+    connect(t, never.url).ready(0, quiet),
+    fails('still starting', '--kibana-wait'),
+  )
   const url = await closedUrl()
   await assert.rejects(connect(t, url).ready(0, quiet), fails('ECONNREFUSED', url))
 })
 
 test('what is not Kibana, or too old a one, or wants to know who asks, is said so', async (t) => {
   const cases: readonly (readonly [StandInAnswer, readonly string[]])[] = [
-    [{ status: 200, body: { status: { overall: { level: 'available' } } } }, ['who asks', '--kibana-user']],
+    [
+      { status: 200, body: { status: { overall: { level: 'available' } } } },
+      ['who asks', '--kibana-user'],
+    ],
     [{ status: 200, body: { tagline: 'You Know, for Search' } }, ['not Kibana', '--kibana']],
     [{ status: 404, body: '<html>\n<body>nothing here</body></html>' }, ['not Kibana', '404']],
     [{ status: 302, body: '' }, ['not Kibana', '302']],
     [
-      { status: 200, body: { version: { number: '8.11.4' }, status: { overall: { level: 'available' } } } },
+      {
+        status: 200,
+        body: { version: { number: '8.11.4' }, status: { overall: { level: 'available' } } },
+      },
       ['8.11.4', '8.12'],
     ],
     [
-      { status: 200, body: { version: { number: '7.17.0' }, status: { overall: { state: 'green' } } } },
+      {
+        status: 200,
+        body: { version: { number: '7.17.0' }, status: { overall: { state: 'green' } } },
+      },
       ['7.17.0', '8.12'],
     ],
   ]
@@ -196,21 +235,36 @@ test('an import is judged by what the answer says, not by its status', async (t)
     errors: [{ type: 'dashboard', id: 'archive-overview', meta: {}, error }],
   })
   const cases: readonly (readonly [StandInAnswer, readonly string[]])[] = [
-    [{ status: 200, body: failure({ type: 'conflict' }) }, ['9 of 10', 'dashboard archive-overview', 'its id']],
+    [
+      { status: 200, body: failure({ type: 'conflict' }) },
+      ['9 of 10', 'dashboard archive-overview', 'its id'],
+    ],
     [
       {
         status: 200,
-        body: failure({ type: 'missing_references', references: [{ type: 'index-pattern', id: 'archive-all' }] }),
+        body: failure({
+          type: 'missing_references',
+          references: [{ type: 'index-pattern', id: 'archive-all' }],
+        }),
       },
       ['needs index-pattern archive-all'],
     ],
     [{ status: 200, body: failure({ type: 'unsupported_type' }) }, ['does not know such objects']],
-    [{ status: 200, body: failure({ type: 'unknown', message: 'strict mapping' }) }, ['strict mapping']],
+    [
+      { status: 200, body: failure({ type: 'unknown', message: 'strict mapping' }) },
+      ['strict mapping'],
+    ],
     // It says success and took less than it was given.
     [{ status: 200, body: { success: true, successCount: 3 } }, ['3 of 10']],
     [{ status: 200, body: '<html>login</html>' }, ['not understood']],
-    [{ status: 403, body: { message: 'Unable to bulk_create dashboard' } }, ['may not', 'bulk_create dashboard']],
-    [{ status: 422, body: { message: 'Document belongs to a more recent version' } }, ['too old', 'more recent']],
+    [
+      { status: 403, body: { message: 'Unable to bulk_create dashboard' } },
+      ['may not', 'bulk_create dashboard'],
+    ],
+    [
+      { status: 422, body: { message: 'Document belongs to a more recent version' } },
+      ['too old', 'more recent'],
+    ],
     [{ status: 500, body: { message: 'An internal error' } }, ['500', 'An internal error']],
   ]
   for (const [answer, words] of cases) {

@@ -15,7 +15,8 @@ import { shippedObjects } from '../../../src/kibana/shipped.ts'
 import { kqlFields, panelSearches, panelsOf, templateFields } from '../../helpers/saved-objects.ts'
 
 const shipped = shippedObjects('archive-')
-const dashboards = (objects: readonly SavedObject[]) => objects.filter(({ type }) => type === 'dashboard')
+const dashboards = (objects: readonly SavedObject[]) =>
+  objects.filter(({ type }) => type === 'dashboard')
 
 /** What Kibana does not tell: a wrong reference or a column nobody knows draws an empty panel. */
 function checkObjects(objects: readonly SavedObject[]): void {
@@ -23,11 +24,15 @@ function checkObjects(objects: readonly SavedObject[]): void {
   assert.equal(known.size, objects.length, 'an id is used twice')
   for (const { type, id, references, attributes } of objects) {
     for (const reference of references) {
-      assert.ok(known.has(`${reference.type} ${reference.id}`), `${type} ${id} needs ${reference.type} ${reference.id}`)
+      assert.ok(
+        known.has(`${reference.type} ${reference.id}`),
+        `${type} ${id} needs ${reference.type} ${reference.id}`,
+      )
     }
     const names = references.map(({ name }) => name)
     assert.equal(new Set(names).size, names.length, `${type} ${id}: a reference is named twice`)
-    if (type !== 'index-pattern') assert.ok(markOf(attributes.description) !== undefined, `${type} ${id} is not marked`)
+    if (type !== 'index-pattern')
+      assert.ok(markOf(attributes.description) !== undefined, `${type} ${id} is not marked`)
   }
   for (const dashboard of dashboards(objects)) {
     checkLayout(dashboard)
@@ -35,13 +40,18 @@ function checkObjects(objects: readonly SavedObject[]): void {
       const where = `${dashboard.id}: ${panel}`
       assert.deepEqual([...columnOrder].sort(), Object.keys(columns).sort(), where)
       const bucketed = columnOrder.map((column) => columns[column]!.isBucketed)
-      assert.ok(!bucketed.slice(bucketed.indexOf(false)).includes(true), `${where}: a group follows a number`)
+      assert.ok(
+        !bucketed.slice(bucketed.indexOf(false)).includes(true),
+        `${where}: a group follows a number`,
+      )
       assert.ok(drawn.length > 0, `${where} draws nothing`)
       for (const column of drawn) assert.ok(column in columns, `${where} draws ${column}`)
       for (const [column, { references = [], params }] of Object.entries(columns)) {
-        for (const needed of references) assert.ok(needed in columns, `${where}: ${column} needs ${needed}`)
+        for (const needed of references)
+          assert.ok(needed in columns, `${where}: ${column} needs ${needed}`)
         const ordering = params?.orderBy?.columnId
-        if (ordering !== undefined) assert.ok(ordering in columns, `${where}: ${column} is ordered by ${ordering}`)
+        if (ordering !== undefined)
+          assert.ok(ordering in columns, `${where}: ${column} is ordered by ${ordering}`)
       }
     }
   }
@@ -62,12 +72,20 @@ function checkLayout(dashboard: SavedObject): void {
     }
     for (const reference of panel.embeddableConfig.attributes?.references ?? []) {
       const same = dashboard.references.find(({ name }) => name === `${i}:${reference.name}`)
-      assert.deepEqual({ type: same?.type, id: same?.id }, { type: reference.type, id: reference.id }, where)
+      assert.deepEqual(
+        { type: same?.type, id: same?.id },
+        { type: reference.type, id: reference.id },
+        where,
+      )
     }
     for (const other of panels) {
       if (other === panel) continue
       const theirs = other.gridData
-      const apart = x + w <= theirs.x || theirs.x + theirs.w <= x || y + h <= theirs.y || theirs.y + theirs.h <= y
+      const apart =
+        x + w <= theirs.x ||
+        theirs.x + theirs.w <= x ||
+        y + h <= theirs.y ||
+        theirs.y + theirs.h <= y
       assert.ok(apart, `${where} lies over ${other.panelIndex}`)
     }
   }
@@ -91,10 +109,19 @@ test('whatever a shipped object needs is there, and drawn', () => checkObjects(s
 test('with another prefix, the objects are others, but for what is about the workers', () => {
   const other = shippedObjects('plant-')
   checkObjects(other)
-  const shared = other.filter(({ id }) => shipped.some((object) => object.id === id)).map(({ id }) => id)
+  const shared = other
+    .filter(({ id }) => shipped.some((object) => object.id === id))
+    .map(({ id }) => id)
   assert.deepEqual(shared, ['archiver-status', 'archiver-operations'])
-  const views = other.filter(({ type }) => type === 'index-pattern').map(({ attributes }) => attributes.title)
-  assert.deepEqual(views, ['plant-*', 'plant-_rejected-*', 'plant-_malformed-*', 'archiver-status-*'])
+  const views = other
+    .filter(({ type }) => type === 'index-pattern')
+    .map(({ attributes }) => attributes.title)
+  assert.deepEqual(views, [
+    'plant-*',
+    'plant-_rejected-*',
+    'plant-_malformed-*',
+    'archiver-status-*',
+  ])
 })
 
 test('every field that a shipped object names is one of the templates', () => {
@@ -106,7 +133,8 @@ test('every field that a shipped object names is one of the templates', () => {
   )
   const check = (where: string, view: string, fields: readonly (string | undefined)[]) => {
     for (const field of fields) {
-      if (field !== undefined && !isMeta(field)) assert.ok(fieldsOf.get(view)!.has(field), `${where}: ${field}`)
+      if (field !== undefined && !isMeta(field))
+        assert.ok(fieldsOf.get(view)!.has(field), `${where}: ${field}`)
     }
   }
   for (const object of shipped) {
@@ -114,11 +142,18 @@ test('every field that a shipped object names is one of the templates', () => {
     if (type === 'index-pattern') {
       const formats = JSON.parse(attributes.fieldFormatMap as string) as Record<string, unknown>
       check(id, id, ['@timestamp', ...Object.keys(formats)])
-      check(id, id, Object.keys(JSON.parse(attributes.fieldAttrs as string) as Record<string, unknown>))
+      check(
+        id,
+        id,
+        Object.keys(JSON.parse(attributes.fieldAttrs as string) as Record<string, unknown>),
+      )
     }
     if (type === 'search') {
       const sort = attributes.sort as [string, string][]
-      check(id, references[0]!.id, [...(attributes.columns as string[]), ...sort.map(([field]) => field)])
+      check(id, references[0]!.id, [
+        ...(attributes.columns as string[]),
+        ...sort.map(([field]) => field),
+      ])
     }
     if (type !== 'dashboard') continue
     for (const { panel, index, kql, columns } of panelSearches(object, shipped)) {
@@ -126,19 +161,26 @@ test('every field that a shipped object names is one of the templates', () => {
       check(`${id}: ${panel}`, view, kqlFields(kql))
       for (const { sourceField, operationType, filter, params } of Object.values(columns)) {
         check(`${id}: ${panel}`, view, [sourceField])
-        for (const query of [filter?.query, ...(params?.filters ?? []).map(({ input }) => input.query)]) {
+        for (const query of [
+          filter?.query,
+          ...(params?.filters ?? []).map(({ input }) => input.query),
+        ]) {
           check(`${id}: ${panel}`, view, kqlFields(query ?? ''))
         }
         const isText = fieldsOf.get(view)!.get(sourceField ?? '') === 'text'
-        assert.ok(!(isText && operationType === 'terms'), `${id}: ${panel} groups by the words of ${sourceField}`)
+        assert.ok(
+          !(isText && operationType === 'terms'),
+          `${id}: ${panel} groups by the words of ${sourceField}`,
+        )
       }
     }
-    const controls = JSON.parse((attributes.controlGroupInput as { panelsJSON: string }).panelsJSON) as Record<
-      string,
-      { readonly explicitInput: { readonly fieldName: string } }
-    >
+    const controls = JSON.parse(
+      (attributes.controlGroupInput as { panelsJSON: string }).panelsJSON,
+    ) as Record<string, { readonly explicitInput: { readonly fieldName: string } }>
     for (const [control, { explicitInput }] of Object.entries(controls)) {
-      const reference = references.find(({ name }) => name === `controlGroup_${control}:optionsListDataView`)
+      const reference = references.find(
+        ({ name }) => name === `controlGroup_${control}:optionsListDataView`,
+      )
       check(`${id}: ${control}`, reference!.id, [explicitInput.fieldName])
     }
   }
@@ -164,8 +206,20 @@ const field = (name: string, rest: Partial<DescribedField> = {}): DescribedField
   ...rest,
 })
 const numeric = (name: string, rest: Partial<DescribedField> = {}): DescribedField =>
-  field(name, { kind: 'number', isWhole: false, min: 0, max: 100, low: 1, high: 90, distinct: 900, ...rest })
-const described = (fields: readonly DescribedField[], rest: Partial<DescribedType> = {}): DescribedType => ({
+  field(name, {
+    kind: 'number',
+    isWhole: false,
+    min: 0,
+    max: 100,
+    low: 1,
+    high: 90,
+    distinct: 900,
+    ...rest,
+  })
+const described = (
+  fields: readonly DescribedField[],
+  rest: Partial<DescribedType> = {},
+): DescribedType => ({
   type: 'object.one',
   indexPattern: 'archive-object.one-*',
   records: 10_000,
@@ -192,7 +246,8 @@ test('fields are sorted by what they are good for', () => {
       field('vip', { kind: 'boolean', distinct: 2 }),
     ]),
   )
-  const names = (fields: readonly DescribedField[]) => fields.map(({ name }) => name.replace('value.', ''))
+  const names = (fields: readonly DescribedField[]) =>
+    fields.map(({ name }) => name.replace('value.', ''))
   assert.deepEqual(names(sorted.categories), ['status', 'status_code', 'country', 'vip', 'coupon'])
   assert.deepEqual(names(sorted.measures), ['amount'])
   assert.deepEqual(names(sorted.identifiers), ['order_id', 'counter'])
@@ -201,21 +256,34 @@ test('fields are sorted by what they are good for', () => {
 })
 
 test('the same facts make the same dashboard, whatever the order of the fields', () => {
-  const fields = [field('status'), field('country'), numeric('amount'), field('coupon', { present: 0.2 })]
+  const fields = [
+    field('status'),
+    field('country'),
+    numeric('amount'),
+    field('coupon', { present: 0.2 }),
+  ]
   const once = ndjson(typeDashboard('archive-', described(fields), now))
   assert.equal(ndjson(typeDashboard('archive-', described(fields), now)), once)
 })
 
 test('a dashboard for any type holds together', async (t) => {
   const many = Array.from({ length: 400 }, (_, i) =>
-    i % 3 === 0 ? numeric(`group.number${i}`) : field(`group.text${i}`, { distinct: 2 + i, present: 1 - i / 500 }),
+    i % 3 === 0
+      ? numeric(`group.number${i}`)
+      : field(`group.text${i}`, { distinct: 2 + i, present: 1 - i / 500 }),
   )
   const cases: Readonly<Record<string, DescribedType>> = {
     'no fields at all': described([]),
     'one constant': described([field('a', { distinct: 1 })]),
-    'numbers alone': described([numeric('a'), numeric('b', { min: -5, max: -5, low: -5, high: -5 })]),
+    'numbers alone': described([
+      numeric('a'),
+      numeric('b', { min: -5, max: -5, low: -5, high: -5 }),
+    ]),
     'hundreds of fields': described(many, { conflicting: ['value.x', 'value.y'] }),
-    'names that KQL reads': described([field('a b:c', { present: 0.5 }), field('x(y)"z"', { present: 0.5 })]),
+    'names that KQL reads': described([
+      field('a b:c', { present: 0.5 }),
+      field('x(y)"z"', { present: 0.5 }),
+    ]),
     'a type of odd letters': described([field('a')], { type: 'Über "x" / 注文' }),
   }
   for (const [name, facts] of Object.entries(cases)) {
@@ -248,7 +316,10 @@ const hostileNames = [
   '__proto__',
 ]
 
-/** What a Markdown renderer shows as anything but text: code spans are cut out by the rule of CommonMark, section 6.1. */
+/**
+ * What a Markdown renderer shows as anything but text: code spans are cut out by the rule of
+ * CommonMark, section 6.1.
+ */
 function withoutCodeSpans(markdown: string): string {
   let rest = markdown
   let kept = ''
@@ -294,10 +365,15 @@ test('the names of types and fields are text, whatever they hold', () => {
 })
 
 /** The groups of every `filters` column of an object, wherever it stands. */
-function filtersIn(part: unknown): { readonly label: string; readonly input: { readonly query: string } }[] {
+function filtersIn(
+  part: unknown,
+): { readonly label: string; readonly input: { readonly query: string } }[] {
   if (Array.isArray(part)) return part.flatMap(filtersIn)
   if (typeof part !== 'object' || part === null) return []
-  const { operationType, params } = part as { operationType?: string; params?: { filters: never[] } }
+  const { operationType, params } = part as {
+    operationType?: string
+    params?: { filters: never[] }
+  }
   return operationType === 'filters' ? params!.filters : Object.values(part).flatMap(filtersIn)
 }
 
@@ -310,9 +386,14 @@ test('missing fields are asked for by their quoted names, each under a label of 
     const map = panelsOf(dashboard).find(({ panelIndex }) => panelIndex === 'missing')
     const filters = filtersIn(map)
     const asked = filters.map(({ input }) => {
-      const [, plainName, quotedName] = /^not (?:([\w.@-]+)|"((?:[^"\\]|\\.)*)") : \*$/.exec(input.query)!
+      const [, plainName, quotedName] = /^not (?:([\w.@-]+)|"((?:[^"\\]|\\.)*)") : \*$/.exec(
+        input.query,
+      )!
       if (plainName !== undefined) return plainName
-      return quotedName!.replace(/\\(.)/g, (_, escaped: string) => ({ n: '\n', r: '\r', t: '\t' })[escaped] ?? escaped)
+      return quotedName!.replace(
+        /\\(.)/g,
+        (_, escaped: string) => ({ n: '\n', r: '\r', t: '\t' })[escaped] ?? escaped,
+      )
     })
     assert.deepEqual(asked.sort(), group.map((name) => `value.${name}`).sort())
     assert.equal(new Set(filters.map(({ label }) => label)).size, group.length)
@@ -320,7 +401,9 @@ test('missing fields are asked for by their quoted names, each under a label of 
 })
 
 test('types that differ only in letters that ids lose have dashboards of their own', () => {
-  const ids = ['order', 'Order', 'order/', 'order '].map((type) => typeDashboardId('archive-', type))
+  const ids = ['order', 'Order', 'order/', 'order '].map((type) =>
+    typeDashboardId('archive-', type),
+  )
   assert.equal(new Set(ids).size, ids.length)
   assert.equal(ids[0], 'archive-type-order')
 })
@@ -336,10 +419,14 @@ test('a distribution has about ten round ranges without holes that take every va
   for (const [min, max, low, high] of cases) {
     const bins = binsOf(numeric('n', { min, max, low, high }) as Parameters<typeof binsOf>[0])
     assert.ok(bins.length >= 1 && bins.length <= 14, JSON.stringify(bins))
-    for (const [i, [from]] of bins.slice(1).entries()) assert.equal(from, bins[i]![1], JSON.stringify(bins))
+    for (const [i, [from]] of bins.slice(1).entries())
+      assert.equal(from, bins[i]![1], JSON.stringify(bins))
     const [first] = bins[0]!
     const [, last] = bins.at(-1)!
-    assert.ok((first === null || first <= min) && (last === null || last > max), JSON.stringify(bins))
+    assert.ok(
+      (first === null || first <= min) && (last === null || last > max),
+      JSON.stringify(bins),
+    )
   }
 })
 
@@ -347,7 +434,10 @@ test('the time range is where the data lie', () => {
   const at = Date.UTC(2026, 10, 20, 12, 30)
   const hours = 3_600_000
   assert.deepEqual(timeRange(at - 23 * hours, at, at), { from: 'now-24h', to: 'now' })
-  assert.deepEqual(timeRange(at - 24 * hours, at - 60_000, at + 60_000), { from: 'now-24h', to: 'now' })
+  assert.deepEqual(timeRange(at - 24 * hours, at - 60_000, at + 60_000), {
+    from: 'now-24h',
+    to: 'now',
+  })
   assert.deepEqual(timeRange(at - 100 * hours, at, at), { from: 'now-7d', to: 'now' })
   assert.deepEqual(timeRange(at - 24_000 * hours, at, at), { from: 'now-90d', to: 'now' })
   assert.deepEqual(timeRange(at - 2 * hours, at, at + 48 * hours), {

@@ -43,8 +43,12 @@ async function answerTo(socket: Socket, request: string, until?: RegExp): Promis
 
 test('clients of old, and those that want another protocol, are answered or hung up on', async (t) => {
   const { open } = await serve(t)
-  assert.match(await answerTo(await open(), 'GET /healthz HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 OK[\s\S]*ok\n$/)
-  const upgrade = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n'
+  assert.match(
+    await answerTo(await open(), 'GET /healthz HTTP/1.0\r\n\r\n'),
+    /^HTTP\/1\.1 200 OK[\s\S]*ok\n$/,
+  )
+  const upgrade =
+    'GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n'
   assert.match(await answerTo(await open(), upgrade, /ok\n$/), /^HTTP\/1\.1 200 OK/)
   for (const request of [
     'CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n',
@@ -57,7 +61,8 @@ test('clients of old, and those that want another protocol, are answered or hung
     const answer = await answerTo(await open(), request)
     assert.ok(answer === '' || /^HTTP\/1\.1 4/.test(answer), `${request.slice(0, 30)}: ${answer}`)
   }
-  const proxied = 'GET http://evil.example/healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n'
+  const proxied =
+    'GET http://evil.example/healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n'
   assert.match(await answerTo(await open(), proxied), /^HTTP\/1\.1 421 /)
   assert.match(await answerTo(await open(), 'GET /healthz HTTP/1.0\r\n\r\n'), /ok\n$/)
 })
@@ -72,5 +77,8 @@ test('clients that ask for much and read nothing cost one copy of the answer', a
   for (let i = 0; i < 5; i++) {
     assert.match(await answerTo(await open(), 'GET /healthz HTTP/1.0\r\n\r\n'), /ok\n$/)
   }
-  assert.ok(process.memoryUsage().rss - before < 512 * 2 ** 20, `${process.memoryUsage().rss - before} bytes`)
+  assert.ok(
+    process.memoryUsage().rss - before < 512 * 2 ** 20,
+    `${process.memoryUsage().rss - before} bytes`,
+  )
 })

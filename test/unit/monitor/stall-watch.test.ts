@@ -23,7 +23,12 @@ test('records that wait for longer than a flush and three timeouts are warned of
   let partitions: PartitionStatus[] = [partition(0, 50, 50), partition(1, 50, 50)]
   const watch = new StallWatch(
     { flushIntervalMs: 60_000, requestTimeoutMs: 20_000 },
-    { status: () => partitions, sinks: [{ name: 'elasticsearch', waiting: 'no answer in time' }], log, now: () => now },
+    {
+      status: () => partitions,
+      sinks: [{ name: 'elasticsearch', waiting: 'no answer in time' }],
+      log,
+      now: () => now,
+    },
   )
   const lookUntil = (end: number) => {
     for (; now <= end; now += 1000) watch.look()
@@ -34,7 +39,13 @@ test('records that wait for longer than a flush and three timeouts are warned of
   assert.deepEqual(lines, [], 'a slow flush is no stall')
   lookUntil(150_000)
   assert.deepEqual(
-    lines.map(({ msg, topic, partition, age_s, waiting }) => ({ msg, topic, partition, age_s, waiting })),
+    lines.map(({ msg, topic, partition, age_s, waiting }) => ({
+      msg,
+      topic,
+      partition,
+      age_s,
+      waiting,
+    })),
     [
       {
         msg: 'records of t/1 have not been acknowledged for 121 s',

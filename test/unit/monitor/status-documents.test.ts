@@ -15,7 +15,11 @@ test('the age of what is not committed is that of its oldest record', () => {
   assert.equal(at(60_000, 100, 100), 0, 'idle is not late')
   assert.equal(at(61_000, 150, 100), 1)
   assert.equal(at(62_000, 200, 100), 2)
-  assert.equal(at(63_000, 200, 150), 2, 'the first fifty are committed, the rest came a second later')
+  assert.equal(
+    at(63_000, 200, 150),
+    2,
+    'the first fifty are committed, the rest came a second later',
+  )
   assert.equal(at(64_000, 200, 200), 0)
   assert.equal(at(65_000, 250, 200), 1)
   assert.equal(at(66_000, 120, 120), 0, 'opened anew')
@@ -25,7 +29,15 @@ test('what waits grows older while its partition is opened again and again', () 
   const ages = new UnacknowledgedAges()
   const at = (now: number, position: number | undefined, committed: number | undefined) => {
     const state = position === undefined ? 'opening' : 'open'
-    const status = { topic: 'a', partition: 0, state, lag: 0, waiting: undefined, position, committed } as const
+    const status = {
+      topic: 'a',
+      partition: 0,
+      state,
+      lag: 0,
+      waiting: undefined,
+      position,
+      committed,
+    } as const
     ages.sample([status], now)
     return ages.of(status, now)
   }

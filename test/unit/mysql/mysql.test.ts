@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { checkMysqlOptions, mysqlAddress, mysqlConnectionOptions } from '../../../src/config/config.ts'
+import {
+  checkMysqlOptions,
+  mysqlAddress,
+  mysqlConnectionOptions,
+} from '../../../src/config/config.ts'
 import { readOptions } from '../../../src/config/options.ts'
 import type { PendingBatch } from '../../../src/delivery/pending.ts'
 import { judge, type Verdict } from '../../../src/mysql/answer.ts'
@@ -12,7 +16,22 @@ import type { RecordBatch } from '../../../src/record/record.ts'
 
 test('errors are judged by their number', () => {
   const expected: Readonly<Record<Verdict, readonly (number | undefined)[]>> = {
-    again: [undefined, 1021, 1030, 1040, 1047, 1053, 1114, 1205, 1213, 1290, 1317, 1927, 3024, 9001],
+    again: [
+      undefined,
+      1021,
+      1030,
+      1040,
+      1047,
+      1053,
+      1114,
+      1205,
+      1213,
+      1290,
+      1317,
+      1927,
+      3024,
+      9001,
+    ],
     refused: [1044, 1045, 1049, 1054, 1142, 1146],
     exists: [1062],
     row: [1153, 1264, 1366, 1406, 2020, 3140, 3157, 3819, 4025],
@@ -39,17 +58,24 @@ test('the address is taken apart, and a mistake shows no password', () => {
     'http://u:secret@host/db',
     'mysql://u:secret@h/d/e',
   ]
-  for (const url of [...wrong, 'mysql://u:secret@h/d?ssl=1', 'u:secret@host/db', 'mysql://u:secret%@h/d']) {
+  for (const url of [
+    ...wrong,
+    'mysql://u:secret@h/d?ssl=1',
+    'u:secret@host/db',
+    'mysql://u:secret%@h/d',
+  ]) {
     assert.throws(
       () => mysqlAddress(url),
-      (error: Error & { code?: string }) => error.code === 'USAGE' && !error.message.includes('secret'),
+      (error: Error & { code?: string }) =>
+        error.code === 'USAGE' && !error.message.includes('secret'),
       url,
     )
   }
 })
 
 test('options of MySQL that do not fit together are refused', () => {
-  const check = (...argv: string[]) => checkMysqlOptions(readOptions(mysqlConnectionOptions, { argv, env: {} }))
+  const check = (...argv: string[]) =>
+    checkMysqlOptions(readOptions(mysqlConnectionOptions, { argv, env: {} }))
   check('--mysql', 'mysql://u@h/d', '--mysql-password', 'x')
   check('--mysql', 'mysql://u:x@h/d', '--mysql-table', 'a_1')
   for (const argv of [
@@ -88,14 +114,29 @@ function pendingOf(topic: string, sizes: readonly number[]): PendingBatch {
     headers: [],
     value: Buffer.from(JSON.stringify({ text: "'".repeat(size) })),
   }))
-  const batch: RecordBatch = encoder.encode({ topic, partition: 0, from: 0, next: sizes.length, records })
-  return { batch, remaining: sizes.length, closed: false, stored: () => {}, done: Promise.resolve() }
+  const batch: RecordBatch = encoder.encode({
+    topic,
+    partition: 0,
+    from: 0,
+    next: sizes.length,
+    records,
+  })
+  return {
+    batch,
+    remaining: sizes.length,
+    closed: false,
+    stored: () => {},
+    done: Promise.resolve(),
+  }
 }
 
 test('statements hold every row once, in order, and stay below what the server takes', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.array(fc.nat({ max: 3000 }), { minLength: 1, maxLength: 20 }), { minLength: 1, maxLength: 4 }),
+      fc.array(fc.array(fc.nat({ max: 3000 }), { minLength: 1, maxLength: 20 }), {
+        minLength: 1,
+        maxLength: 4,
+      }),
       fc.integer({ min: 1000, max: 20_000 }),
       fc.integer({ min: 4000, max: 12_000 }),
       (batches, mostBytes, mostPacketBytes) => {

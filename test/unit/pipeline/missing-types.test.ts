@@ -16,7 +16,10 @@ interface Warning {
 /** What is warned of when these values come, `each` of them `times` over, in batches of 100. */
 function watch(source: TypeSource = { from: 'value', path: ['type'] }) {
   const warnings: Warning[] = []
-  const log = createLogger({ level: 'warn', stream: { write: (line) => warnings.push(JSON.parse(line) as Warning) } })
+  const log = createLogger({
+    level: 'warn',
+    stream: { write: (line) => warnings.push(JSON.parse(line) as Warning) },
+  })
   const encoder = new LineEncoder(source)
   const missing = new MissingTypes(source, log)
   let offset = 0
@@ -44,7 +47,10 @@ test('a thousand messages without a type are one warning a topic, with the names
   send('{"events":[{"type":"a"}],"id":"secret"}', 5000)
   assert.equal(warnings.length, 1)
   const [{ event, topic, messages, keys, msg }] = warnings as [Warning]
-  assert.deepEqual([event, topic, messages, keys], ['no_types', 'events', 1000, ['"events"', '"id"']])
+  assert.deepEqual(
+    [event, topic, messages, keys],
+    ['no_types', 'events', 1000, ['"events"', '"id"']],
+  )
   assert.equal(
     msg,
     'events: none of 1000 JSON messages has a type at --type-path events.0.type, so they are _untyped; keys that are there: "events", "id"',
@@ -83,7 +89,9 @@ test('tombstones and broken messages alone say nothing of a path; framed JSON do
 
 test('names are bounded and escaped, and texts of that name deeper down are named', () => {
   const { warnings, send } = watch()
-  const many = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`\u001b[31m${i}${'x'.repeat(200)}`, i]))
+  const many = Object.fromEntries(
+    Array.from({ length: 100 }, (_, i) => [`\u001b[31m${i}${'x'.repeat(200)}`, i]),
+  )
   send(JSON.stringify({ payload: { 'a.b': { type: 'here' } }, ...many }))
   const [{ keys, msg }] = warnings as [Warning]
   assert.equal(keys.length, 20)
@@ -98,7 +106,10 @@ test('names are bounded and escaped, and texts of that name deeper down are name
 test('for a type in a header the names of headers; for the topic as the type nothing', () => {
   const { warnings, send } = watch({ from: 'header', header: 'kind' })
   send('{"type":"a"}', 1000, { headers: [{ key: 'ce_type', value: Buffer.from('secret') }] })
-  assert.match(warnings[0]!.msg, /has a type at --type-header kind, .*; headers that are there: "ce_type"$/)
+  assert.match(
+    warnings[0]!.msg,
+    /has a type at --type-header kind, .*; headers that are there: "ce_type"$/,
+  )
   const topics = watch({ from: 'topic' })
   topics.send('{}', 2000)
   assert.deepEqual(topics.warnings, [])

@@ -77,6 +77,8 @@ test('topics are compared one partition at a time, and one that fails holds no o
   const verdicts = found.map((one) => (one.status === 'fulfilled' ? one.value.verdict : 'failed'))
   assert.deepEqual(
     verdicts,
-    partitions.map(({ partition }) => (partition === 7 ? 'failed' : partition === 9 ? 'different' : 'same')),
+    partitions.map(({ partition }) =>
+      partition === 7 ? 'failed' : partition === 9 ? 'different' : 'same',
+    ),
   )
 })

@@ -30,17 +30,28 @@ test('one question tells whether the last archived record is still the one that 
   assert.deepEqual(await identify(archived(2, 3, 5), 0, same.read), { verdict: 'same', offset: 5 })
   assert.deepEqual(same.asked, [5])
   const other = kafka([0, 1, 2, 3, 4, 5, 6].map((offset) => record(offset, 2)))
-  assert.deepEqual(await identify(archived(2, 3, 5), 0, other.read), { verdict: 'different', offset: 5 })
+  assert.deepEqual(await identify(archived(2, 3, 5), 0, other.read), {
+    verdict: 'different',
+    offset: 5,
+  })
   assert.deepEqual(other.asked, [5])
 })
 
 test('compaction that removed the last record is asked around, and never taken for another topic', async () => {
   const compacted = kafka(archived(2, 6, 7))
-  assert.deepEqual(await identify(archived(2, 3, 5), 0, compacted.read), { verdict: 'same', offset: 2 })
+  assert.deepEqual(await identify(archived(2, 3, 5), 0, compacted.read), {
+    verdict: 'same',
+    offset: 2,
+  })
   assert.deepEqual(compacted.asked, [5, 2])
   const other = kafka([record(2, 2), record(6, 2)])
-  assert.deepEqual(await identify(archived(2, 3, 5), 0, other.read), { verdict: 'different', offset: 2 })
-  assert.deepEqual(await identify(archived(2, 3, 5), 0, kafka(archived(6, 7)).read), { verdict: 'unknown' })
+  assert.deepEqual(await identify(archived(2, 3, 5), 0, other.read), {
+    verdict: 'different',
+    offset: 2,
+  })
+  assert.deepEqual(await identify(archived(2, 3, 5), 0, kafka(archived(6, 7)).read), {
+    verdict: 'unknown',
+  })
 })
 
 test('nothing can be said of records that retention removed, and Kafka is not asked', async () => {
@@ -54,7 +65,10 @@ test('nothing can be said of records that retention removed, and Kafka is not as
 
 test('a log that was cut off and has grown again differs only behind the cut', async () => {
   const log = kafka([...archived(2, 3), record(5, 2)])
-  assert.deepEqual(await identify(archived(2, 3, 5), 0, log.read), { verdict: 'different', offset: 5 })
+  assert.deepEqual(await identify(archived(2, 3, 5), 0, log.read), {
+    verdict: 'different',
+    offset: 5,
+  })
 })
 
 test('what an archive keeps of any record is that record, and of another one it is not', () => {
@@ -63,12 +77,17 @@ test('what an archive keeps of any record is that record, and of another one it 
     fc.property(sourceBatch({ maxRecords: 5 }), (batch) => {
       const { lines, ends } = encoder.encode(batch)
       for (const [i, original] of batch.records.entries()) {
-        const { record: kept } = decodeLine(lines.subarray(i === 0 ? 0 : ends[i - 1]!, ends[i]! - 1))
+        const { record: kept } = decodeLine(
+          lines.subarray(i === 0 ? 0 : ends[i - 1]!, ends[i]! - 1),
+        )
         assert.ok(isSameRecord(kept, original))
         const others: SourceRecord[] = [
           { ...original, timestamp: BigInt(original.timestamp) + 1n },
           { ...original, key: original.key === null ? Buffer.alloc(0) : null },
-          { ...original, value: Buffer.concat([original.value ?? Buffer.from('null'), Buffer.from('1')]) },
+          {
+            ...original,
+            value: Buffer.concat([original.value ?? Buffer.from('null'), Buffer.from('1')]),
+          },
         ]
         for (const other of others) assert.ok(!isSameRecord(kept, other))
       }

@@ -4,7 +4,12 @@ import { Coordinator } from '../../../src/pipeline/offsets/coordinator.ts'
 import type { Sink, SinkPosition } from '../../../src/pipeline/sink.ts'
 import { Worker, type WorkerOptions } from '../../../src/pipeline/worker.ts'
 import { LineEncoder } from '../../../src/record/line.ts'
-import { type Gap, partitionKey, type RecordBatch, type TopicPartition } from '../../../src/record/record.ts'
+import {
+  type Gap,
+  partitionKey,
+  type RecordBatch,
+  type TopicPartition,
+} from '../../../src/record/record.ts'
 import { createLogger } from '../../../src/runtime/log.ts'
 import { Backoff } from '../../../src/runtime/retry.ts'
 import { FakeSource, recordsOf } from '../../helpers/fake-source.ts'
@@ -20,7 +25,10 @@ interface Taken {
   readonly stored: () => void
 }
 
-/** A sink whose server a test takes away and gives back. One that `remembers` knows where it stands, as files do. */
+/**
+ * A sink whose server a test takes away and gives back. One that `remembers` knows where it stands,
+ * as files do.
+ */
 class FakeSink implements Sink {
   readonly name: string
   readonly remembers: boolean
@@ -100,7 +108,9 @@ interface Running {
   readonly stop: () => void
   /** What was logged at warning and above. */
   readonly told: () => string[]
-  /** Lets as much time pass for what is done at intervals, and then what follows from it at once. */
+  /**
+   * Lets as much time pass for what is done at intervals, and then what follows from it at once.
+   */
   readonly pass: (ms: number) => Promise<void>
   readonly partition: () => ReturnType<Worker['status']>[number]
 }
@@ -151,7 +161,10 @@ async function startWorker(
     worker,
     ended,
     stop,
-    told: () => output.split('\n').flatMap((line) => (line === '' ? [] : [(JSON.parse(line) as { msg: string }).msg])),
+    told: () =>
+      output
+        .split('\n')
+        .flatMap((line) => (line === '' ? [] : [(JSON.parse(line) as { msg: string }).msg])),
     pass: async (ms) => {
       t.mock.timers.tick(ms)
       await settled()
@@ -165,8 +178,15 @@ async function settled(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 60))
 }
 
-/** A worker that read 100 records which a sink, being away, could not store, and whose log retention then cut off behind them. */
-async function overtaken(t: TestContext, sinks: readonly FakeSink[], options: Partial<WorkerOptions> = {}) {
+/**
+ * A worker that read 100 records which a sink, being away, could not store, and whose log retention
+ * then cut off behind them.
+ */
+async function overtaken(
+  t: TestContext,
+  sinks: readonly FakeSink[],
+  options: Partial<WorkerOptions> = {},
+) {
   const source = new FakeSource()
   source.setLog(tp, { start: 0, end: 150 })
   const slow = sinks.at(-1)!
@@ -182,7 +202,10 @@ async function overtaken(t: TestContext, sinks: readonly FakeSink[], options: Pa
 
 for (const files of [false, true]) {
   test(`retention overtakes while a sink is away, ${files ? 'with' : 'without'} files: what was read is stored, and only the rest is lost`, async (t) => {
-    const sinks = [...(files ? [new FakeSink('files', true)] : []), new FakeSink('elasticsearch', false)]
+    const sinks = [
+      ...(files ? [new FakeSink('files', true)] : []),
+      new FakeSink('elasticsearch', false),
+    ]
     const { source, slow, pass, partition, worker, told } = await overtaken(t, sinks)
     // kafkajs did this where it reset an offset.
     source.group.delete(key)
@@ -203,9 +226,13 @@ for (const files of [false, true]) {
 }
 
 test('what was stored is told to the group before the loss is looked at, however long the group refuses it', async (t) => {
-  const { source, slow, pass, partition, worker } = await overtaken(t, [new FakeSink('elasticsearch', false)], {
-    onGap: 'continue',
-  })
+  const { source, slow, pass, partition, worker } = await overtaken(
+    t,
+    [new FakeSink('elasticsearch', false)],
+    {
+      onGap: 'continue',
+    },
+  )
   source.refusal.commit = new Error('not authorized')
   await pass(compareMs)
   slow.back()
@@ -226,7 +253,9 @@ test('a worker that waits for a sink because retention overtook it stops at a si
 })
 
 test('--until-end ends where retention overtook it, once the sink is back', async (t) => {
-  const { pass, ended, slow } = await overtaken(t, [new FakeSink('elasticsearch', false)], { untilEnd: true })
+  const { pass, ended, slow } = await overtaken(t, [new FakeSink('elasticsearch', false)], {
+    untilEnd: true,
+  })
   const failed = assert.rejects(ended, /offsets 100 to 199 are gone/)
   await pass(compareMs)
   slow.back()
@@ -235,7 +264,9 @@ test('--until-end ends where retention overtook it, once the sink is back', asyn
 })
 
 test('a position that cannot be looked up for a while drops nothing', async (t) => {
-  const { source, slow, pass, partition } = await overtaken(t, [new FakeSink('elasticsearch', false)])
+  const { source, slow, pass, partition } = await overtaken(t, [
+    new FakeSink('elasticsearch', false),
+  ])
   source.setLog(tp, { start: 0, end: 100 })
   slow.back()
   await pass(10)
@@ -250,7 +281,9 @@ test('a position that cannot be looked up for a while drops nothing', async (t) 
 })
 
 test('the lag grows while a partition is paused, being opened or stopped', async (t) => {
-  const { source, slow, pass, partition } = await overtaken(t, [new FakeSink('elasticsearch', false)])
+  const { source, slow, pass, partition } = await overtaken(t, [
+    new FakeSink('elasticsearch', false),
+  ])
   source.setLog(tp, { start: 0, end: 500 })
   await pass(compareMs)
   assert.deepEqual([partition().position, partition().lag], [100, 400])
@@ -258,7 +291,11 @@ test('the lag grows while a partition is paused, being opened or stopped', async
   await pass(compareMs)
   slow.back()
   await until('it stops', () => partition().state === 'stopped')
-  assert.deepEqual([partition().committed, partition().lag], [100, 400], 'what is gone cannot be read')
+  assert.deepEqual(
+    [partition().committed, partition().lag],
+    [100, 400],
+    'what is gone cannot be read',
+  )
   source.setLog(tp, { start: 200, end: 700 })
   await pass(compareMs)
   assert.equal(partition().lag, 500)
@@ -281,7 +318,9 @@ test('a partition that cannot be opened has a lag, and what it knew of the group
 test('commits that fail are said, counted, and after a minute what the worker waits for', async (t) => {
   const source = new FakeSource()
   source.setLog(tp, { start: 0, end: 100 })
-  const { worker, told, pass, partition } = await startWorker(t, source, [new FakeSink('elasticsearch', false)])
+  const { worker, told, pass, partition } = await startWorker(t, source, [
+    new FakeSink('elasticsearch', false),
+  ])
   await until('all is read', () => partition().position === 100)
   source.refusal.commit = new Error('Not authorized to access group')
   const now = performance.now()
@@ -289,7 +328,8 @@ test('commits that fail are said, counted, and after a minute what the worker wa
   t.mock.method(performance, 'now', () => now + later)
   await pass(10)
   await pass(10)
-  const lines = () => told().filter((line) => line.startsWith('offsets cannot be committed: Not authorized')).length
+  const lines = () =>
+    told().filter((line) => line.startsWith('offsets cannot be committed: Not authorized')).length
   assert.deepEqual([lines(), worker.counts.commitFailures], [1, 2])
   assert.deepEqual([partition().waiting, worker.troubles], [undefined, []])
   later = 61_000
@@ -299,13 +339,18 @@ test('commits that fail are said, counted, and after a minute what the worker wa
   assert.match(worker.troubles.join(), /Not authorized/)
   source.refusal = {}
   await pass(10)
-  assert.deepEqual([source.group.get(key), partition().waiting, worker.troubles], [100, undefined, []])
+  assert.deepEqual(
+    [source.group.get(key), partition().waiting, worker.troubles],
+    [100, undefined, []],
+  )
 })
 
 test('commits that were refused are no trouble once the partition is given up', async (t) => {
   const source = new FakeSource()
   source.setLog(tp, { start: 0, end: 100 })
-  const { worker, pass, partition } = await startWorker(t, source, [new FakeSink('elasticsearch', false)])
+  const { worker, pass, partition } = await startWorker(t, source, [
+    new FakeSink('elasticsearch', false),
+  ])
   await until('all is read', () => partition().position === 100)
   source.refusal.commit = new Error('Not authorized to access group')
   const now = performance.now()
@@ -325,14 +370,24 @@ test('a gap check that fails is said, and the check of other topics goes on', as
   const source = new FakeSource()
   source.setLog(tp, { start: 0, end: 10 })
   source.setLog(other, { start: 0, end: 10 })
-  const { worker, told, pass } = await startWorker(t, source, [new FakeSink('elasticsearch', false)])
+  const { worker, told, pass } = await startWorker(t, source, [
+    new FakeSink('elasticsearch', false),
+  ])
   await until('both are read', () => worker.status().every(({ position }) => position === 10))
   source.unknown.add(tp.topic)
   source.group.set(partitionKey(other), 3)
   await pass(compareMs)
   await pass(10)
-  assert.ok(told().some((line) => line.startsWith("positions cannot be compared with Kafka's: no topic events")))
-  assert.equal(source.group.get(partitionKey(other)), 10, 'an older offset that another committed over ours')
+  assert.ok(
+    told().some((line) =>
+      line.startsWith("positions cannot be compared with Kafka's: no topic events"),
+    ),
+  )
+  assert.equal(
+    source.group.get(partitionKey(other)),
+    10,
+    'an older offset that another committed over ours',
+  )
 })
 
 test('Kafka that does not answer is a trouble of the worker', async (t) => {
@@ -353,20 +408,30 @@ test('a group without the offset that the archive says it had committed is told'
   const { worker, told, partition } = await startWorker(t, source, [files])
   await until('all is read', () => partition().position === 300)
   assert.equal(worker.counts.forgottenOffsets, 1)
-  assert.ok(told().some((line) => line.startsWith(`${key}: the group has no offset, and had committed 90: `)))
+  assert.ok(
+    told().some((line) =>
+      line.startsWith(`${key}: the group has no offset, and had committed 90: `),
+    ),
+  )
 })
 
 test('a group that loses its offset under way is told it again, and that is said', async (t) => {
   const source = new FakeSource()
   source.setLog(tp, { start: 0, end: 100 })
-  const { worker, told, pass, partition } = await startWorker(t, source, [new FakeSink('elasticsearch', false)])
+  const { worker, told, pass, partition } = await startWorker(t, source, [
+    new FakeSink('elasticsearch', false),
+  ])
   await until('all is read', () => partition().position === 100)
   await pass(10)
   source.group.delete(key)
   await pass(compareMs)
   await pass(10)
   assert.deepEqual([source.group.get(key), worker.counts.forgottenOffsets], [100, 1])
-  assert.ok(told().some((line) => line.startsWith(`${key}: the group has no offset, and had committed 100: `)))
+  assert.ok(
+    told().some((line) =>
+      line.startsWith(`${key}: the group has no offset, and had committed 100: `),
+    ),
+  )
 })
 
 test('a record batch that cannot be read stops its partition alone, with what is before it archived', async (t) => {
@@ -383,7 +448,10 @@ test('a record batch that cannot be read stops its partition alone, with what is
   assert.equal(source.group.get(partitionKey(other)), 120)
   assert.equal(sink.durable.length, 130 + 120)
   assert.equal(worker.counts.lostOffsets, 10)
-  assert.match(told().join('\n'), /events\/0: it is damaged; this partition stops\. Start with --on-gap continue/)
+  assert.match(
+    told().join('\n'),
+    /events\/0: it is damaged; this partition stops\. Start with --on-gap continue/,
+  )
   assert.match(partition().waiting!, /it is damaged/)
 })
 
@@ -392,7 +460,10 @@ test('with --on-gap continue a record batch that cannot be read is a gap, and al
   source.damaged = { from: 100, next: 140 }
   source.setLog(tp, { start: 0, end: 250 })
   const sink = new FakeSink('elasticsearch', false)
-  const { ended, worker } = await startWorker(t, source, [sink], { onGap: 'continue', untilEnd: true })
+  const { ended, worker } = await startWorker(t, source, [sink], {
+    onGap: 'continue',
+    untilEnd: true,
+  })
   await ended
   assert.equal(source.group.get(key), 250)
   assert.deepEqual(
@@ -409,7 +480,10 @@ test('with --on-gap continue an oversized record is a gap, and is counted', asyn
   source.damagedBy = 'oversized'
   source.setLog(tp, { start: 0, end: 250 })
   const sink = new FakeSink('elasticsearch', false)
-  const { ended, worker } = await startWorker(t, source, [sink], { onGap: 'continue', untilEnd: true })
+  const { ended, worker } = await startWorker(t, source, [sink], {
+    onGap: 'continue',
+    untilEnd: true,
+  })
   await ended
   assert.equal(source.group.get(key), 250)
   assert.equal(sink.durable.length, 249)
@@ -422,7 +496,9 @@ test('an oversized record stops its partition, and says what keeps it', async (t
   source.damaged = { from: 100, next: 101 }
   source.damagedBy = 'oversized'
   source.setLog(tp, { start: 0, end: 250 })
-  const { partition, told, worker } = await startWorker(t, source, [new FakeSink('elasticsearch', false)])
+  const { partition, told, worker } = await startWorker(t, source, [
+    new FakeSink('elasticsearch', false),
+  ])
   await until('it stops', () => partition().state === 'stopped')
   assert.match(told().join('\n'), /Start with a larger --max-record-bytes/)
   assert.equal(worker.counts.oversizedRecords, 1)
@@ -436,11 +512,17 @@ test('a batch that cannot be encoded holds back its partition alone, and is read
   source.setLog(other, { start: 0, end: 120 })
   const sink = new FakeSink('elasticsearch', false)
   const { partition, told, pass } = await startWorker(t, source, [sink])
-  await until('the rest is read', () => sink.durable.length === 100 + 120 && partition().waiting !== undefined)
+  await until(
+    'the rest is read',
+    () => sink.durable.length === 100 + 120 && partition().waiting !== undefined,
+  )
   await pass(10)
   assert.deepEqual([source.group.get(key), source.group.get(partitionKey(other))], [100, 120])
   assert.equal(partition().state, 'open')
-  assert.match(partition().waiting!, /events\/0: the batch at offset 100 cannot be read: .*offset 99 came where/)
+  assert.match(
+    partition().waiting!,
+    /events\/0: the batch at offset 100 cannot be read: .*offset 99 came where/,
+  )
   assert.deepEqual(
     told().filter((message) => message === 'a batch cannot be read; reading it again'),
     ['a batch cannot be read; reading it again'],
@@ -457,9 +539,17 @@ test('trouble with a batch that cannot pass stops its partition by name, with wh
   source.setLog(tp, { start: 0, end: 100 })
   const { partition, told } = await startWorker(t, source, [new FakeSink('elasticsearch', false)])
   await until('all is read', () => partition().position === 100)
-  source.trouble({ ...tp, offset: 100, error: new Error('only what lies before it'), canPass: false })
+  source.trouble({
+    ...tp,
+    offset: 100,
+    error: new Error('only what lies before it'),
+    canPass: false,
+  })
   assert.equal(partition().state, 'stopped')
-  assert.match(partition().waiting!, /events\/0: the batch at offset 100 cannot be read: only what lies before it/)
+  assert.match(
+    partition().waiting!,
+    /events\/0: the batch at offset 100 cannot be read: only what lies before it/,
+  )
   assert.match(told().join('\n'), /a batch cannot be read; this partition stops/)
 })
 
@@ -474,7 +564,10 @@ test('trouble that does not pass ends a worker that is to end, with the name of 
   const sink = new FakeSink('elasticsearch', false)
   sink.away = true
   const { partition, ended } = await startWorker(t, source, [sink], { untilEnd: true })
-  const rejected = assert.rejects(ended, /events\/0: the batch at offset 100 cannot be read: corrupt/)
+  const rejected = assert.rejects(
+    ended,
+    /events\/0: the batch at offset 100 cannot be read: corrupt/,
+  )
   await until('all is read', () => partition().position === 100)
   let tries = 0
   await until('the partition stops', () => {
@@ -502,7 +595,10 @@ test('a loss is judged once more, by younger answers, before it stops a partitio
   }
   const { worker, told, partition } = await startWorker(t, source, [files])
   await until('the partition is read', () => partition().position === 160)
-  assert.deepEqual([opened, worker.counts.lostOffsets, partition().state, told()], [2, 0, 'open', []])
+  assert.deepEqual(
+    [opened, worker.counts.lostOffsets, partition().state, told()],
+    [2, 0, 'open', []],
+  )
 })
 
 /** Files that know their last records. */
@@ -520,9 +616,14 @@ for (const committedBefore of [undefined, 90]) {
     const source = new FakeSource()
     source.setLog(tp, { start: 0, end: 300 })
     source.life = 2
-    const { worker, told, partition } = await startWorker(t, source, [filesWith(100, committedBefore)], {
-      onGap: 'continue',
-    })
+    const { worker, told, partition } = await startWorker(
+      t,
+      source,
+      [filesWith(100, committedBefore)],
+      {
+        onGap: 'continue',
+      },
+    )
     await until('the partition stops', () => partition().state === 'stopped')
     assert.equal(told().length, 1)
     assert.match(
@@ -570,6 +671,9 @@ test('a topic that is made again under a running worker stops, and no offset is 
   await pass(compareMs)
   await until('the partition stops', () => partition().state === 'stopped')
   await pass(10)
-  assert.match(told().at(-1)!, /^events\/0: Kafka's record at offset \d+ is not the one that is archived/)
+  assert.match(
+    told().at(-1)!,
+    /^events\/0: Kafka's record at offset \d+ is not the one that is archived/,
+  )
   assert.equal(source.group.has(key), false)
 })

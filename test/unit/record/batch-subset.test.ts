@@ -31,7 +31,9 @@ const recordsOf = (batch: RecordBatch) =>
   }))
 
 test('a batch without some offsets is the others, each with its own line, time and type', () => {
-  const offsets = fc.uniqueArray(fc.nat({ max: 60 }), { minLength: 1 }).map((all) => all.sort((a, b) => a - b))
+  const offsets = fc
+    .uniqueArray(fc.nat({ max: 60 }), { minLength: 1 })
+    .map((all) => all.sort((a, b) => a - b))
   fc.assert(
     fc.property(offsets, fc.uniqueArray(fc.nat({ max: 60 })), (all, held) => {
       const batch = batchOf(all)

@@ -15,12 +15,23 @@ const tp = { topic: 'events', partition: 0 }
 const own = (name: string) => ({ name, reserved: false })
 const long = 'x'.repeat(300)
 /** Each shared a directory with another one of these in earlier versions. */
-const odd = ['\ud800', '\ud801', '\ufffd', long, typeSegment(own(long)), typeSegment(own(typeSegment(own(long))))]
+const odd = [
+  '\ud800',
+  '\ud801',
+  '\ufffd',
+  long,
+  typeSegment(own(long)),
+  typeSegment(own(typeSegment(own(long)))),
+]
 const dayMs = 86_400_000
 
 /** One flush with two records of each type. */
 function oddArchive(t: TestContext, types = odd): Promise<string> {
-  const made = [...types, ...types].map((type, offset) => ({ offset, type, timestamp: august + offset }))
+  const made = [...types, ...types].map((type, offset) => ({
+    offset,
+    type,
+    timestamp: august + offset,
+  }))
   return makeArchive(t, [{ tp, flushes: [made] }])
 }
 
@@ -86,7 +97,8 @@ test('types whose names look like one another have a file each, and are proven',
 })
 
 test('an archive in which an earlier version named them is read, pruned and compacted as it is', async (t) => {
-  // In one flush each; two types of one directory in one flush went into one file, which nothing can mend.
+  // In one flush each; two types of one directory in one flush went into one file, which nothing
+  // can mend.
   const root = await makeArchive(t, [
     {
       tp,
@@ -135,7 +147,12 @@ test('types that an earlier version put into one directory are merged each with 
 
 test('what an earlier version wrote is merged with its own kind', async (t) => {
   const root = await makeArchive(t, [
-    { tp, flushes: [0, 1, 2, 3].map((offset) => [{ offset, type: '\ud800', timestamp: august + offset }]) },
+    {
+      tp,
+      flushes: [0, 1, 2, 3].map((offset) => [
+        { offset, type: '\ud800', timestamp: august + offset },
+      ]),
+    },
   ])
   await asBefore(root)
   const log = createLogger({ level: 'silent', stream: process.stderr })

@@ -5,7 +5,15 @@ import { JsonScanner } from '../../../src/record/json-scan.ts'
 import { Random } from '../../../src/traffic/data/random.ts'
 import { jsonText } from '../../helpers/arbitraries.ts'
 
-const paths = [['type'], ['meta', 'type'], ['__proto__'], ['__proto__', 'type'], ['constructor'], [''], ['a.b', 'meta']]
+const paths = [
+  ['type'],
+  ['meta', 'type'],
+  ['__proto__'],
+  ['__proto__', 'type'],
+  ['constructor'],
+  [''],
+  ['a.b', 'meta'],
+]
 
 /** What JSON.parse says: undefined where it refuses the text. */
 function parsed(text: string): { readonly value: unknown } | undefined {
@@ -19,7 +27,8 @@ function parsed(text: string): { readonly value: unknown } | undefined {
 function stringAt(value: unknown, path: readonly string[]): string | undefined {
   let at = value
   for (const key of path) {
-    if (at === null || typeof at !== 'object' || Array.isArray(at) || !Object.hasOwn(at, key)) return undefined
+    if (at === null || typeof at !== 'object' || Array.isArray(at) || !Object.hasOwn(at, key))
+      return undefined
     at = (at as Record<string, unknown>)[key]
   }
   return typeof at === 'string' ? at : undefined
@@ -28,10 +37,15 @@ function stringAt(value: unknown, path: readonly string[]): string | undefined {
 /** Holds one scan against JSON.parse; returns whether the text is valid. */
 function checkAgainstParse(scanner: JsonScanner, path: readonly string[], text: string): boolean {
   const bytes = Buffer.from(text)
-  // What cannot be UTF-8 (a lone surrogate cut by a mutation) became U+FFFD: both sides judge the same bytes.
+  // What cannot be UTF-8 (a lone surrogate cut by a mutation) became U+FFFD: both sides judge the
+  // same bytes.
   const expected = parsed(bytes.toString())
   const scan = scanner.scan(bytes)
-  assert.equal(scan.error === undefined, expected !== undefined, `${JSON.stringify(text)}: ${scan.error}`)
+  assert.equal(
+    scan.error === undefined,
+    expected !== undefined,
+    `${JSON.stringify(text)}: ${scan.error}`,
+  )
   if (expected === undefined) {
     assert.equal(scan.foundStart, -1)
     return false
@@ -40,7 +54,11 @@ function checkAgainstParse(scanner: JsonScanner, path: readonly string[], text: 
     scan.foundStart === -1
       ? undefined
       : (JSON.parse(bytes.toString('utf8', scan.foundStart - 1, scan.foundEnd + 1)) as string)
-  assert.equal(found, stringAt(expected.value, path), `${path.join('.')} of ${JSON.stringify(text)}`)
+  assert.equal(
+    found,
+    stringAt(expected.value, path),
+    `${path.join('.')} of ${JSON.stringify(text)}`,
+  )
   if (found !== undefined && !scan.foundEscaped) {
     assert.equal(bytes.toString('utf8', scan.foundStart, scan.foundEnd), found)
   }
@@ -79,15 +97,24 @@ test('what is valid, and the string at a path, are as JSON.parse has them, on 10
   const random = new Random()
   let texts = 0
   let valid = 0
-  const agrees = fc.property(jsonText, fc.nat(), fc.nat({ max: paths.length - 1 }), (text, seed, which) => {
-    const { path, scanner } = scanners[which]!
-    assert.ok(checkAgainstParse(scanner, path, text))
-    random.reset(seed, 0)
-    for (let i = 0; i < 70; i++, texts++) if (checkAgainstParse(scanner, path, mutated(text, random))) valid++
-  })
+  const agrees = fc.property(
+    jsonText,
+    fc.nat(),
+    fc.nat({ max: paths.length - 1 }),
+    (text, seed, which) => {
+      const { path, scanner } = scanners[which]!
+      assert.ok(checkAgainstParse(scanner, path, text))
+      random.reset(seed, 0)
+      for (let i = 0; i < 70; i++, texts++)
+        if (checkAgainstParse(scanner, path, mutated(text, random))) valid++
+    },
+  )
   fc.assert(agrees, { numRuns: 1500 })
   assert.ok(texts >= 100_000, `${texts} texts`)
-  assert.ok(valid > texts / 20, `only ${valid} of ${texts} were valid: the damage is too great to test much`)
+  assert.ok(
+    valid > texts / 20,
+    `only ${valid} of ${texts} were valid: the damage is too great to test much`,
+  )
 })
 
 const corners: Readonly<Record<string, string | Buffer>> = {
@@ -163,23 +190,32 @@ test('what stands around the bytes does not matter', () => {
     'é',
     '\ufeff',
   )
-  const alone = fc.property(fc.oneof(jsonText, fc.string()), fc.nat(), around, around, (text, cut, before, after) => {
-    const bytes = Buffer.from(text).subarray(0, cut % (text.length + 1))
-    const expected = { ...scanner.scan(bytes) }
-    const start = Buffer.byteLength(before)
-    const { foundStart, foundEnd, ...rest } = scanner.scan(
-      Buffer.concat([Buffer.from(before), bytes, Buffer.from(after)]),
-      start,
-      start + bytes.length,
-    )
-    const moved = (position: number) => (position === -1 ? -1 : position - start)
-    assert.deepEqual({ ...rest, foundStart: moved(foundStart), foundEnd: moved(foundEnd) }, expected)
-    if (expected.error === undefined)
-      assert.equal(
-        expected.ascii,
-        bytes.every((byte) => byte < 0x80),
+  const alone = fc.property(
+    fc.oneof(jsonText, fc.string()),
+    fc.nat(),
+    around,
+    around,
+    (text, cut, before, after) => {
+      const bytes = Buffer.from(text).subarray(0, cut % (text.length + 1))
+      const expected = { ...scanner.scan(bytes) }
+      const start = Buffer.byteLength(before)
+      const { foundStart, foundEnd, ...rest } = scanner.scan(
+        Buffer.concat([Buffer.from(before), bytes, Buffer.from(after)]),
+        start,
+        start + bytes.length,
       )
-  })
+      const moved = (position: number) => (position === -1 ? -1 : position - start)
+      assert.deepEqual(
+        { ...rest, foundStart: moved(foundStart), foundEnd: moved(foundEnd) },
+        expected,
+      )
+      if (expected.error === undefined)
+        assert.equal(
+          expected.ascii,
+          bytes.every((byte) => byte < 0x80),
+        )
+    },
+  )
   fc.assert(alone, { numRuns: 5000 })
 })
 
@@ -188,12 +224,23 @@ test('every byte counts alike at every place of a string, in a value and in a ke
   for (let byte = 0; byte < 256; byte++) {
     for (let length = 1; length <= 10; length++) {
       for (let place = 0; place < length; place++) {
-        const string = Buffer.concat([Buffer.from('"'), Buffer.alloc(length, 'a'), Buffer.from('"')])
+        const string = Buffer.concat([
+          Buffer.from('"'),
+          Buffer.alloc(length, 'a'),
+          Buffer.from('"'),
+        ])
         string[1 + place] = byte
         const plain = parsed(string.toString('latin1')) !== undefined
-        for (const text of [string, Buffer.concat([Buffer.from('{'), string, Buffer.from(':1}')])]) {
+        for (const text of [
+          string,
+          Buffer.concat([Buffer.from('{'), string, Buffer.from(':1}')]),
+        ]) {
           const { error, ascii } = scanner.scan(text)
-          assert.equal(error === undefined, plain, `byte ${byte} at ${place} of ${length}: ${error}`)
+          assert.equal(
+            error === undefined,
+            plain,
+            `byte ${byte} at ${place} of ${length}: ${error}`,
+          )
           if (plain) assert.equal(ascii, byte < 0x80)
         }
         // Cut off before its end, which stands right behind.
@@ -210,7 +257,10 @@ test('depth has no limit but memory', () => {
   for (const depth of [60, 3000, 200_000]) {
     const arrays = scanner.scan(Buffer.from(`${'['.repeat(depth)}${']'.repeat(depth)}`))
     assert.equal(arrays.error, undefined)
-    assert.notEqual(scanner.scan(Buffer.from(`${'['.repeat(depth)}${']'.repeat(depth - 1)}`)).error, undefined)
+    assert.notEqual(
+      scanner.scan(Buffer.from(`${'['.repeat(depth)}${']'.repeat(depth - 1)}`)).error,
+      undefined,
+    )
     const text = `{"v":${'{"a":'.repeat(depth)}1${'}'.repeat(depth)},"type":"deep"}`
     const scan = scanner.scan(Buffer.from(text))
     assert.equal(text.slice(scan.foundStart, scan.foundEnd), 'deep')

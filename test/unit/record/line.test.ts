@@ -11,7 +11,12 @@ import {
   type TypeSource,
   valueOfLine,
 } from '../../../src/record/line.ts'
-import { lineStart, type RecordBatch, type SourceRecord, unknownHour } from '../../../src/record/record.ts'
+import {
+  lineStart,
+  type RecordBatch,
+  type SourceRecord,
+  unknownHour,
+} from '../../../src/record/record.ts'
 import { ArchiverError } from '../../../src/runtime/errors.ts'
 import { binary, jsonText, sourceBatch } from '../../helpers/arbitraries.ts'
 
@@ -43,7 +48,8 @@ function parse(text: string): unknown {
   }
 }
 
-const isJson = (bytes: Buffer) => bytes.toString() === 'null' || parse(bytes.toString()) !== undefined
+const isJson = (bytes: Buffer) =>
+  bytes.toString() === 'null' || parse(bytes.toString()) !== undefined
 
 test('the line of the design, byte for byte', () => {
   const { line, batch } = encodeOne({
@@ -85,12 +91,16 @@ test('whatever a record holds comes back from its line, which is one line of val
       assert.ok(head.read(line, 0))
       assert.deepEqual([head.offset, head.timestamp], [record.offset, batch.timestamps[i]])
       const { value } = record
-      const isFramed = value !== null && value[0] === 0 && isUtf8(value.subarray(5)) && isJson(value.subarray(5))
+      const isFramed =
+        value !== null && value[0] === 0 && isUtf8(value.subarray(5)) && isJson(value.subarray(5))
       assert.equal(line.includes(',"schema_id":'), isFramed)
       if (value === null || value.toString() === 'null') assert.equal(decoded.record.value, null)
       else if (isFramed) {
         const onOneLine = value.toString('latin1', 5).replace(/[\r\n]/g, ' ')
-        assert.deepEqual(decoded.record.value, Buffer.concat([value.subarray(0, 5), Buffer.from(onOneLine, 'latin1')]))
+        assert.deepEqual(
+          decoded.record.value,
+          Buffer.concat([value.subarray(0, 5), Buffer.from(onOneLine, 'latin1')]),
+        )
         assert.equal(decoded.error, undefined)
       } else if (decoded.error !== undefined) assert.deepEqual(decoded.record.value, value)
       else {
@@ -98,7 +108,8 @@ test('whatever a record holds comes back from its line, which is one line of val
         assert.notEqual(parse(value.toString()), undefined)
         assert.equal(decoded.record.value?.toString(), value.toString().replace(/[\r\n]/g, ' '))
       }
-      if (decoded.error !== undefined) assert.ok(!isUtf8(value!) || parse(value!.toString()) === undefined)
+      if (decoded.error !== undefined)
+        assert.ok(!isUtf8(value!) || parse(value!.toString()) === undefined)
     })
   })
   fc.assert(roundTrip, { numRuns: 1500 })
@@ -107,19 +118,41 @@ test('whatever a record holds comes back from its line, which is one line of val
 test('numbers of all lengths, times of all days', () => {
   const encoder = new LineEncoder(atType)
   const any = fc.oneof(
-    fc.constantFrom(0, 9, 10, 999_999_999, 1e9, 1e9 + 1, 9_999_999_999, 2 ** 31, 2 ** 32, 2 ** 53 - 2),
+    fc.constantFrom(
+      0,
+      9,
+      10,
+      999_999_999,
+      1e9,
+      1e9 + 1,
+      9_999_999_999,
+      2 ** 31,
+      2 ** 32,
+      2 ** 53 - 2,
+    ),
     fc.maxSafeNat().map((n) => Math.min(n, 2 ** 53 - 2)),
     fc.nat(),
   )
-  const written = fc.property(any, fc.oneof(any, fc.nat({ max: 253_402_300_799_999 })), (offset, timestamp) => {
-    const records = [{ offset, timestamp, key: null, value: Buffer.from('{"type":"a"}'), headers: noHeaders }]
-    const line = encoder.encode({ topic: 't', partition: 0, from: offset, next: offset + 1, records }).lines.toString()
-    const time = timestamp < 253_402_300_800_000 ? `"@timestamp":"${new Date(timestamp).toISOString()}",` : ''
-    assert.equal(
-      line,
-      `{${time}"type":"a","kafka":{"topic":"t","partition":0,"offset":${offset},"timestamp":${timestamp}},"value":{"type":"a"}}\n`,
-    )
-  })
+  const written = fc.property(
+    any,
+    fc.oneof(any, fc.nat({ max: 253_402_300_799_999 })),
+    (offset, timestamp) => {
+      const records = [
+        { offset, timestamp, key: null, value: Buffer.from('{"type":"a"}'), headers: noHeaders },
+      ]
+      const line = encoder
+        .encode({ topic: 't', partition: 0, from: offset, next: offset + 1, records })
+        .lines.toString()
+      const time =
+        timestamp < 253_402_300_800_000
+          ? `"@timestamp":"${new Date(timestamp).toISOString()}",`
+          : ''
+      assert.equal(
+        line,
+        `{${time}"type":"a","kafka":{"topic":"t","partition":0,"offset":${offset},"timestamp":${timestamp}},"value":{"type":"a"}}\n`,
+      )
+    },
+  )
   fc.assert(written, { numRuns: 3000 })
 })
 
@@ -127,7 +160,10 @@ test('gaps and records tile the range of a batch', () => {
   const encoder = new LineEncoder(atType)
   const tiles = fc.property(sourceBatch(), (source) => {
     const { gaps, offsets, count, from, next } = encoder.encode(source)
-    const pieces = [...gaps, ...Array.from({ length: count }, (_, i) => ({ from: offsets[i]!, next: offsets[i]! + 1 }))]
+    const pieces = [
+      ...gaps,
+      ...Array.from({ length: count }, (_, i) => ({ from: offsets[i]!, next: offsets[i]! + 1 })),
+    ]
     pieces.sort((a, b) => a.from - b.from)
     let at = from
     for (const piece of pieces) {
@@ -147,26 +183,43 @@ test('the types of a batch are those that JSON.parse finds', () => {
       partition: 0,
       from: 0,
       next: 1,
-      records: [{ offset: 0, timestamp: 0, key: null, value: Buffer.from(text), headers: noHeaders }],
+      records: [
+        { offset: 0, timestamp: 0, key: null, value: Buffer.from(text), headers: noHeaders },
+      ],
     })
     const value = JSON.parse(text) as { type?: unknown } | null
-    const own = value !== null && Object.hasOwn(Object(value) as object, 'type') ? value.type : undefined
+    const own =
+      value !== null && Object.hasOwn(Object(value) as object, 'type') ? value.type : undefined
     const expected =
-      typeof own === 'string' && own !== '' ? { name: own, reserved: false } : { name: '_untyped', reserved: true }
+      typeof own === 'string' && own !== ''
+        ? { name: own, reserved: false }
+        : { name: '_untyped', reserved: true }
     assert.deepEqual(batch.types[batch.typeIndexes[0]!], expected)
   })
   fc.assert(agrees, { numRuns: 2000 })
 })
 
 test('a type is read with its escapes, and a message cannot give itself a reserved one', () => {
-  assert.deepEqual(encodeOne({ value: Buffer.from('{"type":"\\u0061"}') }).type, { name: 'a', reserved: false })
+  assert.deepEqual(encodeOne({ value: Buffer.from('{"type":"\\u0061"}') }).type, {
+    name: 'a',
+    reserved: false,
+  })
   const impostor = encodeOne({ value: Buffer.from('{"type":"_malformed"}') })
   assert.deepEqual(impostor.type, { name: '_malformed', reserved: false })
   assert.deepEqual(decodeLine(impostor.line).type, { name: '_malformed', reserved: false })
 })
 
 test('no usable type: the reserved type, and no type field', () => {
-  for (const value of ['{}', '{"type":1}', '{"type":""}', '{"type":null}', '[]', '3', 'null', '"type"']) {
+  for (const value of [
+    '{}',
+    '{"type":1}',
+    '{"type":""}',
+    '{"type":null}',
+    '[]',
+    '3',
+    'null',
+    '"type"',
+  ]) {
     const { type, line } = encodeOne({ value: Buffer.from(value) })
     assert.deepEqual(type, { name: '_untyped', reserved: true }, value)
     assert.ok(!line.includes('"type":"_untyped"'))
@@ -200,7 +253,8 @@ test('not JSON: the bytes in base64, why, and the reserved type', () => {
 
 test('large values, keys and headers are written in pieces, the same as whole', () => {
   const sizes = fc.constantFrom(49_151, 49_152, 49_153, 65_535, 65_536, 65_537, 200_001)
-  // Characters of one to four bytes, so that pieces end inside some; and characters that JSON escapes.
+  // Characters of one to four bytes, so that pieces end inside some; and characters that JSON
+  // escapes.
   const texts = fc.tuple(
     sizes,
     fc.constantFrom('é', '€', '\u{1f600}', '"', '\\', '\u0001', '\ufeffa'),
@@ -208,14 +262,21 @@ test('large values, keys and headers are written in pieces, the same as whole', 
   )
   const agrees = fc.property(texts, fc.boolean(), ([size, unit, shift], isText) => {
     const text = 'x'.repeat(shift) + unit.repeat(Math.ceil(size / Buffer.byteLength(unit)))
-    const bytes = isText ? Buffer.from(text) : Buffer.concat([Buffer.from(text), Buffer.from([0xff])])
+    const bytes = isText
+      ? Buffer.from(text)
+      : Buffer.concat([Buffer.from(text), Buffer.from([0xff])])
     const headers = [{ key: text, value: bytes }]
-    const { line } = encodeOne({ key: bytes, headers, value: Buffer.concat([Buffer.from([0xff]), bytes]) })
+    const { line } = encodeOne({
+      key: bytes,
+      headers,
+      value: Buffer.concat([Buffer.from([0xff]), bytes]),
+    })
     const { kafka, value_base64 } = JSON.parse(line.toString()) as {
       kafka: Record<string, unknown> & { headers: Record<string, unknown>[] }
       value_base64: string
     }
-    const field = (name: string) => (isText ? { [name]: text } : { [`${name}_base64`]: bytes.toString('base64') })
+    const field = (name: string) =>
+      isText ? { [name]: text } : { [`${name}_base64`]: bytes.toString('base64') }
     assert.deepEqual(kafka.headers, [{ key: text, ...field('value') }])
     const { key, key_base64 } = kafka
     assert.deepEqual(isText ? { key } : { key_base64 }, field('key'))
@@ -242,9 +303,21 @@ test('no string of a whole value is made: base64 of 403 MB is longer than any st
 test('one large value in base64 does not make the buffers of later batches large', (t) => {
   const encoder = new LineEncoder(atType)
   const records = (count: number, value: Buffer) =>
-    Array.from({ length: count }, (_, offset) => ({ offset, timestamp: 0, key: null, value, headers: noHeaders }))
+    Array.from({ length: count }, (_, offset) => ({
+      offset,
+      timestamp: 0,
+      key: null,
+      value,
+      headers: noHeaders,
+    }))
   const encode = (count: number, value: Buffer) =>
-    encoder.encode({ topic: 'events', partition: 3, from: 0, next: count, records: records(count, value) })
+    encoder.encode({
+      topic: 'events',
+      partition: 3,
+      from: 0,
+      next: count,
+      records: records(count, value),
+    })
   encode(1, Buffer.alloc(8_000_000))
   const allocated = t.mock.method(Buffer, 'allocUnsafeSlow')
   encode(10_000, Buffer.from('{}'))
@@ -260,7 +333,10 @@ test('a text of more than 64 KiB is no usable type', () => {
     encodeOne({ value: Buffer.from('{}'), headers }, { from: 'header', header: 'kind' }).type.name,
     '_untyped',
   )
-  assert.equal(encodeOne({ value: Buffer.from(`{"type":"${long.slice(1)}"}`) }).type.name, long.slice(1))
+  assert.equal(
+    encodeOne({ value: Buffer.from(`{"type":"${long.slice(1)}"}`) }).type.name,
+    long.slice(1),
+  )
 })
 
 test('the type from a header (the last of several), from the topic, from a nested path', () => {
@@ -271,32 +347,50 @@ test('the type from a header (the last of several), from the topic, from a neste
     { key: 'kind', value: Buffer.from('last') },
   ]
   assert.equal(encodeOne({ value, headers }, header).type.name, 'last')
-  assert.equal(encodeOne({ value, headers: [{ key: 'kind', value: null }] }, header).type.name, '_untyped')
+  assert.equal(
+    encodeOne({ value, headers: [{ key: 'kind', value: null }] }, header).type.name,
+    '_untyped',
+  )
   assert.equal(
     encodeOne({ value, headers: [{ key: 'kind', value: Buffer.from([0xff]) }] }, header).type.name,
     '_untyped',
   )
   assert.equal(encodeOne({ value }, header).type.reserved, true)
-  assert.deepEqual(encodeOne({ value }, { from: 'topic' }).type, { name: 'events', reserved: false })
+  assert.deepEqual(encodeOne({ value }, { from: 'topic' }).type, {
+    name: 'events',
+    reserved: false,
+  })
   assert.equal(encodeOne({ value: null }, { from: 'topic' }).type.name, '_untyped')
   assert.equal(encodeOne({ value: Buffer.from('{') }, { from: 'topic' }).type.name, '_malformed')
   const nested = Buffer.from('{"type":"no","meta":{"x.y":"yes"}}')
-  assert.equal(encodeOne({ value: nested }, { from: 'value', path: parseTypePath('meta.x\\.y') }).type.name, 'yes')
+  assert.equal(
+    encodeOne({ value: nested }, { from: 'value', path: parseTypePath('meta.x\\.y') }).type.name,
+    'yes',
+  )
 })
 
 test('paths of types are keys separated by dots', () => {
   assert.deepEqual(parseTypePath('type'), ['type'])
   assert.deepEqual(parseTypePath('a.b'), ['a', 'b'])
   assert.deepEqual(parseTypePath('a\\.b'), ['a.b'])
-  for (const bad of ['', '.', 'a..b', 'a.', '.a']) assert.throws(() => parseTypePath(bad), /keys separated by dots/)
+  for (const bad of ['', '.', 'a..b', 'a.', '.a'])
+    assert.throws(() => parseTypePath(bad), /keys separated by dots/)
 })
 
 test('hours exist for the years 1970 to 9999', () => {
   assert.equal(hourOf(0), 0)
   assert.equal(hourOf(3_599_999), 0)
   assert.equal(hourOf(3_600_000), 1)
-  assert.equal(hourOf(Date.UTC(9999, 11, 31, 23, 59, 59, 999)), Date.UTC(9999, 11, 31, 23) / 3_600_000)
-  for (const none of [-1, -3_600_000, Date.UTC(9999, 11, 31, 23, 59, 59, 999) + 1, Number.MAX_SAFE_INTEGER]) {
+  assert.equal(
+    hourOf(Date.UTC(9999, 11, 31, 23, 59, 59, 999)),
+    Date.UTC(9999, 11, 31, 23) / 3_600_000,
+  )
+  for (const none of [
+    -1,
+    -3_600_000,
+    Date.UTC(9999, 11, 31, 23, 59, 59, 999) + 1,
+    Number.MAX_SAFE_INTEGER,
+  ]) {
     assert.equal(hourOf(none), unknownHour)
   }
   assert.ok(!encodeOne({ timestamp: -1, value: Buffer.from('{}') }).line.includes('@timestamp'))
@@ -326,8 +420,12 @@ test('offsets out of order are an error that names the partition', () => {
     { offset: 4, ...record },
   ]
   assert.throws(
-    () => new LineEncoder(atType).encode({ topic: 'events', partition: 3, from: 4, next: 6, records }),
-    (error) => error instanceof ArchiverError && error.code === 'INTERNAL' && error.message.includes('events/3'),
+    () =>
+      new LineEncoder(atType).encode({ topic: 'events', partition: 3, from: 4, next: 6, records }),
+    (error) =>
+      error instanceof ArchiverError &&
+      error.code === 'INTERNAL' &&
+      error.message.includes('events/3'),
   )
 })
 

@@ -14,15 +14,41 @@ import {
   stagingOf,
 } from '../../../src/files/log/path.ts'
 import { malformedType, unknownHour, untypedType } from '../../../src/record/record.ts'
-import { topicOfSegment, topicSegment, typeSegment, typeSegments } from '../../../src/record/segment.ts'
+import {
+  topicOfSegment,
+  topicSegment,
+  typeSegment,
+  typeSegments,
+} from '../../../src/record/segment.ts'
 
-/** Types as messages may have them: anything, with what breaks out of directories more often than chance has it. */
+/**
+ * Types as messages may have them: anything, with what breaks out of directories more often than
+ * chance has it.
+ */
 export const typeName = fc.oneof(
   fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }),
   fc.string({ unit: 'binary', minLength: 1, maxLength: 300, size: 'max' }),
   fc
     .array(
-      fc.constantFrom('.', '..', '/', '\\', '\0', '_', '-', '%', '%2F', '=', ' ', 'a', 'A', 'é', '日', '\n', '+'),
+      fc.constantFrom(
+        '.',
+        '..',
+        '/',
+        '\\',
+        '\0',
+        '_',
+        '-',
+        '%',
+        '%2F',
+        '=',
+        ' ',
+        'a',
+        'A',
+        'é',
+        '日',
+        '\n',
+        '+',
+      ),
       {
         minLength: 1,
         maxLength: 12,
@@ -34,7 +60,11 @@ export const typeName = fc.oneof(
 const hostileType = fc.oneof(
   typeName,
   typeName.map((name) => typeSegment(own(name))),
-  fc.string({ unit: fc.constantFrom('\ud800', '\udbff', '\udc00', '\ufffd', 'a'), minLength: 1, maxLength: 70 }),
+  fc.string({
+    unit: fc.constantFrom('\ud800', '\udbff', '\udc00', '\ufffd', 'a'),
+    minLength: 1,
+    maxLength: 70,
+  }),
   fc
     .tuple(
       fc.integer({ min: 160, max: 172 }),
@@ -70,9 +100,12 @@ test('a short segment gives its type back by percent-decoding', () => {
 })
 
 test('distinct types have distinct segments', () => {
-  const distinct = fc.property(fc.uniqueArray(hostileType, { minLength: 2, maxLength: 20 }), (names) => {
-    assert.equal(new Set(names.map((name) => typeSegment(own(name)))).size, names.length)
-  })
+  const distinct = fc.property(
+    fc.uniqueArray(hostileType, { minLength: 2, maxLength: 20 }),
+    (names) => {
+      assert.equal(new Set(names.map((name) => typeSegment(own(name)))).size, names.length)
+    },
+  )
   fc.assert(distinct, { numRuns: 1000 })
   const long = 'x'.repeat(300)
   assert.notEqual(typeSegment(own(`${long}a`)), typeSegment(own(`${long}b`)))
@@ -80,7 +113,16 @@ test('distinct types have distinct segments', () => {
 })
 
 test('a type that spells what another one becomes has a segment of its own', () => {
-  const surrogates = ['\ud800', '\ud801', '\udfff', '\udc00\ud800', '\ufffd', '\u{10000}', 'x\ud800', 'x\ud801']
+  const surrogates = [
+    '\ud800',
+    '\ud801',
+    '\udfff',
+    '\udc00\ud800',
+    '\ufffd',
+    '\u{10000}',
+    'x\ud800',
+    'x\ud801',
+  ]
   const long = [
     'x'.repeat(300),
     `${'x'.repeat(300)}\ud800`,
@@ -107,7 +149,9 @@ test('names in an archive of an earlier version are known, and those that did no
     assert.equal(typeSegments(own(name)).length, 1)
   })
   fc.assert(unchanged, { numRuns: 1000 })
-  assert.deepEqual(typeSegments(own('x'.repeat(300))), [`${'x'.repeat(167)}-${sha256('x'.repeat(300)).slice(0, 32)}`])
+  assert.deepEqual(typeSegments(own('x'.repeat(300))), [
+    `${'x'.repeat(167)}-${sha256('x'.repeat(300)).slice(0, 32)}`,
+  ])
 })
 
 test('an escape is never cut in two', () => {
@@ -141,13 +185,24 @@ const topic = fc
 const offset = fc.maxSafeNat()
 
 test('the name of a data file says what is in it, and fits', () => {
-  const reads = fc.property(topic, fc.nat({ max: 100_000 }), offset, offset, (name, partition, first, last) => {
-    const file = dataFileName({ topic: name, partition }, first, last)
-    assert.ok(Buffer.byteLength(file) <= 255, file)
-    assert.deepEqual(parseDataFileName(file), { topic: topicSegment(name), partition, first, last })
-    if (name.length <= 180) assert.equal(topicOfSegment(topicSegment(name)), name)
-    if (name.length <= 180 && !/^\.\.?$/.test(name)) assert.equal(topicSegment(name), name)
-  })
+  const reads = fc.property(
+    topic,
+    fc.nat({ max: 100_000 }),
+    offset,
+    offset,
+    (name, partition, first, last) => {
+      const file = dataFileName({ topic: name, partition }, first, last)
+      assert.ok(Buffer.byteLength(file) <= 255, file)
+      assert.deepEqual(parseDataFileName(file), {
+        topic: topicSegment(name),
+        partition,
+        first,
+        last,
+      })
+      if (name.length <= 180) assert.equal(topicOfSegment(topicSegment(name)), name)
+      if (name.length <= 180 && !/^\.\.?$/.test(name)) assert.equal(topicSegment(name), name)
+    },
+  )
   fc.assert(reads, { numRuns: 500 })
   assert.equal(
     dataFileName({ topic: 'events', partition: 3 }, 120045, 121044),
@@ -164,7 +219,13 @@ test('names sort by offset', () => {
 })
 
 test('what is not of the archive is not taken for it', () => {
-  for (const name of ['x.jsonl.gz', 'a+1+2-3.jsonl.gz', `${stagedName(5)}`, 'origin.json', '5.json']) {
+  for (const name of [
+    'x.jsonl.gz',
+    'a+1+2-3.jsonl.gz',
+    `${stagedName(5)}`,
+    'origin.json',
+    '5.json',
+  ]) {
     assert.equal(parseDataFileName(name), undefined)
     if (name !== stagedName(5)) assert.equal(parseManifestName(name), undefined)
   }

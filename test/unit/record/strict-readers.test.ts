@@ -120,7 +120,11 @@ test('agrees with JSON.parse on equal names and lone surrogates', () => {
     })
     const said = kinds(text)
     assert.deepEqual(
-      [said.includes('equal-names'), said.includes('names-equal-but-for-case'), said.includes('lone-surrogate')],
+      [
+        said.includes('equal-names'),
+        said.includes('names-equal-but-for-case'),
+        said.includes('lone-surrogate'),
+      ],
       [isEqual, isCase, isLone],
       text,
     )

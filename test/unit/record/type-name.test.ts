@@ -25,7 +25,18 @@ test('every type has a name of its own, and the name gives it back', () => {
 })
 
 test('only what could be taken for a reserved name is written otherwise', () => {
-  for (const name of ['order', 'a%2Cb', '%5F', '%5Fother', '_other', 'x_untyped', '%25', '_untyped ', '%2525', '']) {
+  for (const name of [
+    'order',
+    'a%2Cb',
+    '%5F',
+    '%5Fother',
+    '_other',
+    'x_untyped',
+    '%25',
+    '_untyped ',
+    '%2525',
+    '',
+  ]) {
     assert.deepEqual([nameOfType(own(name)), typeOfName(name)], [name, own(name)])
   }
   assert.deepEqual(typeOfName('_untyped'), untypedType)
@@ -50,7 +61,9 @@ const values = [
 ]
 
 test('cat and ls select types with commas, blanks and reserved names, each apart', async (t) => {
-  const flush = values.map((value, offset): MadeUpRecord => ({ offset, timestamp: august, value: Buffer.from(value) }))
+  const flush = values.map(
+    (value, offset): MadeUpRecord => ({ offset, timestamp: august, value: Buffer.from(value) }),
+  )
   const root = await makeArchive(t, [{ tp: { topic: 'odd', partition: 0 }, flushes: [flush] }])
   const cat = async (...types: readonly string[]) => {
     const { code, output } = await runArchiver(t, [
@@ -82,7 +95,8 @@ test('cat and ls select types with commas, blanks and reserved names, each apart
     [['a\\b'], [9]],
     [['\t'], [11]],
   ]
-  for (const [types, offsets] of selections) assert.deepEqual(await cat(...types), offsets, types.join(' + '))
+  for (const [types, offsets] of selections)
+    assert.deepEqual(await cat(...types), offsets, types.join(' + '))
 
   const { output } = await runArchiver(t, ['ls', '--json', '--archive-dir', root])
   const names = output
@@ -109,7 +123,13 @@ test('cat and ls select types with commas, blanks and reserved names, each apart
   const none = await runArchiver(t, ['cat', '--archive-dir', root, '--type', 'order  '])
   assert.equal(none.code, 1)
   assert.match(none.output, /no record of type order {2}; it has .*%5Funtyped, _malformed/)
-  const dashboard = await runArchiver(t, ['dashboard', '--type', '_untyped', '--out', `${root}/x.ndjson`])
+  const dashboard = await runArchiver(t, [
+    'dashboard',
+    '--type',
+    '_untyped',
+    '--out',
+    `${root}/x.ndjson`,
+  ])
   assert.equal(dashboard.code, 2)
   assert.match(dashboard.output, /the type that messages call _untyped is %5Funtyped/)
 })

@@ -6,7 +6,8 @@ import { describeProxy, Proxies } from '../../../src/runtime/proxies.ts'
 const proxy = 'http://proxy:3128'
 
 test('lower case wins over capitals; each protocol has its own proxy', () => {
-  const of = (url: string, env: Readonly<Record<string, string>>) => new Proxies(env).of(new URL(url))?.url.host
+  const of = (url: string, env: Readonly<Record<string, string>>) =>
+    new Proxies(env).of(new URL(url))?.url.host
   const env = { HTTP_PROXY: 'http://a:1', HTTPS_PROXY: 'http://b:2' }
   assert.equal(of('http://es:9200', env), 'a:1')
   assert.equal(of('https://es:9200', env), 'b:2')
@@ -21,7 +22,9 @@ test('lower case wins over capitals; each protocol has its own proxy', () => {
 })
 
 test('credentials go into a header, not into what is shown', () => {
-  const found = new Proxies({ HTTPS_PROXY: 'http://user:p%40ss@proxy:3128' }).of(new URL('https://es'))!
+  const found = new Proxies({ HTTPS_PROXY: 'http://user:p%40ss@proxy:3128' }).of(
+    new URL('https://es'),
+  )!
   assert.equal(found.authorization, `Basic ${Buffer.from('user:p@ss').toString('base64')}`)
   assert.equal(describeProxy(found), 'the proxy http://proxy:3128 (HTTPS_PROXY)')
 })
@@ -38,7 +41,10 @@ test('what is no proxy for HTTP is refused by the name of its variable', () => {
     assert.throws(
       () => new Proxies({ https_proxy: text }),
       (error: Error) => {
-        assert.match(error.message, /^https_proxy: the value is not allowed; expected the URL of a proxy/)
+        assert.match(
+          error.message,
+          /^https_proxy: the value is not allowed; expected the URL of a proxy/,
+        )
         assert.doesNotMatch(error.message, /canary|nary@/)
         return true
       },
@@ -94,5 +100,8 @@ test('the target of a redirect is shown without credentials and query', () => {
   )
   assert.match(redirected(302, '/login#canary'), /^it redirects to "\/login" \(302\)/)
   assert.match(redirected(307, undefined), /^it redirects to another address \(307\)/)
-  assert.match(redirected(308, '//u:canary@h/\n\u001b[31m'), /^it redirects to "\/\/h\/\\n\\u001b\[31m" \(308\)/)
+  assert.match(
+    redirected(308, '//u:canary@h/\n\u001b[31m'),
+    /^it redirects to "\/\/h\/\\n\\u001b\[31m" \(308\)/,
+  )
 })

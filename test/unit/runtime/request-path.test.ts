@@ -15,7 +15,10 @@ test('a server reads the segments of a path as they were given, whatever is in t
     fc.property(fc.array(segment), (segments) => {
       const { pathname, search, hash } = new URL(pathOf(segments), 'http://localhost')
       assert.deepEqual([search, hash], ['', ''])
-      assert.deepEqual(pathname.slice(1).split('/').map(decodeURIComponent), segments.length === 0 ? [''] : segments)
+      assert.deepEqual(
+        pathname.slice(1).split('/').map(decodeURIComponent),
+        segments.length === 0 ? [''] : segments,
+      )
     }),
   )
 })

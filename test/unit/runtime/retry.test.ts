@@ -26,7 +26,9 @@ test('delays double up to the most, with at least half of each kept', () => {
 })
 
 test('without a random of its own it still jitters within the bounds', () => {
-  const delays = Array.from({ length: 50 }, () => new Backoff({ firstMs: 1000, mostMs: 5000 }).next())
+  const delays = Array.from({ length: 50 }, () =>
+    new Backoff({ firstMs: 1000, mostMs: 5000 }).next(),
+  )
   assert.ok(delays.every((delay) => delay >= 500 && delay <= 1000))
   assert.ok(new Set(delays).size > 5)
 })

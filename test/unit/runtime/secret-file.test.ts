@@ -35,6 +35,12 @@ test('a file with a secret gives every character but one line break at its end',
   }
   for (const content of ['', '\n', '\r\n'])
     assert.throws(() => read(content), { code: 'USAGE', message: /^--x-file .* is empty$/ })
-  assert.throws(() => read(Buffer.from([0x70, 0xe4, 0x73])), { code: 'USAGE', message: /^--x-file .* is not UTF-8$/ })
-  assert.throws(() => readSecretFile('--x-file', `${file}-none`), { code: 'USAGE', message: /cannot be read: ENOENT/ })
+  assert.throws(() => read(Buffer.from([0x70, 0xe4, 0x73])), {
+    code: 'USAGE',
+    message: /^--x-file .* is not UTF-8$/,
+  })
+  assert.throws(() => readSecretFile('--x-file', `${file}-none`), {
+    code: 'USAGE',
+    message: /cannot be read: ENOENT/,
+  })
 })

@@ -32,7 +32,12 @@ test('each aggregate that differs is named, down to a hundredth in a large sum',
   assert.deepEqual(sum.differences({ ...same, sum: same.sum - 0.01 }), ['sum'])
   assert.deepEqual(sum.differences({ ...same, count: 2, min: 99.95 }), ['count', 'min'])
   assert.deepEqual(sumOf('long', []).differences({ count: 0, min: null, max: null, sum: 0 }), [])
-  assert.deepEqual(sumOf('long', []).differences({ count: 1, min: 1, max: 1, sum: 1 }), ['count', 'min', 'max', 'sum'])
+  assert.deepEqual(sumOf('long', []).differences({ count: 1, min: 1, max: 1, sum: 1 }), [
+    'count',
+    'min',
+    'max',
+    'sum',
+  ])
   assert.deepEqual(
     sumOf('float', ['0.1']).differences({
       count: 1,

@@ -15,12 +15,26 @@ import {
   type Verdict,
 } from '../../../src/verify/partition.ts'
 import { strayFiles } from '../../../src/verify/strays.ts'
-import { august, makeArchive, manifestsOf, putManifest, records, rewriteFile } from '../../helpers/archive.ts'
+import {
+  august,
+  makeArchive,
+  manifestsOf,
+  putManifest,
+  records,
+  rewriteFile,
+} from '../../helpers/archive.ts'
 
 const tp: TopicPartition = { topic: 'events', partition: 2 }
 
 function check(root: string, thoroughness: Thoroughness = 'full'): Promise<Verdict> {
-  return checkPartition({ root, tp, thoroughness, elasticsearch: undefined, kafka: undefined, onProgress: () => {} })
+  return checkPartition({
+    root,
+    tp,
+    thoroughness,
+    elasticsearch: undefined,
+    kafka: undefined,
+    onProgress: () => {},
+  })
 }
 
 function kinds({ problems }: Verdict): string[] {
@@ -36,7 +50,10 @@ async function straysOf(root: string): Promise<string[]> {
 async function soundArchive(t: TestContext): Promise<string> {
   // Offsets 150 to 154 were markers, say: Kafka delivered past them.
   const delivered = records(100, 400).filter(({ offset }) => offset < 150 || offset >= 155)
-  const flushes = [delivered.filter(({ offset }) => offset < 250), delivered.filter(({ offset }) => offset >= 250)]
+  const flushes = [
+    delivered.filter(({ offset }) => offset < 250),
+    delivered.filter(({ offset }) => offset >= 250),
+  ]
   return makeArchive(t, [{ tp, flushes }])
 }
 
@@ -58,7 +75,9 @@ describe('verify finds by name', () => {
     const root = await soundArchive(t)
     const [manifest] = await manifestsOf(root, tp)
     const file = manifest!.files.find(({ type }) => type === 'a')!
-    await rewriteFile(root, manifest!, file, (lines) => lines.filter((line) => !line.includes('"offset":103,')))
+    await rewriteFile(root, manifest!, file, (lines) =>
+      lines.filter((line) => !line.includes('"offset":103,')),
+    )
     const verdict = await check(root)
     assert.deepEqual(kinds(verdict), ['line-missing'])
     assert.deepEqual(verdict.problems[0]!.offsets, { from: 103, next: 104 })
@@ -111,7 +130,10 @@ describe('verify finds by name', () => {
     const root = await soundArchive(t)
     await writeFile(join(root, 'notes.txt'), 'x')
     await writeFile(join(root, 'type=a/dt=2019-08-01/hr=03/backup.jsonl.gz'), 'x')
-    assert.deepEqual(await straysOf(root), ['notes.txt', 'type=a/dt=2019-08-01/hr=03/backup.jsonl.gz'])
+    assert.deepEqual(await straysOf(root), [
+      'notes.txt',
+      'type=a/dt=2019-08-01/hr=03/backup.jsonl.gz',
+    ])
   })
 
   test('a flipped byte, and which offsets are lost with it', async (t) => {
@@ -124,7 +146,9 @@ describe('verify finds by name', () => {
     const verdict = await check(root)
     assert.ok(kinds(verdict).includes('file-changed'))
     assert.ok(kinds(verdict).includes('file-unreadable'))
-    assert.ok(verdict.problems.every(({ path, offsets }) => path === file.path || offsets !== undefined))
+    assert.ok(
+      verdict.problems.every(({ path, offsets }) => path === file.path || offsets !== undefined),
+    )
     const lost = verdict.problem_counts['line-missing']
     assert.ok(lost !== undefined && lost > 0)
   })
@@ -174,7 +198,10 @@ describe('verify finds by name', () => {
     const [manifest] = await manifestsOf(root, tp)
     const file = manifest!.files[0]!
     const wrong = `"timestamp":${august + 7_200_000}`
-    await rewriteFile(root, manifest!, file, ([first, ...rest]) => [first!.replace(/"timestamp":\d+/, wrong), ...rest])
+    await rewriteFile(root, manifest!, file, ([first, ...rest]) => [
+      first!.replace(/"timestamp":\d+/, wrong),
+      ...rest,
+    ])
     assert.ok(kinds(await check(root)).includes('line-invalid'))
   })
 
@@ -208,11 +235,22 @@ describe('verify finds by name', () => {
 test('what Kafka says is held against the files', async (t) => {
   const root = await makeArchive(t, [{ tp, flushes: [records(0, 100)] }])
   const with_ = (kafka: { start: number; end: number; committed: number | undefined } | 'absent') =>
-    checkPartition({ root, tp, thoroughness: 'full', elasticsearch: undefined, kafka, onProgress: () => {} })
+    checkPartition({
+      root,
+      tp,
+      thoroughness: 'full',
+      elasticsearch: undefined,
+      kafka,
+      onProgress: () => {},
+    })
   const sound = await with_({ start: 0, end: 120, committed: 90 })
   assert.deepEqual([sound.proven, sound.lag], [true, 30])
-  assert.deepEqual(kinds(await with_({ start: 0, end: 120, committed: 101 })), ['archive-behind-group'])
-  assert.deepEqual(kinds(await with_({ start: 0, end: 50, committed: 50 })), ['archive-ahead-of-log'])
+  assert.deepEqual(kinds(await with_({ start: 0, end: 120, committed: 101 })), [
+    'archive-behind-group',
+  ])
+  assert.deepEqual(kinds(await with_({ start: 0, end: 50, committed: 50 })), [
+    'archive-ahead-of-log',
+  ])
   const lost = await with_({ start: 110, end: 120, committed: 90 })
   assert.deepEqual(kinds(lost), ['lost-before-archived'])
   assert.deepEqual(lost.problems[0]!.offsets, { from: 100, next: 110 })
@@ -237,7 +275,10 @@ test('a note of a prune that cannot be true explains nothing that is gone', asyn
     ['tomorrow', { before: today + 2 * day, committed_until: 400, complete: true }],
     ['a number that is no time', { before: -9e15, committed_until: 400, complete: true }],
     ['offsets that nobody committed', { before: today, committed_until: 401, complete: true }],
-    ['all offsets that there can be', { before: today, committed_until: Number.MAX_SAFE_INTEGER, complete: false }],
+    [
+      'all offsets that there can be',
+      { before: today, committed_until: Number.MAX_SAFE_INTEGER, complete: false },
+    ],
   ] as const) {
     const root = await soundArchive(t)
     for (const manifest of await manifestsOf(root, tp))
@@ -253,14 +294,19 @@ test('what was pruned is said in a line of its own', async (t) => {
   const root = await soundArchive(t)
   await writeFile(
     join(root, manifestDirectory(tp), prunedName),
-    JSON.stringify({ files: { before: august + 86_400_000, committed_until: 250, complete: true } }),
+    JSON.stringify({
+      files: { before: august + 86_400_000, committed_until: 250, complete: true },
+    }),
   )
   const [first] = await manifestsOf(root, tp)
   for (const { path } of first!.files) await rm(join(root, path))
   const verdict = await check(root)
   assert.deepEqual([verdict.proven, verdict.pruned_records], [true, 145])
   const [, line] = describeVerdict(verdict).split('\n')
-  assert.equal(line, '       pruned, not proven: 145 records of files, days before 2019-08-02, offsets below 250')
+  assert.equal(
+    line,
+    '       pruned, not proven: 145 records of files, days before 2019-08-02, offsets below 250',
+  )
 })
 
 test('an origin without a manifest is nothing to prove, and no proof', async (t) => {
@@ -270,13 +316,23 @@ test('an origin without a manifest is nothing to prove, and no proof', async (t)
   const verdict = await check(root)
   assert.deepEqual([verdict.problems, verdict.proven, isNothing(verdict)], [[], false, true])
   assert.match(describeVerdict(verdict), /^none events\/2 /)
-  assert.throws(() => throwUnlessProven([verdict], 0), { code: 'DAMAGED', message: /^nothing to prove: / })
+  assert.throws(() => throwUnlessProven([verdict], 0), {
+    code: 'DAMAGED',
+    message: /^nothing to prove: /,
+  })
   assert.throws(() => throwUnlessProven([], 0), { code: 'DAMAGED', message: /^nothing to prove: / })
   // Beside one that is proven it is no damage: an empty partition of a topic.
   const other = await check(await soundArchive(t))
   throwUnlessProven([verdict, other], 0)
   // The group has committed what nobody holds any more.
   const kafka = { start: 0, end: 400, committed: 400 }
-  const options = { root, tp, thoroughness: 'full', elasticsearch: undefined, kafka, onProgress: () => {} } as const
+  const options = {
+    root,
+    tp,
+    thoroughness: 'full',
+    elasticsearch: undefined,
+    kafka,
+    onProgress: () => {},
+  } as const
   assert.deepEqual(kinds(await checkPartition(options)), ['archive-behind-group'])
 })

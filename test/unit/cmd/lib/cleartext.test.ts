@@ -33,10 +33,19 @@ const cases: Readonly<Record<string, readonly [ConnectionValues, RegExp | undefi
   'PLAIN without TLS': [{ brokers: ['k:9092'], saslMechanism: 'plain' }, /^the password for Kafka/],
   'PLAIN with TLS': [{ brokers: ['k:9092'], saslMechanism: 'plain', kafkaTls: true }, undefined],
   'PLAIN with a CA': [{ brokers: ['k:9092'], saslMechanism: 'plain', kafkaCa: 'f' }, undefined],
-  'PLAIN on this machine': [{ brokers: ['127.0.0.1:9092', '[::1]:9092'], saslMechanism: 'plain' }, undefined],
-  'PLAIN, one broker elsewhere': [{ brokers: ['127.0.0.1:9092', 'k:9092'], saslMechanism: 'plain' }, /Kafka/],
+  'PLAIN on this machine': [
+    { brokers: ['127.0.0.1:9092', '[::1]:9092'], saslMechanism: 'plain' },
+    undefined,
+  ],
+  'PLAIN, one broker elsewhere': [
+    { brokers: ['127.0.0.1:9092', 'k:9092'], saslMechanism: 'plain' },
+    /Kafka/,
+  ],
   'SCRAM without TLS': [{ brokers: ['k:9092'], saslMechanism: 'scram-sha-512' }, undefined],
-  'OAUTHBEARER without TLS': [{ brokers: ['k:9092'], saslMechanism: 'oauthbearer' }, /^the token for Kafka/],
+  'OAUTHBEARER without TLS': [
+    { brokers: ['k:9092'], saslMechanism: 'oauthbearer' },
+    /^the token for Kafka/,
+  ],
   'an API key over http': [
     { elasticsearch: ['http://e:9200'], elasticsearchApiKey: 'x' },
     /^the credentials for Elasticsearch \(e:9200\)$/,
@@ -45,12 +54,21 @@ const cases: Readonly<Record<string, readonly [ConnectionValues, RegExp | undefi
     { elasticsearch: ['https://a:9200', 'http://b:9200'], elasticsearchApiKeyFile: 'x' },
     /\(b:9200\)$/,
   ],
-  'an API key over https': [{ elasticsearch: ['https://e:9200'], elasticsearchApiKey: 'x' }, undefined],
-  'an API key on this machine': [{ elasticsearch: ['http://localhost:9200'], elasticsearchApiKey: 'x' }, undefined],
+  'an API key over https': [
+    { elasticsearch: ['https://e:9200'], elasticsearchApiKey: 'x' },
+    undefined,
+  ],
+  'an API key on this machine': [
+    { elasticsearch: ['http://localhost:9200'], elasticsearchApiKey: 'x' },
+    undefined,
+  ],
   'a user in the URL': [{ elasticsearch: ['http://u:secret@e:9200'] }, /\(e:9200\)$/],
   headers: [{ elasticsearch: ['http://e:9200'], elasticsearchHeaders: ['x: y'] }, /Elasticsearch/],
   'no credentials': [{ elasticsearch: ['http://e:9200'] }, undefined],
-  'Kibana with a key of its own': [{ kibana: 'http://k:5601', kibanaApiKey: 'x' }, /^the credentials for Kibana/],
+  'Kibana with a key of its own': [
+    { kibana: 'http://k:5601', kibanaApiKey: 'x' },
+    /^the credentials for Kibana/,
+  ],
   'Kibana with the login for Elasticsearch': [
     { kibana: 'http://k:5601', elasticsearch: ['https://e'], elasticsearchUser: 'u' },
     /^the credentials for Kibana/,

@@ -15,7 +15,9 @@ const number = fc
       digits(1).map((text) => text.replace(/^0+(?=\d)/, '')),
     ),
     fraction: fc.option(digits(1)),
-    exponent: fc.option(fc.tuple(fc.constantFrom('e', 'E', 'e+', 'E-', 'e-'), fc.nat({ max: 420 }))),
+    exponent: fc.option(
+      fc.tuple(fc.constantFrom('e', 'E', 'e+', 'E-', 'e-'), fc.nat({ max: 420 })),
+    ),
   })
   .map(
     ({ sign, whole, fraction, exponent }) =>
@@ -24,7 +26,8 @@ const number = fc
 
 /** The number times 10^1000, as an integer. */
 function scaled(text: string): bigint {
-  const [, sign, whole, fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]\+?(-?\d+))?$/.exec(text)!
+  const [, sign, whole, fraction = '', exponent = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]\+?(-?\d+))?$/.exec(text)!
   const shift = 1000 + Number(exponent) - fraction.length
   const value = BigInt(whole! + fraction) * 10n ** BigInt(shift)
   return sign === '-' ? -value : value
@@ -35,7 +38,11 @@ const pair = fc.oneof(
   fc.tuple(number, number),
   number.chain((one) =>
     fc
-      .constantFrom(one, one.includes('.') || /e/i.test(one) ? one : `${one}.0`, one.replace(/(\d)([eE]|$)/, '1$2'))
+      .constantFrom(
+        one,
+        one.includes('.') || /e/i.test(one) ? one : `${one}.0`,
+        one.replace(/(\d)([eE]|$)/, '1$2'),
+      )
       .map((other): [string, string] => [one, other]),
   ),
 )
@@ -56,7 +63,11 @@ test('numbers compare as whole numbers of any size do, with every operator', () 
       assert.equal(Math.sign(order), x < y ? -1 : x > y ? 1 : 0)
       const line = Buffer.from(`{"value":{"n":${a}}}`)
       for (const [operator, expected] of Object.entries(operators)) {
-        assert.equal(parseCondition(`value.n${operator}${b}`)(line), expected(x, y), `${a} ${operator} ${b}`)
+        assert.equal(
+          parseCondition(`value.n${operator}${b}`)(line),
+          expected(x, y),
+          `${a} ${operator} ${b}`,
+        )
       }
     }),
     { numRuns: 2000 },
@@ -66,11 +77,26 @@ test('numbers compare as whole numbers of any size do, with every operator', () 
 test('numbers that doubles do not have', () => {
   const is = (number: string, condition: string) =>
     parseCondition(`value.n${condition}`)(Buffer.from(`{"value":{"n":${number}}}`))
-  assert.ok(is('9007199254740993', '=9007199254740993') && !is('9007199254740993', '=9007199254740992'))
-  assert.ok(is('9007199254740993', '>9007199254740992') && is('9007199254740992', '<9007199254740993'))
-  assert.ok(is('1e400', '>1e399') && is('1e400', '<1e401') && is('1e400', '=10E399') && !is('1e400', '=1e401'))
+  assert.ok(
+    is('9007199254740993', '=9007199254740993') && !is('9007199254740993', '=9007199254740992'),
+  )
+  assert.ok(
+    is('9007199254740993', '>9007199254740992') && is('9007199254740992', '<9007199254740993'),
+  )
+  assert.ok(
+    is('1e400', '>1e399') &&
+      is('1e400', '<1e401') &&
+      is('1e400', '=10E399') &&
+      !is('1e400', '=1e401'),
+  )
   assert.ok(is('-1e400', '<-1e399') && is('1e-400', '>0') && is('1e-400', '!=0'))
-  assert.ok(is('1.0', '=1') && is('1E2', '=100') && is('-0', '=0') && is('0e5', '=-0.00') && is('7', '=007'))
+  assert.ok(
+    is('1.0', '=1') &&
+      is('1E2', '=100') &&
+      is('-0', '=0') &&
+      is('0e5', '=-0.00') &&
+      is('7', '=007'),
+  )
   assert.ok(is('123456789012345678901234567890', '>123456789012345678901234567889'))
   assert.ok(is('0.1000000000000000000000000001', '>0.1'))
   assert.ok(is('1e99999999999999999999', '>1e99999999999999999998'))
@@ -83,7 +109,10 @@ test('other kinds compare as text: what is written', () => {
   assert.ok(is('"10"', '<9') && is('"1.0"', '!=1'))
   assert.ok(is('true', '=true') && is('null', '=null') && is('false', '<true'))
   assert.ok(is('1.50', '=1.5') && is('1.50', '<1.5x') && is('16', '!=0x10') && is('1', '<Infinity'))
-  assert.ok(is('[1, 9007199254740993, "a"]', '=9007199254740993') && is('{"text":"x"}', '!=[object Object]'))
+  assert.ok(
+    is('[1, 9007199254740993, "a"]', '=9007199254740993') &&
+      is('{"text":"x"}', '!=[object Object]'),
+  )
 })
 
 test('text compares by code points', () => {
@@ -96,7 +125,12 @@ test('text compares by code points', () => {
       const points = (of: string) => Array.from(of, (one) => one.codePointAt(0)!)
       const [x, y] = [points(a), points(b)]
       const at = x.findIndex((point, i) => point !== y[i])
-      const expected = at === -1 ? Math.sign(x.length - y.length) : y[at] === undefined ? 1 : Math.sign(x[at]! - y[at]!)
+      const expected =
+        at === -1
+          ? Math.sign(x.length - y.length)
+          : y[at] === undefined
+            ? 1
+            : Math.sign(x[at]! - y[at]!)
       assert.equal(Math.sign(compareText(a, b)), expected)
     }),
   )

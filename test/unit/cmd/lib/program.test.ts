@@ -25,7 +25,9 @@ function start(t: TestContext, ...words: string[]) {
   return { child, ended, ready: once(child.stdout, 'data') }
 }
 
-test('help, a good end, a mistake, a bug: exit code and what is said', { timeout: 60_000 }, async (t) => {
+test('help, a good end, a mistake, a bug: exit code and what is said', {
+  timeout: 60_000,
+}, async (t) => {
   const runs = Object.fromEntries(
     ['--help', 'done', 'usage', 'failed', 'escape', 'bug'].map((word) => {
       const { child, ended } = start(t, word)
@@ -34,12 +36,18 @@ test('help, a good end, a mistake, a bug: exit code and what is said', { timeout
   )
   assert.deepEqual(await runs['--help'], ['help of the fixture\n', { code: 0, stderr: '' }])
   assert.deepEqual(await runs.done, ['done\n', { code: 0, stderr: '' }])
-  assert.deepEqual(await runs.usage, ['', { code: 2, stderr: 'program-fixture: --topic: not so\n' }])
+  assert.deepEqual(await runs.usage, [
+    '',
+    { code: 2, stderr: 'program-fixture: --topic: not so\n' },
+  ])
   assert.deepEqual(await runs.escape, [
     '',
     { code: 1, stderr: 'program-fixture: a title \\u001b]0;PWN\\u0007 of others\n' },
   ])
-  assert.deepEqual(await runs.failed, ['', { code: 1, stderr: 'program-fixture: two lines in one\n' }])
+  assert.deepEqual(await runs.failed, [
+    '',
+    { code: 1, stderr: 'program-fixture: two lines in one\n' },
+  ])
   const [, bug] = (await runs.bug)!
   assert.equal(bug.code, 1)
   assert.match(bug.stderr, /^program-fixture: unexpected: TypeError: a bug\n {4}at /)
@@ -62,7 +70,9 @@ for (const [signal, code] of [
   })
 }
 
-test('SIGUSR1 opens no debugger, and neither it nor SIGUSR2 ends the process', { timeout: 60_000 }, async (t) => {
+test('SIGUSR1 opens no debugger, and neither it nor SIGUSR2 ends the process', {
+  timeout: 60_000,
+}, async (t) => {
   const { child, ended, ready } = start(t, 'wait')
   await ready
   child.kill('SIGUSR1')
@@ -117,9 +127,16 @@ const endings: readonly (readonly [command: string, said: string])[] = [
   ['$P done data > /dev/full; echo $?', `${cannot('ENOSPC: no space left on device')}1\n`],
   ['$P flood data > /dev/full; echo $?', `${cannot('ENOSPC: no space left on device')}1\n`],
   ['$P --help > /dev/full; echo $?', `${cannot('ENOSPC: no space left on device')}1\n`],
-  // The kernel takes the first half of a write and refuses the next: one `write(2)` alone says nothing.
-  ['f=$(mktemp); (ulimit -f 8; $P verdict data > $f; echo $?); rm $f', `${cannot('EFBIG: file too large')}1\n`],
-  ['f=$(mktemp); (ulimit -f 8; $P one-write data > $f; echo $?); rm $f', `${cannot('EFBIG: file too large')}1\n`],
+  // The kernel takes the first half of a write and refuses the next: one `write(2)` alone says
+  // nothing.
+  [
+    'f=$(mktemp); (ulimit -f 8; $P verdict data > $f; echo $?); rm $f',
+    `${cannot('EFBIG: file too large')}1\n`,
+  ],
+  [
+    'f=$(mktemp); (ulimit -f 8; $P one-write data > $f; echo $?); rm $f',
+    `${cannot('EFBIG: file too large')}1\n`,
+  ],
   // Standard error is for people: without it the work is the same.
   ['$P done data 2>&-; echo $?', 'done\n0\n'],
   ['$P done data 2> /dev/full; echo $?', 'done\n0\n'],
@@ -196,15 +213,24 @@ test('a log file whose disk was full goes on with a line of its own once there i
   const [cut, ...lines] = readFileSync(path, 'utf8').replace(/\n$/, '').split('\n')
   assert.equal(cut, '')
   // The file is full again soon.
-  const [first, second] = lines.slice(0, 2).map((line) => JSON.parse(line) as { msg: string; lines?: number })
+  const [first, second] = lines
+    .slice(0, 2)
+    .map((line) => JSON.parse(line) as { msg: string; lines?: number })
   assert.equal(first!.msg, 'archiving')
   assert.ok(second!.lines! >= 1)
 })
 
 test('warnings of Node are log lines', { timeout: 60_000 }, async (t) => {
   const { child, ended } = start(t, 'warns', 'log')
-  const line = JSON.parse(await text(child.stdout)) as { level: string; event: string; err: { message: string } }
-  assert.deepEqual([line.level, line.event, line.err.message], ['warn', 'node_warning', 'a leak \x1b[31m'])
+  const line = JSON.parse(await text(child.stdout)) as {
+    level: string
+    event: string
+    err: { message: string }
+  }
+  assert.deepEqual(
+    [line.level, line.event, line.err.message],
+    ['warn', 'node_warning', 'a leak \x1b[31m'],
+  )
   assert.deepEqual(await ended, { code: 0, stderr: '' })
 })
 

@@ -7,7 +7,9 @@ import { createLogger } from '../../../../src/runtime/log.ts'
 
 const onlyLinux = process.platform !== 'linux' && 'only Linux has priorities of threads'
 
-test('the threads that compress have a lower priority than the event loop', { skip: onlyLinux }, async () => {
+test('the threads that compress have a lower priority than the event loop', {
+  skip: onlyLinux,
+}, async () => {
   const before = getPriority(process.pid)
   await letEventLoopGoFirst(createLogger({ level: 'silent', stream: process.stderr }))
   assert.equal(getPriority(process.pid), before)

@@ -4,7 +4,12 @@ import { once } from 'node:events'
 import { describe, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { isHangupIgnored } from '../../../../src/cmd/lib/hangup.ts'
-import { isWrapper, type ProcessFacts, readProcess, wrappersOf } from '../../../../src/cmd/lib/wrappers.ts'
+import {
+  isWrapper,
+  type ProcessFacts,
+  readProcess,
+  wrappersOf,
+} from '../../../../src/cmd/lib/wrappers.ts'
 import { until } from '../../../helpers/servers.ts'
 
 const own = ['/app/src/cmd/archiver.ts', 'run', '--topics', 'a b', '--group', 'g']
@@ -77,8 +82,14 @@ const fixture = fileURLToPath(new URL('../../../helpers/program-fixture.ts', imp
 const bin = fileURLToPath(new URL('../../../../node_modules/.bin/', import.meta.url))
 const node = `${process.execPath} --import tsx`
 
-/** Starts the fixture by a command line of bash, whose first line of output is the pid of what is to be killed. */
-async function startBy(t: TestContext, command: string): Promise<{ shell: ChildProcess; pids: () => number[] }> {
+/**
+ * Starts the fixture by a command line of bash, whose first line of output is the pid of what is to
+ * be killed.
+ */
+async function startBy(
+  t: TestContext,
+  command: string,
+): Promise<{ shell: ChildProcess; pids: () => number[] }> {
   const mark = `mark-${process.pid}-${Math.random().toString(36).slice(2)}`
   const shell = spawn('bash', ['-c', command.replaceAll('$C', `${fixture} wait log ${mark}`)], {
     stdio: ['pipe', 'pipe', 'inherit'],

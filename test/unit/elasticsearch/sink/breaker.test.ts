@@ -45,7 +45,8 @@ test('it never trips while at least as many are stored as refused', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(300), { maxLength: 50 }), (counts) => {
       const breaker = new Breaker(100)
-      for (const count of counts) assert.equal(breaker.observe('a', count + 1, refused(count)), undefined)
+      for (const count of counts)
+        assert.equal(breaker.observe('a', count + 1, refused(count)), undefined)
     }),
   )
 })

@@ -3,7 +3,13 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { PendingBatch } from '../../../../src/delivery/pending.ts'
 import { IndexNames } from '../../../../src/elasticsearch/index-name.ts'
-import { BulkQueue, type BulkRequest, documentId, indexOf, type Part } from '../../../../src/elasticsearch/sink/bulk.ts'
+import {
+  BulkQueue,
+  type BulkRequest,
+  documentId,
+  indexOf,
+  type Part,
+} from '../../../../src/elasticsearch/sink/bulk.ts'
 import { LineEncoder } from '../../../../src/record/line.ts'
 import { lineStart, type RecordBatch } from '../../../../src/record/record.ts'
 
@@ -17,9 +23,15 @@ const record = fc.record({
   size: fc.nat({ max: 400 }),
 })
 
-const batches = fc.array(fc.array(record, { minLength: 1, maxLength: 12 }), { minLength: 1, maxLength: 6 })
+const batches = fc.array(fc.array(record, { minLength: 1, maxLength: 12 }), {
+  minLength: 1,
+  maxLength: 6,
+})
 
-function encode(partition: number, records: readonly { type: string; hour: number; size: number }[]): RecordBatch {
+function encode(
+  partition: number,
+  records: readonly { type: string; hour: number; size: number }[],
+): RecordBatch {
   return encoder.encode({
     topic: 'events',
     partition,
@@ -45,23 +57,31 @@ function* documentsOf(part: Part): Iterable<string> {
   for (let i = part.start; i < part.end; i++) yield idOf(part, i)
 }
 
-/** Reads a body as Elasticsearch does and holds it against the parts that it is said to be made of. */
+/**
+ * Reads a body as Elasticsearch does and holds it against the parts that it is said to be made of.
+ */
 function checkRequest({ body, parts, documents }: BulkRequest, mostBytes: number): string[] {
   const lines = body.toString().split('\n')
   assert.equal(lines.pop(), '', 'a body ends with a line break')
   assert.equal(lines.length, documents * 2)
-  assert.ok(documents === 1 || body.length <= mostBytes, `${body.length} bytes of at most ${mostBytes}`)
+  assert.ok(
+    documents === 1 || body.length <= mostBytes,
+    `${body.length} bytes of at most ${mostBytes}`,
+  )
   const ids: string[] = []
   let line = 0
   for (const part of parts) {
     assert.ok(part.start < part.end)
     for (let i = part.start; i < part.end; i++) {
-      const { create } = JSON.parse(lines[line++]!) as { create: { _index: string; _id: string; pipeline?: string } }
+      const { create } = JSON.parse(lines[line++]!) as {
+        create: { _index: string; _id: string; pipeline?: string }
+      }
       const { pipeline, ...place } = create
       assert.deepEqual(place, { _index: indexOf(names, part, i), _id: idOf(part, i) })
       assert.equal(pipeline, part.replacement === undefined ? undefined : '_none')
       const { batch } = part.pending
-      const source = part.replacement?.source ?? batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
+      const source =
+        part.replacement?.source ?? batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
       assert.equal(`${lines[line++]}\n`, source.toString())
       ids.push(create._id)
     }
@@ -95,8 +115,13 @@ test('every document is sent or held once, whatever is cut, held and tried again
       })
       const stored: string[] = []
       const held: Part[] = []
-      const step = ({ limit, held: heldIndices, outcome }: typeof take extends fc.Arbitrary<infer T> ? T : never) => {
-        const isHeld = heldIndices.length === 0 ? undefined : (index: string) => heldIndices.includes(index)
+      const step = ({
+        limit,
+        held: heldIndices,
+        outcome,
+      }: typeof take extends fc.Arbitrary<infer T> ? T : never) => {
+        const isHeld =
+          heldIndices.length === 0 ? undefined : (index: string) => heldIndices.includes(index)
         const request = queue.take(
           isHeld,
           (index, part) => {
@@ -150,7 +175,8 @@ test('without trouble documents leave in the order they came', () => {
     })
     assert.equal(queue.bytes, bytes)
     const left: string[] = []
-    while (!queue.isEmpty) left.push(...checkRequest(queue.take(undefined, assert.fail)!, mostBytes))
+    while (!queue.isEmpty)
+      left.push(...checkRequest(queue.take(undefined, assert.fail)!, mostBytes))
     assert.deepEqual(left, came)
     assert.equal(queue.take(undefined, assert.fail), undefined)
   })
@@ -236,7 +262,11 @@ test('a body that was given back makes room for the next; one in flight stays as
 
 test('an action line names the templates of its numbers, until its index says that it has none', () => {
   const queue = new BulkQueue(names, 1_000_000)
-  const values = ['{"type":"a","id":9007199254740993}', '{"type":"b","id":9007199254740993}', '{"type":"a","id":1}']
+  const values = [
+    '{"type":"a","id":9007199254740993}',
+    '{"type":"b","id":9007199254740993}',
+    '{"type":"a","id":1}',
+  ]
   const batch = encoder.encode({
     topic: 'events',
     partition: 0,
@@ -258,7 +288,8 @@ test('an action line names the templates of its numbers, until its index says th
       .split('\n')
       .filter((_, i) => i % 2 === 0 && i < values.length * 2)
     return actions.map(
-      (line) => (JSON.parse(line) as { create: { dynamic_templates?: unknown } }).create.dynamic_templates,
+      (line) =>
+        (JSON.parse(line) as { create: { dynamic_templates?: unknown } }).create.dynamic_templates,
     )
   }
   const named = { 'value.id': 'whole_numbers_beyond_double' }

@@ -3,8 +3,16 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { AdaptiveConcurrency } from '../../../../src/elasticsearch/sink/concurrency.ts'
 
-/** An engine that works on `lanes` requests at once: more in flight bring nothing. Answers `requests` requests of 1 MB. */
-function work(concurrency: AdaptiveConcurrency, clock: { now: number }, lanes: number, requests: number): number[] {
+/**
+ * An engine that works on `lanes` requests at once: more in flight bring nothing. Answers
+ * `requests` requests of 1 MB.
+ */
+function work(
+  concurrency: AdaptiveConcurrency,
+  clock: { now: number },
+  lanes: number,
+  requests: number,
+): number[] {
   const limits: number[] = []
   for (let i = 0; i < requests; i++) {
     clock.now += 100 / Math.min(concurrency.limit, lanes)
@@ -22,7 +30,10 @@ test('it goes up while that is worthwhile, and stays about there', () => {
     assert.ok(Math.min(...settled) >= lanes, `${lanes} lanes: ${Math.min(...settled)}`)
     assert.ok(Math.max(...settled) <= lanes + 1, `${lanes} lanes: ${Math.max(...settled)}`)
     const above = settled.filter((limit) => limit > lanes).length
-    assert.ok(above < settled.length / 4, `${above} of ${settled.length} requests tried more than helps`)
+    assert.ok(
+      above < settled.length / 4,
+      `${above} of ${settled.length} requests tried more than helps`,
+    )
   }
 })
 
@@ -61,15 +72,19 @@ test('the limit stays within 1 and the most, whatever happens', () => {
     saturated: fc.boolean(),
     passed: fc.nat({ max: 100 }),
   })
-  const bounded = fc.property(fc.integer({ min: 1, max: 8 }), fc.array(step, { maxLength: 200 }), (most, steps) => {
-    const concurrency = new AdaptiveConcurrency({ first: 2, most })
-    let now = 0
-    for (const { what, bytes, saturated, passed } of steps) {
-      now += passed
-      if (what === 'overloaded') concurrency.overloaded()
-      else concurrency.succeeded(bytes, saturated, now)
-      assert.ok(concurrency.limit >= 1 && concurrency.limit <= most)
-    }
-  })
+  const bounded = fc.property(
+    fc.integer({ min: 1, max: 8 }),
+    fc.array(step, { maxLength: 200 }),
+    (most, steps) => {
+      const concurrency = new AdaptiveConcurrency({ first: 2, most })
+      let now = 0
+      for (const { what, bytes, saturated, passed } of steps) {
+        now += passed
+        if (what === 'overloaded') concurrency.overloaded()
+        else concurrency.succeeded(bytes, saturated, now)
+        assert.ok(concurrency.limit >= 1 && concurrency.limit <= most)
+      }
+    },
+  )
   fc.assert(bounded, { numRuns: 200 })
 })

@@ -35,10 +35,25 @@ interface World {
   readonly isAway?: (now: number) => boolean
 }
 
-/** Drives the search as the sink does, with a clock of its own, until nothing is left or `untilMs`. */
-function drive({ documents, bodies, passes, isAway = () => false }: World, untilMs = holdMs * 20): Outcome {
-  const suspects = new Suspects<Group, { readonly kind: string }>({ split: halves, holdMs, random: () => 0.5 })
-  const outcome: Outcome = { stored: new Map(), rejected: new Set(), named: new Set(), stuck: new Set(), requests: 0 }
+/**
+ * Drives the search as the sink does, with a clock of its own, until nothing is left or `untilMs`.
+ */
+function drive(
+  { documents, bodies, passes, isAway = () => false }: World,
+  untilMs = holdMs * 20,
+): Outcome {
+  const suspects = new Suspects<Group, { readonly kind: string }>({
+    split: halves,
+    holdMs,
+    random: () => 0.5,
+  })
+  const outcome: Outcome = {
+    stored: new Map(),
+    rejected: new Set(),
+    named: new Set(),
+    stuck: new Set(),
+    requests: 0,
+  }
   const all = Array.from({ length: documents }, (_, i) => i)
   const size = Math.max(1, Math.ceil(documents / bodies))
   let now = 0
@@ -113,7 +128,8 @@ describe('documents that do not pass', () => {
   test('by what is in them: each is found and rejected, each other is stored once, in O(k log n) requests', () => {
     fc.assert(
       fc.property(world, ({ documents, bodies, offending }) => {
-        const passes = (group: Group, asReject: boolean) => asReject || !group.some((one) => offending.has(one))
+        const passes = (group: Group, asReject: boolean) =>
+          asReject || !group.some((one) => offending.has(one))
         const outcome = drive({ documents, bodies, passes })
         assertAllWell(documents, offending, outcome)
         const most = bodies + 2 * offending.size * (Math.ceil(Math.log2(documents)) + 1)
@@ -125,22 +141,30 @@ describe('documents that do not pass', () => {
 
   test('by size: a proxy that takes so many bytes of a request', () => {
     fc.assert(
-      fc.property(world, fc.integer({ min: 1, max: 500 }), ({ documents, bodies, offending }, limit) => {
-        const bytes = (one: number) => (offending.has(one) ? limit + 1 : 1)
-        const passes = (group: Group, asReject: boolean) =>
-          asReject || group.reduce((sum, one) => sum + bytes(one), 0) <= limit
-        assertAllWell(documents, offending, drive({ documents, bodies, passes }))
-      }),
+      fc.property(
+        world,
+        fc.integer({ min: 1, max: 500 }),
+        ({ documents, bodies, offending }, limit) => {
+          const bytes = (one: number) => (offending.has(one) ? limit + 1 : 1)
+          const passes = (group: Group, asReject: boolean) =>
+            asReject || group.reduce((sum, one) => sum + bytes(one), 0) <= limit
+          assertAllWell(documents, offending, drive({ documents, bodies, passes }))
+        },
+      ),
       { numRuns: 200 },
     )
   })
 
   test('while Elasticsearch is away now and then: nothing else is rejected, nothing is stored twice', () => {
-    const outages = fc.array(fc.tuple(fc.nat(holdMs * 2), fc.integer({ min: 10, max: holdMs })), { maxLength: 6 })
+    const outages = fc.array(fc.tuple(fc.nat(holdMs * 2), fc.integer({ min: 10, max: holdMs })), {
+      maxLength: 6,
+    })
     fc.assert(
       fc.property(world, outages, ({ documents, bodies, offending }, away) => {
-        const isAway = (now: number) => away.some(([from, length]) => from <= now && now < from + length)
-        const passes = (group: Group, asReject: boolean) => asReject || !group.some((one) => offending.has(one))
+        const isAway = (now: number) =>
+          away.some(([from, length]) => from <= now && now < from + length)
+        const passes = (group: Group, asReject: boolean) =>
+          asReject || !group.some((one) => offending.has(one))
         assertAllWell(documents, offending, drive({ documents, bodies, passes, isAway }))
       }),
       { numRuns: 100 },
@@ -172,7 +196,11 @@ test('an Elasticsearch that is away splits nothing and rejects nothing', () => {
 })
 
 test('a document waits for as long as it may, and for enough refusals; the next of its kind only for those', () => {
-  const suspects = new Suspects<Group, { readonly kind: string }>({ split: halves, holdMs, random: () => 0.5 })
+  const suspects = new Suspects<Group, { readonly kind: string }>({
+    split: halves,
+    holdMs,
+    random: () => 0.5,
+  })
   const alone = (document: number, now: number) => {
     suspects.add([document], 1)
     const one = suspects.next(now)!

@@ -9,7 +9,9 @@ import {
 } from '../../../../src/elasticsearch/templates/conflicts.ts'
 
 const letters = ['a', 'b', '-', '*']
-const pattern = fc.array(fc.constantFrom(...letters), { maxLength: 6 }).map((parts) => parts.join(''))
+const pattern = fc
+  .array(fc.constantFrom(...letters), { maxLength: 6 })
+  .map((parts) => parts.join(''))
 
 function matches(glob: string, name: string): boolean {
   return new RegExp(`^${glob.replaceAll('*', '.*')}$`).test(name)
@@ -65,12 +67,19 @@ test('a template of the same priority over the same names is refused by its name
     [template('logs', ['logs-*-*']), template('p', ['archive-*'], { priority: 99 })],
     'archive-v2-',
   )
-  assert.throws(() => refuseConflicts(wanted, [template('theirs', ['x-*', '*-v2-*'])], 'archive-v2-'), {
-    code: 'USAGE',
-    message: /index template theirs .* same priority \(100\).* such as archivev2-.* Nothing was installed/,
-  })
+  assert.throws(
+    () => refuseConflicts(wanted, [template('theirs', ['x-*', '*-v2-*'])], 'archive-v2-'),
+    {
+      code: 'USAGE',
+      message:
+        /index template theirs .* same priority \(100\).* such as archivev2-.* Nothing was installed/,
+    },
+  )
   const ours = template('archive', ['archive-*'], { _meta: { managed_by: 'archiver' } })
-  assert.throws(() => refuseConflicts(wanted, [ours], 'archive-v2-'), /another archive on this cluster/)
+  assert.throws(
+    () => refuseConflicts(wanted, [ours], 'archive-v2-'),
+    /another archive on this cluster/,
+  )
 })
 
 test('archives whose prefix begins with ours are told apart from types of ours', () => {

@@ -103,8 +103,20 @@ test('keys, headers, text and values without a type name nothing', () => {
         value: Buffer.from(text),
         headers: [{ key: '12345678901234567890', value: Buffer.from('1e400') }],
       },
-      { offset: 1, timestamp: 0, key: null, value: Buffer.from('{"a":12345678901234567890}'), headers: [] },
-      { offset: 2, timestamp: 0, key: null, value: Buffer.from('12345678901234567890 x'), headers: [] },
+      {
+        offset: 1,
+        timestamp: 0,
+        key: null,
+        value: Buffer.from('{"a":12345678901234567890}'),
+        headers: [],
+      },
+      {
+        offset: 2,
+        timestamp: 0,
+        key: null,
+        value: Buffer.from('12345678901234567890 x'),
+        headers: [],
+      },
     ],
   })
   for (const i of [0, 1, 2]) assert.equal(numberTemplatesOf(batch, i), undefined)
@@ -112,9 +124,13 @@ test('keys, headers, text and values without a type name nothing', () => {
 
 test('the names are those of templates that are shipped and match nothing by themselves', () => {
   const text = readFileSync(new URL('component-archive@value.json', templatesFolder), 'utf8')
-  const { template } = JSON.parse(text) as { template: { mappings: { dynamic_templates: Record<string, object>[] } } }
+  const { template } = JSON.parse(text) as {
+    template: { mappings: { dynamic_templates: Record<string, object>[] } }
+  }
   for (const name of Object.values(numberTemplates)) {
-    const found = template.mappings.dynamic_templates.map((one) => one[name]).find((one) => one !== undefined)
+    const found = template.mappings.dynamic_templates
+      .map((one) => one[name])
+      .find((one) => one !== undefined)
     assert.deepEqual(Object.keys(found ?? {}), ['mapping'], name)
   }
 })
@@ -145,9 +161,9 @@ test('whatever a value is, its line says the same as the batch, and what is name
       const line = batch.lines
       const named = numberTemplatesOf(batch, 0)
       assert.equal(numberTemplatesOfLine(line), named)
-      const longs = [...text.replace(/"(?:[^"\\]|\\.)*"/g, '""').matchAll(/-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g)].map(
-        ([one]) => one,
-      )
+      const longs = [
+        ...text.replace(/"(?:[^"\\]|\\.)*"/g, '""').matchAll(/-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g),
+      ].map(([one]) => one)
       const isWide = (one: string) =>
         /^-?\d+$/.test(one) ? Math.abs(Number(one)) >= 2 ** 53 : !Number.isFinite(Number(one))
       if (!longs.some(isWide)) assert.equal(named, undefined)

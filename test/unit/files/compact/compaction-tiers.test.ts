@@ -3,7 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { type CompactionOptions, compactPartition } from '../../../../src/files/compact/compaction.ts'
+import {
+  type CompactionOptions,
+  compactPartition,
+} from '../../../../src/files/compact/compaction.ts'
 import { shortageOf } from '../../../../src/files/fs/free-space.ts'
 import { DamagedFiles } from '../../../../src/files/log/damaged-files.ts'
 import { manifestDirectory } from '../../../../src/files/log/path.ts'
@@ -29,7 +32,13 @@ async function createArchive(t: TestContext, log = quiet) {
   const damaged = new DamagedFiles()
   let next = 0
   let now = Date.now() + 2 * msPerHour
-  const context = { root, worker: 'compacts', log, damaged, onFile: <T>(task: () => Promise<T>) => task() }
+  const context = {
+    root,
+    worker: 'compacts',
+    log,
+    damaged,
+    onFile: <T>(task: () => Promise<T>) => task(),
+  }
   return {
     root,
     context,
@@ -151,7 +160,8 @@ test('an hour that gets late records for ever is merged a day after it closed', 
   await rewriteDates(root, 4, () => new Date(hour).toISOString())
   // A manifest that is younger than the others has a part in the hour.
   const compactAfterMs = msPerHour
-  const at = (now: number) => compactPartition(context, tp, { compactAfterMs, now, limits: { minFolded: 100 } })
+  const at = (now: number) =>
+    compactPartition(context, tp, { compactAfterMs, now, limits: { minFolded: 100 } })
   await flush(() => hour, 1)
   await rewriteDates(root, 1, () => new Date(hour + 25.5 * msPerHour).toISOString())
   assert.equal((await at(hour + 25.9 * msPerHour)).merged, 0)
@@ -159,12 +169,22 @@ test('an hour that gets late records for ever is merged a day after it closed', 
 })
 
 /** Changes when the last `count` manifests say that they were written. */
-async function rewriteDates(root: string, count: number, date: (i: number) => string): Promise<void> {
+async function rewriteDates(
+  root: string,
+  count: number,
+  date: (i: number) => string,
+): Promise<void> {
   const directory = join(root, manifestDirectory(tp))
   const names = (await readdir(directory)).filter((name) => /^\d+\.json$/.test(name)).sort()
   for (const [i, name] of names.slice(-count).entries()) {
-    const manifest = JSON.parse(await readFile(join(directory, name), 'utf8')) as Record<string, unknown>
-    await writeFile(join(directory, name), JSON.stringify({ ...manifest, written: date(i) }, undefined, 1))
+    const manifest = JSON.parse(await readFile(join(directory, name), 'utf8')) as Record<
+      string,
+      unknown
+    >
+    await writeFile(
+      join(directory, name),
+      JSON.stringify({ ...manifest, written: date(i) }, undefined, 1),
+    )
   }
 }
 
@@ -191,7 +211,8 @@ for (const [name, date] of Object.entries(wrongDates)) {
 test('records whose timestamps lie in the future are merged like others', async (t) => {
   const { root, flush, pass, assertWhole } = await createArchive(t)
   const nextYear = Math.floor(Date.now() / msPerHour) * msPerHour + 365 * 24 * msPerHour
-  for (let i = 0; i < 6; i++) await flush((offset) => (offset % 2 === 0 ? nextYear : nextYear + 2 * msPerHour), 2)
+  for (let i = 0; i < 6; i++)
+    await flush((offset) => (offset % 2 === 0 ? nextYear : nextYear + 2 * msPerHour), 2)
   assert.equal((await pass()).merged, 2)
   assert.equal((await dataFiles(root)).length, 2)
   await assertWhole()
@@ -240,8 +261,13 @@ test('what stays free for archiving: a tenth of a small file system, 4 GiB of a 
 
 test('a damaged file is said and copied once; its neighbours are merged without it until it is mended', async (t) => {
   const warnings: string[] = []
-  const stream = { write: (line: string) => void warnings.push((JSON.parse(line) as { msg: string }).msg) }
-  const { root, flush, pass, assertWhole } = await createArchive(t, createLogger({ level: 'warn', stream }))
+  const stream = {
+    write: (line: string) => void warnings.push((JSON.parse(line) as { msg: string }).msg),
+  }
+  const { root, flush, pass, assertWhole } = await createArchive(
+    t,
+    createLogger({ level: 'warn', stream }),
+  )
   for (let i = 0; i < 7; i++) await flush(() => august, 1)
   const paths = await dataFiles(root)
   const damagedPath = join(root, paths[3]!)

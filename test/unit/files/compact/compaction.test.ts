@@ -35,7 +35,8 @@ const start = (Math.floor(Date.now() / msPerHour) - 16) * msPerHour
 
 /** Two types, and an hour every nine records, some of them late. */
 const typeOf = (offset: number) => (offset % 3 === 0 ? 'b' : 'a')
-const timestampOf = (offset: number) => start + Math.floor((offset % 7 === 0 ? offset / 2 : offset) / 9) * msPerHour
+const timestampOf = (offset: number) =>
+  start + Math.floor((offset % 7 === 0 ? offset / 2 : offset) / 9) * msPerHour
 
 /** A generator of numbers from 0 to 1 (mulberry32), so that a seed names a history. */
 function randomFrom(seed: number): () => number {
@@ -60,7 +61,10 @@ function isExpected(error: unknown): boolean {
   return error instanceof ArchiverError && error.code === 'FENCED'
 }
 
-/** A worker that believes it owns the partition: opens it, flushes some ranges, opens it again where it was fenced. */
+/**
+ * A worker that believes it owns the partition: opens it, flushes some ranges, opens it again where
+ * it was fenced.
+ */
 async function write(history: History, worker: string, rounds: number): Promise<void> {
   const { root, random } = history
   const sink = newSink(root, worker)
@@ -99,7 +103,11 @@ function compactionOptions(random: () => number): CompactionOptions {
   }
 }
 
-async function compact({ root, random, unexpected }: History, worker: string, rounds: number): Promise<void> {
+async function compact(
+  { root, random, unexpected }: History,
+  worker: string,
+  rounds: number,
+): Promise<void> {
   const context = { root, worker, log, onFile: <T>(task: () => Promise<T>) => task() }
   for (let round = 0; round < rounds; round++) {
     try {
@@ -111,7 +119,14 @@ async function compact({ root, random, unexpected }: History, worker: string, ro
 }
 
 function verifyOptions(root: string): PartitionCheckOptions {
-  return { root, tp, thoroughness: 'full', elasticsearch: undefined, kafka: undefined, onProgress: () => {} }
+  return {
+    root,
+    tp,
+    thoroughness: 'full',
+    elasticsearch: undefined,
+    kafka: undefined,
+    onProgress: () => {},
+  }
 }
 
 function verify(root: string) {
@@ -143,7 +158,10 @@ async function newArchive(base: string, name: string): Promise<string> {
   return root
 }
 
-/** Flushes `[from, next)` as a worker of its own that takes the partition over; `step` records a flush. */
+/**
+ * Flushes `[from, next)` as a worker of its own that takes the partition over; `step` records a
+ * flush.
+ */
 async function flush(root: string, from: number, next: number, step = 5): Promise<void> {
   const sink = newSink(root, `flushes-${from}`)
   await sink.open(tp, 0)
@@ -214,7 +232,8 @@ test('what is young is left alone: hours that have not closed, flushes of late, 
   )
   const early = await pass(root, { now: Date.now() + hour - 1000, compactAfterMs: hour })
   assert.equal(early.folded, 0, 'written less than an hour ago')
-  // The manifests are old enough, but only hours that are over are merged; the others wait for the rest of theirs.
+  // The manifests are old enough, but only hours that are over are merged; the others wait for the
+  // rest of theirs.
   const now = Date.now() + 2000
   const { merged } = await pass(root, { now, compactAfterMs: 1000 })
   assert.ok(merged > 0)
@@ -232,7 +251,9 @@ test('a full manifest is closed, and the next one begins behind it', async (t) =
   assert.ok(passes > 2)
   const manifests = await manifestsOf(root, tp)
   assert.ok(manifests.length > 2)
-  assert.ok(manifests.slice(0, -1).every(({ closed, generation }) => closed === true && generation! >= 1))
+  assert.ok(
+    manifests.slice(0, -1).every(({ closed, generation }) => closed === true && generation! >= 1),
+  )
   await wholeAfter(root, 200)
 })
 
@@ -273,7 +294,8 @@ test('a merged file that is nowhere stops the completion, and nothing that it re
     pass(root),
     /was merged and is neither there nor in staging; nothing that it replaces is removed/,
   )
-  for (const path of merged.replaces!) assert.ok(before.includes(path) && (await dataFiles(root)).includes(path))
+  for (const path of merged.replaces!)
+    assert.ok(before.includes(path) && (await dataFiles(root)).includes(path))
   // Archiving goes on all the same.
   await flush(root, 30, 35)
   assert.equal(await (await CommitLog.open(root, tp)).next(), 35)
@@ -386,7 +408,9 @@ test('a worker that opened before a compaction was committed leaves alone what i
   const root = await newArchive(await temporaryDirectory(t), 'archive')
   await flush(root, 0, 30)
   const compactor = files.start('compacts', async () => void (await pass(root)))
-  assert.ok(await files.runTo(compactor, (call, [, to]) => call === 'link' && to!.includes('compacted-')))
+  assert.ok(
+    await files.runTo(compactor, (call, [, to]) => call === 'link' && to!.includes('compacted-')),
+  )
   const owner = newSink(root, 'owner')
   await owner.open(tp, 0)
   assert.ok(await files.runTo(compactor, isCompactionRename))
@@ -405,7 +429,9 @@ test('what is staged for a compaction that may yet be committed is not removed',
   await pass(root)
   await flush(root, 20, 30)
   const compactor = files.start('compacts', async () => void (await pass(root)))
-  assert.ok(await files.runTo(compactor, (call, [, to]) => call === 'link' && to!.includes('compacted-')))
+  assert.ok(
+    await files.runTo(compactor, (call, [, to]) => call === 'link' && to!.includes('compacted-')),
+  )
   await flush(root, 30, 35)
   await files.thaw(compactor)
   assert.equal(compactor.failure, undefined)
@@ -428,7 +454,10 @@ test('a flush that is linked while a compaction looks, and stands before its fil
       folded += more
     })
     let left = listings
-    isOver = !(await files.runTo(compactor, (call, [path]) => call === 'readdir' && isLog(path!) && --left === 0))
+    isOver = !(await files.runTo(
+      compactor,
+      (call, [path]) => call === 'readdir' && isLog(path!) && --left === 0,
+    ))
     const owner = newSink(root, 'owner')
     await owner.open(tp, 0)
     const outcomes: string[] = []
@@ -503,11 +532,13 @@ test('a prune at any moment of a compaction: what it takes is gone, what it leav
       const { problems, pruned_records, proven } = await verify(root)
       assert.deepEqual(problems, [], `at call ${calls}`)
       assert.ok(proven && pruned_records > 0)
-      for await (const path of strayFiles(root, [tp], undefined)) assert.fail(`${path} is a stray file`)
+      for await (const path of strayFiles(root, [tp], undefined))
+        assert.fail(`${path} is a stray file`)
       const { files: pruned } = await readPruned(root, tp)
       const there = new Set(await dataFiles(root))
       for (const manifest of await manifestsOf(root, tp)) {
-        for (const file of manifest.files) assert.equal(there.has(file.path), !isPruned(pruned, file), file.path)
+        for (const file of manifest.files)
+          assert.equal(there.has(file.path), !isPruned(pruned, file), file.path)
       }
       await pass(root)
     }
@@ -524,7 +555,8 @@ const readers: Readonly<Record<string, (root: string) => Promise<unknown>>> = {
     const { problems, records, proven } = await verify(root)
     return { problems, records, proven }
   },
-  'verify --fast': async (root) => (await checkPartition({ ...verifyOptions(root), thoroughness: 'fast' })).problems,
+  'verify --fast': async (root) =>
+    (await checkPartition({ ...verifyOptions(root), thoroughness: 'fast' })).problems,
   stray: async (root) => {
     const found: string[] = []
     for await (const path of strayFiles(root, [tp], undefined)) found.push(path)
@@ -533,7 +565,8 @@ const readers: Readonly<Record<string, (root: string) => Promise<unknown>>> = {
   restore: async (root) => {
     const offsets: number[] = []
     for await (const selected of selectedFiles(root, tp, {})) {
-      for await (const line of linesByOffset(root, selected, {})) offsets.push(decodeLine(line).record.offset)
+      for await (const line of linesByOffset(root, selected, {}))
+        offsets.push(decodeLine(line).record.offset)
     }
     return offsets
   },
@@ -615,14 +648,27 @@ test('whoever writes, compacts, freezes, thaws or dies at whatever call: every o
         await completeCompaction({ root, worker: 'last', log, onFile: (task) => task() }, tp)
         await assertWhole(history)
         for (let i = 0; i < 10; i++) {
-          const context = { root, worker: 'last', log, onFile: <T>(task: () => Promise<T>) => task() }
-          await compactPartition(context, tp, { compactAfterMs: 0, now: Date.now() + 1e9, limits: { minFolded: 1 } })
+          const context = {
+            root,
+            worker: 'last',
+            log,
+            onFile: <T>(task: () => Promise<T>) => task(),
+          }
+          await compactPartition(context, tp, {
+            compactAfterMs: 0,
+            now: Date.now() + 1e9,
+            limits: { minFolded: 1 },
+          })
         }
         await assertWhole(history)
         await rm(root, { recursive: true })
       },
     ),
     // Thousands of calls each; a change of the protocol deserves a night of it.
-    { numRuns: Number(process.env.COMPACTION_RUNS ?? 8), endOnFailure: true, includeErrorInReport: true },
+    {
+      numRuns: Number(process.env.COMPACTION_RUNS ?? 8),
+      endOnFailure: true,
+      includeErrorInReport: true,
+    },
   )
 })

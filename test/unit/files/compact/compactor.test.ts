@@ -23,7 +23,10 @@ function createCompactor(t: TestContext, pass: CompactorOptions['pass'] = async 
     {
       root: '/archive',
       worker: 'w',
-      log: createLogger({ level: 'info', stream: { write: (line) => void lines.push(JSON.parse(line)) } }),
+      log: createLogger({
+        level: 'info',
+        stream: { write: (line) => void lines.push(JSON.parse(line)) },
+      }),
       onFile: (task) => task(),
     },
     {

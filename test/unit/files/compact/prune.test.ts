@@ -4,7 +4,12 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type PrunePlan, planPrune, pruneFiles } from '../../../../src/files/compact/prune.ts'
 import { manifestDirectory } from '../../../../src/files/log/path.ts'
-import { type PrunedStores, prunedName, readPruned, updatePruned } from '../../../../src/files/log/pruned.ts'
+import {
+  type PrunedStores,
+  prunedName,
+  readPruned,
+  updatePruned,
+} from '../../../../src/files/log/pruned.ts'
 import { makeArchive } from '../../../helpers/archive.ts'
 import { readFiles } from '../../../helpers/stores.ts'
 
@@ -15,7 +20,12 @@ const start = Date.UTC(2026, 0, 1)
 /** One record on each of `days` days, a flush each, and a last one that no prune takes. */
 function daily(t: TestContext, days: number): Promise<string> {
   return makeArchive(t, [
-    { tp, flushes: Array.from({ length: days + 1 }, (_, i) => [{ offset: i, timestamp: start + i * dayMs }]) },
+    {
+      tp,
+      flushes: Array.from({ length: days + 1 }, (_, i) => [
+        { offset: i, timestamp: start + i * dayMs },
+      ]),
+    },
   ])
 }
 
@@ -23,7 +33,8 @@ async function plan(root: string, day: number | undefined): Promise<PrunePlan | 
   return planPrune(root, tp, day === undefined ? undefined : start + day * dayMs)
 }
 
-const offsets = async (root: string) => (await readFiles(root)).map(({ offset }) => offset).sort((a, b) => a - b)
+const offsets = async (root: string) =>
+  (await readFiles(root)).map(({ offset }) => offset).sort((a, b) => a - b)
 
 /** What a prune leaves that ends right after its note. */
 async function interrupt(root: string, day: number): Promise<void> {
@@ -35,14 +46,20 @@ test('a prune takes no more than its own date, whatever an interrupted one had a
   const root = await daily(t, 10)
   await interrupt(root, 7)
   const smaller = await plan(root, 4)
-  assert.deepEqual([smaller!.files, smaller!.interrupted], [4, { before: start + 7 * dayMs, files: 3 }])
+  assert.deepEqual(
+    [smaller!.files, smaller!.interrupted],
+    [4, { before: start + 7 * dayMs, files: 3 }],
+  )
   await pruneFiles(root, smaller!)
   assert.deepEqual(await offsets(root), [4, 5, 6, 7, 8, 9, 10])
   assert.equal((await readPruned(root, tp)).files!.complete, false)
   const again = await plan(root, 4)
   assert.deepEqual([again!.files, again!.interrupted!.files], [0, 3])
   const finish = await plan(root, undefined)
-  assert.deepEqual([finish!.files, finish!.taking.before, finish!.interrupted], [3, start + 7 * dayMs, undefined])
+  assert.deepEqual(
+    [finish!.files, finish!.taking.before, finish!.interrupted],
+    [3, start + 7 * dayMs, undefined],
+  )
   await pruneFiles(root, finish!)
   assert.deepEqual(await offsets(root), [7, 8, 9, 10])
   assert.deepEqual((await readPruned(root, tp)).files, {
@@ -75,13 +92,15 @@ test('notes that many change at once lose none of them, and stay readable', asyn
   }
   await Promise.all([write('files'), write('elasticsearch'), write('mysql')])
   const noted = await readPruned(root, tp)
-  for (const store of ['files', 'elasticsearch', 'mysql'] as const) assert.equal(noted[store]!.before, rounds)
+  for (const store of ['files', 'elasticsearch', 'mysql'] as const)
+    assert.equal(noted[store]!.before, rounds)
   const notes = (await readdir(directory)).filter((name) => name.startsWith('pruned'))
   const [, version] = /^pruned-(\d{10})\.json$/.exec(notes.sort()[0]!)!
   assert.deepEqual(notes.slice(1), [prunedName])
   assert.ok(Number(version) >= 3 * rounds)
   const copy = JSON.parse(await readFile(join(directory, prunedName), 'utf8')) as PrunedStores
-  for (const store of ['files', 'elasticsearch', 'mysql'] as const) assert.ok(copy[store]!.before > 0)
+  for (const store of ['files', 'elasticsearch', 'mysql'] as const)
+    assert.ok(copy[store]!.before > 0)
 })
 
 test('prunes of different dates at once take what the further one asks for', async (t) => {

@@ -1,11 +1,25 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { cp, lstat, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import {
+  cp,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { compactPartition } from '../../../../src/files/compact/compaction.ts'
 import { planPrune, pruneFiles } from '../../../../src/files/compact/prune.ts'
-import { openRegular, removeStaging, requireDirectories } from '../../../../src/files/fs/no-links.ts'
+import {
+  openRegular,
+  removeStaging,
+  requireDirectories,
+} from '../../../../src/files/fs/no-links.ts'
 import { readBlocks } from '../../../../src/files/read/members.ts'
 import { ArchiverError } from '../../../../src/runtime/errors.ts'
 import { createLogger } from '../../../../src/runtime/log.ts'
@@ -62,7 +76,11 @@ const actions: Readonly<Record<string, (root: string) => Promise<unknown>>> = {
   write,
   compact: (root) => {
     const context = { root, worker: 'compacts', log, onFile: <T>(task: () => Promise<T>) => task() }
-    return compactPartition(context, tp, { compactAfterMs: 0, now: Date.now() + 1e9, limits: { minFolded: 1 } })
+    return compactPartition(context, tp, {
+      compactAfterMs: 0,
+      now: Date.now() + 1e9,
+      limits: { minFolded: 1 },
+    })
   },
   prune: async (root) => {
     const plan = await planPrune(root, tp, Date.now())
@@ -125,7 +143,8 @@ test('of foreign staging only what this program names is removed, file by file',
   await writeFile(join(staging, 'other-worker-0a1b2c', '00000000000000000040.part'), 'goes')
   await writeFile(join(staging, 'other-worker-0a1b2c', 'notes.txt'), 'keep')
   await mkdir(join(staging, 'dead-worker-ffffff'))
-  for (const name of ['1.part', '1.spill', '1.json']) await writeFile(join(staging, 'dead-worker-ffffff', name), 'goes')
+  for (const name of ['1.part', '1.spill', '1.json'])
+    await writeFile(join(staging, 'dead-worker-ffffff', name), 'goes')
   await symlink(join(outside, 'keep.txt'), join(staging, 'dead-worker-ffffff', '2.part'))
   await mkdir(join(staging, 'backup'))
   await writeFile(join(staging, 'backup', '1.part'), 'keep')
@@ -147,7 +166,9 @@ test('of foreign staging only what this program names is removed, file by file',
   assert.equal(await removeStaging(root, '_staging/events/0/gone-abcdef'), undefined)
 })
 
-const strangers: Readonly<Record<string, (path: string, outside: string) => Promise<unknown> | unknown>> = {
+const strangers: Readonly<
+  Record<string, (path: string, outside: string) => Promise<unknown> | unknown>
+> = {
   'a FIFO': (path) => execFileSync('mkfifo', [path]),
   'a directory': (path) => mkdir(path),
   'a symbolic link': async (path, outside) => {
@@ -180,7 +201,10 @@ for (const [kind, make] of Object.entries(strangers)) {
       },
       new RegExp(`DAMAGED|it is ${kind}, not a regular file`),
     )
-    await assert.rejects(openRegular(join(root, path!)), new RegExp(`it is ${kind}, not a regular file`))
+    await assert.rejects(
+      openRegular(join(root, path!)),
+      new RegExp(`it is ${kind}, not a regular file`),
+    )
     // It is left as it is, and its neighbours wait for it.
     await actions.compact!(root)
     assert.ok(!(await lstat(join(root, path!))).isFile())
@@ -204,7 +228,10 @@ test('directories that are not there yet are fine; a file in the place of one is
   await requireDirectories(root, ['a/b/c', 'a'])
   await mkdir(join(root, 'a'))
   await writeFile(join(root, 'a', 'b'), '')
-  await assert.rejects(requireDirectories(root, ['a/b/c']), /a\/b is a file and should be a directory/)
+  await assert.rejects(
+    requireDirectories(root, ['a/b/c']),
+    /a\/b is a file and should be a directory/,
+  )
 })
 
 test('a link to the root that is changed while a worker is at work changes nothing for it', async (t) => {

@@ -26,5 +26,8 @@ test('a directory with something else in it is refused', async (t) => {
   const root = await mkdtemp(join(tmpdir(), 'archive-claim-'))
   t.after(() => rm(root, { recursive: true, force: true }))
   await writeFile(join(root, 'notes.txt'), '')
-  await assert.rejects(claimArchive(root, 'cluster', 'group'), { code: 'ARCHIVE_MISMATCH', message: /is not empty/ })
+  await assert.rejects(claimArchive(root, 'cluster', 'group'), {
+    code: 'ARCHIVE_MISMATCH',
+    message: /is not empty/,
+  })
 })

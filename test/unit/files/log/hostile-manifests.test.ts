@@ -37,7 +37,8 @@ const dayMs = 86_400_000
 async function besideVictims(t: TestContext): Promise<string> {
   const root = await makeArchive(t, [{ tp, flushes: [records(100, 250), records(250, 400)] }])
   await mkdir(join(root, victims))
-  for (const name of ['keep.txt', 'shadow', 'db.sqlite']) await writeFile(join(root, victims, name), name)
+  for (const name of ['keep.txt', 'shadow', 'db.sqlite'])
+    await writeFile(join(root, victims, name), name)
   return root
 }
 
@@ -73,15 +74,26 @@ const uses: Readonly<Record<string, (root: string) => Promise<unknown>>> = {
       { compactAfterMs: 0, now: Date.now() + dayMs, limits: { minFolded: 1 } },
     ),
   verify: async (root) => {
-    const options = { root, tp, thoroughness: 'full', elasticsearch: undefined, kafka: undefined } as const
+    const options = {
+      root,
+      tp,
+      thoroughness: 'full',
+      elasticsearch: undefined,
+      kafka: undefined,
+    } as const
     const verdict = await checkPartition({ ...options, onProgress: () => {} })
     if (!verdict.proven)
-      throw new ArchiverError('MANIFEST_INVALID', verdict.problems.map(({ message }) => message).join())
+      throw new ArchiverError(
+        'MANIFEST_INVALID',
+        verdict.problems.map(({ message }) => message).join(),
+      )
   },
 }
 
 async function everythingAround(root: string): Promise<string> {
-  const names = (await readdir(join(root, '..'), { recursive: true })).filter((name) => !name.startsWith('archive'))
+  const names = (await readdir(join(root, '..'), { recursive: true })).filter(
+    (name) => !name.startsWith('archive'),
+  )
   const contents = await readdir(join(root, victims))
   return [...names, ...contents].sort().join()
 }
@@ -89,27 +101,41 @@ async function everythingAround(root: string): Promise<string> {
 const hostileFiles: Readonly<Record<string, (file: ManifestFile) => object>> = {
   'a path outside the root': () => ({ path: `${victims}keep.txt` }),
   'an absolute path': () => ({ path: '/etc/passwd' }),
-  'a path that goes up and comes back': ({ path }) => ({ path: path.replace('type=', 'type=x/../type=') }),
+  'a path that goes up and comes back': ({ path }) => ({
+    path: path.replace('type=', 'type=x/../type='),
+  }),
   'the path of another type': ({ path }) => ({ path: path.replace(/^type=\w+/, 'type=c') }),
   'the path of another hour': ({ path }) => ({ path: path.replace('hr=03', 'hr=04') }),
   'the path of another partition': ({ path }) => ({ path: path.replace('+2+', '+3+') }),
-  'the path of other offsets': ({ path, first }) => ({ path: path.replace(String(first), String(first + 1)) }),
+  'the path of other offsets': ({ path, first }) => ({
+    path: path.replace(String(first), String(first + 1)),
+  }),
   'no path': () => ({ path: undefined }),
   'a path with an encoded slash': ({ path }) => ({ path: path.replace('type=', 'type=..%2f') }),
   'a path with a NUL': ({ path }) => ({ path: `${path}\0` }),
-  'a path with dots that look like dots': ({ path }) => ({ path: path.replace('type=', 'type=\u2024\u2024/') }),
+  'a path with dots that look like dots': ({ path }) => ({
+    path: path.replace('type=', 'type=\u2024\u2024/'),
+  }),
   'a path with a line break': ({ path }) => ({ path: path.replace('hr=', 'hr=\n') }),
   'a path with backslashes': ({ path }) => ({ path: path.replaceAll('/', '\\') }),
   'a path that is a list': ({ path }) => ({ path: [path] }),
-  'a staged path with a NUL': ({ staged }) => ({ staged: staged.replace(/test-worker-\w+/, 'x\0') }),
+  'a staged path with a NUL': ({ staged }) => ({
+    staged: staged.replace(/test-worker-\w+/, 'x\0'),
+  }),
   'a negative offset': () => ({ first: -1, last: -1 }),
   'an offset that is not exact': () => ({ last: 2 ** 53 }),
   'an offset with a fraction': ({ first }) => ({ first: first + 0.5 }),
   'a staged path outside the root': () => ({ staged: `${victims}shadow` }),
   'a staged path of another partition': ({ staged }) => ({ staged: staged.replace('/2/', '/3/') }),
-  'a staged path that goes up': ({ staged }) => ({ staged: staged.replace(/test-worker-\w+/, '..') }),
-  'a staged path one deeper': ({ staged }) => ({ staged: staged.replace(/test-worker-\w+/, 'x/y') }),
-  'a staged path with another offset': ({ staged }) => ({ staged: staged.replace(/\d{20}/, '0'.repeat(20)) }),
+  'a staged path that goes up': ({ staged }) => ({
+    staged: staged.replace(/test-worker-\w+/, '..'),
+  }),
+  'a staged path one deeper': ({ staged }) => ({
+    staged: staged.replace(/test-worker-\w+/, 'x/y'),
+  }),
+  'a staged path with another offset': ({ staged }) => ({
+    staged: staged.replace(/\d{20}/, '0'.repeat(20)),
+  }),
   'a staged path that is no text': () => ({ staged: 7 }),
   'something to replace in a flush': () => ({ replaces: [`${victims}db.sqlite`] }),
   'a sha256 that is none': () => ({ sha256: 'A'.repeat(64) }),
@@ -163,7 +189,9 @@ test('a hostile manifest is refused by whoever reads it, and touches nothing', a
       const [file, ...others] = last!.files
       return [what, { ...last!, files: [{ ...file!, ...change(file!) }, ...others] }] as const
     }),
-    ...Object.entries(hostileHeads).map(([what, change]) => [what, { ...last!, ...change }] as const),
+    ...Object.entries(hostileHeads).map(
+      ([what, change]) => [what, { ...last!, ...change }] as const,
+    ),
   ]
   for (const [what, manifest] of hostile) {
     await put(root, manifestName(250), manifest)
@@ -171,8 +199,12 @@ test('a hostile manifest is refused by whoever reads it, and touches nothing', a
   }
   for (const what of ['a path outside the root', 'a staged path outside the root'] as const) {
     const [file, ...others] = last!.files
-    await put(root, manifestName(250), { ...last!, files: [{ ...file!, ...hostileFiles[what]!(file!) }, ...others] })
-    for (const [who, use] of Object.entries(uses)) await assert.rejects(use(root), isRefused, `${who}: ${what}`)
+    await put(root, manifestName(250), {
+      ...last!,
+      files: [{ ...file!, ...hostileFiles[what]!(file!) }, ...others],
+    })
+    for (const [who, use] of Object.entries(uses))
+      await assert.rejects(use(root), isRefused, `${who}: ${what}`)
   }
   assert.equal(await everythingAround(root), before)
 })
@@ -232,18 +264,34 @@ test('hostile origins, notes and markers are refused by name', async (t) => {
     await put(root, originName, wrong)
     await assert.rejects(readOrigin(root, tp), isRefused, JSON.stringify(wrong).slice(0, 80))
     const [listed] = await listPartitions(root)
-    assert.deepEqual([listed?.topic, listed?.partition, listed?.error?.code], ['events', 2, 'MANIFEST_INVALID'])
+    assert.deepEqual(
+      [listed?.topic, listed?.partition, listed?.error?.code],
+      ['events', 2, 'MANIFEST_INVALID'],
+    )
     // The manifests are read all the same.
     const log = await CommitLog.open(root, tp)
     assert.deepEqual([log.entries.length, log.originError?.code], [2, 'MANIFEST_INVALID'])
   }
-  for (const wrong of [{ files: [] }, { files: { before: '1' } }, { mysql: null }, '[]', '{"files":']) {
+  for (const wrong of [
+    { files: [] },
+    { files: { before: '1' } },
+    { mysql: null },
+    '[]',
+    '{"files":',
+  ]) {
     await put(root, prunedName, typeof wrong === 'string' ? wrong : JSON.stringify(wrong))
     await assert.rejects(readPruned(root, tp), isRefused, JSON.stringify(wrong))
   }
-  for (const wrong of ['{}', '[]', 'null', '{"format":"1"}', '{"format":1,"cluster_id":7,"group":"g"}']) {
+  for (const wrong of [
+    '{}',
+    '[]',
+    'null',
+    '{"format":"1"}',
+    '{"format":1,"cluster_id":7,"group":"g"}',
+  ]) {
     await writeFile(join(root, archiveMarker), wrong)
-    const isMismatch = (error: unknown) => error instanceof ArchiverError && error.code === 'ARCHIVE_MISMATCH'
+    const isMismatch = (error: unknown) =>
+      error instanceof ArchiverError && error.code === 'ARCHIVE_MISMATCH'
     await assert.rejects(readIdentity(root), isMismatch, wrong)
   }
 })
@@ -264,7 +312,12 @@ test('fuzz: whatever stands in the files of a commit log, it is read or refused'
     gaps,
     files: [],
   } as Manifest)
-  const names = [manifestName(250), compactedName({ from: 400, generation: 1 }), originName, prunedName]
+  const names = [
+    manifestName(250),
+    compactedName({ from: 400, generation: 1 }),
+    originName,
+    prunedName,
+  ]
   const good = new Map<string, Buffer>()
   for (const name of names) good.set(name, await readFile(join(directory, name)))
   const marker = await readFile(join(root, archiveMarker))
@@ -300,9 +353,13 @@ test('fuzz: whatever stands in the files of a commit log, it is read or refused'
     for (const { name, at, cut, bytes: inserted } of changes) {
       const present = content.get(name)!
       const start = at % present.length
-      content.set(name, Buffer.concat([present.subarray(0, start), inserted, present.subarray(start + cut)]))
+      content.set(
+        name,
+        Buffer.concat([present.subarray(0, start), inserted, present.subarray(start + cut)]),
+      )
     }
-    for (const [name, text] of content) await writeFile(join(name === archiveMarker ? root : directory, name), text)
+    for (const [name, text] of content)
+      await writeFile(join(name === archiveMarker ? root : directory, name), text)
     for (const read of [
       () => readIdentity(root),
       () => readOrigin(root, tp),
@@ -312,7 +369,10 @@ test('fuzz: whatever stands in the files of a commit log, it is read or refused'
         for await (const manifest of (await CommitLog.open(root, tp)).manifests()) {
           if ('error' in manifest) throw manifest.error
           for (const { path, staged } of manifest.files) {
-            assert.match(path, /^type=[^/]+\/dt=[^/]+\/hr=[^/]+\/events\+2\+\d{20}-\d{20}\.jsonl\.gz$/)
+            assert.match(
+              path,
+              /^type=[^/]+\/dt=[^/]+\/hr=[^/]+\/events\+2\+\d{20}-\d{20}\.jsonl\.gz$/,
+            )
             assert.match(staged, /^_staging\/events\/2\/[^/]+\/\d{20}\.part$/)
           }
         }
@@ -322,7 +382,10 @@ test('fuzz: whatever stands in the files of a commit log, it is read or refused'
         await read()
       } catch (error) {
         if (!(error instanceof ArchiverError)) throw error
-        assert.ok(error.code === 'MANIFEST_INVALID' || error.code === 'ARCHIVE_MISMATCH', error.message)
+        assert.ok(
+          error.code === 'MANIFEST_INVALID' || error.code === 'ARCHIVE_MISMATCH',
+          error.message,
+        )
       }
     }
   })

@@ -12,7 +12,12 @@ import {
   readManifest,
   readOrigin,
 } from '../../../../src/files/log/manifest.ts'
-import { compactedName, manifestDirectory, manifestName, originName } from '../../../../src/files/log/path.ts'
+import {
+  compactedName,
+  manifestDirectory,
+  manifestName,
+  originName,
+} from '../../../../src/files/log/path.ts'
 import { ArchiverError } from '../../../../src/runtime/errors.ts'
 import { temporaryDirectory } from '../../../helpers/servers.ts'
 
@@ -43,7 +48,8 @@ const hasCode =
   (error: unknown) => {
     assert.ok(error instanceof ArchiverError, String(error))
     assert.equal(error.code, code)
-    for (const text of texts) assert.ok(error.message.includes(text), `${error.message}: has no "${text}"`)
+    for (const text of texts)
+      assert.ok(error.message.includes(text), `${error.message}: has no "${text}"`)
     return true
   }
 
@@ -59,7 +65,8 @@ test('a manifest is read as it was written, and nothing else is taken for one', 
     await write(root, manifestName(from), manifest(from, next))
   }
   await write(root, originName, { format: 1, ...tp, offset: 0, worker: 'w', written: '' })
-  for (const other of ['00000000000000000999.json.w.new', '999.json', 'notes.txt']) await write(root, other, '{')
+  for (const other of ['00000000000000000999.json.w.new', '999.json', 'notes.txt'])
+    await write(root, other, '{')
   assert.deepEqual((await listLog(root, tp)).entries, [{ from: 0 }, { from: 9 }, { from: 10 }])
   assert.deepEqual(await readManifest(root, tp, 10), manifest(10, 200))
   assert.equal((await readOrigin(root, tp))?.offset, 0)
@@ -72,11 +79,15 @@ test('of compacted manifests the highest generation is in force, and makes void 
     const { files, gaps, ...head } = manifest(from, next)
     return { ...head, generation, committed: from, closed, unmerged: 2, gaps, files }
   }
-  for (const from of [0, 9, 10, 40, 200, 250]) await write(root, manifestName(from), manifest(from, from + 9))
+  for (const from of [0, 9, 10, 40, 200, 250])
+    await write(root, manifestName(from), manifest(from, from + 9))
   await write(root, compactedName({ from: 0, generation: 9 }), compacted(0, 10, 9))
   await write(root, compactedName({ from: 0, generation: 10 }), compacted(0, 40, 10, true))
   await write(root, compactedName({ from: 40, generation: 1 }), compacted(40, 200, 1))
-  for (const other of ['compacted-0-1.json', `${compactedName({ from: 200, generation: 1 })}.new`]) {
+  for (const other of [
+    'compacted-0-1.json',
+    `${compactedName({ from: 200, generation: 1 })}.new`,
+  ]) {
     await write(root, other, '{')
   }
   const listing = await listLog(root, tp)
@@ -137,7 +148,11 @@ test('a manifest that cannot be trusted is an error that names the file', async 
   }
   for (const [why, content] of Object.entries(wrong)) {
     await write(root, manifestName(5), content)
-    await assert.rejects(readManifest(root, tp, 5), hasCode('MANIFEST_INVALID', why, manifestName(5)), why)
+    await assert.rejects(
+      readManifest(root, tp, 5),
+      hasCode('MANIFEST_INVALID', why, manifestName(5)),
+      why,
+    )
   }
   await write(root, originName, { ...manifest(5, 9) })
   await assert.rejects(readOrigin(root, tp), hasCode('MANIFEST_INVALID', originName, 'no offset'))
@@ -150,12 +165,24 @@ test('an archive belongs to one cluster and one group', async (t) => {
   const identity = await readIdentity(root)
   assert.equal(identity?.format, archiveFormat)
   assert.equal(identity?.cluster_id, 'cluster')
-  await assert.rejects(claimArchive(root, 'other', 'group'), hasCode('ARCHIVE_MISMATCH', 'cluster', 'other', root))
-  await assert.rejects(claimArchive(root, 'cluster', 'other'), hasCode('ARCHIVE_MISMATCH', 'group group', 'other'))
+  await assert.rejects(
+    claimArchive(root, 'other', 'group'),
+    hasCode('ARCHIVE_MISMATCH', 'cluster', 'other', root),
+  )
+  await assert.rejects(
+    claimArchive(root, 'cluster', 'other'),
+    hasCode('ARCHIVE_MISMATCH', 'group group', 'other'),
+  )
   await writeFile(join(root, '_archive.json'), JSON.stringify({ ...identity, format: 2 }))
-  await assert.rejects(claimArchive(root, 'cluster', 'group'), hasCode('ARCHIVE_MISMATCH', 'format 2'))
+  await assert.rejects(
+    claimArchive(root, 'cluster', 'group'),
+    hasCode('ARCHIVE_MISMATCH', 'format 2'),
+  )
   await writeFile(join(root, '_archive.json'), '{')
-  await assert.rejects(claimArchive(root, 'cluster', 'group'), hasCode('ARCHIVE_MISMATCH', 'cannot be read'))
+  await assert.rejects(
+    claimArchive(root, 'cluster', 'group'),
+    hasCode('ARCHIVE_MISMATCH', 'cannot be read'),
+  )
 })
 
 test('a directory with anything else in it is not made an archive', async (t) => {
@@ -177,5 +204,8 @@ test('of many workers that claim an empty directory at once, all get the same ar
 test('a file in the place of the directory is named', async (t) => {
   const root = join(await temporaryDirectory(t), 'file')
   await writeFile(root, '')
-  await assert.rejects(claimArchive(root, 'cluster', 'group'), hasCode('ARCHIVE_UNUSABLE', root, 'a file stands'))
+  await assert.rejects(
+    claimArchive(root, 'cluster', 'group'),
+    hasCode('ARCHIVE_UNUSABLE', root, 'a file stands'),
+  )
 })

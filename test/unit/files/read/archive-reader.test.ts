@@ -34,7 +34,8 @@ test('a bitmap knows what a set knows, over any gaps', () => {
         absent.reduce((sum, { from, next }) => sum + next - from, 0),
         range.next - range.from - inside.length,
       )
-      for (const one of inside) assert.ok(absent.every(({ from, next }) => one < from || one >= next))
+      for (const one of inside)
+        assert.ok(absent.every(({ from, next }) => one < from || one >= next))
       // The parts tile the range; what is said to be empty is.
       let position = range.from
       for (const { from, next, isEmpty } of bitmap.partsOf(range, 49_152)) {
@@ -52,11 +53,17 @@ const magic = Buffer.from([0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0])
 
 test('members are found and read in either direction, whatever bytes they hold', async (t) => {
   const path = join(await temporaryDirectory(t), 'x.jsonl.gz')
-  const lines = Array.from({ length: 40 }, (_, i) => `{"n":${i},"text":"${'x'.repeat(i * 3000)}"}\n`)
+  const lines = Array.from(
+    { length: 40 },
+    (_, i) => `{"n":${i},"text":"${'x'.repeat(i * 3000)}"}\n`,
+  )
   const members = lines.map((line) => Buffer.from(line))
   // Stored, not compressed: bytes like the beginning of a member stand inside one.
   members.splice(7, 0, Buffer.concat([Buffer.from('"'), magic, Buffer.from('"\n')]))
-  await writeFile(path, Buffer.concat(members.map((member, i) => gzipSync(member, { level: i % 2 === 0 ? 6 : 0 }))))
+  await writeFile(
+    path,
+    Buffer.concat(members.map((member, i) => gzipSync(member, { level: i % 2 === 0 ? 6 : 0 }))),
+  )
   const forwards: Buffer[] = []
   for await (const block of readBlocks(path)) forwards.push(block)
   assert.deepEqual(Buffer.concat(forwards), Buffer.concat(members))
@@ -80,7 +87,8 @@ test('of a damaged file all members but the damaged ones are read, and which tho
         for (const line of text?.toString().split('\n') ?? []) read.add(line)
         if (text === undefined) troubles++
       }
-      // Where its first bytes are damaged, a member is taken for the end of the one before, and told and lost with it.
+      // Where its first bytes are damaged, a member is taken for the end of the one before, and
+      // told and lost with it.
       const others = at < start + 8 ? [0, 4, 5] : [0, 1, 4, 5]
       for (const i of others) assert.ok(read.has(`{"n":${i}}`), `byte ${at}: ${i} is lost`)
       // A member that can be read all the same was damaged where nothing depends on it.
@@ -93,7 +101,8 @@ test('of a damaged file all members but the damaged ones are read, and which tho
     (async () => {
       for await (const _ of readBlocks(path)) assert.ok(true)
     })(),
-    (error) => error instanceof ArchiverError && error.code === 'DAMAGED' && error.message.includes(path),
+    (error) =>
+      error instanceof ArchiverError && error.code === 'DAMAGED' && error.message.includes(path),
   )
 })
 
@@ -115,16 +124,25 @@ test('a shard that cannot answer yet is asked again; a server that is away is to
   assert.equal(await reader.total({ topic: 't', partition: 0 }, { from: 0, next: 10 }), 7)
   assert.equal(asked, 3)
   failures.push(new RequestFailure('connect ECONNREFUSED', undefined, undefined))
-  await assert.rejects(reader.total({ topic: 't', partition: 0 }, { from: 0, next: 10 }), { code: 'UNREACHABLE' })
+  await assert.rejects(reader.total({ topic: 't', partition: 0 }, { from: 0, next: 10 }), {
+    code: 'UNREACHABLE',
+  })
   assert.equal(asked, 4)
 })
 
 test('sources are cut out of answers byte for byte', () => {
-  const sources = ['{"a":"}\\"{","big":1e400}', '{"_source":{"x":[{}]},"found":true}', '{"s":"\\\\"}', '{}']
+  const sources = [
+    '{"a":"}\\"{","big":1e400}',
+    '{"_source":{"x":[{}]},"found":true}',
+    '{"s":"\\\\"}',
+    '{}',
+  ]
   const hits = sources.map(
     (source, i) => `{"_index":"i","_id":"${i}\\"","_score":null,"_source":${source},"sort":[${i}]}`,
   )
-  const answer = Buffer.from(`{"_scroll_id":"abc==","took":1,"hits":{"total":{"value":4},"hits":[${hits.join()}]}}`)
+  const answer = Buffer.from(
+    `{"_scroll_id":"abc==","took":1,"hits":{"total":{"value":4},"hits":[${hits.join()}]}}`,
+  )
   const found = [...hitsIn(answer)]
   assert.deepEqual(
     found.map(({ source }) => String(source)),
@@ -136,7 +154,9 @@ test('sources are cut out of answers byte for byte', () => {
   )
   assert.deepEqual([...hitsIn(Buffer.from('{"hits":{"hits":[]}}'))], [])
 
-  const docs = sources.map((source, i) => `{"_index":"i","_id":"${i}","found":true,"_source":${source}}`)
+  const docs = sources.map(
+    (source, i) => `{"_index":"i","_id":"${i}","found":true,"_source":${source}}`,
+  )
   const got = Buffer.from(`{"docs":[${docs.join()}]}`)
   const expected = sources.map((source) => Buffer.from(source))
   assert.equal(sameUntil(got, expected), 4)

@@ -5,7 +5,13 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { firstRecords, lastRecords } from '../../../../src/files/read/edge-records.ts'
 import type { SourceRecord } from '../../../../src/record/record.ts'
-import { august, type MadeUpRecord, makeArchive, manifestsOf, records } from '../../../helpers/archive.ts'
+import {
+  august,
+  type MadeUpRecord,
+  makeArchive,
+  manifestsOf,
+  records,
+} from '../../../helpers/archive.ts'
 
 const tp = { topic: 'orders', partition: 0 }
 const offsets = (found: readonly SourceRecord[]) => found.map(({ offset }) => offset)
@@ -17,10 +23,16 @@ const ofTypeA = (from: number, next: number) =>
     .slice(-32)
 
 test('the last records are the end of the file with the highest offset, the first its beginning', async (t) => {
-  const root = await makeArchive(t, [{ tp, flushes: [records(5, 40), records(40, 200), records(200, 300)] }])
+  const root = await makeArchive(t, [
+    { tp, flushes: [records(5, 40), records(40, 200), records(200, 300)] },
+  ])
   assert.deepEqual(offsets(await lastRecords(root, tp)), ofTypeA(200, 300))
   assert.deepEqual(offsets(await firstRecords(root, tp, 0)).slice(0, 3), [5, 7, 8])
-  assert.equal((await firstRecords(root, tp, 43))[0]?.offset, 200, 'a file that begins behind the offset')
+  assert.equal(
+    (await firstRecords(root, tp, 43))[0]?.offset,
+    200,
+    'a file that begins behind the offset',
+  )
   assert.deepEqual(await firstRecords(root, tp, 300), [])
   assert.deepEqual(await lastRecords(root, { ...tp, partition: 1 }), [])
   const [last] = (await lastRecords(root, tp)).slice(-1)
@@ -34,14 +46,22 @@ test('the last records are the end of the file with the highest offset, the firs
 })
 
 test('the end of a file is found whatever its members hold', async (t) => {
-  // Members of a megabyte each, and of records that are larger than that; incompressible, so that they are as large in the file.
-  const noise = (bytes: number) => Buffer.from(JSON.stringify({ type: 'a', x: randomBytes(bytes).toString('base64') }))
-  for (const sizes of [Array.from({ length: 40 }, () => 100_000), [10, 3_000_000], [3_000_000, 10], [12_000_000]]) {
+  // Members of a megabyte each, and of records that are larger than that; incompressible, so that
+  // they are as large in the file.
+  const noise = (bytes: number) =>
+    Buffer.from(JSON.stringify({ type: 'a', x: randomBytes(bytes).toString('base64') }))
+  for (const sizes of [
+    Array.from({ length: 40 }, () => 100_000),
+    [10, 3_000_000],
+    [3_000_000, 10],
+    [12_000_000],
+  ]) {
     const flush: MadeUpRecord[] = sizes.map((bytes, offset) => ({ offset, value: noise(bytes) }))
     const root = await makeArchive(t, [{ tp, flushes: [flush] }])
     const found = await lastRecords(root, tp)
     assert.equal(found.at(-1)?.offset, sizes.length - 1)
-    for (const { offset, value } of found) assert.ok(value!.equals(flush[offset]!.value!), String(offset))
+    for (const { offset, value } of found)
+      assert.ok(value!.equals(flush[offset]!.value!), String(offset))
   }
 })
 

@@ -19,7 +19,11 @@ const tp = { topic: 'events', partition: 0 }
 const encoder = new LineEncoder({ from: 'value', path: ['type'] })
 
 /** A batch `[from, next)` with a record at each of some offsets, of a type each. */
-function batchOf(from: number, next: number, records: readonly { offset: number; type: string }[]): RecordBatch {
+function batchOf(
+  from: number,
+  next: number,
+  records: readonly { offset: number; type: string }[],
+): RecordBatch {
   return encoder.encode({
     ...tp,
     from,
@@ -39,7 +43,10 @@ function typeEach(from: number, next: number): RecordBatch {
   return batchOf(
     from,
     next,
-    Array.from({ length: next - from }, (_, i) => ({ offset: from + i, type: `device-${from + i}` })),
+    Array.from({ length: next - from }, (_, i) => ({
+      offset: from + i,
+      type: `device-${from + i}`,
+    })),
   )
 }
 
@@ -53,7 +60,13 @@ async function openSink(t: TestContext, options: Parameters<typeof createFilesSi
 }
 
 async function assertProven(root: string, records: number): Promise<void> {
-  const options = { root, tp, thoroughness: 'full', elasticsearch: undefined, kafka: undefined } as const
+  const options = {
+    root,
+    tp,
+    thoroughness: 'full',
+    elasticsearch: undefined,
+    kafka: undefined,
+  } as const
   const verdict = await checkPartition({ ...options, onProgress: () => {} })
   assert.deepEqual(verdict.problems, [])
   assert.equal(verdict.records, records)
@@ -157,7 +170,10 @@ test('a manifest in pieces is the text of its JSON, and is read as it was', asyn
   }
   // Other hands write JSON otherwise: in one line, with the fields in any order.
   const { files, gaps, ...head } = manifest!
-  await writeDurably(join(archive, manifestDirectory(tp), manifestName(0)), JSON.stringify({ gaps, files, ...head }))
+  await writeDurably(
+    join(archive, manifestDirectory(tp), manifestName(0)),
+    JSON.stringify({ gaps, files, ...head }),
+  )
   assert.deepEqual(await readManifest(archive, tp, 0), manifest)
 })
 

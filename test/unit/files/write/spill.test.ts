@@ -19,9 +19,12 @@ const tp = { topic: 'events', partition: 3 }
 test('what waits in a spill file comes back as it was, whatever the waves and whatever the order', async (t) => {
   const directory = await temporaryDirectory(t)
   let file = 0
-  const lengths = fc.array(fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 60_000, max: 140_000 })), {
-    maxLength: 12,
-  })
+  const lengths = fc.array(
+    fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 60_000, max: 140_000 })),
+    {
+      maxLength: 12,
+    },
+  )
   await fc.assert(
     fc.asyncProperty(
       fc.array(lengths, { minLength: 1, maxLength: 5 }),
@@ -39,7 +42,8 @@ test('what waits in a spill file comes back as it was, whatever the waves and wh
         for (const wave of waves) {
           for (const length of wave) {
             const content = randomBytes(length)
-            // Buffers are larger than what is used of them, and used by others once they are written.
+            // Buffers are larger than what is used of them, and used by others once they are
+            // written.
             const buffer = Buffer.concat([content, Buffer.alloc(17)])
             held += buffer.length
             parts.push({ extent: spill.add(buffer, length), content })
@@ -108,7 +112,9 @@ test('memory that is short all the time changes nothing in the archive but its m
     for (let from = 0; from < records; from += 200) {
       writes.push(sink.write(makeBatch(tp, from, from + 200, typeOf, timestampOf, () => padding)))
       while (sink.pressure() >= 1) await new Promise((resolve) => setTimeout(resolve, 1))
-      for (const name of await readdir(join(root, '_staging', 'events', '3'), { recursive: true })) {
+      for (const name of await readdir(join(root, '_staging', 'events', '3'), {
+        recursive: true,
+      })) {
         if (name.endsWith('.spill')) spilled = true
       }
     }
@@ -183,9 +189,11 @@ test('a spill file that somebody cut fails the flush, and the records are read a
   const write = sink.write(batch())
   write.catch(() => {}) // It is awaited below.
   const staging = join(root, '_staging', 'events', '3')
-  const spillFile = async () => (await readdir(staging, { recursive: true })).find((name) => name.endsWith('.spill'))
+  const spillFile = async () =>
+    (await readdir(staging, { recursive: true })).find((name) => name.endsWith('.spill'))
   const linesAreHeld = () => sink.heldBytes > sink.openBuckets * bucketBytes
-  while (linesAreHeld() || (await spillFile()) === undefined) await new Promise((resolve) => setTimeout(resolve, 1))
+  while (linesAreHeld() || (await spillFile()) === undefined)
+    await new Promise((resolve) => setTimeout(resolve, 1))
   await truncate(join(staging, (await spillFile())!), 1000)
   await sink.flush([tp])
   await assert.rejects(write, { code: 'ARCHIVE_UNUSABLE' })

@@ -16,13 +16,20 @@ import { registerCodecs } from '../../../../src/kafka/batch/register-codecs.ts'
 import { kafkajs } from '../../../../src/kafka/kafkajs.ts'
 import { ArchiverError } from '../../../../src/runtime/errors.ts'
 
-const codecs: Readonly<Record<string, Codec>> = { snappy: snappyCodec, lz4: lz4Codec, zstd: zstdCodec }
+const codecs: Readonly<Record<string, Codec>> = {
+  snappy: snappyCodec,
+  lz4: lz4Codec,
+  zstd: zstdCodec,
+}
 
 /** Small and large, repetitive and not: across the blocks that codecs cut. */
 const contents = fc.oneof(
   fc.uint8Array({ maxLength: 2_000 }).map((array) => Buffer.from(array)),
   fc
-    .record({ piece: fc.uint8Array({ minLength: 1, maxLength: 500 }), times: fc.integer({ min: 1, max: 1_000 }) })
+    .record({
+      piece: fc.uint8Array({ minLength: 1, maxLength: 500 }),
+      times: fc.integer({ min: 1, max: 1_000 }),
+    })
     .map(({ piece, times }) => Buffer.concat(Array<Uint8Array>(times).fill(piece))),
 )
 
@@ -46,7 +53,11 @@ for (const [name, codec] of Object.entries(codecs)) {
 
 test('snappy: blocks as Java writes them, and plain snappy, are read', async () => {
   const plain = Buffer.from('{"type":"object.one"}'.repeat(5_000))
-  const blocks = [plain.subarray(0, 32_768), plain.subarray(32_768, 65_536), plain.subarray(65_536)].flatMap((part) => {
+  const blocks = [
+    plain.subarray(0, 32_768),
+    plain.subarray(32_768, 65_536),
+    plain.subarray(65_536),
+  ].flatMap((part) => {
     const block = compressSync(part)
     const length = Buffer.alloc(4)
     length.writeInt32BE(block.length)
@@ -59,7 +70,10 @@ test('snappy: blocks as Java writes them, and plain snappy, are read', async () 
 
 test('snappy: a block that runs past the end is refused', async () => {
   const whole = await snappyCodec.compress({ buffer: Buffer.alloc(100_000, 'abc') })
-  await assert.rejects(snappyCodec.decompress(whole.subarray(0, whole.length - 1)), /decompressed with snappy/)
+  await assert.rejects(
+    snappyCodec.decompress(whole.subarray(0, whole.length - 1)),
+    /decompressed with snappy/,
+  )
 })
 
 test('lz4: frames have independent blocks, the only kind that Java reads', async () => {
@@ -70,13 +84,19 @@ test('lz4: frames have independent blocks, the only kind that Java reads', async
 
 test('zstd: another implementation reads ours, and we read its frames without a content size', async () => {
   const plain = Buffer.alloc(300_000, 'abcdef')
-  assert.ok((await promisify(zstdDecompress)(await zstdCodec.compress({ buffer: plain }))).equals(plain))
+  assert.ok(
+    (await promisify(zstdDecompress)(await zstdCodec.compress({ buffer: plain }))).equals(plain),
+  )
   const params = { [constants.ZSTD_c_contentSizeFlag]: 0 }
-  assert.ok((await zstdCodec.decompress(await promisify(zstdCompress)(plain, { params }))).equals(plain))
+  assert.ok(
+    (await zstdCodec.decompress(await promisify(zstdCompress)(plain, { params }))).equals(plain),
+  )
 })
 
 test('a missing native module fails only when its batch is met, and says what to do', async () => {
-  const codec = lazyCodec('snappy', 'snappy', () => Promise.reject(new Error('no binding for this platform')))
+  const codec = lazyCodec('snappy', 'snappy', () =>
+    Promise.reject(new Error('no binding for this platform')),
+  )
   await assert.rejects(codec.decompress(Buffer.alloc(1)), {
     code: 'INTERNAL',
     retriable: false,

@@ -32,7 +32,10 @@ const headerKey = fc.oneof(
   fc.constantFrom('__proto__', 'constructor', 'toString', 'hasOwnProperty', '', 'a', 'b'),
   fc.string({ unit: 'grapheme', maxLength: 10 }),
 )
-const wireHeader = fc.record({ key: headerKey, value: fc.option(binary) }, { noNullPrototype: true })
+const wireHeader = fc.record(
+  { key: headerKey, value: fc.option(binary) },
+  { noNullPrototype: true },
+)
 const wireRecords = fc
   .array(
     fc.record(
@@ -66,8 +69,14 @@ test('records come back as they were written: order and duplicates of headers, n
       messages.forEach((message, i) => {
         const record = records[i]!
         assert.equal(message.offset, baseOffset + record.offsetDelta)
-        assert.equal(BigInt(message.timestamp), BigInt(baseTimestamp) + BigInt(record.timestampDelta))
-        assert.equal(typeof message.timestamp === 'number', Number.isSafeInteger(Number(message.timestamp)))
+        assert.equal(
+          BigInt(message.timestamp),
+          BigInt(baseTimestamp) + BigInt(record.timestampDelta),
+        )
+        assert.equal(
+          typeof message.timestamp === 'number',
+          Number.isSafeInteger(Number(message.timestamp)),
+        )
         assert.deepEqual(message.key, record.key)
         assert.deepEqual(message.value, record.value)
         assert.deepEqual([...message.headers], record.headers)
@@ -82,14 +91,22 @@ test('the batches of kafkajs are read', async () => {
   const encodeBatch = require('kafkajs/src/protocol/recordBatch/v0/index.js') as {
     RecordBatch: (options: unknown) => Promise<{ buffer: Buffer }>
   }
-  const encodeRecord = require('kafkajs/src/protocol/recordBatch/record/v0/index.js') as (options: unknown) => unknown
+  const encodeRecord = require('kafkajs/src/protocol/recordBatch/record/v0/index.js') as (
+    options: unknown,
+  ) => unknown
   const { buffer } = await encodeBatch.RecordBatch({
     firstOffset: 7,
     firstTimestamp: 1000,
     maxTimestamp: 1001,
     lastOffsetDelta: 1,
     records: [
-      encodeRecord({ offsetDelta: 0, timestampDelta: 0, key: 'k', value: 'v', headers: { h: ['1', '2'] } }),
+      encodeRecord({
+        offsetDelta: 0,
+        timestampDelta: 0,
+        key: 'k',
+        value: 'v',
+        headers: { h: ['1', '2'] },
+      }),
       encodeRecord({ offsetDelta: 1, timestampDelta: 1, key: null, value: null, headers: {} }),
     ],
   })
@@ -110,7 +127,10 @@ test('the batches of kafkajs are read', async () => {
 })
 
 test('headers of one name keep their places between others', async () => {
-  const headers = ['a', '__proto__', 'a', 'constructor', 'a'].map((key, i) => ({ key, value: Buffer.from(`${i}`) }))
+  const headers = ['a', '__proto__', 'a', 'constructor', 'a'].map((key, i) => ({
+    key,
+    value: Buffer.from(`${i}`),
+  }))
   const [message] = await read({ baseOffset: 0, records: [{ offsetDelta: 0, headers }] })
   assert.deepEqual([...message!.headers], headers)
 })
@@ -127,7 +147,11 @@ test('timestamps of the whole int64', async () => {
     [9_007_199_254_740_992n, -1n],
   ]
   for (const [baseTimestamp, timestampDelta] of cases) {
-    const [message] = await read({ baseOffset: 0, baseTimestamp, records: [{ offsetDelta: 0, timestampDelta }] })
+    const [message] = await read({
+      baseOffset: 0,
+      baseTimestamp,
+      records: [{ offsetDelta: 0, timestampDelta }],
+    })
     assert.equal(BigInt(message!.timestamp), baseTimestamp + timestampDelta)
   }
 })
@@ -160,15 +184,24 @@ test('a batch that compaction emptied, or whose end it removed, still moves the 
     [[10, 19, [16]]],
   )
   assert.deepEqual([fetched.next, fetched.lastOffset()], [19, '18'])
-  const [emptied] = (await unpacked(wireBatch({ baseOffset: 10, records: [], lastOffsetDelta: 4 }))).pieces
+  const [emptied] = (await unpacked(wireBatch({ baseOffset: 10, records: [], lastOffsetDelta: 4 })))
+    .pieces
   assert.deepEqual([emptied!.from, emptied!.next, emptied!.records], [0, 15, []])
 })
 
 test('a batch that is cut off at the end is left out', async () => {
-  const whole = wireBatch({ baseOffset: 0, records: [{ offsetDelta: 0, value: Buffer.alloc(100) }] })
-  const second = wireBatch({ baseOffset: 1, records: [{ offsetDelta: 0, value: Buffer.alloc(100) }] })
+  const whole = wireBatch({
+    baseOffset: 0,
+    records: [{ offsetDelta: 0, value: Buffer.alloc(100) }],
+  })
+  const second = wireBatch({
+    baseOffset: 1,
+    records: [{ offsetDelta: 0, value: Buffer.alloc(100) }],
+  })
   for (let kept = 0; kept < second.length; kept++) {
-    const { records, error, fetched } = await unpacked(Buffer.concat([whole, second.subarray(0, kept)]))
+    const { records, error, fetched } = await unpacked(
+      Buffer.concat([whole, second.subarray(0, kept)]),
+    )
     assert.deepEqual(
       records.map(({ offset }) => offset),
       [0],
@@ -179,8 +212,14 @@ test('a batch that is cut off at the end is left out', async () => {
 })
 
 test('a batch that does not end, and is the first, is damaged: brokers cut off only the last of several', async () => {
-  const whole = wireBatch({ baseOffset: 7, records: [{ offsetDelta: 0, value: Buffer.alloc(100) }] })
-  const { records, error } = await unpacked(whole.subarray(0, 120), { fetchedOffset: 7, highWatermark: 9 })
+  const whole = wireBatch({
+    baseOffset: 7,
+    records: [{ offsetDelta: 0, value: Buffer.alloc(100) }],
+  })
+  const { records, error } = await unpacked(whole.subarray(0, 120), {
+    fetchedOffset: 7,
+    highWatermark: 9,
+  })
   assert.deepEqual(records, [])
   assert.deepEqual([error?.offset, error?.next, error?.isDamage], [7, 8, true])
 })
@@ -223,7 +262,9 @@ test('a damaged batch is told with its offsets, behind the records before it', a
     ...damaged.map((bad) => [bad, true] as const),
     ...nonsense.map((bad) => [bad, false] as const),
   ]) {
-    const { records, error, fetched } = await unpacked(Buffer.concat([before, bad, behind]), { fetchedOffset: 40 })
+    const { records, error, fetched } = await unpacked(Buffer.concat([before, bad, behind]), {
+      fetchedOffset: 40,
+    })
     assert.deepEqual(
       records.map(({ offset }) => offset),
       [40, 41],
@@ -232,7 +273,8 @@ test('a damaged batch is told with its offsets, behind the records before it', a
     assert.match(error!.message, /the record batch at offset 42 cannot be read/)
     assert.equal(fetched.damaged !== undefined, isTelling)
   }
-  // The last offset of the batch itself is not to be believed: without a batch behind it, the log's end is the limit.
+  // The last offset of the batch itself is not to be believed: without a batch behind it, the log's
+  // end is the limit.
   const jumps = damaged[2]!
   const { error } = await unpacked(jumps, { fetchedOffset: 42, highWatermark: 60 })
   assert.deepEqual([error?.offset, error?.next], [42, 60])
@@ -262,7 +304,10 @@ test('offsets beyond 2^53, and those that go back or past the end of their batch
 
 test('a header counts for more than its bytes: a record of a hundred thousand empty ones may be too large', async () => {
   const headers = Array.from({ length: 100_000 }, () => ({ key: '', value: null }))
-  const bytes = wireBatch({ baseOffset: 0, records: [{ offsetDelta: 0, headers }, { offsetDelta: 1 }] })
+  const bytes = wireBatch({
+    baseOffset: 0,
+    records: [{ offsetDelta: 0, headers }, { offsetDelta: 1 }],
+  })
   const { pieces, records, error } = await unpacked(bytes, { maxRecordBytes: 2 ** 20 })
   assert.equal(error, undefined)
   assert.equal(pieces[0]!.oversized?.offset, 0)
@@ -272,13 +317,17 @@ test('a header counts for more than its bytes: a record of a hundred thousand em
   )
   assert.equal((await unpacked(bytes)).records[0]!.headers.length, 100_000)
   // A count that the bytes cannot hold takes no memory.
-  const lie = withChecksum(Buffer.concat([wireBatch({ baseOffset: 0, records: [{ offsetDelta: 0 }] })]))
+  const lie = withChecksum(
+    Buffer.concat([wireBatch({ baseOffset: 0, records: [{ offsetDelta: 0 }] })]),
+  )
   lie[lie.length - 1] = 0x7e
   assert.equal((await unpacked(withChecksum(lie))).error?.isDamage, true)
 })
 
 test('a codec that is not known is no damage', async () => {
-  const { error } = await unpacked(wireBatch({ baseOffset: 0, attributes: 5, records: [{ offsetDelta: 0 }] }))
+  const { error } = await unpacked(
+    wireBatch({ baseOffset: 0, attributes: 5, records: [{ offsetDelta: 0 }] }),
+  )
   assert.equal(error?.isDamage, false)
   assert.match(error!.message, /codec 5 is not known here/)
 })
@@ -302,9 +351,14 @@ test('whatever byte is changed, and whatever it becomes: damage is found, or the
       const damaged = Buffer.from(good)
       const at = where % good.length
       damaged[at] = (damaged[at]! + 1 + by) & 0xff
-      const { records: found, error, fetched } = await unpacked(damaged, { fetchedOffset: 3, highWatermark: 6 })
+      const {
+        records: found,
+        error,
+        fetched,
+      } = await unpacked(damaged, { fetchedOffset: 3, highWatermark: 6 })
       if (error === undefined && !fetched.isStalled && fetched.old === undefined) {
-        // Not covered by the checksum: the offset, and the epoch of the leader, which says nothing of records.
+        // Not covered by the checksum: the offset, and the epoch of the leader, which says nothing
+        // of records.
         if (at >= 8) assert.deepEqual(found, intact)
       } else assert.ok(found.length === 0)
     },
@@ -319,7 +373,10 @@ interface Transaction {
   readonly outcome: 'abort' | 'commit'
 }
 
-/** A log of interleaved transactions and plain records, what of it is visible, and the aborted ones as a broker lists them. */
+/**
+ * A log of interleaved transactions and plain records, what of it is visible, and the aborted ones
+ * as a broker lists them.
+ */
 function transactionalLog(steps: readonly { readonly producer: number; readonly what: string }[]) {
   const batches: WireBatch[] = []
   const open = new Map<number, { first: number; offsets: number[] }>()
@@ -366,7 +423,8 @@ test('what is left of a log of transactions is what was committed, from wherever
     fc.double({ min: 0, max: 1, noNaN: true }),
     async (steps, at) => {
       const { batches, visible, aborted } = transactionalLog(steps)
-      // A broker lists the transactions that were aborted behind the fetched position, also those begun before it.
+      // A broker lists the transactions that were aborted behind the fetched position, also those
+      // begun before it.
       const start = Math.floor(at * batches.length)
       const listed = aborted.filter(({ producerId, firstOffset }) => {
         const marker = batches.find(
@@ -394,7 +452,9 @@ test('what is left of a log of transactions is what was committed, from wherever
 test('messages of the old formats are records without headers', async () => {
   const require = createRequire(import.meta.url)
   const Decoder = require('kafkajs/src/protocol/decoder.js') as new (bytes: Buffer) => unknown
-  const encodeSet = require('kafkajs/src/protocol/messageSet/index.js') as (options: unknown) => { buffer: Buffer }
+  const encodeSet = require('kafkajs/src/protocol/messageSet/index.js') as (options: unknown) => {
+    buffer: Buffer
+  }
   assert.equal(typeof kafkajs.Kafka, 'function')
   const decodeMessages = require('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js') as (
     decoder: unknown,
@@ -416,7 +476,11 @@ test('messages of the old formats are records without headers', async () => {
     const length = Buffer.alloc(4)
     length.writeInt32BE(buffer.length)
     const messages = await decodeMessages(new Decoder(Buffer.concat([length, buffer])))
-    const fetched = new FetchedPartitionBatch('events', 5, { partition: 0, highWatermark: '8', messages })
+    const fetched = new FetchedPartitionBatch('events', 5, {
+      partition: 0,
+      highWatermark: '8',
+      messages,
+    })
     assert.deepEqual([fetched.next, fetched.isStalled], [8, false])
     const pieces: Piece[] = []
     for await (const piece of unpack(fetched, limits)) pieces.push(piece)
@@ -447,7 +511,9 @@ test('a set that changes from an old format to the new one, or back, is read up 
   old[16] = 1
   const { records, fetched, error } = await unpacked(Buffer.concat([recent, old, old]))
   assert.deepEqual([records.length, fetched.next, error], [1, 1, undefined])
-  const back = fetchOf(Buffer.concat([old, wireBatch({ baseOffset: 2, records: [{ offsetDelta: 0 }] })]))
+  const back = fetchOf(
+    Buffer.concat([old, wireBatch({ baseOffset: 2, records: [{ offsetDelta: 0 }] })]),
+  )
   assert.deepEqual([back.old?.next, back.next], [2, 2])
 })
 
@@ -455,7 +521,12 @@ test('a batch of kafkajs: only what was asked for, no markers, and a position be
   const record = (offsetDelta: number) => ({ offsetDelta, value: Buffer.from(`${offsetDelta}`) })
   const bytes = bytesOf(
     { baseOffset: 10, records: [record(0), record(1), record(2)] },
-    { baseOffset: 13, producerId: 1, attributes: wireAttributes.transactional, records: [record(0), record(1)] },
+    {
+      baseOffset: 13,
+      producerId: 1,
+      attributes: wireAttributes.transactional,
+      records: [record(0), record(1)],
+    },
     transactionMarker(15, 1, 'abort'),
   )
   const at = async (fetchedOffset: number, aborted: readonly AbortedTransaction[] = []) => {
@@ -472,9 +543,19 @@ test('a batch of kafkajs: only what was asked for, no markers, and a position be
   )
   assert.deepEqual((await at(12, [{ producerId: '1', firstOffset: '13' }])).offsets, [12])
   const marker = await at(15)
-  assert.deepEqual([marker.offsets, marker.fetched.lastOffset(), marker.fetched.isEmpty()], [[], '15', false])
-  const nothing = new FetchedPartitionBatch('events', '20', { partition: 2, highWatermark: '20', messages: [] })
-  assert.deepEqual([nothing.isEmpty(), nothing.firstOffset(), nothing.lastOffset()], [true, null, '19'])
+  assert.deepEqual(
+    [marker.offsets, marker.fetched.lastOffset(), marker.fetched.isEmpty()],
+    [[], '15', false],
+  )
+  const nothing = new FetchedPartitionBatch('events', '20', {
+    partition: 2,
+    highWatermark: '20',
+    messages: [],
+  })
+  assert.deepEqual(
+    [nothing.isEmpty(), nothing.firstOffset(), nothing.lastOffset()],
+    [true, null, '19'],
+  )
   assert.equal(nothing.isStalled, false)
 })
 
@@ -482,34 +563,51 @@ test('a fetch that brings only what lies below its offset moves nothing', async 
   const below = wireBatch({ baseOffset: 10, records: [{ offsetDelta: 0 }, { offsetDelta: 1 }] })
   for (const fetchedOffset of [12, 13, 2000]) {
     const { records, pieces, fetched } = await unpacked(below, { fetchedOffset })
-    assert.deepEqual([records, pieces, fetched.isStalled, fetched.next], [[], [], true, fetchedOffset])
+    assert.deepEqual(
+      [records, pieces, fetched.isStalled, fetched.next],
+      [[], [], true, fetchedOffset],
+    )
   }
   assert.equal(fetchOf(below, { fetchedOffset: 11 }).isStalled, false)
 })
 
 test('a batch whose offset was damaged is not taken for one of another offset: no checksum guards it', () => {
   const at = (baseOffset: number, says = BigInt(baseOffset)) => {
-    const bytes = wireBatch({ baseOffset, records: [{ offsetDelta: 0, value: Buffer.from('{"type":"a"}') }] })
+    const bytes = wireBatch({
+      baseOffset,
+      records: [{ offsetDelta: 0, value: Buffer.from('{"type":"a"}') }],
+    })
     bytes.writeBigInt64BE(says, 0)
     return bytes
   }
   const read = (fetchedOffset: number, ...batches: Buffer[]) => {
     const set = readRecordSet(Buffer.concat(batches), { fetchedOffset, highWatermark: 1000 })
-    return [set.batches.map(({ baseOffset }) => baseOffset), set.damaged && [set.damaged.from, set.damaged.next]]
+    return [
+      set.batches.map(({ baseOffset }) => baseOffset),
+      set.damaged && [set.damaged.from, set.damaged.next],
+    ]
   }
   for (let bit = 0n; bit < 64n; bit++) {
     const says = BigInt.asIntN(64, 500n ^ (1n << bit))
     // A fetch for the offset, and one for an offset before it.
     // What says that it lies before what was asked for is read by nobody.
     const isBefore = says >= 0n && says < 500n
-    if (!isBefore) assert.deepEqual(read(500, at(500, says), at(501)), [[], [500, 501]], `bit ${bit}`)
+    if (!isBefore)
+      assert.deepEqual(read(500, at(500, says), at(501)), [[], [500, 501]], `bit ${bit}`)
     assert.deepEqual(read(499, at(499), at(500, says), at(501)), [[499], [500, 501]], `bit ${bit}`)
     // A broker that looks for the next one begins with the same batch.
     const read501 = read(501, at(500, says), at(501), at(502))
-    assert.deepEqual(read501, [[...(isBefore ? [Number(says)] : []), 501, 502], undefined], `bit ${bit}`)
+    assert.deepEqual(
+      read501,
+      [[...(isBefore ? [Number(says)] : []), 501, 502], undefined],
+      `bit ${bit}`,
+    )
     if (says >= 1000n && says < 2n ** 53n) {
       assert.deepEqual(read(499, at(499), at(500, says)), [[499], undefined])
-      assert.throws(() => read(500, at(500, says)), /at offset 500 cannot be read: its offset is .* nothing follows/)
+      assert.throws(
+        () => read(500, at(500, says)),
+        /at offset 500 cannot be read: its offset is .* nothing follows/,
+      )
     }
   }
   // What compaction leaves, and a position inside a batch.

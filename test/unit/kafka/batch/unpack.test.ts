@@ -7,7 +7,11 @@ import { compressSync } from 'snappy'
 import { DamagedData } from '../../../../src/kafka/batch/damaged-data.ts'
 import { type Inflater, inflaterOf } from '../../../../src/kafka/batch/inflate.ts'
 import { lz4Bound } from '../../../../src/kafka/batch/lz4-frame.ts'
-import { snappyBlocks, snappyLength, xerialHeader } from '../../../../src/kafka/batch/snappy-blocks.ts'
+import {
+  snappyBlocks,
+  snappyLength,
+  xerialHeader,
+} from '../../../../src/kafka/batch/snappy-blocks.ts'
 import { zstdSizes } from '../../../../src/kafka/batch/zstd-frame.ts'
 import { binary } from '../../../helpers/arbitraries.ts'
 import { bombOf } from '../../../helpers/bombs.ts'
@@ -31,11 +35,17 @@ const same = (bytes: Buffer): Buffer => bytes
 const compressors: Readonly<Record<string, readonly [number, (bytes: Buffer) => Buffer]>> = {
   none: [0, same],
   gzip: [1, gzipSync],
-  'gzip in two members': [1, (bytes) => Buffer.concat([gzipSync(bytes.subarray(0, 7)), gzipSync(bytes.subarray(7))])],
+  'gzip in two members': [
+    1,
+    (bytes) => Buffer.concat([gzipSync(bytes.subarray(0, 7)), gzipSync(bytes.subarray(7))]),
+  ],
   'snappy of Java': [2, xerial],
   'snappy of librdkafka': [2, (bytes) => compressSync(bytes)],
   lz4: [3, (bytes) => compressFrameSync(bytes)],
-  'lz4 with checksums': [3, (bytes) => compressFrameSync(bytes, { blockChecksums: true, contentChecksum: true })],
+  'lz4 with checksums': [
+    3,
+    (bytes) => compressFrameSync(bytes, { blockChecksums: true, contentChecksum: true }),
+  ],
   zstd: [4, (bytes) => zstdCompressSync(bytes)],
   'zstd of Java': [4, (bytes) => zstdCompressSync(bytes, withoutSize)],
 }
@@ -43,7 +53,10 @@ const compressors: Readonly<Record<string, readonly [number, (bytes: Buffer) => 
 const value = fc.oneof(
   binary,
   fc
-    .record({ unit: fc.uint8Array({ minLength: 1, maxLength: 90 }), times: fc.integer({ min: 1, max: 300 }) })
+    .record({
+      unit: fc.uint8Array({ minLength: 1, maxLength: 90 }),
+      times: fc.integer({ min: 1, max: 300 }),
+    })
     .map(({ unit, times }) => Buffer.concat(Array<Uint8Array>(times).fill(unit))),
 )
 const wireRecords = fc
@@ -53,7 +66,10 @@ const wireRecords = fc
         skipped: fc.nat({ max: 3 }),
         key: fc.option(binary),
         value: fc.option(value),
-        headers: fc.array(fc.record({ key: fc.string({ maxLength: 5 }), value: fc.option(binary) }), { maxLength: 3 }),
+        headers: fc.array(
+          fc.record({ key: fc.string({ maxLength: 5 }), value: fc.option(binary) }),
+          { maxLength: 3 },
+        ),
       },
       { noNullPrototype: true },
     ),
@@ -68,7 +84,12 @@ const wireRecords = fc
   })
 
 const plain = (
-  records: readonly { offset: number; key: Buffer | null; value: Buffer | null; headers: readonly object[] }[],
+  records: readonly {
+    offset: number
+    key: Buffer | null
+    value: Buffer | null
+    headers: readonly object[]
+  }[],
 ) =>
   records.map(({ offset, key, value, headers }) => ({
     offset,
@@ -150,7 +171,9 @@ for (const [name, [codec, compress]] of inflaters) {
     const inflater = inflaterOf(codec)!
     const contents = fc
       .array(fc.tuple(value, fc.integer({ min: 1, max: 40 })), { minLength: 1, maxLength: 12 })
-      .map((parts) => Buffer.concat(parts.flatMap(([bytes, times]) => Array<Buffer>(times).fill(bytes))))
+      .map((parts) =>
+        Buffer.concat(parts.flatMap(([bytes, times]) => Array<Buffer>(times).fill(bytes))),
+      )
     const agrees = fc.asyncProperty(contents, fc.nat(), async (bytes, cut) => {
       const compressed = compress(bytes)
       assert.ok((await inflated(inflater, compressed)).equals(bytes))

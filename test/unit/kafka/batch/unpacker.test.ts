@@ -4,7 +4,11 @@ import { gzipSync } from 'node:zlib'
 import { FetchedPartitionBatch } from '../../../../src/kafka/batch/fetched-batch.ts'
 import { Unpacker } from '../../../../src/kafka/batch/unpacker.ts'
 import type { BatchTrouble, FetchedBatch } from '../../../../src/pipeline/source.ts'
-import { type OffsetRange, partitionKey, type TopicPartition } from '../../../../src/record/record.ts'
+import {
+  type OffsetRange,
+  partitionKey,
+  type TopicPartition,
+} from '../../../../src/record/record.ts'
 import { createLogger } from '../../../../src/runtime/log.ts'
 import { wireBatch } from '../../../helpers/record-set.ts'
 import { until } from '../../../helpers/servers.ts'
@@ -15,7 +19,10 @@ const pieceBytes = 64 * 1024
 
 /** A batch of records that compress well, larger than a piece where there are many. */
 function bytesOf(baseOffset: number, count: number): Buffer {
-  const records = Array.from({ length: count }, (_, offsetDelta) => ({ offsetDelta, value: Buffer.alloc(1000, 'a') }))
+  const records = Array.from({ length: count }, (_, offsetDelta) => ({
+    offsetDelta,
+    value: Buffer.alloc(1000, 'a'),
+  }))
   return wireBatch({ baseOffset, records, attributes: 1, compress: gzipSync })
 }
 
@@ -27,13 +34,19 @@ function fetched(
   return new FetchedPartitionBatch(topic, fetchedOffset, {
     partition,
     highWatermark: '10000',
-    messages: { bytes: Buffer.concat(batches), decodeOld: () => Promise.reject(new Error('none are here')) },
+    messages: {
+      bytes: Buffer.concat(batches),
+      decodeOld: () => Promise.reject(new Error('none are here')),
+    },
   })
 }
 
 /** An unpacker, and what it does to those around it. */
-function createUnpacker(options: { heldBytes?: number; onPiece?: (batch: FetchedBatch) => void } = {}) {
-  const pieces: (OffsetRange & TopicPartition & { offsets: number[]; lost: FetchedBatch['lost'] })[] = []
+function createUnpacker(
+  options: { heldBytes?: number; onPiece?: (batch: FetchedBatch) => void } = {},
+) {
+  const pieces: (OffsetRange &
+    TopicPartition & { offsets: number[]; lost: FetchedBatch['lost'] })[] = []
   const seeks: [string, number][] = []
   const troubles: BatchTrouble[] = []
   const stopped = new Set<string>()
@@ -44,7 +57,14 @@ function createUnpacker(options: { heldBytes?: number; onPiece?: (batch: Fetched
     deliver: (batch) => {
       const { topic, partition, from, next, records, lost, highWatermark } = batch
       assert.equal(highWatermark, 10_000)
-      pieces.push({ topic, partition, from, next, offsets: records.map(({ offset }) => offset), lost })
+      pieces.push({
+        topic,
+        partition,
+        from,
+        next,
+        offsets: records.map(({ offset }) => offset),
+        lost,
+      })
       options.onPiece?.(batch)
     },
     hasRoom: () => true,
@@ -53,7 +73,8 @@ function createUnpacker(options: { heldBytes?: number; onPiece?: (batch: Fetched
     pauseFetch: (of) => stopped.add(partitionKey(of)),
     resumeFetch: (of) => stopped.delete(partitionKey(of)),
   })
-  const of = ({ partition }: TopicPartition) => pieces.filter((piece) => piece.partition === partition)
+  const of = ({ partition }: TopicPartition) =>
+    pieces.filter((piece) => piece.partition === partition)
   const take = (batch: FetchedPartitionBatch) => unpacker.take(batch, () => true)
   return { unpacker, pieces, of, seeks, troubles, stopped, warnings, take }
 }
@@ -73,7 +94,10 @@ test('what is damaged once is fetched again; only what is damaged twice is lost'
     pieces.map(({ from, next, lost }) => [from, next, lost]),
     [[0, 10, undefined]],
   )
-  assert.match(warnings.join(''), /"topic":"events","partition":0,"offset":10.*damaged; fetching it once more/)
+  assert.match(
+    warnings.join(''),
+    /"topic":"events","partition":0,"offset":10.*damaged; fetching it once more/,
+  )
   // It was damaged on its way.
   await take(fetched(tp, 10, bytesOf(10, 5)))
   await until('it is read', () => pieces.length === 2)
@@ -86,8 +110,14 @@ test('what is damaged once is fetched again; only what is damaged twice is lost'
   await take(fetched(tp, 15, again, bytesOf(20, 5)))
   await until('it is lost', () => pieces.length === 3)
   const { from, next, lost } = pieces[2]!
-  assert.deepEqual([from, next, lost?.from, lost?.next, lost?.reason], [15, 20, 15, 20, 'unreadable'])
-  assert.match(lost!.trouble, /the record batch at offset 15 cannot be read: its checksum is not that of its bytes/)
+  assert.deepEqual(
+    [from, next, lost?.from, lost?.next, lost?.reason],
+    [15, 20, 15, 20, 'unreadable'],
+  )
+  assert.match(
+    lost!.trouble,
+    /the record batch at offset 15 cannot be read: its checksum is not that of its bytes/,
+  )
   assert.deepEqual(seeks.at(-1), ['events/0', 20])
   assert.deepEqual(troubles, [])
 })
@@ -95,7 +125,12 @@ test('what is damaged once is fetched again; only what is damaged twice is lost'
 test('an error that a broker gives for a partition is told, and moves nothing', async () => {
   const { take, pieces, seeks, troubles } = createUnpacker()
   const failure = new Error('otherwise corrupt')
-  const batch = new FetchedPartitionBatch('events', 7, { partition: 0, highWatermark: '-1', messages: [], failure })
+  const batch = new FetchedPartitionBatch('events', 7, {
+    partition: 0,
+    highWatermark: '-1',
+    messages: [],
+    failure,
+  })
   // kafkajs hands over what is not empty, and moves behind the last offset.
   assert.deepEqual([batch.isEmpty(), batch.lastOffset(), batch.isStalled], [false, '6', true])
   await take(batch)
@@ -196,7 +231,10 @@ test('what waits is bounded: beyond that the oldest is fetched again from where 
   unpacker.resume(tp)
   await take(fetched(tp, next, bytesOf(0, 1000)))
   unpacker.resume(other)
-  await until('both are read', () => of(tp).at(-1)?.next === 1000 && of(other).at(-1)?.next === 1000)
+  await until(
+    'both are read',
+    () => of(tp).at(-1)?.next === 1000 && of(other).at(-1)?.next === 1000,
+  )
   for (const each of [tp, other]) {
     assert.deepEqual(
       of(each).flatMap(({ offsets }) => offsets),

@@ -18,7 +18,9 @@ test('every record is sent once, in order within its partition, and a partition 
   let inFlight = 0
   const sender = new BatchSender(topics, async (batch) => {
     const partitions = new Set(
-      batch.flatMap(({ topic, messages }) => messages.map(({ partition }) => `${topic}/${partition}`)),
+      batch.flatMap(({ topic, messages }) =>
+        messages.map(({ partition }) => `${topic}/${partition}`),
+      ),
     )
     for (const partition of partitions) {
       assert.ok(!underWay.has(partition), `${partition} is under way already`)
@@ -26,7 +28,8 @@ test('every record is sent once, in order within its partition, and a partition 
     }
     most = Math.max(most, ++inFlight)
     // Requests end in another order than they began in.
-    for (let turns = (batch.length * 7 + partitions.size * 5) % 11; turns >= 0; turns--) await setImmediate()
+    for (let turns = (batch.length * 7 + partitions.size * 5) % 11; turns >= 0; turns--)
+      await setImmediate()
     for (const { topic, messages } of batch) {
       for (const { partition, timestamp } of messages) {
         const key = `${topic}/${partition}`
@@ -41,7 +44,9 @@ test('every record is sent once, in order within its partition, and a partition 
   await sender.settle()
   for (const { name, partitions } of topics) {
     for (let partition = 0; partition < partitions; partition++) {
-      const made = records.filter((record) => record.topic === name && record.partition === partition)
+      const made = records.filter(
+        (record) => record.topic === name && record.partition === partition,
+      )
       assert.deepEqual(
         arrived.get(`${name}/${partition}`),
         made.map(({ timestamp }) => timestamp),
@@ -53,7 +58,9 @@ test('every record is sent once, in order within its partition, and a partition 
 
 test('a batch that fails ends the sending, and is told once all is settled', async () => {
   let sent = 0
-  const sender = new BatchSender(topics, () => (++sent === 2 ? Promise.reject(new Error('away')) : Promise.resolve()))
+  const sender = new BatchSender(topics, () =>
+    ++sent === 2 ? Promise.reject(new Error('away')) : Promise.resolve(),
+  )
   await assert.rejects(async () => {
     for (const record of records) await sender.add(record)
   }, /away/)

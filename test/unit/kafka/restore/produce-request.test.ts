@@ -4,9 +4,15 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { compressionTypes } from '../../../../src/kafka/batch/codecs.ts'
 import { registerCodecs } from '../../../../src/kafka/batch/register-codecs.ts'
-import { fastRequests, type RequestFactory, singleBatchBytes } from '../../../../src/kafka/restore/produce-request.ts'
+import {
+  fastRequests,
+  type RequestFactory,
+  singleBatchBytes,
+} from '../../../../src/kafka/restore/produce-request.ts'
 
-const original = createRequire(import.meta.url)('kafkajs/src/protocol/requests/produce/v3/request') as RequestFactory
+const original = createRequire(import.meta.url)(
+  'kafkajs/src/protocol/requests/produce/v3/request',
+) as RequestFactory
 
 const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array))
 const content = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 200 }), bytes)
@@ -25,7 +31,10 @@ const topicData = fc.array(
   fc.record({
     topic: fc.string({ minLength: 1, maxLength: 40 }),
     partitions: fc.array(
-      fc.record({ partition: fc.nat(), messages: fc.array(message, { minLength: 1, maxLength: 20 }) }),
+      fc.record({
+        partition: fc.nat(),
+        messages: fc.array(message, { minLength: 1, maxLength: 20 }),
+      }),
       { maxLength: 3 },
     ),
   }),
@@ -36,12 +45,17 @@ test('a request has the bytes that kafkajs itself gives it, with every codec', a
   registerCodecs()
   const codecs = fc.constantFrom(...Object.values(compressionTypes))
   await fc.assert(
-    fc.asyncProperty(topicData, codecs, fc.constantFrom(-1, 0, 1), async (data, compression, acks) => {
-      const args = { acks, timeout: 30_000, compression, topicData: data }
-      const theirs = await original(args).encode()
-      const ours = await fastRequests(original)(args).encode()
-      assert.ok(ours.buffer.equals(theirs.buffer))
-    }),
+    fc.asyncProperty(
+      topicData,
+      codecs,
+      fc.constantFrom(-1, 0, 1),
+      async (data, compression, acks) => {
+        const args = { acks, timeout: 30_000, compression, topicData: data }
+        const theirs = await original(args).encode()
+        const ours = await fastRequests(original)(args).encode()
+        assert.ok(ours.buffer.equals(theirs.buffer))
+      },
+    ),
     { numRuns: 200 },
   )
 })
@@ -51,15 +65,28 @@ test('so has one of an idempotent producer: its id, its epoch and the sequence o
     fc.array(fc.nat({ max: 2 ** 31 - 1 }), { minLength: 9, maxLength: 9 }).map((sequences) =>
       topics.map((topic, i) => ({
         ...topic,
-        partitions: topic.partitions.map((partition, j) => ({ ...partition, firstSequence: sequences[i * 3 + j]! })),
+        partitions: topic.partitions.map((partition, j) => ({
+          ...partition,
+          firstSequence: sequences[i * 3 + j]!,
+        })),
       })),
     ),
   )
-  const producerId = fc.oneof(fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }).map(String), fc.constant(-1))
+  const producerId = fc.oneof(
+    fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }).map(String),
+    fc.constant(-1),
+  )
   const epoch = fc.nat({ max: 2 ** 15 - 1 })
   await fc.assert(
     fc.asyncProperty(sequenced, producerId, epoch, async (data, producerId, producerEpoch) => {
-      const args = { acks: -1, timeout: 30_000, compression: 0, producerId, producerEpoch, topicData: data }
+      const args = {
+        acks: -1,
+        timeout: 30_000,
+        compression: 0,
+        producerId,
+        producerEpoch,
+        topicData: data,
+      }
       const theirs = await original(args).encode()
       const ours = await fastRequests(original)(args).encode()
       assert.ok(ours.buffer.equals(theirs.buffer))
@@ -78,7 +105,9 @@ test('a request of a transactional producer is left to kafkajs', () => {
 })
 
 test('the size of a record is that of a batch that holds it alone', async () => {
-  const headers = fc.array(fc.record({ key: fc.string(), value: fc.option(bytes) }), { maxLength: 4 })
+  const headers = fc.array(fc.record({ key: fc.string(), value: fc.option(bytes) }), {
+    maxLength: 4,
+  })
   const record = fc.record({ key: fc.option(bytes), value: fc.option(bytes), headers })
   await fc.assert(
     fc.asyncProperty(record, async (one) => {
@@ -109,7 +138,8 @@ test('timestamps of any 64 bits come back as they were', async () => {
       const messages = timestamps.map((one) => ({ key: null, value: 'v', timestamp: String(one) }))
       const topicData = [{ topic: 't', partitions: [{ partition: 0, messages }] }]
       const { buffer } = await fastRequests(original)({ acks: -1, timeout: 1, topicData }).encode()
-      // Transaction, acknowledgements, timeout, one topic by its name, one partition, its index, its size.
+      // Transaction, acknowledgements, timeout, one topic by its name, one partition, its index,
+      // its size.
       const batch = buffer.subarray(2 + 2 + 4 + 4 + 3 + 4 + 4 + 4)
       const base = batch.readBigInt64BE(27)
       const read: bigint[] = []

@@ -35,8 +35,12 @@ test('times before and after what a topic takes', () => {
   assert.deepEqual(timeTroubles(after, now + 3_600_000), [])
   assert.deepEqual(timeTroubles(after, now + 3_600_001), ['message.timestamp.after.max.ms'])
   const forEver = String(2n ** 63n - 1n)
-  const all = { 'message.timestamp.before.max.ms': forEver, 'message.timestamp.after.max.ms': forEver }
-  for (const timestamp of [-(2 ** 63), -1, 0, now, 2 ** 53, 2 ** 63]) assert.deepEqual(timeTroubles(all, timestamp), [])
+  const all = {
+    'message.timestamp.before.max.ms': forEver,
+    'message.timestamp.after.max.ms': forEver,
+  }
+  for (const timestamp of [-(2 ** 63), -1, 0, now, 2 ** 53, 2 ** 63])
+    assert.deepEqual(timeTroubles(all, timestamp), [])
   const old = { ...all, 'message.timestamp.difference.max.ms': String(day) }
   assert.deepEqual(timeTroubles(old, now - 2 * day), ['message.timestamp.difference.max.ms'])
   assert.deepEqual(timeTroubles(old, now + 2 * day), ['message.timestamp.difference.max.ms'])
@@ -44,11 +48,17 @@ test('times before and after what a topic takes', () => {
 
 test('retention counts only if the policy deletes', () => {
   const week = { 'retention.ms': String(7 * day) }
-  assert.deepEqual(timeTroubles({ ...week, 'cleanup.policy': 'delete' }, now - 8 * day), ['retention.ms'])
-  assert.deepEqual(timeTroubles({ ...week, 'cleanup.policy': 'compact,delete' }, now - 8 * day), ['retention.ms'])
+  assert.deepEqual(timeTroubles({ ...week, 'cleanup.policy': 'delete' }, now - 8 * day), [
+    'retention.ms',
+  ])
+  assert.deepEqual(timeTroubles({ ...week, 'cleanup.policy': 'compact,delete' }, now - 8 * day), [
+    'retention.ms',
+  ])
   assert.deepEqual(timeTroubles({ ...week, 'cleanup.policy': 'compact' }, now - 8 * day), [])
   assert.deepEqual(timeTroubles({ 'retention.ms': '-1', 'cleanup.policy': 'delete' }, 0), [])
-  assert.deepEqual(timeTroubles({ 'retention.ms': '0', 'cleanup.policy': 'delete' }, now - 1), ['retention.ms'])
+  assert.deepEqual(timeTroubles({ 'retention.ms': '0', 'cleanup.policy': 'delete' }, now - 1), [
+    'retention.ms',
+  ])
 })
 
 test('sizes: the limits of topic, segment and request, each by its name, to the byte', () => {
@@ -57,7 +67,12 @@ test('sizes: the limits of topic, segment and request, each by its name, to the 
     ['max.message.bytes', '1000'],
     ['segment.bytes', '2000'],
   ])
-  const limits = new RecordLimits('t', settings, new Map([['socket.request.max.bytes', '3202']]), now)
+  const limits = new RecordLimits(
+    't',
+    settings,
+    new Map([['socket.request.max.bytes', '3202']]),
+    now,
+  )
   assert.equal(limits.batchBytes, 1000)
   assert.ok(limits.takesLines(1000) && !limits.takesLines(1001))
   limits.checkRecord(facts(), record(1000 - overhead))
@@ -89,7 +104,10 @@ test('a topic that compacts takes no record without a key', () => {
   limits.checkRecord(facts(), record(1, Buffer.alloc(0)))
   assert.deepEqual(limits.refused, [])
   limits.checkRecord(facts(), record(1, null))
-  assert.match(limits.describe(limits.refused[0]!), /cleanup.policy=compact takes no record without a key.*offset 7/)
+  assert.match(
+    limits.describe(limits.refused[0]!),
+    /cleanup.policy=compact takes no record without a key.*offset 7/,
+  )
 })
 
 test('names that no topic may have', () => {

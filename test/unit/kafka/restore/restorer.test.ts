@@ -37,7 +37,9 @@ async function restore(kafka: Kafka, records: number, renewAfter?: number): Prom
 }
 
 test('a batch that the broker has already is there: the next one is that of a new producer', async () => {
-  const { kafka, batches } = standIn((batch) => (batch === 2 ? 'DUPLICATE_SEQUENCE_NUMBER' : undefined))
+  const { kafka, batches } = standIn((batch) =>
+    batch === 2 ? 'DUPLICATE_SEQUENCE_NUMBER' : undefined,
+  )
   await restore(kafka, 3500)
   assert.deepEqual(batches, [
     { producer: 1, records: 1000 },
@@ -65,7 +67,10 @@ test('any other refusal ends the restore, and says which offsets are not there a
     const { kafka, batches } = standIn((batch) => (batch === 2 ? type : undefined))
     await assert.rejects(restore(kafka, 3500), (error) => {
       assert.ok(error instanceof ArchiverError && error.code === 'UNREACHABLE')
-      assert.match(error.message, /offsets 1100 to 2099 for t\/2.*; 1000 records before them are there/)
+      assert.match(
+        error.message,
+        /offsets 1100 to 2099 for t\/2.*; 1000 records before them are there/,
+      )
       assert.match(error.message, meaning)
       return true
     })

@@ -30,7 +30,9 @@ test('RangeSet: as a set of numbers, in the fewest ranges', () => {
         ranges.dropBelow(one.dropped)
         for (const offset of [...model]) if (offset < one.dropped) model.delete(offset)
       }
-      const all = ranges.ranges.flatMap(({ from, next }) => Array.from({ length: next - from }, (_, i) => from + i))
+      const all = ranges.ranges.flatMap(({ from, next }) =>
+        Array.from({ length: next - from }, (_, i) => from + i),
+      )
       assert.deepEqual(
         all,
         [...model].sort((a, b) => a - b),
@@ -68,7 +70,12 @@ const delivery = fc
     )
     return fc
       .shuffledSubarray(acknowledgements, { minLength: 0, maxLength: acknowledgements.length })
-      .map((order) => ({ start, batches, sinks: Array.from({ length: sinks }, (_, sink) => `sink${sink}`), order }))
+      .map((order) => ({
+        start,
+        batches,
+        sinks: Array.from({ length: sinks }, (_, sink) => `sink${sink}`),
+        order,
+      }))
   })
 
 test('Tracker: what may be committed is the end of the prefix that every sink holds, whatever the order', () => {
@@ -108,7 +115,8 @@ test('Tracker: delivery and acknowledgement interleaved, parts of batches, ackno
     const tracker = new Tracker(0, ['files', 'elasticsearch'])
     const held = { files: new Set<number>(), elasticsearch: new Set<number>() }
     for (const one of steps) {
-      if ('deliver' in one) tracker.delivered({ from: tracker.position, next: tracker.position + one.deliver })
+      if ('deliver' in one)
+        tracker.delivered({ from: tracker.position, next: tracker.position + one.deliver })
       else if (one.range.next > tracker.position) {
         assert.throws(() => tracker.acknowledge(one.sink, one.range), isInternal)
       } else {
@@ -141,7 +149,11 @@ test('Tracker: what does not begin at the position was skipped, or came twice', 
 test('Coordinator: offers what all sinks hold and the group was not told, once', () => {
   const coordinator = new Coordinator(['files', 'elasticsearch'])
   const tracker = coordinator.open(tp, 5, undefined)
-  assert.deepEqual(coordinator.committable(), [{ ...tp, offset: 5 }], 'the start itself, where the group has nothing')
+  assert.deepEqual(
+    coordinator.committable(),
+    [{ ...tp, offset: 5 }],
+    'the start itself, where the group has nothing',
+  )
   coordinator.committed([{ ...tp, offset: 5 }])
   assert.deepEqual(coordinator.committable(), [])
   tracker.delivered({ from: 5, next: 9 })
@@ -190,7 +202,15 @@ test('Coordinator: over any life of some partitions, no offer is lower than one 
   const partitions = [0, 1, 2].map((partition) => ({ topic: 'events', partition }))
   const step = fc.record({
     which: fc.nat({ max: 2 }),
-    what: fc.constantFrom('deliver', 'acknowledge', 'acknowledge', 'commit', 'commit-late', 'reopen', 'close'),
+    what: fc.constantFrom(
+      'deliver',
+      'acknowledge',
+      'acknowledge',
+      'commit',
+      'commit-late',
+      'reopen',
+      'close',
+    ),
     sink: fc.constantFrom('files', 'elasticsearch'),
     size: fc.nat({ max: 5 }),
     at: fc.double({ min: 0, max: 1, noNaN: true }),
@@ -199,7 +219,10 @@ test('Coordinator: over any life of some partitions, no offer is lower than one 
     const coordinator = new Coordinator(['files', 'elasticsearch'])
     const told = new Map<number, number>()
     // What the group has outlives every assignment.
-    const durable = partitions.map(() => ({ files: new Set<number>(), elasticsearch: new Set<number>() }))
+    const durable = partitions.map(() => ({
+      files: new Set<number>(),
+      elasticsearch: new Set<number>(),
+    }))
     const late: { partition: number; offset: number; topic: string }[] = []
     for (const { which, what, sink, size, at } of steps) {
       const partition = partitions[which]!
@@ -211,7 +234,10 @@ test('Coordinator: over any life of some partitions, no offer is lower than one 
         for (const { partition: number, offset } of offsets) {
           assert.ok(offset >= (told.get(number) ?? 0), 'never backwards')
           for (let below = 0; below < offset; below++) {
-            assert.ok(durable[number]!.files.has(below) && durable[number]!.elasticsearch.has(below), 'past a hole')
+            assert.ok(
+              durable[number]!.files.has(below) && durable[number]!.elasticsearch.has(below),
+              'past a hole',
+            )
           }
           told.set(number, offset)
         }
