@@ -93,6 +93,26 @@ export async function fetchMariadb(
   return home
 }
 
+/** The version of S3Proxy that the pom pins. */
+export function s3proxyVersion(): string {
+  return /<s3proxy\.version>(.+)<\/s3proxy\.version>/.exec(readFileSync(pom, 'utf8'))![1]!
+}
+
+/** The folder of S3Proxy's jars, fetched from Maven Central the first time. */
+export async function fetchS3Proxy(
+  cacheDir: string,
+  javaHome: string,
+  progress: Progress,
+): Promise<string> {
+  const version = s3proxyVersion()
+  const target = join(cacheDir, `s3proxy-${version}`)
+  await fetchOnce(target, `S3Proxy ${version} (about 19 MB)`, javaHome, progress, (output) => [
+    'dependency:copy@s3proxy',
+    `-Doutput=${output}`,
+  ])
+  return target
+}
+
 /**
  * A folder appears under its name only when it is complete, so an interrupted download leaves
  * nothing that looks like one.

@@ -26,7 +26,7 @@ export interface Command {
   readonly daemonizes: boolean
 }
 
-/** What differs between Kafka and Elasticsearch. */
+/** What differs between the servers. */
 export interface PartDefinition {
   readonly name: PartName
   /** As a person calls it, with its version. */

@@ -7,7 +7,7 @@ import { StackError } from './stack-error.ts'
 export const elasticsearchVersions = ['9.5.3', '8.19.21'] as const
 export type ElasticsearchVersion = (typeof elasticsearchVersions)[number]
 
-export const partNames = ['kafka', 'elasticsearch', 'mariadb'] as const
+export const partNames = ['kafka', 'elasticsearch', 'mariadb', 's3'] as const
 export type PartName = (typeof partNames)[number]
 /** What a start without names starts; the others are for those who ask. */
 export const usualParts: readonly PartName[] = ['kafka', 'elasticsearch']
@@ -26,6 +26,7 @@ export interface StackOptions {
   readonly elasticsearchPort?: number | undefined
   readonly transportPort?: number | undefined
   readonly mariadbPort?: number | undefined
+  readonly s3Port?: number | undefined
   readonly elasticsearchVersion?: ElasticsearchVersion | undefined
   /** Bytes. */
   readonly kafkaHeap?: number | undefined
@@ -46,6 +47,7 @@ export interface StackSettings {
   readonly elasticsearchPort: number
   readonly transportPort: number
   readonly mariadbPort: number
+  readonly s3Port: number
   readonly elasticsearchVersion: ElasticsearchVersion
   readonly kafkaHeap: number
   readonly elasticsearchHeap: number
@@ -105,6 +107,7 @@ export function resolveSettings(
       (elasticsearchPort === saved.elasticsearchPort ? saved.transportPort : undefined) ??
       elasticsearchPort + 100,
     mariadbPort: options.mariadbPort ?? saved.mariadbPort ?? 3306,
+    s3Port: options.s3Port ?? saved.s3Port ?? 9000,
     elasticsearchVersion:
       options.elasticsearchVersion ?? saved.elasticsearchVersion ?? defaultVersion(),
     kafkaHeap: options.kafkaHeap ?? saved.kafkaHeap ?? 512 * mebibyte,

@@ -29,6 +29,7 @@ import { kafkaPart } from './kafka-part.ts'
 import { mariadbCertificate, mariadbPart, mariadbUrl } from './mariadb-part.ts'
 import { Part, type PartStatus } from './part.ts'
 import { readCommandLine } from './process-table.ts'
+import { s3Buckets, s3proxyPart, s3Url } from './s3proxy-part.ts'
 import {
   mebibyte,
   type PartName,
@@ -45,9 +46,9 @@ import { otherWay, StackError } from './stack-error.ts'
 const silent: Progress = { update: () => {}, say: () => {} }
 
 /**
- * A real Kafka and a real Elasticsearch in one folder, and a MariaDB for those who ask for it, each
- * a process of its own that outlives the program that started it. Tests start, freeze and kill the
- * parts one by one: `stack.kafka.signal('SIGSTOP')`, `stack.elasticsearch.kill()`, then
+ * A real Kafka and a real Elasticsearch in one folder, and for those who ask for them a MariaDB
+ * and an object store, each a process of its own that outlives the program that started it. Tests
+ * start, freeze and kill the parts one by one: `stack.kafka.signal('SIGSTOP')`, `stack.elasticsearch.kill()`, then
  * `stack.start('kafka')`.
  */
 export class Stack {
@@ -55,6 +56,7 @@ export class Stack {
   readonly kafka: Part
   readonly elasticsearch: Part
   readonly mariadb: Part
+  readonly s3: Part
   readonly #progress: Progress
 
   constructor(settings: StackSettings, javas: () => readonly Java[], progress: Progress) {
@@ -62,6 +64,7 @@ export class Stack {
     this.kafka = new Part(kafkaPart(settings, javas))
     this.elasticsearch = new Part(elasticsearchPart(settings, javas))
     this.mariadb = new Part(mariadbPart(settings, javas))
+    this.s3 = new Part(s3proxyPart(settings, javas))
     this.#progress = progress
   }
 
@@ -88,6 +91,16 @@ export class Stack {
   /** For `--mysql-ca`. */
   get mysqlCertificateFile(): string {
     return mariadbCertificate(this.settings.dir)
+  }
+
+  /** For `--s3-endpoint`. */
+  get s3Url(): string {
+    return s3Url(this.settings)
+  }
+
+  /** The folder of a bucket of the store, its objects as files. */
+  s3BucketFolder(bucket: string): string {
+    return join(s3Buckets(this.settings.dir), bucket)
   }
 
   /** The file that a client of Elasticsearch trusts where security is on. */
@@ -149,6 +162,7 @@ export class Stack {
     for (const path of [
       join(dir, 'kafka'),
       join(dir, 'mariadb'),
+      join(dir, 's3'),
       elasticsearch,
       ...moved,
       settingsFile(dir),

@@ -12,6 +12,7 @@ import {
 } from '../src/config/options.ts'
 import { ArchiverError, messageOf } from '../src/runtime/errors.ts'
 import type { Progress } from './fetch.ts'
+import { s3AccessKey, s3Bucket, s3SecretKey } from './s3proxy-part.ts'
 import {
   elasticsearchVersions,
   mebibyte,
@@ -50,6 +51,10 @@ const options = {
     ...port,
     explanation: 'Port of MariaDB. Default: what this folder used last, else 3306.',
   }),
+  s3Port: integer({
+    ...port,
+    explanation: 'Port of the object store. Default: what this folder used last, else 9000.',
+  }),
   elasticsearchVersion: oneOf(['auto', ...elasticsearchVersions], {
     explanation:
       'auto: what this folder used last, else 9.5.3 where a Java 21 or newer is found, else 8.19.21.',
@@ -80,6 +85,10 @@ const options = {
     explanation: 'For up: MariaDB as well, which stands for MySQL.',
     default: false,
   }),
+  s3: flag({
+    explanation: 'For up: S3Proxy as well, an object store that speaks S3.',
+    default: false,
+  }),
   lines: integer({ min: 1, explanation: 'For logs: how many lines from the end.', default: '50' }),
   follow: flag({ explanation: 'For logs: keep printing what comes.', default: false }),
   downloads: flag({ explanation: 'For wipe: the downloads too.', default: false }),
@@ -90,14 +99,14 @@ type CommandName = (typeof commands)[number]
 
 const usage = `Usage: npm run stack -- <command> [options]
 
-A real Kafka and a real Elasticsearch on this machine, and a real MariaDB for those who ask for it, fetched from Maven Central once.
-Needs Java and Maven.
+A real Kafka and a real Elasticsearch on this machine, and a real MariaDB and an object store for
+those who ask for them, fetched from Maven Central once. Needs Java and Maven.
 
 Commands
   up       starts what does not run, and waits until both answer
   down     stops all that runs; the data stays
   status   what runs and where; exit code 1 unless both answer
-  logs     the end of the logs: logs [kafka|elasticsearch|mariadb]
+  logs     the end of the logs: logs [kafka|elasticsearch|mariadb|s3]
   wipe     stops all and deletes their data
 
 Options (each is also a variable: --kafka-port is ARCHIVER_KAFKA_PORT)
@@ -159,6 +168,11 @@ async function status(stack: Stack): Promise<boolean> {
       `MariaDB: --mysql ${stack.mysqlUrl} (root has the same password), CA file ${stack.mysqlCertificateFile}`,
     )
   }
+  if (parts.some((part) => part.name === 's3')) {
+    print(
+      `S3Proxy: --archive-dir s3://${s3Bucket}/… --s3-endpoint ${stack.s3Url} --s3-path-style, with AWS_ACCESS_KEY_ID=${s3AccessKey} AWS_SECRET_ACCESS_KEY=${s3SecretKey}`,
+    )
+  }
   return parts.every((part) => part.answers)
 }
 
@@ -209,13 +223,19 @@ async function main(argv: readonly string[]): Promise<number> {
     env: process.env,
   })
   const only = named ?? (values.only === 'both' ? undefined : values.only)
-  const names = only === undefined ? namesFor(command, values.mariadb) : [only]
+  const names = only === undefined ? namesFor(command, values) : [only]
   const stack = open(values)
   return await run(command, stack, names, values)
 }
 
-function namesFor(command: CommandName, mariadb: boolean): readonly PartName[] {
-  return command !== 'up' || mariadb ? partNames : usualParts
+function namesFor(
+  command: CommandName,
+  asked: Readonly<Pick<Values<typeof options>, 'mariadb' | 's3'>>,
+): readonly PartName[] {
+  if (command !== 'up') return partNames
+  return partNames.filter(
+    (name) => usualParts.includes(name) || ((name === 'mariadb' || name === 's3') && asked[name]),
+  )
 }
 
 async function run(

@@ -6,12 +6,12 @@ import { openStack } from '../stack/stack-control.ts'
 
 /**
  * `npm test`: lint, types, unit and property tests, then integration and chaos tests against a
- * Kafka, an Elasticsearch and a MariaDB of their own ports, so that a demo beside them is not
- * disturbed. A step that ran no test has failed.
+ * Kafka, an Elasticsearch, a MariaDB and an object store of their own ports, so that a demo beside
+ * them is not disturbed. A step that ran no test has failed.
  */
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const ports = { kafkaPort: 19_092, elasticsearchPort: 19_200, mariadbPort: 19_306 }
+const ports = { kafkaPort: 19_092, elasticsearchPort: 19_200, mariadbPort: 19_306, s3Port: 19_900 }
 
 let passed = 0
 let failed = 0
@@ -91,9 +91,11 @@ const stack = openStack(
   { update: () => {}, say: (line) => console.log(line) },
 )
 const ownMysql = process.env.ARCHIVER_TEST_MYSQL === undefined
+const ownS3 = process.env.ARCHIVER_TEST_S3 === undefined
 const parts: readonly PartName[] = [
   ...(ownServers ? usualParts : []),
   ...(ownMysql ? (['mariadb'] as const) : []),
+  ...(ownS3 ? (['s3'] as const) : []),
 ]
 /** The older engine that is spoken to, with what depends on how an engine answers. */
 const olderEngine = openStack(
@@ -109,6 +111,7 @@ const servers = {
   ...(ownMysql
     ? { ARCHIVER_TEST_MYSQL: stack.mysqlUrl, ARCHIVER_TEST_MYSQL_CA: stack.mysqlCertificateFile }
     : {}),
+  ...(ownS3 ? { ARCHIVER_TEST_S3: stack.s3Url } : {}),
 }
 
 try {

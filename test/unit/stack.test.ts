@@ -9,7 +9,7 @@ import {
   jvmOptions,
   newestElasticsearch,
 } from '../../stack/elasticsearch-part.ts'
-import { kafkaVersion } from '../../stack/fetch.ts'
+import { kafkaVersion, s3proxyVersion } from '../../stack/fetch.ts'
 import { chooseJava, featureRelease, javaAt, versionIn } from '../../stack/java.ts'
 import { kafkaProperties } from '../../stack/kafka-part.ts'
 import { errorLine, portTaken } from '../../stack/part.ts'
@@ -111,6 +111,8 @@ describe('the settings of a stack', () => {
     assert.equal(remembered.elasticsearchPort, 4444)
     assert.equal(remembered.elasticsearchVersion, '8.19.21')
     assert.equal(resolveSettings({}, {}, defaultVersion).kafkaPort, 9092)
+    assert.equal(resolveSettings({}, {}, defaultVersion).s3Port, 9000)
+    assert.equal(resolveSettings({}, { s3Port: 9001 }, defaultVersion).s3Port, 9001)
     // A controller port that belonged to another Kafka port says nothing about this one.
     assert.equal(resolveSettings({ kafkaPort: 5000 }, saved, defaultVersion).controllerPort, 5001)
   })
@@ -184,7 +186,10 @@ describe('the configuration', () => {
     assert.equal(kept, '-XX:+UseG1GC\n20-:--add-modules=x\n')
   })
 
-  it('pins a version of Kafka', () => assert.match(kafkaVersion(), /^\d+\.\d+\.\d+$/))
+  it('pins a version of Kafka and of S3Proxy', () => {
+    for (const version of [kafkaVersion(), s3proxyVersion()])
+      assert.match(version, /^\d+\.\d+\.\d+$/)
+  })
 })
 
 describe('what a person reads when something is wrong', () => {
