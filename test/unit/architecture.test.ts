@@ -235,7 +235,9 @@ test('a package has one home', () => {
 test('only commands read the environment and end the process; faults are switched on by tests', () => {
   const readers = files.filter(({ text }) => /\bprocess\.env\b/.test(text)).map(({ path }) => path)
   assert.deepEqual(
-    readers.filter((path) => !['cmd', 'traffic'].includes(roomOf(path)) && path !== 'runtime/fault.ts'),
+    readers.filter(
+      (path) => !['cmd', 'traffic'].includes(roomOf(path)) && path !== 'runtime/fault.ts',
+    ),
     [],
   )
   const enders = files
