@@ -65,16 +65,17 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   pipeline: words,
   delivery: contracts,
   config: words,
+  home: ['runtime'],
   kafka: contracts,
-  files: contracts,
+  files: [...contracts, 'home'],
   elasticsearch: [...contracts, 'delivery'],
   mysql: [...contracts, 'delivery'],
   kibana: ['runtime'],
-  verify: [...contracts, 'kafka', 'files', 'elasticsearch', 'mysql'],
+  verify: [...contracts, 'home', 'kafka', 'files', 'elasticsearch', 'mysql'],
   monitor: [...contracts, 'config', 'files', 'elasticsearch'],
-  restore: [...contracts, 'config', 'kafka', 'files', 'elasticsearch', 'mysql'],
+  restore: [...contracts, 'config', 'home', 'kafka', 'files', 'elasticsearch', 'mysql'],
   traffic: [...words, 'config', 'kafka'],
-  cmd: [...contracts, 'config', ...technologies, 'verify', 'monitor', 'restore'],
+  cmd: [...contracts, 'config', 'home', ...technologies, 'verify', 'monitor', 'restore'],
 }
 
 /** What a room imports beyond its rule, as `file imports target`, each with its reason. */
