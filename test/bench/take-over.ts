@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
+import type { Admin } from 'kafkajs'
 import { claimArchive } from '../../src/files/log/archive.ts'
 import {
   type Manifest,
@@ -20,6 +21,7 @@ import {
   stagingOf,
 } from '../../src/files/log/path.ts'
 import type { TopicPartition } from '../../src/record/record.ts'
+import { resetOffsets } from '../helpers/reset-offsets.ts'
 import { startNode } from './child.ts'
 import { type Archive, type Context, thisProgram } from './context.ts'
 import type { Data } from './data.ts'
@@ -28,7 +30,8 @@ import { median } from './statistics.ts'
 
 const wantedManifests = 10_000
 const filesPerManifest = 10
-const firstHour = Math.floor(Date.parse('2026-01-01T00:00:00Z') / 3_600_000)
+const msPerHour = 3_600_000
+const firstHour = Math.floor(Date.parse('2026-01-01T00:00:00Z') / msPerHour)
 const deadWorker = 'dead-1-bench'
 
 /** Seconds since the start of the process. */
@@ -90,20 +93,15 @@ interface PartitionBounds extends TopicPartition {
   readonly high: number
 }
 
-async function logBounds(context: Context, { topic }: Data): Promise<readonly PartitionBounds[]> {
-  const admin = context.servers.kafka.admin()
-  await admin.connect()
-  try {
-    const offsets = await admin.fetchTopicOffsets(topic)
-    return offsets.map(({ partition, low, high }) => ({
+function logBounds(context: Context, { topic }: Data): Promise<readonly PartitionBounds[]> {
+  return withAdmin(context, async (admin) =>
+    (await admin.fetchTopicOffsets(topic)).map(({ partition, low, high }) => ({
       topic,
       partition,
       low: Number(low),
       high: Number(high),
-    }))
-  } finally {
-    await admin.disconnect()
-  }
+    })),
+  )
 }
 
 /** Starts a worker, waits until every partition is open, stops it. */
@@ -157,6 +155,8 @@ async function makeArchive(
   }
   let files = 0
   let manifests = 0
+  // The dead worker had committed: else the last record would be held against Kafka's.
+  const committed = new Map<number, number>()
   for (const { partition, low, high } of bounds) {
     const tp = { topic, partition }
     const wanted = wantedManifests / bounds.length
@@ -169,6 +169,7 @@ async function makeArchive(
       worker: deadWorker,
       written: new Date(0).toISOString(),
     }
+    committed.set(partition, low + count * step)
     write(join(manifestDirectory(tp), originName), printManifest({ ...common, offset: low }))
     for (let i = 0; i < count; i++) {
       const from = low + i * step
@@ -177,8 +178,9 @@ async function makeArchive(
         (_, file): ManifestFile => {
           const first = from + file
           const name = `object.${file + 1}`
+          const hour = firstHour + Math.floor(i / 60)
           return {
-            path: `${hourDirectory({ name, reserved: false }, firstHour + Math.floor(i / 60))}/${dataFileName(tp, first, first)}`,
+            path: `${hourDirectory({ name, reserved: false }, hour)}/${dataFileName(tp, first, first)}`,
             staged: `${stagingOf(tp)}/${deadWorker}/${stagedName(first)}`,
             type: name,
             records: 1,
@@ -187,8 +189,8 @@ async function makeArchive(
             bytes: content.length,
             line_bytes: 28,
             sha256,
-            min_timestamp: 0,
-            max_timestamp: 0,
+            min_timestamp: hour * msPerHour,
+            max_timestamp: hour * msPerHour,
           }
         },
       )
@@ -206,14 +208,19 @@ async function makeArchive(
       manifests++
     }
   }
+  await resetOffsets(context.servers.kafka, archive.group, topic, committed)
   return { files, manifests }
 }
 
-async function clusterId(context: Context): Promise<string> {
+function clusterId(context: Context): Promise<string> {
+  return withAdmin(context, async (admin) => (await admin.describeCluster()).clusterId)
+}
+
+async function withAdmin<T>(context: Context, work: (admin: Admin) => Promise<T>): Promise<T> {
   const admin = context.servers.kafka.admin()
   await admin.connect()
   try {
-    return (await admin.describeCluster()).clusterId
+    return await work(admin)
   } finally {
     await admin.disconnect()
   }

@@ -10,12 +10,14 @@ import { faultPoints } from '../../src/runtime/fault.ts'
 import { manifestsOf } from '../helpers/archive.ts'
 import type { RunningArchiver } from '../helpers/archiver.ts'
 import { startArchiver } from '../helpers/archiver.ts'
+import { resetOffsets } from '../helpers/reset-offsets.ts'
 import { committedAndEnds, createScenario, type Scenario } from '../helpers/scenario.ts'
 import {
   createProducer,
   createTopic,
   elasticsearch,
   produce,
+  testKafka,
   uniqueName,
   until,
   withAdmin,
@@ -374,16 +376,11 @@ test('a topic that was deleted and made again is refused by name', async (t) => 
 test("an operator's reset, backwards or forwards, makes no duplicate and no hole", async (t) => {
   const topic = await createTopic(t, { stem: 'reset' })
   const scenario = await createScenario(t)
-  const admin = await withAdmin(t)
   await produce(t, topic, messages(100))
   assert.equal((await scenario.untilEnd('--topics', topic)).code, 0)
-  for (const offset of ['10', '170']) {
+  for (const offset of [10, 170]) {
     await produce(t, topic, messages(100))
-    await admin.setOffsets({
-      groupId: scenario.group,
-      topic,
-      partitions: [{ partition: 0, offset }],
-    })
+    await resetOffsets(testKafka(), scenario.group, topic, new Map([[0, offset]]))
     const { code, output } = await scenario.untilEnd('--topics', topic)
     assert.equal(code, 0, output)
     await assertExactlyOnce(scenario, [topic])

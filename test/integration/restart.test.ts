@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { resetOffsets } from '../helpers/reset-offsets.ts'
 import { committedAndEnds, createScenario, stagedFiles } from '../helpers/scenario.ts'
-import { createTopic, produce, uniqueName, until, withAdmin } from '../helpers/servers.ts'
+import {
+  createTopic,
+  produce,
+  testKafka,
+  uniqueName,
+  until,
+  withAdmin,
+} from '../helpers/servers.ts'
 import { accountFor, dataFiles, offsetsOf, readDocuments, readFiles } from '../helpers/stores.ts'
 
 const nothing = { missing: [], duplicates: [], unexpected: [] }
@@ -245,8 +253,7 @@ test('an operator who resets the group to the beginning gets no second copy', as
   await produce(t, topic, messages(0, 500))
   assert.equal((await untilEnd('--topics', topic)).code, 0)
   const before = await dataFiles(root)
-  const admin = await withAdmin(t)
-  await admin.setOffsets({ groupId: group, topic, partitions: [{ partition: 0, offset: '0' }] })
+  await resetOffsets(testKafka(), group, topic, new Map([[0, 0]]))
   await produce(t, topic, messages(500, 600))
   assert.equal((await untilEnd('--topics', topic)).code, 0)
   const expected = () => new Map([[`${topic}/0`, offsetsOf(0, 600)]])
