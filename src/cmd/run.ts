@@ -93,7 +93,7 @@ export async function run(options: RunOptions): Promise<void> {
       },
     })
     // Files last: where a server does not answer, no directory is made.
-    for (const sink of sinks.toReversed()) await sink.start(() => archiver.relieved())
+    for (const sink of sinks.toReversed()) await sink.start(() => archiver.roomFreed())
     log.info(describeStart(options, worker, source.topics()))
     const parts = { name: worker, worker: archiver, sinks, metrics }
     const monitor =

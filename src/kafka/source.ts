@@ -114,7 +114,7 @@ export class KafkaSource implements Source {
       log,
       deliver: (batch) => this.#deliver(batch),
       hasRoom: (tp, bytes) => this.#events?.hasRoom(tp, bytes) ?? false,
-      troubled: (trouble) => this.#events?.troubled(trouble),
+      troubled: (trouble) => this.#events?.unreadable(trouble),
       seek: (tp, offset) => this.#seekFetch(tp, offset),
       pauseFetch: (tp) => this.#pauseFetch(tp),
       resumeFetch: (tp) => this.#resumeFetch(tp),
@@ -283,6 +283,7 @@ export class KafkaSource implements Source {
     const before = new Set(memberId === this.#memberId ? this.#assigned.map(partitionKey) : [])
     this.#memberId = memberId
     this.#joining = false
+    const owned = this.#assigned
     this.#assigned = all
     this.#unpacker.clear()
     for (const tp of all) this.pause(tp)
@@ -290,7 +291,11 @@ export class KafkaSource implements Source {
       { member: memberId, partitions: all.map(partitionKey) },
       `joined the group with ${all.length} partitions`,
     )
-    this.#events?.assigned({ all, kept: all.filter((tp) => before.has(partitionKey(tp))) })
+    const kept = all.filter((tp) => before.has(partitionKey(tp)))
+    const keptKeys = new Set(kept.map(partitionKey))
+    const without = (tps: readonly TopicPartition[]) =>
+      tps.filter((tp) => !keptKeys.has(partitionKey(tp)))
+    this.#events?.joined({ gained: without(all), kept, lost: without(owned) })
   }
 
   /**
@@ -382,13 +387,13 @@ export class KafkaSource implements Source {
       }
       if (this.#topics.length === 0) this.#lastAnswer = performance.now()
       this.#topics = topics
-      if (this.#assigned.length > 0) await this.#events?.beforeJoin()
       if (topics.length === 0) {
-        await this.#end()
+        await this.#events?.revoked(this.#assigned)
         this.#assigned = []
-        this.#events?.assigned({ all: [], kept: [] })
+        await this.#end()
         continue
       }
+      if (this.#assigned.length > 0) await this.#events?.beforeJoin()
       if (appeared.length > 0)
         this.#log.info({ topics: appeared }, `new topic ${appeared.join(', ')}`)
       this.#restart('the topics changed', 0)
@@ -463,7 +468,7 @@ export class KafkaSource implements Source {
     }
   }
 
-  async committed(tps: readonly TopicPartition[]): Promise<Map<string, number>> {
+  async committedOffsets(tps: readonly TopicPartition[]): Promise<Map<string, number>> {
     const topics = [...new Set(tps.map(({ topic }) => topic))]
     const committed = new Map<string, number>()
     const answer = await this.#admin.ask((admin) =>

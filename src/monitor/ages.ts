@@ -1,4 +1,4 @@
-import type { PartitionStatus } from '../pipeline/worker.ts'
+import type { PartitionStatus } from '../pipeline/worker-status.ts'
 import { partitionKey } from '../record/record.ts'
 
 /**

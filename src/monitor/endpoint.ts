@@ -1,7 +1,8 @@
 import { FilesSink } from '../files/sink.ts'
 import type { Observer } from '../pipeline/observer.ts'
 import type { Sink } from '../pipeline/sink.ts'
-import type { PartitionStatus, Worker } from '../pipeline/worker.ts'
+import type { Worker } from '../pipeline/worker.ts'
+import type { PartitionStatus } from '../pipeline/worker-status.ts'
 import type { Logger } from '../runtime/log.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { UnacknowledgedAges } from './ages.ts'
@@ -71,7 +72,7 @@ export async function serveMonitor(
   })
   const status = (): WorkerStatus => {
     const partitions = worker.status()
-    const reasons = reasonsNotReady(worker.troubles, partitions, sinks)
+    const reasons = reasonsNotReady(worker.problems, partitions, sinks)
     return {
       worker: name,
       ready: reasons.length === 0,
@@ -114,13 +115,13 @@ export async function serveMonitor(
 
 /** A worker that only waits for room (back-pressure) is ready: it does what it can. */
 export function reasonsNotReady(
-  troubles: readonly string[],
+  problems: readonly string[],
   partitions: readonly PartitionStatus[],
   sinks: readonly Pick<Sink, 'name' | 'waiting'>[],
 ): string[] {
   const stuck = partitions.filter(({ state, waiting }) => state !== 'open' && waiting !== undefined)
   return [
-    ...troubles,
+    ...problems,
     ...sinks.flatMap(({ name, waiting }) => (waiting === undefined ? [] : [`${name}: ${waiting}`])),
     ...stuck.map(({ topic, partition, waiting }) => `${topic}/${partition}: ${waiting}`),
   ]

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Observer, SinkEvent } from '../pipeline/observer.ts'
-import type { PartitionStatus, WorkerCounts } from '../pipeline/worker.ts'
+import type { PartitionStatus, WorkerCounts } from '../pipeline/worker-status.ts'
 import { LoopStalls } from '../runtime/loop-stalls.ts'
 
 /**
@@ -149,7 +149,7 @@ export class Metrics implements Observer {
     this.#counter(
       'archiver_group_offsets_missing_total',
       'Partitions whose group lost its offset, and whose archived records Kafka does not have any more to compare.',
-      (set) => set(counts().forgottenOffsets),
+      (set) => set(counts().missingGroupOffsets),
     )
     this.#counter(
       'archiver_compacted_files_total',

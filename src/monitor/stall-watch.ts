@@ -1,5 +1,5 @@
 import type { Sink } from '../pipeline/sink.ts'
-import type { PartitionStatus } from '../pipeline/worker.ts'
+import type { PartitionStatus } from '../pipeline/worker-status.ts'
 import { partitionKey } from '../record/record.ts'
 import type { Logger } from '../runtime/log.ts'
 import { UnacknowledgedAges } from './ages.ts'

@@ -1,5 +1,6 @@
 import type { Sink } from '../pipeline/sink.ts'
-import type { PartitionStatus, Worker } from '../pipeline/worker.ts'
+import type { Worker } from '../pipeline/worker.ts'
+import type { PartitionStatus } from '../pipeline/worker-status.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Terminal } from '../runtime/terminal.ts'
 

@@ -1,184 +1,242 @@
-import {
-  type Gap,
-  type GapReason,
-  partitionKey,
-  type SourceRecord,
-  type TopicPartition,
-} from '../record/record.ts'
-import { type Identity, identify } from './recreated.ts'
-import type { Sink, SinkPosition } from './sink.ts'
+import type { Gap, TopicPartition } from '../record/record.ts'
+import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import type { Logger } from '../runtime/log.ts'
+import { sleep } from '../runtime/retry.ts'
+import { describeLoss, describeRecreated, type Losses } from './loss.ts'
+import type { Coordinator } from './offsets/coordinator.ts'
+import type { Tracker } from './offsets/tracker.ts'
+import { Partition } from './partition.ts'
+import type { IdentityCheck } from './recreated.ts'
+import type { Sink } from './sink.ts'
 import type { LogBounds, Source } from './source.ts'
+import { askStanding, firstKnown, judge, type Standing } from './standing.ts'
+import { StepQueue } from './steps.ts'
+import type { WorkerCounts } from './worker-status.ts'
 
-/** Where everybody stands in a partition that is opened. */
-export interface Standing {
-  /** What the group has committed; undefined if it has no offset. */
-  readonly committed: number | undefined
-  readonly positions: readonly SinkPosition[]
-  /** Where to begin if nobody knows. */
-  readonly fallback: number
-  /**
-   * Of Kafka's log, not older than the positions: who still believes to own the partition may have
-   * archived meanwhile.
-   */
-  readonly bounds: LogBounds
-}
-
-/** What is known of a partition before it is open, for status lines. */
-export interface KnownOfOpening {
-  committed?: number | undefined
-  resumesAt?: number
-  highWatermark?: number
-}
+/** An open partition, and what was lost before its first record. */
+export type Opened = (partition: Partition, tracker: Tracker, loss: Gap | undefined) => void
 
 /**
- * Asks the group, the sinks and Kafka, in this order: so the end of the log is not older than what
- * they hold.
- *
- * @param latest where a partition begins of which nobody knows anything, if not at its first record
- * @param learn hears of each answer
- * @throws what a sink or Kafka threw; the caller tries again
+ * The life of the worker's partitions: opened, perhaps opened again, given up. To open one is to
+ * ask every sink for its position and to begin at the lowest. It is retried until it succeeds.
  */
-export async function askStanding(
-  tp: TopicPartition,
-  source: Source,
-  sinks: readonly Sink[],
-  latest: number | undefined,
-  learn: (known: KnownOfOpening) => void,
-): Promise<Standing> {
-  const key = partitionKey(tp)
-  const boundsNow = async () => {
-    const bounds = (await source.bounds([tp.topic])).get(key)
-    if (bounds === undefined) throw new Error('Kafka does not know it')
-    learn({ highWatermark: bounds.end })
-    return bounds
-  }
-  const committed = (await source.committed([tp])).get(key)
-  learn({ committed })
-  const fallback = committed ?? Math.max((await boundsNow()).start, latest ?? 0)
-  learn({ resumesAt: fallback })
-  const positions: SinkPosition[] = []
-  try {
-    for (const sink of sinks) positions.push(await sink.open(tp, fallback))
-  } catch (error) {
-    // Its lag grows, however long the sink cannot take it.
-    await boundsNow()
-    throw error
-  }
-  return { committed, positions, fallback, bounds: await boundsNow() }
-}
-
-/** Where a partition begins, and what is lost before it. */
-export interface Judgement {
-  readonly start: number
-  readonly loss: Gap | undefined
-}
-
-/**
- * Pure. A loss may stop the partition for good: to be judged once more by younger answers before
- * that.
- */
-export function judge({ committed, positions, fallback, bounds }: Standing): Judgement {
-  const start = startOffset(positions, committed, fallback)
-  // Not only the start: one sink may stand further back, and the other would take new records for
-  // those that it holds.
-  const furthest = Math.max(start, committed ?? 0, ...positions.map(({ next }) => next ?? 0))
-  if (furthest > bounds.end)
-    return { start, loss: { from: bounds.end, next: furthest, reason: 'truncated' } }
-  if (start < bounds.start)
-    return { start, loss: { from: start, next: bounds.start, reason: 'retention' } }
-  return { start, loss: undefined }
-}
-
-/**
- * Where to begin: the lowest of where the sinks stand. A sink that does not know relies on the
- * group's committed offset, or, if that is gone, on what another sink wrote down of it, then on
- * where archiving began, at the last on `fallback`.
- */
-export function startOffset(
-  positions: readonly SinkPosition[],
-  committed: number | undefined,
-  fallback: number,
-): number {
-  const relied =
-    committed ??
-    firstKnown(positions, (position) => position.committed) ??
-    firstKnown(positions, (position) => position.origin) ??
-    fallback
-  return Math.min(
-    ...positions.map(({ next }) => next ?? relied),
-    committed ?? Number.POSITIVE_INFINITY,
-  )
-}
-
-export function firstKnown(
-  positions: readonly SinkPosition[],
-  pick: (position: SinkPosition) => number | undefined,
-): number | undefined {
-  return positions.map(pick).find((offset) => offset !== undefined)
-}
-
-/**
- * Holds the last records that a sink knows of against Kafka's. One partition at a time: after a
- * group lost its offsets thousands are opened at once, and each check keeps a piece of a file in
- * memory.
- */
-export class IdentityCheck {
+export class Opener {
+  readonly #partitions: Map<string, Partition>
+  readonly #source: Pick<Source, 'bounds' | 'committedOffsets' | 'pause'>
   readonly #sinks: readonly Sink[]
-  readonly #source: Pick<Source, 'records'>
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #coordinator: Coordinator
+  readonly #identities: IdentityCheck
+  readonly #losses: Losses
+  readonly #counts: WorkerCounts
+  readonly #log: Logger
+  readonly #opened: Opened
+  readonly #steps: StepQueue
+  /**
+   * The ends of the logs at the start, if archiving begins there. A partition that appears later
+   * begins at its beginning.
+   */
+  startAtLatest: ReadonlyMap<string, LogBounds> = new Map()
 
-  constructor(sinks: readonly Sink[], source: Pick<Source, 'records'>) {
-    this.#sinks = sinks
-    this.#source = source
+  constructor(parts: {
+    /** The partitions that the worker owns, by `partitionKey`. */
+    partitions: Map<string, Partition>
+    source: Pick<Source, 'bounds' | 'committedOffsets' | 'pause'>
+    sinks: readonly Sink[]
+    coordinator: Coordinator
+    identities: IdentityCheck
+    losses: Losses
+    counts: WorkerCounts
+    log: Logger
+    opened: Opened
+    /** Hears of a mistake of this program. */
+    failed: (error: unknown) => void
+  }) {
+    this.#partitions = parts.partitions
+    this.#source = parts.source
+    this.#sinks = parts.sinks
+    this.#coordinator = parts.coordinator
+    this.#identities = parts.identities
+    this.#losses = parts.losses
+    this.#counts = parts.counts
+    this.#log = parts.log
+    this.#opened = parts.opened
+    this.#steps = new StepQueue(parts.failed)
   }
 
-  /** @param start the first offset that Kafka still has */
-  of(tp: TopicPartition, start: number): Promise<Identity> {
-    const answer = this.#last.then(() => this.#identify(tp, start))
-    this.#last = answer.catch(() => {})
-    return answer
+  /** The worker owns a partition from now on. */
+  add(tp: TopicPartition): void {
+    const partition = new Partition(tp, performance.now())
+    const before = this.#partitions.get(partition.key)
+    if (before !== undefined) this.close(before)
+    this.#partitions.set(partition.key, partition)
+    this.#open(partition)
   }
 
-  async #identify(tp: TopicPartition, start: number): Promise<Identity> {
-    let archived: readonly SourceRecord[] = []
-    for (const sink of this.#sinks)
-      if (archived.length === 0) archived = (await sink.lastRecords?.(tp)) ?? []
-    return identify(archived, start, (offset) => this.#source.records(tp, offset))
+  #open(partition: Partition): void {
+    const { key, life } = partition
+    this.#steps.add(key, async () => {
+      while (await sleep(partition.delayMs(performance.now()), life)) {
+        try {
+          await this.#tryToOpen(partition, life)
+          return
+        } catch (error) {
+          if (life.aborted) return
+          this.#openFailed(partition, error)
+        }
+      }
+    })
+  }
+
+  #openFailed(partition: Partition, error: unknown): void {
+    const result = partition.openFailed(messageOf(error), performance.now())
+    // It is open, or given up, and failed behind that: a mistake of this program.
+    if (result.action === 'ignored') throw error
+    this.#log[partition.failures > 1 ? 'debug' : 'warn'](
+      {
+        event: 'partition_not_opened',
+        ...namesOf(partition),
+        retry_ms: result.delayMs,
+        err: messageOf(error),
+      },
+      'cannot open the partition; retrying',
+    )
+  }
+
+  async #tryToOpen(partition: Partition, life: AbortSignal): Promise<void> {
+    let standing = await this.#standing(partition)
+    if (life.aborted) return
+    // What stops a partition is asked for twice: another worker may have archived between two of
+    // the answers.
+    if (judge(standing).loss !== undefined) standing = await this.#standing(partition)
+    if (life.aborted) return
+
+    const { committed, bounds } = standing
+    const { start, loss } = judge(standing)
+    if (committed === undefined && loss?.reason !== 'truncated') {
+      if (await this.#isAnotherTopic(partition, standing, life)) return
+      if (life.aborted) return
+    }
+    if (loss !== undefined && !this.#losses.report(partition, loss, describeLoss(loss, bounds)))
+      return
+
+    const tracker = this.#coordinator.open(partition.tp, start, committed)
+    partition.opened(tracker)
+    this.#log.debug(
+      { event: 'partition_opened', ...namesOf(partition), offset: start, committed },
+      'opened the partition',
+    )
+    this.#opened(partition, tracker, loss)
+  }
+
+  #standing(partition: Partition): Promise<Standing> {
+    const latest = this.startAtLatest.get(partition.key)?.end
+    return askStanding(partition.tp, this.#source, this.#sinks, latest, (known) =>
+      Object.assign(partition, known),
+    )
+  }
+
+  /**
+   * The group has no offset, as after the topic was deleted. If the topic is not the archived one,
+   * the partition stops.
+   */
+  async #isAnotherTopic(
+    partition: Partition,
+    { bounds, positions }: Standing,
+    life: AbortSignal,
+  ): Promise<boolean> {
+    const next = firstKnown(positions, (position) => position.next)
+    if (next === undefined) return false
+    const identity = await this.#identities.of(partition.tp, bounds.start)
+    if (life.aborted) return false
+    if (identity.verdict === 'different') {
+      this.#losses.report(
+        partition,
+        { from: bounds.start, next, reason: 'recreated' },
+        describeRecreated(identity.offset, next),
+      )
+      return true
+    }
+    const committed = firstKnown(positions, (position) => position.committed)
+    if (committed !== undefined)
+      this.#losses.reportMissingOffset(partition.tp, committed, next, identity)
+    return false
+  }
+
+  /**
+   * The way back from every trouble of a partition: what sinks have taken and not stored is read
+   * again.
+   *
+   * @param tracker of the life in which it failed; nothing happens if that is over
+   */
+  reopen(partition: Partition, tracker: Tracker, error: unknown): void {
+    const isFenced = error instanceof ArchiverError && error.code === 'FENCED'
+    const why = messageOf(error)
+    const result = partition.failed(tracker, { why, isFenced }, performance.now())
+    if (result.action === 'ignored') return
+    if (isFenced) this.#counts.fenced++
+    this.#source.pause(partition.tp)
+    if (result.action === 'reopen') this.#openAgain(partition, result.delayMs, why)
+    else {
+      this.#log.warn(
+        { event: 'partition_not_drained', ...namesOf(partition), err: why },
+        'what was read is not stored; it is read again by whoever gets the partition',
+      )
+      this.#closeSinks(partition)
+    }
+  }
+
+  /** What was read before a loss is stored and committed, so the loss may be looked at. */
+  reopenSettled(partition: Partition, why: string): void {
+    const result = partition.settled(why, performance.now())
+    if (result.action === 'reopen') this.#openAgain(partition, result.delayMs, why)
+  }
+
+  #openAgain(partition: Partition, delayMs: number, why: string): void {
+    this.#log[partition.failures > 1 ? 'debug' : 'warn'](
+      { event: 'partition_reopened', ...namesOf(partition), retry_ms: delayMs, err: why },
+      'reopening the partition',
+    )
+    partition.committed = this.#coordinator.committedOffset(partition.tp)
+    this.#closeSinks(partition)
+    this.#open(partition)
+  }
+
+  /**
+   * The worker is about to give a partition up: nothing more is taken of it.
+   * @returns true if the sinks may hold something of it that is not stored
+   */
+  drain(partition: Partition): boolean {
+    this.#source.pause(partition.tp)
+    const { action } = partition.drain()
+    if (action === 'close') this.#closeSinks(partition)
+    return action === 'flush'
+  }
+
+  /** The worker does not own a partition any more. */
+  close(partition: Partition): void {
+    if (this.#partitions.get(partition.key) === partition) this.#partitions.delete(partition.key)
+    if (partition.close().action === 'close') this.#closeSinks(partition)
+  }
+
+  /** What the sinks have taken and not stored is dropped. */
+  #closeSinks({ tp, key }: Partition): void {
+    this.#coordinator.close(tp)
+    this.#steps.add(key, async () => {
+      for (const sink of this.#sinks) await sink.close(tp)
+    })
+  }
+
+  /** The worker ends, and the sinks are stopped next. Where partitions ended stays in the status. */
+  async stop(): Promise<void> {
+    for (const partition of this.#partitions.values()) {
+      partition.committed = this.#coordinator.committedOffset(partition.tp) ?? partition.committed
+      partition.end()
+      this.#coordinator.close(partition.tp)
+    }
+    await this.#steps.idle()
   }
 }
 
-/** What a loss is, for people. `end` is where Kafka's log ends, `start` where it begins. */
-export function describeLoss({ from, next, reason }: Gap, { start, end }: LogBounds): string {
-  if (reason === 'truncated') {
-    return `the archive holds records up to offset ${next}, but Kafka's log ends at ${end}: the topic was deleted and made again, or its log was truncated`
-  }
-  return `offsets ${from} to ${next - 1} are gone from Kafka before they were archived (retention); its log begins at ${start}`
-}
-
-export function describeRecreated(offset: number, next: number | undefined): string {
-  return `Kafka's record at offset ${offset} is not the one that is archived: the topic was deleted and made again, and its records below offset ${next} are not archived`
-}
-
-export function adviceFor(reason: GapReason): string {
-  if (reason === 'oversized')
-    return 'Start with a larger --max-record-bytes to keep it, or with --on-gap continue to go on behind it'
-  return reason === 'truncated' || reason === 'recreated'
-    ? 'Archive the new topic under another --archive-dir, --group and --index-prefix, or give the topic another name'
-    : 'Start with --on-gap continue to go on behind them'
-}
-
-/**
- * What a group without an offset means. `before` is what it had committed, `next` where the archive
- * ends.
- */
-export function describeForgotten(
-  tp: TopicPartition,
-  before: number,
-  next: number | undefined,
-  { verdict }: Identity,
-): string {
-  const what = `${partitionKey(tp)}: the group has no offset, and had committed ${before}: its offsets expired or were deleted`
-  return verdict === 'same'
-    ? `${what}, which loses nothing: Kafka has the last archived records still`
-    : `${what}, which loses nothing, or the topic was deleted and made again, and its records below offset ${next} are not archived. Kafka does not have the last archived records any more, so they cannot be compared. Archive a topic that was made again under another --archive-dir, --group and --index-prefix`
+function namesOf({ tp: { topic, partition } }: Partition): TopicPartition {
+  return { topic, partition }
 }

@@ -1,4 +1,6 @@
-import type { SourceRecord } from '../record/record.ts'
+import type { SourceRecord, TopicPartition } from '../record/record.ts'
+import type { Sink } from './sink.ts'
+import type { Source } from './source.ts'
 
 /**
  * Whether a topic is still the one that was archived. A topic that is deleted and made again has
@@ -71,4 +73,34 @@ function onOneLine(value: Buffer | null): Buffer | null {
   return value === null
     ? null
     : Buffer.from(value.map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte)))
+}
+
+/**
+ * Compares the last records that a sink knows of with Kafka's. One partition at a time: after a
+ * group lost its offsets thousands are opened at once, and each check keeps a piece of a file in
+ * memory.
+ */
+export class IdentityCheck {
+  readonly #sinks: readonly Sink[]
+  readonly #source: Pick<Source, 'records'>
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(sinks: readonly Sink[], source: Pick<Source, 'records'>) {
+    this.#sinks = sinks
+    this.#source = source
+  }
+
+  /** @param start the first offset that Kafka still has */
+  of(tp: TopicPartition, start: number): Promise<Identity> {
+    const answer = this.#last.then(() => this.#identify(tp, start))
+    this.#last = answer.catch(() => {})
+    return answer
+  }
+
+  async #identify(tp: TopicPartition, start: number): Promise<Identity> {
+    let archived: readonly SourceRecord[] = []
+    for (const sink of this.#sinks)
+      if (archived.length === 0) archived = (await sink.lastRecords?.(tp)) ?? []
+    return identify(archived, start, (offset) => this.#source.records(tp, offset))
+  }
 }

@@ -7,26 +7,40 @@ export interface LogBounds {
 }
 
 /**
- * What the source tells the worker. All are called on the consumer's own path and must not block
- * it.
+ * What the group gave and took when this worker joined. No partition is in two of the lists, except
+ * one that was lost and came back: another worker may have had it in between.
+ */
+export interface AssignmentChange {
+  /** Theirs from now on. Nothing of them is fetched before `seek` and `resume`. */
+  readonly gained: readonly TopicPartition[]
+  /**
+   * Still this worker's, and nobody else can have owned them in between. Kafka's client has
+   * forgotten their positions: nothing of them is fetched before `seek` and `resume`.
+   */
+  readonly kept: readonly TopicPartition[]
+  /** Not this worker's any more, and others may read them already (KIP-429, `onPartitionsLost`). */
+  readonly lost: readonly TopicPartition[]
+}
+
+/**
+ * What the worker hears from the source. All are called on the consumer's own path and must not
+ * block it.
  */
 export interface SourceEvents {
+  /** The worker has joined the group. */
+  joined(change: AssignmentChange): void
   /**
-   * The group gave this worker these partitions, all that it has from now on. `kept` are those that
-   * nobody else can have owned in between. Nothing is fetched of a partition before `seek` and
-   * `resume`.
-   */
-  assigned(assignment: {
-    readonly all: readonly TopicPartition[]
-    readonly kept: readonly TopicPartition[]
-  }): void
-  /**
-   * The worker is about to join the group again and may lose partitions: it makes durable and
-   * commits what it can, in time.
+   * The worker is about to join the group, which may take any partition: what can be stored and
+   * committed in time is. All partitions stay as they are.
    */
   beforeJoin(): Promise<void>
   /**
-   * What one fetch brought, or a part of that. Where it is not wanted the worker seeks before it
+   * The worker must give these partitions up, and no others (KIP-429, `onPartitionsRevoked`). What
+   * can be stored and committed in time is. When this resolves, other workers may have them.
+   */
+  revoked(tps: readonly TopicPartition[]): Promise<void>
+  /**
+   * What one fetch brought, or a part of that. If it is not wanted the worker seeks before it
    * resumes: the source is behind it already.
    */
   batch(batch: FetchedBatch): void
@@ -37,10 +51,10 @@ export interface SourceEvents {
    */
   hasRoom(tp: TopicPartition, bytes: number): boolean
   /**
-   * A batch of this partition makes trouble. Others go on; this one goes on when the worker seeks.
+   * A batch of this partition cannot be read. Others go on; this one goes on when the worker seeks.
    * Never throws.
    */
-  troubled(trouble: BatchTrouble): void
+  unreadable(trouble: BatchTrouble): void
   /** The source cannot go on at all. */
   failed(error: unknown): void
 }
@@ -89,7 +103,7 @@ export interface Source {
   pause(tp: TopicPartition): void
   resume(tp: TopicPartition): void
   /** The group's committed offsets; partitions without one are absent. */
-  committed(tps: readonly TopicPartition[]): Promise<Map<string, number>>
+  committedOffsets(tps: readonly TopicPartition[]): Promise<Map<string, number>>
   /** By `partitionKey`. Throws where a topic cannot be asked about, as one that is gone. */
   bounds(topics: readonly string[]): Promise<Map<string, LogBounds>>
   /** The records from an offset on that one small fetch brings; none if Kafka has none there. */

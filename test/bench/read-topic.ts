@@ -39,14 +39,15 @@ export async function readTopic(
     )
     let failure: { readonly error: unknown } | undefined
     await source.run({
-      assigned: ({ all }) => {
+      joined: ({ gained, kept }) => {
         joined()
-        for (const tp of all) {
+        for (const tp of [...gained, ...kept]) {
           source.seek(tp, bounds.get(partitionKey(tp))?.start ?? 0)
           source.resume(tp)
         }
       },
       beforeJoin: async () => {},
+      revoked: async () => {},
       batch: (batch) => {
         const key = partitionKey(batch)
         if (!left.has(key)) return
@@ -54,7 +55,7 @@ export async function readTopic(
         if (batch.next >= bounds.get(key)!.end) left.delete(key)
       },
       hasRoom: () => true,
-      troubled: ({ error }) => {
+      unreadable: ({ error }) => {
         failure ??= { error }
       },
       failed: (error) => {

@@ -119,7 +119,7 @@ async function begin(context: Context, data: Data, archive: Archive): Promise<Ti
     running
       .output()
       .split('\n')
-      .filter((line) => / opened at \d+"/.test(line))
+      .filter((line) => line.includes('"event":"partition_opened"'))
   while (openings().length < data.partitions && Date.now() < deadline) await sleep(20)
   running.kill('SIGTERM')
   const { output } = await running.ended

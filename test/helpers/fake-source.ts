@@ -38,6 +38,7 @@ export class FakeSource implements Source {
   readonly unknown = new Set<string>()
   readonly #logs = new Map<string, Log>()
   #events: SourceEvents | undefined
+  #owned: readonly TopicPartition[] = []
 
   /** Makes a partition, or cuts its log to what is given. */
   setLog(tp: TopicPartition, { start, end }: LogBounds): void {
@@ -58,14 +59,35 @@ export class FakeSource implements Source {
     this.assign([...this.#logs.values()].map(({ tp }) => tp))
   }
 
-  /** Gives the worker these partitions, which others had before. */
-  assign(all: readonly TopicPartition[]): void {
-    this.#events?.assigned({ all, kept: [] })
+  /** The worker joins the group and has these partitions, which others had before. */
+  assign(gained: readonly TopicPartition[]): void {
+    const lost = this.#owned
+    this.#owned = gained
+    for (const tp of gained) this.pause(tp)
+    this.#events?.joined({ gained, kept: [], lost })
+  }
+
+  /** The worker joins again: some partitions come, some are gone, the others stay. */
+  rebalance(change: {
+    readonly gained?: readonly TopicPartition[]
+    readonly lost?: readonly TopicPartition[]
+  }): void {
+    const { gained = [], lost = [] } = change
+    const kept = without(this.#owned, lost)
+    this.#owned = [...kept, ...gained]
+    for (const tp of this.#owned) this.pause(tp)
+    this.#events?.joined({ gained, kept, lost })
+  }
+
+  /** The group wants partitions back; resolves when others may have them. */
+  async revoke(tps: readonly TopicPartition[]): Promise<void> {
+    await this.#events?.revoked(tps)
+    this.#owned = without(this.#owned, tps)
   }
 
   /** Tells the worker of trouble with a batch. */
   trouble(trouble: BatchTrouble): void {
-    this.#events?.troubled(trouble)
+    this.#events?.unreadable(trouble)
   }
 
   seek(tp: TopicPartition, offset: number): void {
@@ -81,7 +103,7 @@ export class FakeSource implements Source {
     this.#deliverSoon(this.#log(tp))
   }
 
-  async committed(tps: readonly TopicPartition[]): Promise<Map<string, number>> {
+  async committedOffsets(tps: readonly TopicPartition[]): Promise<Map<string, number>> {
     if (this.refusal.committed !== undefined) throw this.refusal.committed
     const keys = new Set(tps.map(partitionKey))
     return new Map([...this.group].filter(([key]) => keys.has(key)))
@@ -152,4 +174,12 @@ export function recordsOf({ from, next }: OffsetRange, life = 1, poison?: number
     value: Buffer.from(`{"type":"a","n":${from + i}}`),
     headers: [],
   }))
+}
+
+function without(
+  tps: readonly TopicPartition[],
+  removed: readonly TopicPartition[],
+): readonly TopicPartition[] {
+  const keys = new Set(removed.map(partitionKey))
+  return tps.filter((tp) => !keys.has(partitionKey(tp)))
 }

@@ -114,7 +114,7 @@ test('an oversized record stops its partition alone, by name; others are archive
   await produceBomb(topic, compressionTypes.zstd, [{ bytes: 300 * mib }])
   await produce(t, topic, small(10))
   const archiver = scenario.start('--topics', topic, '--no-elasticsearch', '--flush-interval', '1')
-  await archiver.says('this partition stops')
+  await archiver.says('"event":"records_lost"')
   const committed = async (partition: number) =>
     (await committedAndEnds(t, scenario.group, [topic])).get(`${topic}/${partition}`)?.committed
   for (let i = 1; i <= 3; i++) {
@@ -127,9 +127,13 @@ test('an oversized record stops its partition alone, by name; others are archive
   assert.doesNotMatch(archiver.output(), /consuming begins again/)
   const [line, ...others] = archiver.log().filter(({ level }) => level === 'error')
   assert.deepEqual(others, [])
+  assert.deepEqual(
+    [line!.topic, line!.partition, line!.reason, line!.from, line!.next, line!.stopped],
+    [topic, 0, 'oversized', 10, 11, true],
+  )
   assert.equal(
-    line!.msg,
-    `${topic}/0: the record at offset 10 has ${300 * mib + 10} bytes, more than --max-record-bytes (134217728); this partition stops. Start with a larger --max-record-bytes to keep it, or with --on-gap continue to go on behind it`,
+    line!.detail,
+    `the record at offset 10 has ${300 * mib + 10} bytes, more than --max-record-bytes (134217728)`,
   )
 
   const kept = await scenario.untilEnd(

@@ -43,19 +43,20 @@ async function startSource(t: TestContext, topic: string, kafka: Kafka = testKaf
   })
   await source.connect()
   await source.run({
-    assigned: ({ all }) => {
+    joined: ({ gained, kept }) => {
       seen.joins++
-      for (const tp of all) {
+      for (const tp of [...gained, ...kept]) {
         source.seek(tp, seen.records)
         source.resume(tp)
       }
     },
     beforeJoin: async () => {},
+    revoked: async () => {},
     batch: ({ records }) => {
       seen.records += records.length
     },
     hasRoom: () => true,
-    troubled: ({ error }) => assert.fail(String(error)),
+    unreadable: ({ error }) => assert.fail(String(error)),
     failed: (error) => {
       seen.failure ??= error
     },
@@ -123,6 +124,6 @@ test('a worker that the group does not know any more, as a commit says, joins ag
     /the group does not know this member any more; consuming begins again/,
   )
   await source.commit(offsets)
-  assert.equal((await source.committed(offsets)).get(`${topic}/0`), 1)
+  assert.equal((await source.committedOffsets(offsets)).get(`${topic}/0`), 1)
   assert.equal(seen.failure, undefined)
 })

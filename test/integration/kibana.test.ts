@@ -106,7 +106,7 @@ async function fillStatus(t: TestContext, prefix: string): Promise<string> {
     rebalances: 0,
     fenced: 0,
     commitFailures: 0,
-    forgottenOffsets: 0,
+    missingGroupOffsets: 0,
     pauses: 0,
   }
   const observations = new Observations()

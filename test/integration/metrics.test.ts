@@ -236,7 +236,7 @@ test('every metric is documented, and nothing else is', async () => {
       rebalances: 0,
       fenced: 0,
       commitFailures: 0,
-      forgottenOffsets: 0,
+      missingGroupOffsets: 0,
     }),
     silentMs: () => 0,
     partitions: () => [],

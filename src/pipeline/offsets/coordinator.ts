@@ -67,7 +67,7 @@ export class Coordinator {
    * Notes that the group was told. Offsets of partitions that were given up meanwhile are passed
    * over.
    */
-  committed(offsets: readonly CommittableOffset[]): void {
+  confirm(offsets: readonly CommittableOffset[]): void {
     for (const { topic, partition, offset } of offsets) {
       const assigned = this.#assigned.get(partitionKey({ topic, partition }))
       if (assigned !== undefined)

@@ -76,13 +76,14 @@ test('a consumer that joins and crashes again and again comes back more and more
   await source.connect()
   t.after(() => source.stop())
   await source.run({
-    assigned: ({ all }) => {
-      for (const tp of all) source.resume(tp)
+    joined: ({ gained, kept }) => {
+      for (const tp of [...gained, ...kept]) source.resume(tp)
     },
     beforeJoin: async () => {},
+    revoked: async () => {},
     batch: (batch) => taken.push(batch),
     hasRoom: () => true,
-    troubled: ({ error }) => assert.fail(String(error)),
+    unreadable: ({ error }) => assert.fail(String(error)),
     failed: (error) => assert.fail(String(error)),
   })
   const crash = async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { StallWatch } from '../../../src/monitor/stall-watch.ts'
-import type { PartitionStatus } from '../../../src/pipeline/worker.ts'
+import type { PartitionStatus } from '../../../src/pipeline/worker-status.ts'
 import { createLogger } from '../../../src/runtime/log.ts'
 
 test('records that wait for longer than a flush and three timeouts are warned of, with their age', () => {

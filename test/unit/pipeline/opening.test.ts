@@ -1,84 +1,109 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { askStanding, IdentityCheck, judge, type Standing } from '../../../src/pipeline/opening.ts'
 import { partitionKey } from '../../../src/record/record.ts'
-import { FakeSource, recordsOf } from '../../helpers/fake-source.ts'
-import { MemorySink } from '../../helpers/memory-sink.ts'
+import { FakeSink, filesWith } from '../../helpers/fake-sink.ts'
+import { FakeSource } from '../../helpers/fake-source.ts'
+import { compareMs, missingOffset, startWorker } from '../../helpers/running-worker.ts'
+import { until } from '../../helpers/servers.ts'
 
 const tp = { topic: 'events', partition: 0 }
-const nowhere = { next: undefined, origin: undefined, committed: undefined }
-const standing = (more: Partial<Standing>): Standing => ({
-  committed: undefined,
-  positions: [nowhere],
-  fallback: 0,
-  bounds: { start: 0, end: 100 },
-  ...more,
-})
+const key = partitionKey(tp)
 
-test('a partition begins at the lowest position, and what is lost before it has a name', () => {
-  const at = (next: number) => ({ ...nowhere, next, origin: 0 })
-  const cases: readonly (readonly [Standing, number, string | undefined])[] = [
-    [standing({}), 0, undefined],
-    [standing({ fallback: 70 }), 70, undefined],
-    [standing({ committed: 40, positions: [at(60), nowhere] }), 40, undefined],
-    [standing({ committed: 80, positions: [at(60), nowhere] }), 60, undefined],
-    [standing({ positions: [{ ...at(60), committed: 50 }, nowhere] }), 50, undefined],
-    [standing({ positions: [at(60), nowhere] }), 0, undefined],
-    [standing({ positions: [at(60)], bounds: { start: 70, end: 100 } }), 60, 'retention 60-70'],
-    [standing({ positions: [at(120)] }), 120, 'truncated 100-120'],
-    // One sink stands within the log, the other would take new records for those that it holds.
-    [standing({ committed: 90, positions: [at(120), nowhere] }), 90, 'truncated 100-120'],
-    [standing({ committed: 120, positions: [at(90)] }), 90, 'truncated 100-120'],
-  ]
-  for (const [given, start, loss] of cases) {
-    const judgement = judge(given)
-    const { reason, from, next } = judgement.loss ?? {}
-    assert.deepEqual([judgement.start, reason && `${reason} ${from}-${next}`], [start, loss])
-  }
-})
-
-test('the end of the log is asked for after the positions of the sinks', async () => {
+test('a partition that cannot be opened has a lag, and what it knew of the group', async (t) => {
   const source = new FakeSource()
   source.setLog(tp, { start: 0, end: 100 })
-  source.group.set(partitionKey(tp), 100)
-  const sink = new MemorySink(new Map(), 1)
-  // While the sink opens, who had the partition before reads on and archives what comes.
-  sink.open = async () => {
-    source.setLog(tp, { start: 0, end: 150 })
-    return { next: 150, origin: 0, committed: undefined }
-  }
-  const known: object[] = []
-  const found = await askStanding(tp, source, [sink], undefined, (one) => known.push(one))
-  assert.deepEqual(judge(found), { start: 100, loss: undefined })
-  assert.deepEqual(known, [{ committed: 100 }, { resumesAt: 100 }, { highWatermark: 150 }])
+  source.group.set(key, 40)
+  const sink = new FakeSink('files', true)
+  sink.openError = new Error('no space left')
+  const { partition, pass } = await startWorker(t, source, [sink])
+  await until('it was tried', () => partition().waiting !== undefined)
+  assert.deepEqual([partition().state, partition().committed, partition().lag], ['opening', 40, 60])
+  source.setLog(tp, { start: 0, end: 130 })
+  await pass(compareMs)
+  assert.equal(partition().lag, 90)
 })
 
-test('topics are compared one partition at a time, and one that fails holds no other up', async () => {
+test('a group without the offset that the archive says it had committed is logged and counted', async (t) => {
   const source = new FakeSource()
-  const sink = new MemorySink(new Map(), 1)
-  const partitions = Array.from({ length: 50 }, (_, partition) => ({ topic: 'events', partition }))
-  for (const one of partitions) source.setLog(one, { start: 0, end: 20 })
-  let reading = 0
-  const check = new IdentityCheck(
-    [
-      Object.assign(sink, {
-        lastRecords: async ({ partition }: { partition: number }) => {
-          assert.equal(++reading, 1)
-          await new Promise((resolve) => setImmediate(resolve))
-          reading--
-          if (partition === 7) throw new Error('no answer')
-          return recordsOf({ from: 10, next: 15 }, partition === 9 ? 2 : 1)
-        },
-      }),
-    ],
-    source,
-  )
-  const found = await Promise.allSettled(partitions.map((one) => check.of(one, 0)))
-  const verdicts = found.map((one) => (one.status === 'fulfilled' ? one.value.verdict : 'failed'))
+  source.setLog(tp, { start: 0, end: 300 })
+  const files = new FakeSink('files', true)
+  Object.assign(files, { next: 100, committedBefore: 90 })
+  const { worker, logged, partition } = await startWorker(t, source, [files])
+  await until('all is read', () => partition().position === 300)
+  assert.equal(worker.counts.missingGroupOffsets, 1)
+  assert.deepEqual(logged().flatMap(missingOffset), [
+    { level: 'error', ...tp, committed: 90, next: 100, comparison: 'unknown' },
+  ])
+})
+
+test('a loss is judged once more, by younger answers, before it stops a partition', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 100 })
+  source.group.set(key, 100)
+  const files = new FakeSink('files', true)
+  // Who had the partition before archives records that this worker's first answers do not know.
+  files.next = 150
+  let opened = 0
+  const open = files.open.bind(files)
+  files.open = async (tp, fallback) => {
+    const position = await open(tp, fallback)
+    if (++opened === 2) source.setLog(tp, { start: 0, end: 160 })
+    return position
+  }
+  const { worker, logged, partition } = await startWorker(t, source, [files])
+  await until('the partition is read', () => partition().position === 160)
   assert.deepEqual(
-    verdicts,
-    partitions.map(({ partition }) =>
-      partition === 7 ? 'failed' : partition === 9 ? 'different' : 'same',
-    ),
+    [opened, worker.counts.lostOffsets, partition().state, logged()],
+    [2, 0, 'open', []],
   )
+})
+
+for (const committedBefore of [undefined, 90]) {
+  test(`a topic that was made again is refused when it is opened, ${committedBefore === undefined ? 'after a short run' : 'as after a long one'}`, async (t) => {
+    const source = new FakeSource()
+    source.setLog(tp, { start: 0, end: 300 })
+    source.life = 2
+    const { worker, logged, partition } = await startWorker(
+      t,
+      source,
+      [filesWith(100, committedBefore)],
+      {
+        onGap: 'continue',
+      },
+    )
+    await until('the partition stops', () => partition().state === 'stopped')
+    const [line, ...others] = logged()
+    assert.deepEqual(others, [])
+    assert.deepEqual(
+      [line!.event, line!.topic, line!.partition, line!.reason, line!.stopped],
+      ['records_lost', tp.topic, tp.partition, 'recreated', true],
+    )
+    assert.match(
+      String(line!.detail),
+      /^Kafka's record at offset 99 is not the archived one: the topic was recreated/,
+    )
+    assert.match(partition().waiting!, /^events\/0: .*recreated/)
+    assert.deepEqual([worker.counts.lostOffsets, source.group.has(key)], [100, false])
+  })
+}
+
+test('a group without offsets of the same topic is logged, and is no error', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 300 })
+  const { worker, logged, partition } = await startWorker(t, source, [filesWith(100, 90)])
+  await until('all is read', () => partition().position === 300)
+  assert.equal(worker.counts.missingGroupOffsets, 0)
+  assert.equal(logged().length, 1)
+  assert.deepEqual(logged().flatMap(missingOffset), [
+    { level: 'warn', ...tp, committed: 90, next: 100, comparison: 'same' },
+  ])
+})
+
+test('a group that has its offset is not asked for records', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 300 })
+  source.group.set(key, 100)
+  source.life = 2
+  const { partition } = await startWorker(t, source, [filesWith(100, 90)])
+  await until('all is read', () => partition().position === 300)
 })

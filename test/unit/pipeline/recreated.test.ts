@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { identify, isSameRecord } from '../../../src/pipeline/recreated.ts'
+import { IdentityCheck, identify, isSameRecord } from '../../../src/pipeline/recreated.ts'
 import { decodeLine, LineEncoder } from '../../../src/record/line.ts'
 import type { SourceRecord } from '../../../src/record/record.ts'
 import { sourceBatch } from '../../helpers/arbitraries.ts'
+import { FakeSource, recordsOf } from '../../helpers/fake-source.ts'
+import { MemorySink } from '../../helpers/memory-sink.ts'
 
 const record = (offset: number, life = 1): SourceRecord => ({
   offset,
@@ -92,5 +94,35 @@ test('what an archive keeps of any record is that record, and of another one it 
         for (const other of others) assert.ok(!isSameRecord(kept, other))
       }
     }),
+  )
+})
+
+test('topics are compared one partition at a time, and one that fails holds no other up', async () => {
+  const source = new FakeSource()
+  const sink = new MemorySink(new Map(), 1)
+  const partitions = Array.from({ length: 50 }, (_, partition) => ({ topic: 'events', partition }))
+  for (const one of partitions) source.setLog(one, { start: 0, end: 20 })
+  let reading = 0
+  const check = new IdentityCheck(
+    [
+      Object.assign(sink, {
+        lastRecords: async ({ partition }: { partition: number }) => {
+          assert.equal(++reading, 1)
+          await new Promise((resolve) => setImmediate(resolve))
+          reading--
+          if (partition === 7) throw new Error('no answer')
+          return recordsOf({ from: 10, next: 15 }, partition === 9 ? 2 : 1)
+        },
+      }),
+    ],
+    source,
+  )
+  const found = await Promise.allSettled(partitions.map((one) => check.of(one, 0)))
+  const verdicts = found.map((one) => (one.status === 'fulfilled' ? one.value.verdict : 'failed'))
+  assert.deepEqual(
+    verdicts,
+    partitions.map(({ partition }) =>
+      partition === 7 ? 'failed' : partition === 9 ? 'different' : 'same',
+    ),
   )
 })

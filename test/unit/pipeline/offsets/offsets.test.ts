@@ -154,7 +154,7 @@ test('Coordinator: offers what all sinks hold and the group was not told, once',
     [{ ...tp, offset: 5 }],
     'the start itself, where the group has nothing',
   )
-  coordinator.committed([{ ...tp, offset: 5 }])
+  coordinator.confirm([{ ...tp, offset: 5 }])
   assert.deepEqual(coordinator.committable(), [])
   tracker.delivered({ from: 5, next: 9 })
   tracker.acknowledge('files', { from: 5, next: 9 })
@@ -165,8 +165,8 @@ test('Coordinator: offers what all sinks hold and the group was not told, once',
   tracker.acknowledge('elasticsearch', { from: 5, next: 7 })
   assert.deepEqual(coordinator.committable(), [{ ...tp, offset: 9 }])
   assert.deepEqual(coordinator.pending(), [])
-  coordinator.committed([{ ...tp, offset: 9 }])
-  coordinator.committed([{ ...tp, offset: 7 }])
+  coordinator.confirm([{ ...tp, offset: 9 }])
+  coordinator.confirm([{ ...tp, offset: 7 }])
   assert.equal(coordinator.committedOffset(tp), 9)
   assert.deepEqual(coordinator.committable(), [])
 })
@@ -195,7 +195,7 @@ test('Coordinator: acknowledgements of an assignment that ended change nothing',
   assert.deepEqual(coordinator.committable(), [])
   assert.equal(coordinator.committedOffset(tp), undefined)
   assert.equal(coordinator.tracker(tp), undefined)
-  coordinator.committed([{ ...tp, offset: 4 }])
+  coordinator.confirm([{ ...tp, offset: 4 }])
 })
 
 test('Coordinator: over any life of some partitions, no offer is lower than one before or beyond what a sink holds', () => {
@@ -241,9 +241,9 @@ test('Coordinator: over any life of some partitions, no offer is lower than one 
           }
           told.set(number, offset)
         }
-        if (what === 'commit') coordinator.committed(offsets)
+        if (what === 'commit') coordinator.confirm(offsets)
         else late.push(...offsets)
-        if (late.length > 4) coordinator.committed(late.splice(0))
+        if (late.length > 4) coordinator.confirm(late.splice(0))
       } else if (tracker !== undefined && what === 'deliver') {
         tracker.delivered({ from: tracker.position, next: tracker.position + size })
       } else if (tracker !== undefined) {

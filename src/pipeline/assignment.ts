@@ -1,0 +1,112 @@
+import { partitionKey, type TopicPartition } from '../record/record.ts'
+import type { Logger } from '../runtime/log.ts'
+import type { Committer } from './committer.ts'
+import type { Tracker } from './offsets/tracker.ts'
+import type { Opener } from './opening.ts'
+import type { Partition } from './partition.ts'
+import type { Sink } from './sink.ts'
+import type { AssignmentChange } from './source.ts'
+import type { WorkerCounts } from './worker-status.ts'
+
+export interface DrainTimeouts {
+  /**
+   * How long a flush before a rebalance may hold the group up, in ms: less than half of the session
+   * timeout.
+   */
+  readonly drainTimeoutMs: number
+  /** How long the last flush may take after a signal, in ms. */
+  readonly shutdownTimeoutMs: number
+}
+
+/** What the group gives to this worker and takes from it, partition by partition. */
+export class Assignment {
+  readonly #partitions: ReadonlyMap<string, Partition>
+  readonly #sinks: readonly Sink[]
+  readonly #opener: Opener
+  readonly #committer: Committer
+  readonly #counts: WorkerCounts
+  readonly #timeouts: DrainTimeouts
+  readonly #log: Logger
+  readonly #resume: (partition: Partition, tracker: Tracker) => void
+  #hasJoined = false
+
+  constructor(parts: {
+    partitions: ReadonlyMap<string, Partition>
+    sinks: readonly Sink[]
+    opener: Opener
+    committer: Committer
+    counts: WorkerCounts
+    timeouts: DrainTimeouts
+    log: Logger
+    /** Reads on at the position of the tracker. */
+    resume: (partition: Partition, tracker: Tracker) => void
+  }) {
+    this.#partitions = parts.partitions
+    this.#sinks = parts.sinks
+    this.#opener = parts.opener
+    this.#committer = parts.committer
+    this.#counts = parts.counts
+    this.#timeouts = parts.timeouts
+    this.#log = parts.log
+    this.#resume = parts.resume
+  }
+
+  /** The worker has been a member of the group. */
+  get hasJoined(): boolean {
+    return this.#hasJoined
+  }
+
+  joined({ gained, kept, lost }: AssignmentChange): void {
+    if (this.#hasJoined) this.#counts.rebalances++
+    this.#hasJoined = true
+    for (const partition of this.#owned(lost)) this.#opener.close(partition)
+    for (const partition of this.#owned(kept)) {
+      const result = partition.kept()
+      if (result.action === 'seek') this.#resume(partition, result.tracker)
+    }
+    for (const tp of gained) this.#opener.add(tp)
+  }
+
+  /** The group may take any partition. What can be stored and committed in time is. */
+  async beforeJoin(): Promise<void> {
+    await this.#committer.drain(this.tracked(), this.#timeouts.drainTimeoutMs)
+  }
+
+  /** What can be stored and committed in time is; then others may have the partitions. */
+  async revoked(tps: readonly TopicPartition[]): Promise<void> {
+    const partitions = this.#owned(tps)
+    await this.#committer.drain(this.#drain(partitions), this.#timeouts.drainTimeoutMs)
+    for (const partition of partitions) this.#opener.close(partition)
+  }
+
+  /** The worker ends: nothing more is taken, and what was read is stored and committed in time. */
+  async shutDown(): Promise<void> {
+    const { drainTimeoutMs, shutdownTimeoutMs } = this.#timeouts
+    const held = this.#drain([...this.#partitions.values()])
+    if (await this.#committer.drain(held, shutdownTimeoutMs)) return
+    const waiting = this.#sinks.flatMap(({ name, waiting }) =>
+      waiting === undefined ? [] : [`${name}: ${waiting}`],
+    )
+    this.#log.warn(
+      { event: 'shutdown_timeout', timeout_ms: shutdownTimeoutMs, waiting },
+      'the shutdown timeout is over; what is not flushed is read again at the next start',
+    )
+    await this.#committer.drain([], drainTimeoutMs)
+  }
+
+  /** Partitions of which the sinks may hold something that is not stored, stopped ones as well. */
+  tracked(): TopicPartition[] {
+    return [...this.#partitions.values()].flatMap(({ tp, tracker }) =>
+      tracker === undefined ? [] : [tp],
+    )
+  }
+
+  /** @returns those of which the sinks may hold something */
+  #drain(partitions: readonly Partition[]): TopicPartition[] {
+    return partitions.flatMap((partition) => (this.#opener.drain(partition) ? [partition.tp] : []))
+  }
+
+  #owned(tps: readonly TopicPartition[]): Partition[] {
+    return tps.flatMap((tp) => this.#partitions.get(partitionKey(tp)) ?? [])
+  }
+}

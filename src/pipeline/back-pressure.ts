@@ -1,0 +1,91 @@
+import { partitionKey, type TopicPartition } from '../record/record.ts'
+import type { Partition } from './partition.ts'
+import type { Sink } from './sink.ts'
+import type { Source } from './source.ts'
+import type { WorkerCounts } from './worker-status.ts'
+
+/** Below this pressure a paused partition is resumed: well below 1, so that it does not flap. */
+const resumeBelow = 0.75
+/**
+ * A large record takes its bytes, its line, which in base64 is a third longer, and what a sink
+ * makes of that.
+ */
+const largeRecordCost = 3
+/** When the sinks hold no more than this, there is room for any record that may be kept. */
+const littleHeldBytes = 2 ** 20
+
+/** Pauses partitions when sinks are full, and resumes them when there is room. */
+export class BackPressure {
+  readonly #source: Pick<Source, 'pause' | 'resume'>
+  readonly #sinks: readonly Sink[]
+  readonly #partitions: ReadonlyMap<string, Partition>
+  readonly #counts: WorkerCounts
+  readonly #memoryBudget: number
+  readonly #flush: () => Promise<void>
+  /** A flush that makes room for a large record. */
+  #flushing: Promise<void> | undefined
+
+  constructor(parts: {
+    source: Pick<Source, 'pause' | 'resume'>
+    sinks: readonly Sink[]
+    partitions: ReadonlyMap<string, Partition>
+    counts: WorkerCounts
+    /** Memory for records on their way, in bytes. */
+    memoryBudget: number
+    /** Has the sinks store what they hold. */
+    flush: () => Promise<void>
+  }) {
+    this.#source = parts.source
+    this.#sinks = parts.sinks
+    this.#partitions = parts.partitions
+    this.#counts = parts.counts
+    this.#memoryBudget = parts.memoryBudget
+    this.#flush = parts.flush
+  }
+
+  /**
+   * Whether the sinks have room for more of a partition, or for one record of so many bytes. A
+   * partition without room is paused until a sink has some.
+   */
+  hasRoom(tp: TopicPartition, bytes: number): boolean {
+    if (bytes > 0) return this.#hasRoomForLarge(bytes)
+    const partition = this.#partitions.get(partitionKey(tp))
+    return partition === undefined || !this.pauseIfFull(partition)
+  }
+
+  /** @returns true if it is paused by this */
+  pauseIfFull(partition: Partition): boolean {
+    if (partition.state.name !== 'flowing' || !this.#isAbove(partition.tp, 1)) return false
+    if (partition.full().action !== 'pause') return false
+    this.#counts.pauses++
+    this.#source.pause(partition.tp)
+    return true
+  }
+
+  #isAbove(tp: TopicPartition, pressure: number): boolean {
+    return this.#sinks.some((sink) => sink.pressure(tp) >= pressure)
+  }
+
+  /**
+   * A large record and its line need much at once: the sinks hold little before one is read, and
+   * are flushed until they do.
+   */
+  #hasRoomForLarge(bytes: number): boolean {
+    const held = this.#sinks.reduce((sum, { heldBytes }) => sum + heldBytes, 0)
+    if (held <= Math.max(littleHeldBytes, this.#memoryBudget - largeRecordCost * bytes)) return true
+    this.#flushing ??= this.#flush().finally(() => {
+      this.#flushing = undefined
+    })
+    return false
+  }
+
+  /** A sink has more room. */
+  roomFreed(): void {
+    for (const partition of this.#partitions.values()) this.resumeIfRoom(partition)
+  }
+
+  resumeIfRoom(partition: Partition): void {
+    if (partition.state.name !== 'paused' || this.#isAbove(partition.tp, resumeBelow)) return
+    if (partition.roomFreed().action === 'resume') this.#source.resume(partition.tp)
+  }
+}

@@ -1,0 +1,94 @@
+import type { Gap, LostRange } from '../record/record.ts'
+import type { Logger } from '../runtime/log.ts'
+import type { Partition } from './partition.ts'
+import type { Identity } from './recreated.ts'
+import type { LogBounds } from './source.ts'
+import type { WorkerCounts } from './worker-status.ts'
+
+/** Counts and logs what the archive does not get, and decides whether its partition goes on. */
+export class Losses {
+  readonly #onGap: 'stop' | 'continue'
+  readonly #counts: WorkerCounts
+  readonly #log: Logger
+
+  constructor(onGap: 'stop' | 'continue', counts: WorkerCounts, log: Logger) {
+    this.#onGap = onGap
+    this.#counts = counts
+    this.#log = log
+  }
+
+  /**
+   * Records are lost before they were read, or cannot be kept. A log that ends before the archive
+   * does, or is that of another topic, always stops the partition: its new records would have
+   * offsets that are taken.
+   *
+   * @param detail what happened, for people
+   * @returns true if the partition goes on behind them; else it is stopped
+   */
+  report(partition: Partition, gap: Gap, detail: string, bytes?: number): boolean {
+    const { topic, partition: number } = partition.tp
+    const { from, next, reason } = gap
+    const goesOn = reason !== 'truncated' && reason !== 'recreated' && this.#onGap === 'continue'
+    this.#counts.lostOffsets += next - from
+    this.#log.error(
+      {
+        event: 'records_lost',
+        topic,
+        partition: number,
+        from,
+        next,
+        reason,
+        bytes,
+        stopped: !goesOn,
+        detail,
+      },
+      'records are lost',
+    )
+    if (!goesOn) partition.lost(`${partition.key}: ${detail}`, next)
+    return goesOn
+  }
+
+  /**
+   * Fetched records that are damaged or too large are lost as those that retention took.
+   * @returns the gap if the partition goes on behind it
+   */
+  reportUnkept(partition: Partition, lost: LostRange): Gap | undefined {
+    const gap: Gap = { from: lost.from, next: lost.next, reason: lost.reason }
+    if (lost.reason === 'oversized') this.#counts.oversizedRecords++
+    return this.report(partition, gap, lost.trouble, lost.bytes) ? gap : undefined
+  }
+
+  /**
+   * The group had committed an offset and has none any more. That harms nothing if the topic is the
+   * same. If Kafka has no archived record any more to compare, a person must judge.
+   *
+   * @param committed what the group had committed
+   * @param next the end of the archive
+   */
+  reportMissingOffset(
+    { topic, partition }: { readonly topic: string; readonly partition: number },
+    committed: number,
+    next: number | undefined,
+    { verdict }: Identity,
+  ): void {
+    const isSame = verdict === 'same'
+    if (!isSame) this.#counts.missingGroupOffsets++
+    this.#log[isSame ? 'warn' : 'error'](
+      { event: 'group_offset_missing', topic, partition, committed, next, comparison: verdict },
+      'the group has lost its committed offset',
+    )
+  }
+}
+
+/** What a loss is, for people. */
+export function describeLoss({ from, next, reason }: Gap, { start, end }: LogBounds): string {
+  if (reason === 'truncated') {
+    return `the archive holds records up to offset ${next}, but Kafka's log ends at ${end}: the topic was recreated, or its log was truncated`
+  }
+  return `offsets ${from} to ${next - 1} are gone from Kafka before they were archived (retention); its log begins at ${start}`
+}
+
+/** @param next the end of the archive */
+export function describeRecreated(offset: number, next: number | undefined): string {
+  return `Kafka's record at offset ${offset} is not the archived one: the topic was recreated, and its records below offset ${next} are not archived`
+}

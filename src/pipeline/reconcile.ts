@@ -1,0 +1,282 @@
+import { messageOf } from '../runtime/errors.ts'
+import type { Logger } from '../runtime/log.ts'
+import { Trouble } from '../runtime/outage.ts'
+import { sleep } from '../runtime/retry.ts'
+import type { Committer } from './committer.ts'
+import { describeRecreated, type Losses } from './loss.ts'
+import type { Coordinator } from './offsets/coordinator.ts'
+import type { Tracker } from './offsets/tracker.ts'
+import type { Opener } from './opening.ts'
+import type { Partition } from './partition.ts'
+import type { IdentityCheck } from './recreated.ts'
+import type { BatchTrouble, LogBounds, Source } from './source.ts'
+
+export interface ReconcilerOptions {
+  /** The worker ends at the ends of the logs, so it cannot wait for ever for one batch. */
+  readonly untilEnd: boolean
+  readonly commitIntervalMs: number
+}
+
+/** About three minutes of retries of one batch end its partition if the worker is to end. */
+const maxTriesUntilEnd = 10
+
+/** Finds where reading of a partition goes on when this worker and Kafka disagree. */
+export class Reconciler {
+  readonly #partitions: ReadonlyMap<string, Partition>
+  readonly #source: Source
+  readonly #coordinator: Coordinator
+  readonly #committer: Committer
+  readonly #opener: Opener
+  readonly #identities: IdentityCheck
+  readonly #losses: Losses
+  readonly #options: ReconcilerOptions
+  readonly #log: Logger
+  readonly #resume: (partition: Partition, tracker: Tracker) => void
+  readonly #outage: Trouble
+  #comparing: Promise<void> | undefined
+
+  constructor(parts: {
+    partitions: ReadonlyMap<string, Partition>
+    source: Source
+    coordinator: Coordinator
+    committer: Committer
+    opener: Opener
+    identities: IdentityCheck
+    losses: Losses
+    options: ReconcilerOptions
+    log: Logger
+    /** Reads on at the position of the tracker. */
+    resume: (partition: Partition, tracker: Tracker) => void
+  }) {
+    this.#partitions = parts.partitions
+    this.#source = parts.source
+    this.#coordinator = parts.coordinator
+    this.#committer = parts.committer
+    this.#opener = parts.opener
+    this.#identities = parts.identities
+    this.#losses = parts.losses
+    this.#options = parts.options
+    this.#log = parts.log
+    this.#resume = parts.resume
+    this.#outage = new Trouble(parts.log)
+  }
+
+  /**
+   * A batch cannot be read, and is no loss as far as is known: its partition reads it again after a
+   * while, and others go on.
+   */
+  reread(partition: Partition, { offset, error, canPass }: BatchTrouble): void {
+    const { tp, life, key } = partition
+    // A worker that is to end names the batch; one that runs for good waits for whoever mends the
+    // log.
+    const isFinal = !canPass || (this.#options.untilEnd && partition.failures >= maxTriesUntilEnd)
+    const why = `${key}: the batch at offset ${offset} cannot be read: ${messageOf(error)}`
+    const result = partition.unreadable(why, offset, isFinal)
+    if (result.action === 'ignored') return
+    this.#source.pause(tp)
+    const { topic, partition: number } = tp
+    const fields = { topic, partition: number, offset, err: messageOf(error) }
+    if (result.action === 'stop') {
+      this.#log.error(
+        { event: 'batch_unreadable', ...fields, stopped: true },
+        'cannot read a batch; the partition is stopped',
+      )
+      return
+    }
+    this.#log[partition.failures > 1 ? 'debug' : 'warn'](
+      { event: 'batch_unreadable', ...fields, retry_ms: result.delayMs },
+      'cannot read a batch; reading it again',
+    )
+    this.#run(partition, result.tracker, async () => {
+      if (await sleep(result.delayMs, life)) this.#goOn(partition)
+    })
+  }
+
+  /**
+   * Kafka's client is at another offset than this worker: it was late with a position, or it reset
+   * one by itself because the offset is gone (tulios/kafkajs#1119). The bounds of the log tell which
+   * of the two.
+   *
+   * @param fetched what the client brought, if it did
+   */
+  locate(partition: Partition, tracker: Tracker, fetched?: number): void {
+    const { topic, partition: number } = partition.tp
+    this.#source.pause(partition.tp)
+    this.#log.debug(
+      { event: 'offset_differs', topic, partition: number, offset: tracker.position, fetched },
+      'looking up where to read on',
+    )
+    this.#run(partition, tracker, () => this.#locate(partition, tracker))
+  }
+
+  async #locate(partition: Partition, { position }: Tracker): Promise<void> {
+    const { life } = partition
+    const bounds = await this.#boundsOf(partition)
+    if (life.aborted) return
+    if (bounds !== undefined && isWithin(position, bounds)) {
+      this.#goOn(partition)
+      return
+    }
+    const why = `Kafka has no offset ${position} any more`
+    const result = partition.gone(`${why}; what was read before it is stored first`)
+    if (result.action === 'ignored') return
+    const { topic, partition: number } = partition.tp
+    this.#log.warn(
+      { event: 'offset_gone', topic, partition: number, offset: position },
+      'Kafka does not have the next offset any more; storing what was read before it',
+    )
+    if (await this.#settle(partition, result.tracker))
+      this.#opener.reopenSettled(partition, `${partition.key}: ${why}`)
+  }
+
+  /**
+   * Asks until there is an answer: to open the partition again instead would drop what a sink that
+   * is away still has to store.
+   */
+  async #boundsOf(partition: Partition): Promise<LogBounds | undefined> {
+    const { tp, key, life } = partition
+    let delay = 0
+    while (await sleep(delay, life)) {
+      try {
+        return (await this.#source.bounds([tp.topic])).get(key)
+      } catch (error) {
+        delay = partition.nextRetryMs()
+        const { topic, partition: number } = tp
+        this.#log.debug(
+          {
+            event: 'bounds_unknown',
+            topic,
+            partition: number,
+            retry_ms: delay,
+            err: messageOf(error),
+          },
+          'cannot ask for the bounds of the log; retrying',
+        )
+      }
+    }
+    return undefined
+  }
+
+  /**
+   * Resolves with true when every sink has stored what was read and the group has it committed,
+   * with false if the partition was given up. It may take any time: Kafka may not have these
+   * records any more, so this worker's memory may be the only place where they are.
+   */
+  async #settle({ tp, life }: Partition, tracker: Tracker): Promise<boolean> {
+    // If kafkajs reset an offset it may have committed that, and a worker that is killed now would
+    // begin there.
+    this.#coordinator.forgetCommitted(tp)
+    await this.#committer.commit()
+    await this.#committer.flush([tp])
+    for (;;) {
+      await this.#committer.commit()
+      if (life.aborted) return false
+      if (this.#coordinator.committedOffset(tp) === tracker.position) return true
+      if (!(await sleep(this.#options.commitIntervalMs, life))) return false
+    }
+  }
+
+  #goOn(partition: Partition): void {
+    const result = partition.located()
+    if (result.action === 'seek') this.#resume(partition, result.tracker)
+  }
+
+  /** What is done for a partition; if that fails, the partition is opened again. */
+  #run(partition: Partition, tracker: Tracker, task: () => Promise<void>): void {
+    task().catch((error: unknown) => this.#opener.reopen(partition, tracker, error))
+  }
+
+  /**
+   * Compares what this worker believes with what Kafka says. Nothing else tells of two things: that
+   * the log was cut off on either side of a partition for which no record comes, and that a worker
+   * which was frozen committed an older offset over a newer one, which Kafka takes from any member
+   * of the group (tulios/kafkajs#1046).
+   */
+  compare(): Promise<void> {
+    this.#comparing ??= this.#compareAll().finally(() => {
+      this.#comparing = undefined
+    })
+    return this.#comparing
+  }
+
+  async #compareAll(): Promise<void> {
+    const topics = Map.groupBy(this.#partitions.values(), ({ tp }) => tp.topic)
+    let failure: unknown
+    for (const [topic, partitions] of topics) {
+      try {
+        await this.#compareTopic(topic, partitions)
+      } catch (error) {
+        failure = error
+      }
+    }
+    if (failure === undefined) this.#outage.over()
+    else
+      this.#outage.failed(
+        `positions cannot be compared with Kafka's: ${messageOf(failure)}; trying again`,
+      )
+  }
+
+  async #compareTopic(topic: string, partitions: readonly Partition[]): Promise<void> {
+    const before = partitions.map(({ tp, tracker, life }) => ({
+      tracker,
+      life,
+      position: tracker?.position ?? 0,
+      committed: this.#coordinator.committedOffset(tp),
+    }))
+    const committed = await this.#source.committedOffsets(partitions.map(({ tp }) => tp))
+    const bounds = await this.#source.bounds([topic])
+    partitions.forEach((partition, i) => {
+      const found = bounds.get(partition.key)
+      // Nothing comes of a partition that is paused, and its lag grows all the same.
+      if (found !== undefined)
+        partition.highWatermark = Math.max(partition.highWatermark ?? 0, found.end)
+      const { tracker, life, position, committed: ours } = before[i]!
+      if (tracker === undefined || life.aborted || !partition.isReading) return
+      const { start, end } = found ?? { start: 0, end: position }
+      const theirs = committed.get(partition.key)
+      // The position and the log may have gone on meanwhile.
+      if (position > end || tracker.position < start) {
+        partition.doubted()
+        this.locate(partition, tracker)
+      } else if (ours === undefined || (theirs ?? -1) >= ours) return
+      else if (theirs !== undefined) this.#coordinator.forgetCommitted(partition.tp)
+      else {
+        partition.doubted()
+        this.#identify(partition, tracker, start, ours)
+      }
+    })
+  }
+
+  /**
+   * The group lost its offset while this worker is at work: the worker commits it again, unless the
+   * topic is another one by now.
+   */
+  #identify(partition: Partition, tracker: Tracker, start: number, committed: number): void {
+    const { tp, life } = partition
+    this.#source.pause(tp)
+    this.#run(partition, tracker, async () => {
+      const identity = await this.#identities.of(tp, start)
+      if (life.aborted) return
+      const { position } = tracker
+      if (identity.verdict !== 'different') {
+        this.#losses.reportMissingOffset(tp, committed, position, identity)
+        this.#coordinator.forgetCommitted(tp)
+        this.#goOn(partition)
+        return
+      }
+      // No offset is committed any more: a group without one is what the next start finds.
+      this.#coordinator.close(tp)
+      await this.#committer.flush([tp])
+      if (life.aborted) return
+      this.#losses.report(
+        partition,
+        { from: start, next: position, reason: 'recreated' },
+        describeRecreated(identity.offset, position),
+      )
+    })
+  }
+}
+
+function isWithin(position: number, { start, end }: LogBounds): boolean {
+  return start <= position && position <= end
+}
