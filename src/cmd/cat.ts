@@ -1,4 +1,3 @@
-import { join, resolve } from 'node:path'
 import type { CatOptions } from '../config/archive.ts'
 import { CommitLog, listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import type { Manifest } from '../files/log/manifest.ts'
@@ -6,6 +5,8 @@ import { readPruned } from '../files/log/pruned.ts'
 import { findOffset, readLines } from '../files/read/lines.ts'
 import { isGone } from '../files/read/members.ts'
 import { isSelected, type Selection } from '../files/read/selection.ts'
+import type { ReadableHome } from '../home/home.ts'
+import { openHome } from '../home/open-home.ts'
 import { decodeLine, valueOfLine } from '../record/line.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { ArchiverError } from '../runtime/errors.ts'
@@ -24,22 +25,22 @@ const mostTries = 5
 
 /** Prints records of an archive as they are kept, one line each. */
 export async function cat(options: CatOptions): Promise<void> {
-  const root = resolve(options.archiveDir)
+  await using home = await openHome(options.archiveDir)
   const condition = options.where === undefined ? undefined : parseCondition(options.where)
   const signal = signalled()
-  await requireArchive(root)
+  await requireArchive(home)
   const output = new Output(options.valueOnly, signal)
   const strict = options.strict ? new StrictFilter(options.valueOnly) : undefined
   if (options.offset !== undefined) {
-    const line = await lineOf(root, options.offset, selectionOf(options))
+    const line = await lineOf(home, options.offset, selectionOf(options))
     if (strict?.takes(line) ?? true) await output.print(line)
     await output.flush()
-  } else await printSelected(root, options, { condition, strict }, output, signal)
+  } else await printSelected(home, options, { condition, strict }, output, signal)
   strict?.throwIfAny()
 }
 
 async function printSelected(
-  root: string,
+  home: ReadableHome,
   options: CatOptions,
   {
     condition,
@@ -54,7 +55,7 @@ async function printSelected(
     return (condition?.(line) ?? true) && (strict?.takes(line) ?? true)
   }
   let found = false
-  for await (const { block, start, end } of readLines(root, selectionOf(options), {
+  for await (const { block, start, end } of readLines(home, selectionOf(options), {
     order,
     limit,
     matches,
@@ -64,7 +65,7 @@ async function printSelected(
     if (full !== undefined) await full
   }
   await output.flush()
-  if (!found && (strict?.leftOut ?? 0) === 0) await explainNothing(root, selectionOf(options))
+  if (!found && (strict?.leftOut ?? 0) === 0) await explainNothing(home, selectionOf(options))
 }
 
 /**
@@ -73,8 +74,12 @@ async function printSelected(
  * @throws ArchiverError `NOT_FOUND`, with why it is not there; `USAGE` where it is not said which
  *   partition is meant.
  */
-export async function lineOf(root: string, offset: number, selection: Selection): Promise<Buffer> {
-  const candidates = (await listPartitions(root)).filter((tp) => isSelected(selection, tp))
+export async function lineOf(
+  home: ReadableHome,
+  offset: number,
+  selection: Selection,
+): Promise<Buffer> {
+  const candidates = (await listPartitions(home)).filter((tp) => isSelected(selection, tp))
   if (candidates.length > 1) {
     throw new ArchiverError(
       'USAGE',
@@ -85,18 +90,18 @@ export async function lineOf(root: string, offset: number, selection: Selection)
   if (tp === undefined)
     throw new ArchiverError('NOT_FOUND', 'the archive holds no such topic and partition')
   if (tp.error !== undefined) throw tp.error
-  const log = await CommitLog.open(root, tp)
-  const { manifest, line } = await lineIn(root, log, offset)
+  const log = await CommitLog.open(home, tp)
+  const { manifest, line } = await lineIn(home, log, offset)
   if (line !== undefined) return line
   const gap = manifest?.gaps.find(({ from, next }) => from <= offset && offset < next)
   throw new ArchiverError(
     'NOT_FOUND',
-    `${partitionKey(tp)} has no offset ${offset}: ${await whyNot(root, tp, log, gap?.reason)}`,
+    `${partitionKey(tp)} has no offset ${offset}: ${await whyNot(home, tp, log, gap?.reason)}`,
   )
 }
 
 async function lineIn(
-  root: string,
+  home: ReadableHome,
   log: CommitLog,
   offset: number,
 ): Promise<{ readonly manifest: Manifest | undefined; readonly line: Buffer | undefined }> {
@@ -104,9 +109,9 @@ async function lineIn(
     const manifest = await log.covering(offset)
     const files =
       manifest?.files.filter(({ first, last }) => first <= offset && offset <= last) ?? []
-    const paths = files.map(({ path }) => join(root, path))
+    const paths = files.map(({ path }) => path)
     try {
-      return { manifest, line: await findOffset(paths, offset) }
+      return { manifest, line: await findOffset(home, paths, offset) }
     } catch (error) {
       // Merged into another one since the manifest was read?
       if (!isGone(error) || tries === mostTries) throw error
@@ -116,7 +121,7 @@ async function lineIn(
 }
 
 async function whyNot(
-  root: string,
+  home: ReadableHome,
   tp: TopicPartition,
   log: CommitLog,
   reason: string | undefined,
@@ -128,7 +133,7 @@ async function whyNot(
   if (reason !== undefined) return `it was lost before it was read (${reason})`
   const next = await log.next()
   if (next === undefined) return 'nothing is archived yet'
-  const pruned = await readPruned(root, tp)
+  const pruned = await readPruned(home, tp)
   return `the archive holds ${log.origin ?? 0} to ${next - 1}${pruned.files === undefined ? '' : ', less what was pruned'}`
 }
 

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import type { CompactOptions } from '../config/archive.ts'
 import { workerName } from '../config/config.ts'
 import {
@@ -6,10 +5,11 @@ import {
   type CompactionContext,
   compactPartition,
 } from '../files/compact/compaction.ts'
-import { type Shortage, shortageFields } from '../files/fs/free-space.ts'
+import { type Shortage, shortageFields } from '../files/compact/free-space.ts'
 import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { DamagedFiles } from '../files/log/damaged-files.ts'
 import { isSelected } from '../files/read/selection.ts'
+import { openHome } from '../home/open-home.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { createLogger } from '../runtime/log.ts'
@@ -34,20 +34,19 @@ interface Outcome {
  * @throws ArchiverError of the first partition that could not be compacted, after all others.
  */
 export async function compact(options: CompactOptions): Promise<void> {
-  const root = resolve(options.archiveDir)
+  await using home = await openHome(options.archiveDir)
   const signal = signalled()
-  await requireArchive(root)
+  await requireArchive(home)
   const terminal = createTerminal(standardError)
   const log = createLogger({
     level: options.logLevel,
     stream: { isTTY: terminal.isTTY, write: (line) => terminal.write(line) },
   })
   const context: CompactionContext = {
-    root,
+    home,
     worker: workerName(),
     log,
     damaged: new DamagedFiles(),
-    onFile: (task) => task(),
   }
   const selection = {
     topics: options.topic,
@@ -57,8 +56,8 @@ export async function compact(options: CompactOptions): Promise<void> {
   let failure: ArchiverError | undefined
   let shortage: Shortage | undefined
   try {
-    const partitions = (await listPartitions(root)).filter((tp) => isSelected(selection, tp))
-    if (partitions.length === 0) return await explainNothing(root, selection)
+    const partitions = (await listPartitions(home)).filter((tp) => isSelected(selection, tp))
+    if (partitions.length === 0) return await explainNothing(home, selection)
     for (const [i, tp] of partitions.entries()) {
       const outcome: Outcome = { tp, merged: 0, replaced: 0, bytes: 0, folded: 0 }
       outcomes.push(outcome)
@@ -87,7 +86,7 @@ export async function compact(options: CompactOptions): Promise<void> {
     }
     if (shortage !== undefined) {
       log.warn(
-        shortageFields(root, shortage),
+        shortageFields(home.title, shortage),
         'some files are not merged: too little free space; run compact again later',
       )
     }

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import type { LsOptions } from '../config/archive.ts'
 import { isTaken } from '../files/compact/prune.ts'
 import {
@@ -11,6 +10,8 @@ import {
 import type { ManifestFile } from '../files/log/manifest.ts'
 import { readPruned } from '../files/log/pruned.ts'
 import { isSelected, mayHold, type Selection } from '../files/read/selection.ts'
+import type { ReadableHome } from '../home/home.ts'
+import { openHome } from '../home/open-home.ts'
 import { partitionKey, type TopicPartition, unknownHour } from '../record/record.ts'
 import { nameOfType } from '../record/type-name.ts'
 import { standardOutput } from '../runtime/standard-streams.ts'
@@ -37,16 +38,16 @@ interface Holding {
 
 /** Lists what an archive holds, from its manifests alone. */
 export async function ls(options: LsOptions): Promise<void> {
-  const root = resolve(options.archiveDir)
-  await requireArchive(root)
+  await using home = await openHome(options.archiveDir)
+  await requireArchive(home)
   const holdings = new Map<string, Holding>()
   const total = newHolding('total')
   const selection = selectionOf(options)
   const damaged = new DamagedPartitions()
-  const selected = (await listPartitions(root)).filter((tp) => isSelected(selection, tp))
+  const selected = (await listPartitions(home)).filter((tp) => isSelected(selection, tp))
   for (const tp of damaged.sound(selected)) {
     for (const one of (await damaged.attempt(tp, () =>
-      holdingsOf(root, tp, options.by, selection),
+      holdingsOf(home, tp, options.by, selection),
     )) ?? []) {
       const holding = holdings.get(one.name)
       if (holding === undefined) holdings.set(one.name, one)
@@ -57,7 +58,7 @@ export async function ls(options: LsOptions): Promise<void> {
   total.first_offset = undefined
   total.last_offset = undefined
   const sorted = [...holdings.values()].sort((a, b) => compareNames(a.name, b.name))
-  if (holdings.size === 0 && !damaged.isAny) await explainNothing(root, selection)
+  if (holdings.size === 0 && !damaged.isAny) await explainNothing(home, selection)
   if (options.json) for (const one of sorted) standardOutput.printJson(one)
   else standardOutput.print(print(options.by, sorted, total))
   damaged.throwIfAny()
@@ -68,23 +69,23 @@ export async function ls(options: LsOptions): Promise<void> {
  * were read already.
  */
 async function holdingsOf(
-  root: string,
+  home: ReadableHome,
   tp: TopicPartition,
   by: Grouping,
   selection: Selection,
 ): Promise<Iterable<Holding>> {
-  const pruned = await readPruned(root, tp)
+  const pruned = await readPruned(home, tp)
   for (;;) {
     const holdings = new Map<string, Holding>()
     let isWhole = true
-    for await (const manifest of (await CommitLog.open(root, tp)).manifests()) {
+    for await (const manifest of (await CommitLog.open(home, tp)).manifests()) {
       if ('error' in manifest) throw manifest.error
       if (manifest.isPart === true) {
         isWhole = false
         break
       }
       for (const file of manifest.files) {
-        if (!mayHold(selection, tp, file) || (await isTaken(root, pruned.files, file))) continue
+        if (!mayHold(selection, tp, file) || (await isTaken(home, pruned.files, file))) continue
         const name = nameOf(by, tp, file)
         const holding = holdings.get(name) ?? newHolding(name)
         holdings.set(name, holding)

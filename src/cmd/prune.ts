@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import type { PruneOptions } from '../config/archive.ts'
 import { checkElasticsearchOptions, checkMysqlOptions } from '../config/config.ts'
@@ -13,6 +12,8 @@ import {
 import { type PrunePlan, planPrune, pruneFiles, typesByDay } from '../files/compact/prune.ts'
 import { CommitLog, listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { type PrunedStores, readPruned, updatePruned } from '../files/log/pruned.ts'
+import type { Home } from '../home/home.ts'
+import { openHome } from '../home/open-home.ts'
 import type { Mysql } from '../mysql/client.ts'
 import { countOldRows, deleteOldRows, type OldRows } from '../mysql/prune.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
@@ -50,13 +51,13 @@ export async function prune(options: PruneOptions): Promise<void> {
       '--no-files with --no-elasticsearch and without --mysql leaves nothing to remove',
     )
   }
-  const root = resolve(options.archiveDir)
+  await using home = await openHome(options.archiveDir)
   const signal = signalled()
-  await requireArchive(root)
+  await requireArchive(home)
   const damaged = new DamagedPartitions()
-  const listed = await listPartitions(root)
+  const listed = await listPartitions(home)
   const archive: Archive = {
-    root,
+    home,
     partitions: damaged.sound(listed),
     topics: [...new Set(listed.map(({ topic }) => topic))],
     damaged,
@@ -97,7 +98,7 @@ function dateOf({ olderThan, finish }: PruneOptions): Before {
 }
 
 interface Archive {
-  readonly root: string
+  readonly home: Home
   /** Those that can be read. */
   readonly partitions: readonly TopicPartition[]
   /** Of all partitions, damaged ones included. */
@@ -111,10 +112,10 @@ interface Stores extends Archive {
 }
 
 async function look(options: PruneOptions, stores: Stores, before: Before): Promise<Takings> {
-  const { root, partitions, topics, damaged, client, database } = stores
+  const { home, partitions, topics, damaged, client, database } = stores
   const plans: PrunePlan[] = []
   for (const tp of options.files ? partitions : []) {
-    const plan = await damaged.attempt(tp, () => planPrune(root, tp, before))
+    const plan = await damaged.attempt(tp, () => planPrune(home, tp, before))
     if (plan !== undefined) plans.push(plan)
   }
   const dateFor = async (store: Server) => before ?? (await interruptedDate(stores, store))
@@ -146,14 +147,14 @@ async function look(options: PruneOptions, stores: Stores, before: Before): Prom
 
 /** Every index that the manifests send records to, with those of refused documents. */
 async function knownIndices(
-  { root, partitions, topics, damaged }: Archive,
+  { home, partitions, topics, damaged }: Archive,
   indexPrefix: string,
 ): Promise<KnownIndices> {
   const names = new Set<string>()
   const of = new IndexNames(indexPrefix)
   for (const tp of partitions) {
     await damaged.attempt(tp, async () => {
-      for await (const { type, hour } of typesByDay(root, tp)) {
+      for await (const { type, hour } of typesByDay(home, tp)) {
         for (const name of of.every(type, hour)) names.add(name)
         names.add(of.rejected(hour))
       }
@@ -164,12 +165,12 @@ async function knownIndices(
 
 /** The latest date of prunes of a store that were interrupted; undefined if none was. */
 async function interruptedDate(
-  { root, partitions, damaged }: Archive,
+  { home, partitions, damaged }: Archive,
   store: Server,
 ): Promise<number | undefined> {
   let date: number | undefined
   for (const tp of partitions) {
-    const noted = (await damaged.attempt(tp, () => readPruned(root, tp)))?.[store]
+    const noted = (await damaged.attempt(tp, () => readPruned(home, tp)))?.[store]
     if (noted?.complete === false) date = Math.max(date ?? 0, noted.before)
   }
   return date
@@ -177,20 +178,20 @@ async function interruptedDate(
 
 async function take(
   options: PruneOptions,
-  { root, partitions, topics, damaged, client, database }: Stores,
+  { home, partitions, topics, damaged, client, database }: Stores,
   { plans, indices, rows }: Takings,
   signal: AbortSignal,
 ): Promise<void> {
   for (const plan of plans) {
     signal.throwIfAborted()
-    await damaged.attempt(plan.tp, () => pruneFiles(root, plan))
+    await damaged.attempt(plan.tp, () => pruneFiles(home, plan))
   }
   if (damaged.isAny && (indices?.own.length ?? 0) + (rows?.own ?? 0) > 0) {
     standardError.print('indices and rows stay: they hold records of the damaged partitions, too')
     damaged.throwIfAny()
   }
   if (client !== undefined && indices !== undefined && indices.own.length > 0) {
-    await noted({ root, partitions, store: 'elasticsearch', before: indices.before }, async () => {
+    await noted({ home, partitions, store: 'elasticsearch', before: indices.before }, async () => {
       for (const { index } of indices.own) {
         signal.throwIfAborted()
         await deleteIndex(client, index)
@@ -198,7 +199,7 @@ async function take(
     })
   }
   if (database !== undefined && rows !== undefined && rows.own > 0) {
-    await noted({ root, partitions, store: 'mysql', before: rows.before }, () =>
+    await noted({ home, partitions, store: 'mysql', before: rows.before }, () =>
       deleteOldRows(database, options.mysqlTable, rows.before, topics, () =>
         signal.throwIfAborted(),
       ),
@@ -285,7 +286,7 @@ function day(ms: number): string {
 }
 
 interface Noted {
-  readonly root: string
+  readonly home: Home
   readonly partitions: readonly TopicPartition[]
   readonly store: Server
   readonly before: number
@@ -296,22 +297,22 @@ interface Noted {
  * then that it is gone.
  */
 async function noted(
-  { root, partitions, store, before }: Noted,
+  { home, partitions, store, before }: Noted,
   remove: () => Promise<void>,
 ): Promise<void> {
   const update = async (
     tp: TopicPartition,
     change: (noted: PrunedStores[Server]) => PrunedStores[Server],
   ) => {
-    await updatePruned(root, tp, (stores) => {
+    await updatePruned(home, tp, (stores) => {
       const changed = change(stores[store])
       return changed === undefined ? stores : { ...stores, [store]: changed }
     })
   }
   const wasComplete = new Set<TopicPartition>()
   for (const tp of partitions) {
-    if ((await readPruned(root, tp))[store]?.complete === true) wasComplete.add(tp)
-    const committedUntil = (await (await CommitLog.open(root, tp)).next()) ?? 0
+    if ((await readPruned(home, tp))[store]?.complete === true) wasComplete.add(tp)
+    const committedUntil = (await (await CommitLog.open(home, tp)).next()) ?? 0
     await update(tp, (noted) => ({
       before: Math.max(noted?.before ?? 0, before),
       committed_until: Math.max(noted?.committed_until ?? 0, committedUntil),

@@ -1,7 +1,7 @@
-import { resolve } from 'node:path'
 import type { RestoreOptions } from '../config/archive.ts'
 import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { isSelected, type Selection } from '../files/read/selection.ts'
+import { openHome } from '../home/open-home.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { typeOfName } from '../record/type-name.ts'
 import type { Account, Restore } from '../restore/job.ts'
@@ -23,9 +23,9 @@ import { count, plural } from './lib/table.ts'
  */
 export async function restore(options: RestoreOptions): Promise<void> {
   const { type, partition, from, until } = options
-  const root = resolve(options.archiveDir)
-  await requireArchive(root)
-  const all = await listPartitions(root)
+  await using home = await openHome(options.archiveDir)
+  await requireArchive(home)
+  const all = await listPartitions(home)
   const topics = topicsOf(options, all)
   const selection: Selection = {
     types: type?.map(typeOfName),
@@ -36,7 +36,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
   }
   const signal = signalled()
   const selected = all.filter((tp) => isSelected(selection, tp))
-  if (selected.length === 0) return await explainNothing(root, selection)
+  if (selected.length === 0) return await explainNothing(home, selection)
   const terminal = createTerminal(standardError)
   const log = createLogger({
     level: options.logLevel,
@@ -59,7 +59,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
   const account: Account = { records: 0, present: 0, refused: 0 }
   const startedAt = performance.now()
   const job: Restore = {
-    root,
+    home,
     options,
     selection,
     partitions,
@@ -83,7 +83,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
     terminal.close()
   }
   if (account.records + account.present + account.refused === 0 && !damaged.isAny)
-    await explainNothing(root, selection)
+    await explainNothing(home, selection)
   tell(account, options.to, (performance.now() - startedAt) / 1000)
   damaged.throwIfAny()
 }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { checkRunOptions, type RunOptions, typeSource, workerName } from '../config/config.ts'
 import { FilesSink } from '../files/sink.ts'
+import { openHome } from '../home/open-home.ts'
 import { KafkaSource } from '../kafka/source.ts'
 import { observers, serveMonitor } from '../monitor/endpoint.ts'
 import { Metrics } from '../monitor/metrics.ts'
@@ -188,7 +189,7 @@ async function createSinks(
     sinks.push(
       new FilesSink(
         {
-          archiveDir: options.archiveDir,
+          home: await openHome(options.archiveDir),
           clusterId,
           group: options.group,
           worker,

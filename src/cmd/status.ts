@@ -1,7 +1,8 @@
-import { resolve } from 'node:path'
 import type { StatusOptions } from '../config/archive.ts'
 import { readIdentity } from '../files/log/archive.ts'
 import { CommitLog, listPartitions, requireArchive } from '../files/log/commit-log.ts'
+import type { ReadableHome } from '../home/home.ts'
+import { openHome } from '../home/open-home.ts'
 import { type KafkaPosition, readPositions } from '../kafka/positions.ts'
 import { withAdmin } from '../kafka/topics.ts'
 import type { WorkerStatus } from '../monitor/endpoint.ts'
@@ -31,11 +32,11 @@ interface PartitionRow {
 
 /** Says what each partition holds, what is committed, how far behind it is, and why it waits. */
 export async function status(options: StatusOptions): Promise<void> {
-  const root = resolve(options.archiveDir)
-  await requireArchive(root)
-  const archived = await listPartitions(root)
+  await using home = await openHome(options.archiveDir)
+  await requireArchive(home)
+  const archived = await listPartitions(home)
   const kafka = options.kafka
-    ? await askKafka(options, root, [...new Set(archived.map(({ topic }) => topic))])
+    ? await askKafka(options, home, [...new Set(archived.map(({ topic }) => topic))])
     : undefined
   const workers = await Promise.all((options.workers ?? []).map(askWorker))
   const rows: PartitionRow[] = []
@@ -47,7 +48,7 @@ export async function status(options: StatusOptions): Promise<void> {
     const next =
       tp === undefined
         ? undefined
-        : await damaged.attempt(tp, async () => (await CommitLog.open(root, tp)).next())
+        : await damaged.attempt(tp, async () => (await CommitLog.open(home, tp)).next())
     rows.push({
       partition: key,
       ...definedOnly({ files_next: next }),
@@ -83,12 +84,12 @@ async function askWorker(url: string): Promise<Asked> {
 
 async function askKafka(
   options: StatusOptions,
-  root: string,
+  home: ReadableHome,
   topics: readonly string[],
 ): Promise<Map<string, KafkaPosition>> {
   const log = createLogger({ level: options.logLevel, stream: standardError })
   const kafka = kafkaClient(options, { clientId: 'archiver-status', log, retry: { retries: 4 } })
-  const identity = await readIdentity(root)
+  const identity = await readIdentity(home)
   return withAdmin(kafka, options.brokers, (admin) => readPositions(admin, identity!.group, topics))
 }
 

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import type { Kafka } from 'kafkajs'
 import type { VerifyOptions } from '../config/archive.ts'
 import { checkElasticsearchOptions, checkMysqlOptions } from '../config/config.ts'
@@ -6,6 +5,8 @@ import { DocumentReader } from '../elasticsearch/read/reader.ts'
 import { readIdentity } from '../files/log/archive.ts'
 import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { damageOf } from '../files/log/damage.ts'
+import type { ReadableHome } from '../home/home.ts'
+import { openHome } from '../home/open-home.ts'
 import { type KafkaPosition, readPositions } from '../kafka/positions.ts'
 import { RecordLookup } from '../kafka/record-lookup.ts'
 import { withAdmin } from '../kafka/topics.ts'
@@ -53,15 +54,15 @@ export async function verify(options: VerifyOptions): Promise<void> {
     )
   }
   const thoroughness: Thoroughness = options.deep ? 'deep' : options.fast ? 'fast' : 'full'
-  const root = resolve(options.archiveDir)
+  await using home = await openHome(options.archiveDir)
   const signal = signalled()
-  await requireArchive(root)
-  const archived = await listPartitions(root)
+  await requireArchive(home)
+  const archived = await listPartitions(home)
   const log = createLogger({ level: options.logLevel, stream: standardError })
   const kafkaOf = options.kafka
     ? kafkaClient(options, { clientId: 'archiver-verify', log, retry: { retries: 4 } })
     : undefined
-  const kafka = kafkaOf && (await askKafka(kafkaOf, options.brokers, root, archived))
+  const kafka = kafkaOf && (await askKafka(kafkaOf, options.brokers, home, archived))
   const lookup =
     kafkaOf && new RecordLookup(kafkaOf, (error) => log.debug(`disconnecting: ${messageOf(error)}`))
   const partitions = select(archived, kafka, options.topics)
@@ -89,7 +90,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
             reader: new DocumentReader(
               client,
               options.indexPrefix,
-              await otherArchives(client, options.indexPrefix, root, archived),
+              await otherArchives(client, options.indexPrefix, home, archived),
             ),
             indexPrefix: options.indexPrefix,
           }
@@ -101,7 +102,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
     if (thoroughness === 'deep') {
       for (const tp of partitions) {
         // Of a damaged one no document is compared; its verdict says why.
-        const part = await comparedPart(root, tp, positionOf(tp)).catch((error: unknown) => {
+        const part = await comparedPart(home, tp, positionOf(tp)).catch((error: unknown) => {
           if (damageOf(tp, error) === undefined) throw error
         })
         if (part !== undefined) parts.set(partitionKey(tp), part)
@@ -117,7 +118,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
     for (const [i, tp] of partitions.entries()) {
       const documents = scanned?.get(partitionKey(tp))
       const verdict = await checkPartition({
-        root,
+        home,
         tp,
         thoroughness,
         elasticsearch,
@@ -139,7 +140,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
       if (!options.json) print(describe(verdict))
     }
     terminal.setStatus('looking for files that no manifest names')
-    for await (const path of strayFiles(root, archived, options.topics)) {
+    for await (const path of strayFiles(home, archived, options.topics)) {
       strays.push(path)
       terminal.setStatus(undefined)
       if (!options.json) print(`BAD  stray-file: ${path}: no manifest names it`)
@@ -147,7 +148,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
     if (options.values) {
       await elasticsearch?.reader.refresh()
       values = await compareValues({
-        root,
+        home,
         client: client!,
         indexPrefix: options.indexPrefix,
         topics: options.topics,
@@ -164,7 +165,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
       if (!options.json) for (const line of describeValues(values)) print(line)
     }
     if (options.readers) {
-      readers = await lookForReaders(root, options.topics, (records) => {
+      readers = await lookForReaders(home, options.topics, (records) => {
         signal.throwIfAborted()
         terminal.setStatus(`what strict readers refuse, ${plural(records, 'record')}`)
       })
@@ -208,16 +209,16 @@ async function lookUp(
 async function askKafka(
   kafka: Kafka,
   brokers: readonly string[],
-  root: string,
+  home: ReadableHome,
   archived: readonly TopicPartition[],
 ): Promise<Map<string, KafkaPosition>> {
   return withAdmin(kafka, brokers, async (admin) => {
     const { clusterId } = await admin.describeCluster()
-    const identity = await readIdentity(root)
+    const identity = await readIdentity(home)
     if (identity?.cluster_id !== clusterId) {
       throw new ArchiverError(
         'ARCHIVE_MISMATCH',
-        `${root} is the archive of Kafka cluster ${identity?.cluster_id}, this is ${clusterId}: name its --brokers, or use --no-kafka`,
+        `${home.title} is the archive of Kafka cluster ${identity?.cluster_id}, this is ${clusterId}: name its --brokers, or use --no-kafka`,
       )
     }
     const topics = [...new Set(archived.map(({ topic }) => topic))]

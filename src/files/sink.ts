@@ -1,5 +1,5 @@
-import { resolve } from 'node:path'
 import PQueue from 'p-queue'
+import type { Home } from '../home/home.ts'
 import type { Observer } from '../pipeline/observer.ts'
 import type { Sink, SinkPosition } from '../pipeline/sink.ts'
 import {
@@ -11,7 +11,6 @@ import {
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Compactor } from './compact/compactor.ts'
-import { KnownDirectories } from './fs/known-directories.ts'
 import { claimArchive } from './log/archive.ts'
 import { lastRecords } from './read/edge-records.ts'
 import { BufferPool } from './write/buffer-pool.ts'
@@ -19,7 +18,8 @@ import { LineMemory } from './write/line-memory.ts'
 import { PartitionWriter, type WriterContext } from './write/partition-writer.ts'
 
 export interface FilesSinkOptions {
-  readonly archiveDir: string
+  /** Where the archive lives; `stop` gives it up. */
+  readonly home: Home
   readonly clusterId: string
   readonly group: string
   readonly worker: string
@@ -63,7 +63,7 @@ const bucketsAbove = 0.5
  * way; this bounds what one flush needs at once.
  */
 const maxBuckets = 20_000
-/** Files open at once, of all partitions. */
+/** Staged files that are compressed or open at once, of all partitions. */
 const openFiles = 16
 const ageCheckMs = 250
 /** A partition in trouble is opened again sooner than this. */
@@ -85,7 +85,7 @@ export class FilesSink implements Sink {
   /** One at a time keeps all files busy, too. */
   readonly #spilled = new PQueue({ concurrency: 1 })
   readonly #writers = new Map<string, PartitionWriter>()
-  readonly #context: WriterContext & { root: string }
+  readonly #context: WriterContext
   #relieved: () => void = () => {}
   readonly #memory = new LineMemory(() => this.#relieved())
   #ageTimer: NodeJS.Timeout | undefined
@@ -97,10 +97,8 @@ export class FilesSink implements Sink {
   constructor(options: FilesSinkOptions, log: Logger) {
     this.#options = options
     this.#log = log
-    const root = resolve(options.archiveDir)
     this.#context = {
-      root,
-      directories: new KnownDirectories(() => this.#context.root),
+      home: options.home,
       gzipLevel: options.gzipLevel,
       buffers: new BufferPool(),
       worker: options.worker,
@@ -156,8 +154,8 @@ export class FilesSink implements Sink {
 
   async start(relieved: () => void): Promise<void> {
     this.#relieved = relieved
-    const { archiveDir, clusterId, group } = this.#options
-    this.#context.root = await claimArchive(resolve(archiveDir), clusterId, group)
+    const { home, clusterId, group } = this.#options
+    await claimArchive(home, clusterId, group)
     const { compactAfterMs, compactMaxBytes: maxBytes } = this.#options
     if (compactAfterMs > 0) {
       this.#compactor = new Compactor(this.#context, {
@@ -205,7 +203,7 @@ export class FilesSink implements Sink {
   }
 
   lastRecords(tp: TopicPartition): Promise<readonly SourceRecord[]> {
-    return lastRecords(this.#context.root, tp)
+    return lastRecords(this.#options.home, tp)
   }
 
   async close(tp: TopicPartition): Promise<void> {
@@ -222,6 +220,7 @@ export class FilesSink implements Sink {
     this.#writers.clear()
     await Promise.all(writers.map((writer) => writer.close()))
     await this.#files.onIdle()
+    await this.#options.home[Symbol.asyncDispose]()
   }
 
   pressure(): number {

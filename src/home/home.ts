@@ -61,6 +61,16 @@ export class StagingGone extends Error {
   }
 }
 
+/**
+ * A commit was asked for and its answer is not known: the name may be there, or may be yet. What is
+ * staged must not be removed, because a manifest may name it.
+ */
+export class MayBeCreated extends Error {
+  constructor(name: string, cause: unknown) {
+    super(`${name} may have been created`, { cause })
+  }
+}
+
 /** The entry of a manifest says this of a file that a home with directories staged. */
 export interface StagedInDirectory {
   /** The name that the file has until it is published. */
@@ -168,10 +178,11 @@ export interface Home extends ReadableHome {
 
   /**
    * Finds out, before anything is read from Kafka, whether this home keeps its promises: a file can
-   * be staged, `create` excludes (also several at the same moment), publish works.
+   * be staged, `create` excludes (also several at the same moment), publish works. Leaves nothing
+   * behind but the directories that an archive needs.
    * @throws ArchiverError `ARCHIVE_UNUSABLE` that names what it does not keep.
    */
-  prove(): Promise<void>
+  prove(names: Probe): Promise<void>
 
   /**
    * Gives a content a name that nothing has yet. Others see it whole or not at all. Durable, name
@@ -188,8 +199,8 @@ export interface Home extends ReadableHome {
   create(name: string, content: string): Promise<boolean>
 
   /**
-   * Gives a name this content, whatever it had before. Others see the old one or the new one, whole.
-   * Durable when it settles. Of two at the same moment either may be left.
+   * Gives a name this content, whatever it had before. Others see the old one or the new one,
+   * whole. Durable when it settles. Of two at the same moment either may be left.
    */
   replace(name: string, content: string): Promise<void>
 
@@ -237,6 +248,13 @@ export interface Home extends ReadableHome {
   space(): Promise<Space | undefined>
 }
 
+/** Names that nothing has, for `prove`: where files are staged, created and published. */
+export interface Probe {
+  readonly staged: string
+  readonly created: string
+  readonly published: string
+}
+
 /** What a home has, in bytes. */
 export interface Space {
   /** Free for this user. */
@@ -281,8 +299,7 @@ export interface Staging {
    * string. What the content names as staged is durable before.
    *
    * @returns false if somebody else created the name: the caller is fenced.
-   * @throws StagingGone: nothing was created. After any other error the name may be there, so what
-   *   is staged must not be removed: a manifest may name it.
+   * @throws MayBeCreated; after any other error nothing was created, and nothing will be.
    */
   create(name: string, content: Iterable<string>, label: CommitLabel): Promise<boolean>
 
@@ -298,7 +315,10 @@ export interface Staging {
  * open between them: thousands are in the making at once.
  */
 export interface StagedFile {
-  /** Appends bytes, or all pieces as they come. Not durable yet. */
+  /**
+   * Appends bytes, or all pieces as they come. Not durable yet. A piece is overwritten once the
+   * next one is asked for, so whoever keeps it copies it.
+   */
   append(bytes: Buffer | AsyncIterable<Buffer>): Promise<void>
 
   /**

@@ -18,14 +18,14 @@ export interface Extent {
  * @throws ArchiverError `MANIFEST_INVALID`, `DAMAGED`; the signal's reason.
  */
 export async function checkRecords(
-  { root, selection, signal, status }: Restore,
+  { home, selection, signal, status }: Restore,
   tp: TopicPartition,
   limits: RecordLimits,
 ): Promise<Extent> {
   let records = 0
   let bytes = 0
   let read = 0
-  for await (const { log, files } of selectedFiles(root, tp, selection)) {
+  for await (const { log, files } of selectedFiles(home, tp, selection)) {
     for (const file of files) {
       signal.throwIfAborted()
       records += file.records
@@ -36,7 +36,7 @@ export async function checkRecords(
         keys: limits.needsKeys,
       }
       if (!what.lines && !what.times && !what.keys) continue
-      for await (const batch of batchesOf(root, log, file, selection)) {
+      for await (const batch of batchesOf(home, log, file, selection)) {
         signal.throwIfAborted()
         checkBatch(batch, limits, what)
         read += batch.count

@@ -1,6 +1,7 @@
 import type { DamagedPartitions } from '../cmd/lib/damaged-partitions.ts'
 import type { RestoreOptions } from '../config/archive.ts'
 import type { Selection } from '../files/read/selection.ts'
+import type { ReadableHome } from '../home/home.ts'
 import type { TopicPartition } from '../record/record.ts'
 import type { Logger } from '../runtime/log.ts'
 
@@ -16,7 +17,7 @@ export interface Account {
 
 /** What all directions need. */
 export interface Restore {
-  readonly root: string
+  readonly home: ReadableHome
   readonly options: RestoreOptions
   readonly selection: Selection
   readonly partitions: readonly TopicPartition[]

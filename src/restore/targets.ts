@@ -13,7 +13,7 @@ import type { Restore } from './job.ts'
  * @throws ArchiverError `USAGE`
  */
 export async function checkTargets({
-  root,
+  home,
   options,
   partitions,
 }: Restore): Promise<(topic: string) => string> {
@@ -27,9 +27,9 @@ export async function checkTargets({
     )
   }
   const targetOf = (topic: string) => toTopic ?? topic
-  const archived = new Set((await listPartitions(root)).map(({ topic }) => topic))
+  const archived = new Set((await listPartitions(home)).map(({ topic }) => topic))
   for (const target of sources.map(targetOf)) {
-    if (archived.has(target)) refuse(options, target, `is archived into ${root}`)
+    if (archived.has(target)) refuse(options, target, `is archived into ${home.title}`)
     if (topics?.includes(target) === true) refuse(options, target, 'is one of --topics')
     if (topicsRegex?.test(target) === true) refuse(options, target, matches(topicsRegex.source))
   }
@@ -41,11 +41,11 @@ export async function checkTargets({
  * @throws ArchiverError `USAGE` if that is, or would be, one of the targets.
  */
 export async function checkNotArchived(
-  { root, options, log }: Restore,
+  { home, options, log }: Restore,
   admin: Admin,
   targets: readonly string[],
 ): Promise<void> {
-  const group = (await readIdentity(root))?.group
+  const group = (await readIdentity(home))?.group
   if (group === undefined || options.intoArchived) return
   let subscription: Subscription
   try {

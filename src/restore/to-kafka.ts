@@ -227,7 +227,7 @@ async function agree(
 }
 
 async function create(
-  { root, log }: Restore,
+  { home, log }: Restore,
   admin: Admin,
   about: {
     target: TargetTopic
@@ -239,7 +239,7 @@ async function create(
   const { target, limits, broker, source } = about
   const { topic } = target
   // All partitions of the archive: a later restore of another one needs no other topic.
-  const archived = (await listPartitions(root)).filter((tp) => tp.topic === source)
+  const archived = (await listPartitions(home)).filter((tp) => tp.topic === source)
   const partitions = Math.max(...archived.map(({ partition }) => partition)) + 1
   const usual = Number(broker.get('message.max.bytes') ?? usualMaxMessageBytes)
   const maxMessageBytes = limits.largest > usual ? limits.largest : undefined
@@ -259,10 +259,10 @@ async function send(
   tp: TopicPartition,
   target: RestoreTarget,
 ): Promise<void> {
-  const { root, selection, signal, account, progress } = job
+  const { home, selection, signal, account, progress } = job
   restorer.begin(target)
-  for await (const selected of selectedFiles(root, tp, selection)) {
-    for await (const line of linesByOffset(root, selected, selection)) {
+  for await (const selected of selectedFiles(home, tp, selection)) {
+    for await (const line of linesByOffset(home, selected, selection)) {
       const full = restorer.add(decodeLine(line).record)
       account.records++
       if (full === undefined) continue

@@ -144,7 +144,7 @@ async function* missingOf(
   tp: TopicPartition,
   presence: Presence,
 ): AsyncGenerator<RecordBatch> {
-  for await (const { log, files } of selectedFiles(job.root, tp, job.selection)) {
+  for await (const { log, files } of selectedFiles(job.home, tp, job.selection)) {
     for (const file of files) yield* missingBatches(job, log, file, presence)
   }
 }
@@ -154,7 +154,7 @@ const batchesAhead = 3
 
 /** The selected records of a file that the store does not hold, in batches; counts the others. */
 async function* missingBatches(
-  { root, selection, account }: Restore,
+  { home, selection, account }: Restore,
   log: SelectedFiles['log'],
   file: ManifestFile,
   presence: Presence,
@@ -165,7 +165,7 @@ async function* missingBatches(
     return
   }
   if (coverage === 'none') {
-    yield* batchesOf(root, log, file, selection)
+    yield* batchesOf(home, log, file, selection)
     return
   }
   const asked: Promise<RecordBatch>[] = []
@@ -174,7 +174,7 @@ async function* missingBatches(
     account.present += batch.count - missing.count
     return missing
   }
-  for await (const batch of batchesOf(root, log, file, selection)) {
+  for await (const batch of batchesOf(home, log, file, selection)) {
     const answer = ask(batch)
     // Awaited later: until then its failure is nobody's.
     answer.catch(() => {})

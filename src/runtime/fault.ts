@@ -6,19 +6,21 @@
  * that place.
  */
 export const faultPoints = [
-  'files.origin-written',
-  'files.origin-linked',
-  'files.staged',
-  'files.written',
+  // A file that is staged, of a flush or of a compaction.
+  'staging.appended',
+  'staging.written',
+  // The steps of a commit, each by its label: see `CommitLabel` in `home/home.ts`.
+  'origin.content-written',
+  'origin.linked',
   'files.synced',
-  'files.manifest-written',
+  'files.content-written',
   'files.linked',
   'files.renamed-one',
   'files.renamed',
   'files.directories-synced',
   'compaction.merged-one',
-  'compaction.merged',
-  'compaction.manifest-written',
+  'compaction.synced',
+  'compaction.content-written',
   'compaction.linked',
   'compaction.renamed-one',
   'compaction.renamed',
@@ -26,7 +28,7 @@ export const faultPoints = [
   'compaction.replaced-removed-one',
   'compaction.replaced-removed',
   'compaction.manifest-removed-one',
-  'compaction.manifests-removed',
+  'compaction.manifest-removed',
   'worker.acknowledged',
   'worker.committed',
 ] as const

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
-import { lstat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { isTaken } from '../files/compact/prune.ts'
-import { type CommitLog, isSlice, type LoggedManifest, typeOf } from '../files/log/commit-log.ts'
+import { type CommitLog, isSlice, typeOf } from '../files/log/commit-log.ts'
+import type { LoggedManifest } from '../files/log/log-cursor.ts'
 import type { Manifest, ManifestFile } from '../files/log/manifest.ts'
 import { isPruned, type Pruned } from '../files/log/pruned.ts'
 import { isGone, readMembers } from '../files/read/members.ts'
+import type { ReadableHome } from '../home/home.ts'
 import { hourOf, LineHead } from '../record/line.ts'
 import {
   type Gap,
@@ -14,7 +14,7 @@ import {
   type TopicPartition,
   unknownHour,
 } from '../record/record.ts'
-import { messageOf, systemCode } from '../runtime/errors.ts'
+import { messageOf } from '../runtime/errors.ts'
 import { sleep } from '../runtime/retry.ts'
 import type { OffsetBitmap } from './offset-bitmap.ts'
 import { describeOffsets, type Problems } from './problems.ts'
@@ -40,7 +40,7 @@ export interface CheckedLines {
 }
 
 export interface FilesCheckOptions {
-  readonly root: string
+  readonly home: ReadableHome
   readonly log: CommitLog
   readonly tp: TopicPartition
   readonly problems: Problems
@@ -110,7 +110,7 @@ export class FilesCheck {
     const inOrder = manifest.files.toSorted((a, b) => a.first - b.first)
     for (const [i, file] of inOrder.entries()) {
       records += file.records
-      const taken = await isTaken(this.#options.root, pruned, file)
+      const taken = await isTaken(this.#options.home, pruned, file)
       const there = taken ? undefined : await this.#find(manifest, file, isLast)
       if (there === undefined && isPruned(pruned, file)) {
         prunedRecords += file.records
@@ -161,11 +161,11 @@ export class FilesCheck {
     file: ManifestFile,
     isLast: boolean,
   ): Promise<ManifestFile | undefined> {
-    const { root, log, problems, pruned } = this.#options
+    const { home, log, problems, pruned } = this.#options
     const mayBeOnItsWay = isLast || file.replaces !== undefined
     const deadline = performance.now() + publishPatienceMs
     for (let there = file; ; ) {
-      const size = await sizeOf(join(root, there.path))
+      const size = (await home.stat(there.path))?.bytes
       if (size !== undefined) {
         if (size === there.bytes) return there
         problems.add({
@@ -175,7 +175,7 @@ export class FilesCheck {
         })
         return there
       }
-      const isStaged = (await sizeOf(join(root, file.staged))) !== undefined
+      const isStaged = await home.isStaged(file)
       if (isStaged && mayBeOnItsWay && performance.now() < deadline) {
         await sleep(100)
         continue
@@ -188,14 +188,14 @@ export class FilesCheck {
         continue
       }
       // It was put in place since it was looked for, or renamed between the two looks.
-      if ((await sizeOf(join(root, there.path))) !== undefined) continue
+      if ((await home.stat(there.path)) !== undefined) continue
       // A prune at work took it since.
       if (isPruned(pruned, file)) return undefined
       problems.add(
         isStaged
           ? {
               kind: 'file-unpublished',
-              message: `${file.path} (${file.records} records) is committed and still lies at ${file.staged}`,
+              message: `${file.path} (${file.records} records) is committed and still lies at ${stagedAt(file)}`,
               path: file.path,
             }
           : {
@@ -219,7 +219,7 @@ export class FilesCheck {
     found: FoundOffsets,
     isCompared: boolean,
   ): Promise<void> {
-    const { root, problems, tp, log } = this.#options
+    const { home, problems, tp, log } = this.#options
     const lines = new FileLines(
       entry,
       there.path,
@@ -230,9 +230,8 @@ export class FilesCheck {
     )
     const hash = createHash('sha256')
     let rest: Buffer | undefined
-    const path = join(root, there.path)
     try {
-      for await (const { start, end, text, trouble } of readMembers(path, (bytes) =>
+      for await (const { start, end, text, trouble } of readMembers(home, there.path, (bytes) =>
         hash.update(bytes),
       )) {
         if (text === undefined) {
@@ -505,13 +504,7 @@ class FileLines {
   }
 }
 
-async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    const stats = await lstat(path)
-    // What has a file's name and is none holds nothing.
-    return stats.isFile() ? stats.size : 0
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
-    throw error
-  }
+/** Where a file waits to be published. */
+function stagedAt(file: ManifestFile): string {
+  return 'staged' in file ? file.staged : `the open upload ${file.upload.id}`
 }

@@ -1,12 +1,12 @@
-import { join } from 'node:path'
 import { type DocumentReader, mostOffsetsAtOnce } from '../elasticsearch/read/reader.ts'
 import { CommitLog, hourOfFile, typeOf } from '../files/log/commit-log.ts'
 import { damageOf } from '../files/log/damage.ts'
 import type { Manifest, ManifestFile } from '../files/log/manifest.ts'
-import { manifestDirectory, originName } from '../files/log/path.ts'
+import { originOf } from '../files/log/path.ts'
 import type { PrunedStores } from '../files/log/pruned.ts'
 import { firstRecords, lastRecords } from '../files/read/edge-records.ts'
 import { isGone, readBlocks } from '../files/read/members.ts'
+import type { ReadableHome } from '../home/home.ts'
 import type { KafkaPosition } from '../kafka/positions.ts'
 import type { RowReader } from '../mysql/reader.ts'
 import { type Identity, identify } from '../pipeline/recreated.ts'
@@ -32,7 +32,7 @@ const LF = 0x0a
 export type Thoroughness = 'fast' | 'full' | 'deep'
 
 export interface PartitionCheckOptions {
-  readonly root: string
+  readonly home: ReadableHome
   readonly tp: TopicPartition
   readonly thoroughness: Thoroughness
   /** Undefined where Elasticsearch is not looked at. */
@@ -121,13 +121,13 @@ export async function checkPartition(options: PartitionCheckOptions): Promise<Ve
  * before documents are read.
  */
 export async function comparedPart(
-  root: string,
+  home: ReadableHome,
   tp: TopicPartition,
   kafka: KafkaPosition | 'absent' | undefined,
 ): Promise<ComparedPart> {
-  const log = await CommitLog.open(root, tp)
+  const log = await CommitLog.open(home, tp)
   const next = await log.next().catch(() => log.entries.at(-1)?.from)
-  const { sound: pruned } = await readSoundNotes(root, tp, next)
+  const { sound: pruned } = await readSoundNotes(home, tp, next)
   const committed = kafka === undefined || kafka === 'absent' ? undefined : kafka.committed
   return {
     topic: tp.topic,
@@ -171,13 +171,13 @@ class PartitionCheck {
   }
 
   async run(): Promise<Verdict> {
-    const { root, tp, thoroughness, elasticsearch, mysql, kafka, scanned } = this.#options
+    const { home, tp, thoroughness, elasticsearch, mysql, kafka, scanned } = this.#options
     const position = kafka === undefined || kafka === 'absent' ? undefined : kafka
-    const log = await CommitLog.open(root, tp)
+    const log = await CommitLog.open(home, tp)
     const last = log.entries.at(-1)?.from
     // A last manifest that cannot be read is told below; what is before it is proven all the same.
     const next = await log.next().catch(() => last)
-    const { sound: pruned, problems } = await readSoundNotes(root, tp, next)
+    const { sound: pruned, problems } = await readSoundNotes(home, tp, next)
     for (const problem of problems) this.#problems.add(problem)
     const since = prunedBefore(pruned)
     if (since !== undefined) this.#held = new OffsetBitmap()
@@ -200,7 +200,7 @@ class PartitionCheck {
     }
     const stores = [documents, rows].filter((store) => store !== undefined)
     const files = new FilesCheck({
-      root,
+      home,
       log,
       tp,
       problems: this.#problems,
@@ -220,7 +220,7 @@ class PartitionCheck {
     if (log.originError !== undefined) {
       this.#problems.add({ kind: 'manifest-invalid', message: log.originError.message })
     } else if (log.origin === undefined) {
-      const path = join(manifestDirectory(tp), originName)
+      const path = originOf(tp)
       this.#problems.add({ kind: 'origin-missing', message: `${path} is gone`, path })
     }
 
@@ -384,7 +384,7 @@ class PartitionCheck {
   ): Promise<void> {
     const head = new LineHead()
     try {
-      for await (const text of readBlocks(join(this.#options.root, file.path))) {
+      for await (const text of readBlocks(this.#options.home, file.path)) {
         const offsets: number[] = []
         const starts: number[] = []
         for (let start = 0; start < text.length; start = text.indexOf(LF, start) + 1) {
@@ -474,14 +474,14 @@ class PartitionCheck {
    * new topic, and then the last ones agree.
    */
   async #checkIdentity(position: KafkaPosition | undefined): Promise<Identity | undefined> {
-    const { root, tp, records } = this.#options
+    const { home, tp, records } = this.#options
     if (position === undefined || records === undefined) return undefined
     const read = (offset: number) => records(tp, offset)
-    const last = await lastRecords(root, tp)
+    const last = await lastRecords(home, tp)
     if (last.length === 0) return undefined
     let identity = await identify(last, position.start, read)
     if (identity.verdict === 'same') {
-      const first = await firstRecords(root, tp, position.start)
+      const first = await firstRecords(home, tp, position.start)
       const before = await identify(first, position.start, read)
       if (before.verdict === 'different') identity = before
     }

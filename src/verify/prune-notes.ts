@@ -1,5 +1,6 @@
 import { CommitLog } from '../files/log/commit-log.ts'
 import { type Pruned, type PrunedStores, readPruned } from '../files/log/pruned.ts'
+import type { ReadableHome } from '../home/home.ts'
 import type { TopicPartition } from '../record/record.ts'
 import type { Problem } from './problems.ts'
 
@@ -47,14 +48,14 @@ export function checkPruneNotes(
  * a moment ago.
  */
 export async function readSoundNotes(
-  root: string,
+  home: ReadableHome,
   tp: TopicPartition,
   next: number | undefined,
 ): Promise<CheckedNotes> {
-  const stores = await readPruned(root, tp)
+  const stores = await readPruned(home, tp)
   const notes = checkPruneNotes(tp, stores, next, Date.now())
   if (notes.problems.length === 0) return notes
-  const later = await (await CommitLog.open(root, tp)).next().catch(() => next)
+  const later = await (await CommitLog.open(home, tp)).next().catch(() => next)
   return checkPruneNotes(tp, stores, later, Date.now())
 }
 

@@ -1,4 +1,5 @@
 import { readLines } from '../files/read/lines.ts'
+import type { ReadableHome } from '../home/home.ts'
 import { decodeLine, rangeOfValue } from '../record/line.ts'
 import {
   isNote,
@@ -42,14 +43,14 @@ const progressEvery = 10_000
 
 /** Looks at every value for what strict readers refuse, up to a file that cannot be read. */
 export async function lookForReaders(
-  root: string,
+  home: ReadableHome,
   topics: readonly string[] | undefined,
   onProgress: (records: number) => void,
 ): Promise<ReadersVerdict> {
   const findings = new Map<StrictKind, ReadersFinding>()
   let records = 0
   try {
-    for await (const { block, start, end } of readLines(root, { topics }, { order: 'oldest' })) {
+    for await (const { block, start, end } of readLines(home, { topics }, { order: 'oldest' })) {
       const line = block.subarray(start, end)
       const value = rangeOfValue(line)
       if (value === undefined) continue

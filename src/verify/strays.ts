@@ -1,5 +1,4 @@
-import { join } from 'node:path'
-import { CommitLog, namesIn } from '../files/log/commit-log.ts'
+import { CommitLog } from '../files/log/commit-log.ts'
 import { damageOf } from '../files/log/damage.ts'
 import type { Manifest } from '../files/log/manifest.ts'
 import {
@@ -8,7 +7,7 @@ import {
   parseDataFileName,
   stagingDirectory,
 } from '../files/log/path.ts'
-import { isThere } from '../files/log/publish.ts'
+import type { ReadableHome } from '../home/home.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { topicSegment } from '../record/segment.ts'
 
@@ -20,49 +19,49 @@ const own = new Set([archiveMarker, manifestsDirectory, stagingDirectory, 'lost+
  * first offset, so memory does not grow with the archive.
  */
 export async function* strayFiles(
-  root: string,
+  home: ReadableHome,
   partitions: readonly TopicPartition[],
   topics: readonly string[] | undefined,
 ): AsyncGenerator<string> {
-  const finder = new Finder(root, partitions)
+  const finder = new Finder(home, partitions)
   const wanted = topics === undefined ? undefined : new Set(topics.map(topicSegment))
   const isWanted = (name: string) => {
     const topic = parseDataFileName(name)?.topic
     return wanted === undefined || (topic !== undefined && wanted.has(topic))
   }
-  for (const type of await namesIn(root)) {
-    if (own.has(type) || type.startsWith(`${archiveMarker}.`)) continue
-    if (!type.startsWith('type=')) {
-      if (wanted === undefined) yield type
-      continue
-    }
-    for (const day of await namesIn(join(root, type))) {
-      if (!day.startsWith('dt=')) {
-        if (isWanted(day)) yield `${type}/${day}`
-        continue
-      }
-      for (const hour of await namesIn(join(root, type, day))) {
-        const directory = `${type}/${day}/${hour}`
-        if (!hour.startsWith('hr=')) {
-          if (isWanted(hour)) yield directory
-          continue
-        }
-        for (const name of await namesIn(join(root, directory))) {
-          if (isWanted(name) && !(await finder.isCommitted(`${directory}/${name}`, name)))
-            yield `${directory}/${name}`
-        }
-      }
-    }
+  for await (const path of home.walk('', isEntered)) {
+    const segments = path.split('/')
+    const name = segments.at(-1)!
+    if (segments.length === 1 && isOwn(name)) continue
+    // Beside the types lies what names no topic.
+    if (segments.length === 1 ? wanted !== undefined : !isWanted(name)) continue
+    const isData = segments.length > levels.length
+    if (!(isData && (await finder.isCommitted(path, name)))) yield path
   }
 }
 
+/** What the directories above data files begin with. */
+const levels = ['type=', 'dt=', 'hr=']
+
+function isEntered(directory: string): boolean {
+  const segments = directory.split('/')
+  return (
+    segments.length <= levels.length &&
+    segments.every((segment, i) => segment.startsWith(levels[i]!))
+  )
+}
+
+function isOwn(name: string): boolean {
+  return own.has(name) || name.startsWith(`${archiveMarker}.`)
+}
+
 class Finder {
-  readonly #root: string
+  readonly #home: ReadableHome
   readonly #partitions: ReadonlyMap<string, TopicPartition>
   readonly #logs = new Map<string, CommitLog>()
 
-  constructor(root: string, partitions: readonly TopicPartition[]) {
-    this.#root = root
+  constructor(home: ReadableHome, partitions: readonly TopicPartition[]) {
+    this.#home = home
     this.#partitions = new Map(
       partitions.map((tp) => [
         partitionKey({ topic: topicSegment(tp.topic), partition: tp.partition }),
@@ -74,7 +73,7 @@ class Finder {
   async #logOf(key: string, tp: TopicPartition): Promise<CommitLog> {
     let log = this.#logs.get(key)
     if (log === undefined) {
-      log = await CommitLog.open(this.#root, tp)
+      log = await CommitLog.open(this.#home, tp)
       this.#logs.set(key, log)
     }
     return log
@@ -92,7 +91,7 @@ class Finder {
       // A worker may have committed it since the log was listed, or removed it because it was
       // merged.
       await log.refresh()
-      return (await isIn(log, parsed.first, path)) || !(await isThere(join(this.#root, path)))
+      return (await isIn(log, parsed.first, path)) || (await this.#home.stat(path)) === undefined
     } catch (error) {
       // What a damaged manifest names is not known; its partition's own verdict says that it is
       // damaged.

@@ -6,6 +6,7 @@ import {
 } from '../elasticsearch/read/value-reader.ts'
 import { readHours } from '../files/read/lines.ts'
 import { type TypeDay, typeDaysOf } from '../files/read/selection.ts'
+import type { ReadableHome } from '../home/home.ts'
 import { visitNumbers } from '../record/json-numbers.ts'
 import { decodeLine, hourOf, LineHead, rangeOfValue } from '../record/line.ts'
 import { type RecordType, unknownHour } from '../record/record.ts'
@@ -45,7 +46,7 @@ export interface ValuesVerdict {
 }
 
 export interface ValuesOptions {
-  readonly root: string
+  readonly home: ReadableHome
   readonly client: Elasticsearch
   readonly indexPrefix: string
   readonly topics: readonly string[] | undefined
@@ -71,7 +72,7 @@ export async function compareValues(options: ValuesOptions): Promise<ValuesVerdi
     not_compared: [],
   }
   const reader = new ValueReader(options.client, options.indexPrefix)
-  for await (const typeDay of typeDaysOf(options.root))
+  for await (const typeDay of typeDaysOf(options.home))
     await compareDay(options, reader, typeDay, verdict)
   return verdict
 }
@@ -94,12 +95,12 @@ async function compareDay(
   { day, hours }: TypeDay,
   verdict: ValuesVerdict,
 ): Promise<void> {
-  const { root, topics } = options
+  const { home, topics } = options
   const groups = new Map<string, Group>()
   const head = new LineHead()
   let seen = 0
   for await (const { block, start, end } of readHours(
-    root,
+    home,
     hours,
     { topics },
     { order: 'oldest' },

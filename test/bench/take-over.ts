@@ -5,12 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import type { Admin } from 'kafkajs'
 import { claimArchive } from '../../src/files/log/archive.ts'
-import {
-  type Manifest,
-  type ManifestFile,
-  manifestFormat,
-  printManifest,
-} from '../../src/files/log/manifest.ts'
+import { type Manifest, type ManifestFile, printManifest } from '../../src/files/log/manifest.ts'
 import {
   dataFileName,
   hourDirectory,
@@ -21,6 +16,7 @@ import {
   stagingOf,
 } from '../../src/files/log/path.ts'
 import type { TopicPartition } from '../../src/record/record.ts'
+import { homeAt, stagedAt } from '../helpers/home.ts'
 import { resetOffsets } from '../helpers/reset-offsets.ts'
 import { startNode } from './child.ts'
 import { type Archive, type Context, thisProgram } from './context.ts'
@@ -143,7 +139,7 @@ async function makeArchive(
   bounds: readonly PartitionBounds[],
 ): Promise<{ files: number; manifests: number }> {
   const root = archive.directory
-  await claimArchive(root, await clusterId(context), archive.group)
+  await claimArchive(homeAt(root), await clusterId(context), archive.group)
   const content = gzipSync('{"made":"by the benchmark"}\n')
   const sha256 = createHash('sha256').update(content).digest('hex')
   const known = new Set<string>()
@@ -165,7 +161,7 @@ async function makeArchive(
     const common = {
       topic,
       partition,
-      format: manifestFormat,
+      format: 1,
       worker: deadWorker,
       written: new Date(0).toISOString(),
     }
@@ -194,7 +190,7 @@ async function makeArchive(
           }
         },
       )
-      for (const { path, staged } of entries) write(i === count - 1 ? staged : path, content)
+      for (const file of entries) write(i === count - 1 ? stagedAt(file) : file.path, content)
       const manifest: Manifest = {
         ...common,
         from,

@@ -13,6 +13,7 @@ import { checkPartition } from '../../src/verify/partition.ts'
 import { makeArchive, records } from '../helpers/archive.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { createFilesSink } from '../helpers/files-sink.ts'
+import { homeAt } from '../helpers/home.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
 import { dataFiles, readFiles } from '../helpers/stores.ts'
 import { makeBatch } from './records.ts'
@@ -288,7 +289,7 @@ test('killed at each step of a compaction, the next one completes it: every reco
     assert.deepEqual((await readFiles(root)).map(({ line }) => line).sort(), lines, point)
     assert.equal((await dataFiles(root)).length, 2, point)
     const verified = await checkPartition({
-      root,
+      home: homeAt(root),
       tp: made,
       thoroughness: 'full',
       elasticsearch: undefined,

@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { keepYoungGenerationSmall } from '../../src/cmd/lib/young-generation.ts'
 import { FilesSink } from '../../src/files/sink.ts'
 import { createLogger } from '../../src/runtime/log.ts'
+import { homeAt } from '../helpers/home.ts'
 import { makeBatch } from './records.ts'
 
 /**
@@ -32,7 +33,7 @@ const what = JSON.parse(json!) as What
 const tp = { topic: 'events', partition: 0 }
 const sink = new FilesSink(
   {
-    archiveDir: root!,
+    home: homeAt(root!),
     clusterId: 'cluster',
     group: 'group',
     worker: `fixture-${process.pid}`,

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { claimArchive } from '../../src/files/log/archive.ts'
+import { homeAt } from '../helpers/home.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
 import { readFiles } from '../helpers/stores.ts'
 import { Disk } from './disk.ts'
@@ -140,12 +141,12 @@ test('a file system that turns read-only, and back', async (t) => {
 
 test('staging on another file system than the rest is refused at the start', async (t) => {
   const root = join(await temporaryDirectory(t), 'archive')
-  await claimArchive(root, 'cluster', 'group')
+  await claimArchive(homeAt(root), 'cluster', 'group')
   const staging = new Disk(join(root, '_staging'), 4 * mebibyte)
   await staging.mount()
   try {
     if (!staging.isMounted) return t.skip('no tmpfs may be mounted here')
-    await assert.rejects(claimArchive(root, 'cluster', 'group'), {
+    await assert.rejects(claimArchive(homeAt(root), 'cluster', 'group'), {
       code: 'ARCHIVE_UNUSABLE',
       message: /staging and archive lie on different file systems/,
     })

@@ -10,6 +10,7 @@ import { manifestDirectory, manifestName } from '../../src/files/log/path.ts'
 import { LineEncoder } from '../../src/record/line.ts'
 import type { Gap, SourceRecord, TopicPartition } from '../../src/record/record.ts'
 import { createFilesSink } from './files-sink.ts'
+import { homeAt } from './home.ts'
 import { temporaryDirectory } from './servers.ts'
 
 /** A record as tests write it: the rest is made up from its offset. */
@@ -105,10 +106,11 @@ function sourceRecord({
 
 /** The manifests of a partition that are in force, in order. */
 export async function manifestsOf(root: string, tp: TopicPartition): Promise<Manifest[]> {
-  const { entries } = await listLog(root, tp)
+  const { entries } = await listLog(homeAt(root), tp)
   return Promise.all(
     entries.map(
-      async ({ from, compacted }) => (await readManifest(root, tp, from, compacted?.generation))!,
+      async ({ from, compacted }) =>
+        (await readManifest(homeAt(root), tp, from, compacted?.generation))!,
     ),
   )
 }

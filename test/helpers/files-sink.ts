@@ -1,5 +1,6 @@
 import { FilesSink, type FilesSinkOptions } from '../../src/files/sink.ts'
 import { createLogger, type Logger } from '../../src/runtime/log.ts'
+import { homeAt } from './home.ts'
 
 const quiet = createLogger({ level: 'silent', stream: process.stderr })
 
@@ -11,7 +12,7 @@ export function createFilesSink(
 ): FilesSink {
   return new FilesSink(
     {
-      archiveDir: root,
+      home: homeAt(root),
       clusterId: 'cluster',
       group: 'group',
       worker: 'one',

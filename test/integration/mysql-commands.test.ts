@@ -7,6 +7,7 @@ import { createTableSql } from '../../src/mysql/schema.ts'
 import { checkPartition, type Thoroughness, type Verdict } from '../../src/verify/partition.ts'
 import { august, type MadeUpRecord, makeArchive, records } from '../helpers/archive.ts'
 import { runArchiver, startArchiver } from '../helpers/archiver.ts'
+import { homeAt } from '../helpers/home.ts'
 import {
   connectionOf,
   mysqlClient,
@@ -44,7 +45,7 @@ async function archived(t: TestContext, flushes: readonly (readonly MadeUpRecord
   await client.detect()
   const check = (thoroughness: Thoroughness = 'full'): Promise<Verdict> =>
     checkPartition({
-      root,
+      home: homeAt(root),
       tp,
       thoroughness,
       elasticsearch: undefined,

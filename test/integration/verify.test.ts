@@ -12,6 +12,7 @@ import {
 import { scanDocuments } from '../../src/verify/scan.ts'
 import { type MadeUpRecord, makeArchive, records } from '../helpers/archive.ts'
 import { runArchiver } from '../helpers/archiver.ts'
+import { homeAt } from '../helpers/home.ts'
 import {
   createTopic,
   elasticsearch,
@@ -46,7 +47,7 @@ async function archived(t: TestContext, flushes: readonly (readonly MadeUpRecord
   const reader = new DocumentReader(client, prefix)
   const check = async (thoroughness: Thoroughness = 'full'): Promise<Verdict> => {
     await reader.refresh()
-    const part = await comparedPart(root, tp, undefined)
+    const part = await comparedPart(homeAt(root), tp, undefined)
     const scanned = await scanDocuments(
       reader,
       [part],
@@ -54,7 +55,7 @@ async function archived(t: TestContext, flushes: readonly (readonly MadeUpRecord
       () => {},
     )
     return checkPartition({
-      root,
+      home: homeAt(root),
       tp,
       thoroughness,
       elasticsearch: { reader, indexPrefix: prefix },

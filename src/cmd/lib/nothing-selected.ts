@@ -1,5 +1,6 @@
 import { CommitLog, listPartitions, typeOf } from '../../files/log/commit-log.ts'
 import type { Selection } from '../../files/read/selection.ts'
+import type { ReadableHome } from '../../home/home.ts'
 import { partitionKey, type TopicPartition } from '../../record/record.ts'
 import { nameOfType } from '../../record/type-name.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
@@ -16,10 +17,10 @@ const maxNamed = 10
  * archive does not hold.
  */
 export async function explainNothing(
-  root: string,
+  home: ReadableHome,
   { topics, partitions, types }: Selection,
 ): Promise<void> {
-  let candidates = await listPartitions(root)
+  let candidates = await listPartitions(home)
   if (candidates.length === 0) {
     say('the archive holds no record yet')
     return
@@ -36,7 +37,7 @@ export async function explainNothing(
     if (candidates.length === 0)
       throw notFound('partition', partitions.map(String), known.map(partitionKey))
   }
-  const held = await heldBy(root, candidates)
+  const held = await heldBy(home, candidates)
   if (types !== undefined && !types.some((type) => held.types.has(nameOfType(type)))) {
     throw notFound('type', types.map(nameOfType), [...held.types].sort())
   }
@@ -48,14 +49,14 @@ export async function explainNothing(
 }
 
 async function heldBy(
-  root: string,
+  home: ReadableHome,
   partitions: readonly TopicPartition[],
 ): Promise<{ readonly types: Set<string>; readonly first: number; readonly last: number }> {
   const types = new Set<string>()
   let first = Number.POSITIVE_INFINITY
   let last = Number.NEGATIVE_INFINITY
   for (const tp of partitions) {
-    for await (const manifest of (await CommitLog.open(root, tp)).manifests()) {
+    for await (const manifest of (await CommitLog.open(home, tp)).manifests()) {
       if ('error' in manifest) throw manifest.error
       for (const file of manifest.files) {
         types.add(nameOfType(typeOf(file)))

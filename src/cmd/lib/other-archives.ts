@@ -2,6 +2,7 @@ import type { Elasticsearch } from '../../elasticsearch/client/client.ts'
 import { IndexNames } from '../../elasticsearch/index-name.ts'
 import { nestedArchives, visibleTemplates } from '../../elasticsearch/templates/conflicts.ts'
 import { typesByDay } from '../../files/compact/prune.ts'
+import type { ReadableHome } from '../../home/home.ts'
 import { type TopicPartition, unknownHour } from '../../record/record.ts'
 import { DamagedPartitions } from './damaged-partitions.ts'
 
@@ -13,7 +14,7 @@ import { DamagedPartitions } from './damaged-partitions.ts'
 export async function otherArchives(
   client: Elasticsearch,
   indexPrefix: string,
-  root: string,
+  home: ReadableHome,
   partitions: readonly TopicPartition[],
 ): Promise<string[]> {
   const present = await visibleTemplates(client)
@@ -24,7 +25,7 @@ export async function otherArchives(
   const damaged = new DamagedPartitions(() => {})
   for (const tp of partitions) {
     await damaged.attempt(tp, async () => {
-      for await (const { type } of typesByDay(root, tp)) own.add(names.of(type, unknownHour))
+      for await (const { type } of typesByDay(home, tp)) own.add(names.of(type, unknownHour))
     })
   }
   return nestedArchives(present, indexPrefix, (literal) =>

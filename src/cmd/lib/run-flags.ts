@@ -1,8 +1,9 @@
-import { resolve } from 'node:path'
 import { type RunOptions, runOptions } from '../../config/config.ts'
 import { flagName, type Options, readOptions } from '../../config/options.ts'
 import { readIdentity } from '../../files/log/archive.ts'
 import { listPartitions } from '../../files/log/commit-log.ts'
+import type { ReadableHome } from '../../home/home.ts'
+import { openHome } from '../../home/open-home.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
 
 /**
@@ -75,15 +76,15 @@ export async function withRunFlags<V extends object>(
 ): Promise<V> {
   const { archiveDir, topic, topics } = values as ArchiveValues
   if (archiveDir === undefined) return values
-  const root = resolve(archiveDir)
-  if (run.group !== undefined) await checkGroup(root, run.group)
+  await using home = await openHome(archiveDir)
+  if (run.group !== undefined) await checkGroup(home, run.group)
   if (run.topics === undefined && run.topicsRegex === undefined) return values
   if ((topic ?? topics ?? run.topics) !== undefined && run.topicsRegex !== undefined) {
     throw new ArchiverError('USAGE', '--topics-regex and the names of topics exclude each other')
   }
   if (topic !== undefined)
     throw new ArchiverError('USAGE', '--topic and --topics exclude each other; give one')
-  const archived = [...new Set((await listPartitions(root)).map(({ topic }) => topic))]
+  const archived = [...new Set((await listPartitions(home)).map(({ topic }) => topic))]
   const meant = run.topics ?? archived.filter((name) => run.topicsRegex!.test(name))
   if ('topic' in own) return { ...values, topic: orNone(meant, run, archived) }
   if ('topics' in own) return { ...values, topics: orNone(meant, run, archived) }
@@ -108,11 +109,11 @@ function orNone(
   )
 }
 
-async function checkGroup(root: string, group: string): Promise<void> {
-  const identity = await readIdentity(root)
+async function checkGroup(home: ReadableHome, group: string): Promise<void> {
+  const identity = await readIdentity(home)
   if (identity === undefined || identity.group === group) return
   throw new ArchiverError(
     'USAGE',
-    `--group: "${group}" is not allowed; the archive ${root} belongs to group ${identity.group}`,
+    `--group: "${group}" is not allowed; the archive ${home.title} belongs to group ${identity.group}`,
   )
 }

@@ -1,49 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { partitionKey, type TopicPartition } from '../../record/record.ts'
-import { ArchiverError, systemCode } from '../../runtime/errors.ts'
+import { MayBeCreated, type ReadableHome, type Staging, StagingGone } from '../../home/home.ts'
+import type { TopicPartition } from '../../record/record.ts'
 import { faultPoint } from '../../runtime/fault.ts'
-import { inLanes } from '../../runtime/lanes.ts'
-import type { Logger } from '../../runtime/log.ts'
-import {
-  linkExclusively,
-  makeDirectory,
-  removeIfThere,
-  syncPath,
-  writeDurably,
-} from '../fs/durable.ts'
-import { type Shortage, type Space, shortageOf, spaceOf } from '../fs/free-space.ts'
-import { removeStaging, requireDirectories } from '../fs/no-links.ts'
 import { DamagedFiles } from '../log/damaged-files.ts'
 import { listLog } from '../log/log-listing.ts'
-import {
-  type CompactedHead,
-  describeGaps,
-  type Manifest,
-  type ManifestFile,
-  manifestFormat,
-  manifestPieces,
-  readManifest,
-} from '../log/manifest.ts'
-import {
-  type CompactedName,
-  compactedName,
-  compactionStaging,
-  manifestDirectory,
-  manifestName,
-  parseCompactionStaging,
-  stagingOf,
-} from '../log/path.ts'
-import { isPruned, readPruned } from '../log/pruned.ts'
-import {
-  isThere,
-  type PublishContext,
-  type PublishPoints,
-  publish,
-  rollForward,
-  syncDirectories,
-} from '../log/publish.ts'
+import { describeGaps, type Manifest, type ManifestFile, manifestPieces } from '../log/manifest.ts'
+import { compactedName, compactionStaging, manifestDirectory, stagingOf } from '../log/path.ts'
+import { readPruned } from '../log/pruned.ts'
+import { rollForward } from '../log/roll-forward.ts'
+import { type CompletionContext, completeCompaction } from './completion.ts'
+import { type Shortage, shortageOf } from './free-space.ts'
 import { merge, Unlike } from './merge.ts'
 import {
   bytesOf,
@@ -82,13 +48,10 @@ import {
  * nothing left to act upon.
  */
 
-export interface CompactionContext extends PublishContext {
+export interface CompactionContext extends CompletionContext {
   readonly worker: string
-  readonly log: Logger
   /** What earlier passes found damaged. */
   readonly damaged?: DamagedFiles
-  /** The space of the archive's file system; undefined if it does not say. */
-  readonly space?: (root: string) => Promise<Space | undefined>
 }
 
 export interface CompactionOptions extends PlanOptions {
@@ -115,12 +78,6 @@ export interface Compaction {
 
 const nothing: Compaction = { merged: 0, replaced: 0, bytes: 0, folded: 0, isMore: false }
 
-const publishPoints: PublishPoints = [
-  'compaction.renamed-one',
-  'compaction.renamed',
-  'compaction.directories-synced',
-]
-
 /**
  * One pass over a topic-partition. Safe beside its live owner, and beside others that compact it.
  * @throws ArchiverError `DAMAGED`, `MANIFEST_INVALID`, or the file system's error; what was begun
@@ -136,9 +93,9 @@ export async function compactPartition(
     await completeCompaction(context, tp)
     inPlace = (await rollForward(context, tp))?.next ?? 0
   }
-  const { root, damaged = new DamagedFiles() } = context
+  const { home, damaged = new DamagedFiles() } = context
   const limits = { ...standardLimits, ...options.limits }
-  const plan = await makePlan({ root, tp, inPlace, limits, damaged }, options)
+  const plan = await makePlan({ home, tp, inPlace, limits, damaged }, options)
   if (plan === undefined) return nothing
   return options.dryRun === true
     ? describePlan(plan)
@@ -150,78 +107,92 @@ function describePlan({ merges, folded, isMore }: Plan): Compaction {
   return { merged: merges.length, replaced: files.length, bytes: bytesOf(files), folded, isMore }
 }
 
+type PassContext = CompactionContext & { readonly damaged: DamagedFiles }
+
 async function carryOut(
-  context: CompactionContext & { readonly damaged: DamagedFiles },
+  context: PassContext,
   tp: TopicPartition,
   plan: Plan,
-  { minFolded }: CompactionLimits,
+  limits: CompactionLimits,
   { signal }: CompactionOptions,
 ): Promise<Compaction> {
-  const { root, worker, log } = context
+  const { home, worker } = context
   const unique = `${worker}-${randomBytes(3).toString('hex')}`
-  const staging = `${stagingOf(tp)}/${compactionStaging(plan, unique)}`
-  const directory = join(root, manifestDirectory(tp))
-  const path = join(directory, compactedName(plan))
-  const beside = join(root, staging, compactedName(plan))
-  /** From the first try to link it on, until it is known that there is no link. */
-  let mayBeLinked = false
+  const staging = await home.stage(`${stagingOf(tp)}/${compactionStaging(plan, unique)}`)
+  let owner: StagingOwner = 'pass'
   try {
-    await makeDirectory(root, staging)
     const copies = await mergeAll(context, tp, staging, plan, signal)
     if (copies === undefined) return nothing
-    const { merged, shortage } = copies
-    const isShort = shortage !== undefined
-    if (merged.length === 0 && plan.folded < minFolded && (isShort || !plan.closed)) {
-      return isShort ? { ...nothing, shortage } : nothing
-    }
-    await syncPath(join(root, staging))
-    faultPoint('compaction.merged')
-    const manifest = describeCompacted(tp, worker, plan, copies)
-    await writeDurably(beside, manifestPieces(manifest))
-    faultPoint('compaction.manifest-written')
+    if (!isWorthIt(plan, copies, limits)) return { ...nothing, ...shortageIn(copies) }
+    // The directories of what is merged are there: what it replaces lies in them.
+    await staging.sync([])
+    faultPoint('compaction.synced')
+    const manifest = describeCompacted(context, tp, plan, copies)
     signal?.throwIfAborted()
-    // Lists the log: its directory is no link.
-    if (await isOvertaken(root, tp, plan)) return nothing
-    mayBeLinked = true
-    if (!(await linkExclusively(beside, path))) {
-      mayBeLinked = false
-      return nothing
-    }
-    faultPoint('compaction.linked')
+    if (await isOvertaken(home, tp, plan)) return nothing
+    const name = `${manifestDirectory(tp)}/${compactedName(plan)}`
+    if (!(await staging.create(name, manifestPieces(manifest), 'compaction'))) return nothing
+    owner = 'log'
     // What is in force is completed, and everything else removed: also this one, if its name was
     // free because it is void.
     await completeCompaction(context, tp)
-    const replaced = merged.flatMap(({ replaces }) => replaces!).length
-    const { from, next, generation, folded } = plan
-    log.debug(
-      {
-        ...tp,
-        from,
-        next,
-        generation,
-        files: manifest.files.length,
-        merged: merged.length,
-        replaced,
-        folded,
-      },
-      'compacted',
-    )
-    const done = {
+    return report(context, tp, plan, copies)
+  } catch (error) {
+    if (error instanceof MayBeCreated) owner = 'log'
+    // Whoever completes a compaction removes what slower ones stage for the same one.
+    if (error instanceof StagingGone && (await isOvertaken(home, tp, plan))) return nothing
+    throw error
+  } finally {
+    if (owner === 'pass') await staging.remove()
+  }
+}
+
+/**
+ * Who removes what is staged: the pass that staged it; or, once a manifest may name it, whoever
+ * completes the compaction.
+ */
+type StagingOwner = 'pass' | 'log'
+
+function isWorthIt(
+  { folded, closed }: Plan,
+  { merged, shortage }: Copies,
+  { minFolded }: CompactionLimits,
+): boolean {
+  return merged.length > 0 || folded >= minFolded || (closed && shortage === undefined)
+}
+
+function shortageIn({ shortage }: Copies): { readonly shortage?: Shortage } {
+  return shortage === undefined ? {} : { shortage }
+}
+
+function report(
+  { log }: PassContext,
+  tp: TopicPartition,
+  { from, next, generation, folded, isMore }: Plan,
+  copies: Copies,
+): Compaction {
+  const { merged, shortage } = copies
+  const replaced = merged.flatMap(({ replaces }) => replaces!).length
+  log.debug(
+    {
+      event: 'partition_compacted',
+      ...tp,
+      from,
+      next,
+      generation,
       merged: merged.length,
       replaced,
-      bytes: bytesOf(merged),
       folded,
-      isMore: plan.isMore && !isShort,
-    }
-    return isShort ? { ...done, shortage } : done
-  } catch (error) {
-    // Whoever completes a compaction removes what slower ones stage for the same one; what is not
-    // there was not linked.
-    const isRemoved = systemCode(error) === 'ENOENT' && !(await isThere(beside))
-    if (!isRemoved || !(await isOvertaken(root, tp, plan))) throw error
-    return nothing
-  } finally {
-    if (!mayBeLinked) await removeStaging(root, staging)
+    },
+    'compacted',
+  )
+  return {
+    merged: merged.length,
+    replaced,
+    bytes: bytesOf(merged),
+    folded,
+    isMore: isMore && shortage === undefined,
+    ...shortageIn(copies),
   }
 }
 
@@ -236,9 +207,9 @@ interface Copies {
 
 /** Stages the merged files of a plan; undefined if others overtook it. */
 async function mergeAll(
-  { root, log, damaged, space = spaceOf }: CompactionContext & { readonly damaged: DamagedFiles },
+  { home, log, damaged }: PassContext,
   tp: TopicPartition,
-  staging: string,
+  staging: Staging,
   plan: Plan,
   signal: AbortSignal | undefined,
 ): Promise<Copies | undefined> {
@@ -247,22 +218,22 @@ async function mergeAll(
   const unmergeable: ManifestFile[] = []
   let shortage: Shortage | undefined
   for (const files of plan.merges) {
-    const short = shortageOf(await space(root), bytesOf(files))
+    const short = shortageOf(await home.space(), bytesOf(files))
     if (short !== undefined) {
       shortage ??= short
       delayed.push(...files)
       continue
     }
     try {
-      merged.push(await merge(root, tp, staging, files, signal))
+      merged.push(await merge(home, tp, staging, files, signal))
     } catch (error) {
       if (!(error instanceof Unlike)) throw error
-      if (await isOvertaken(root, tp, plan)) return undefined
-      await damaged.add(root, error.path)
+      if (await isOvertaken(home, tp, plan)) return undefined
+      await damaged.add(home, error.path)
       unmergeable.push(...files)
       log.warn(
-        { ...tp, path: error.path },
-        `${dirname(error.path)} is not merged: ${error.message}; run verify`,
+        { event: 'file_not_merged', ...tp, path: error.path, err: error },
+        'leaving the files of an hour unmerged: one of them is damaged',
       )
     }
     if (merged.length === 1) faultPoint('compaction.merged-one')
@@ -272,8 +243,8 @@ async function mergeAll(
 
 /** The lists stand last: who only needs the range does not read them. */
 function describeCompacted(
+  { home, worker }: PassContext,
   tp: TopicPartition,
-  worker: string,
   { from, next, generation, committed, closed, kept, unmerged, gaps, omittedGaps }: Plan,
   { merged, delayed, unmergeable }: Copies,
 ): Manifest {
@@ -281,7 +252,7 @@ function describeCompacted(
   const described = describeGaps(gaps)
   const omitted = omittedGaps + (described.omitted_gaps ?? 0)
   return {
-    format: manifestFormat,
+    format: home.manifestFormat,
     topic: tp.topic,
     partition: tp.partition,
     from,
@@ -304,130 +275,15 @@ function describeCompacted(
  * True where others compacted meanwhile, or a prune took some of the files: they are not to be
  * merged with what it leaves.
  */
-async function isOvertaken(root: string, tp: TopicPartition, plan: Plan): Promise<boolean> {
-  const { files: pruned } = await readPruned(root, tp)
+async function isOvertaken(home: ReadableHome, tp: TopicPartition, plan: Plan): Promise<boolean> {
+  const { files: pruned } = await readPruned(home, tp)
   if (
     pruned?.before !== plan.pruned?.before ||
     pruned?.committed_until !== plan.pruned?.committed_until
   )
     return true
-  const { entries } = await listLog(root, tp)
+  const { entries } = await listLog(home, tp)
   return entries.some(
     ({ from, compacted }) => from === plan.from && (compacted?.generation ?? 0) >= plan.generation,
   )
-}
-
-async function isInForce(
-  root: string,
-  tp: TopicPartition,
-  { from, generation }: CompactedName,
-): Promise<boolean> {
-  const { entries } = await listLog(root, tp)
-  return entries.some(
-    ({ compacted }) => compacted?.from === from && compacted.generation === generation,
-  )
-}
-
-// Completion.
-
-/**
- * Completes compactions of a partition that were committed, whoever began them: step 3. Does
- * nothing but a look where nothing is left over.
- *
- * @throws ArchiverError `DAMAGED` where a merged file is nowhere: then nothing is removed. Or the
- *   file system's error.
- */
-export async function completeCompaction(
-  context: CompactionContext,
-  tp: TopicPartition,
-): Promise<void> {
-  const { root } = context
-  const listing = await listLog(root, tp)
-  const staged = (await stagedCompactions(root, tp)).filter(({ from, generation }) => {
-    const inForce = listing.entries.find((entry) => entry.from === from)?.compacted
-    // Of a higher one the manifest may yet be linked.
-    return inForce !== undefined && generation <= inForce.generation
-  })
-  for (const { compacted } of listing.entries) {
-    if (compacted === undefined) continue
-    const isWithin = ({ from }: { from: number }) => compacted.from <= from && from < compacted.next
-    const leftovers = {
-      flushes: listing.voidFlushes.filter((from) => isWithin({ from })),
-      compacted: listing.voidCompacted.filter(isWithin),
-      staged: staged.filter(isWithin).map(({ name }) => name),
-    }
-    if (Object.values(leftovers).some(({ length }) => length > 0))
-      await complete(context, tp, compacted, leftovers)
-  }
-}
-
-async function stagedCompactions(
-  root: string,
-  tp: TopicPartition,
-): Promise<(CompactedName & { name: string })[]> {
-  await requireDirectories(root, [stagingOf(tp)])
-  let names: string[]
-  try {
-    names = await readdir(join(root, stagingOf(tp)))
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return []
-    throw error
-  }
-  return names.flatMap((name) => {
-    const parsed = parseCompactionStaging(name)
-    return parsed === undefined ? [] : [{ ...parsed, name }]
-  })
-}
-
-interface Leftovers {
-  readonly flushes: readonly number[]
-  readonly compacted: readonly CompactedName[]
-  /** Directories of staging, by name. */
-  readonly staged: readonly string[]
-}
-
-async function complete(
-  context: CompactionContext,
-  tp: TopicPartition,
-  head: CompactedHead,
-  { flushes, compacted, staged }: Leftovers,
-): Promise<void> {
-  const { root, onFile } = context
-  const directory = join(root, manifestDirectory(tp))
-  const manifest = await readManifest(root, tp, head.from, head.generation)
-  // A higher generation is in force by now; whoever made it completes both.
-  if (manifest === undefined) return
-  // Its writer may have ended before this; what it replaces must not be gone when it is.
-  await syncPath(directory)
-  const merged = manifest.files.filter(({ replaces }) => replaces !== undefined)
-  const missing = await publish(context, merged, publishPoints)
-  const { files: pruned } = await readPruned(root, tp)
-  const lost = missing.find((file) => !isPruned(pruned, file))
-  if (lost !== undefined) {
-    if (!(await isInForce(root, tp, head))) return
-    throw new ArchiverError(
-      'DAMAGED',
-      `${partitionKey(tp)}: ${lost.path} was merged and is neither there nor in staging; nothing that it replaces is removed`,
-      { path: lost.path },
-    )
-  }
-  const replaced = merged.flatMap(({ replaces }) => replaces!)
-  await requireDirectories(root, replaced.map(dirname))
-  await inLanes(replaced, async (path) => {
-    await onFile(() => removeIfThere(join(root, path)))
-    faultPoint('compaction.replaced-removed-one')
-  })
-  // A prune that began before the merged files were in place did not see them.
-  for (const file of merged) if (isPruned(pruned, file)) await removeIfThere(join(root, file.path))
-  await syncDirectories(context, replaced)
-  faultPoint('compaction.replaced-removed')
-  // Last, and the lowest first.
-  for (const from of flushes) {
-    await removeIfThere(join(directory, manifestName(from)))
-    faultPoint('compaction.manifest-removed-one')
-  }
-  for (const name of compacted) await removeIfThere(join(directory, compactedName(name)))
-  await syncPath(directory)
-  faultPoint('compaction.manifests-removed')
-  for (const name of staged) await removeStaging(root, join(stagingOf(tp), name))
 }

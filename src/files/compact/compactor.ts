@@ -1,7 +1,6 @@
 import { partitionKey, type TopicPartition } from '../../record/record.ts'
 import { messageOf } from '../../runtime/errors.ts'
 import { Backoff } from '../../runtime/retry.ts'
-import { shortageFields } from '../fs/free-space.ts'
 import { DamagedFiles } from '../log/damaged-files.ts'
 import {
   type Compaction,
@@ -9,6 +8,7 @@ import {
   type CompactionOptions,
   compactPartition,
 } from './compaction.ts'
+import { shortageFields } from './free-space.ts'
 
 export interface CompactorOptions {
   readonly compactAfterMs: number
@@ -157,7 +157,7 @@ export class Compactor {
       return
     }
     this.#context.log[this.#isShort ? 'debug' : 'warn'](
-      shortageFields(this.#context.root, shortage),
+      shortageFields(this.#context.home.title, shortage),
       'small files are not merged: too little free space; archiving goes on, trying again later',
     )
     this.#isShort = true

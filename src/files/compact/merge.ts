@@ -1,10 +1,14 @@
-import { createHash } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { createHash, type Hash } from 'node:crypto'
+import { dirname } from 'node:path/posix'
+import {
+  type HomeFile,
+  NotRegular,
+  type ReadableHome,
+  type Staged,
+  type StagedFacts,
+  type Staging,
+} from '../../home/home.ts'
 import type { TopicPartition } from '../../record/record.ts'
-import { systemCode } from '../../runtime/errors.ts'
-import { removeIfThere } from '../fs/durable.ts'
-import { NotRegular, openRegular, requireDirectories } from '../fs/no-links.ts'
 import type { ManifestFile } from '../log/manifest.ts'
 import { dataFileName, stagedName } from '../log/path.ts'
 import { bytesOf } from './plan.ts'
@@ -23,96 +27,115 @@ export class Unlike extends Error {
 }
 
 /**
- * Appends files to one staged file, and fsyncs it. What is copied is compared with the sha256 of
- * each file, so that no damage gets a checksum that fits it.
+ * Appends files to one staged file, and makes it durable. What is copied is compared with the
+ * sha256 of each file, so that no damage gets a checksum that fits it.
  * @throws Unlike if a file is damaged; then nothing is staged.
  */
 export async function merge(
-  root: string,
+  home: ReadableHome,
   tp: TopicPartition,
-  staging: string,
+  staging: Staging,
   files: readonly ManifestFile[],
   signal: AbortSignal | undefined,
 ): Promise<ManifestFile> {
   const first = files[0]!
-  const staged = `${staging}/${stagedName(first.first)}`
-  await requireDirectories(root, [dirname(first.path)])
+  const last = files.at(-1)!
+  const path = `${dirname(first.path)}/${dataFileName(tp, first.first, last.last)}`
+  const target = staging.file(stagedName(first.first))
   const hash = createHash('sha256')
-  const target = await open(join(root, staged), 'wx')
   try {
-    for (const file of files) await append(target, join(root, file.path), file, hash, signal)
-    await target.sync()
+    await target.append(contentOf(home, files, hash, signal))
+    const facts: StagedFacts = { path, bytes: bytesOf(files), sha256: hash.digest('hex') }
+    return describeMerged(files, facts, await target.complete(facts))
   } catch (error) {
-    await removeIfThere(join(root, staged))
+    await target.remove()
     throw error
-  } finally {
-    await target.close()
-  }
-  const sum = (of: (file: ManifestFile) => number) =>
-    files.reduce((total, file) => total + of(file), 0)
-  const last = files.at(-1)!.last
-  return {
-    path: `${dirname(first.path)}/${dataFileName(tp, first.first, last)}`,
-    staged,
-    ...(first.type === undefined ? {} : { type: first.type }),
-    records: sum(({ records }) => records),
-    first: first.first,
-    last,
-    bytes: bytesOf(files),
-    line_bytes: sum(({ line_bytes }) => line_bytes),
-    sha256: hash.digest('hex'),
-    min_timestamp: files.reduce(
-      (least, file) => Math.min(least, file.min_timestamp),
-      Number.POSITIVE_INFINITY,
-    ),
-    max_timestamp: files.reduce(
-      (most, file) => Math.max(most, file.max_timestamp),
-      Number.NEGATIVE_INFINITY,
-    ),
-    replaces: files.map(({ path }) => path),
   }
 }
 
-async function append(
-  target: FileHandle,
-  path: string,
-  file: ManifestFile,
-  whole: ReturnType<typeof createHash>,
+/** The entry of a merged file. */
+function describeMerged(
+  files: readonly ManifestFile[],
+  { path, bytes, sha256 }: StagedFacts,
+  staged: Staged,
+): ManifestFile {
+  const { type, first } = files[0]!
+  const sum = (of: (file: ManifestFile) => number) =>
+    files.reduce((total, file) => total + of(file), 0)
+  return {
+    path,
+    ...staged,
+    ...(type === undefined ? {} : { type }),
+    records: sum(({ records }) => records),
+    first,
+    last: files.at(-1)!.last,
+    bytes,
+    line_bytes: sum(({ line_bytes }) => line_bytes),
+    sha256,
+    min_timestamp: files.reduce(
+      (min, file) => Math.min(min, file.min_timestamp),
+      Number.POSITIVE_INFINITY,
+    ),
+    max_timestamp: files.reduce(
+      (max, file) => Math.max(max, file.max_timestamp),
+      Number.NEGATIVE_INFINITY,
+    ),
+    replaces: files.map((file) => file.path),
+  }
+}
+
+/** The bytes of files one after another; `whole` is the hash of all of them. */
+async function* contentOf(
+  home: ReadableHome,
+  files: readonly ManifestFile[],
+  whole: Hash,
   signal: AbortSignal | undefined,
-): Promise<void> {
-  const own = createHash('sha256')
-  const source = await openSource(path, file)
+): AsyncGenerator<Buffer> {
+  for (const file of files) {
+    const own = createHash('sha256')
+    for await (const bytes of checkedBytes(home, file, signal)) {
+      own.update(bytes)
+      whole.update(bytes)
+      yield bytes
+    }
+    if (own.digest('hex') !== file.sha256)
+      throw new Unlike(file.path, 'its sha256 is not that of its manifest')
+  }
+}
+
+/** The bytes of a file, as many as its manifest says. */
+async function* checkedBytes(
+  home: ReadableHome,
+  { path, bytes }: ManifestFile,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Buffer> {
+  const source = await openSource(home, path)
   try {
-    const buffer = Buffer.allocUnsafe(Math.min(copyBytes, file.bytes + 1))
+    const buffer = Buffer.allocUnsafe(Math.min(copyBytes, bytes + 1))
     for (let copied = 0; ; ) {
       signal?.throwIfAborted()
-      const { bytesRead } = await source.read(buffer, 0, buffer.length)
-      if (bytesRead === 0) {
-        if (copied !== file.bytes)
-          throw new Unlike(file.path, `it has ${copied} bytes, ${file.bytes} were written`)
-        break
+      const read = await source.read(buffer, copied)
+      if (read === 0) {
+        if (copied !== bytes)
+          throw new Unlike(path, `it has ${copied} bytes, ${bytes} were written`)
+        return
       }
-      const read = buffer.subarray(0, bytesRead)
-      copied += bytesRead
-      if (copied > file.bytes)
-        throw new Unlike(file.path, `it has more than the ${file.bytes} bytes that were written`)
-      own.update(read)
-      whole.update(read)
-      await target.writeFile(read)
+      copied += read
+      if (copied > bytes)
+        throw new Unlike(path, `it has more than the ${bytes} bytes that were written`)
+      yield buffer.subarray(0, read)
     }
   } finally {
     await source.close()
   }
-  if (own.digest('hex') !== file.sha256)
-    throw new Unlike(file.path, 'its sha256 is not that of its manifest')
 }
 
-async function openSource(path: string, file: ManifestFile): Promise<FileHandle> {
+async function openSource(home: ReadableHome, path: string): Promise<HomeFile> {
   try {
-    return await openRegular(path)
+    const source = await home.open(path)
+    if (source !== undefined) return source
   } catch (error) {
-    if (error instanceof NotRegular) throw new Unlike(file.path, error.message)
-    if (systemCode(error) === 'ENOENT') throw new Unlike(file.path, 'it is gone')
-    throw error
+    throw error instanceof NotRegular ? new Unlike(path, error.message) : error
   }
+  throw new Unlike(path, 'it is gone')
 }

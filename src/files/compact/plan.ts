@@ -1,5 +1,6 @@
-import { basename, dirname } from 'node:path'
+import { basename, dirname } from 'node:path/posix'
 import { setImmediate as turn } from 'node:timers/promises'
+import type { ReadableHome } from '../../home/home.ts'
 import { hourOf } from '../../record/line.ts'
 import { type Gap, type TopicPartition, unknownHour } from '../../record/record.ts'
 import type { DamagedFiles } from '../log/damaged-files.ts'
@@ -86,7 +87,7 @@ export interface Plan extends CompactedName {
 
 /** What is planned for, and the limits. */
 export interface PlanContext {
-  readonly root: string
+  readonly home: ReadableHome
   readonly tp: TopicPartition
   /**
    * The files of flushes below it are where readers look. A flush that was linked since may still
@@ -102,26 +103,26 @@ export async function makePlan(
   context: PlanContext,
   options: PlanOptions,
 ): Promise<Plan | undefined> {
-  const { root, tp, limits } = context
-  const listing = await listLog(root, tp)
+  const { home, tp, limits } = context
+  const listing = await listLog(home, tp)
   // A generation follows only when the one before is completed: its completion is that of its own
   // files alone.
   const isCompleted = listing.voidFlushes.length === 0 && listing.voidCompacted.length === 0
   if (!isCompleted && options.dryRun !== true) return undefined
   const last = listing.entries.findLast(({ compacted }) => compacted !== undefined)?.compacted
   const base = last?.closed === false ? last : undefined
-  const start = last?.next ?? (await readOrigin(root, tp))?.offset
+  const start = last?.next ?? (await readOrigin(home, tp))?.offset
   if (start === undefined) return undefined
   let taken = await takeFlushes(context, listing, start, options)
   if (taken.manifests.length === 0 && (base === undefined || base.unmerged === 0)) return undefined
   const before =
-    base === undefined ? undefined : await readManifest(root, tp, base.from, base.generation)
+    base === undefined ? undefined : await readManifest(home, tp, base.from, base.generation)
   if (base !== undefined && before === undefined) return undefined
   // It is full, and merging it took more than one pass: first that comes to its end.
   if (before !== undefined && before.files.length >= limits.maxFiles) {
     taken = { ...nothingTaken, isMore: taken.isMore || taken.manifests.length > 0 }
   }
-  const { files: pruned } = await readPruned(root, tp)
+  const { files: pruned } = await readPruned(home, tp)
   const sources = before === undefined ? taken.manifests : [before, ...taken.manifests]
   const choice = await chooseMerges(context, sources, pruned, taken, options)
   const folded = taken.manifests.length
@@ -161,7 +162,7 @@ const nothingTaken: Taken = {
  * lies behind them.
  */
 async function takeFlushes(
-  { root, tp, inPlace, limits }: PlanContext,
+  { home, tp, inPlace, limits }: PlanContext,
   { entries }: LogListing,
   start: number,
   options: PlanOptions,
@@ -176,7 +177,7 @@ async function takeFlushes(
   for (let i = first; i >= 0 && i < entries.length; i++) {
     const { from } = entries[i]!
     const isFull = files >= limits.maxTaken
-    const manifest = await readManifest(root, tp, from)
+    const manifest = await readManifest(home, tp, from)
     if (manifest === undefined) break
     const isReady = from === position && manifest.next <= inPlace && isOld(manifest, options)
     if (isReady && !isFull && lookedAt === 0) {
@@ -225,7 +226,7 @@ type Choice = Pick<Plan, 'kept' | 'merges' | 'unmerged' | 'closed' | 'isMore'>
  * neighbours: readers take the files of a directory one after another.
  */
 async function chooseMerges(
-  { root, limits, damaged }: PlanContext,
+  { home, limits, damaged }: PlanContext,
   sources: readonly Manifest[],
   pruned: Pruned | undefined,
   { younger, continued }: Taken,
@@ -233,7 +234,7 @@ async function chooseMerges(
 ): Promise<Choice> {
   const kept: ManifestFile[] = []
   const hours = new Map<string, ManifestFile[][]>()
-  const unusable = await damaged.unchanged(root)
+  const unusable = await damaged.unchanged(home)
   let count = 0
   for (const source of sources) {
     for (const { replaces: _, ...file } of source.files) {
@@ -309,8 +310,9 @@ function runsOf(
  * True if a merge has copied the file's bytes before: compactions stage in directories of their
  * own.
  */
-function wasMerged({ staged }: ManifestFile): boolean {
-  return parseCompactionStaging(basename(dirname(staged))) !== undefined
+function wasMerged(file: ManifestFile): boolean {
+  if (!('staged' in file)) return file.replaces !== undefined
+  return parseCompactionStaging(basename(dirname(file.staged))) !== undefined
 }
 
 /** Merges in order up to a number of bytes, one at least. */

@@ -1,13 +1,11 @@
-import { rmdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import type { Home, ReadableHome } from '../../home/home.ts'
 import type { RecordType, TopicPartition } from '../../record/record.ts'
-import { systemCode } from '../../runtime/errors.ts'
-import { removeIfThere } from '../fs/durable.ts'
-import { requireDirectories } from '../fs/no-links.ts'
 import { CommitLog, hourOfFile, typeOf } from '../log/commit-log.ts'
 import type { ManifestFile } from '../log/manifest.ts'
 import { isPruned, type Pruned, readPruned, updatePruned } from '../log/pruned.ts'
-import { isThere } from '../log/publish.ts'
+
+/** Files that are removed together. */
+const removedAtOnce = 1000
 
 /** What a prune takes of one topic-partition. */
 export interface PrunePlan {
@@ -33,16 +31,16 @@ export interface PrunePlan {
  * @throws ArchiverError `MANIFEST_INVALID`
  */
 export async function planPrune(
-  root: string,
+  home: ReadableHome,
   tp: TopicPartition,
   before: number | undefined,
 ): Promise<PrunePlan | undefined> {
-  const { files: noted } = await readPruned(root, tp)
+  const { files: noted } = await readPruned(home, tp)
   if (noted?.complete === true && (before === undefined || noted.before > before)) return undefined
   const open = noted?.complete === false ? noted : undefined
   const date = before ?? open?.before
   if (date === undefined) return undefined
-  const log = await CommitLog.open(root, tp)
+  const log = await CommitLog.open(home, tp)
   const last = log.entries.at(-1)
   if (last === undefined) return undefined
   const taking = { before: date, committed_until: last.compacted?.next ?? last.from }
@@ -55,8 +53,7 @@ export async function planPrune(
         sum.ofLastFlush++
       continue
     }
-    if (noted !== undefined && isPruned(noted, file) && !(await isThere(join(root, file.path))))
-      continue
+    if (noted !== undefined && isPruned(noted, file) && !(await isThere(home, file))) continue
     if (!isTaken) {
       left.files++
       continue
@@ -83,26 +80,23 @@ async function* filesOf(log: CommitLog): AsyncGenerator<ManifestFile> {
  * whoever finds a file gone knows why; it is complete once nothing is left of what it says.
  * Interrupted, a later prune of the same date, or of a later one, goes on.
  */
-export async function pruneFiles(root: string, { tp, taking }: PrunePlan): Promise<void> {
-  await updatePruned(root, tp, ({ files: noted, ...others }) => ({
+export async function pruneFiles(home: Home, { tp, taking }: PrunePlan): Promise<void> {
+  await updatePruned(home, tp, ({ files: noted, ...others }) => ({
     ...others,
     files: begun(noted, taking),
   }))
-  const directories = new Set<string>()
-  for await (const file of filesOf(await CommitLog.open(root, tp))) {
+  let names: string[] = []
+  for await (const file of filesOf(await CommitLog.open(home, tp))) {
     if (!isPruned({ ...taking, complete: false }, file)) continue
-    await requireDirectories(root, [dirname(file.path)])
-    await removeIfThere(join(root, file.path))
-    directories.add(dirname(file.path))
+    names.push(file.path)
+    if (names.length < removedAtOnce) continue
+    await home.remove(names, { emptied: true })
+    names = []
   }
-  for (const hour of directories) {
-    for (let directory = hour; directory !== '.'; directory = dirname(directory)) {
-      if (!(await removeIfEmpty(join(root, directory)))) break
-    }
-  }
-  const { files: noted } = await readPruned(root, tp)
-  if (noted === undefined || noted.complete || (await isAnythingLeft(root, tp, noted))) return
-  await updatePruned(root, tp, (stores) => {
+  await home.remove(names, { emptied: true })
+  const { files: noted } = await readPruned(home, tp)
+  if (noted === undefined || noted.complete || (await isAnythingLeft(home, tp, noted))) return
+  await updatePruned(home, tp, (stores) => {
     const { files } = stores
     // Another prune may have begun meanwhile: what that one takes is its own to complete.
     const isSame = files?.before === noted.before && files.committed_until === noted.committed_until
@@ -125,9 +119,13 @@ function begun(
   }
 }
 
-async function isAnythingLeft(root: string, tp: TopicPartition, noted: Pruned): Promise<boolean> {
-  for await (const file of filesOf(await CommitLog.open(root, tp))) {
-    if (isPruned(noted, file) && (await isThere(join(root, file.path)))) return true
+async function isAnythingLeft(
+  home: ReadableHome,
+  tp: TopicPartition,
+  noted: Pruned,
+): Promise<boolean> {
+  for await (const file of filesOf(await CommitLog.open(home, tp))) {
+    if (isPruned(noted, file) && (await isThere(home, file))) return true
   }
   return false
 }
@@ -137,12 +135,16 @@ async function isAnythingLeft(root: string, tp: TopicPartition, noted: Pruned): 
  * nothing may hide it.
  */
 export async function isTaken(
-  root: string,
+  home: ReadableHome,
   pruned: Pruned | undefined,
   file: ManifestFile,
 ): Promise<boolean> {
   if (!isPruned(pruned, file)) return false
-  return pruned!.complete || !(await isThere(join(root, file.path)))
+  return pruned!.complete || !(await isThere(home, file))
+}
+
+async function isThere(home: ReadableHome, { path }: ManifestFile): Promise<boolean> {
+  return (await home.stat(path)) !== undefined
 }
 
 /**
@@ -150,26 +152,14 @@ export async function isTaken(
  * ArchiverError `MANIFEST_INVALID`
  */
 export async function* typesByDay(
-  root: string,
+  home: ReadableHome,
   tp: TopicPartition,
 ): AsyncGenerator<{ readonly type: RecordType; readonly hour: number }> {
   const seen = new Set<string>()
-  for await (const file of filesOf(await CommitLog.open(root, tp))) {
+  for await (const file of filesOf(await CommitLog.open(home, tp))) {
     const day = file.path.slice(0, file.path.lastIndexOf('/hr='))
     if (seen.has(day)) continue
     seen.add(day)
     yield { type: typeOf(file), hour: hourOfFile(file) }
-  }
-}
-
-async function removeIfEmpty(directory: string): Promise<boolean> {
-  try {
-    await rmdir(directory)
-    return true
-  } catch (error) {
-    const code = systemCode(error)
-    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false
-    if (code === 'ENOENT') return true
-    throw error
   }
 }

@@ -1,5 +1,4 @@
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import type { ReadableHome } from '../../home/home.ts'
 
 /** More than these are forgotten: then a pass finds out again. */
 const maxRemembered = 1000
@@ -11,25 +10,24 @@ const maxRemembered = 1000
 export class DamagedFiles {
   readonly #stamps = new Map<string, string | undefined>()
 
-  async add(root: string, path: string): Promise<void> {
+  async add(home: ReadableHome, path: string): Promise<void> {
     if (this.#stamps.size >= maxRemembered) this.#stamps.clear()
-    this.#stamps.set(path, await stampOf(join(root, path)))
+    this.#stamps.set(path, await stampOf(home, path))
   }
 
   /** Those that are as they were; the others are forgotten. */
-  async unchanged(root: string): Promise<ReadonlySet<string>> {
+  async unchanged(home: ReadableHome): Promise<ReadonlySet<string>> {
     for (const [path, stamp] of this.#stamps) {
-      if ((await stampOf(join(root, path))) !== stamp) this.#stamps.delete(path)
+      if ((await stampOf(home, path)) !== stamp) this.#stamps.delete(path)
     }
     return new Set(this.#stamps.keys())
   }
 }
 
 /** Changes with the file; undefined if it cannot be looked at. */
-async function stampOf(path: string): Promise<string | undefined> {
+async function stampOf(home: ReadableHome, path: string): Promise<string | undefined> {
   try {
-    const { dev, ino, size, mtimeMs, ctimeMs } = await stat(path)
-    return [dev, ino, size, mtimeMs, ctimeMs].join()
+    return (await home.stat(path))?.stamp
   } catch {
     // Why it cannot be looked at is what a merge says.
     return undefined

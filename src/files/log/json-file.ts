@@ -1,6 +1,5 @@
-import type { FileHandle } from 'node:fs/promises'
-import { messageOf, systemCode } from '../../runtime/errors.ts'
-import { NotRegular, openRegular } from '../fs/no-links.ts'
+import { type HomeFile, NotRegular, type ReadableHome } from '../../home/home.ts'
+import { messageOf } from '../../runtime/errors.ts'
 import { JsonObjectReader } from './json-object-reader.ts'
 
 /** One chunk is scanned and parsed in one turn of the event loop: some milliseconds. */
@@ -16,42 +15,41 @@ export interface JsonFileOptions {
 /**
  * Reads one JSON object, in chunks: the event loop is never held for a list of a million elements.
  * @returns undefined if nothing has this name.
- * @throws what `refuse` makes, or the file system's error.
+ * @throws what `refuse` makes, or the home's error.
  */
 export async function readJsonFile(
-  path: string,
+  home: ReadableHome,
+  name: string,
   { refuse, maxBytes = Number.POSITIVE_INFINITY }: JsonFileOptions,
 ): Promise<Record<string, unknown> | undefined> {
-  const handle = await openIfThere(path, refuse)
-  if (handle === undefined) return undefined
+  const file = await openIfThere(home, name, refuse)
+  if (file === undefined) return undefined
+  const { bytes } = file
   try {
-    const stats = await handle.stat()
-    if (stats.size > maxBytes) throw refuse(`it has ${stats.size} bytes, more than ${maxBytes}`)
+    if (bytes > maxBytes) throw refuse(`it has ${bytes} bytes, more than ${maxBytes}`)
     const reader = new JsonObjectReader()
-    for (let position = 0; position < stats.size; ) {
-      const chunk = Buffer.allocUnsafeSlow(Math.min(chunkBytes, stats.size - position))
-      const { bytesRead } = await handle.read(chunk, 0, chunk.length, position)
-      if (bytesRead === 0) break
-      position += bytesRead
-      parsed(refuse, () => reader.push(chunk.subarray(0, bytesRead)))
+    for (let position = 0; position < bytes; ) {
+      const chunk = Buffer.allocUnsafeSlow(Math.min(chunkBytes, bytes - position))
+      const read = await file.read(chunk, position)
+      if (read === 0) break
+      position += read
+      parsed(refuse, () => reader.push(chunk.subarray(0, read)))
     }
     return parsed(refuse, () => reader.end())
   } finally {
-    await handle.close()
+    await file.close()
   }
 }
 
-/** Does not wait for whoever would write into a FIFO in the place of a file. */
 async function openIfThere(
-  path: string,
+  home: ReadableHome,
+  name: string,
   refuse: (why: string) => Error,
-): Promise<FileHandle | undefined> {
+): Promise<HomeFile | undefined> {
   try {
-    return await openRegular(path)
+    return await home.open(name)
   } catch (error) {
-    if (error instanceof NotRegular) throw refuse(error.message)
-    if (systemCode(error) === 'ENOENT') return undefined
-    throw error
+    throw error instanceof NotRegular ? refuse(error.message) : error
   }
 }
 

@@ -1,11 +1,10 @@
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import type { ReadableHome } from '../../home/home.ts'
 import { partitionKey, type TopicPartition } from '../../record/record.ts'
-import { ArchiverError, systemCode } from '../../runtime/errors.ts'
-import { requireDirectories } from '../fs/no-links.ts'
+import { ArchiverError } from '../../runtime/errors.ts'
 import { type CompactedHead, readCompactedHead } from './manifest.ts'
 import {
   type CompactedName,
+  compactedBeginning,
   compactedName,
   manifestDirectory,
   parseCompactedName,
@@ -37,23 +36,65 @@ export interface LogListing {
 /** Heads of compacted manifests that were read before, by name: they never change. */
 export type KnownHeads = Map<string, CompactedHead>
 
-const mostTries = 20
+const maxTries = 20
+
+/** The index of the first entry that begins behind an offset; their number if none does. */
+export function firstBehind(entries: readonly LogEntry[], offset: number): number {
+  let low = 0
+  let high = entries.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (entries[middle]!.from <= offset) low = middle + 1
+    else high = middle
+  }
+  return low
+}
 
 /**
- * Lists the commit log of a topic-partition: one `readdir`, and the heads of compacted manifests
- * that are not known yet.
- * @throws ArchiverError `MANIFEST_INVALID`, or the file system's error.
+ * Lists the commit log of a topic-partition: one listing, and the heads of compacted manifests that
+ * are not known yet.
+ * @throws ArchiverError `MANIFEST_INVALID`, or the home's error.
  */
 export async function listLog(
-  root: string,
+  home: ReadableHome,
   tp: TopicPartition,
   known: KnownHeads = new Map(),
 ): Promise<LogListing> {
-  for (let tries = 0; tries < mostTries; tries++) {
-    const { flushes, compacted } = await readNames(root, tp)
-    const heads = await readHeads(root, tp, inForce(compacted), known)
+  const { names, heads } = await listNames(home, tp, '', known)
+  return resolve(names.flushes, names.compacted, heads)
+}
+
+/**
+ * The compacted manifest in force whose range holds an offset; undefined if none does. Lists no
+ * manifests of flushes.
+ * @throws ArchiverError `MANIFEST_INVALID`, or the home's error.
+ */
+export async function compactedOver(
+  home: ReadableHome,
+  tp: TopicPartition,
+  offset: number,
+  known?: KnownHeads,
+): Promise<CompactedHead | undefined> {
+  const { heads } = await listNames(home, tp, compactedBeginning, known)
+  return heads.find(({ from, next }) => from <= offset && offset < next)
+}
+
+interface Names {
+  readonly flushes: number[]
+  readonly compacted: CompactedName[]
+}
+
+async function listNames(
+  home: ReadableHome,
+  tp: TopicPartition,
+  beginning: string,
+  known: KnownHeads = new Map(),
+): Promise<{ readonly names: Names; readonly heads: CompactedHead[] }> {
+  for (let tries = 0; tries < maxTries; tries++) {
+    const names = parse(await home.list(manifestDirectory(tp), beginning))
+    const heads = await readHeads(home, tp, inForce(names.compacted), known)
     // One that was removed since it was listed gave way to a higher generation.
-    if (heads !== undefined) return resolve(flushes, compacted, heads)
+    if (heads !== undefined) return { names, heads }
   }
   throw new ArchiverError(
     'MANIFEST_INVALID',
@@ -61,22 +102,14 @@ export async function listLog(
   )
 }
 
-async function readNames(
-  root: string,
-  tp: TopicPartition,
-): Promise<{ flushes: number[]; compacted: CompactedName[] }> {
+function parse(names: readonly string[]): Names {
   const flushes: number[] = []
   const compacted: CompactedName[] = []
-  await requireDirectories(root, [manifestDirectory(tp)])
-  try {
-    for (const name of await readdir(join(root, manifestDirectory(tp)))) {
-      const from = parseManifestName(name)
-      const merged = from === undefined ? parseCompactedName(name) : undefined
-      if (from !== undefined) flushes.push(from)
-      else if (merged !== undefined) compacted.push(merged)
-    }
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error
+  for (const name of names) {
+    const from = parseManifestName(name)
+    const merged = from === undefined ? parseCompactedName(name) : undefined
+    if (from !== undefined) flushes.push(from)
+    else if (merged !== undefined) compacted.push(merged)
   }
   return {
     flushes: flushes.sort((a, b) => a - b),
@@ -90,7 +123,7 @@ function inForce(compacted: readonly CompactedName[]): CompactedName[] {
 }
 
 async function readHeads(
-  root: string,
+  home: ReadableHome,
   tp: TopicPartition,
   names: readonly CompactedName[],
   known: KnownHeads,
@@ -98,7 +131,7 @@ async function readHeads(
   const heads: CompactedHead[] = []
   for (const name of names) {
     const key = compactedName(name)
-    const head = known.get(key) ?? (await readCompactedHead(root, tp, name))
+    const head = known.get(key) ?? (await readCompactedHead(home, tp, name))
     if (head === undefined) return undefined
     known.set(key, head)
     heads.push(head)
@@ -113,7 +146,7 @@ async function readHeads(
 function resolve(
   flushes: readonly number[],
   compacted: readonly CompactedName[],
-  heads: CompactedHead[],
+  heads: readonly CompactedHead[],
 ): LogListing {
   const entries: LogEntry[] = []
   const voidFlushes: number[] = []
@@ -136,12 +169,4 @@ function resolve(
     .filter((name) => !current.has(compactedName(name)))
     .sort((a, b) => a.generation - b.generation)
   return { entries, voidFlushes, voidCompacted }
-}
-
-/** The compacted manifest in force whose range holds an offset; undefined where none does. */
-export function compactedOver({ entries }: LogListing, offset: number): CompactedHead | undefined {
-  return entries.find(
-    ({ compacted }) =>
-      compacted !== undefined && compacted.from <= offset && offset < compacted.next,
-  )?.compacted
 }

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import type { Staged } from '../../home/home.ts'
 import { hourOf } from '../../record/line.ts'
 import {
   malformedType,
@@ -25,8 +26,6 @@ import {
  * once, when a manifest is read: no reader can forget it.
  */
 
-export const manifestFormat = 1
-
 /** Files that are checked in one turn of the event loop: some milliseconds. */
 const filesInTurn = 1000
 
@@ -40,6 +39,13 @@ export function invalidManifest(path: string, why: string): ArchiverError {
 }
 
 type Fields = Readonly<Record<string, unknown>>
+
+/** What is read: where people find it, in which format this home has it, and of what it is. */
+export interface CheckedPlace {
+  readonly path: string
+  readonly format: 1 | 2
+  readonly tp: TopicPartition
+}
 
 /** A whole number that is exact, from 0. */
 function isCount(value: unknown): value is number {
@@ -58,16 +64,14 @@ function isText(value: unknown): value is string {
  * What a manifest's head says: everything but its lists. @throws ArchiverError `MANIFEST_INVALID`
  */
 export function checkHead(
-  path: string,
-  tp: TopicPartition,
+  place: CheckedPlace,
   from: number,
   generation: number | undefined,
   read: Fields,
 ): void {
-  const fail = (why: string) => invalidManifest(path, why)
-  if (read.format !== manifestFormat)
-    throw fail(`its format is ${String(read.format)}, known is ${manifestFormat}`)
-  checkPartition(path, tp, read)
+  const fail = (why: string) => invalidManifest(place.path, why)
+  checkFormat(place, read)
+  checkPartition(place, read)
   if (
     read.from !== from ||
     !isCount(read.next) ||
@@ -86,7 +90,12 @@ export function checkHead(
     throw fail('its closed is not true or false')
 }
 
-function checkPartition(path: string, tp: TopicPartition, { topic, partition }: Fields): void {
+function checkFormat({ path, format }: CheckedPlace, read: Fields): void {
+  if (read.format === format) return
+  throw invalidManifest(path, `its format is ${String(read.format)}, known is ${format}`)
+}
+
+function checkPartition({ path, tp }: CheckedPlace, { topic, partition }: Fields): void {
   if (topic === tp.topic && partition === tp.partition) return
   throw invalidManifest(
     path,
@@ -99,22 +108,22 @@ function checkPartition(path: string, tp: TopicPartition, { topic, partition }: 
  * @throws ArchiverError `MANIFEST_INVALID`
  */
 export async function checkManifest(
-  path: string,
-  tp: TopicPartition,
+  place: CheckedPlace,
   from: number,
   generation: number | undefined,
   read: Fields,
 ): Promise<Manifest> {
-  checkHead(path, tp, from, generation, read)
+  checkHead(place, from, generation, read)
+  const { path, tp } = place
   for (const name of ['worker', 'written']) {
     if (!isText(read[name])) throw invalidManifest(path, `its ${name} is no text`)
   }
   if (!isCount(read.records)) throw invalidManifest(path, 'its records is no whole number')
   const manifest = read as unknown as Manifest
   checkGaps(path, manifest, read.gaps)
-  const staging = `${stagingOf(tp)}/`
+  const whatIsWrongWithStaged = place.format === 1 ? wrongDirectory(tp) : wrongUpload
   for (const [i, file] of manifest.files.entries()) {
-    const wrong = whatIsWrong(tp, manifest, staging, file)
+    const wrong = whatIsWrong(tp, manifest, file) ?? whatIsWrongWithStaged(file)
     if (wrong !== undefined)
       throw invalidManifest(path, `file ${i + 1} of ${manifest.files.length} ${wrong}`)
     if ((i + 1) % filesInTurn === 0) await setImmediate()
@@ -143,14 +152,10 @@ function checkGaps(path: string, { from, next }: Manifest, gaps: unknown): void 
   }
 }
 
-/**
- * Says what is wrong with the entry of a file; undefined for a good one. `staging`: what begins the
- * paths of staged files.
- */
+/** Says what is wrong with the entry of a file, but for where it was staged; else undefined. */
 function whatIsWrong(
   tp: TopicPartition,
   { from, next, generation }: Manifest,
-  staging: string,
   file: ManifestFile | null,
 ): string | undefined {
   if (typeof file !== 'object' || file === null) return 'is no entry'
@@ -179,9 +184,6 @@ function whatIsWrong(
     const expected = type === undefined ? malformedType : { name: type, reserved: false }
     return `has the path ${shown(file.path)}, which should be ${hourDirectory(expected, hour)}/${name}`
   }
-  if (!isStaged(staging, first, file.staged)) {
-    return `has the staged path ${shown(file.staged)}, which should be ${staging}<worker>/${stagedName(first)}`
-  }
   if (file.replaces === undefined) return undefined
   if (generation === undefined || !Array.isArray(file.replaces))
     return 'has a replaces that does not belong there'
@@ -189,6 +191,26 @@ function whatIsWrong(
   return foreign === undefined
     ? undefined
     : `replaces ${shown(foreign)}, which is none of its own hour and offsets`
+}
+
+type WrongStaged = (file: ManifestFile) => string | undefined
+
+/** Says what is wrong with the name under which a directory staged a file of a partition. */
+function wrongDirectory(tp: TopicPartition): WrongStaged {
+  const staging = `${stagingOf(tp)}/`
+  return (file) => {
+    const staged = 'staged' in file ? file.staged : undefined
+    if (isStaged(staging, file.first, staged)) return undefined
+    return `has the staged path ${shown(staged)}, which should be ${staging}<worker>/${stagedName(file.first)}`
+  }
+}
+
+/** Says what is wrong with the open upload of a file. */
+function wrongUpload(file: Staged): string | undefined {
+  const upload: Fields | null | undefined = 'upload' in file ? file.upload : undefined
+  const { id, parts } = upload ?? {}
+  const isSane = isText(id) && id !== '' && Array.isArray(parts) && parts.every(isText)
+  return isSane ? undefined : `has the upload ${shown(upload)}, which has no id or no parts`
 }
 
 function isDirectoryOf(directory: string, type: string | undefined, hour: number): boolean {
@@ -234,12 +256,10 @@ function shown(value: unknown): string {
 }
 
 /** @throws ArchiverError `MANIFEST_INVALID` */
-export function checkOrigin(path: string, tp: TopicPartition, read: Fields): Origin {
-  if (read.format !== manifestFormat) {
-    throw invalidManifest(path, `its format is ${String(read.format)}, known is ${manifestFormat}`)
-  }
-  if (!isCount(read.offset)) throw invalidManifest(path, 'it has no offset')
-  checkPartition(path, tp, read)
+export function checkOrigin(place: CheckedPlace, read: Fields): Origin {
+  checkFormat(place, read)
+  if (!isCount(read.offset)) throw invalidManifest(place.path, 'it has no offset')
+  checkPartition(place, read)
   return read as unknown as Origin
 }
 

@@ -1,16 +1,9 @@
-import { join } from 'node:path'
+import { NotRegular, type ReadableHome, type Staged } from '../../home/home.ts'
 import type { Gap, OffsetRange, TopicPartition } from '../../record/record.ts'
 import { topicOfSegment, topicSegment } from '../../record/segment.ts'
-import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
-import { NotRegular, openRegular } from '../fs/no-links.ts'
+import { ArchiverError, messageOf } from '../../runtime/errors.ts'
 import { readJsonFile } from './json-file.ts'
-import {
-  checkHead,
-  checkManifest,
-  checkOrigin,
-  invalidManifest,
-  manifestFormat,
-} from './manifest-check.ts'
+import { checkHead, checkManifest, checkOrigin, invalidManifest } from './manifest-check.ts'
 import {
   type CompactedName,
   compactedName,
@@ -18,9 +11,8 @@ import {
   manifestName,
   manifestsDirectory,
   originName,
+  originOf,
 } from './path.ts'
-
-export { manifestFormat }
 
 /**
  * The commit log of a topic-partition: `origin.json`, then one manifest a flush, each named by the
@@ -30,15 +22,12 @@ export { manifestFormat }
  * in force says `log-listing.ts`.
  */
 
-/** A data file, as its manifest describes it. */
-export interface ManifestFile {
+/** A data file, as its manifest describes it, and where it was until it was published. */
+export type ManifestFile = Staged & DataFile
+
+interface DataFile {
   /** Relative to the root, with `/`. */
   readonly path: string
-  /**
-   * Where it was staged, relative to the root: what a crash between link and rename left there is
-   * renamed by who comes next.
-   */
-  readonly staged: string
   /**
    * The type as messages give it, which the path may only show encoded or as a hash. Absent for
    * reserved types.
@@ -118,9 +107,9 @@ export function printManifest(manifest: Manifest | Origin): string {
 }
 
 /**
- * The same in pieces, for `writeDurably`: a manifest may list more files than fit into one string,
- * and must not hold the event loop meanwhile. Together they are what `JSON.stringify` makes with an
- * indentation of one blank.
+ * The same in pieces, for `Staging.create`: a manifest may list more files than fit into one
+ * string, and must not hold the event loop meanwhile. Together they are what `JSON.stringify` makes
+ * with an indentation of one blank.
  */
 export function* manifestPieces(manifest: Manifest | Origin): Generator<string> {
   let before = '{'
@@ -148,25 +137,30 @@ function indented(value: unknown, depth: number): string {
   return JSON.stringify(value, undefined, 1).replaceAll('\n', `\n${' '.repeat(depth)}`)
 }
 
-function readManifestFile(path: string): Promise<Record<string, unknown> | undefined> {
-  return readJsonFile(path, { refuse: (why) => invalidManifest(path, why) })
+function readManifestFile(
+  home: ReadableHome,
+  name: string,
+): Promise<Record<string, unknown> | undefined> {
+  return readJsonFile(home, name, { refuse: (why) => invalidManifest(home.locate(name), why) })
 }
 
 /**
  * The manifest that begins at `from`, of a flush or, with a generation, compacted; undefined where
  * there is none.
- * @throws ArchiverError `MANIFEST_INVALID`, or the file system's error.
+ * @throws ArchiverError `MANIFEST_INVALID`, or the home's error.
  */
 export async function readManifest(
-  root: string,
+  home: ReadableHome,
   tp: TopicPartition,
   from: number,
   generation?: number,
 ): Promise<Manifest | undefined> {
-  const name = generation === undefined ? manifestName(from) : compactedName({ from, generation })
-  const path = join(root, manifestDirectory(tp), name)
-  const read = await readManifestFile(path)
-  return read === undefined ? undefined : await checkManifest(path, tp, from, generation, read)
+  const last = generation === undefined ? manifestName(from) : compactedName({ from, generation })
+  const name = `${manifestDirectory(tp)}/${last}`
+  const read = await readManifestFile(home, name)
+  if (read === undefined) return undefined
+  const place = { path: home.locate(name), format: home.manifestFormat, tp }
+  return await checkManifest(place, from, generation, read)
 }
 
 /** An origin has some 200 bytes. */
@@ -178,22 +172,23 @@ const headBytes = 4096
 /**
  * The head of a compacted manifest, without reading its list of ten thousand files; undefined where
  * it is gone.
- * @throws ArchiverError `MANIFEST_INVALID`, or the file system's error.
+ * @throws ArchiverError `MANIFEST_INVALID`, or the home's error.
  */
 export async function readCompactedHead(
-  root: string,
+  home: ReadableHome,
   tp: TopicPartition,
-  name: CompactedName,
+  compacted: CompactedName,
 ): Promise<CompactedHead | undefined> {
-  const path = join(root, manifestDirectory(tp), compactedName(name))
-  const start = await readStart(path)
+  const name = `${manifestDirectory(tp)}/${compactedName(compacted)}`
+  const start = await readStart(home, name)
   if (start === undefined) return undefined
   // Where it is not as this program writes it, it is read whole, and that says what is wrong.
-  const read = parseHead(start) ?? (await readManifestFile(path))
+  const read = parseHead(start) ?? (await readManifestFile(home, name))
   if (read === undefined) return undefined
-  checkHead(path, tp, name.from, name.generation, read)
+  const place = { path: home.locate(name), format: home.manifestFormat, tp }
+  checkHead(place, compacted.from, compacted.generation, read)
   const { next, committed, closed, unmerged } = read as unknown as Manifest
-  return { ...name, next, committed, closed: closed === true, unmerged: unmerged ?? 0 }
+  return { ...compacted, next, committed, closed: closed === true, unmerged: unmerged ?? 0 }
 }
 
 function parseHead(start: string): Record<string, unknown> | undefined {
@@ -207,19 +202,18 @@ function parseHead(start: string): Record<string, unknown> | undefined {
   }
 }
 
-async function readStart(path: string): Promise<string | undefined> {
+async function readStart(home: ReadableHome, name: string): Promise<string | undefined> {
   try {
-    const handle = await openRegular(path)
+    const file = await home.open(name)
+    if (file === undefined) return undefined
     try {
-      const { buffer, bytesRead } = await handle.read(Buffer.alloc(headBytes), 0, headBytes, 0)
-      return buffer.toString('utf8', 0, bytesRead)
+      const start = Buffer.alloc(headBytes)
+      return start.toString('utf8', 0, await file.read(start, 0))
     } finally {
-      await handle.close()
+      await file.close()
     }
   } catch (error) {
-    if (error instanceof NotRegular) throw invalidManifest(path, error.message)
-    if (systemCode(error) === 'ENOENT') return undefined
-    throw error
+    throw error instanceof NotRegular ? invalidManifest(home.locate(name), error.message) : error
   }
 }
 
@@ -227,10 +221,14 @@ async function readStart(path: string): Promise<string | undefined> {
  * The origin of a topic-partition, or undefined where archiving has not begun. @throws
  * ArchiverError `MANIFEST_INVALID`
  */
-export async function readOrigin(root: string, tp: TopicPartition): Promise<Origin | undefined> {
-  const path = join(root, manifestDirectory(tp), originName)
-  const read = await readSmall(path)
-  return read === undefined ? undefined : checkOrigin(path, tp, read)
+export async function readOrigin(
+  home: ReadableHome,
+  tp: TopicPartition,
+): Promise<Origin | undefined> {
+  const name = originOf(tp)
+  const read = await readSmall(home, name)
+  if (read === undefined) return undefined
+  return checkOrigin({ path: home.locate(name), format: home.manifestFormat, tp }, read)
 }
 
 /** A topic-partition of an archive, and why its `origin.json` cannot be trusted, if that is so. */
@@ -244,19 +242,20 @@ export interface ListedPartition extends TopicPartition {
  * returned, never thrown.
  */
 export async function partitionOf(
-  root: string,
+  home: ReadableHome,
   segment: string,
   partition: number,
 ): Promise<ListedPartition> {
-  const path = join(root, manifestsDirectory, segment, String(partition), originName)
+  const name = `${manifestsDirectory}/${segment}/${partition}/${originName}`
+  const path = home.locate(name)
   let tp: TopicPartition = { topic: topicOfSegment(segment), partition }
   try {
-    const read = await readSmall(path)
+    const read = await readSmall(home, name)
     if (typeof read?.topic === 'string' && topicSegment(read.topic) === segment)
       tp = { topic: read.topic, partition }
     if (topicSegment(tp.topic) !== segment)
       throw invalidManifest(path, 'its directory is that of no topic')
-    if (read !== undefined) checkOrigin(path, tp, read)
+    if (read !== undefined) checkOrigin({ path, format: home.manifestFormat, tp }, read)
     return tp
   } catch (error) {
     if (error instanceof ArchiverError) return { ...tp, error }
@@ -264,9 +263,9 @@ export async function partitionOf(
   }
 }
 
-function readSmall(path: string): Promise<Record<string, unknown> | undefined> {
-  return readJsonFile(path, {
-    refuse: (why) => invalidManifest(path, why),
+function readSmall(home: ReadableHome, name: string): Promise<Record<string, unknown> | undefined> {
+  return readJsonFile(home, name, {
+    refuse: (why) => invalidManifest(home.locate(name), why),
     maxBytes: maxOriginBytes,
   })
 }

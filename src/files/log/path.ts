@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { type RecordType, type TopicPartition, unknownHour } from '../../record/record.ts'
 import { topicSegment, typeSegment, typeSegments } from '../../record/segment.ts'
 
@@ -59,7 +58,12 @@ export function parseDataFileName(
 
 /** The commit log of one topic-partition. */
 export function manifestDirectory({ topic, partition }: TopicPartition): string {
-  return join(manifestsDirectory, topicSegment(topic), String(partition))
+  return `${manifestsDirectory}/${topicSegment(topic)}/${partition}`
+}
+
+/** Where archiving of a topic-partition began. */
+export function originOf(tp: TopicPartition): string {
+  return `${manifestDirectory(tp)}/${originName}`
 }
 
 export function manifestName(from: number): string {
@@ -82,8 +86,11 @@ export interface CompactedName {
   readonly generation: number
 }
 
+/** What the names of all compacted manifests begin with, and no other names of a log. */
+export const compactedBeginning = 'compacted-'
+
 export function compactedName({ from, generation }: CompactedName): string {
-  return `compacted-${offsetDigits(from)}-${generation}.json`
+  return `${compactedBeginning}${offsetDigits(from)}-${generation}.json`
 }
 
 /** What the name of a compacted manifest says; undefined for any other name. */
@@ -94,7 +101,7 @@ export function parseCompactedName(name: string): CompactedName | undefined {
 
 /** Everything that any worker stages for one topic-partition. */
 export function stagingOf({ topic, partition }: TopicPartition): string {
-  return join(stagingDirectory, topicSegment(topic), String(partition))
+  return `${stagingDirectory}/${topicSegment(topic)}/${partition}`
 }
 
 /**
@@ -110,12 +117,15 @@ export function spillName(from: number): string {
   return `${offsetDigits(from)}.spill`
 }
 
+/** What the names of all staging of compactions begin with. */
+export const compactionBeginning = 'compaction-'
+
 /**
  * Where a compaction stages, below `stagingOf`: says for which manifest, so that only what can
  * never be named any more is removed.
  */
 export function compactionStaging({ from, generation }: CompactedName, unique: string): string {
-  return `compaction-${offsetDigits(from)}-${generation}-${unique}`
+  return `${compactionBeginning}${offsetDigits(from)}-${generation}-${unique}`
 }
 
 /** For which manifest a directory of `compactionStaging` is; undefined for any other name. */

@@ -1,10 +1,6 @@
-import { randomBytes } from 'node:crypto'
-import { readdir, rename } from 'node:fs/promises'
-import { join } from 'node:path'
+import type { Home, ReadableHome } from '../../home/home.ts'
 import { partitionKey, type TopicPartition } from '../../record/record.ts'
-import { ArchiverError, systemCode } from '../../runtime/errors.ts'
-import { linkExclusively, removeIfThere, syncPath, writeDurably } from '../fs/durable.ts'
-import { requireDirectories } from '../fs/no-links.ts'
+import { ArchiverError } from '../../runtime/errors.ts'
 import { readJsonFile } from './json-file.ts'
 import type { ManifestFile } from './manifest.ts'
 import { checkPruned, invalidManifest } from './manifest-check.ts'
@@ -47,8 +43,8 @@ const maxTries = 1000
  * What was taken of a topic-partition: the newest note in its directory.
  * @throws ArchiverError `MANIFEST_INVALID`
  */
-export async function readPruned(root: string, tp: TopicPartition): Promise<PrunedStores> {
-  const { version: _, ...stores } = await newestNote(root, tp)
+export async function readPruned(home: ReadableHome, tp: TopicPartition): Promise<PrunedStores> {
+  const { version: _, ...stores } = await newestNote(home, tp)
   return stores
 }
 
@@ -68,39 +64,28 @@ export function isPruned(pruned: Pruned | undefined, file: ManifestFile): boolea
  * may be called again, also with what it returned itself.
  */
 export async function updatePruned(
-  root: string,
+  home: Home,
   tp: TopicPartition,
   change: (noted: PrunedStores) => PrunedStores,
 ): Promise<void> {
-  await requireDirectories(root, [manifestDirectory(tp)])
-  const directory = join(root, manifestDirectory(tp))
-  const beside = join(directory, `${prunedName}.${randomBytes(6).toString('hex')}`)
-  try {
-    for (let tries = 0; tries < maxTries; tries++) {
-      const { version = 0, ...noted } = await newestNote(root, tp)
-      const next: PrunedNote = { version: version + 1, ...change(noted) }
-      await writeDurably(beside, `${JSON.stringify(next, undefined, 1)}\n`)
-      if (!(await linkExclusively(beside, join(directory, noteName(version + 1))))) {
-        await removeIfThere(beside)
-        continue
-      }
-      // A number becomes free once a higher one is there: whoever got a free one looks, and starts
-      // again.
-      const [newest] = await noteVersions(directory)
-      if (newest !== version + 1) {
-        await removeIfThere(join(directory, noteName(version + 1)))
-        await removeIfThere(beside)
-        continue
-      }
-      await rename(beside, join(directory, prunedName))
-      await syncPath(directory)
-      for (const older of (await noteVersions(directory)).filter((found) => found <= version)) {
-        await removeIfThere(join(directory, noteName(older)))
-      }
-      return
+  const directory = manifestDirectory(tp)
+  for (let tries = 0; tries < maxTries; tries++) {
+    const { version = 0, ...noted } = await newestNote(home, tp)
+    const next: PrunedNote = { version: version + 1, ...change(noted) }
+    const name = `${directory}/${noteName(version + 1)}`
+    const content = `${JSON.stringify(next, undefined, 1)}\n`
+    if (!(await home.create(name, content))) continue
+    // A number becomes free once a higher one is there: whoever got a free one looks, and starts
+    // again.
+    const [newest] = await noteVersions(home, tp)
+    if (newest !== version + 1) {
+      await home.remove([name])
+      continue
     }
-  } finally {
-    await removeIfThere(beside)
+    await home.replace(`${directory}/${prunedName}`, content)
+    const older = (await noteVersions(home, tp)).filter((found) => found <= version)
+    await home.remove(older.map((number) => `${directory}/${noteName(number)}`))
+    return
   }
   throw new ArchiverError(
     'MANIFEST_INVALID',
@@ -108,19 +93,15 @@ export async function updatePruned(
   )
 }
 
+const noteBeginning = 'pruned-'
+
 function noteName(version: number): string {
-  return `pruned-${String(version).padStart(10, '0')}.json`
+  return `${noteBeginning}${String(version).padStart(10, '0')}.json`
 }
 
-/** The numbers of the notes in a directory, the highest first. */
-async function noteVersions(directory: string): Promise<number[]> {
-  let names: readonly string[]
-  try {
-    names = await readdir(directory)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return []
-    throw error
-  }
+/** The numbers of the notes of a topic-partition, the highest first. */
+async function noteVersions(home: ReadableHome, tp: TopicPartition): Promise<number[]> {
+  const names = await home.list(manifestDirectory(tp), noteBeginning)
   return names
     .flatMap((name) => {
       const digits = /^pruned-(\d{10})\.json$/.exec(name)?.[1]
@@ -130,17 +111,18 @@ async function noteVersions(directory: string): Promise<number[]> {
 }
 
 /** The note with the highest number; one of an earlier version, `pruned.json` alone, has none. */
-async function newestNote(root: string, tp: TopicPartition): Promise<PrunedNote> {
-  const directory = join(root, manifestDirectory(tp))
-  for (const version of await noteVersions(directory)) {
-    const numbered = await readNote(join(directory, noteName(version)))
+async function newestNote(home: ReadableHome, tp: TopicPartition): Promise<PrunedNote> {
+  const directory = manifestDirectory(tp)
+  for (const version of await noteVersions(home, tp)) {
+    const numbered = await readNote(home, `${directory}/${noteName(version)}`)
     if (numbered !== undefined) return { ...numbered, version }
   }
-  return (await readNote(join(directory, prunedName))) ?? {}
+  return (await readNote(home, `${directory}/${prunedName}`)) ?? {}
 }
 
-async function readNote(path: string): Promise<PrunedNote | undefined> {
-  const read = await readJsonFile(path, {
+async function readNote(home: ReadableHome, name: string): Promise<PrunedNote | undefined> {
+  const path = home.locate(name)
+  const read = await readJsonFile(home, name, {
     refuse: (why) => invalidManifest(path, why),
     maxBytes: maxPrunedBytes,
   })

@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import type { ReadableHome } from '../../home/home.ts'
 import { hourOf, LineHead } from '../../record/line.ts'
 import type { RecordBatch, TopicPartition } from '../../record/record.ts'
 import { isTaken } from '../compact/prune.ts'
@@ -22,17 +22,17 @@ export interface SelectedFiles {
  * ArchiverError `MANIFEST_INVALID`
  */
 export async function* selectedFiles(
-  root: string,
+  home: ReadableHome,
   tp: TopicPartition,
   selection: Selection,
 ): AsyncGenerator<SelectedFiles> {
-  const pruned = await readPruned(root, tp)
-  const log = await CommitLog.open(root, tp)
+  const pruned = await readPruned(home, tp)
+  const log = await CommitLog.open(home, tp)
   for await (const manifest of log.manifests()) {
     if ('error' in manifest) throw manifest.error
     const files: ManifestFile[] = []
     for (const file of manifest.files) {
-      if (mayHold(selection, tp, file) && !(await isTaken(root, pruned.files, file)))
+      if (mayHold(selection, tp, file) && !(await isTaken(home, pruned.files, file)))
         files.push(file)
     }
     if (files.length > 0) yield { log, files: files.sort((a, b) => a.first - b.first) }
@@ -45,14 +45,14 @@ export async function* selectedFiles(
  * come from that one.
  */
 export async function* batchesOf(
-  root: string,
+  home: ReadableHome,
   log: CommitLog,
   file: ManifestFile,
   selection: Selection,
 ): AsyncGenerator<RecordBatch> {
   const { from, to } = selection
   const isInTime = isWhollySelected(selection, file)
-  for await (const { block, isSlice } of blocksOf(root, log, file)) {
+  for await (const { block, isSlice } of blocksOf(home, log, file)) {
     const batch = batchOf(
       log.tp,
       file,
@@ -63,7 +63,7 @@ export async function* batchesOf(
 }
 
 async function* blocksOf(
-  root: string,
+  home: ReadableHome,
   log: CommitLog,
   file: ManifestFile,
 ): AsyncGenerator<{ readonly block: Buffer; readonly isSlice: boolean }> {
@@ -71,7 +71,7 @@ async function* blocksOf(
   for (;;) {
     try {
       const holdsMore = path !== file.path || isSlice(file)
-      for await (const block of readBlocks(join(root, path))) yield { block, isSlice: holdsMore }
+      for await (const block of readBlocks(home, path)) yield { block, isSlice: holdsMore }
       return
     } catch (error) {
       const replacement = isGone(error) ? await log.replacementOf({ ...file, path }) : undefined
@@ -156,7 +156,7 @@ const smallFileBytes = 2 ** 20
  * file that has a part in the same stretch of offsets.
  */
 export async function* linesByOffset(
-  root: string,
+  home: ReadableHome,
   { log, files }: SelectedFiles,
   selection: Selection,
 ): AsyncGenerator<Buffer> {
@@ -165,7 +165,7 @@ export async function* linesByOffset(
   const openDue = async () => {
     while (closed.length > 0 && (heap.length === 0 || closed[0]!.first <= offsetOf(heap[0]!))) {
       const file = closed.shift()!
-      const batches = batchesOf(root, log, file, selection)
+      const batches = batchesOf(home, log, file, selection)
       const cursor = await cursorOf(
         file.line_bytes <= smallFileBytes ? await readWhole(batches) : batches,
       )

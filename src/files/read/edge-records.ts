@@ -1,5 +1,4 @@
-import { open } from 'node:fs/promises'
-import { join } from 'node:path'
+import { NotRegular, type ReadableHome } from '../../home/home.ts'
 import { decodeLine } from '../../record/line.ts'
 import type { SourceRecord, TopicPartition } from '../../record/record.ts'
 import { ArchiverError, systemCode } from '../../runtime/errors.ts'
@@ -23,11 +22,11 @@ const firstTailBytes = 1.25 * 2 ** 20
  * @throws ArchiverError `MANIFEST_INVALID` if the log cannot be listed
  */
 export async function lastRecords(
-  root: string,
+  home: ReadableHome,
   tp: TopicPartition,
 ): Promise<readonly SourceRecord[]> {
-  const log = await CommitLog.open(root, tp)
-  const pruned = await readPruned(root, tp)
+  const log = await CommitLog.open(home, tp)
+  const pruned = await readPruned(home, tp)
   for (const { from } of log.entries.slice(-maxManifests).reverse()) {
     const manifest = await log.covering(from).catch(() => undefined)
     const files = manifest?.files.filter((file) => !isPruned(pruned.files, file)) ?? []
@@ -36,8 +35,7 @@ export async function lastRecords(
       undefined,
     )
     if (last === undefined) continue
-    const text =
-      (await readLastMember(join(root, last.path))) ?? (await replacement(root, log, last))
+    const text = (await readLastMember(home, last.path)) ?? (await replacement(home, log, last))
     return text === undefined ? [] : lastLines(text).map((line) => decodeLine(line).record)
   }
   return []
@@ -50,12 +48,12 @@ export async function lastRecords(
  * @throws ArchiverError `MANIFEST_INVALID` if the log cannot be listed
  */
 export async function firstRecords(
-  root: string,
+  home: ReadableHome,
   tp: TopicPartition,
   from: number,
 ): Promise<readonly SourceRecord[]> {
-  const log = await CommitLog.open(root, tp)
-  const pruned = await readPruned(root, tp)
+  const log = await CommitLog.open(home, tp)
+  const pruned = await readPruned(home, tp)
   const last = log.entries.findLastIndex((entry) => entry.from <= from)
   for (const entry of log.entries.slice(Math.max(0, last), Math.max(0, last) + maxManifests)) {
     const manifest = await log.covering(entry.from).catch(() => undefined)
@@ -66,15 +64,15 @@ export async function firstRecords(
       undefined,
     )
     if (first === undefined) continue
-    const text = (await readFirstMember(join(root, first.path))) ?? Buffer.alloc(0)
+    const text = (await readFirstMember(home, first.path)) ?? Buffer.alloc(0)
     return firstLines(text).map((line) => decodeLine(line).record)
   }
   return []
 }
 
-async function readFirstMember(path: string): Promise<Buffer | undefined> {
+async function readFirstMember(home: ReadableHome, path: string): Promise<Buffer | undefined> {
   try {
-    for await (const block of readBlocks(path, 1)) return block
+    for await (const block of readBlocks(home, path, 1)) return block
   } catch (error) {
     if (!(error instanceof ArchiverError)) throw error
   }
@@ -93,12 +91,12 @@ function firstLines(text: Buffer): Buffer[] {
 
 /** A compaction may have merged the file meanwhile. */
 async function replacement(
-  root: string,
+  home: ReadableHome,
   log: CommitLog,
   file: ManifestFile,
 ): Promise<Buffer | undefined> {
   const other = await log.replacementOf(file)
-  return other && readLastMember(join(root, other.path))
+  return other && readLastMember(home, other.path)
 }
 
 function lastLines(text: Buffer): Buffer[] {
@@ -115,14 +113,15 @@ function lastLines(text: Buffer): Buffer[] {
  * The text of the last gzip member of a file; undefined if the file or its end cannot be read,
  * which `verify` names.
  */
-async function readLastMember(path: string): Promise<Buffer | undefined> {
+async function readLastMember(home: ReadableHome, path: string): Promise<Buffer | undefined> {
   try {
-    const handle = await open(path, 'r')
+    const file = await home.open(path)
+    if (file === undefined) return undefined
     try {
-      const { size } = await handle.stat()
+      const size = file.bytes
       for (let bytes = firstTailBytes; ; bytes *= 8) {
         const tail = Buffer.allocUnsafeSlow(Math.min(size, bytes))
-        await handle.read(tail, 0, tail.length, size - tail.length)
+        await file.read(tail, size - tail.length)
         // What looks like the beginning of a member may stand inside one: then it cannot be
         // decompressed.
         for (
@@ -136,10 +135,14 @@ async function readLastMember(path: string): Promise<Buffer | undefined> {
         if (tail.length === size) return undefined
       }
     } finally {
-      await handle.close()
+      await file.close()
     }
   } catch (error) {
-    if (systemCode(error) === undefined) throw error
+    const isOfFile =
+      error instanceof NotRegular ||
+      error instanceof ArchiverError ||
+      systemCode(error) !== undefined
+    if (!isOfFile) throw error
     return undefined
   }
 }

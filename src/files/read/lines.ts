@@ -1,3 +1,4 @@
+import type { ReadableHome } from '../../home/home.ts'
 import { decodeLine, LineHead } from '../../record/line.ts'
 import { mayShareSegment } from '../../record/segment.ts'
 import { isSameType } from '../../record/type-name.ts'
@@ -52,16 +53,16 @@ export interface Wanted {
  * without one, 256 streams at a time.
  */
 export async function* readLines(
-  root: string,
+  home: ReadableHome,
   selection: Selection,
   wanted: Wanted,
 ): AsyncGenerator<LineAt> {
-  yield* readHours(root, await hoursOf(root, selection), selection, wanted)
+  yield* readHours(home, await hoursOf(home, selection), selection, wanted)
 }
 
 /** The selected lines of these hours, which are in order, as `readLines` gives them. */
 export async function* readHours(
-  root: string,
+  home: ReadableHome,
   hours: readonly Hour[],
   selection: Selection,
   wanted: Wanted,
@@ -69,7 +70,7 @@ export async function* readHours(
   if (wanted.order === 'newest') hours = hours.toReversed()
   let left = wanted.limit ?? Number.POSITIVE_INFINITY
   for (const hour of hours) {
-    for await (const line of linesOfHour(root, hour, selection, { ...wanted, limit: left })) {
+    for await (const line of linesOfHour(home, hour, selection, { ...wanted, limit: left })) {
       yield line
       if (--left === 0) return
     }
@@ -77,19 +78,19 @@ export async function* readHours(
 }
 
 async function* linesOfHour(
-  root: string,
+  home: ReadableHome,
   hour: Hour,
   selection: Selection,
   wanted: Wanted & { readonly limit: number },
 ): AsyncGenerator<LineAt> {
-  const streams = await streamsOf(root, hour, selection)
+  const streams = await streamsOf(home, hour, selection)
   const parts: StreamFile[][][] = []
   for (let at = 0; at < streams.length; at += mostStreams)
     parts.push(streams.slice(at, at + mostStreams))
-  if (parts.length > 1 && wanted.limit <= mostChosen) yield* chosen(parts, selection, wanted)
+  if (parts.length > 1 && wanted.limit <= mostChosen) yield* chosen(home, parts, selection, wanted)
   else
     for (const part of parts)
-      for await (const { line } of matching(part, selection, wanted)) yield line
+      for await (const { line } of matching(home, part, selection, wanted)) yield line
 }
 
 interface TimedLine {
@@ -99,6 +100,7 @@ interface TimedLine {
 
 /** The first lines in time of all parts: those of each, sorted. */
 async function* chosen(
+  home: ReadableHome,
   parts: readonly (readonly StreamFile[][])[],
   selection: Selection,
   wanted: Wanted & { readonly limit: number },
@@ -107,7 +109,7 @@ async function* chosen(
   let best: TimedLine[] = []
   for (const part of parts) {
     let taken = 0
-    for await (const { timestamp, line } of matching(part, selection, wanted)) {
+    for await (const { timestamp, line } of matching(home, part, selection, wanted)) {
       best.push({ timestamp, line: kept(line) })
       if (++taken === wanted.limit) break
     }
@@ -122,12 +124,13 @@ function kept({ block, start, end }: LineAt): LineAt {
 }
 
 async function* matching(
+  home: ReadableHome,
   part: readonly StreamFile[][],
   selection: Selection,
   { order, matches }: Wanted,
 ): AsyncGenerator<TimedLine> {
   const ahead = part.length > fewStreams ? 1 : undefined
-  const streams = part.map((files) => new LineStream(files, selection, order, ahead))
+  const streams = part.map((files) => new LineStream(home, files, selection, order, ahead))
   const isOfType = typeFilter(selection)
   try {
     for await (const one of merged(streams, order)) {
@@ -172,6 +175,7 @@ async function* merged(streams: readonly LineStream[], order: Order): AsyncGener
  * into another meanwhile, it goes on in that one, behind the last offset.
  */
 class LineStream {
+  readonly #home: ReadableHome
   #files: StreamFile[]
   readonly #selection: Selection
   readonly #order: Order
@@ -190,11 +194,13 @@ class LineStream {
 
   /** `ahead`: members decompressed before they are asked for, see `readBlocks`. */
   constructor(
+    home: ReadableHome,
     files: readonly StreamFile[],
     selection: Selection,
     order: Order,
     ahead: number | undefined,
   ) {
+    this.#home = home
     this.#ahead = ahead
     this.#files = order === 'newest' ? files.toReversed() : [...files]
     this.#selection = selection
@@ -236,8 +242,8 @@ class LineStream {
       if (file === undefined) return false
       this.#blocks =
         this.#order === 'newest'
-          ? readBlocksBackwards(file.path)
-          : readBlocks(file.path, this.#ahead)
+          ? readBlocksBackwards(this.#home, file.path)
+          : readBlocks(this.#home, file.path, this.#ahead)
     }
   }
 
@@ -255,7 +261,7 @@ class LineStream {
     } catch (error) {
       const [gone] = this.#files
       if (!isGone(error) || gone === undefined || this.#tries++ === mostTries) throw error
-      const files = await listStream(gone)
+      const files = await listStream(this.#home, gone)
       // A file that prune took has no other in its place.
       if (!files.some(({ first, last }) => first <= gone.first && gone.last <= last)) throw error
       if (this.#order === 'newest') files.reverse()
@@ -288,12 +294,13 @@ function startsOf(block: Buffer): number[] {
  * first greater offset.
  */
 export async function findOffset(
+  home: ReadableHome,
   paths: readonly string[],
   offset: number,
 ): Promise<Buffer | undefined> {
   const head = new LineHead()
   for (const path of paths) {
-    for await (const block of readBlocks(path)) {
+    for await (const block of readBlocks(home, path)) {
       head.read(block, block.lastIndexOf(LF, block.length - 2) + 1)
       if (head.offset < offset) continue
       for (let start = 0, end = 0; start < block.length; start = end + 1) {

@@ -1,8 +1,7 @@
-import type { FileHandle } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { gunzip, type ZlibOptions } from 'node:zlib'
+import type { HomeFile, ReadableHome } from '../../home/home.ts'
 import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
-import { openRegular, requireDataDirectory } from '../fs/no-links.ts'
 
 /** With `info`, zlib says how much it took: it passes over zeros behind a member without a word. */
 const decompress = promisify(gunzip) as unknown as (
@@ -61,13 +60,14 @@ interface Outcome {
  * @param ahead how many members are decompressed at once, from 1.
  */
 export async function* readMembers(
+  home: ReadableHome,
   path: string,
   observe: (bytes: Buffer) => void = () => {},
   ahead = membersAhead,
 ): AsyncGenerator<Member> {
-  const handle = await openToRead(path)
+  const file = await openToRead(home, path)
   try {
-    const slices = readSlices(handle, observe)
+    const slices = readSlices(file, observe)
     const queue: { readonly slice: Slice; readonly outcome: Promise<Outcome> }[] = []
     const fill = async (wanted: number) => {
       while (queue.length < wanted) {
@@ -96,24 +96,23 @@ export async function* readMembers(
       yield { start: slice.start, end, text: outcome.text, trouble: outcome.trouble }
     }
   } finally {
-    await handle.close()
+    await file.close()
   }
 }
 
 async function* readSlices(
-  handle: FileHandle,
+  file: HomeFile,
   observe: (bytes: Buffer) => void,
 ): AsyncGenerator<Slice, undefined> {
-  const { size } = await handle.stat()
+  let position = 0
   let start = 0
   let rest = Buffer.alloc(0)
   let searched = 1
   for (;;) {
-    const window = Buffer.allocUnsafeSlow(
-      Math.min(windowBytes, Math.max(1, size - start - rest.length)),
-    )
-    const { bytesRead } = await handle.read(window, 0, window.length)
+    const window = Buffer.allocUnsafeSlow(Math.min(windowBytes, Math.max(1, file.bytes - position)))
+    const bytesRead = await file.read(window, position)
     if (bytesRead === 0) break
+    position += bytesRead
     const read = window.subarray(0, bytesRead)
     observe(read)
     rest = rest.length === 0 ? read : Buffer.concat([rest, read])
@@ -159,62 +158,71 @@ export async function inflate(bytes: Buffer, maxBytes = maxMemberBytes): Promise
  * @throws ArchiverError `DAMAGED` where the file cannot be read as gzip or does not end with a
  *   line.
  */
-export async function* readBlocks(path: string, ahead?: number): AsyncGenerator<Buffer> {
+export async function* readBlocks(
+  home: ReadableHome,
+  path: string,
+  ahead?: number,
+): AsyncGenerator<Buffer> {
+  const where = home.locate(path)
   let rest: Buffer | undefined
-  for await (const { start, end, text, trouble } of readMembers(path, undefined, ahead)) {
+  for await (const { start, end, text, trouble } of readMembers(home, path, undefined, ahead)) {
     if (text === undefined)
-      throw damaged(path, `bytes ${start} to ${end} cannot be decompressed: ${trouble}`)
+      throw damaged(where, `bytes ${start} to ${end} cannot be decompressed: ${trouble}`)
     const whole: Buffer = rest === undefined ? text : Buffer.concat([rest, text])
     const cut = whole.lastIndexOf(LF) + 1
     rest = cut === whole.length ? undefined : whole.subarray(cut)
     if (cut > 0) yield whole.subarray(0, cut)
   }
-  if (rest !== undefined) throw damaged(path, 'its last line has no end')
+  if (rest !== undefined) throw damaged(where, 'its last line has no end')
 }
 
 /**
  * The same from the last block to the first; the lines in each are in their own order. A block is a
  * member here, so its members must hold whole lines, as those of this program do.
  */
-export async function* readBlocksBackwards(path: string): AsyncGenerator<Buffer> {
-  const handle = await openToRead(path)
+export async function* readBlocksBackwards(
+  home: ReadableHome,
+  path: string,
+): AsyncGenerator<Buffer> {
+  const where = home.locate(path)
+  const file = await openToRead(home, path)
   try {
     const starts: number[] = []
     let end = 0
-    for await (const { start, bytes } of readSlices(handle, () => {})) {
+    for await (const { start, bytes } of readSlices(file, () => {})) {
       starts.push(start)
       end = start + bytes.length
     }
     let joined = 1
     for (let i = starts.length - 1; i >= 0; i--) {
       const bytes = Buffer.allocUnsafeSlow(end - starts[i]!)
-      await handle.read(bytes, 0, bytes.length, starts[i]!)
+      await file.read(bytes, starts[i]!)
       const { text, trouble } = await inflate(bytes)
       if (text === undefined) {
         // What looked like a beginning was none: the one before begins this member.
         if (i === 0 || joined++ === mostJoined)
-          throw damaged(path, `bytes ${starts[i]} to ${end}: ${trouble}`)
+          throw damaged(where, `bytes ${starts[i]} to ${end}: ${trouble}`)
         continue
       }
       joined = 1
       end = starts[i]!
-      if (text.at(-1) !== LF) throw damaged(path, 'a gzip member of it does not end with a line')
+      if (text.at(-1) !== LF) throw damaged(where, 'a gzip member of it does not end with a line')
       yield text
     }
   } finally {
-    await handle.close()
+    await file.close()
   }
 }
 
-async function openToRead(path: string): Promise<FileHandle> {
+async function openToRead(home: ReadableHome, path: string): Promise<HomeFile> {
+  let file: HomeFile | undefined
   try {
-    await requireDataDirectory(path)
-    return await openRegular(path)
+    file = await home.open(path)
   } catch (error) {
-    if (error instanceof ArchiverError) throw error
-    const isGone = systemCode(error) === 'ENOENT'
-    throw damaged(path, isGone ? 'it is gone' : messageOf(error), isGone)
+    throw error instanceof ArchiverError ? error : damaged(home.locate(path), messageOf(error))
   }
+  if (file === undefined) throw damaged(home.locate(path), 'it is gone', true)
+  return file
 }
 
 function damaged(path: string, why: string, isGone = false): ArchiverError {

@@ -1,8 +1,9 @@
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname } from 'node:path/posix'
+import type { ReadableHome } from '../../home/home.ts'
 import type { RecordType, TopicPartition } from '../../record/record.ts'
 import { topicSegment, typeSegments } from '../../record/segment.ts'
 import { isSameType } from '../../record/type-name.ts'
-import { namesIn, typeOf } from '../log/commit-log.ts'
+import { typeOf } from '../log/commit-log.ts'
 import type { ManifestFile } from '../log/manifest.ts'
 import { parseDataFileName } from '../log/path.ts'
 
@@ -54,19 +55,15 @@ export interface Hour {
 }
 
 /** The hours that may hold what is selected, in order, from the names of directories alone. */
-export async function hoursOf(root: string, { types, from, to }: Selection): Promise<Hour[]> {
+export async function hoursOf(home: ReadableHome, { types, from, to }: Selection): Promise<Hour[]> {
   const hours = new Map<string, string[]>()
-  for (const type of types === undefined ? await namesIn(root) : segmentsOf(types)) {
-    if (!type.startsWith('type=')) continue
-    for (const day of await namesIn(join(root, type))) {
-      if (!day.startsWith('dt=')) continue
-      for (const hour of await namesIn(join(root, type, day))) {
-        if (!hour.startsWith('hr=') || !isInTime(day.slice(3), hour.slice(3), from, to)) continue
-        const key = `${day.slice(3)}/${hour.slice(3)}`
-        const directories = hours.get(key) ?? []
-        directories.push(`${type}/${day}/${hour}`)
-        hours.set(key, directories)
-      }
+  for (const parent of types === undefined ? [''] : segmentsOf(types)) {
+    for await (const { day, hour, directory } of hourDirectoriesIn(home, parent)) {
+      if (!isInTime(day, hour, from, to)) continue
+      const key = `${day}/${hour}`
+      const directories = hours.get(key) ?? []
+      directories.push(directory)
+      hours.set(key, directories)
     }
   }
   return [...hours]
@@ -86,24 +83,49 @@ export interface TypeDay {
 /**
  * The days of all types of messages, one type after another, from the names of directories alone.
  */
-export async function* typeDaysOf(root: string): AsyncGenerator<TypeDay> {
-  for (const type of (await namesIn(root)).sort()) {
-    if (!type.startsWith('type=') || type.startsWith('type=_')) continue
-    for (const dt of (await namesIn(join(root, type))).sort()) {
-      if (!dt.startsWith('dt=')) continue
-      const day = dt.slice(3)
-      const hours = (await namesIn(join(root, type, dt)))
-        .filter((name) => name.startsWith('hr='))
-        .sort()
-        .map(
-          (name): Hour => ({
-            key: `${day}/${name.slice(3)}`,
-            directories: [`${type}/${dt}/${name}`],
-          }),
-        )
-      yield { type, day, hours }
+export async function* typeDaysOf(home: ReadableHome): AsyncGenerator<TypeDay> {
+  let current: { readonly type: string; readonly day: string; readonly hours: Hour[] } | undefined
+  for await (const { type, day, hour, directory } of hourDirectoriesIn(home, '')) {
+    if (type.startsWith('type=_')) continue
+    if (current?.type !== type || current.day !== day) {
+      if (current !== undefined) yield current
+      current = { type, day, hours: [] }
     }
+    current.hours.push({ key: `${day}/${hour}`, directories: [directory] })
   }
+  if (current !== undefined) yield current
+}
+
+interface HourDirectory {
+  /** `type=readings`. */
+  readonly type: string
+  readonly day: string
+  readonly hour: string
+  readonly directory: string
+}
+
+/** What the segments of the directory of an hour begin with. */
+const levels = ['type=', 'dt=', 'hr=']
+
+/** The directories of hours below one of a type, or below the root, sorted. */
+async function* hourDirectoriesIn(
+  home: ReadableHome,
+  parent: string,
+): AsyncGenerator<HourDirectory> {
+  const isAboveHours = (directory: string) => {
+    const segments = directory.split('/')
+    return segments.length < levels.length && isNamed(segments)
+  }
+  for await (const directory of home.walk(parent, isAboveHours)) {
+    const segments = directory.split('/')
+    if (segments.length !== levels.length || !isNamed(segments)) continue
+    const [type, day, hour] = segments
+    yield { type: type!, day: day!.slice(3), hour: hour!.slice(3), directory }
+  }
+}
+
+function isNamed(segments: readonly string[]): boolean {
+  return segments.every((segment, i) => segment.startsWith(levels[i]!))
 }
 
 /**
@@ -126,6 +148,7 @@ function isInTime(
 
 /** A data file of a stream, by its name. */
 export interface StreamFile {
+  /** Relative to the root. */
   readonly path: string
   readonly first: number
   readonly last: number
@@ -136,20 +159,20 @@ export interface StreamFile {
  * their offsets.
  */
 export async function streamsOf(
-  root: string,
+  home: ReadableHome,
   hour: Hour,
   selection: Selection,
 ): Promise<StreamFile[][]> {
   const topics = selection.topics?.map(topicSegment)
   const streams = new Map<string, StreamFile[]>()
   for (const directory of hour.directories) {
-    for (const name of await namesIn(join(root, directory))) {
-      const parsed = parseDataFileName(name)
+    for await (const path of home.walk(directory, () => false)) {
+      const parsed = parseDataFileName(basename(path))
       if (parsed === undefined || !isSelected({ topics, partitions: selection.partitions }, parsed))
         continue
       const key = `${directory}/${parsed.topic}+${parsed.partition}`
       const files = streams.get(key) ?? []
-      files.push({ first: parsed.first, last: parsed.last, path: join(root, directory, name) })
+      files.push({ first: parsed.first, last: parsed.last, path })
       streams.set(key, files)
     }
   }
@@ -157,19 +180,21 @@ export async function streamsOf(
 }
 
 /** The files of a stream as its directory lists them now. */
-export async function listStream({ path }: StreamFile): Promise<StreamFile[]> {
-  const directory = dirname(path)
-  const stream = parseDataFileName(basename(path))
+export async function listStream(
+  home: ReadableHome,
+  { path: of }: StreamFile,
+): Promise<StreamFile[]> {
+  const stream = parseDataFileName(basename(of))
   const files: StreamFile[] = []
-  for (const name of await namesIn(directory)) {
-    const parsed = parseDataFileName(name)
+  for await (const path of home.walk(dirname(of), () => false)) {
+    const parsed = parseDataFileName(basename(path))
     if (
       parsed?.topic !== stream?.topic ||
       parsed?.partition !== stream?.partition ||
       parsed === undefined
     )
       continue
-    files.push({ first: parsed.first, last: parsed.last, path: join(directory, name) })
+    files.push({ first: parsed.first, last: parsed.last, path })
   }
   return inOrder(files)
 }

@@ -1,13 +1,9 @@
 import { createHash, type Hash, hash } from 'node:crypto'
-import { constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
-import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
+import type { Staged, StagedFacts, StagedFile, Staging } from '../../home/home.ts'
 import type { RecordBatch, RecordType, TopicPartition } from '../../record/record.ts'
 import { lineStart } from '../../record/record.ts'
-import { ArchiverError } from '../../runtime/errors.ts'
-import { faultPoint } from '../../runtime/fault.ts'
 import type { ManifestFile } from '../log/manifest.ts'
 import { dataFileName, hourDirectory, stagedName } from '../log/path.ts'
 import type { BufferPool } from './buffer-pool.ts'
@@ -29,8 +25,6 @@ const mostWindowBits = 15
  * block.
  */
 const smallMember = 2 ** 16
-const newFile = 'wx'
-const presentFile = constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW
 
 /** The first `used` bytes of a buffer. */
 interface Lines {
@@ -64,11 +58,10 @@ function zlibMemory(bytes: number): { readonly windowBits: number; readonly memL
 
 /** What all buckets of a sink share. */
 export interface BucketContext {
-  readonly root: string
   readonly gzipLevel: number
   readonly buffers: BufferPool
   readonly memory: LineMemory
-  /** Runs a task on a file; bounds how many files are open at once. */
+  /** Runs a task on a staged file; bounds how many are open, or compressed, at once. */
   readonly onFile: <T>(task: () => Promise<T>) => Promise<T>
 }
 
@@ -83,8 +76,7 @@ export class Bucket {
   readonly type: RecordType
   readonly hour: number
   readonly #context: BucketContext
-  /** The directory of the staged file, relative to the root. */
-  readonly #staging: string
+  readonly #file: StagedFile
   readonly #first: number
   #buffer: Buffer | undefined
   #used = 0
@@ -96,9 +88,9 @@ export class Bucket {
   #last: number
   #lineBytes = 0
   #bytes = 0
-  #members = 0
+  /** Undefined while the file has one member at the most. */
   #hash: Hash | undefined
-  #sha256 = ''
+  #complete: (StagedFacts & { readonly staged: Staged }) | undefined
   #minTimestamp = Number.POSITIVE_INFINITY
   #maxTimestamp = Number.NEGATIVE_INFINITY
   /**
@@ -107,23 +99,16 @@ export class Bucket {
    */
   #written: Promise<void> | undefined
 
-  get #stagedPath(): string {
-    return `${this.#staging}/${stagedName(this.#first)}`
-  }
-
-  /**
-   * `staging`: the directory of the staged file, relative to the root. `first`: the offset of the
-   * first record to come.
-   */
+  /** `first`: the offset of the first record to come. */
   constructor(
     context: BucketContext,
-    staging: string,
+    staging: Staging,
     type: RecordType,
     hour: number,
     first: number,
   ) {
     this.#context = context
-    this.#staging = staging
+    this.#file = staging.file(stagedName(first))
     this.type = type
     this.hour = hour
     this.#first = first
@@ -136,7 +121,7 @@ export class Bucket {
     const end = batch.ends[i]!
     const length = end - start
     const waiting = this.#spilledBytes + this.#used
-    if (waiting > 0 && waiting + length > memberBytes) this.#seal(false)
+    if (waiting > 0 && waiting + length > memberBytes) this.#seal(undefined)
     const buffer = this.#room(length)
     batch.lines.copy(buffer, this.#used, start, end)
     this.#used += length
@@ -188,10 +173,10 @@ export class Bucket {
   }
 
   /**
-   * Makes a member of what waits. Compression runs in zlib's thread pool; members are written in
-   * their order.
+   * Makes a member of what waits: the last one of the file if `tp` says of which partition it is.
+   * Compression runs in zlib's thread pool; members are written in their order.
    */
-  #seal(isLast: boolean): void {
+  #seal(tp: TopicPartition | undefined): void {
     const { memory, buffers, gzipLevel, onFile } = this.#context
     const taken = this.#takeBuffer()
     if (taken !== undefined) memory.compress(taken.buffer.length)
@@ -215,7 +200,7 @@ export class Bucket {
           })
           if (lines !== taken) buffers.give(lines.buffer)
           await before
-          await this.#write(bytes, isLast)
+          await this.#write(bytes, tp)
         })
       } finally {
         if (taken !== undefined) {
@@ -241,51 +226,29 @@ export class Bucket {
     return { buffer, used }
   }
 
-  /** Appends a member to the staged file; after the last one its data is made durable. */
-  async #write(bytes: Buffer, isLast: boolean): Promise<void> {
-    const path = join(this.#context.root, this.#stagedPath)
-    // A file that somebody removed is not made anew without what was in it.
-    const handle = await open(path, this.#members === 0 ? newFile : presentFile)
-    try {
-      await handle.writeFile(bytes)
-      this.#bytes += bytes.length
-      this.#members++
-      if (isLast) {
-        faultPoint('files.written')
-        // Where this fails the file must be made anew: what a second fsync says of it is not to be
-        // relied on.
-        await handle.sync()
-        await this.#checkSize(handle, path)
-      }
-    } finally {
-      await handle.close()
-    }
-    faultPoint('files.staged')
-    if (isLast && this.#hash === undefined) this.#sha256 = hash('sha256', bytes)
-    else {
+  /** Appends a member to the staged file, or completes the file with the last one. */
+  async #write(bytes: Buffer, tp: TopicPartition | undefined): Promise<void> {
+    this.#bytes += bytes.length
+    if (tp === undefined) {
+      await this.#file.append(bytes)
       this.#hash ??= createHash('sha256')
       this.#hash.update(bytes)
-      if (isLast) this.#sha256 = this.#hash.digest('hex')
+      return
     }
-  }
-
-  async #checkSize(handle: FileHandle, path: string): Promise<void> {
-    if (this.#members === 1) return
-    const { size } = await handle.stat()
-    if (size !== this.#bytes) {
-      throw new ArchiverError(
-        'ARCHIVE_UNUSABLE',
-        `${path} has ${size} bytes of ${this.#bytes}: somebody changed it`,
-      )
+    const facts: StagedFacts = {
+      path: `${hourDirectory(this.type, this.hour)}/${dataFileName(tp, this.#first, this.#last)}`,
+      bytes: this.#bytes,
+      sha256: this.#hash?.update(bytes).digest('hex') ?? hash('sha256', bytes),
     }
+    this.#complete = { ...facts, staged: await this.#file.complete(facts, bytes) }
   }
 
   /**
    * Writes what is left and makes the file's data durable; nothing is appended after that. Throws
    * what any member met.
    */
-  async complete(): Promise<void> {
-    this.#seal(true)
+  async complete(tp: TopicPartition): Promise<void> {
+    this.#seal(tp)
     await this.#written
   }
 
@@ -297,17 +260,18 @@ export class Bucket {
   }
 
   /** The entry of the complete file. */
-  manifestFile(tp: TopicPartition): ManifestFile {
+  manifestFile(): ManifestFile {
+    const { path, bytes, sha256, staged } = this.#complete!
     return {
-      path: `${hourDirectory(this.type, this.hour)}/${dataFileName(tp, this.#first, this.#last)}`,
-      staged: this.#stagedPath,
+      path,
+      ...staged,
       ...(this.type.reserved ? {} : { type: this.type.name }),
       records: this.#records,
       first: this.#first,
       last: this.#last,
-      bytes: this.#bytes,
+      bytes,
       line_bytes: this.#lineBytes,
-      sha256: this.#sha256,
+      sha256,
       min_timestamp: this.#minTimestamp,
       max_timestamp: this.#maxTimestamp,
     }

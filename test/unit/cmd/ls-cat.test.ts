@@ -7,6 +7,7 @@ import type { Selection } from '../../../src/files/read/selection.ts'
 import { ArchiverError } from '../../../src/runtime/errors.ts'
 import { august, makeArchive, records } from '../../helpers/archive.ts'
 import { runArchiver } from '../../helpers/archiver.ts'
+import { homeAt } from '../../helpers/home.ts'
 
 const msPerHour = 3_600_000
 const orders = { topic: 'orders', partition: 0 }
@@ -34,7 +35,7 @@ async function offsetsOf(
   order: 'oldest' | 'newest' = 'oldest',
 ): Promise<string[]> {
   const found: string[] = []
-  for await (const { block, start, end } of readLines(root, selection, { order })) {
+  for await (const { block, start, end } of readLines(homeAt(root), selection, { order })) {
     const { kafka } = JSON.parse(block.toString('utf8', start, end)) as {
       kafka: { topic: string; offset: number }
     }
@@ -66,7 +67,7 @@ test('the newest of an hour are found among more types than are read side by sid
     .map(({ timestamp }) => timestamp)
   const timesOf = async (wanted: Wanted) => {
     const times: number[] = []
-    for await (const { block, start, end } of readLines(root, {}, wanted)) {
+    for await (const { block, start, end } of readLines(homeAt(root), {}, wanted)) {
       const line = JSON.parse(block.toString('utf8', start, end)) as {
         kafka: { timestamp: number }
       }
@@ -105,14 +106,14 @@ test('an offset is found, or it is said why it is not there', async (t) => {
   const root = await archive(t)
   for (const offset of [0, 14, 15, 39, 40, 59]) {
     const line = JSON.parse(
-      (await lineOf(root, offset, { topics: ['orders'] })).toString('utf8'),
+      (await lineOf(homeAt(root), offset, { topics: ['orders'] })).toString('utf8'),
     ) as {
       kafka: { offset: number; topic: string }
     }
     assert.deepEqual([line.kafka.topic, line.kafka.offset], ['orders', offset])
   }
   const refusal = (offset: number, selection: Selection, code: string, words: RegExp) =>
-    assert.rejects(lineOf(root, offset, selection), (error: unknown) => {
+    assert.rejects(lineOf(homeAt(root), offset, selection), (error: unknown) => {
       assert.ok(error instanceof ArchiverError)
       assert.equal(error.code, code)
       assert.match(error.message, words)

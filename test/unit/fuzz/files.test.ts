@@ -24,6 +24,7 @@ import {
 import { ArchiverError } from '../../../src/runtime/errors.ts'
 import { jsonText, sourceBatch } from '../../helpers/arbitraries.ts'
 import { damagedBytes, fuzz } from '../../helpers/fuzz.ts'
+import { homeAt } from '../../helpers/home.ts'
 import { temporaryDirectory } from '../../helpers/servers.ts'
 
 const encoder = new LineEncoder({ from: 'value', path: ['type'] })
@@ -71,7 +72,9 @@ test('fuzz: values of anybody are JSON for the scanner when they are for everybo
 })
 
 test('fuzz: data files of anybody: lines, or damage', async (t) => {
-  const path = join(await temporaryDirectory(t), `${randomBytes(4).toString('hex')}.jsonl.gz`)
+  const root = await temporaryDirectory(t)
+  const home = homeAt(root)
+  const name = `${randomBytes(4).toString('hex')}.jsonl.gz`
   const members = fc
     .array(lines, { minLength: 1, maxLength: 3 })
     .map((some) => Buffer.concat(some.map((one) => gzipSync(one))))
@@ -82,19 +85,19 @@ test('fuzz: data files of anybody: lines, or damage', async (t) => {
   )
   const file = damagedBytes(fc.tuple(members, rest).map((parts) => Buffer.concat(parts)))
   await fuzz(t, 100, file, async (bytes) => {
-    await writeFile(path, bytes)
+    await writeFile(join(root, name), bytes)
     let end = 0
-    for await (const member of readMembers(path)) {
+    for await (const member of readMembers(home, name)) {
       assert.equal(member.start, end)
       end = member.end
     }
     assert.equal(end, bytes.length)
     for (const read of [readBlocks, readBlocksBackwards]) {
       await isTyped(async () => {
-        for await (const block of read(path)) assert.equal(block.at(-1), 0x0a)
+        for await (const block of read(home, name)) assert.equal(block.at(-1), 0x0a)
       })
     }
-    await isTyped(() => findOffset([path], 5))
+    await isTyped(() => findOffset(home, [name], 5))
   })
 })
 

@@ -10,6 +10,7 @@ import { createLogger } from '../../../src/runtime/log.ts'
 import { checkPartition, type Verdict } from '../../../src/verify/partition.ts'
 import { strayFiles } from '../../../src/verify/strays.ts'
 import { august, makeArchive, manifestsOf, putManifest } from '../../helpers/archive.ts'
+import { homeAt } from '../../helpers/home.ts'
 
 const tp = { topic: 'events', partition: 0 }
 const own = (name: string) => ({ name, reserved: false })
@@ -54,7 +55,7 @@ async function asBefore(root: string): Promise<void> {
 
 function verify(root: string): Promise<Verdict> {
   return checkPartition({
-    root,
+    home: homeAt(root),
     tp,
     thoroughness: 'full',
     elasticsearch: undefined,
@@ -66,7 +67,7 @@ function verify(root: string): Promise<Verdict> {
 async function linesOf(root: string, type: string): Promise<number> {
   let lines = 0
   for await (const { block, start, end } of readLines(
-    root,
+    homeAt(root),
     { types: [{ name: type, reserved: false }] },
     { order: 'oldest' },
   )) {
@@ -78,7 +79,7 @@ async function linesOf(root: string, type: string): Promise<number> {
 
 async function straysOf(root: string): Promise<string[]> {
   const found: string[] = []
-  for await (const path of strayFiles(root, [tp], undefined)) found.push(path)
+  for await (const path of strayFiles(homeAt(root), [tp], undefined)) found.push(path)
   return found
 }
 
@@ -114,9 +115,9 @@ test('an archive in which an earlier version named them is read, pruned and comp
   assert.deepEqual((await verify(root)).problems, [])
   assert.deepEqual(await straysOf(root), [])
   for (const type of odd) assert.equal(await linesOf(root, type), 2, type)
-  const plan = await planPrune(root, tp, august + dayMs)
+  const plan = await planPrune(homeAt(root), tp, august + dayMs)
   assert.equal(plan!.files, odd.length - 1)
-  await pruneFiles(root, plan!)
+  await pruneFiles(homeAt(root), plan!)
   assert.deepEqual((await verify(root)).problems, [])
 })
 
@@ -128,7 +129,7 @@ test('types that an earlier version put into one directory are merged each with 
   const root = await makeArchive(t, [{ tp, flushes }])
   await asBefore(root)
   const log = createLogger({ level: 'silent', stream: process.stderr })
-  const context = { root, worker: 'w', log, onFile: <T>(task: () => Promise<T>) => task() }
+  const context = { home: homeAt(root), worker: 'w', log }
   const pass = await compactPartition(context, tp, {
     compactAfterMs: 0,
     now: Date.now() + dayMs,
@@ -156,7 +157,7 @@ test('what an earlier version wrote is merged with its own kind', async (t) => {
   ])
   await asBefore(root)
   const log = createLogger({ level: 'silent', stream: process.stderr })
-  const context = { root, worker: 'w', log, onFile: <T>(task: () => Promise<T>) => task() }
+  const context = { home: homeAt(root), worker: 'w', log }
   const pass = await compactPartition(context, tp, {
     compactAfterMs: 0,
     now: Date.now() + dayMs,

@@ -23,12 +23,13 @@ import {
   records,
   rewriteFile,
 } from '../../helpers/archive.ts'
+import { homeAt, stagedAt } from '../../helpers/home.ts'
 
 const tp: TopicPartition = { topic: 'events', partition: 2 }
 
 function check(root: string, thoroughness: Thoroughness = 'full'): Promise<Verdict> {
   return checkPartition({
-    root,
+    home: homeAt(root),
     tp,
     thoroughness,
     elasticsearch: undefined,
@@ -43,7 +44,7 @@ function kinds({ problems }: Verdict): string[] {
 
 async function straysOf(root: string): Promise<string[]> {
   const found: string[] = []
-  for await (const path of strayFiles(root, [tp], undefined)) found.push(path)
+  for await (const path of strayFiles(homeAt(root), [tp], undefined)) found.push(path)
   return found
 }
 
@@ -188,8 +189,9 @@ describe('verify finds by name', () => {
     const root = await soundArchive(t)
     const [manifest] = await manifestsOf(root, tp)
     const file = manifest!.files[0]!
-    await mkdir(dirname(join(root, file.staged)), { recursive: true })
-    await rename(join(root, file.path), join(root, file.staged))
+    const staged = join(root, stagedAt(file))
+    await mkdir(dirname(staged), { recursive: true })
+    await rename(join(root, file.path), staged)
     assert.deepEqual(kinds(await check(root)), ['file-unpublished', 'line-missing'])
   })
 
@@ -236,7 +238,7 @@ test('what Kafka says is held against the files', async (t) => {
   const root = await makeArchive(t, [{ tp, flushes: [records(0, 100)] }])
   const with_ = (kafka: { start: number; end: number; committed: number | undefined } | 'absent') =>
     checkPartition({
-      root,
+      home: homeAt(root),
       tp,
       thoroughness: 'full',
       elasticsearch: undefined,
@@ -257,7 +259,7 @@ test('what Kafka says is held against the files', async (t) => {
   assert.equal((await with_({ start: 100, end: 120, committed: 90 })).proven, true)
   assert.equal((await with_('absent')).proven, true)
   const other = await checkPartition({
-    root,
+    home: homeAt(root),
     tp: { topic: 'events', partition: 3 },
     thoroughness: 'full',
     elasticsearch: undefined,
@@ -327,7 +329,7 @@ test('an origin without a manifest is nothing to prove, and no proof', async (t)
   // The group has committed what nobody holds any more.
   const kafka = { start: 0, end: 400, committed: 400 }
   const options = {
-    root,
+    home: homeAt(root),
     tp,
     thoroughness: 'full',
     elasticsearch: undefined,

@@ -7,13 +7,14 @@ import {
   type CompactionOptions,
   compactPartition,
 } from '../../../../src/files/compact/compaction.ts'
-import { shortageOf } from '../../../../src/files/fs/free-space.ts'
+import { shortageOf } from '../../../../src/files/compact/free-space.ts'
 import { DamagedFiles } from '../../../../src/files/log/damaged-files.ts'
 import { manifestDirectory } from '../../../../src/files/log/path.ts'
 import { createLogger } from '../../../../src/runtime/log.ts'
 import { checkPartition } from '../../../../src/verify/partition.ts'
 import { makeBatch } from '../../../chaos/records.ts'
 import { createFilesSink } from '../../../helpers/files-sink.ts'
+import { homeAt } from '../../../helpers/home.ts'
 import { temporaryDirectory } from '../../../helpers/servers.ts'
 import { dataFiles, readFiles } from '../../../helpers/stores.ts'
 
@@ -33,11 +34,10 @@ async function createArchive(t: TestContext, log = quiet) {
   let next = 0
   let now = Date.now() + 2 * msPerHour
   const context = {
-    root,
+    home: homeAt(root),
     worker: 'compacts',
     log,
     damaged,
-    onFile: <T>(task: () => Promise<T>) => task(),
   }
   return {
     root,
@@ -61,7 +61,13 @@ async function createArchive(t: TestContext, log = quiet) {
         offsets.sort((a, b) => a - b),
         Array.from({ length: next }, (_, i) => i),
       )
-      const options = { root, tp, elasticsearch: undefined, kafka: undefined, onProgress: () => {} }
+      const options = {
+        home: homeAt(root),
+        tp,
+        elasticsearch: undefined,
+        kafka: undefined,
+        onProgress: () => {},
+      }
       assert.deepEqual((await checkPartition({ ...options, thoroughness: 'full' })).problems, [])
     },
   }
@@ -223,8 +229,7 @@ test('a merge that leaves archiving too little room is not begun; manifests are 
   for (let i = 0; i < 6; i++) await flush(() => august, 4, 2000)
   const before = await dataFiles(root)
   let free = 2 ** 20
-  const space = async () => ({ free, total: 10 * 2 ** 20 })
-  Object.assign(context, { space })
+  t.mock.method(context.home, 'space', async () => ({ free, total: 10 * 2 ** 20 }))
   const short = await pass()
   assert.deepEqual(short, {
     merged: 0,
@@ -260,10 +265,13 @@ test('what stays free for archiving: a tenth of a small file system, 4 GiB of a 
 })
 
 test('a damaged file is said and copied once; its neighbours are merged without it until it is mended', async (t) => {
-  const warnings: string[] = []
-  const stream = {
-    write: (line: string) => void warnings.push((JSON.parse(line) as { msg: string }).msg),
+  interface Warning {
+    readonly event: string
+    readonly path: string
+    readonly err: { readonly message: string }
   }
+  const warnings: Warning[] = []
+  const stream = { write: (line: string) => void warnings.push(JSON.parse(line) as Warning) }
   const { root, flush, pass, assertWhole } = await createArchive(
     t,
     createLogger({ level: 'warn', stream }),
@@ -276,8 +284,11 @@ test('a damaged file is said and copied once; its neighbours are merged without 
   assert.equal((await pass()).merged, 0)
   assert.equal((await pass()).merged, 2)
   assert.equal((await pass()).merged, 0)
-  assert.equal(warnings.length, 1, warnings.join('\n'))
-  assert.match(warnings[0]!, /is not merged: .*sha256 is not that of its manifest; run verify/)
+  assert.deepEqual(
+    warnings.map(({ event, path }) => ({ event, path })),
+    [{ event: 'file_not_merged', path: paths[3]! }],
+  )
+  assert.match(warnings[0]!.err.message, /sha256 is not that of its manifest/)
   assert.equal((await dataFiles(root)).length, 3)
   await writeFile(damagedPath, bytes)
   await flush(() => august, 1)

@@ -7,8 +7,8 @@ import { lineOf } from '../../../../src/cmd/cat.ts'
 import {
   type CompactionOptions,
   compactPartition,
-  completeCompaction,
 } from '../../../../src/files/compact/compaction.ts'
+import { completeCompaction } from '../../../../src/files/compact/completion.ts'
 import { planPrune, pruneFiles } from '../../../../src/files/compact/prune.ts'
 import { CommitLog } from '../../../../src/files/log/commit-log.ts'
 import { manifestDirectory } from '../../../../src/files/log/path.ts'
@@ -25,6 +25,7 @@ import { makeBatch } from '../../../chaos/records.ts'
 import { manifestsOf } from '../../../helpers/archive.ts'
 import { createFilesSink } from '../../../helpers/files-sink.ts'
 import { GatedFiles } from '../../../helpers/gated-files.ts'
+import { homeAt, stagedAt } from '../../../helpers/home.ts'
 import { temporaryDirectory } from '../../../helpers/servers.ts'
 import { dataFiles, readFiles } from '../../../helpers/stores.ts'
 
@@ -108,7 +109,7 @@ async function compact(
   worker: string,
   rounds: number,
 ): Promise<void> {
-  const context = { root, worker, log, onFile: <T>(task: () => Promise<T>) => task() }
+  const context = { home: homeAt(root), worker, log }
   for (let round = 0; round < rounds; round++) {
     try {
       await compactPartition(context, tp, compactionOptions(random))
@@ -120,7 +121,7 @@ async function compact(
 
 function verifyOptions(root: string): PartitionCheckOptions {
   return {
-    root,
+    home: homeAt(root),
     tp,
     thoroughness: 'full',
     elasticsearch: undefined,
@@ -135,7 +136,7 @@ function verify(root: string) {
 
 async function assertWhole({ root, acknowledged, unexpected }: History): Promise<void> {
   assert.deepEqual(unexpected, [])
-  const next = (await (await CommitLog.open(root, tp)).next()) ?? 0
+  const next = (await (await CommitLog.open(homeAt(root), tp)).next()) ?? 0
   assert.ok(next >= acknowledged, `acknowledged up to ${acknowledged}, the log ends at ${next}`)
   const held = (await readFiles(root)).map(({ offset }) => offset).sort((a, b) => a - b)
   assert.deepEqual(
@@ -143,7 +144,8 @@ async function assertWhole({ root, acknowledged, unexpected }: History): Promise
     Array.from({ length: next }, (_, i) => i),
   )
   assert.deepEqual((await verify(root)).problems, [])
-  for await (const path of strayFiles(root, [tp], undefined)) assert.fail(`${path} is a stray file`)
+  for await (const path of strayFiles(homeAt(root), [tp], undefined))
+    assert.fail(`${path} is a stray file`)
 }
 
 function newSink(root: string, worker: string, logger = log): FilesSink {
@@ -176,7 +178,7 @@ async function flush(root: string, from: number, next: number, step = 5): Promis
 const everythingIsOld = { compactAfterMs: 0, now: Date.now() + 1e9, limits: { minFolded: 1 } }
 
 function pass(root: string, options: Partial<CompactionOptions> = {}, worker = 'compacts') {
-  const context = { root, worker, log, onFile: <T>(task: () => Promise<T>) => task() }
+  const context = { home: homeAt(root), worker, log }
   return compactPartition(context, tp, { ...everythingIsOld, ...options })
 }
 
@@ -288,7 +290,7 @@ test('a merged file that is nowhere stops the completion, and nothing that it re
   assert.ok(await files.runTo(compactor, isCompactionRename))
   const [manifest] = await manifestsOf(root, tp)
   const merged = manifest!.files.find(({ replaces }) => replaces !== undefined)!
-  await rm(join(root, merged.staged))
+  await rm(join(root, stagedAt(merged)))
   const before = await dataFiles(root)
   await assert.rejects(
     pass(root),
@@ -298,7 +300,7 @@ test('a merged file that is nowhere stops the completion, and nothing that it re
     assert.ok(before.includes(path) && (await dataFiles(root)).includes(path))
   // Archiving goes on all the same.
   await flush(root, 30, 35)
-  assert.equal(await (await CommitLog.open(root, tp)).next(), 35)
+  assert.equal(await (await CommitLog.open(homeAt(root), tp)).next(), 35)
 })
 
 test('a worker frozen before it links, whose name a compaction freed, is fenced', async (t) => {
@@ -524,17 +526,17 @@ test('a prune at any moment of a compaction: what it takes is gone, what it leav
     const compactor = files.start('stops', async () => void (await pass(root, {}, 'stops')))
     let left = calls
     isOver = !(await files.runTo(compactor, () => --left === 0))
-    const plan = await planPrune(root, tp, before)
-    await pruneFiles(root, plan!)
+    const plan = await planPrune(homeAt(root), tp, before)
+    await pruneFiles(homeAt(root), plan!)
     if (!isOver) await files.thaw(compactor)
     assert.equal(compactor.failure, undefined)
     for (let passes = 0; passes < 2; passes++) {
       const { problems, pruned_records, proven } = await verify(root)
       assert.deepEqual(problems, [], `at call ${calls}`)
       assert.ok(proven && pruned_records > 0)
-      for await (const path of strayFiles(root, [tp], undefined))
+      for await (const path of strayFiles(homeAt(root), [tp], undefined))
         assert.fail(`${path} is a stray file`)
-      const { files: pruned } = await readPruned(root, tp)
+      const { files: pruned } = await readPruned(homeAt(root), tp)
       const there = new Set(await dataFiles(root))
       for (const manifest of await manifestsOf(root, tp)) {
         for (const file of manifest.files)
@@ -559,25 +561,25 @@ const readers: Readonly<Record<string, (root: string) => Promise<unknown>>> = {
     (await checkPartition({ ...verifyOptions(root), thoroughness: 'fast' })).problems,
   stray: async (root) => {
     const found: string[] = []
-    for await (const path of strayFiles(root, [tp], undefined)) found.push(path)
+    for await (const path of strayFiles(homeAt(root), [tp], undefined)) found.push(path)
     return found
   },
   restore: async (root) => {
     const offsets: number[] = []
-    for await (const selected of selectedFiles(root, tp, {})) {
-      for await (const line of linesByOffset(root, selected, {}))
+    for await (const selected of selectedFiles(homeAt(root), tp, {})) {
+      for await (const line of linesByOffset(homeAt(root), selected, {}))
         offsets.push(decodeLine(line).record.offset)
     }
     return offsets
   },
-  'cat --offset': async (root) => (await lineOf(root, 30, {})).toString('utf8'),
+  'cat --offset': async (root) => (await lineOf(homeAt(root), 30, {})).toString('utf8'),
   cat: (root) => catAll(root, 'oldest'),
   'cat --order newest': (root) => catAll(root, 'newest'),
 }
 
 async function catAll(root: string, order: Order): Promise<number[]> {
   const offsets: number[] = []
-  for await (const { block, start, end } of readLines(root, {}, { order })) {
+  for await (const { block, start, end } of readLines(homeAt(root), {}, { order })) {
     offsets.push(decodeLine(block.subarray(start, end)).record.offset)
   }
   return offsets
@@ -645,14 +647,13 @@ test('whoever writes, compacts, freezes, thaws or dies at whatever call: every o
         })
         // A quiet point: somebody takes the partition over, and nobody else acts.
         await write(history, 'last', 1)
-        await completeCompaction({ root, worker: 'last', log, onFile: (task) => task() }, tp)
+        await completeCompaction({ home: homeAt(root), log }, tp)
         await assertWhole(history)
         for (let i = 0; i < 10; i++) {
           const context = {
-            root,
+            home: homeAt(root),
             worker: 'last',
             log,
-            onFile: <T>(task: () => Promise<T>) => task(),
           }
           await compactPartition(context, tp, {
             compactAfterMs: 0,

@@ -5,6 +5,7 @@ import type { Compaction } from '../../../../src/files/compact/compaction.ts'
 import { Compactor, type CompactorOptions } from '../../../../src/files/compact/compactor.ts'
 import { partitionKey, type TopicPartition } from '../../../../src/record/record.ts'
 import { createLogger } from '../../../../src/runtime/log.ts'
+import { homeAt } from '../../../helpers/home.ts'
 
 const nothing: Compaction = { merged: 0, replaced: 0, bytes: 0, folded: 0, isMore: false }
 const msPerHour = 3_600_000
@@ -21,13 +22,12 @@ function createCompactor(t: TestContext, pass: CompactorOptions['pass'] = async 
   let running = 0
   const compactor = new Compactor(
     {
-      root: '/archive',
+      home: homeAt('/archive'),
       worker: 'w',
       log: createLogger({
         level: 'info',
         stream: { write: (line) => void lines.push(JSON.parse(line)) },
       }),
-      onFile: (task) => task(),
     },
     {
       compactAfterMs: msPerHour,

@@ -11,6 +11,7 @@ import {
   updatePruned,
 } from '../../../../src/files/log/pruned.ts'
 import { makeArchive } from '../../../helpers/archive.ts'
+import { homeAt } from '../../../helpers/home.ts'
 import { readFiles } from '../../../helpers/stores.ts'
 
 const tp = { topic: 'orders', partition: 0 }
@@ -30,7 +31,7 @@ function daily(t: TestContext, days: number): Promise<string> {
 }
 
 async function plan(root: string, day: number | undefined): Promise<PrunePlan | undefined> {
-  return planPrune(root, tp, day === undefined ? undefined : start + day * dayMs)
+  return planPrune(homeAt(root), tp, day === undefined ? undefined : start + day * dayMs)
 }
 
 const offsets = async (root: string) =>
@@ -39,7 +40,7 @@ const offsets = async (root: string) =>
 /** What a prune leaves that ends right after its note. */
 async function interrupt(root: string, day: number): Promise<void> {
   const files = { before: start + day * dayMs, committed_until: 10, complete: false }
-  await updatePruned(root, tp, (noted) => ({ ...noted, files }))
+  await updatePruned(homeAt(root), tp, (noted) => ({ ...noted, files }))
 }
 
 test('a prune takes no more than its own date, whatever an interrupted one had asked for', async (t) => {
@@ -50,9 +51,9 @@ test('a prune takes no more than its own date, whatever an interrupted one had a
     [smaller!.files, smaller!.interrupted],
     [4, { before: start + 7 * dayMs, files: 3 }],
   )
-  await pruneFiles(root, smaller!)
+  await pruneFiles(homeAt(root), smaller!)
   assert.deepEqual(await offsets(root), [4, 5, 6, 7, 8, 9, 10])
-  assert.equal((await readPruned(root, tp)).files!.complete, false)
+  assert.equal((await readPruned(homeAt(root), tp)).files!.complete, false)
   const again = await plan(root, 4)
   assert.deepEqual([again!.files, again!.interrupted!.files], [0, 3])
   const finish = await plan(root, undefined)
@@ -60,9 +61,9 @@ test('a prune takes no more than its own date, whatever an interrupted one had a
     [finish!.files, finish!.taking.before, finish!.interrupted],
     [3, start + 7 * dayMs, undefined],
   )
-  await pruneFiles(root, finish!)
+  await pruneFiles(homeAt(root), finish!)
   assert.deepEqual(await offsets(root), [7, 8, 9, 10])
-  assert.deepEqual((await readPruned(root, tp)).files, {
+  assert.deepEqual((await readPruned(homeAt(root), tp)).files, {
     before: start + 7 * dayMs,
     committed_until: 10,
     complete: true,
@@ -73,9 +74,9 @@ test('a prune takes no more than its own date, whatever an interrupted one had a
 test('a later prune that goes further completes an interrupted one', async (t) => {
   const root = await daily(t, 10)
   await interrupt(root, 3)
-  await pruneFiles(root, (await plan(root, 5))!)
+  await pruneFiles(homeAt(root), (await plan(root, 5))!)
   assert.deepEqual(await offsets(root), [5, 6, 7, 8, 9, 10])
-  assert.equal((await readPruned(root, tp)).files!.complete, true)
+  assert.equal((await readPruned(homeAt(root), tp)).files!.complete, true)
 })
 
 test('notes that many change at once lose none of them, and stay readable', async (t) => {
@@ -84,14 +85,14 @@ test('notes that many change at once lose none of them, and stay readable', asyn
   const rounds = 60
   const write = async (store: 'files' | 'elasticsearch' | 'mysql') => {
     for (let round = 1; round <= rounds; round++) {
-      await updatePruned(root, tp, (noted) => {
+      await updatePruned(homeAt(root), tp, (noted) => {
         assert.ok((noted[store]?.before ?? 0) >= round - 1, `${store} lost round ${round - 1}`)
         return { ...noted, [store]: { before: round, committed_until: 1, complete: true } }
       })
     }
   }
   await Promise.all([write('files'), write('elasticsearch'), write('mysql')])
-  const noted = await readPruned(root, tp)
+  const noted = await readPruned(homeAt(root), tp)
   for (const store of ['files', 'elasticsearch', 'mysql'] as const)
     assert.equal(noted[store]!.before, rounds)
   const notes = (await readdir(directory)).filter((name) => name.startsWith('pruned'))
@@ -106,12 +107,12 @@ test('notes that many change at once lose none of them, and stay readable', asyn
 test('prunes of different dates at once take what the further one asks for', async (t) => {
   const root = await daily(t, 10)
   const plans = [(await plan(root, 3))!, (await plan(root, 6))!, (await plan(root, 6))!]
-  await Promise.all(plans.map((one) => pruneFiles(root, one)))
+  await Promise.all(plans.map((one) => pruneFiles(homeAt(root), one)))
   assert.deepEqual(await offsets(root), [6, 7, 8, 9, 10])
   const finish = await plan(root, undefined)
-  if (finish !== undefined) await pruneFiles(root, finish)
+  if (finish !== undefined) await pruneFiles(homeAt(root), finish)
   assert.deepEqual(await offsets(root), [6, 7, 8, 9, 10])
-  assert.equal((await readPruned(root, tp)).files!.complete, true)
+  assert.equal((await readPruned(homeAt(root), tp)).files!.complete, true)
 })
 
 test('a note of an earlier version counts, and the next one takes its place', async (t) => {
@@ -119,7 +120,7 @@ test('a note of an earlier version counts, and the next one takes its place', as
   const path = join(root, manifestDirectory(tp), prunedName)
   const files = { before: start + dayMs, committed_until: 4, complete: true }
   await writeFile(path, JSON.stringify({ files }))
-  assert.deepEqual(await readPruned(root, tp), { files })
-  await updatePruned(root, tp, (noted) => ({ ...noted, mysql: files }))
-  assert.deepEqual(await readPruned(root, tp), { files, mysql: files })
+  assert.deepEqual(await readPruned(homeAt(root), tp), { files })
+  await updatePruned(homeAt(root), tp, (noted) => ({ ...noted, mysql: files }))
+  assert.deepEqual(await readPruned(homeAt(root), tp), { files, mysql: files })
 })

@@ -28,6 +28,7 @@ import { checkPartition } from '../../../../src/verify/partition.ts'
 import { august, makeArchive, manifestsOf, records } from '../../../helpers/archive.ts'
 import { createFilesSink } from '../../../helpers/files-sink.ts'
 import { fuzz } from '../../../helpers/fuzz.ts'
+import { homeAt, stagedAt } from '../../../helpers/home.ts'
 
 const tp = { topic: 'events', partition: 2 }
 const victims = '../victims/'
@@ -50,8 +51,8 @@ async function put(root: string, name: string, content: unknown): Promise<void> 
 /** What anyone may do with a partition, each with the file system as it is. */
 const uses: Readonly<Record<string, (root: string) => Promise<unknown>>> = {
   prune: async (root) => {
-    const plan = await planPrune(root, tp, august + 2 * dayMs)
-    if (plan !== undefined) await pruneFiles(root, plan)
+    const plan = await planPrune(homeAt(root), tp, august + 2 * dayMs)
+    if (plan !== undefined) await pruneFiles(homeAt(root), plan)
   },
   'a worker': async (root) => {
     const sink = createFilesSink(root, { clusterId: 'test-cluster', group: 'test-group' })
@@ -65,17 +66,16 @@ const uses: Readonly<Record<string, (root: string) => Promise<unknown>>> = {
   compact: (root) =>
     compactPartition(
       {
-        root,
+        home: homeAt(root),
         worker: 'w',
         log: createLogger({ level: 'silent', stream: process.stderr }),
-        onFile: (task) => task(),
       },
       tp,
       { compactAfterMs: 0, now: Date.now() + dayMs, limits: { minFolded: 1 } },
     ),
   verify: async (root) => {
     const options = {
-      root,
+      home: homeAt(root),
       tp,
       thoroughness: 'full',
       elasticsearch: undefined,
@@ -119,22 +119,24 @@ const hostileFiles: Readonly<Record<string, (file: ManifestFile) => object>> = {
   'a path with a line break': ({ path }) => ({ path: path.replace('hr=', 'hr=\n') }),
   'a path with backslashes': ({ path }) => ({ path: path.replaceAll('/', '\\') }),
   'a path that is a list': ({ path }) => ({ path: [path] }),
-  'a staged path with a NUL': ({ staged }) => ({
-    staged: staged.replace(/test-worker-\w+/, 'x\0'),
+  'a staged path with a NUL': (file) => ({
+    staged: stagedAt(file).replace(/test-worker-\w+/, 'x\0'),
   }),
   'a negative offset': () => ({ first: -1, last: -1 }),
   'an offset that is not exact': () => ({ last: 2 ** 53 }),
   'an offset with a fraction': ({ first }) => ({ first: first + 0.5 }),
   'a staged path outside the root': () => ({ staged: `${victims}shadow` }),
-  'a staged path of another partition': ({ staged }) => ({ staged: staged.replace('/2/', '/3/') }),
-  'a staged path that goes up': ({ staged }) => ({
-    staged: staged.replace(/test-worker-\w+/, '..'),
+  'a staged path of another partition': (file) => ({
+    staged: stagedAt(file).replace('/2/', '/3/'),
   }),
-  'a staged path one deeper': ({ staged }) => ({
-    staged: staged.replace(/test-worker-\w+/, 'x/y'),
+  'a staged path that goes up': (file) => ({
+    staged: stagedAt(file).replace(/test-worker-\w+/, '..'),
   }),
-  'a staged path with another offset': ({ staged }) => ({
-    staged: staged.replace(/\d{20}/, '0'.repeat(20)),
+  'a staged path one deeper': (file) => ({
+    staged: stagedAt(file).replace(/test-worker-\w+/, 'x/y'),
+  }),
+  'a staged path with another offset': (file) => ({
+    staged: stagedAt(file).replace(/\d{20}/, '0'.repeat(20)),
   }),
   'a staged path that is no text': () => ({ staged: 7 }),
   'something to replace in a flush': () => ({ replaces: [`${victims}db.sqlite`] }),
@@ -195,7 +197,7 @@ test('a hostile manifest is refused by whoever reads it, and touches nothing', a
   ]
   for (const [what, manifest] of hostile) {
     await put(root, manifestName(250), manifest)
-    await assert.rejects(readManifest(root, tp, 250), isRefused, what)
+    await assert.rejects(readManifest(homeAt(root), tp, 250), isRefused, what)
   }
   for (const what of ['a path outside the root', 'a staged path outside the root'] as const) {
     const [file, ...others] = last!.files
@@ -262,14 +264,18 @@ test('hostile origins, notes and markers are refused by name', async (t) => {
     `{${' '.repeat(100_000)}}`,
   ]) {
     await put(root, originName, wrong)
-    await assert.rejects(readOrigin(root, tp), isRefused, JSON.stringify(wrong).slice(0, 80))
-    const [listed] = await listPartitions(root)
+    await assert.rejects(
+      readOrigin(homeAt(root), tp),
+      isRefused,
+      JSON.stringify(wrong).slice(0, 80),
+    )
+    const [listed] = await listPartitions(homeAt(root))
     assert.deepEqual(
       [listed?.topic, listed?.partition, listed?.error?.code],
       ['events', 2, 'MANIFEST_INVALID'],
     )
     // The manifests are read all the same.
-    const log = await CommitLog.open(root, tp)
+    const log = await CommitLog.open(homeAt(root), tp)
     assert.deepEqual([log.entries.length, log.originError?.code], [2, 'MANIFEST_INVALID'])
   }
   for (const wrong of [
@@ -280,7 +286,7 @@ test('hostile origins, notes and markers are refused by name', async (t) => {
     '{"files":',
   ]) {
     await put(root, prunedName, typeof wrong === 'string' ? wrong : JSON.stringify(wrong))
-    await assert.rejects(readPruned(root, tp), isRefused, JSON.stringify(wrong))
+    await assert.rejects(readPruned(homeAt(root), tp), isRefused, JSON.stringify(wrong))
   }
   for (const wrong of [
     '{}',
@@ -292,7 +298,7 @@ test('hostile origins, notes and markers are refused by name', async (t) => {
     await writeFile(join(root, archiveMarker), wrong)
     const isMismatch = (error: unknown) =>
       error instanceof ArchiverError && error.code === 'ARCHIVE_MISMATCH'
-    await assert.rejects(readIdentity(root), isMismatch, wrong)
+    await assert.rejects(readIdentity(homeAt(root)), isMismatch, wrong)
   }
 })
 
@@ -361,14 +367,16 @@ test('fuzz: whatever stands in the files of a commit log, it is read or refused'
     for (const [name, text] of content)
       await writeFile(join(name === archiveMarker ? root : directory, name), text)
     for (const read of [
-      () => readIdentity(root),
-      () => readOrigin(root, tp),
-      () => readPruned(root, tp),
-      () => listPartitions(root),
+      () => readIdentity(homeAt(root)),
+      () => readOrigin(homeAt(root), tp),
+      () => readPruned(homeAt(root), tp),
+      () => listPartitions(homeAt(root)),
       async () => {
-        for await (const manifest of (await CommitLog.open(root, tp)).manifests()) {
+        for await (const manifest of (await CommitLog.open(homeAt(root), tp)).manifests()) {
           if ('error' in manifest) throw manifest.error
-          for (const { path, staged } of manifest.files) {
+          for (const file of manifest.files) {
+            const { path } = file
+            const staged = stagedAt(file)
             assert.match(
               path,
               /^type=[^/]+\/dt=[^/]+\/hr=[^/]+\/events\+2\+\d{20}-\d{20}\.jsonl\.gz$/,

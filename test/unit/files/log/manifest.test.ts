@@ -6,7 +6,6 @@ import { archiveFormat, claimArchive, readIdentity } from '../../../../src/files
 import { listLog } from '../../../../src/files/log/log-listing.ts'
 import {
   type Manifest,
-  manifestFormat,
   printManifest,
   readCompactedHead,
   readManifest,
@@ -19,13 +18,14 @@ import {
   originName,
 } from '../../../../src/files/log/path.ts'
 import { ArchiverError } from '../../../../src/runtime/errors.ts'
+import { homeAt } from '../../../helpers/home.ts'
 import { temporaryDirectory } from '../../../helpers/servers.ts'
 
 const tp = { topic: 'events', partition: 3 }
 
 function manifest(from: number, next: number): Manifest {
   return {
-    format: manifestFormat,
+    format: 1,
     ...tp,
     from,
     next,
@@ -55,8 +55,8 @@ const hasCode =
 
 test('a manifest is read as it was written, and nothing else is taken for one', async (t) => {
   const root = await temporaryDirectory(t)
-  assert.equal(await readManifest(root, tp, 0), undefined)
-  assert.deepEqual((await listLog(root, tp)).entries, [])
+  assert.equal(await readManifest(homeAt(root), tp, 0), undefined)
+  assert.deepEqual((await listLog(homeAt(root), tp)).entries, [])
   for (const [from, next] of [
     [0, 9],
     [9, 10],
@@ -67,10 +67,14 @@ test('a manifest is read as it was written, and nothing else is taken for one', 
   await write(root, originName, { format: 1, ...tp, offset: 0, worker: 'w', written: '' })
   for (const other of ['00000000000000000999.json.w.new', '999.json', 'notes.txt'])
     await write(root, other, '{')
-  assert.deepEqual((await listLog(root, tp)).entries, [{ from: 0 }, { from: 9 }, { from: 10 }])
-  assert.deepEqual(await readManifest(root, tp, 10), manifest(10, 200))
-  assert.equal((await readOrigin(root, tp))?.offset, 0)
-  assert.equal(await readOrigin(root, { topic: 'events', partition: 4 }), undefined)
+  assert.deepEqual((await listLog(homeAt(root), tp)).entries, [
+    { from: 0 },
+    { from: 9 },
+    { from: 10 },
+  ])
+  assert.deepEqual(await readManifest(homeAt(root), tp, 10), manifest(10, 200))
+  assert.equal((await readOrigin(homeAt(root), tp))?.offset, 0)
+  assert.equal(await readOrigin(homeAt(root), { topic: 'events', partition: 4 }), undefined)
 })
 
 test('of compacted manifests the highest generation is in force, and makes void what begins inside its range', async (t) => {
@@ -90,7 +94,7 @@ test('of compacted manifests the highest generation is in force, and makes void 
   ]) {
     await write(root, other, '{')
   }
-  const listing = await listLog(root, tp)
+  const listing = await listLog(homeAt(root), tp)
   assert.deepEqual(
     listing.entries.map(({ from, compacted }) => [from, compacted?.generation, compacted?.next]),
     [
@@ -116,22 +120,25 @@ test('the head of a compacted manifest is read without its list, and held to its
   const root = await temporaryDirectory(t)
   const name = { from: 5, generation: 2 }
   const path = compactedName(name)
-  assert.equal(await readCompactedHead(root, tp, name), undefined)
+  assert.equal(await readCompactedHead(homeAt(root), tp, name), undefined)
   const { files, gaps, ...head } = manifest(5, 9)
   const whole = printManifest({ ...head, generation: 2, gaps, files })
   // What lies behind the head may be anything: it is not looked at.
   await write(root, path, whole.replace(' "files": []', ` "files": [${'{},'.repeat(10_000)}`))
-  assert.equal((await readCompactedHead(root, tp, name))?.next, 9)
+  assert.equal((await readCompactedHead(homeAt(root), tp, name))?.next, 9)
   // Written by other hands, the lists first.
   await write(root, path, { files, gaps, ...head, generation: 2 })
-  assert.equal((await readCompactedHead(root, tp, name))?.next, 9)
+  assert.equal((await readCompactedHead(homeAt(root), tp, name))?.next, 9)
   for (const wrong of [
     '{',
     { ...head, generation: 3, gaps, files },
     { ...head, generation: 2, from: 6, gaps, files },
   ]) {
     await write(root, path, wrong)
-    await assert.rejects(readCompactedHead(root, tp, name), hasCode('MANIFEST_INVALID', path))
+    await assert.rejects(
+      readCompactedHead(homeAt(root), tp, name),
+      hasCode('MANIFEST_INVALID', path),
+    )
   }
 })
 
@@ -149,38 +156,41 @@ test('a manifest that cannot be trusted is an error that names the file', async 
   for (const [why, content] of Object.entries(wrong)) {
     await write(root, manifestName(5), content)
     await assert.rejects(
-      readManifest(root, tp, 5),
+      readManifest(homeAt(root), tp, 5),
       hasCode('MANIFEST_INVALID', why, manifestName(5)),
       why,
     )
   }
   await write(root, originName, { ...manifest(5, 9) })
-  await assert.rejects(readOrigin(root, tp), hasCode('MANIFEST_INVALID', originName, 'no offset'))
+  await assert.rejects(
+    readOrigin(homeAt(root), tp),
+    hasCode('MANIFEST_INVALID', originName, 'no offset'),
+  )
 })
 
 test('an archive belongs to one cluster and one group', async (t) => {
   const root = join(await temporaryDirectory(t), 'deep', 'archive')
-  await claimArchive(root, 'cluster', 'group')
-  await claimArchive(root, 'cluster', 'group')
-  const identity = await readIdentity(root)
+  await claimArchive(homeAt(root), 'cluster', 'group')
+  await claimArchive(homeAt(root), 'cluster', 'group')
+  const identity = await readIdentity(homeAt(root))
   assert.equal(identity?.format, archiveFormat)
   assert.equal(identity?.cluster_id, 'cluster')
   await assert.rejects(
-    claimArchive(root, 'other', 'group'),
+    claimArchive(homeAt(root), 'other', 'group'),
     hasCode('ARCHIVE_MISMATCH', 'cluster', 'other', root),
   )
   await assert.rejects(
-    claimArchive(root, 'cluster', 'other'),
+    claimArchive(homeAt(root), 'cluster', 'other'),
     hasCode('ARCHIVE_MISMATCH', 'group group', 'other'),
   )
   await writeFile(join(root, '_archive.json'), JSON.stringify({ ...identity, format: 2 }))
   await assert.rejects(
-    claimArchive(root, 'cluster', 'group'),
+    claimArchive(homeAt(root), 'cluster', 'group'),
     hasCode('ARCHIVE_MISMATCH', 'format 2'),
   )
   await writeFile(join(root, '_archive.json'), '{')
   await assert.rejects(
-    claimArchive(root, 'cluster', 'group'),
+    claimArchive(homeAt(root), 'cluster', 'group'),
     hasCode('ARCHIVE_MISMATCH', 'cannot be read'),
   )
 })
@@ -189,23 +199,23 @@ test('a directory with anything else in it is not made an archive', async (t) =>
   const root = await temporaryDirectory(t)
   await writeFile(join(root, 'photo.jpg'), '')
   await assert.rejects(
-    claimArchive(root, 'cluster', 'group'),
+    claimArchive(homeAt(root), 'cluster', 'group'),
     hasCode('ARCHIVE_MISMATCH', 'not empty', '--archive-dir'),
   )
-  assert.equal(await readIdentity(root), undefined)
+  assert.equal(await readIdentity(homeAt(root)), undefined)
 })
 
 test('of many workers that claim an empty directory at once, all get the same archive', async (t) => {
   const root = await temporaryDirectory(t)
-  await Promise.all(Array.from({ length: 8 }, () => claimArchive(root, 'cluster', 'group')))
-  assert.equal((await readIdentity(root))?.group, 'group')
+  await Promise.all(Array.from({ length: 8 }, () => claimArchive(homeAt(root), 'cluster', 'group')))
+  assert.equal((await readIdentity(homeAt(root)))?.group, 'group')
 })
 
 test('a file in the place of the directory is named', async (t) => {
   const root = join(await temporaryDirectory(t), 'file')
   await writeFile(root, '')
   await assert.rejects(
-    claimArchive(root, 'cluster', 'group'),
+    claimArchive(homeAt(root), 'cluster', 'group'),
     hasCode('ARCHIVE_UNUSABLE', root, 'a file stands'),
   )
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
@@ -9,6 +9,7 @@ import { DocumentReader, hitsIn, sameUntil } from '../../../../src/elasticsearch
 import { readBlocks, readBlocksBackwards, readMembers } from '../../../../src/files/read/members.ts'
 import { ArchiverError } from '../../../../src/runtime/errors.ts'
 import { OffsetBitmap } from '../../../../src/verify/offset-bitmap.ts'
+import { homeAt } from '../../../helpers/home.ts'
 import { temporaryDirectory } from '../../../helpers/servers.ts'
 
 test('a bitmap knows what a set knows, over any gaps', () => {
@@ -65,10 +66,11 @@ test('members are found and read in either direction, whatever bytes they hold',
     Buffer.concat(members.map((member, i) => gzipSync(member, { level: i % 2 === 0 ? 6 : 0 }))),
   )
   const forwards: Buffer[] = []
-  for await (const block of readBlocks(path)) forwards.push(block)
+  for await (const block of readBlocks(homeAt(dirname(path)), basename(path))) forwards.push(block)
   assert.deepEqual(Buffer.concat(forwards), Buffer.concat(members))
   const backwards: Buffer[] = []
-  for await (const block of readBlocksBackwards(path)) backwards.unshift(block)
+  for await (const block of readBlocksBackwards(homeAt(dirname(path)), basename(path)))
+    backwards.unshift(block)
   assert.deepEqual(Buffer.concat(backwards), Buffer.concat(members))
 })
 
@@ -83,7 +85,7 @@ test('of a damaged file all members but the damaged ones are read, and which tho
       await writeFile(path, bytes.with(at, changed))
       const read = new Set<string>()
       let troubles = 0
-      for await (const { text } of readMembers(path)) {
+      for await (const { text } of readMembers(homeAt(dirname(path)), basename(path))) {
         for (const line of text?.toString().split('\n') ?? []) read.add(line)
         if (text === undefined) troubles++
       }
@@ -99,7 +101,7 @@ test('of a damaged file all members but the damaged ones are read, and which tho
   await writeFile(path, bytes.subarray(0, bytes.length - 3))
   await assert.rejects(
     (async () => {
-      for await (const _ of readBlocks(path)) assert.ok(true)
+      for await (const _ of readBlocks(homeAt(dirname(path)), basename(path))) assert.ok(true)
     })(),
     (error) =>
       error instanceof ArchiverError && error.code === 'DAMAGED' && error.message.includes(path),

@@ -12,6 +12,7 @@ import {
   manifestsOf,
   records,
 } from '../../../helpers/archive.ts'
+import { homeAt } from '../../../helpers/home.ts'
 
 const tp = { topic: 'orders', partition: 0 }
 const offsets = (found: readonly SourceRecord[]) => found.map(({ offset }) => offset)
@@ -26,16 +27,16 @@ test('the last records are the end of the file with the highest offset, the firs
   const root = await makeArchive(t, [
     { tp, flushes: [records(5, 40), records(40, 200), records(200, 300)] },
   ])
-  assert.deepEqual(offsets(await lastRecords(root, tp)), ofTypeA(200, 300))
-  assert.deepEqual(offsets(await firstRecords(root, tp, 0)).slice(0, 3), [5, 7, 8])
+  assert.deepEqual(offsets(await lastRecords(homeAt(root), tp)), ofTypeA(200, 300))
+  assert.deepEqual(offsets(await firstRecords(homeAt(root), tp, 0)).slice(0, 3), [5, 7, 8])
   assert.equal(
-    (await firstRecords(root, tp, 43))[0]?.offset,
+    (await firstRecords(homeAt(root), tp, 43))[0]?.offset,
     200,
     'a file that begins behind the offset',
   )
-  assert.deepEqual(await firstRecords(root, tp, 300), [])
-  assert.deepEqual(await lastRecords(root, { ...tp, partition: 1 }), [])
-  const [last] = (await lastRecords(root, tp)).slice(-1)
+  assert.deepEqual(await firstRecords(homeAt(root), tp, 300), [])
+  assert.deepEqual(await lastRecords(homeAt(root), { ...tp, partition: 1 }), [])
+  const [last] = (await lastRecords(homeAt(root), tp)).slice(-1)
   assert.deepEqual(last, {
     offset: 299,
     timestamp: august + 299_000,
@@ -58,7 +59,7 @@ test('the end of a file is found whatever its members hold', async (t) => {
   ]) {
     const flush: MadeUpRecord[] = sizes.map((bytes, offset) => ({ offset, value: noise(bytes) }))
     const root = await makeArchive(t, [{ tp, flushes: [flush] }])
-    const found = await lastRecords(root, tp)
+    const found = await lastRecords(homeAt(root), tp)
     assert.equal(found.at(-1)?.offset, sizes.length - 1)
     for (const { offset, value } of found)
       assert.ok(value!.equals(flush[offset]!.value!), String(offset))
@@ -70,9 +71,9 @@ test('a file that is damaged or gone has no last records, and that is no failure
   const [manifest] = await manifestsOf(root, tp)
   const last = manifest!.files.reduce((a, b) => (a.last > b.last ? a : b))
   await appendFile(join(root, last.path), 'no gzip')
-  assert.deepEqual(await lastRecords(root, tp), [])
+  assert.deepEqual(await lastRecords(homeAt(root), tp), [])
   await truncate(join(root, last.path), 12)
-  assert.deepEqual(await lastRecords(root, tp), [])
+  assert.deepEqual(await lastRecords(homeAt(root), tp), [])
   await rm(join(root, last.path))
-  assert.deepEqual(await lastRecords(root, tp), [])
+  assert.deepEqual(await lastRecords(homeAt(root), tp), [])
 })

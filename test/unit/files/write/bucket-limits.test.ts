@@ -3,16 +3,17 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
-import { writeDurably } from '../../../../src/files/fs/durable.ts'
 import { CommitLog } from '../../../../src/files/log/commit-log.ts'
 import { manifestPieces, printManifest, readManifest } from '../../../../src/files/log/manifest.ts'
 import { manifestDirectory, manifestName } from '../../../../src/files/log/path.ts'
 import { bucketBytes } from '../../../../src/files/write/line-memory.ts'
+import { writeDurably } from '../../../../src/home/posix/durable.ts'
 import { LineEncoder } from '../../../../src/record/line.ts'
 import type { RecordBatch } from '../../../../src/record/record.ts'
 import { checkPartition } from '../../../../src/verify/partition.ts'
 import { august, manifestsOf } from '../../../helpers/archive.ts'
 import { createFilesSink } from '../../../helpers/files-sink.ts'
+import { homeAt, stagedAt } from '../../../helpers/home.ts'
 import { temporaryDirectory } from '../../../helpers/servers.ts'
 
 const tp = { topic: 'events', partition: 0 }
@@ -61,7 +62,7 @@ async function openSink(t: TestContext, options: Parameters<typeof createFilesSi
 
 async function assertProven(root: string, records: number): Promise<void> {
   const options = {
-    root,
+    home: homeAt(root),
     tp,
     thoroughness: 'full',
     elasticsearch: undefined,
@@ -115,7 +116,7 @@ test('wherever ranges are cut, they tile, and every record and gap is in one of 
       await sink.flush([tp])
       await Promise.all(writes)
       for (const { files } of await manifestsOf(root, tp)) assert.ok(files.length <= maxBuckets)
-      assert.equal(await (await CommitLog.open(root, tp)).next(), next)
+      assert.equal(await (await CommitLog.open(homeAt(root), tp)).next(), next)
       await assertProven(root, records)
       assert.equal(sink.heldBytes, 0)
     },
@@ -174,7 +175,7 @@ test('a manifest in pieces is the text of its JSON, and is read as it was', asyn
     join(archive, manifestDirectory(tp), manifestName(0)),
     JSON.stringify({ gaps, files, ...head }),
   )
-  assert.deepEqual(await readManifest(archive, tp, 0), manifest)
+  assert.deepEqual(await readManifest(homeAt(archive), tp, 0), manifest)
 })
 
 test('a manifest of 100,000 files of an earlier version is read in turns', async (t) => {
@@ -189,7 +190,7 @@ test('a manifest of 100,000 files of an earlier version is read in turns', async
   const files = Array.from({ length: count }, (_, offset) => ({
     ...file!,
     path: file!.path.replace(/\d{20}-\d{20}/, `${digits(offset)}-${digits(offset)}`),
-    staged: file!.staged.replace(/\d{20}/, digits(offset)),
+    staged: stagedAt(file!).replace(/\d{20}/, digits(offset)),
     first: offset,
     last: offset,
   }))
@@ -197,7 +198,7 @@ test('a manifest of 100,000 files of an earlier version is read in turns', async
   await writeDurably(path, manifestPieces({ ...manifest!, next: count, records: count, files }))
   let turns = 0
   let isRead = false
-  const reading = readManifest(root, tp, 0).then((read) => {
+  const reading = readManifest(homeAt(root), tp, 0).then((read) => {
     isRead = true
     assert.equal(read?.files.length, count)
   })

@@ -1,22 +1,4 @@
-import { statfs } from 'node:fs/promises'
-
-/** What a file system has, in bytes. */
-export interface Space {
-  /** Free for this user. */
-  readonly free: number
-  readonly total: number
-}
-
-/** The space of the file system of a path; undefined if it does not say. */
-export async function spaceOf(path: string): Promise<Space | undefined> {
-  try {
-    const { bavail, blocks, bsize } = await statfs(path)
-    return { free: bavail * bsize, total: blocks * bsize }
-  } catch {
-    // Some file systems have no answer; then writing finds out.
-    return undefined
-  }
-}
+import type { Space } from '../../home/home.ts'
 
 /** Archiving keeps at least this much, or a tenth of a small file system. */
 const maxReserve = 4 * 2 ** 30
@@ -40,10 +22,10 @@ export function shortageOf(space: Space | undefined, needed: number): Shortage |
   return space.free - needed < reserve ? { needed, free: space.free, reserve } : undefined
 }
 
-/** A lack of room in the fields of a log line. */
+/** A lack of room in the fields of a log line. `title`: of the home. */
 export function shortageFields(
-  path: string,
+  title: string,
   { needed, free, reserve }: Shortage,
 ): Record<string, unknown> {
-  return { path, needed_bytes: needed, free_bytes: free, reserve_bytes: reserve }
+  return { path: title, needed_bytes: needed, free_bytes: free, reserve_bytes: reserve }
 }

@@ -1,7 +1,7 @@
 import { makeDirectories } from './durable.ts'
 
-/** Beyond this many all are forgotten: what a worker needs again soon is asked for again soon. */
-const most = 20_000
+/** Beyond this many, all are forgotten: what a worker needs again soon, it asks for again soon. */
+const maxKnown = 20_000
 
 /**
  * The directories of hours that this worker made or found, durable: every partition and every flush
@@ -24,7 +24,7 @@ export class KnownDirectories {
     onFile: (task: () => Promise<void>) => Promise<void>,
   ): Promise<void> {
     const wanted = new Set(relatives)
-    if (this.#known.size >= most) this.#known.clear()
+    if (this.#known.size >= maxKnown) this.#known.clear()
     const unknown = [...wanted].filter((relative) => !this.#known.has(relative))
     const making = makeDirectories(this.#root(), unknown, onFile)
     for (const relative of unknown) this.#known.set(relative, making)
@@ -35,5 +35,10 @@ export class KnownDirectories {
         if (this.#known.get(relative) === making) this.#known.delete(relative)
       throw error
     }
+  }
+
+  /** Somebody removed it. */
+  forget(relative: string): void {
+    this.#known.delete(relative)
   }
 }

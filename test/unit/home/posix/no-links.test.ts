@@ -15,18 +15,19 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { compactPartition } from '../../../../src/files/compact/compaction.ts'
 import { planPrune, pruneFiles } from '../../../../src/files/compact/prune.ts'
+import { readBlocks } from '../../../../src/files/read/members.ts'
 import {
   openRegular,
   removeStaging,
   requireDirectories,
-} from '../../../../src/files/fs/no-links.ts'
-import { readBlocks } from '../../../../src/files/read/members.ts'
+} from '../../../../src/home/posix/no-links.ts'
 import { ArchiverError } from '../../../../src/runtime/errors.ts'
 import { createLogger } from '../../../../src/runtime/log.ts'
 import { checkPartition } from '../../../../src/verify/partition.ts'
 import { makeBatch } from '../../../chaos/records.ts'
 import { makeArchive, records } from '../../../helpers/archive.ts'
 import { createFilesSink } from '../../../helpers/files-sink.ts'
+import { homeAt } from '../../../helpers/home.ts'
 import { temporaryDirectory } from '../../../helpers/servers.ts'
 import { dataFiles } from '../../../helpers/stores.ts'
 
@@ -75,7 +76,7 @@ async function write(root: string): Promise<void> {
 const actions: Readonly<Record<string, (root: string) => Promise<unknown>>> = {
   write,
   compact: (root) => {
-    const context = { root, worker: 'compacts', log, onFile: <T>(task: () => Promise<T>) => task() }
+    const context = { home: homeAt(root), worker: 'compacts', log }
     return compactPartition(context, tp, {
       compactAfterMs: 0,
       now: Date.now() + 1e9,
@@ -83,8 +84,8 @@ const actions: Readonly<Record<string, (root: string) => Promise<unknown>>> = {
     })
   },
   prune: async (root) => {
-    const plan = await planPrune(root, tp, Date.now())
-    if (plan !== undefined) await pruneFiles(root, plan)
+    const plan = await planPrune(homeAt(root), tp, Date.now())
+    if (plan !== undefined) await pruneFiles(homeAt(root), plan)
   },
 }
 
@@ -180,7 +181,13 @@ const strangers: Readonly<
 for (const [kind, make] of Object.entries(strangers)) {
   test(`${kind} in the place of a data file or manifest is one problem of verify, and nobody waits for it`, async (t) => {
     const verify = async (root: string) => {
-      const options = { root, tp, elasticsearch: undefined, kafka: undefined, onProgress: () => {} }
+      const options = {
+        home: homeAt(root),
+        tp,
+        elasticsearch: undefined,
+        kafka: undefined,
+        onProgress: () => {},
+      }
       return (await checkPartition({ ...options, thoroughness: 'full' })).problems
     }
     const { root, outside } = await createShare(t)
@@ -197,7 +204,7 @@ for (const [kind, make] of Object.entries(strangers)) {
     assert.ok(problems.every((problem) => problem.path === path || problem.kind === 'line-missing'))
     await assert.rejects(
       async () => {
-        for await (const _ of readBlocks(join(root, path!))) assert.fail('read')
+        for await (const _ of readBlocks(homeAt(root), path!)) assert.fail('read')
       },
       new RegExp(`DAMAGED|it is ${kind}, not a regular file`),
     )

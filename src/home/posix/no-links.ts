@@ -1,8 +1,9 @@
 import { constants, type Stats } from 'node:fs'
 import { type FileHandle, lstat, open, readdir, rmdir, unlink } from 'node:fs/promises'
-import { basename, dirname, join, relative } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { ArchiverError, systemCode } from '../../runtime/errors.ts'
 import { inLanes } from '../../runtime/lanes.ts'
+import { NotRegular } from '../home.ts'
 
 /**
  * The root of an archive may be shared with others, who may put a symbolic link, a FIFO or a device
@@ -32,16 +33,6 @@ export async function requireDirectories(root: string, relatives: Iterable<strin
   await inLanes(new Set(relatives), async (directory) => {
     await look(directory)
   })
-}
-
-/**
- * The three directories of a data file, `type=…/dt=…/hr=…`, are no links.
- * @throws ArchiverError `ARCHIVE_UNUSABLE`
- */
-export async function requireDataDirectory(path: string): Promise<void> {
-  const hour = dirname(path)
-  const root = dirname(dirname(dirname(hour)))
-  await requireDirectories(root, [relative(root, hour)])
 }
 
 /**
@@ -75,15 +66,14 @@ function kindOf(stats: Stats): string {
   return stats.isFile() ? 'a file' : 'a device'
 }
 
-/** Something else than a regular file has a file's name. */
-export class NotRegular extends Error {}
-
 /**
- * Opens a regular file to read it. Follows no link, and waits for nobody who might write into a
- * FIFO.
+ * Opens a regular file to read it, and says its size. Follows no link, and waits for nobody who
+ * might write into a FIFO.
  * @throws NotRegular, or the file system's error.
  */
-export async function openRegular(path: string): Promise<FileHandle> {
+export async function openRegular(
+  path: string,
+): Promise<{ readonly handle: FileHandle; readonly bytes: number }> {
   let handle: FileHandle
   try {
     handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
@@ -93,7 +83,7 @@ export async function openRegular(path: string): Promise<FileHandle> {
     throw error
   }
   const stats = await handle.stat()
-  if (stats.isFile()) return handle
+  if (stats.isFile()) return { handle, bytes: stats.size }
   await handle.close()
   throw new NotRegular(`it is ${kindOf(stats)}, not a regular file`)
 }

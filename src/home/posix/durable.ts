@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
-import { link, mkdir, open, rename, stat, statfs, unlink } from 'node:fs/promises'
+import { link, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
+import { systemCode } from '../../runtime/errors.ts'
 import { inLanes } from '../../runtime/lanes.ts'
 import { requireDirectories } from './no-links.ts'
 
@@ -148,51 +148,4 @@ export async function removeIfThere(path: string): Promise<void> {
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw error
   }
-}
-
-const troubles: Readonly<Record<string, string>> = {
-  ENOSPC: 'no space left',
-  EDQUOT: 'the quota is used up',
-  EROFS: 'the file system is read-only',
-  EACCES: 'permission denied',
-  EPERM: 'not permitted',
-  EIO: 'input/output error',
-  EMFILE: 'too many open files in this process (see ulimit -n)',
-  ENFILE: 'too many open files on this machine',
-  EFBIG: 'the file size limit is reached (see ulimit -f)',
-  EXDEV:
-    'staging and archive lie on different file systems; keep the whole archive directory on one',
-  ENOTDIR: 'a file stands where a directory is needed',
-  ELOOP: 'a symbolic link stands where the archive has a file; it is not followed',
-  ENXIO: 'a FIFO or a socket stands where the archive has a file',
-  ESTALE: 'the network file system lost the directory',
-}
-
-/** A file system's trouble in words that tell a person what to do, with what is free. */
-export async function describeTrouble(root: string, error: unknown): Promise<string> {
-  const code = systemCode(error)
-  const words = (code === undefined ? undefined : troubles[code]) ?? messageOf(error)
-  const path =
-    error instanceof Error && 'path' in error && typeof error.path === 'string'
-      ? ` (${error.path})`
-      : ''
-  const free = await freeBytes(root)
-  return `${words} in ${root}${path}${free === undefined ? '' : `, ${Math.floor(free / 2 ** 20)} MiB free`}`
-}
-
-/** Bytes free for this user on the file system of `path`; undefined where it does not say. */
-async function freeBytes(path: string): Promise<number | undefined> {
-  try {
-    const { bavail, bsize } = await statfs(path)
-    return bavail * bsize
-  } catch {
-    // Only the explanation of another error is lost.
-    return undefined
-  }
-}
-
-/** An `ArchiverError` of any error of the file system. */
-export async function archiveTrouble(root: string, error: unknown): Promise<ArchiverError> {
-  if (error instanceof ArchiverError) return error
-  return new ArchiverError('ARCHIVE_UNUSABLE', await describeTrouble(root, error), { root }, error)
 }

@@ -1,0 +1,120 @@
+import type { Home, ReadableHome } from '../../home/home.ts'
+import { partitionKey, type TopicPartition } from '../../record/record.ts'
+import { ArchiverError } from '../../runtime/errors.ts'
+import { faultPoint } from '../../runtime/fault.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { listLog } from '../log/log-listing.ts'
+import { type CompactedHead, readManifest } from '../log/manifest.ts'
+import {
+  type CompactedName,
+  compactedName,
+  compactionBeginning,
+  manifestDirectory,
+  manifestName,
+  parseCompactionStaging,
+  stagingOf,
+} from '../log/path.ts'
+import { isPruned, readPruned } from '../log/pruned.ts'
+
+/** What completing a compaction needs. */
+export interface CompletionContext {
+  readonly home: Home
+  readonly log: Logger
+}
+
+/**
+ * Completes compactions of a partition that were committed, whoever began them: step 3. Does
+ * nothing but a look where nothing is left over.
+ *
+ * @throws ArchiverError `DAMAGED` where a merged file is nowhere: then nothing is removed. Or the
+ *   file system's error.
+ */
+export async function completeCompaction(
+  context: CompletionContext,
+  tp: TopicPartition,
+): Promise<void> {
+  const { home } = context
+  const listing = await listLog(home, tp)
+  const staged = (await stagedCompactions(home, tp)).filter(({ from, generation }) => {
+    const inForce = listing.entries.find((entry) => entry.from === from)?.compacted
+    // Of a higher one the manifest may yet be linked.
+    return inForce !== undefined && generation <= inForce.generation
+  })
+  for (const { compacted } of listing.entries) {
+    if (compacted === undefined) continue
+    const isWithin = ({ from }: { from: number }) => compacted.from <= from && from < compacted.next
+    const leftovers = {
+      flushes: listing.voidFlushes.filter((from) => isWithin({ from })),
+      compacted: listing.voidCompacted.filter(isWithin),
+      staged: staged.filter(isWithin).map(({ name }) => name),
+    }
+    if (Object.values(leftovers).some(({ length }) => length > 0))
+      await complete(context, tp, compacted, leftovers)
+  }
+}
+
+async function stagedCompactions(
+  home: ReadableHome,
+  tp: TopicPartition,
+): Promise<(CompactedName & { name: string })[]> {
+  const names = await home.list(stagingOf(tp), compactionBeginning)
+  return names.flatMap((name) => {
+    const parsed = parseCompactionStaging(name)
+    return parsed === undefined ? [] : [{ ...parsed, name }]
+  })
+}
+
+interface Leftovers {
+  readonly flushes: readonly number[]
+  readonly compacted: readonly CompactedName[]
+  /** Directories of staging, by name. */
+  readonly staged: readonly string[]
+}
+
+async function complete(
+  context: CompletionContext,
+  tp: TopicPartition,
+  head: CompactedHead,
+  { flushes, compacted, staged }: Leftovers,
+): Promise<void> {
+  const { home } = context
+  const inLog = (name: string) => `${manifestDirectory(tp)}/${name}`
+  const manifest = await readManifest(home, tp, head.from, head.generation)
+  // A higher generation is in force by now; whoever made it completes both.
+  if (manifest === undefined) return
+  // What it replaces must not be gone when it is.
+  await home.confirm(inLog(compactedName(head)))
+  const merged = manifest.files.filter(({ replaces }) => replaces !== undefined)
+  const missing = await home.publish(merged, 'compaction')
+  const { files: pruned } = await readPruned(home, tp)
+  const lost = missing.find((file) => !isPruned(pruned, file))
+  if (lost !== undefined) {
+    if (!(await isInForce(home, tp, head))) return
+    throw new ArchiverError(
+      'DAMAGED',
+      `${partitionKey(tp)}: ${lost.path} was merged and is neither there nor in staging; nothing that it replaces is removed`,
+      { path: lost.path },
+    )
+  }
+  const replaced = merged.flatMap(({ replaces }) => replaces!)
+  // A prune that began before the merged files were in place did not see them.
+  const unseen = merged.filter((file) => isPruned(pruned, file)).map(({ path }) => path)
+  await home.remove([...replaced, ...unseen], { label: 'compaction.replaced' })
+  faultPoint('compaction.replaced-removed')
+  // Last: as long as one of them is there, this is repeated.
+  const voided = [...flushes.map(manifestName), ...compacted.map(compactedName)]
+  await home.remove(voided.map(inLog), { label: 'compaction.manifest' })
+  faultPoint('compaction.manifest-removed')
+  await home.removeStaging(staged.map((name) => `${stagingOf(tp)}/${name}`))
+}
+
+async function isInForce(
+  home: ReadableHome,
+  tp: TopicPartition,
+  { from, generation }: CompactedName,
+): Promise<boolean> {
+  const { entries } = await listLog(home, tp)
+  return entries.some(
+    ({ compacted }) => compacted?.from === from && compacted.generation === generation,
+  )
+}

@@ -1,0 +1,57 @@
+import type { Home } from '../../home/home.ts'
+import type { TopicPartition } from '../../record/record.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { compactedOver, type KnownHeads, listLog } from './log-listing.ts'
+import { type Manifest, type ManifestFile, readManifest } from './manifest.ts'
+import { manifestDirectory, manifestName } from './path.ts'
+
+/** What completing the last flush of a partition needs. */
+export interface RollForwardContext {
+  readonly home: Home
+  readonly log: Logger
+}
+
+/** Says that committed files are nowhere. */
+export function reportMissing(
+  log: Logger,
+  { topic, partition }: TopicPartition,
+  missing: readonly ManifestFile[],
+): void {
+  for (const { path } of missing) {
+    log.error(
+      { event: 'committed_file_missing', topic, partition, path },
+      'a committed file is missing',
+    )
+  }
+}
+
+/**
+ * Completes the last flush of a partition, whoever began it. Returns where the log ends, and what
+ * its last manifest says was committed; undefined if nothing was flushed yet.
+ *
+ * @throws ArchiverError `MANIFEST_INVALID`, or the home's error.
+ */
+export async function rollForward(
+  { home, log }: RollForwardContext,
+  tp: TopicPartition,
+  known?: KnownHeads,
+): Promise<Pick<Manifest, 'next' | 'committed'> | undefined> {
+  for (;;) {
+    const last = (await listLog(home, tp, known)).entries.at(-1)
+    if (last === undefined) return undefined
+    if (last.compacted !== undefined) {
+      const { next, committed } = last.compacted
+      return { next, ...(committed === undefined ? {} : { committed }) }
+    }
+    const manifest = await readManifest(home, tp, last.from)
+    // Compacted since it was listed: then its files were in place.
+    if (manifest === undefined) continue
+    await home.confirm(`${manifestDirectory(tp)}/${manifestName(last.from)}`)
+    const missing = await home.publish(manifest.files, 'files')
+    const isMerged =
+      missing.length > 0 && (await compactedOver(home, tp, last.from, known)) !== undefined
+    if (isMerged) continue
+    reportMissing(log, tp, missing)
+    return manifest
+  }
+}

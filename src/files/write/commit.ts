@@ -1,0 +1,167 @@
+import { MayBeCreated } from '../../home/home.ts'
+import { partitionKey, type TopicPartition } from '../../record/record.ts'
+import { ArchiverError } from '../../runtime/errors.ts'
+import { faultPoint } from '../../runtime/fault.ts'
+import { inTurns } from '../../runtime/lanes.ts'
+import { compactedOver } from '../log/log-listing.ts'
+import { describeGaps, type Manifest, type ManifestFile, manifestPieces } from '../log/manifest.ts'
+import { manifestDirectory, manifestName } from '../log/path.ts'
+import { reportMissing } from '../log/roll-forward.ts'
+import type { StagedRange } from './staged-range.ts'
+import type { TakenPartition, TakeOverContext } from './take-over.ts'
+
+/** What committing a range needs. */
+export interface CommitContext extends TakeOverContext {
+  /** What the group has committed for a partition, as far as this worker knows. */
+  readonly committedOffset: (tp: TopicPartition) => number | undefined
+  /** Milliseconds that only move forward. */
+  readonly now: () => number
+  /** A flush was committed, and took so long, in ms. */
+  readonly flushed: (ms: number) => void
+}
+
+/**
+ * Who removes what is staged: the writer that staged it; or, while a manifest may name it, whoever
+ * opens the partition next, which publishes it first.
+ */
+export type StagingOwner = 'writer' | 'log'
+
+/** What came of a commit. */
+export type CommitOutcome =
+  | { readonly is: 'committed' }
+  | { readonly is: 'failed'; readonly error: ArchiverError; readonly owner: StagingOwner }
+
+/**
+ * A flush. It is four steps, and a crash between any two of them leaves every record exactly once:
+ *
+ * 1. The staged files are complete and durable.
+ * 2. The manifest of the range is created as `<from>.json`. That is the commit point, and the
+ *    compare-and-swap: of two workers at the same position, one gets the name. A compaction frees
+ *    names; so whoever got one looks whether a compacted manifest has its offset. That look cannot
+ *    come too early: the name was freed after that manifest was there.
+ * 3. The staged files are published. Whoever takes over repeats this step for the last manifest.
+ * 4. The range is acknowledged, by the caller.
+ */
+export async function commitRange(
+  context: CommitContext,
+  partition: TakenPartition,
+  range: StagedRange,
+): Promise<CommitOutcome> {
+  const { home, log, now, flushed } = context
+  const { tp, staging, known } = partition
+  const { topic } = tp
+  const startedAt = now()
+  let owner: StagingOwner = 'writer'
+  try {
+    await range.complete(tp)
+    const files = await inTurns(range.buckets, (bucket) => bucket.manifestFile())
+    await staging.sync(files.map(({ path }) => path))
+    faultPoint('files.synced')
+
+    const manifest = describeRange(context, tp, range, files)
+    const name = nameOf(tp, range)
+    if (!(await staging.create(name, manifestPieces(manifest), 'files')))
+      throw fenced(tp, range.from)
+    owner = 'log'
+    if ((await compactedOver(home, tp, range.from, known)) !== undefined) {
+      // Void from the beginning, whoever saw it.
+      await home.remove([name])
+      owner = 'writer'
+      throw fenced(tp, range.from)
+    }
+
+    const missing = await home.publish(files, 'files')
+    owner = 'writer'
+    if (missing.length > 0) {
+      // While this worker was frozen, others have put the files in place, and merged them since.
+      if ((await compactedOver(home, tp, range.from, known)) !== undefined)
+        throw fenced(tp, range.from)
+      reportMissing(log, tp, missing)
+    }
+    const { from, next, records } = range
+    log.debug(
+      {
+        event: 'range_flushed',
+        topic,
+        partition: tp.partition,
+        from,
+        next,
+        records,
+        files: files.length,
+      },
+      'flushed',
+    )
+    flushed(now() - startedAt)
+    await removeForeign(context, partition)
+    return { is: 'committed' }
+  } catch (error) {
+    if (error instanceof MayBeCreated) owner = 'log'
+    return { is: 'failed', error: await explain(context, partition, range, error, owner), owner }
+  }
+}
+
+function nameOf(tp: TopicPartition, { from }: StagedRange): string {
+  return `${manifestDirectory(tp)}/${manifestName(from)}`
+}
+
+function describeRange(
+  { home, worker, committedOffset }: CommitContext,
+  tp: TopicPartition,
+  { from, next, records, gaps }: StagedRange,
+  files: readonly ManifestFile[],
+): Manifest {
+  const committed = committedOffset(tp)
+  return {
+    format: home.manifestFormat,
+    topic: tp.topic,
+    partition: tp.partition,
+    from,
+    next,
+    worker,
+    written: new Date().toISOString(),
+    records,
+    files,
+    ...describeGaps(gaps),
+    ...(committed === undefined ? {} : { committed }),
+  }
+}
+
+/**
+ * Removes what others had staged when the partition was taken over. Only after its first own
+ * manifest: until then a worker that was merely frozen could still commit what it staged; from then
+ * on the name that it would need is taken. What was staged later is not touched: it may be the next
+ * owner's, if this worker was frozen here.
+ */
+async function removeForeign({ home }: CommitContext, { foreign }: TakenPartition): Promise<void> {
+  await home.removeStaging(foreign.splice(0))
+}
+
+/**
+ * Staged files that vanished are trouble of the disk, or were removed by whoever committed this
+ * range first.
+ */
+async function explain(
+  { home }: CommitContext,
+  { tp, known }: TakenPartition,
+  range: StagedRange,
+  error: unknown,
+  owner: StagingOwner,
+): Promise<ArchiverError> {
+  const isTaken = async () =>
+    (await home.stat(nameOf(tp, range))) !== undefined ||
+    (await compactedOver(home, tp, range.from, known)) !== undefined
+  try {
+    if (owner === 'writer' && (await isTaken())) return fenced(tp, range.from)
+  } catch {
+    // The first error says what is wrong.
+  }
+  return home.explain(error)
+}
+
+function fenced(tp: TopicPartition, offset: number): ArchiverError {
+  return new ArchiverError(
+    'FENCED',
+    `${partitionKey(tp)}: another worker committed at offset ${offset} first; what was staged here is dropped`,
+    { topic: tp.topic, partition: tp.partition, offset },
+  )
+}

@@ -1,0 +1,116 @@
+import { randomBytes } from 'node:crypto'
+import type { Home, Staging } from '../../home/home.ts'
+import { partitionKey, type TopicPartition } from '../../record/record.ts'
+import { ArchiverError } from '../../runtime/errors.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { type CompletionContext, completeCompaction } from '../compact/completion.ts'
+import { checkMarker } from '../log/archive.ts'
+import type { KnownHeads } from '../log/log-listing.ts'
+import { type Origin, printManifest, readOrigin } from '../log/manifest.ts'
+import { originName, originOf, parseCompactionStaging, stagingOf } from '../log/path.ts'
+import { rollForward } from '../log/roll-forward.ts'
+
+/** What taking a partition over needs. */
+export interface TakeOverContext {
+  readonly home: Home
+  readonly worker: string
+  readonly log: Logger
+}
+
+/** Where the commit log of a partition stands. */
+export interface LogPosition {
+  readonly next: number
+  readonly origin: number
+  readonly committed: number | undefined
+}
+
+/** A partition that this worker believes it owns. */
+export interface TakenPartition {
+  readonly tp: TopicPartition
+  readonly position: LogPosition
+  /** Its own, and nobody else's. */
+  readonly staging: Staging
+  /** The directories that others had staged in when it was taken over, until they are removed. */
+  readonly foreign: string[]
+  readonly known: KnownHeads
+}
+
+/**
+ * Takes a partition over: completes the last flush of whoever had it before, and finds or makes its
+ * origin.
+ *
+ * @param fallback the origin, if archiving of this partition has not begun.
+ * @throws ArchiverError `MANIFEST_INVALID`, `ARCHIVE_UNUSABLE`.
+ */
+export async function takeOver(
+  context: TakeOverContext,
+  tp: TopicPartition,
+  fallback: number,
+): Promise<TakenPartition> {
+  const { home, worker } = context
+  try {
+    await checkMarker(home)
+    // Before the manifest is read, or it could be staging of a worker that went on from there:
+    // see `removeForeign` in `commit.ts`.
+    const staged = await home.list(stagingOf(tp))
+    const foreign = staged
+      // A compacted manifest may name what a compaction staged; `completeCompaction` knows when
+      // that is over.
+      .filter((name) => parseCompactionStaging(name) === undefined)
+      .map((name) => `${stagingOf(tp)}/${name}`)
+    // Never the same name twice, so that a range staged again does not meet what a failed try
+    // left.
+    const unique = `${worker}-${randomBytes(3).toString('hex')}`
+    const staging = await home.stage(`${stagingOf(tp)}/${unique}`)
+    const known: KnownHeads = new Map()
+    const last = await rollForward(context, tp, known)
+    await completeOrWarn(context, tp)
+    const origin =
+      (await readOrigin(home, tp)) ?? (await createOrigin(context, tp, fallback, staging))
+    const next = last?.next ?? origin.offset
+    const position = { next, origin: origin.offset, committed: last?.committed }
+    return { tp, position, staging, foreign, known }
+  } catch (error) {
+    throw await home.explain(error)
+  }
+}
+
+/** What a compaction left unfinished does not keep a partition from being archived. */
+async function completeOrWarn(context: CompletionContext, tp: TopicPartition): Promise<void> {
+  try {
+    await completeCompaction(context, tp)
+  } catch (error) {
+    context.log.warn(
+      { event: 'compaction_unfinished', topic: tp.topic, partition: tp.partition, err: error },
+      'leaving an unfinished compaction to the next pass',
+    )
+  }
+}
+
+/**
+ * The origin is created exclusively, before the first record is read; whoever loses takes the
+ * winner's.
+ */
+async function createOrigin(
+  { home, worker }: TakeOverContext,
+  tp: TopicPartition,
+  offset: number,
+  staging: Staging,
+): Promise<Origin> {
+  const origin: Origin = {
+    format: home.manifestFormat,
+    topic: tp.topic,
+    partition: tp.partition,
+    offset,
+    worker,
+    written: new Date().toISOString(),
+  }
+  await staging.sync([originOf(tp)])
+  if (await staging.create(originOf(tp), [printManifest(origin)], 'origin')) return origin
+  const winner = await readOrigin(home, tp)
+  if (winner !== undefined) return winner
+  throw new ArchiverError(
+    'ARCHIVE_UNUSABLE',
+    `${partitionKey(tp)}: ${originName} exists and cannot be read`,
+  )
+}

@@ -1,0 +1,98 @@
+import { stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { systemCode } from '../../runtime/errors.ts'
+import { faultPoint } from '../../runtime/fault.ts'
+import { inLanes } from '../../runtime/lanes.ts'
+import type { CommitLabel, Publishable } from '../home.ts'
+import { makeDirectory, renameOnce, syncPath } from './durable.ts'
+import { requireDirectories } from './no-links.ts'
+
+/** What acts upon many files of a root. */
+export interface FilesContext {
+  readonly root: string
+  /** Runs a task on a file; bounds how many files are open at once. */
+  readonly onFile: <T>(task: () => Promise<T>) => Promise<T>
+}
+
+/**
+ * Renames committed files from staging to where readers look, durably. Idempotent: what was renamed
+ * already is there. Returns the files that are neither staged nor there.
+ * @throws ArchiverError `ARCHIVE_UNUSABLE` if a link is in the way; or the file system's error.
+ */
+export async function publish<T extends Publishable>(
+  { root, onFile }: FilesContext,
+  files: readonly T[],
+  label: Exclude<CommitLabel, 'origin'>,
+): Promise<T[]> {
+  await requireDirectories(
+    root,
+    files.flatMap((file) => [dirname(stagedPath(file)), dirname(file.path)]),
+  )
+  const missing: T[] = []
+  let isFirst = true
+  await inLanes(files, (file) =>
+    onFile(async () => {
+      const source = join(root, stagedPath(file))
+      const target = join(root, file.path)
+      try {
+        await renameOnce(source, target, isThere)
+      } catch (error) {
+        if (systemCode(error) !== 'ENOENT') throw error
+        if (!(await isThere(source))) {
+          // Somebody else may have renamed it between the two looks.
+          if (!(await isThere(target))) missing.push(file)
+          return
+        }
+        await makeDirectory(root, dirname(file.path))
+        await renameOnce(source, target, isThere)
+      }
+      if (isFirst) {
+        isFirst = false
+        faultPoint(`${label}.renamed-one`)
+      }
+    }),
+  )
+  faultPoint(`${label}.renamed`)
+  await syncDirectories(
+    { root, onFile },
+    files.map(({ path }) => path),
+  )
+  faultPoint(`${label}.directories-synced`)
+  return missing
+}
+
+/**
+ * Where a file is staged, relative to the root. A check of each manifest that is read has refused
+ * others.
+ */
+export function stagedPath(file: Publishable): string {
+  if ('staged' in file) return file.staged
+  throw new Error(`${file.path} is staged as an upload, and this archive is a directory`)
+}
+
+/** Fsyncs the directories of some files, each once; one that a prune removed needs none. */
+export async function syncDirectories(
+  { root, onFile }: FilesContext,
+  paths: readonly string[],
+): Promise<void> {
+  await inLanes(new Set(paths.map((path) => dirname(path))), (directory) =>
+    onFile(async () => {
+      try {
+        await syncPath(join(root, directory))
+      } catch (error) {
+        if (systemCode(error) !== 'ENOENT') throw error
+      }
+    }),
+  )
+}
+
+/** True if a path names something; a link counts by what it points to. */
+export async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false
+    throw error
+  }
+}

@@ -1,0 +1,51 @@
+import { statfs } from 'node:fs/promises'
+import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
+import { MayBeCreated, type Space } from '../home.ts'
+
+const troubles: Readonly<Record<string, string>> = {
+  ENOSPC: 'no space left',
+  EDQUOT: 'the quota is used up',
+  EROFS: 'the file system is read-only',
+  EACCES: 'permission denied',
+  EPERM: 'not permitted',
+  EIO: 'input/output error',
+  EMFILE: 'too many open files in this process (see ulimit -n)',
+  ENFILE: 'too many open files on this machine',
+  EFBIG: 'the file size limit is reached (see ulimit -f)',
+  EXDEV:
+    'staging and archive lie on different file systems; keep the whole archive directory on one',
+  ENOTDIR: 'a file stands where a directory is needed',
+  ELOOP: 'a symbolic link stands where the archive has a file; it is not followed',
+  ENXIO: 'a FIFO or a socket stands where the archive has a file',
+  ESTALE: 'the network file system lost the directory',
+}
+
+/** A file system's trouble in words that tell a person what to do, with what is free. */
+async function describeTrouble(root: string, error: unknown): Promise<string> {
+  const code = systemCode(error)
+  const words = (code === undefined ? undefined : troubles[code]) ?? messageOf(error)
+  const path =
+    error instanceof Error && 'path' in error && typeof error.path === 'string'
+      ? ` (${error.path})`
+      : ''
+  const free = (await spaceOf(root))?.free
+  return `${words} in ${root}${path}${free === undefined ? '' : `, ${Math.floor(free / 2 ** 20)} MiB free`}`
+}
+
+/** The space of the file system of a path; undefined if it does not say. */
+export async function spaceOf(path: string): Promise<Space | undefined> {
+  try {
+    const { bavail, blocks, bsize } = await statfs(path)
+    return { free: bavail * bsize, total: blocks * bsize }
+  } catch {
+    // Some file systems have no answer; then writing finds out.
+    return undefined
+  }
+}
+
+/** An `ArchiverError` of any error of the file system. */
+export async function archiveTrouble(root: string, error: unknown): Promise<ArchiverError> {
+  if (error instanceof ArchiverError) return error
+  if (error instanceof MayBeCreated) return archiveTrouble(root, error.cause)
+  return new ArchiverError('ARCHIVE_UNUSABLE', await describeTrouble(root, error), { root }, error)
+}
