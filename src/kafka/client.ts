@@ -1,6 +1,7 @@
 import type { Kafka, KafkaConfig, LogEntry, RetryOptions } from 'kafkajs'
 import type { Logger } from '../runtime/log.ts'
 import { registerCodecs } from './batch/register-codecs.ts'
+import { brokerSocket } from './broker-socket.ts'
 import { kafkajs } from './kafkajs.ts'
 import { repairRequestQueue } from './repairs/request-queue.ts'
 
@@ -31,6 +32,7 @@ export function createKafka({ brokers, clientId, log, retry, ssl, sasl }: KafkaO
     clientId,
     connectionTimeout: 5_000,
     requestTimeout: 30_000,
+    socketFactory: brokerSocket,
     retry: { initialRetryTime: 300, multiplier: 2, maxRetryTime: 8_000, retries: 8, ...retry },
     // kafkajs builds the object of a line before its log creator sees it: let it not build what is
     // dropped.

@@ -1,4 +1,5 @@
 import { ArchiverError } from '../../runtime/errors.ts'
+import { frameReaderOf } from './frame-reader.ts'
 
 /** What kafkajs's Connection has and `processData` uses. */
 export interface ConnectionState {
@@ -8,10 +9,7 @@ export interface ConnectionState {
   readonly requestQueue: {
     fulfillRequest(answer: { size: number; correlationId: number; payload: Buffer }): void
   }
-  readonly socket?: { destroy(error: Error): void }
-  chunks: Buffer[]
-  bytesBuffered: number
-  bytesNeeded: number
+  readonly socket: { destroy(error: Error): void }
 }
 
 const lengthBytes = 4
@@ -26,54 +24,38 @@ const maxFrameBytes = 256 * 2 ** 20
  */
 export function processData(this: ConnectionState, data: Buffer): void {
   if (this.authHandlers !== null && !this.authExpectResponse) {
-    this.authHandlers.onSuccess(data)
+    this.authHandlers.onSuccess(Buffer.from(data))
     return
   }
-  this.chunks.push(data)
-  this.bytesBuffered += data.length
-  while (this.bytesNeeded <= this.bytesBuffered) {
-    const bytes = this.chunks.length > 1 ? Buffer.concat(this.chunks) : this.chunks[0]!
-    const size = bytes.readInt32BE(0)
+  const refused = frameReaderOf(this.socket).take(
+    data,
     // An answer to SASL has no correlation id, and may be empty.
-    if (size > maxFrameBytes || size < (this.authHandlers === null ? correlationBytes : 0)) {
-      refuse(this, bytes, size)
-      return
-    }
-    const end = lengthBytes + size
-    if (bytes.length < end) {
-      keep(this, bytes, end)
-      return
-    }
-    keep(this, bytes.subarray(end), lengthBytes)
-    // SASL handlers take the frame with its length, one at a time.
-    if (this.authHandlers !== null) {
-      this.authHandlers.onSuccess(bytes.subarray(0, end))
-      return
-    }
-    const correlationId = bytes.readInt32BE(lengthBytes)
-    this.requestQueue.fulfillRequest({
-      size,
-      correlationId,
-      payload: bytes.subarray(lengthBytes + correlationBytes, end),
-    })
+    (size) => size <= maxFrameBytes && size >= (this.authHandlers === null ? correlationBytes : 0),
+    (frame) => answered(this, frame),
+  )
+  if (refused !== undefined) refuse(this, refused)
+}
+
+function answered({ authHandlers, requestQueue }: ConnectionState, frame: Buffer): void {
+  // SASL handlers take the frame with its length, one at a time.
+  if (authHandlers !== null) {
+    authHandlers.onSuccess(frame)
+    return
   }
+  requestQueue.fulfillRequest({
+    size: frame.length - lengthBytes,
+    correlationId: frame.readInt32BE(lengthBytes),
+    payload: frame.subarray(lengthBytes + correlationBytes),
+  })
 }
 
-function keep(connection: ConnectionState, bytes: Buffer, needed: number): void {
-  connection.chunks = [bytes]
-  connection.bytesBuffered = bytes.length
-  connection.bytesNeeded = needed
-}
-
-function refuse(connection: ConnectionState, bytes: Buffer, size: number): void {
-  const { broker } = connection
-  const protocol = otherProtocol(bytes)
+function refuse({ broker, socket }: ConnectionState, length: Buffer): void {
+  const protocol = otherProtocol(length)
   const answer =
     protocol === undefined
-      ? `announced an answer of ${size} bytes, which is no answer of Kafka; the limit is ${maxFrameBytes}`
+      ? `announced an answer of ${length.readInt32BE(0)} bytes, which is no answer of Kafka; the limit is ${maxFrameBytes}`
       : `answers with ${protocol}, which is no answer of Kafka`
-  keep(connection, Buffer.alloc(0), lengthBytes)
-  connection.socket?.destroy(new ArchiverError('UNREACHABLE', `${broker} ${answer}`, { broker }))
+  socket.destroy(new ArchiverError('UNREACHABLE', `${broker} ${answer}`, { broker }))
 }
 
 /** A TLS record begins with its type, alert or handshake, and a version 3.x (RFC 8446, 5.1). */

@@ -214,9 +214,7 @@ test('answers are read however they are cut, several in one piece', () => {
   for (let piece = 1; piece <= bytes.length; piece++) {
     const answers: [number, Buffer][] = []
     const connection = {
-      chunks: [],
-      bytesBuffered: 0,
-      bytesNeeded: 4,
+      socket: {},
       authHandlers: null,
       requestQueue: {
         fulfillRequest: ({ correlationId, payload }: { correlationId: number; payload: Buffer }) =>

@@ -1,0 +1,82 @@
+/** A frame is its length, of four bytes, and as many bytes (Kafka protocol guide, "Network"). */
+const lengthBytes = 4
+
+/**
+ * Bytes whose frame is not known yet are read to here. All connections share it: a reader takes
+ * what it wants of them before anything else is read.
+ */
+const shared = Buffer.allocUnsafeSlow(64 * 1024)
+
+/**
+ * Cuts what one broker sends into frames. An answer to a fetch is megabytes, and comes in many
+ * reads: each is read to, or copied to, where it stays. Pieces that wait to be joined would be as
+ * much memory again, which the garbage collector has to find.
+ */
+export class FrameReader {
+  readonly #length = Buffer.alloc(lengthBytes)
+  #frame: Buffer | undefined
+  /** Bytes of the frame, or of its length, that are there. */
+  #filled = 0
+
+  /** Where the next bytes are best read to. What was read is given to `take` at once. */
+  get room(): Buffer {
+    return this.#frame?.subarray(this.#filled) ?? shared
+  }
+
+  /**
+   * Takes the next bytes of the stream, of which it keeps none but those in `room`, and gives the
+   * frames that they complete, each with its length before it.
+   *
+   * @param isFrame whether a frame may be of so many bytes
+   * @returns the length that is refused, of four bytes; the stream ends there
+   */
+  take(
+    bytes: Buffer,
+    isFrame: (size: number) => boolean,
+    give: (frame: Buffer) => void,
+  ): Buffer | undefined {
+    for (let at = 0; at < bytes.length; ) {
+      const target = this.#frame ?? this.#length
+      const count = Math.min(target.length - this.#filled, bytes.length - at)
+      const isInPlace =
+        bytes.buffer === target.buffer && bytes.byteOffset + at === target.byteOffset + this.#filled
+      if (!isInPlace) bytes.copy(target, this.#filled, at, at + count)
+      this.#filled += count
+      at += count
+      if (this.#filled < target.length) return undefined
+      this.#frame ??= this.#begin(isFrame)
+      if (this.#frame === undefined) return this.#length
+      if (this.#filled === this.#frame.length) give(this.#end(this.#frame))
+    }
+    return undefined
+  }
+
+  /** A frame of the length that was read; undefined if none may have that. */
+  #begin(isFrame: (size: number) => boolean): Buffer | undefined {
+    const size = this.#length.readInt32BE(0)
+    if (!isFrame(size)) return undefined
+    const frame = Buffer.allocUnsafe(lengthBytes + size)
+    this.#length.copy(frame)
+    return frame
+  }
+
+  #end(frame: Buffer): Buffer {
+    this.#frame = undefined
+    this.#filled = 0
+    return frame
+  }
+}
+
+const readers = new WeakMap<object, FrameReader>()
+
+/** Has `reader` read a connection from its beginning. */
+export function readFrames(socket: object, reader: FrameReader): void {
+  readers.set(socket, reader)
+}
+
+/** The reader of a connection, made unless it has one. */
+export function frameReaderOf(socket: object): FrameReader {
+  const reader = readers.get(socket) ?? new FrameReader()
+  readers.set(socket, reader)
+  return reader
+}
