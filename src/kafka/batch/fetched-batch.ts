@@ -1,4 +1,5 @@
 import type { AbortedTransaction } from './aborted-transactions.ts'
+import { holdAnswer } from './answer-memory.ts'
 import { endOfOldMessages, type OldMessage, type OldMessages } from './old-messages.ts'
 import { emptyRecordSet, isRecordBatch, type RecordSet, readRecordSet } from './record-set.ts'
 import type { UnpackedFetch } from './unpack.ts'
@@ -25,6 +26,8 @@ export interface FetchedPartition {
   readonly failure?: Error
 }
 
+const noBytes = Buffer.alloc(0)
+
 /**
  * What one fetch brought of one partition, with all that kafkajs's consumer asks of it; in place of
  * kafkajs's `Batch`, which makes two big integers a record, and keeps batches of only transaction
@@ -47,6 +50,9 @@ export class FetchedPartitionBatch implements UnpackedFetch {
   readonly #brought: boolean
   /** What the broker says went wrong, or what did while the batch was taken apart. */
   readonly failure: unknown
+  readonly #bytes: Buffer
+  /** Ends the hold on the answer of the broker that this is a part of. */
+  readonly letGo: () => void
 
   constructor(topic: string, fetchedOffset: string | number, fetched: FetchedPartition) {
     const { partition, highWatermark, abortedTransactions } = fetched
@@ -60,6 +66,8 @@ export class FetchedPartitionBatch implements UnpackedFetch {
     this.failure = fetched.failure
     // An answer that is an error is none that is empty: kafkajs would keep that to itself.
     this.#brought = this.failure !== undefined || (bytes !== undefined && bytes.length > 0)
+    this.#bytes = bytes ?? noBytes
+    this.letGo = holdAnswer(this.#bytes)
     this.#set = emptyRecordSet
     this.old = undefined
     let next: number | undefined
@@ -99,12 +107,20 @@ export class FetchedPartitionBatch implements UnpackedFetch {
     )
   }
 
-  /** Lets go of the answer of the broker that this is a part of: it has to wait. */
+  /**
+   * Copies the batches, so that the rest of the answer of the broker is kept no longer: they have to
+   * wait. None of them may be unpacked yet.
+   */
   detach(): void {
-    this.#set = {
-      batches: this.#set.batches.map((batch) => batch.detached()),
-      damaged: this.#set.damaged,
-    }
+    const { batches, damaged } = this.#set
+    if (batches.length === 0 || this.#bytes.buffer.byteLength < 2 * this.#bytes.length) return
+    this.#set = { batches: batches.map((batch) => batch.detached()), damaged }
+    this.letGo()
+  }
+
+  /** Keeps what was read of it, which lies in the answer, until what this returns is called. */
+  hold(): () => void {
+    return holdAnswer(this.#bytes)
   }
 
   /** True where the fetch brought nothing at all. */

@@ -88,13 +88,9 @@ export class RecordBatchBytes {
     return this.#bytes.length
   }
 
-  /**
-   * The same with bytes of its own: it no longer keeps the whole answer of the broker in memory.
-   */
+  /** The same with bytes of its own. */
   detached(): RecordBatchBytes {
-    return this.#bytes.buffer.byteLength < 2 * this.#bytes.length
-      ? this
-      : new RecordBatchBytes(Buffer.from(this.#bytes))
+    return new RecordBatchBytes(Buffer.from(this.#bytes))
   }
 }
 

@@ -37,8 +37,9 @@ export interface UnpackerParts {
 interface Unpacking {
   readonly tp: TopicPartition
   readonly key: string
-  /** The first is being unpacked. */
+  /** The first is being unpacked, once that has begun. */
   readonly queue: FetchedPartitionBatch[]
+  hasBegun: boolean
   /** Nobody wants it any more. */
   isClosed: boolean
   /** It waits for the worker. */
@@ -110,6 +111,7 @@ export class Unpacker {
     }
     const unpacking = this.#unpackings.get(key)
     if (unpacking !== undefined) {
+      if (unpacking.isHeld) fetched.detach()
       unpacking.queue.push(fetched)
       return true
     }
@@ -117,6 +119,7 @@ export class Unpacker {
       tp: { topic: fetched.topic, partition: fetched.partition },
       key,
       queue: [fetched],
+      hasBegun: false,
       isClosed: false,
       isHeld: false,
       streamBytes: 0,
@@ -180,6 +183,7 @@ export class Unpacker {
         return
       }
       queue.shift()
+      unpacking.hasBegun = false
       this.#tell()
       if (!unpacking.isClosed && this.#full.delete(key) && !this.#paused.has(key))
         this.#parts.resumeFetch(tp)
@@ -216,8 +220,14 @@ export class Unpacker {
           lane = needed
           continue
         }
+        unpacking.hasBegun = true
         const { value: piece, done } = await pieces.next()
-        if (done === true || unpacking.isClosed) return
+        // Its answer is left to the garbage collector: another thread may still inflate.
+        if (unpacking.isClosed) return
+        if (done === true) {
+          fetched.letGo()
+          return
+        }
         unpacking.streamBytes = piece.streamBytes
         // Whoever waits to add to the queue must not wait for a whole stream.
         if (piece.streamBytes > 0) this.#tell()
@@ -257,7 +267,11 @@ export class Unpacker {
             trouble: `the record at offset ${oversized.offset} has ${oversized.bytes} bytes, more than --max-record-bytes (${this.#parts.limits.maxRecordBytes})`,
             bytes: oversized.bytes,
           }
-    const release = () => releaseLarge(records, this.#parts.limits.pieceBytes)
+    const letGo = fetched.hold()
+    const release = () => {
+      releaseLarge(records, this.#parts.limits.pieceBytes)
+      letGo()
+    }
     this.#parts.deliver({
       ...tp,
       from,
@@ -276,7 +290,7 @@ export class Unpacker {
   async #hold(unpacking: Unpacking): Promise<void> {
     if (!unpacking.isHeld) {
       unpacking.isHeld = true
-      for (const fetched of unpacking.queue) fetched.detach()
+      for (const fetched of unpacking.queue.slice(unpacking.hasBegun ? 1 : 0)) fetched.detach()
       this.#evict()
     }
     if (unpacking.isClosed) return

@@ -1,3 +1,5 @@
+import { allocateAnswer } from '../batch/answer-memory.ts'
+
 /** A frame is its length, of four bytes, and as many bytes (Kafka protocol guide, "Network"). */
 const lengthBytes = 4
 
@@ -55,7 +57,7 @@ export class FrameReader {
   #begin(isFrame: (size: number) => boolean): Buffer | undefined {
     const size = this.#length.readInt32BE(0)
     if (!isFrame(size)) return undefined
-    const frame = Buffer.allocUnsafe(lengthBytes + size)
+    const frame = allocateAnswer(lengthBytes + size)
     this.#length.copy(frame)
     return frame
   }

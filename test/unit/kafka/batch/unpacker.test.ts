@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
+import { allocateAnswer } from '../../../../src/kafka/batch/answer-memory.ts'
 import { FetchedPartitionBatch } from '../../../../src/kafka/batch/fetched-batch.ts'
 import { Unpacker } from '../../../../src/kafka/batch/unpacker.ts'
 import type { BatchTrouble, FetchedBatch } from '../../../../src/pipeline/source.ts'
@@ -27,18 +28,40 @@ function bytesOf(baseOffset: number, count: number): Buffer {
 }
 
 function fetched(
-  { topic, partition }: TopicPartition,
+  tp: TopicPartition,
   fetchedOffset: number,
   ...batches: readonly Buffer[]
+): FetchedPartitionBatch {
+  return fetchedAs(tp, fetchedOffset, Buffer.concat(batches))
+}
+
+function fetchedAs(
+  { topic, partition }: TopicPartition,
+  fetchedOffset: number,
+  bytes: Buffer,
 ): FetchedPartitionBatch {
   return new FetchedPartitionBatch(topic, fetchedOffset, {
     partition,
     highWatermark: '10000',
-    messages: {
-      bytes: Buffer.concat(batches),
-      decodeOld: () => Promise.reject(new Error('none are here')),
-    },
+    messages: { bytes, decodeOld: () => Promise.reject(new Error('none are here')) },
   })
+}
+
+/** One answer of a broker with a part for each of two partitions. */
+function answerOf(first: Buffer, second: Buffer) {
+  const answer = allocateAnswer(first.length + second.length)
+  first.copy(answer)
+  second.copy(answer, first.length)
+  return { answer, first: answer.subarray(0, first.length), second: answer.subarray(first.length) }
+}
+
+/** Not compressed: its records lie where the batch does. */
+function plainBytes(baseOffset: number, count: number): Buffer {
+  const records = Array.from({ length: count }, (_, offsetDelta) => ({
+    offsetDelta,
+    value: Buffer.alloc(1000, 'a'),
+  }))
+  return wireBatch({ baseOffset, records })
 }
 
 /** An unpacker, and what it does to those around it. */
@@ -275,4 +298,56 @@ test('what was dropped is not delivered', async () => {
   await until('it is read from elsewhere', () => pieces.at(-1)?.next === 1000)
   unpacker.clear()
   assert.equal(await unpacker.take(fetched(tp, 0, bytesOf(0, 10)), () => false), false)
+})
+
+test('an answer is given back once all of its records are encoded, of every partition', async () => {
+  const releases: (() => void)[] = []
+  const { take, of } = createUnpacker({
+    onPiece: ({ records, release }) => {
+      assert.ok(records.every(({ value }) => value?.every((byte) => byte === 0x61)))
+      releases.push(release!)
+    },
+  })
+  const { answer, first, second } = answerOf(plainBytes(0, 100), bytesOf(0, 100))
+  const batches = [fetchedAs(tp, 0, first), fetchedAs(other, 0, second)]
+  for (const batch of batches) await take(batch)
+  await until('all is read', () => of(tp).at(-1)?.next === 100 && of(other).at(-1)?.next === 100)
+  await turns()
+  const bytes = answer.length
+  assert.ok(bytes > 100_000)
+  for (const release of releases) {
+    assert.equal(answer.length, bytes)
+    release()
+  }
+  assert.equal(answer.length, 0)
+})
+
+test('what has to wait is copied out of its answer, and read from there', async () => {
+  const { take, of, unpacker } = createUnpacker({
+    onPiece: ({ partition, from, release }) => {
+      if (partition === 0 && from === 0) unpacker.pause(tp)
+      release!()
+    },
+  })
+  await take(fetched(tp, 0, bytesOf(0, 10)))
+  await until('it waits', () => of(tp).length === 1)
+  const { answer, first, second } = answerOf(plainBytes(10, 40), plainBytes(0, 100))
+  const batches = [fetchedAs(tp, 10, first), fetchedAs(other, 0, second)]
+  for (const batch of batches) await take(batch)
+  await until('the other is read', () => of(other).at(-1)?.next === 100)
+  await until('the answer is given back', () => answer.length === 0)
+  unpacker.resume(tp)
+  await until('the first is read', () => of(tp).at(-1)?.next === 50)
+})
+
+test('an answer of which a part was dropped is left to the garbage collector', async () => {
+  const { take, of, unpacker } = createUnpacker({ onPiece: ({ release }) => release!() })
+  const { answer, first, second } = answerOf(bytesOf(0, 5000), plainBytes(0, 100))
+  const batches = [fetchedAs(tp, 0, first), fetchedAs(other, 0, second)]
+  for (const batch of batches) await take(batch)
+  await until('a piece came', () => of(tp).length > 0)
+  unpacker.drop(tp)
+  await until('the other is read', () => of(other).at(-1)?.next === 100)
+  await turns()
+  assert.ok(answer.length > 0)
 })
