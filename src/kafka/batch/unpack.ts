@@ -29,7 +29,7 @@ export async function* unpack(fetch: UnpackedFetch, limits: UnpackLimits): Async
   let from = fetch.fetchedOffset
   /** Up to here it is known what the piece has. */
   let position = from
-  let records: RecordInPlace[] = []
+  let records: readonly RecordInPlace[] = []
   let cost = 0
   const take = (next: number, streamBytes: number, oversized?: OversizedRecord): Piece => {
     const piece = { from, next, records, oversized, streamBytes }
@@ -52,7 +52,8 @@ export async function* unpack(fetch: UnpackedFetch, limits: UnpackLimits): Async
     try {
       for await (const read of readBatch(batch, limits)) {
         const { streamBytes, oversized } = read
-        for (const record of read.records) if (record.offset >= from) records.push(record)
+        const wanted = notBefore(read.records, from)
+        records = records.length === 0 ? wanted : records.concat(wanted)
         cost += read.cost
         position = Math.max(position, (read.records.at(-1)?.offset ?? -1) + 1)
         if (oversized !== undefined && oversized.offset >= from)
@@ -74,6 +75,13 @@ export async function* unpack(fetch: UnpackedFetch, limits: UnpackLimits): Async
     position = batch.next
   }
   if (position > from) yield take(position, 0)
+}
+
+/** A fetch brings whole batches: the first may begin before the offset that was asked for. */
+function notBefore(records: readonly RecordInPlace[], offset: number): readonly RecordInPlace[] {
+  return (records[0]?.offset ?? offset) >= offset
+    ? records
+    : records.filter((record) => record.offset >= offset)
 }
 
 interface BatchPart extends RecordsRead {
