@@ -233,6 +233,7 @@ const homes: readonly { readonly name: RegExp; readonly home: (path: string) => 
   },
   { name: /^yaml$/, home: (path) => path === 'config/options/yaml-file.ts' },
   { name: /^mysql2?(\/|$)/, home: (path) => roomOf(path) === 'mysql' },
+  { name: /^@node-rs\/crc32$/, home: (path) => path === 'kafka/batch/crc32c.ts' },
 ]
 
 test('a package has one home', () => {
