@@ -3,13 +3,11 @@ import { checkRunOptions, type RunOptions, typeSource, workerName } from '../con
 import { FilesSink } from '../files/sink.ts'
 import { openHome } from '../home/open-home.ts'
 import { KafkaSource } from '../kafka/source.ts'
-import { observers, serveMonitor } from '../monitor/endpoint.ts'
-import { Metrics } from '../monitor/metrics.ts'
 import { StallWatch } from '../monitor/stall-watch.ts'
 import type { startStatusDocuments } from '../monitor/status-documents.ts'
 import { accountOf, StatusReporter } from '../monitor/status-line.ts'
 import { MissingTypes } from '../pipeline/missing-types.ts'
-import { Observations, type Observer } from '../pipeline/observer.ts'
+import { Observations, type Observer, observers } from '../pipeline/observer.ts'
 import { Coordinator } from '../pipeline/offsets/coordinator.ts'
 import type { Sink } from '../pipeline/sink.ts'
 import { Worker } from '../pipeline/worker.ts'
@@ -73,8 +71,11 @@ export async function run(options: RunOptions): Promise<void> {
   try {
     const coordinator = new Coordinator(sinkNames(options))
     const observations = new Observations()
-    const metrics = new Metrics()
-    const observer = observers(observations, metrics)
+    const monitoring = await loadMonitoring(options)
+    const observer = observers(
+      observations,
+      ...(monitoring === undefined ? [] : [monitoring.metrics]),
+    )
     sinks = await createSinks(options, worker, source.clusterId, coordinator, observer, log)
     const archiver = new Worker({
       source,
@@ -96,11 +97,7 @@ export async function run(options: RunOptions): Promise<void> {
     // Files last: where a server does not answer, no directory is made.
     for (const sink of sinks.toReversed()) await sink.start(() => archiver.roomFreed())
     log.info(describeStart(options, worker, source.topics()))
-    const parts = { name: worker, worker: archiver, sinks, metrics }
-    const monitor =
-      options.http === undefined
-        ? undefined
-        : await serveMonitor({ ...options.http, names: options.httpNames ?? [] }, parts, log)
+    const monitor = await monitoring?.serve({ name: worker, worker: archiver, sinks }, log)
     const stalls = new StallWatch(
       {
         flushIntervalMs: options.files ? options.flushInterval * 1000 : 0,
@@ -164,6 +161,22 @@ function sinkNames({ files, elasticsearch, mysql }: RunOptions): string[] {
     ...(elasticsearch === undefined ? [] : ['elasticsearch']),
     ...(mysql === undefined ? [] : ['mysql']),
   ]
+}
+
+/** Node's HTTP and prom-client take as long to load as a whole worker: only `--http` needs them. */
+async function loadMonitoring({ http, httpNames }: RunOptions) {
+  if (http === undefined) return undefined
+  const [{ Metrics }, { serveMonitor }] = await Promise.all([
+    import('../monitor/metrics.ts'),
+    import('../monitor/endpoint.ts'),
+  ])
+  const metrics = new Metrics()
+  const address = { ...http, names: httpNames ?? [] }
+  return {
+    metrics,
+    serve: (parts: Omit<Parameters<typeof serveMonitor>[1], 'metrics'>, log: Logger) =>
+      serveMonitor(address, { ...parts, metrics }, log),
+  }
 }
 
 async function startStatus(

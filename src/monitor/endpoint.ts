@@ -1,5 +1,4 @@
 import { FilesSink } from '../files/sink.ts'
-import type { Observer } from '../pipeline/observer.ts'
 import type { Sink } from '../pipeline/sink.ts'
 import type { Worker } from '../pipeline/worker.ts'
 import type { PartitionStatus } from '../pipeline/worker-status.ts'
@@ -33,18 +32,6 @@ export interface WorkerStatus {
     /** When the files that are being written are committed at the latest. */
     readonly flush_due_s?: number
   })[]
-}
-
-/** Several observers as one. */
-export function observers(...all: readonly Observer[]): Observer {
-  return {
-    done: (sink, ms) => {
-      for (const one of all) one.done(sink, ms)
-    },
-    happened: (sink, event, reason, count) => {
-      for (const one of all) one.happened(sink, event, reason, count)
-    },
-  }
 }
 
 /**

@@ -71,3 +71,15 @@ export class Observations implements Observer {
     return { latencies, events }
   }
 }
+
+/** Several observers as one. */
+export function observers(...all: readonly Observer[]): Observer {
+  return {
+    done: (sink, ms) => {
+      for (const one of all) one.done(sink, ms)
+    },
+    happened: (sink, event, reason, count) => {
+      for (const one of all) one.happened(sink, event, reason, count)
+    },
+  }
+}

@@ -1,5 +1,6 @@
+import { createRequire } from 'node:module'
 import { type Logger, pino, stdSerializers } from 'pino'
-import { prettyFactory } from 'pino-pretty'
+import type * as Pretty from 'pino-pretty'
 import { readableJsonText } from './readable-text.ts'
 
 export type { Logger }
@@ -27,6 +28,8 @@ export function createLogger(options: { level: LogLevel; stream: LogStream }): L
   }
   if (options.stream.isTTY !== true)
     return pino(settings, { write: (line) => void options.stream.write(line) })
+  // Loaded here: a worker of which nobody watches the terminal has no use for it.
+  const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as typeof Pretty
   const prettify = prettyFactory({
     colorize: true,
     translateTime: 'SYS:HH:MM:ss',

@@ -1,17 +1,10 @@
 import { readFileSync } from 'node:fs'
-import {
-  isAlias,
-  isCollection,
-  isMap,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Node,
-  parseDocument,
-  type YAMLError,
-} from 'yaml'
+import { createRequire } from 'node:module'
+import type * as Yaml from 'yaml'
 import { messageOf } from '../../runtime/errors.ts'
 import { usage } from './option.ts'
+
+type Node = Yaml.Node
 
 /** What a key of the file has. */
 export interface FileValue {
@@ -40,6 +33,9 @@ const quote =
  *   secrets.
  */
 export function readYamlFile(path: string): ReadonlyMap<string, FileValue> {
+  // Loaded here: it takes longer than all of our own modules, and most starts have no file.
+  const { isAlias, isCollection, isMap, isScalar, isSeq, LineCounter, parseDocument } =
+    createRequire(import.meta.url)('yaml') as typeof Yaml
   const lines = new LineCounter()
   const refused = (offset: number, what: string) =>
     usage(`--config ${path}: line ${lines.linePos(offset).line}: ${what}`)
@@ -49,7 +45,7 @@ export function readYamlFile(path: string): ReadonlyMap<string, FileValue> {
     keepSourceTokens: false,
     lineCounter: lines,
   })
-  const [error] = document.errors as readonly YAMLError[]
+  const [error] = document.errors as readonly Yaml.YAMLError[]
   if (error?.code === 'DUPLICATE_KEY') throw refused(error.pos[0], 'an option is given twice')
   if (error !== undefined)
     throw refused(error.pos[0], `cannot be read as YAML (${error.code}): ${quote}`)
