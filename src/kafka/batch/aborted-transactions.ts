@@ -1,8 +1,8 @@
 import type { RecordBatchBytes } from './record-set.ts'
 
 /**
- * A transaction that was aborted: records of its producer from this offset on, up to its marker,
- * are none.
+ * A transaction that was aborted: its producer's records do not count, from this offset up to its
+ * marker.
  */
 export interface AbortedTransaction {
   readonly producerId: string
@@ -12,9 +12,9 @@ export interface AbortedTransaction {
 const abortMarkerType = 0
 
 /**
- * Tells which batches of a fetch belong to aborted transactions, as Kafka's own consumer does. In
- * place of kafkajs's filter, which begins one transaction a record at most, and takes a user's key
- * of four zero bytes for an abort marker.
+ * Tells which batches of a fetch belong to aborted transactions, as Kafka's own consumer does. It
+ * replaces kafkajs's filter. That one begins at most one transaction a record, and takes a user's
+ * key of four zero bytes for an abort marker.
  */
 export class AbortedTransactions {
   readonly #coming: { readonly producerId: string; readonly first: number }[]
@@ -27,7 +27,7 @@ export class AbortedTransactions {
   }
 
   /**
-   * To be asked for every batch, in order. A marker is no record either, and has no records of a
+   * Must be called for every batch, in order. False for a marker, which holds no records of a
    * user.
    */
   includes(batch: RecordBatchBytes): boolean {
@@ -42,8 +42,8 @@ export class AbortedTransactions {
 
 /**
  * The type of a marker, which is a batch of one record whose key is two int16, version and type
- * (KIP-98, "Control Messages"). Before the key are the record's length, attributes, timestamp delta
- * and offset delta, and the key's length; brokers write each in one byte.
+ * (KIP-98, "Control Messages"). The record's length, attributes, timestamp delta and offset delta
+ * come before the key, and so does the key's length. Brokers write each in one byte.
  */
 function markerType(body: Buffer): number | undefined {
   let at = 0

@@ -50,8 +50,8 @@ async function loadZstd(): Promise<Compressor> {
 }
 
 /**
- * kafkajs gives up at once on an error that says `retriable: false`; neither of ours goes away by
- * fetching again.
+ * kafkajs gives up at once on an error with `retriable: false`. Another fetch cures neither of the
+ * errors here.
  */
 function codecError(message: string, cause: unknown): ArchiverError {
   return Object.assign(
@@ -63,12 +63,12 @@ function codecError(message: string, cause: unknown): ArchiverError {
 }
 
 /**
- * A codec whose native module is loaded when its first batch is met, so that a platform without the
- * module reads every other topic.
+ * A codec that loads its native module with its first batch, so a platform without the module
+ * still reads every other topic.
  *
- * Both ways throw ArchiverError `INTERNAL`, which kafkajs does not retry, where the module cannot
- * be loaded. Bytes that cannot be decompressed are DamagedData; any other Error of `decompress`
- * says nothing about them.
+ * When the module cannot be loaded, both ways throw ArchiverError `INTERNAL`, which kafkajs does
+ * not retry. `decompress` throws DamagedData for bytes that cannot be decompressed; any other Error
+ * of it says nothing about the bytes.
  */
 export function lazyCodec(name: string, module: string, load: () => Promise<Compressor>): Codec {
   let loading: Promise<Compressor> | undefined

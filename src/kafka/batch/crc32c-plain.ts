@@ -1,8 +1,8 @@
 import { endianness } from 'node:os'
 
 /**
- * Table `n` is the checksum of a byte with `n` zero bytes after it; they lie one behind the other,
- * 256 entries each.
+ * Table `n` holds the checksum of each byte with `n` zero bytes after it. The tables lie one behind
+ * the other, 256 entries each.
  */
 const tables = new Int32Array(8 * 256)
 for (let byte = 0; byte < 256; byte++) {
@@ -16,21 +16,21 @@ for (let i = 256; i < tables.length; i++) {
 }
 
 /**
- * Each step needs the one before: four parts at a time, of so many words of 32 bits, keep a core
- * busy.
+ * Each step depends on the one before, so four parts are computed at a time to keep a core busy:
+ * each of this many 32-bit words.
  */
 const laneWords = 64
 const laneBytes = 4 * laneWords
 const blockBytes = 4 * laneBytes
 const isLittleEndian = endianness() === 'LE'
 
-/** What a checksum becomes behind `laneBytes` zero bytes: a table for each of its bytes. */
+/** What `laneBytes` zero bytes make of a checksum: one table for each of its bytes. */
 const shifts = new Int32Array(4 * 256)
 for (let bit = 0; bit < 32; bit++) {
   let crc = 1 << bit
   for (let i = 0; i < laneBytes; i++) crc = tables[crc & 0xff]! ^ (crc >>> 8)
   const table = (bit >>> 3) * 256
-  // The operation is linear: that of a byte is the sum of those of its bits.
+  // The operation is linear: the result for a byte is the sum of the results for its bits.
   for (let byte = 0; byte < 256; byte++)
     if ((byte & (1 << (bit & 7))) !== 0) shifts[table + byte]! ^= crc
 }

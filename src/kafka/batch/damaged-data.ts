@@ -1,7 +1,7 @@
 import { ArchiverError } from '../../runtime/errors.ts'
 
 /**
- * Bytes that are not what they claim to be: no codec, on no machine, makes records of them. Every
+ * Bytes that are not what they claim to be: no codec on any machine makes records of them. Every
  * other error while a batch is read (no memory, no module) says nothing about the batch, and may
  * pass.
  */
@@ -26,8 +26,8 @@ export function isZlibDamage(error: unknown): boolean {
 }
 
 /**
- * The same of a native module. These have no code of their own: napi's stands for all of their
- * errors.
+ * The same for an error of a native module. These errors have no codes of their own: all of them
+ * carry napi's.
  */
 export function isNativeDamage(error: unknown): boolean {
   if (!(error instanceof Error) || error instanceof RangeError || error instanceof TypeError)

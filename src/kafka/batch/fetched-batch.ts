@@ -5,8 +5,7 @@ import { emptyRecordSet, isRecordBatch, type RecordSet, readRecordSet } from './
 import type { UnpackedFetch } from './unpack.ts'
 
 /**
- * What a broker sent of one partition, as it is: nothing is inflated before it is known that there
- * is room.
+ * What a broker sent of one partition, as it came: nothing is inflated before the sinks have room.
  */
 export interface FetchedBytes {
   readonly bytes: Buffer
@@ -14,8 +13,8 @@ export interface FetchedBytes {
 }
 
 /**
- * What kafkajs has of one partition of a fetch response; `messages` is what its decoder returned,
- * here bytes.
+ * One partition of a fetch response as kafkajs has it. `messages` is what its decoder returned:
+ * here, bytes.
  */
 export interface FetchedPartition {
   readonly partition: number
@@ -29,9 +28,9 @@ export interface FetchedPartition {
 const noBytes = Buffer.alloc(0)
 
 /**
- * What one fetch brought of one partition, with all that kafkajs's consumer asks of it; in place of
- * kafkajs's `Batch`, which makes two big integers a record, and keeps batches of only transaction
- * markers, or only aborted records, to itself. Here they reach `eachBatch`, so that the position
+ * What one fetch returned for one partition, with everything that kafkajs's consumer asks of it. It
+ * replaces kafkajs's `Batch`. That one makes two bigints a record, and does not pass on batches of
+ * only transaction markers or only aborted records. Here they reach `eachBatch`, so the position
  * moves past them like past all others.
  */
 export class FetchedPartitionBatch implements UnpackedFetch {
@@ -43,12 +42,12 @@ export class FetchedPartitionBatch implements UnpackedFetch {
   readonly old: OldMessages | undefined
   /** kafkajs looks for the last of them. */
   readonly messages: readonly never[] = []
-  /** The offset behind all that was brought; that of the fetch where nothing gets further. */
+  /** The offset behind everything that came; that of the fetch when nothing moves it. */
   readonly next: number
   #set: RecordSet
-  /** The broker said something of the partition: records, or an error. */
+  /** The broker answered for the partition: with records, or with an error. */
   readonly #brought: boolean
-  /** What the broker says went wrong, or what did while the batch was taken apart. */
+  /** The broker's error, or the one that occurred while the batch was split. */
   readonly failure: unknown
   readonly #bytes: Buffer
   /** Ends the hold on the answer of the broker that this is a part of. */
@@ -64,7 +63,7 @@ export class FetchedPartitionBatch implements UnpackedFetch {
     const { bytes, decodeOld } =
       'bytes' in fetched.messages ? fetched.messages : { bytes: undefined, decodeOld: undefined }
     this.failure = fetched.failure
-    // An answer that is an error is none that is empty: kafkajs would keep that to itself.
+    // An error is not an empty answer: kafkajs would not pass it on.
     this.#brought = this.failure !== undefined || (bytes !== undefined && bytes.length > 0)
     this.#bytes = bytes ?? noBytes
     this.letGo = holdAnswer(this.#bytes)
@@ -123,12 +122,12 @@ export class FetchedPartitionBatch implements UnpackedFetch {
     return holdAnswer(this.#bytes)
   }
 
-  /** True where the fetch brought nothing at all. */
+  /** True when the fetch returned nothing at all. */
   isEmpty(): boolean {
     return !this.#brought
   }
 
-  /** kafkajs would keep a batch back for which this is true. */
+  /** kafkajs does not pass on a batch for which this is true. */
   isEmptyDueToFiltering(): boolean {
     return false
   }
@@ -137,7 +136,7 @@ export class FetchedPartitionBatch implements UnpackedFetch {
     return this.#brought ? String(this.fetchedOffset) : null
   }
 
-  /** Of the last record, delivered or not: the position goes on behind it. */
+  /** The offset of the last record, delivered or not: the position moves behind it. */
   lastOffset(): string {
     return String(this.#brought ? this.next - 1 : Number(this.highWatermark) - 1)
   }

@@ -8,19 +8,21 @@ import { inflateSnappy, snappyBlocks, snappyLength } from './snappy-blocks.ts'
 import { zstdSizes } from './zstd-frame.ts'
 
 /**
- * Inflates the records of a batch without ever holding more than was asked for. A few bytes may
- * stand for gigabytes: 32 KB of zstd are 1 GiB.
+ * Inflates the records of a batch and never holds more than was asked for. A few bytes may inflate
+ * to gigabytes: 32 KB of zstd to 1 GiB.
  */
 export interface Inflater {
   /**
    * All of it in one piece, or undefined if that is, or may be, more than `limit` bytes. The fast
    * way, for ordinary batches.
+   *
    * @throws DamagedData; any other error says nothing about the batch.
    */
   whole(bytes: Buffer, limit: number): Promise<Buffer | undefined>
   /**
-   * All of it in small chunks, inflated as they are taken: memory does not depend on how much it
-   * is. @throws as `whole`
+   * All of it in small chunks, each inflated when it is taken: memory does not depend on the size.
+   *
+   * @throws as `whole`
    */
   chunks(bytes: Buffer): AsyncIterable<Buffer> | Iterable<Buffer>
   /** What a stream keeps while it waits, in bytes. */
@@ -29,7 +31,7 @@ export interface Inflater {
 
 const chunkBytes = 256 * 1024
 const minChunkBytes = 64
-/** What Node before 22.15, which has no zstd, inflates whole. */
+/** Node before 22.15 has no zstd. There a batch of up to this size is inflated whole. */
 const maxWholeZstdBytes = 64 * 2 ** 20
 
 function blamed(name: string, bytes: Buffer, error: unknown): unknown {
@@ -57,7 +59,7 @@ const unzip = promisify(zlib.unzip) as (bytes: Buffer, options: zlib.ZlibOptions
 
 const gzip: Inflater = {
   whole: async (bytes, limit) => {
-    // The last four bytes are the size modulo 2^32 (RFC 1952, ISIZE). They may lie, or be those of
+    // The last four bytes are the size modulo 2^32 (RFC 1952, ISIZE). They may lie, or belong to
     // the last of several members.
     const size = bytes.length < 4 ? 0 : bytes.readUInt32LE(bytes.length - 4)
     if (size > limit) return undefined
@@ -93,7 +95,7 @@ const lz4: Inflater = {
 const zstd: Inflater = {
   whole: async (bytes, limit) => {
     const { bound, claimed } = zstdSizes(bytes)
-    // For a frame that lies about its size, that much would be allocated.
+    // The codec allocates what a frame claims, even when that is a lie.
     return bound > limit || claimed > limit ? undefined : zstdCodec.decompress(bytes)
   },
   chunks: (bytes) => {
@@ -116,8 +118,9 @@ const inflaters = [undefined, gzip, snappy, lz4, zstd] as const
 const codecMask = 0x07
 
 /**
- * What inflates a batch of these attributes; undefined for one that is not compressed. @throws
- * Error for a codec that is not known.
+ * What inflates a batch of these attributes; undefined for one that is not compressed.
+ *
+ * @throws Error for an unknown codec.
  */
 export function inflaterOf(attributes: number): Inflater | undefined {
   const codec = attributes & codecMask

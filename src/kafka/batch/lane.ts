@@ -1,4 +1,4 @@
-/** Lets so many in at a time, in the order in which they came. */
+/** Lets a fixed number in at a time, in the order in which they came. */
 export class Lane {
   #free: number
   readonly #waiting: (() => void)[] = []
@@ -7,7 +7,7 @@ export class Lane {
     this.#free = places
   }
 
-  /** Settles with what gives the place back, to be called once. */
+  /** Settles with a function that gives the place back. Call it once. */
   async enter(): Promise<() => void> {
     if (this.#free > 0) this.#free--
     else await new Promise<void>((resolve) => this.#waiting.push(resolve))

@@ -5,7 +5,7 @@ const magic = 0x18_4d_22_04
 /** Sixteen magics of frames that readers pass over. */
 const skippableMagic = 0x18_4d_2a_50
 const uncompressedBit = 0x80_00_00_00
-/** A byte of a match's length stands for 255 bytes at most. */
+/** One byte of a match's length means at most 255 bytes. */
 const maxRatio = 255
 
 interface Block {
@@ -13,13 +13,15 @@ interface Block {
   readonly isCompressed: boolean
   /** The largest that a block of its frame may be. */
   readonly limit: number
-  /** Copies may refer to the block before it. */
+  /** Copies may reach into the block before it. */
   readonly isLinked: boolean
 }
 
 /**
- * The blocks of all frames (lz4_Frame_format.md of lz4/lz4). Checksums are passed over: Kafka's own
- * covers these bytes. @throws DamagedData
+ * The blocks of all frames (lz4_Frame_format.md of lz4/lz4). Checksums are not checked: Kafka's own
+ * covers these bytes.
+ *
+ * @throws DamagedData
  */
 function* blocks(bytes: Buffer): Generator<Block> {
   let at = 0
@@ -59,7 +61,11 @@ function* blocks(bytes: Buffer): Generator<Block> {
   }
 }
 
-/** More than the frames inflate to never, and hardly more than they do. @throws DamagedData */
+/**
+ * An upper bound for what the frames inflate to, and hardly above it.
+ *
+ * @throws DamagedData
+ */
 export function lz4Bound(bytes: Buffer): number {
   let bound = 0
   for (const { bytes: block, isCompressed, limit } of blocks(bytes)) {
@@ -69,7 +75,9 @@ export function lz4Bound(bytes: Buffer): number {
 }
 
 /**
- * Inflates frames in chunks, with memory that does not depend on their size. @throws DamagedData
+ * Inflates frames in chunks, with memory that does not depend on their size.
+ *
+ * @throws DamagedData
  */
 export function* inflateLz4(bytes: Buffer): Generator<Buffer> {
   const output = new SlidingOutput()
@@ -95,7 +103,7 @@ function* literal(
   }
 }
 
-/** A sequence: a token, literals, and a copy, which the last one has not (lz4_Block_format.md). */
+/** A sequence is a token, literals and a copy. The last has no copy (lz4_Block_format.md). */
 function* inflateBlock(block: Buffer, output: SlidingOutput, limit: number): Generator<Buffer> {
   let at = 0
   const before = output.written

@@ -6,7 +6,7 @@ import { exact } from './record-reader.ts'
 
 /**
  * A message of format 0 or 1, from before Kafka 0.11, as kafkajs reads it. Brokers before 4.0 may
- * still have them (KIP-724).
+ * still hold such messages (KIP-724).
  */
 export interface OldMessage {
   readonly offset: string
@@ -21,7 +21,7 @@ export interface OldMessages {
   readonly bytes: Buffer
   /** The offset behind the last one. */
   readonly next: number
-  /** kafkajs's reader; inflates the set whole, under the limit of `boundedCodec`. */
+  /** kafkajs's reader. It inflates the set whole, within the limit of `registerCodecs`. */
   readonly decode: (bytes: Buffer) => Promise<readonly OldMessage[]>
 }
 
@@ -29,8 +29,8 @@ const headBytes = 12
 const magicAt = 16
 
 /**
- * The offset behind the last whole message of a set; undefined where there is none. A compressed
- * message has the offset of its last one.
+ * The offset behind the last whole message of a set; undefined when there is none. A compressed
+ * message has the offset of the last one inside it.
  */
 export function endOfOldMessages(bytes: Buffer): number | undefined {
   let next: number | undefined
@@ -95,8 +95,8 @@ export async function* unpackOld(
 }
 
 /**
- * kafkajs does not look before it reads: lengths that lie are errors of Node of many kinds. Reading
- * bytes has no other cause, but for a codec that is absent (an error of this program) or no memory.
+ * kafkajs reads without checks, so wrong lengths end in many kinds of errors of Node. Apart from a
+ * missing codec (an error of this program) and a lack of memory, bytes are the only cause here.
  */
 function isDamage(error: unknown): boolean {
   if (error instanceof DamagedData) return true

@@ -8,26 +8,24 @@ export interface Piece {
   readonly records: readonly RecordInPlace[]
   /** The last offset of the piece, if its record is too large to be kept. */
   readonly oversized: OversizedRecord | undefined
-  /**
-   * What the stream that the rest comes out of keeps in memory meanwhile; 0 without such a stream.
-   */
+  /** What the stream that yields the rest keeps in memory meanwhile; 0 without such a stream. */
   readonly streamBytes: number
 }
 
 export interface UnpackLimits extends RecordLimits {
-  /** False once nobody wants the rest. */
+  /** False once the rest is not wanted. */
   readonly isWanted: () => boolean
   /** Settles when there is room for a record that is larger than a piece. */
   readonly room: (bytes: number) => Promise<void>
 }
 
-/** A batch that makes trouble: at `offset`, with what is wrong. Pieces before it were given. */
+/** A batch that cannot be read: where, and what is wrong. The pieces before it were yielded. */
 export class UnpackError extends Error {
   override readonly name = 'UnpackError'
   readonly offset: number
   /** Where the batch ends: the next one may be good. */
   readonly next: number
-  /** The bytes are to blame, and not this process. */
+  /** The bytes are to blame, not this process. */
   readonly isDamage: boolean
 
   constructor(
@@ -43,13 +41,13 @@ export class UnpackError extends Error {
 }
 
 /**
- * Frees the buffer of one large record at once. The garbage collector would do so when it comes to
- * it: by then the line of the record, and what sinks make of that, take as much again.
+ * Frees the buffer of one large record at once. The garbage collector would free it later, when the
+ * record's line, and what sinks make of the line, take as much memory again.
  */
 export function releaseLarge(records: readonly RecordInPlace[], pieceBytes: number): void {
   const [record] = records
-  // Only a record that was put together out of a stream has a buffer to itself; others share the
-  // answer of the broker.
+  // Only a record that was assembled from a stream has a buffer of its own. Others share the
+  // broker's answer.
   if (records.length !== 1 || record!.bytes.length <= pieceBytes) return
   const { buffer, byteLength } = record!.bytes
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)

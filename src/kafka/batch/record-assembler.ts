@@ -2,13 +2,13 @@ import { DamagedData } from './damaged-data.ts'
 import type { RecordLimits } from './record-reader.ts'
 
 /**
- * What comes of chunks: bytes that hold whole records, or the beginning of a record that is too
+ * What chunks become: bytes that hold whole records, or the beginning of a record that is too
  * large.
  */
 export type Assembled =
   | { readonly kind: 'records'; readonly bytes: Buffer }
   | { readonly kind: 'oversized'; readonly head: Buffer }
-  /** A record of so many bytes comes next; memory for it is taken when this goes on. */
+  /** A record of this size comes next; memory for it is allocated when the generator continues. */
   | { readonly kind: 'large'; readonly bytes: number }
 
 /**
@@ -18,9 +18,9 @@ export type Assembled =
 const headBytes = 21
 
 /**
- * Cuts an inflated stream at the borders of records. Holds one piece, or one record if that is
- * larger; the bytes of a record that is too large pass by. What it yields is valid until it goes
- * on; a record that is larger than a piece has a buffer of its own.
+ * Cuts an inflated stream between records. It holds one piece, or one record if that is larger. The
+ * bytes of an oversized record are skipped. What it yields is valid until it continues; a record
+ * that is larger than a piece has a buffer of its own.
  */
 export class RecordAssembler {
   readonly #maxRecordBytes: number
@@ -52,7 +52,11 @@ export class RecordAssembler {
     }
   }
 
-  /** The last records. @throws DamagedData where the stream ends within a record. */
+  /**
+   * The last records.
+   *
+   * @throws DamagedData when the stream ends within a record.
+   */
   *end(): Generator<Assembled> {
     yield* this.#cut()
     if (this.#filled > 0 || this.#skipped > 0)
@@ -84,7 +88,7 @@ export class RecordAssembler {
     const end = Math.min(at, this.#filled)
     const whole = end > from ? this.#buffer.subarray(from, end) : undefined
     if (end === this.#filled) {
-      // Whoever takes a large record may free its buffer, so this one forgets it first.
+      // The consumer of a large record may free its buffer, so the assembler forgets it first.
       this.#buffer = this.#piece
       this.#filled = 0
       if (whole !== undefined) yield { kind: 'records', bytes: whole }
@@ -101,8 +105,10 @@ export class RecordAssembler {
 }
 
 /**
- * The length that a record says, and with that length itself; undefined where the bytes end within
- * it. @throws DamagedData
+ * The length that a record states, without and with that field; undefined when the bytes end within
+ * the field.
+ *
+ * @throws DamagedData
  */
 function recordSize(
   bytes: Buffer,

@@ -2,45 +2,45 @@ import { RecordInPlace } from '../../record/record.ts'
 import { DamagedData } from './damaged-data.ts'
 import type { RecordBatchBytes } from './record-set.ts'
 
-/** A record too large to be kept; its bytes were passed over. */
+/** A record too large to be kept; its bytes were skipped. */
 export interface OversizedRecord {
   readonly offset: number
-  /** As the batch counts it: key, value, headers and a few bytes around them. */
+  /** As the batch counts: key, value, headers and a few bytes around them. */
   readonly bytes: number
 }
 
 /**
- * What was read of a batch at once: records in order, and the one behind them if that is too large.
+ * What was read of a batch at once: records in order, and the one behind them when it is too large.
  */
 export interface RecordsRead {
   readonly records: readonly RecordInPlace[]
   readonly oversized: OversizedRecord | undefined
-  /** Where reading goes on. */
+  /** Where reading continues. */
   readonly end: number
   /** What these records cost until they are encoded, in bytes. */
   readonly cost: number
 }
 
 export interface RecordLimits {
-  /** Records that are read at once cost about so much, in bytes; a single one may cost more. */
+  /** What the records read at once cost, about, in bytes. A single one may cost more. */
   readonly pieceBytes: number
-  /** A larger record is passed over. */
+  /** A larger record is skipped. */
   readonly maxRecordBytes: number
 }
 
 /**
- * A record is an object here, and a line has an envelope: of tiny records these are the larger
+ * A record is an object here, and its line has an envelope: for tiny records these are the larger
  * part.
  */
 const recordOverheadBytes = 128
-/** Of tiny headers, the positions and the names of their fields are the larger part. */
+/** For tiny headers, their positions and the names of their fields are the larger part. */
 const headerOverheadBytes = 64
 const noHeaders: readonly number[] = []
 
 /**
  * Reads the records of one batch, in one or several pieces that begin and end between records.
- * Holds them to what the batch says of itself: offsets increase and end where it ends, and there
- * are as many as it counts.
+ * Checks them against the batch's header: offsets increase and stay inside the batch, and there are
+ * as many records as it counts.
  */
 export class BatchReader {
   readonly #batch: RecordBatchBytes
@@ -59,7 +59,9 @@ export class BatchReader {
 
   /**
    * Reads from a position until the limit, an oversized record or the end of the bytes, which hold
-   * whole records. @throws DamagedData
+   * whole records.
+   *
+   * @throws DamagedData
    */
   read(bytes: Buffer, from: number): RecordsRead {
     const { pieceBytes, maxRecordBytes } = this.#limits
@@ -109,8 +111,9 @@ export class BatchReader {
   }
 
   /**
-   * Reads the beginning of an oversized record of which the rest was passed over. @throws
-   * DamagedData
+   * Reads the beginning of an oversized record whose rest was skipped.
+   *
+   * @throws DamagedData
    */
   readHead(head: Buffer): OversizedRecord {
     const reader = new FieldReader(head, 0)
@@ -120,7 +123,11 @@ export class BatchReader {
     return { offset: this.#next(this.#batch.baseOffset + reader.varint()), bytes }
   }
 
-  /** To be called behind the last record. @throws DamagedData where the batch counts other ones. */
+  /**
+   * Must be called behind the last record.
+   *
+   * @throws DamagedData when the batch counts another number.
+   */
   finish(): void {
     if (this.#count !== this.#batch.count) {
       throw new DamagedData(`it has ${this.#count} records and counts ${this.#batch.count}`)
@@ -158,7 +165,7 @@ function always(timestamp: bigint): TimestampReader {
   }
 }
 
-/** A number where that is exact. */
+/** A number when that is exact. */
 export function exact(timestamp: bigint): number | bigint {
   const number = Number(timestamp)
   return Number.isSafeInteger(number) ? number : timestamp
@@ -197,7 +204,7 @@ class FieldReader {
     return (whole >>> 1) ^ -(whole & 1)
   }
 
-  /** A varint of at most 64 bits; a bigint where it needs to be. */
+  /** A varint of at most 64 bits; a bigint when a number would not be exact. */
   varlong(): number | bigint {
     const start = this.position
     let value = 0
@@ -222,7 +229,7 @@ class FieldReader {
     throw new DamagedData('a varint is longer than 64 bits')
   }
 
-  /** Goes past bytes with their length before them; where they begin, or -1 for null. */
+  /** Skips bytes with their length before them; returns where they begin, or -1 for null. */
   skipBytes(): number {
     const length = this.varint()
     if (length < 0) return -1
@@ -241,12 +248,12 @@ class FieldReader {
     return count
   }
 
-  /** Goes past the headers; see `RecordInPlace.headerPositions`. */
+  /** Skips the headers; see `RecordInPlace.headerPositions`. */
   headerPositions(count: number): readonly number[] {
     const positions: number[] = []
     for (let i = 0; i < count; i++) {
       const keyStart = this.skipBytes()
-      // Kafka has no null keys of headers; what a broken producer wrote is an empty one.
+      // A header's key is never null in Kafka; that of a broken producer counts as empty.
       positions.push(Math.max(0, keyStart), keyStart === -1 ? 0 : this.position)
       positions.push(this.skipBytes(), this.position)
     }

@@ -3,14 +3,14 @@ import { crc32c } from './crc32c.ts'
 import { DamagedData } from './damaged-data.ts'
 
 /**
- * Takes the record set of a fetch apart into its record batches, without inflating them: batches of
- * format 2 (KIP-98; Kafka documentation, "Record Batch"). In place of kafkajs's reader, which
- * inflates all that a broker sends at once, loses the order of headers, breaks at some hundred
- * thousand records in a batch, and stands still at a batch that compaction left empty.
+ * Splits the record set of a fetch into its record batches of format 2, without inflating them
+ * (KIP-98; Kafka documentation, "Record Batch"). It replaces kafkajs's reader. That one inflates
+ * all that a broker sends at once, loses the order of headers, breaks at some hundred thousand
+ * records in a batch, and stalls at a batch that compaction left empty.
  */
 
 const headerBytes = 61
-/** What is before the part that the length counts. */
+/** Bytes before the part that the length counts. */
 const overheadBytes = 12
 const at = {
   length: 8,
@@ -28,16 +28,16 @@ const transactional = 0x10
 const control = 0x20
 
 /**
- * A record batch whose checksum is right: whatever else is said of it was written by its producer,
- * or by the broker.
+ * A record batch whose checksum is right: everything in it is as its producer or the broker wrote
+ * it.
  */
 export class RecordBatchBytes {
   readonly baseOffset: number
-  /** The offset behind its last record; also where compaction removed that record. */
+  /** The offset behind its last record, even when compaction removed that record. */
   readonly next: number
   readonly #bytes: Buffer
 
-  /** @throws DamagedData where its offsets make no sense. */
+  /** @throws DamagedData when its offsets make no sense. */
   constructor(bytes: Buffer) {
     this.#bytes = bytes
     const lastOffsetDelta = bytes.readInt32BE(at.lastOffsetDelta)
@@ -51,7 +51,7 @@ export class RecordBatchBytes {
     return this.#bytes.readInt16BE(at.attributes)
   }
 
-  /** Transaction markers, which are no records of a user. */
+  /** Holds transaction markers, not records of a user. */
   get isControl(): boolean {
     return (this.attributes & control) !== 0
   }
@@ -72,7 +72,7 @@ export class RecordBatchBytes {
     return this.#bytes.readBigInt64BE(at.baseTimestamp)
   }
 
-  /** The timestamp of all records, if the broker gave it. */
+  /** The timestamp of all records, when the broker set it. */
   get appendTime(): bigint | undefined {
     return (this.attributes & logAppendTime) === 0
       ? undefined
@@ -95,8 +95,8 @@ export class RecordBatchBytes {
 }
 
 /**
- * A record batch that is not as it was written. Its own header is not to be believed, so `next` is
- * a guess with bounds.
+ * A record batch that is not as it was written. Its header cannot be trusted, so `next` is a guess
+ * with bounds.
  */
 export interface DamagedBatch {
   readonly from: number
@@ -106,29 +106,29 @@ export interface DamagedBatch {
 
 export interface RecordSet {
   readonly batches: readonly RecordBatchBytes[]
-  /** Behind them: the first batch that is damaged. What lies behind that is fetched again. */
+  /** The first damaged batch, behind the others. What follows it is fetched again. */
   readonly damaged: DamagedBatch | undefined
 }
 
 export const emptyRecordSet: RecordSet = { batches: [], damaged: undefined }
 
-/** True where the bytes begin with a batch of format 2; older formats are kafkajs's business. */
+/** True when the bytes begin with a batch of format 2. kafkajs reads older formats. */
 export function isRecordBatch(bytes: Buffer): boolean {
   return bytes.length > at.magic && bytes[at.magic] === 2
 }
 
 /** What `readRecordSet` needs to know of the partition. */
 export interface SetContext {
-  /** The offset that was asked for. */
+  /** The offset of the fetch request. */
   readonly fetchedOffset: number
-  /** Behind the last offset that a fetch may bring. */
+  /** Behind the last offset that a fetch may return. */
   readonly highWatermark: number
 }
 
 /**
- * The batches of a record set in order, up to the first that is damaged, or of an older format. One
- * that is cut off at the end, as fetches may do, is left out. Each checksum is checked (CRC-32C
- * over all from the attributes on).
+ * The batches of a record set in order, up to the first that is damaged or has an older format. A
+ * fetch may cut off the last batch; that one is left out. Each checksum is checked (CRC-32C over
+ * everything from the attributes on).
  */
 export function readRecordSet(bytes: Buffer, context: SetContext): RecordSet {
   const batches: RecordBatchBytes[] = []
@@ -138,8 +138,7 @@ export function readRecordSet(bytes: Buffer, context: SetContext): RecordSet {
     const end = start + overheadBytes + length
     const isFirst = start === 0
     if (!isFirst && bytes[start + at.magic]! < 2) break
-    // A broker cuts off the last batch, and never the first (KIP-74): that one has a length which
-    // is wrong.
+    // A broker may cut off the last batch, never the first (KIP-74): the first has a wrong length.
     if (end > bytes.length && !isFirst) break
     const before = batches.at(-1)?.next ?? 0
     const expected = Math.max(before, context.fetchedOffset)
@@ -151,9 +150,9 @@ export function readRecordSet(bytes: Buffer, context: SetContext): RecordSet {
       if (isElsewhere(bytes, start, end, before, context)) {
         const followed = nextBatchOffset(bytes, start, end, context)
         const trouble = `the record batch at offset ${expected} cannot be read: its offset is ${whole.readBigInt64BE(0)}`
-        // A broker that looks for an offset finds this batch also for those behind it.
+        // A broker that looks up an offset finds this batch also for the offsets behind it.
         if (followed === undefined) {
-          // One that no log has is damage, whatever follows.
+          // An offset that no log can have is damage, whatever follows.
           safeOffset(whole)
           if (batches.length === 0) throw new Misplaced(`${trouble}, and nothing follows it yet`)
           break
@@ -171,14 +170,14 @@ export function readRecordSet(bytes: Buffer, context: SetContext): RecordSet {
 }
 
 /**
- * Says that the offset of a batch is wrong, and not what the right one is: another fetch may tell.
+ * The offset of a batch is wrong, and the right one is unknown: another fetch may tell.
  */
 class Misplaced extends Error {}
 
 /**
- * True for a batch whose offset does not fit into the log. No checksum guards the offset, so a bit
- * of it that flips files good records under offsets that are others', or nobody's. It lies where
- * the log has ended, or before what comes before it, or behind what comes behind it.
+ * True for a batch whose offset does not fit into the log. No checksum guards the offset, so one
+ * flipped bit puts good records under the offsets of others, or under offsets that do not exist.
+ * Such an offset is beyond the log's end, before the preceding batch or behind the following one.
  */
 function isElsewhere(
   bytes: Buffer,
@@ -205,8 +204,8 @@ function checkBytes(bytes: Buffer): void {
 }
 
 /**
- * Where the next batch begins tells the end of a damaged one; else what it says of itself, no
- * further than the log goes.
+ * A damaged batch ends where the next one begins. Without a next one, it ends where its header
+ * says, within the log.
  */
 function describeDamage(
   bytes: Buffer,
@@ -230,8 +229,8 @@ function describeDamage(
 }
 
 /**
- * The base offset of the batch that begins at `end`, if there is one, it is whole and its offset is
- * in the log.
+ * The base offset of the batch that begins at `end`. Undefined unless that batch is whole and its
+ * offset is in the log.
  */
 function nextBatchOffset(
   bytes: Buffer,
@@ -249,7 +248,7 @@ function nextBatchOffset(
     const { fetchedOffset, highWatermark } = context
     return highWatermark > fetchedOffset && baseOffset >= highWatermark ? undefined : baseOffset
   } catch {
-    // Damaged as well: it tells nothing.
+    // It is damaged as well, and tells nothing.
     return undefined
   }
 }

@@ -3,9 +3,8 @@ import { type Codec, compressionTypes, lz4Codec, snappyCodec, zstdCodec } from '
 import { type Inflater, inflaterOf } from './inflate.ts'
 
 /**
- * kafkajs inflates a message of the formats before Kafka 0.11 whole, by itself. Nothing that such a
- * broker wrote comes near this size; more than that is an error, and the partition waits for a
- * person.
+ * kafkajs itself inflates a message of the formats before Kafka 0.11, and whole. No such broker
+ * wrote anything near this size. More than that is an error, and the partition waits for a person.
  */
 const maxOldMessageBytes = 256 * 2 ** 20
 
@@ -30,8 +29,8 @@ const own = {
 const registered = new Map<number, Codec>()
 
 /**
- * Gives kafkajs, which brings only gzip, the other three codecs, for producing and for messages of
- * the old formats; and a limit to all four. Harmless when repeated.
+ * kafkajs has only gzip. This adds the other three codecs, for producing and for messages of the
+ * old formats, and a limit to all four. Harmless when repeated.
  */
 export function registerCodecs(): void {
   // kafkajs declares the type for gzip alone.

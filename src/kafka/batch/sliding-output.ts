@@ -1,15 +1,15 @@
 import { DamagedData } from './damaged-data.ts'
 
 /**
- * How far back a copy may reach. LZ4 cannot reach further; no compressor of snappy does, as all cut
- * their input into 64 KiB.
+ * How far back a copy may reach. LZ4 cannot reach further. No compressor of snappy does: all of
+ * them cut their input into 64 KiB.
  */
 const historyBytes = 64 * 1024
 const chunkBytes = 256 * 1024
 
 /**
- * Where an LZ77 decoder writes to: keeps the last 64 KiB, which copies refer to, and gives the rest
- * away as it comes. So a decoder needs the same memory whatever its input inflates to.
+ * The output of an LZ77 decoder: keeps the last 64 KiB, which copies refer to, and gives away the
+ * rest as it comes. So a decoder needs the same memory whatever its input inflates to.
  */
 export class SlidingOutput {
   readonly #buffer = Buffer.allocUnsafeSlow(historyBytes + chunkBytes)
@@ -22,12 +22,12 @@ export class SlidingOutput {
     return this.#end === this.#buffer.length
   }
 
-  /** What comes next stands for itself: no copy may refer to what is before it. */
+  /** Begins an independent block: no copy may refer to what is before it. */
   reset(): void {
     this.written = 0
   }
 
-  /** Writes as much of `[from, to)` as there is room for; returns how much that is. */
+  /** Writes as much of `[from, to)` as there is room for; returns the number of bytes. */
   literal(source: Buffer, from: number, to: number): number {
     const bytes = Math.min(to - from, this.#buffer.length - this.#end)
     source.copy(this.#buffer, this.#end, from, from + bytes)
@@ -37,8 +37,9 @@ export class SlidingOutput {
   }
 
   /**
-   * Writes again what was written `offset` bytes ago, as much of `length` as there is room for;
-   * returns how much that is.
+   * Repeats what was written `offset` bytes ago, as much of `length` as there is room for; returns
+   * the number of bytes.
+   *
    * @throws DamagedData for an offset that reaches before the beginning; Error for one that reaches
    *   further than is kept.
    */
@@ -59,7 +60,7 @@ export class SlidingOutput {
     return end - start
   }
 
-  /** What was written since it was last taken, as a copy; makes room for more. */
+  /** A copy of what was written since the last call. Makes room for more. */
   take(): Buffer {
     const part = Buffer.from(this.#buffer.subarray(this.#taken, this.#end))
     const from = Math.max(0, this.#end - historyBytes)

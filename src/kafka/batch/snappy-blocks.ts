@@ -2,21 +2,21 @@ import { DamagedData } from './damaged-data.ts'
 import { SlidingOutput } from './sliding-output.ts'
 
 /**
- * What Java's snappy stream (xerial) begins with: a magic, its version and the oldest version that
- * reads it. Blocks follow, each a 32-bit big-endian length and raw snappy. Kafka's Java clients
- * read and write this and not plain snappy.
+ * The head of Java's snappy stream (xerial): a magic, its version and the oldest version that reads
+ * it. Blocks follow, each a 32-bit big-endian length and raw snappy. Kafka's Java clients read and
+ * write this, not plain snappy.
  */
 export const xerialHeader = Buffer.from('82534e4150505900' + '00000001' + '00000001', 'hex')
 const xerialMagicLength = 8
 /**
- * A copy of three bytes stands for 64 at most, so raw snappy cannot claim more than this times its
- * size.
+ * A copy of three bytes means at most 64, so raw snappy cannot claim more than this times its size.
  */
 const maxRatio = 22
 
 /**
- * The raw blocks of a batch: those of a xerial stream, or the whole. @throws DamagedData for a
- * block that runs past the end.
+ * The raw blocks of a batch: those of a xerial stream, or the whole batch.
+ *
+ * @throws DamagedData for a block that runs past the end.
  */
 export function snappyBlocks(bytes: Buffer): readonly Buffer[] {
   if (!bytes.subarray(0, xerialMagicLength).equals(xerialHeader.subarray(0, xerialMagicLength)))
@@ -33,7 +33,11 @@ export function snappyBlocks(bytes: Buffer): readonly Buffer[] {
   return blocks
 }
 
-/** What a raw block says it inflates to. @throws DamagedData for more than any such block can. */
+/**
+ * The size that a raw block claims to inflate to.
+ *
+ * @throws DamagedData for more than such a block can hold.
+ */
 export function snappyLength(block: Buffer): number {
   return preamble(block).length
 }
@@ -55,6 +59,7 @@ function preamble(block: Buffer): { readonly length: number; readonly end: numbe
 /**
  * Inflates raw snappy blocks in chunks, with memory that does not depend on their size
  * (google/snappy, format_description.txt).
+ *
  * @throws DamagedData
  */
 export function* inflateSnappy(blocks: readonly Buffer[]): Generator<Buffer> {

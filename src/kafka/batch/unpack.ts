@@ -18,16 +18,16 @@ export interface UnpackedFetch {
 }
 
 /**
- * All records of a fetch from its offset on, in pieces that end between records and cost no more
- * than the limit, however much a batch inflates to. The pieces tile the offsets: what has no record
- * is one that Kafka has none for.
+ * All records of a fetch from its offset on, in pieces that end between records. A piece costs no
+ * more than the limit, whatever a batch inflates to. The pieces tile the offsets: for an offset
+ * without a record, Kafka has none.
  *
- * @throws UnpackError behind the pieces before the trouble.
+ * @throws UnpackError after the pieces before the batch that cannot be read.
  */
 export async function* unpack(fetch: UnpackedFetch, limits: UnpackLimits): AsyncGenerator<Piece> {
   const aborted = new AbortedTransactions(fetch.abortedTransactions)
   let from = fetch.fetchedOffset
-  /** Up to here it is known what the piece has. */
+  /** Everything below this offset is in the piece, or has no record. */
   let position = from
   let records: readonly RecordInPlace[] = []
   let cost = 0
@@ -58,7 +58,7 @@ export async function* unpack(fetch: UnpackedFetch, limits: UnpackLimits): Async
         position = Math.max(position, (read.records.at(-1)?.offset ?? -1) + 1)
         if (oversized !== undefined && oversized.offset >= from)
           yield take(oversized.offset + 1, streamBytes, oversized)
-        // What a stream gave is valid only until more is asked for.
+        // What a stream yields is valid only until it continues.
         else if (cost >= limits.pieceBytes || streamBytes > 0) yield take(position, streamBytes)
       }
     } catch (error) {
@@ -89,8 +89,8 @@ interface BatchPart extends RecordsRead {
 }
 
 /**
- * The records of one batch in parts. A stream begins with an empty part: what was read before it
- * has to go first.
+ * The records of one batch in parts. A stream begins with an empty part, so that what was read
+ * before it goes first.
  */
 async function* readBatch(
   batch: RecordBatchBytes,
@@ -107,7 +107,7 @@ async function* readBatch(
   }
 }
 
-/** The last part is given only once the batch is known to be whole. */
+/** The last part comes only when the batch has proven whole. */
 function* readWhole(reader: BatchReader, bytes: Buffer, isAll: boolean): Generator<RecordsRead> {
   let end = 0
   do {
@@ -118,7 +118,7 @@ function* readWhole(reader: BatchReader, bytes: Buffer, isAll: boolean): Generat
   } while (end < bytes.length)
 }
 
-/** Inflating that happens on this thread lets others have a turn after so much. */
+/** Inflating on this thread yields to the event loop after this much. */
 const turnBytes = 2 ** 20
 
 async function* readStream(

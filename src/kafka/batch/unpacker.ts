@@ -11,8 +11,8 @@ import { unpack } from './unpack.ts'
 
 export interface UnpackerLimits extends RecordLimits {
   /**
-   * What partitions that wait may keep in memory together, in bytes, before the oldest has to fetch
-   * again.
+   * What waiting partitions may keep in memory together, in bytes. Beyond it the oldest is fetched
+   * again later.
    */
   readonly heldBytes: number
 }
@@ -23,12 +23,12 @@ export interface UnpackerParts {
   readonly log: Logger
   /** Takes a piece; pauses the partition through `pause` if it has to. */
   deliver(batch: FetchedBatch): void
-  /** Whether the sinks have room for more of a partition, or for so many bytes at once. */
+  /** Whether the sinks have room for more of a partition, or for this many bytes at once. */
   hasRoom(tp: TopicPartition, bytes: number): boolean
   troubled(trouble: BatchTrouble): void
-  /** Has the client fetch from this offset next. */
+  /** Makes the client fetch from this offset next. */
   seek(tp: TopicPartition, offset: number): void
-  /** Has the client fetch nothing of a partition. */
+  /** Makes the client fetch nothing of a partition. */
   pauseFetch(tp: TopicPartition): void
   resumeFetch(tp: TopicPartition): void
 }
@@ -53,32 +53,32 @@ interface Unpacking {
 }
 
 const maxQueued = 2
-/** While one is inflated on another thread, one is encoded on this. */
+/** While one batch is inflated on another thread, one is encoded on this. */
 const smallLanes = 2
-/** Of batches that are inflated as a stream one at a time: each may hold a whole large record. */
+/** Batches that are inflated as a stream: one at a time, as each may hold a whole large record. */
 const streamLanes = 1
-/** How often it is looked whether there is room, besides when something tells so. */
+/** The pause between two looks for room. */
 const lookAgainMs = 50
 /**
- * A record that is larger than a piece waits so long for the sinks to hold little; then it counts
- * on the margin of the budget.
+ * A record that is larger than a piece waits up to this long until the sinks hold little. Then it
+ * uses the margin of the budget.
  */
 const maxRoomWaitMs = 30_000
 const maxStalls = 10
 const stallMs = 200
 
 /**
- * Unpacks what was fetched, piece by piece and only as there is room, and hands the pieces over one
- * a turn of the event loop. Whatever goes wrong with a batch stays with its partition. A batch that
- * is damaged is fetched once more before it is taken for lost: only what is damaged twice is
- * damaged in Kafka's log.
+ * Unpacks what was fetched, piece by piece and only while there is room. It hands over one piece a
+ * turn of the event loop. Whatever goes wrong with a batch stays with its partition. A damaged
+ * batch is fetched once more before it counts as lost: only what is damaged twice is damaged in
+ * Kafka's log.
  */
 export class Unpacker {
   readonly #parts: UnpackerParts
   readonly #unpackings = new Map<string, Unpacking>()
   /** Partitions that the worker paused. */
   readonly #paused = new Set<string>()
-  /** Partitions of which enough was fetched for now. */
+  /** Partitions that have enough fetched for now. */
   readonly #full = new Set<string>()
   /** Where a batch was found damaged, by partition. */
   readonly #suspects = new Map<string, number>()
@@ -92,9 +92,9 @@ export class Unpacker {
   }
 
   /**
-   * Takes over what was fetched. False if it does not, and it has to be fetched again: the
-   * partition waits for the worker, or for a long stream, or `isCurrent` says that another position
-   * is wanted by now. Waits only while the partition makes progress.
+   * Takes over what was fetched. Returns false when it must be fetched again: the partition waits
+   * for the worker or for a long stream, or `isCurrent` says that another position is wanted by
+   * now. Waits only while the partition makes progress.
    */
   async take(fetched: FetchedPartitionBatch, isCurrent: () => boolean): Promise<boolean> {
     const key = partitionKey(fetched)
@@ -136,7 +136,7 @@ export class Unpacker {
     this.#tell()
   }
 
-  /** False where more is not to be fetched yet. */
+  /** False when nothing more must be fetched yet. */
   resume(tp: TopicPartition): boolean {
     const key = partitionKey(tp)
     this.#paused.delete(key)
@@ -144,7 +144,7 @@ export class Unpacker {
     return !this.#full.has(key)
   }
 
-  /** Forgets what was fetched of a partition: it is fetched from elsewhere. */
+  /** Forgets what was fetched of a partition: another position is fetched. */
   drop(tp: TopicPartition): void {
     const key = partitionKey(tp)
     const unpacking = this.#unpackings.get(key)
@@ -229,7 +229,7 @@ export class Unpacker {
           return
         }
         unpacking.streamBytes = piece.streamBytes
-        // Whoever waits to add to the queue must not wait for a whole stream.
+        // A caller that waits to add to the queue must not wait for a whole stream.
         if (piece.streamBytes > 0) this.#tell()
         if (piece.next > piece.from) await this.#handOver(unpacking, fetched, piece)
       }
@@ -249,7 +249,7 @@ export class Unpacker {
     fetched: FetchedPartitionBatch,
     piece: Piece,
   ): Promise<void> {
-    // One piece a turn of the event loop, so that what Kafka sends meanwhile is read between two.
+    // One piece a turn of the event loop: between two pieces, what Kafka sent meanwhile is read.
     await setImmediate()
     if (unpacking.isClosed) return
     const { tp, key } = unpacking
@@ -284,8 +284,8 @@ export class Unpacker {
   }
 
   /**
-   * Waits for the worker to want more. What waits keeps little; too much of it, and the oldest has
-   * to fetch again.
+   * Waits until the worker wants more. What waits keeps little memory; if all of it is too much,
+   * the oldest is fetched again later.
    */
   async #hold(unpacking: Unpacking): Promise<void> {
     if (!unpacking.isHeld) {
@@ -321,7 +321,7 @@ export class Unpacker {
     if (wasFull && !this.#paused.has(key)) this.#parts.resumeFetch(tp)
   }
 
-  /** Waits until the sinks hold little enough for one record of so many bytes. */
+  /** Waits until the sinks hold little enough for one record of this size. */
   async #room(unpacking: Unpacking, bytes: number): Promise<void> {
     const until = performance.now() + maxRoomWaitMs
     while (
@@ -360,8 +360,8 @@ export class Unpacker {
   }
 
   /**
-   * A broker answers with what lies at the offset or behind it. One that does not may come to do
-   * so; the position stays.
+   * A broker must answer with what lies at the offset or behind it. One that does not may do so
+   * later; the position stays.
    */
   async #stalled(unpacking: Unpacking, { fetchedOffset }: FetchedPartitionBatch): Promise<void> {
     const { tp, key } = unpacking

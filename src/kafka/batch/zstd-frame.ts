@@ -6,17 +6,18 @@ const skippableMagic = 0x18_4d_2a_50
 const maxBlockBytes = 128 * 1024
 
 export interface ZstdSizes {
-  /** More than the frames inflate to never. */
+  /** An upper bound for what the frames inflate to. */
   readonly bound: number
-  /** What they claim to inflate to, as far as they say. */
+  /** What the frames that say a size claim to inflate to. */
   readonly claimed: number
-  /** The largest window, which a reader has to keep. */
+  /** The largest window, which a reader must keep in memory. */
   readonly windowBytes: number
 }
 
 /**
- * What the headers of all frames and blocks say, without inflating them (RFC 8878, section 3.1.1). @throws
- * DamagedData
+ * What the headers of all frames and blocks say, without inflating them (RFC 8878, section 3.1.1).
+ *
+ * @throws DamagedData
  */
 export function zstdSizes(bytes: Buffer): ZstdSizes {
   let at = 0
