@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import { checkIndexPrefix, statusIndexPrefix } from '../elasticsearch/index-name.ts'
 import { checkTableName } from '../mysql/table-name.ts'
-import { parseTypePath, type TypeSource } from '../record/line.ts'
+import { parseTypePath, type TypeSource } from '../record/type-source.ts'
 import {
   type Address,
   addressOf,

@@ -1,5 +1,6 @@
-import { type RecordType, unknownHour } from '../record/record.ts'
+import type { RecordType } from '../record/record.ts'
 import { encodeSegment, formerSegment, type SegmentRules } from '../record/segment.ts'
+import { unknownHour } from '../record/time.ts'
 
 /**
  * Names of indices. Elasticsearch allows lower case only, at most 255 bytes, and none of

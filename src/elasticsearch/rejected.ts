@@ -1,4 +1,5 @@
-import { envelopeOfLine, LineEncoder, valueOfLine } from '../record/line.ts'
+import { envelopeOfLine, valueOfLine } from '../record/line/decoder.ts'
+import { LineEncoder } from '../record/line/encoder.ts'
 import {
   lineStart,
   malformedType,

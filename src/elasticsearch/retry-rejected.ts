@@ -1,5 +1,5 @@
-import { hourOf } from '../record/line.ts'
 import type { RecordType } from '../record/record.ts'
+import { hourOf } from '../record/time.ts'
 import { isSameType, nameOfType } from '../record/type-name.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { Backoff, sleep } from '../runtime/retry.ts'

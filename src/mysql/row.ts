@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { escape as escapeText } from 'mysql2'
-import { envelopeOfLine, valueOfLine } from '../record/line.ts'
+import { envelopeOfLine, valueOfLine } from '../record/line/decoder.ts'
 import { lineStart, type RecordBatch } from '../record/record.ts'
 import {
   count,

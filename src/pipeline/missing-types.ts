@@ -1,5 +1,6 @@
-import { decodeLine, type TypeSource, valueOfLine } from '../record/line.ts'
+import { decodeLine, valueOfLine } from '../record/line/decoder.ts'
 import { lineStart, type RecordBatch, untypedType } from '../record/record.ts'
+import type { TypeSource } from '../record/type-source.ts'
 import type { Logger } from '../runtime/log.ts'
 import { readableText } from '../runtime/readable-text.ts'
 

@@ -1,3 +1,4 @@
+import { onOneLine } from '../record/ascii.ts'
 import type { SourceRecord, TopicPartition } from '../record/record.ts'
 import type { Sink } from './sink.ts'
 import type { Source } from './source.ts'
@@ -55,7 +56,7 @@ export function isSameRecord(archived: SourceRecord, kafka: SourceRecord): boole
     BigInt(archived.timestamp) === BigInt(kafka.timestamp) &&
     isSame(archived.key, kafka.key) &&
     (isSame(contentOf(archived), contentOf(kafka)) ||
-      isSame(onOneLine(contentOf(archived)), onOneLine(contentOf(kafka))))
+      isSame(asOneLine(contentOf(archived)), asOneLine(contentOf(kafka))))
   )
 }
 
@@ -69,10 +70,11 @@ function contentOf({ value }: SourceRecord): Buffer | null {
   return value === null || value.equals(nullText) ? null : value
 }
 
-function onOneLine(value: Buffer | null): Buffer | null {
-  return value === null
-    ? null
-    : Buffer.from(value.map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte)))
+function asOneLine(value: Buffer | null): Buffer | null {
+  if (value === null) return null
+  const line = Buffer.from(value)
+  onOneLine(line)
+  return line
 }
 
 /**

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { LineEncoder } from '../record/line.ts'
+import type { LineEncoder } from '../record/line/encoder.ts'
 import {
   emptyBatch,
   type LostRange,

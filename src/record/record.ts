@@ -208,8 +208,6 @@ export interface RecordBatch extends TopicPartition, OffsetRange {
   readonly longNumbers?: Uint8Array
 }
 
-export const unknownHour = -1
-
 /** Where line `i` begins. */
 export function lineStart(batch: RecordBatch, i: number): number {
   return i === 0 ? 0 : batch.ends[i - 1]!

@@ -1,6 +1,6 @@
 import { batchesOf, selectedFiles } from '../files/read/batches.ts'
 import type { RecordLimits } from '../kafka/restore/record-limits.ts'
-import { decodeLine } from '../record/line.ts'
+import { decodeLine } from '../record/line/decoder.ts'
 import { lineStart, type RecordBatch, type TopicPartition } from '../record/record.ts'
 import type { Restore } from './job.ts'
 

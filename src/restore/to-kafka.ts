@@ -14,7 +14,7 @@ import {
   unfitSettings,
 } from '../kafka/restore/target.ts'
 import { withAdmin } from '../kafka/topics.ts'
-import { decodeLine } from '../record/line.ts'
+import { decodeLine } from '../record/line/decoder.ts'
 import type { TopicPartition } from '../record/record.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { standardError } from '../runtime/standard-streams.ts'

@@ -8,7 +8,7 @@ import {
   sameUntil,
 } from '../elasticsearch/read/reader.ts'
 import { documentId } from '../elasticsearch/sink/bulk.ts'
-import { decodeLine, envelopeOfLine, valueOfLine } from '../record/line.ts'
+import { decodeLine, envelopeOfLine, valueOfLine } from '../record/line/decoder.ts'
 import type { OffsetRange, TopicPartition } from '../record/record.ts'
 import type { CheckedLines } from './files.ts'
 import { missingRanges } from './missing.ts'

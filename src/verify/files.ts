@@ -6,14 +6,9 @@ import type { Manifest, ManifestFile } from '../files/log/manifest.ts'
 import { isPruned, type Pruned } from '../files/log/pruned.ts'
 import { isGone, readMembers } from '../files/read/members.ts'
 import type { ReadableHome } from '../home/home.ts'
-import { hourOf, LineHead } from '../record/line.ts'
-import {
-  type Gap,
-  type OffsetRange,
-  type RecordType,
-  type TopicPartition,
-  unknownHour,
-} from '../record/record.ts'
+import { LineHead } from '../record/line/head.ts'
+import type { Gap, OffsetRange, RecordType, TopicPartition } from '../record/record.ts'
+import { hourOf, unknownHour } from '../record/time.ts'
 import { messageOf } from '../runtime/errors.ts'
 import { sleep } from '../runtime/retry.ts'
 import type { OffsetBitmap } from './offset-bitmap.ts'

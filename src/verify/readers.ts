@@ -1,6 +1,6 @@
 import { readLines } from '../files/read/lines.ts'
 import type { ReadableHome } from '../home/home.ts'
-import { decodeLine, rangeOfValue } from '../record/line.ts'
+import { decodeLine, rangeOfValue } from '../record/line/decoder.ts'
 import {
   isNote,
   kindsOf,

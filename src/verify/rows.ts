@@ -1,6 +1,6 @@
 import type { RowReader } from '../mysql/reader.ts'
 import { lineOfRow, type StoredRow, typeColumns } from '../mysql/row.ts'
-import { decodeLine } from '../record/line.ts'
+import { decodeLine } from '../record/line/decoder.ts'
 import { type OffsetRange, partitionKey, type TopicPartition } from '../record/record.ts'
 import type { CheckedLines } from './files.ts'
 import { missingRanges } from './missing.ts'

@@ -1,14 +1,9 @@
 import { IndexNames } from '../elasticsearch/index-name.ts'
 import type { DocumentReader } from '../elasticsearch/read/reader.ts'
 import { documentId } from '../elasticsearch/sink/bulk.ts'
-import { hourOf, LineHead } from '../record/line.ts'
-import {
-  malformedType,
-  partitionKey,
-  type TopicPartition,
-  unknownHour,
-  untypedType,
-} from '../record/record.ts'
+import { LineHead } from '../record/line/head.ts'
+import { malformedType, partitionKey, type TopicPartition, untypedType } from '../record/record.ts'
+import { hourOf, unknownHour } from '../record/time.ts'
 import { timestampFieldBytes } from './files.ts'
 import { LineSums } from './sums.ts'
 

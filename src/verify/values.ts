@@ -8,8 +8,10 @@ import { readHours } from '../files/read/lines.ts'
 import { type TypeDay, typeDaysOf } from '../files/read/selection.ts'
 import type { ReadableHome } from '../home/home.ts'
 import { visitNumbers } from '../record/json-numbers.ts'
-import { decodeLine, hourOf, LineHead, rangeOfValue } from '../record/line.ts'
-import { type RecordType, unknownHour } from '../record/record.ts'
+import { decodeLine, rangeOfValue } from '../record/line/decoder.ts'
+import { LineHead } from '../record/line/head.ts'
+import type { RecordType } from '../record/record.ts'
+import { hourOf, unknownHour } from '../record/time.ts'
 import { comparedTypes, FieldSum } from './field-sums.ts'
 
 /** A field whose aggregates are not those of the files. */

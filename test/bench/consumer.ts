@@ -1,5 +1,5 @@
 import { flag, list, readOptions, text } from '../../src/config/options.ts'
-import { LineEncoder } from '../../src/record/line.ts'
+import { LineEncoder } from '../../src/record/line/encoder.ts'
 import { readTopic } from './read-topic.ts'
 
 /**

@@ -1,4 +1,4 @@
-import { LineEncoder } from '../../src/record/line.ts'
+import { LineEncoder } from '../../src/record/line/encoder.ts'
 import type { RecordBatch, SourceRecord } from '../../src/record/record.ts'
 
 const encoder = new LineEncoder({ from: 'value', path: ['type'] })

@@ -7,7 +7,7 @@ import {
   ElasticsearchSink,
   type ElasticsearchSinkOptions,
 } from '../../src/elasticsearch/sink/sink.ts'
-import { LineEncoder } from '../../src/record/line.ts'
+import { LineEncoder } from '../../src/record/line/encoder.ts'
 import type { RecordBatch, SourceRecord } from '../../src/record/record.ts'
 import { createLogger } from '../../src/runtime/log.ts'
 

@@ -3,7 +3,7 @@ import { Coordinator } from '../../src/pipeline/offsets/coordinator.ts'
 import type { Sink } from '../../src/pipeline/sink.ts'
 import { Worker, type WorkerOptions } from '../../src/pipeline/worker.ts'
 import type { PartitionStatus } from '../../src/pipeline/worker-status.ts'
-import { LineEncoder } from '../../src/record/line.ts'
+import { LineEncoder } from '../../src/record/line/encoder.ts'
 import { createLogger } from '../../src/runtime/log.ts'
 import type { FakeSource } from './fake-source.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { Sink } from '../../src/pipeline/sink.ts'
-import { LineEncoder } from '../../src/record/line.ts'
+import { LineEncoder } from '../../src/record/line/encoder.ts'
 import {
   emptyBatch,
   lineStart,

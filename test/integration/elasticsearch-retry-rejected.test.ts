@@ -5,7 +5,7 @@ import {
   type RejectedSource,
   rejectedDocument,
 } from '../../src/elasticsearch/rejected.ts'
-import { LineEncoder } from '../../src/record/line.ts'
+import { LineEncoder } from '../../src/record/line/encoder.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { batchOf, openSink, someDay } from '../helpers/elasticsearch-sink.ts'
 import { elasticsearch, elasticsearchUrl, indexPrefix, uniqueName } from '../helpers/servers.ts'

@@ -3,7 +3,8 @@ import { IndexNames } from '../../elasticsearch/index-name.ts'
 import { nestedArchives, visibleTemplates } from '../../elasticsearch/templates/conflicts.ts'
 import { typesByDay } from '../../files/compact/prune.ts'
 import type { ReadableHome } from '../../home/home.ts'
-import { type TopicPartition, unknownHour } from '../../record/record.ts'
+import type { TopicPartition } from '../../record/record.ts'
+import { unknownHour } from '../../record/time.ts'
 import { DamagedPartitions } from './damaged-partitions.ts'
 
 /**

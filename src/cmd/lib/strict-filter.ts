@@ -1,4 +1,4 @@
-import { decodeLine, rangeOfValue } from '../../record/line.ts'
+import { decodeLine, rangeOfValue } from '../../record/line/decoder.ts'
 import { partitionKey } from '../../record/record.ts'
 import {
   isNote,

@@ -1,7 +1,7 @@
 import PQueue from 'p-queue'
 import { PendingBatches } from '../../delivery/pending.ts'
 import type { Sink, SinkPosition } from '../../pipeline/sink.ts'
-import { valueOfLine } from '../../record/line.ts'
+import { valueOfLine } from '../../record/line/decoder.ts'
 import { lineStart, type RecordBatch, type TopicPartition } from '../../record/record.ts'
 import { messageOf } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'

@@ -1,6 +1,6 @@
 import { visitNumbers } from '../../record/json-numbers.ts'
 import { JsonScanner } from '../../record/json-scan.ts'
-import { rangeOfValue } from '../../record/line.ts'
+import { rangeOfValue } from '../../record/line/decoder.ts'
 import { lineStart, type RecordBatch } from '../../record/record.ts'
 
 /**

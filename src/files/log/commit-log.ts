@@ -1,6 +1,5 @@
 import { dirname } from 'node:path/posix'
 import type { ReadableHome } from '../../home/home.ts'
-import { hourOf } from '../../record/line.ts'
 import {
   malformedType,
   partitionKey,
@@ -8,6 +7,7 @@ import {
   type TopicPartition,
   untypedType,
 } from '../../record/record.ts'
+import { hourOf } from '../../record/time.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
 import { readIdentity } from './archive.ts'
 import {

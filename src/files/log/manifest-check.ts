@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Staged } from '../../home/home.ts'
-import { hourOf } from '../../record/line.ts'
 import {
   malformedType,
   partitionKey,
@@ -8,6 +7,7 @@ import {
   type TopicPartition,
   untypedType,
 } from '../../record/record.ts'
+import { hourOf } from '../../record/time.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
 import type { Manifest, ManifestFile, Origin } from './manifest.ts'
 import {

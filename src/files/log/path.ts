@@ -1,5 +1,6 @@
-import { type RecordType, type TopicPartition, unknownHour } from '../../record/record.ts'
+import type { RecordType, TopicPartition } from '../../record/record.ts'
 import { topicSegment, typeSegment, typeSegments } from '../../record/segment.ts'
+import { unknownHour } from '../../record/time.ts'
 
 /**
  * Every name inside an archive, in one place. All are relative to the archive's root, with `/`

@@ -1,6 +1,7 @@
 import type { ReadableHome } from '../../home/home.ts'
-import { hourOf, LineHead } from '../../record/line.ts'
+import { LineHead } from '../../record/line/head.ts'
 import type { RecordBatch, TopicPartition } from '../../record/record.ts'
+import { hourOf } from '../../record/time.ts'
 import { isTaken } from '../compact/prune.ts'
 import { CommitLog, isSlice, typeOf } from '../log/commit-log.ts'
 import type { ManifestFile } from '../log/manifest.ts'

@@ -1,5 +1,5 @@
 import { NotRegular, type ReadableHome } from '../../home/home.ts'
-import { decodeLine } from '../../record/line.ts'
+import { decodeLine } from '../../record/line/decoder.ts'
 import type { SourceRecord, TopicPartition } from '../../record/record.ts'
 import { ArchiverError, systemCode } from '../../runtime/errors.ts'
 import { CommitLog } from '../log/commit-log.ts'

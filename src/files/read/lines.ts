@@ -1,5 +1,6 @@
 import type { ReadableHome } from '../../home/home.ts'
-import { decodeLine, LineHead } from '../../record/line.ts'
+import { decodeLine } from '../../record/line/decoder.ts'
+import { LineHead } from '../../record/line/head.ts'
 import { mayShareSegment } from '../../record/segment.ts'
 import { isSameType } from '../../record/type-name.ts'
 import { isGone, readBlocks, readBlocksBackwards } from './members.ts'

@@ -7,7 +7,8 @@ import {
   indexDay,
   sameDay,
 } from '../../../src/elasticsearch/index-name.ts'
-import { malformedType, unknownHour } from '../../../src/record/record.ts'
+import { malformedType } from '../../../src/record/record.ts'
+import { unknownHour } from '../../../src/record/time.ts'
 
 const own = (name: string) => ({ name, reserved: false })
 const hour = fc.oneof(fc.integer({ min: 0, max: 70_389_527 }), fc.constant(unknownHour))

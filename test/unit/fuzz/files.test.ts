@@ -14,13 +14,9 @@ import {
 } from '../../../src/files/read/members.ts'
 import { visitNumbers } from '../../../src/record/json-numbers.ts'
 import { JsonScanner } from '../../../src/record/json-scan.ts'
-import {
-  decodeLine,
-  envelopeOfLine,
-  LineEncoder,
-  LineHead,
-  valueOfLine,
-} from '../../../src/record/line.ts'
+import { decodeLine, envelopeOfLine, valueOfLine } from '../../../src/record/line/decoder.ts'
+import { LineEncoder } from '../../../src/record/line/encoder.ts'
+import { LineHead } from '../../../src/record/line/head.ts'
 import { ArchiverError } from '../../../src/runtime/errors.ts'
 import { jsonText, sourceBatch } from '../../helpers/arbitraries.ts'
 import { damagedBytes, fuzz } from '../../helpers/fuzz.ts'

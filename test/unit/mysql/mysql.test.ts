@@ -11,7 +11,7 @@ import type { PendingBatch } from '../../../src/delivery/pending.ts'
 import { judge, type Verdict } from '../../../src/mysql/answer.ts'
 import { insertSql, typeColumns } from '../../../src/mysql/row.ts'
 import { partsOf, type Row, StatementQueue } from '../../../src/mysql/statement.ts'
-import { LineEncoder } from '../../../src/record/line.ts'
+import { LineEncoder } from '../../../src/record/line/encoder.ts'
 import type { RecordBatch } from '../../../src/record/record.ts'
 
 test('errors are judged by their number', () => {

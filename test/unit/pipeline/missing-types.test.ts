@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MissingTypes, suspiciousMessages } from '../../../src/pipeline/missing-types.ts'
-import { LineEncoder, parseTypePath, type TypeSource } from '../../../src/record/line.ts'
+import { LineEncoder } from '../../../src/record/line/encoder.ts'
 import type { SourceRecord } from '../../../src/record/record.ts'
+import { parseTypePath, type TypeSource } from '../../../src/record/type-source.ts'
 import { createLogger } from '../../../src/runtime/log.ts'
 
 interface Warning {

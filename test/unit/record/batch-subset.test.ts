@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { withoutOffsets } from '../../../src/record/batch-subset.ts'
-import { LineEncoder } from '../../../src/record/line.ts'
+import { LineEncoder } from '../../../src/record/line/encoder.ts'
 import { lineStart, type RecordBatch } from '../../../src/record/record.ts'
 
 function batchOf(offsets: readonly number[]): RecordBatch {

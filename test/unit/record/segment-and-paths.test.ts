@@ -13,13 +13,14 @@ import {
   stagedName,
   stagingOf,
 } from '../../../src/files/log/path.ts'
-import { malformedType, unknownHour, untypedType } from '../../../src/record/record.ts'
+import { malformedType, untypedType } from '../../../src/record/record.ts'
 import {
   topicOfSegment,
   topicSegment,
   typeSegment,
   typeSegments,
 } from '../../../src/record/segment.ts'
+import { unknownHour } from '../../../src/record/time.ts'
 
 /**
  * Types as messages may have them: anything, with what breaks out of directories more often than

@@ -8,7 +8,8 @@ import {
 } from '../../../src/elasticsearch/rejected.ts'
 import { lineOfRow, rowSql } from '../../../src/mysql/row.ts'
 import { isSameRecord } from '../../../src/pipeline/recreated.ts'
-import { decodeLine, LineEncoder, valueOfLine } from '../../../src/record/line.ts'
+import { decodeLine, valueOfLine } from '../../../src/record/line/decoder.ts'
+import { LineEncoder } from '../../../src/record/line/encoder.ts'
 import type { SourceRecord } from '../../../src/record/record.ts'
 
 function encode(

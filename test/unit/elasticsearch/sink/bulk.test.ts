@@ -10,7 +10,7 @@ import {
   indexOf,
   type Part,
 } from '../../../../src/elasticsearch/sink/bulk.ts'
-import { LineEncoder } from '../../../../src/record/line.ts'
+import { LineEncoder } from '../../../../src/record/line/encoder.ts'
 import { lineStart, type RecordBatch } from '../../../../src/record/record.ts'
 
 const names = new IndexNames('archive-')

@@ -8,7 +8,7 @@ import {
   numberTemplatesOfLine,
 } from '../../../../src/elasticsearch/templates/number-templates.ts'
 import { templatesFolder } from '../../../../src/elasticsearch/templates/templates.ts'
-import { LineEncoder } from '../../../../src/record/line.ts'
+import { LineEncoder } from '../../../../src/record/line/encoder.ts'
 import type { RecordBatch } from '../../../../src/record/record.ts'
 
 const { whole, huge } = numberTemplates

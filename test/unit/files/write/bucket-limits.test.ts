@@ -8,7 +8,7 @@ import { manifestPieces, printManifest, readManifest } from '../../../../src/fil
 import { manifestDirectory, manifestName } from '../../../../src/files/log/path.ts'
 import { bucketBytes } from '../../../../src/files/write/line-memory.ts'
 import { writeDurably } from '../../../../src/home/posix/durable.ts'
-import { LineEncoder } from '../../../../src/record/line.ts'
+import { LineEncoder } from '../../../../src/record/line/encoder.ts'
 import type { RecordBatch } from '../../../../src/record/record.ts'
 import { checkPartition } from '../../../../src/verify/partition.ts'
 import { august, manifestsOf } from '../../../helpers/archive.ts'

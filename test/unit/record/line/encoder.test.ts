@@ -2,23 +2,14 @@ import assert from 'node:assert/strict'
 import { isUtf8 } from 'node:buffer'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import {
-  decodeLine,
-  hourOf,
-  LineEncoder,
-  LineHead,
-  parseTypePath,
-  type TypeSource,
-  valueOfLine,
-} from '../../../src/record/line.ts'
-import {
-  lineStart,
-  type RecordBatch,
-  type SourceRecord,
-  unknownHour,
-} from '../../../src/record/record.ts'
-import { ArchiverError } from '../../../src/runtime/errors.ts'
-import { binary, jsonText, sourceBatch } from '../../helpers/arbitraries.ts'
+import { decodeLine } from '../../../../src/record/line/decoder.ts'
+import { LineEncoder } from '../../../../src/record/line/encoder.ts'
+import { LineHead } from '../../../../src/record/line/head.ts'
+import { lineStart, type RecordBatch, type SourceRecord } from '../../../../src/record/record.ts'
+import { hourOf } from '../../../../src/record/time.ts'
+import { parseTypePath, type TypeSource } from '../../../../src/record/type-source.ts'
+import { ArchiverError } from '../../../../src/runtime/errors.ts'
+import { jsonText, sourceBatch } from '../../../helpers/arbitraries.ts'
 
 const atType: TypeSource = { from: 'value', path: ['type'] }
 const noHeaders: SourceRecord['headers'] = []
@@ -369,48 +360,8 @@ test('the type from a header (the last of several), from the topic, from a neste
   )
 })
 
-test('paths of types are keys separated by dots', () => {
-  assert.deepEqual(parseTypePath('type'), ['type'])
-  assert.deepEqual(parseTypePath('a.b'), ['a', 'b'])
-  assert.deepEqual(parseTypePath('a\\.b'), ['a.b'])
-  for (const bad of ['', '.', 'a..b', 'a.', '.a'])
-    assert.throws(() => parseTypePath(bad), /keys separated by dots/)
-})
-
-test('hours exist for the years 1970 to 9999', () => {
-  assert.equal(hourOf(0), 0)
-  assert.equal(hourOf(3_599_999), 0)
-  assert.equal(hourOf(3_600_000), 1)
-  assert.equal(
-    hourOf(Date.UTC(9999, 11, 31, 23, 59, 59, 999)),
-    Date.UTC(9999, 11, 31, 23) / 3_600_000,
-  )
-  for (const none of [
-    -1,
-    -3_600_000,
-    Date.UTC(9999, 11, 31, 23, 59, 59, 999) + 1,
-    Number.MAX_SAFE_INTEGER,
-  ]) {
-    assert.equal(hourOf(none), unknownHour)
-  }
+test('a timestamp without an hour: no field of the time', () => {
   assert.ok(!encodeOne({ timestamp: -1, value: Buffer.from('{}') }).line.includes('@timestamp'))
-})
-
-test('a value cannot pass for the envelope', () => {
-  for (const value of [
-    '{"a":"},\\"value\\":"}',
-    '{"x":{"y":1},"value":{"z":2}}',
-    '{"x":{},"value_base64":"AAAA"}',
-    '{"kafka":{"offset":7,"timestamp":8},"@timestamp":"no"}',
-  ]) {
-    const { line } = encodeOne({ offset: 5, timestamp: 6, value: Buffer.from(value) })
-    assert.equal(valueOfLine(line)?.toString(), value)
-    assert.equal(valueOfLine(line.subarray(0, -1))?.toString(), value)
-    const { record } = decodeLine(line)
-    assert.equal(record.value?.toString(), value)
-    assert.equal(record.offset, 5)
-    assert.equal(record.timestamp, 6)
-  }
 })
 
 test('offsets out of order are an error that names the partition', () => {
@@ -427,14 +378,4 @@ test('offsets out of order are an error that names the partition', () => {
       error.code === 'INTERNAL' &&
       error.message.includes('events/3'),
   )
-})
-
-test('what is no line of an archive is a clear error', () => {
-  const refuses = fc.property(binary, (bytes) => {
-    assert.throws(
-      () => decodeLine(bytes),
-      (error) => error instanceof ArchiverError && error.message.startsWith('not a line'),
-    )
-  })
-  fc.assert(refuses, { numRuns: 200 })
 })
