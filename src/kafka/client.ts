@@ -3,7 +3,6 @@ import type { Logger } from '../runtime/log.ts'
 import { registerCodecs } from './batch/register-codecs.ts'
 import { brokerSocket } from './broker-socket.ts'
 import { kafkajs } from './kafkajs.ts'
-import { repairRequestQueue } from './repairs/request-queue.ts'
 
 export interface KafkaOptions {
   readonly brokers: readonly string[]
@@ -26,7 +25,6 @@ const { logLevel: level } = kafkajs
  */
 export function createKafka({ brokers, clientId, log, retry, ssl, sasl }: KafkaOptions): Kafka {
   registerCodecs()
-  repairRequestQueue()
   return new kafkajs.Kafka({
     brokers: [...brokers],
     clientId,

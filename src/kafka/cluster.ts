@@ -1,6 +1,6 @@
 import type { Kafka } from 'kafkajs'
-import { ArchiverError } from '../runtime/errors.ts'
 import type { FetchedPartition } from './batch/fetched-batch.ts'
+import { unexpectedKafkajs } from './repairs/modules.ts'
 
 /** What is used of a broker of kafkajs: a request of the protocol, without a consumer. */
 export interface Broker {
@@ -23,7 +23,7 @@ export interface Broker {
   }>
 }
 
-/** What is used of the cluster that stands behind every client of kafkajs. */
+/** What is used of the cluster behind every client of kafkajs. */
 export interface Cluster {
   readonly targetTopics: Set<string>
   connect(): Promise<void>
@@ -38,7 +38,7 @@ export interface Cluster {
   findBroker(of: { readonly nodeId: string }): Promise<Broker>
 }
 
-/** Records of transactions that were aborted are named, so that they can be left out. */
+/** The broker names the records of aborted transactions, so that they can be left out. */
 export const readCommitted = 1
 
 type CreateCluster = (options: {
@@ -49,8 +49,8 @@ type CreateCluster = (options: {
 }) => Cluster
 
 /**
- * A cluster of kafkajs as its own clients have one: kafkajs gives out no client that fetches
- * without joining a group.
+ * A cluster of kafkajs, as its own clients have one: kafkajs has no client that fetches without
+ * joining a group.
  * @throws ArchiverError `INTERNAL` if kafkajs is not built as the version this was written for
  */
 export function createCluster(kafka: Kafka): Cluster {
@@ -58,8 +58,7 @@ export function createCluster(kafka: Kafka): Cluster {
     ({ description }) => description === 'private:Kafka:createCluster',
   )
   const create = name && (kafka as unknown as Record<symbol, CreateCluster | undefined>)[name]
-  if (create === undefined)
-    throw new ArchiverError('INTERNAL', 'kafkajs is not as expected (2.2.4): its clusters')
+  if (create === undefined) throw unexpectedKafkajs('Kafka has no private createCluster')
   return create({
     allowAutoTopicCreation: false,
     isolationLevel: readCommitted,

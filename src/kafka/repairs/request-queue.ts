@@ -1,5 +1,4 @@
-import { createRequire } from 'node:module'
-import { ArchiverError } from '../../runtime/errors.ts'
+import { prototypeOf } from './modules.ts'
 
 interface RequestQueue {
   readonly pending: readonly unknown[]
@@ -15,45 +14,33 @@ interface RequestQueue {
   isConnected(): boolean
   destroy(): void
 }
+
 interface RequestQueuePrototype {
-  scheduleCheckPendingRequests?: (this: RequestQueue) => void
-  scheduleRequestTimeoutCheck?: (this: RequestQueue) => void
+  scheduleCheckPendingRequests(this: RequestQueue): void
+  scheduleRequestTimeoutCheck(this: RequestQueue): void
 }
 
-/**
- * How often a connection looks for requests that take too long, at the least: then one that does is
- * noticed at most so much later.
- */
-const mostTimeoutCheckMs = 1000
-
-const repaired = new WeakSet<object>()
+/** Upper bound between two checks for timeouts, hence on how late a timeout is noticed. */
+const maxTimeoutCheckMs = 1000
 
 /**
  * Repairs what makes an idle worker busy:
  *
  * - tulios/kafkajs#1751: with nothing pending, the request queue calls `setTimeout` with a negative
- *   delay, and again each time it fires, so every idle connection wakes once a millisecond and Node
- *   24 prints TimeoutNegativeWarning. A queue without pending requests has nothing to check; `push`
- *   schedules when one comes.
- * - Every connection looks each 100 ms for requests that take longer than half a minute. This one
- *   looks when a tenth of the time has gone by.
- *
- * @throws ArchiverError `INTERNAL` where kafkajs is not built as the version this was written for.
+ *   delay, and again each time it fires. So every idle connection wakes once a millisecond, and
+ *   Node 24 prints TimeoutNegativeWarning. A queue without pending requests has nothing to check;
+ *   `push` schedules when one comes.
+ * - Every connection checks each 100 ms for requests that take longer than half a minute. This one
+ *   checks when a tenth of the time has passed.
  */
 export function repairRequestQueue(): void {
-  const { prototype } = createRequire(import.meta.url)('kafkajs/src/network/requestQueue') as {
-    prototype: RequestQueuePrototype
-  }
-  if (repaired.has(prototype)) return
-  const { scheduleCheckPendingRequests: schedule, scheduleRequestTimeoutCheck } = prototype
-  if (typeof schedule !== 'function' || typeof scheduleRequestTimeoutCheck !== 'function') {
-    throw new ArchiverError(
-      'INTERNAL',
-      'kafkajs is not as expected (2.2.4): the methods of its RequestQueue',
-    )
-  }
+  const prototype = prototypeOf<RequestQueuePrototype>('network/requestQueue', [
+    'scheduleCheckPendingRequests',
+    'scheduleRequestTimeoutCheck',
+  ])
+  const { scheduleCheckPendingRequests } = prototype
   prototype.scheduleCheckPendingRequests = function () {
-    if (this.pending.length > 0) schedule.call(this)
+    if (this.pending.length > 0) scheduleCheckPendingRequests.call(this)
   }
   prototype.scheduleRequestTimeoutCheck = function () {
     if (!this.enforceRequestTimeout) return
@@ -65,8 +52,7 @@ export function repairRequestQueue(): void {
         }
         if (!this.isConnected()) this.destroy()
       },
-      Math.min(mostTimeoutCheckMs, this.requestTimeout / 10),
+      Math.min(maxTimeoutCheckMs, this.requestTimeout / 10),
     )
   }
-  repaired.add(prototype)
 }

@@ -1,7 +1,7 @@
-import Module, { createRequire } from 'node:module'
-import { ArchiverError } from '../../runtime/errors.ts'
+import Module from 'node:module'
+import { isLoaded, pathOf, unexpectedKafkajs } from './modules.ts'
 
-/** A text in a module of kafkajs, and what takes its place. */
+/** A text in a module of kafkajs, and what replaces it. */
 export interface SourceEdit {
   /** Below `kafkajs/src`, without the extension. */
   readonly module: string
@@ -20,17 +20,15 @@ interface Compiling {
  * name in the middle of a long function. Texts are exact, so an edit that does not fit fails the
  * start instead of doing something else.
  *
- * @param load loads kafkajs; every module that is loaded meanwhile is edited
- * @throws ArchiverError `INTERNAL` if a module was loaded before, is not loaded, or does not have
- *   its texts
+ * @param load loads kafkajs; every module that it loads is edited
+ * @throws ArchiverError `INTERNAL` if a module was loaded before, is not loaded, or lacks its texts
  */
 export function withSourceEdits<T>(edits: readonly SourceEdit[], load: () => T): T {
-  const require = createRequire(import.meta.url)
   const pending = new Map<string, SourceEdit[]>()
   for (const edit of edits) {
-    const path = require.resolve(`kafkajs/src/${edit.module}`)
-    if (path in require.cache)
-      throw unexpected(`${edit.module} was loaded before it could be repaired`)
+    if (isLoaded(edit.module))
+      throw unexpectedKafkajs(`${edit.module} was loaded before it could be repaired`)
+    const path = pathOf(edit.module)
     const ofModule = pending.get(path)
     if (ofModule === undefined) pending.set(path, [edit])
     else ofModule.push(edit)
@@ -50,7 +48,7 @@ export function withSourceEdits<T>(edits: readonly SourceEdit[], load: () => T):
   try {
     const loaded = load()
     const [missed] = [...pending.values()].flat()
-    if (missed !== undefined) throw unexpected(`${missed.module} is not loaded`)
+    if (missed !== undefined) throw unexpectedKafkajs(`${missed.module} is not loaded`)
     return loaded
   } finally {
     prototype._compile = compile
@@ -63,13 +61,11 @@ export function edited(source: string, edits: readonly SourceEdit[]): string {
   for (const { module, find, replace, times } of edits) {
     const parts = text.split(find)
     if (parts.length !== times + 1) {
-      throw unexpected(`${module} has "${find}" ${parts.length - 1} times instead of ${times}`)
+      throw unexpectedKafkajs(
+        `${module} has "${find}" ${parts.length - 1} times instead of ${times}`,
+      )
     }
     text = parts.join(replace)
   }
   return text
-}
-
-function unexpected(what: string): ArchiverError {
-  return new ArchiverError('INTERNAL', `kafkajs is not as expected (2.2.4): ${what}`)
 }

@@ -6,7 +6,6 @@ import { test } from 'node:test'
 import type { LogEntry } from 'kafkajs'
 import { kafkaLogger } from '../../../src/kafka/client.ts'
 import { kafkajs } from '../../../src/kafka/kafkajs.ts'
-import { repairRequestQueue } from '../../../src/kafka/repairs/request-queue.ts'
 import { connectFailure } from '../../../src/kafka/security.ts'
 import { createLogger, type LogLevel } from '../../../src/runtime/log.ts'
 
@@ -77,8 +76,6 @@ test('a request queue of kafkajs without pending requests sets no timer; with on
     scheduleCheckPendingRequests(): void
     destroy(): void
   }
-  repairRequestQueue()
-  repairRequestQueue()
   const RequestQueue = createRequire(import.meta.url)('kafkajs/src/network/requestQueue') as new (
     options: object,
   ) => Queue
@@ -92,7 +89,6 @@ test('a request queue of kafkajs without pending requests sets no timer; with on
 })
 
 test('a request that takes too long is told within a tenth of its time, and a fast one is left alone', async (t) => {
-  repairRequestQueue()
   const RequestQueue = createRequire(import.meta.url)('kafkajs/src/network/requestQueue') as new (
     options: object,
   ) => { inflight: Map<number, object>; scheduleRequestTimeoutCheck(): void; destroy(): void }

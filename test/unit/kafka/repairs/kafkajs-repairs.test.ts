@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { kafkajs } from '../../../../src/kafka/kafkajs.ts'
 import { clockEdits } from '../../../../src/kafka/repairs/clocks.ts'
+import { prototypeOf, replaceModule } from '../../../../src/kafka/repairs/modules.ts'
 import { edited, withSourceEdits } from '../../../../src/kafka/repairs/source-edits.ts'
 
 const require = createRequire(import.meta.url)
@@ -210,4 +211,20 @@ test('a broker may have an address of IPv6, in brackets', async () => {
   // As the cluster names it.
   const { host, port } = await build({ host: '::1', port: 9092 })
   assert.deepEqual([host, port], ['::1', 9092])
+})
+
+test('a repair of what kafkajs does not have, or has loaded already, says what that is', () => {
+  const attempts: Readonly<Record<string, () => unknown>> = {
+    'consumer/consumerGroup has no nowhere and no neither': () =>
+      prototypeOf('consumer/consumerGroup', ['nowhere', 'neither'] as never),
+    'utils/sleep has no fetch': () => prototypeOf('utils/sleep', ['fetch'] as never),
+    'utils/sleep was loaded before it could be repaired': () =>
+      replaceModule('utils/sleep', (original) => original),
+  }
+  for (const [message, attempt] of Object.entries(attempts)) {
+    assert.throws(attempt, {
+      code: 'INTERNAL',
+      message: `kafkajs is not as expected (2.2.4): ${message}`,
+    })
+  }
 })

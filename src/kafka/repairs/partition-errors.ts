@@ -1,4 +1,4 @@
-import type { SourceEdit } from './repairs/source-edits.ts'
+import type { SourceEdit } from './source-edits.ts'
 
 /**
  * Codes of a partition in the answer to a fetch that tell where the partition, or its log, now is:
@@ -9,9 +9,9 @@ const moved: readonly number[] = [1, 3, 5, 6]
 
 /**
  * A broker answers for each partition, and kafkajs throws all of the answer away if one partition
- * has an error: a length in the log that is damaged, a disk that fails or a topic that may not be
- * read would end the consumer of every other. What is no reason to look elsewhere becomes the
- * `failure` of its partition.
+ * has an error. A damaged length in the log, a disk that fails or a topic that may not be read would
+ * end the consumer of all others. What is no reason to look elsewhere becomes the `failure` of its
+ * partition.
  */
 export const partitionErrorEdits: readonly SourceEdit[] = [
   {
