@@ -1,11 +1,11 @@
 /** The last signs of life of a consumer, in ms of `performance.now`. */
 export interface Signs {
   /** When the consumer began. */
-  readonly began: number
+  began: number
   /** When it last did anything; a consumer also "fetches" from a broker that is away. */
-  readonly lastSign: number
+  lastSign: number
   /** When the group last took it for a member: a heartbeat or a join was answered. */
-  readonly lastAnswer: number
+  lastAnswer: number
 }
 
 /** Longer than any request and rebalance that a working consumer waits for. */
@@ -17,11 +17,11 @@ export function rebalanceTimeoutMs(sessionTimeoutMs: number): number {
 }
 
 /**
- * True if a consumer does nothing any more: kafkajs has ways to stop without a word
+ * True if a consumer does nothing any more: kafkajs has ways to stop silently
  * (tulios/kafkajs#1441, #1593).
  */
 export function isStill(
-  { began, lastSign }: Signs,
+  { began, lastSign }: Readonly<Signs>,
   sessionTimeoutMs: number,
   now: number,
 ): boolean {
@@ -30,12 +30,12 @@ export function isStill(
 
 /**
  * True if the group has not answered a consumer for longer than a rebalance and a session take, at
- * least two sessions: it cannot be a member any more. To be asked only if Kafka answers others; a
- * consumer that waits for its broker keeps waiting, as it may still be a member when the broker is
+ * least two sessions: it cannot be a member any more. To be asked only if Kafka answers others. A
+ * consumer that waits for its broker keeps waiting: it may still be a member when the broker is
  * back.
  */
 export function isForgotten(
-  { began, lastAnswer }: Signs,
+  { began, lastAnswer }: Readonly<Signs>,
   sessionTimeoutMs: number,
   now: number,
 ): boolean {

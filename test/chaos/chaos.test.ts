@@ -121,6 +121,13 @@ async function untilCommitted(
   )
 }
 
+/** The worker joined the group and got so many partitions. */
+async function joined(worker: RunningArchiver, count: number): Promise<void> {
+  await until(`it joined with ${count} partitions`, () =>
+    worker.log().some((line) => line.event === 'group_joined' && line.count === count),
+  )
+}
+
 async function endCleanly(workers: readonly RunningArchiver[]): Promise<void> {
   for (const { child } of workers) child.kill('SIGTERM')
   for (const { ended, output } of workers) assert.equal(await ended, 143, output())
@@ -168,11 +175,11 @@ test('a worker that is frozen past its session and thawed: no duplicate, and the
   const one = start()
   const other = start()
   await send(0)
-  await one.says('joined the group with 2 partitions')
-  await other.says('joined the group with 2 partitions')
+  await joined(one, 2)
+  await joined(other, 2)
   await send(400)
   one.child.kill('SIGSTOP')
-  await other.says('joined the group with 4 partitions')
+  await joined(other, 4)
   await send(800)
   await untilCommitted(t, scenario, [topic])
   one.child.kill('SIGCONT')

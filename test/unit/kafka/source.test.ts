@@ -1,57 +1,16 @@
 import assert from 'node:assert/strict'
-import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
-import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs'
+import type { EachBatchPayload } from 'kafkajs'
 import { FetchedPartitionBatch } from '../../../src/kafka/batch/fetched-batch.ts'
 import { KafkaSource } from '../../../src/kafka/source.ts'
 import type { FetchedBatch } from '../../../src/pipeline/source.ts'
 import { createLogger } from '../../../src/runtime/log.ts'
 import { wireBatch } from '../../helpers/record-set.ts'
 import { until } from '../../helpers/servers.ts'
-
-/** A consumer of kafkajs that a test lets join, fetch and crash. */
-class StandInConsumer extends EventEmitter {
-  readonly events = {
-    GROUP_JOIN: 'join',
-    CRASH: 'crash',
-    FETCH: 'fetch',
-    HEARTBEAT: 'heartbeat',
-    COMMIT_OFFSETS: 'commit',
-  }
-  eachBatch: ((payload: EachBatchPayload) => Promise<void>) | undefined
-
-  async connect(): Promise<void> {}
-  async subscribe(): Promise<void> {}
-  async disconnect(): Promise<void> {}
-  async run({
-    eachBatch,
-  }: {
-    eachBatch: (payload: EachBatchPayload) => Promise<void>
-  }): Promise<void> {
-    this.eachBatch = eachBatch
-    this.emit('join', { payload: { memberId: 'm', memberAssignment: { events: [0] } } })
-  }
-  pause(): void {}
-  resume(): void {}
-  seek(): void {}
-}
+import { standInKafka } from '../../helpers/stand-in-consumer.ts'
 
 test('a consumer that joins and crashes again and again comes back more and more slowly, until a batch is taken', async (t) => {
-  const consumers: StandInConsumer[] = []
-  const admin = {
-    connect: async () => {},
-    disconnect: async () => {},
-    describeCluster: async () => ({ clusterId: 'c' }),
-    listTopics: async () => ['events'],
-  }
-  const kafka = {
-    admin: () => admin,
-    consumer: () => {
-      const consumer = new StandInConsumer()
-      consumers.push(consumer)
-      return consumer as unknown as Consumer
-    },
-  } as unknown as Kafka
+  const { kafka, consumers } = standInKafka()
   const delays: number[] = []
   const log = createLogger({
     level: 'warn',
@@ -89,7 +48,7 @@ test('a consumer that joins and crashes again and again comes back more and more
   const crash = async () => {
     const count = consumers.length
     await until('it runs', () => consumers.at(-1)?.eachBatch !== undefined)
-    consumers.at(-1)!.emit('crash', { payload: { error: new Error('the broker is odd') } })
+    consumers.at(-1)!.crash(new Error('the broker is odd'))
     await until('another begins', () => consumers.length > count)
   }
   for (let i = 0; i < 3; i++) await crash()

@@ -1,0 +1,317 @@
+import type { Consumer, EachBatchPayload } from 'kafkajs'
+import type { AssignmentChange } from '../pipeline/source.ts'
+import type { TopicPartition } from '../record/record.ts'
+import { withDeadline } from '../runtime/deadline.ts'
+import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import type { Logger } from '../runtime/log.ts'
+import { Backoff, sleep } from '../runtime/retry.ts'
+import { createAssigner } from './assigner.ts'
+import { consumerConfig, type GroupConsumerOptions } from './consumer-config.ts'
+import { kafkajs } from './kafkajs.ts'
+import { changeOf, type Membership, membershipOf, noMembership } from './membership.ts'
+import { isForgotten, isStill, type Signs } from './silence.ts'
+
+export interface GroupConsumerEvents {
+  /** The topics to consume now. */
+  topics(): readonly string[]
+  /** Called before the first fetch after a join, so what is paused here is not fetched. */
+  joined(membership: Membership, change: AssignmentChange): void
+  /** It is about to join the group, which may take any partition. */
+  beforeJoin(): Promise<void>
+  /** It leaves the group, and gives these partitions up. */
+  revoked(tps: readonly TopicPartition[]): Promise<void>
+  /** `isCurrent` turns false when the consumer ends. */
+  eachBatch(payload: EachBatchPayload, isCurrent: () => boolean): Promise<void>
+  /** The consumer ended, and what was fetched is not to be delivered. */
+  ended(): void
+  /** It cannot go on at all. */
+  failed(error: unknown): void
+}
+
+/**
+ * - `idle`: there is nothing to consume.
+ * - `joining`: it connects, joins, or joins again.
+ * - `consuming`: it is a member of the group, as far as it knows.
+ * - `restarting`: it has ended, and another begins after a delay.
+ * - `stopped`: for good.
+ */
+type State =
+  | { readonly name: 'idle' | 'restarting' | 'stopped' }
+  | { readonly name: 'joining' | 'consuming'; readonly consumer: Consumer }
+
+/** Why a consumer is restarted. */
+export type RestartReason = 'topics_changed' | 'crashed' | 'silent' | 'forgotten' | 'expelled'
+
+/** How long kafkajs may take to disconnect: when brokers are away it tries for minutes. */
+const disconnectTimeoutMs = 10_000
+const firstRetryMs = 500
+const maxRetryMs = 15_000
+
+/**
+ * This worker's member of the group. A consumer of kafkajs cannot change what it consumes, nor be
+ * used again after a crash: this one replaces it, and hides that it does.
+ */
+export class GroupConsumer {
+  readonly #options: GroupConsumerOptions
+  readonly #events: GroupConsumerEvents
+  readonly #log: Logger
+  readonly #stopping = new AbortController()
+  readonly #backoff = new Backoff({ firstMs: firstRetryMs, mostMs: maxRetryMs })
+  #state: State = { name: 'idle' }
+  #membership: Membership = noMembership
+  readonly #signs: Signs = { began: 0, lastSign: 0, lastAnswer: 0 }
+  /** The consumer connects and joins; what comes after waits for it. */
+  #beginning: Promise<void> = Promise.resolve()
+  #restarting: Promise<void> = Promise.resolve()
+
+  constructor(options: GroupConsumerOptions, events: GroupConsumerEvents, log: Logger) {
+    this.#options = options
+    this.#events = events
+    this.#log = log
+  }
+
+  /** How long the group has not taken this worker for a member, in ms; 0 if it need not. */
+  get silentMs(): number {
+    const { name } = this.#state
+    return name === 'idle' || name === 'stopped' ? 0 : performance.now() - this.#signs.lastAnswer
+  }
+
+  /** Joins the group. */
+  begin(): void {
+    this.#leaveIdle()
+    this.#replace()
+  }
+
+  #leaveIdle(): void {
+    if (this.#state.name === 'idle') this.#signs.lastAnswer = performance.now()
+  }
+
+  #replace(): void {
+    const consumer = this.#create()
+    this.#state = { name: 'joining', consumer }
+    this.#signs.began = performance.now()
+    this.#beginning = this.#run(consumer)
+    this.#beginning.catch((error: unknown) => this.#events.failed(error))
+  }
+
+  #create(): Consumer {
+    const assigner = createAssigner(this.#options.topics, {
+      isCurrent: () => this.#isCurrent(consumer),
+      beforeJoin: () => this.#beforeJoin(consumer),
+    })
+    const consumer: Consumer = this.#options.kafka.consumer(consumerConfig(this.#options, assigner))
+    return consumer
+  }
+
+  #isCurrent(consumer: Consumer): boolean {
+    return 'consumer' in this.#state && this.#state.consumer === consumer
+  }
+
+  async #run(consumer: Consumer): Promise<void> {
+    this.#listen(consumer)
+    const isCurrent = () => this.#isCurrent(consumer)
+    try {
+      await consumer.connect()
+      if (!isCurrent()) return await consumer.disconnect()
+      await consumer.subscribe({ topics: [...this.#events.topics()], fromBeginning: true })
+      await consumer.run({
+        autoCommit: false,
+        eachBatchAutoResolve: false,
+        eachBatch: (payload) => this.#events.eachBatch(payload, isCurrent),
+      })
+    } catch (error) {
+      if (isCurrent()) this.#crashed(error)
+    }
+  }
+
+  #listen(consumer: Consumer): void {
+    const { GROUP_JOIN, CRASH, FETCH, HEARTBEAT } = consumer.events
+    const whileCurrent = (act: () => void) => {
+      if (this.#isCurrent(consumer)) act()
+    }
+    consumer.on(FETCH, () =>
+      whileCurrent(() => {
+        this.#signs.lastSign = performance.now()
+      }),
+    )
+    consumer.on(HEARTBEAT, () => whileCurrent(() => this.#answered()))
+    consumer.on(GROUP_JOIN, ({ payload: { memberId, memberAssignment } }) =>
+      whileCurrent(() => this.#joined(consumer, membershipOf(memberId, memberAssignment))),
+    )
+    consumer.on(CRASH, ({ payload: { error } }) => whileCurrent(() => this.#crashed(error)))
+  }
+
+  #answered(): void {
+    this.#signs.lastAnswer = performance.now()
+    this.#signs.lastSign = this.#signs.lastAnswer
+  }
+
+  #joined(consumer: Consumer, membership: Membership): void {
+    this.#answered()
+    const change = changeOf(this.#membership, membership)
+    this.#membership = membership
+    this.#state = { name: 'consuming', consumer }
+    this.#events.joined(membership, change)
+  }
+
+  async #beforeJoin(consumer: Consumer): Promise<void> {
+    if (!this.#isCurrent(consumer)) return
+    this.#state = { name: 'joining', consumer }
+    await this.#drain()
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#membership.partitions.length > 0) await this.#events.beforeJoin()
+  }
+
+  /**
+   * Only what was taken is progress: a consumer may also join, and fail at the same batch, again
+   * and again.
+   */
+  progressed(): void {
+    this.#backoff.reset()
+  }
+
+  /** A consumer ended. What may pass is waited for; what cannot pass ends the source. */
+  #crashed(error: unknown): void {
+    const cause = rootCause(error)
+    const isBug =
+      cause instanceof ArchiverError || cause instanceof TypeError || cause instanceof RangeError
+    if (isBug || (cause instanceof Error && cause.name === 'KafkaJSNotImplemented')) {
+      this.#events.failed(cause)
+      return
+    }
+    this.#restart('crashed', { err: messageOf(error) }, this.#backoff.next())
+  }
+
+  /** Another consumer begins after a delay. Further reasons meanwhile change nothing. */
+  #restart(reason: RestartReason, fields: object, delayMs: number): void {
+    if (this.#state.name === 'restarting' || this.#state.name === 'stopped') return
+    this.#log.warn(
+      { event: 'consumer_restarted', reason, retry_ms: delayMs, ...fields },
+      'restarting the consumer',
+    )
+    this.#leaveIdle()
+    const ending = this.#end('restarting')
+    this.#restarting = (async () => {
+      await ending
+      const isOver = await sleep(delayMs, this.#stopping.signal)
+      // Meanwhile the topics may have gone.
+      if (isOver && this.#state.name === 'restarting') this.#replace()
+    })()
+    this.#restarting.catch((error: unknown) => this.#events.failed(error))
+  }
+
+  async #end(next: 'idle' | 'restarting' | 'stopped'): Promise<void> {
+    const consumer = 'consumer' in this.#state ? this.#state.consumer : undefined
+    this.#state = { name: next }
+    this.#membership = { ...this.#membership, memberId: undefined }
+    this.#events.ended()
+    if (consumer === undefined) return
+    try {
+      await withDeadline(disconnectTimeoutMs, undefined, () => consumer.disconnect())
+    } catch (error) {
+      this.#log.debug({ event: 'not_disconnected', err: messageOf(error) }, 'disconnecting')
+    }
+  }
+
+  /** The topics to consume are others: joins the group anew. */
+  async changeTopics(): Promise<void> {
+    await this.#drain()
+    this.#restart('topics_changed', {}, 0)
+  }
+
+  /** There is nothing to consume any more: leaves the group. */
+  async leave(): Promise<void> {
+    const { partitions } = this.#membership
+    this.#membership = noMembership
+    await this.#events.revoked(partitions)
+    await this.#end('idle')
+  }
+
+  /** Restarts a consumer that does nothing any more. One that works fetches several times a second. */
+  restartIfStill(): void {
+    const now = performance.now()
+    if (!('consumer' in this.#state) || !isStill(this.#signs, this.#options.sessionTimeoutMs, now))
+      return
+    this.#restart('silent', { silent_ms: Math.round(now - this.#signs.lastSign) }, 0)
+  }
+
+  /**
+   * Restarts a consumer that the group does not answer any more. To be called when Kafka has just
+   * answered another client.
+   */
+  restartIfForgotten(): void {
+    const now = performance.now()
+    const { sessionTimeoutMs } = this.#options
+    if (!('consumer' in this.#state) || !isForgotten(this.#signs, sessionTimeoutMs, now)) return
+    this.#restart('forgotten', { silent_ms: Math.round(now - this.#signs.lastAnswer) }, 0)
+  }
+
+  /**
+   * Sets positions, pauses or resumes. A consumer that has ended has no positions to set; the next
+   * one begins with an assignment of its own.
+   */
+  whileRunning(act: (consumer: Consumer) => void): void {
+    if (!('consumer' in this.#state)) return
+    try {
+      act(this.#state.consumer)
+    } catch (error) {
+      this.#log.debug({ event: 'consumer_ended', err: messageOf(error) }, 'the consumer has ended')
+    }
+  }
+
+  /** @throws what Kafka answered, or Error if there is no consumer that could commit */
+  async commit(offsets: readonly (TopicPartition & { readonly offset: number })[]): Promise<void> {
+    if (!('consumer' in this.#state)) throw new Error('no consumer is running')
+    const { consumer } = this.#state
+    // kafkajs says nothing when it does not commit because it is stopping; the event says that it
+    // did.
+    let isConfirmed = false
+    const remove = consumer.on(consumer.events.COMMIT_OFFSETS, () => {
+      isConfirmed = true
+    })
+    try {
+      await consumer.commitOffsets(
+        offsets.map(({ topic, partition, offset }) => ({
+          topic,
+          partition,
+          offset: String(offset),
+        })),
+      )
+    } catch (error) {
+      if (this.#isCurrent(consumer)) this.#restartIfExpelled(error)
+      throw error
+    } finally {
+      remove()
+    }
+    if (!isConfirmed) throw new Error('the consumer was stopping and did not commit')
+  }
+
+  /**
+   * The group does not know this member any more. A heartbeat finds that too and joins again, but
+   * only a heartbeat that is sent. A consumer that joins already is left alone: what it commits
+   * before may well come too late.
+   */
+  #restartIfExpelled(error: unknown): void {
+    const cause = rootCause(error)
+    const isUnknown =
+      cause instanceof kafkajs.KafkaJSProtocolError && cause.type === 'UNKNOWN_MEMBER_ID'
+    if (isUnknown && this.#state.name === 'consuming') this.#restart('expelled', {}, 0)
+  }
+
+  /** Leaves the group for good. */
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#restarting
+    await this.#end('stopped')
+    await withDeadline(disconnectTimeoutMs, undefined, () => this.#beginning).catch(
+      (error: unknown) =>
+        this.#log.debug({ event: 'not_disconnected', err: messageOf(error) }, 'disconnecting'),
+    )
+  }
+}
+
+function rootCause(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? rootCause(error.cause) : error
+}
