@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { Ajv } from 'ajv'
 import { parse } from 'yaml'
 import { runProgram } from '../src/cmd/lib/program.ts'
-import { describeOptions, readOptions, text } from '../src/config/options.ts'
+import { describeOptions, own, readOptions, text } from '../src/config/options.ts'
 import { ArchiverError, messageOf } from '../src/runtime/errors.ts'
 
 /**
@@ -29,7 +29,7 @@ const options = {
 const help = `check:deploy: asks those validators of the Compose files, the Dockerfile, the Kubernetes manifests and the systemd unit
 that are on this machine. Exit code 1 where one objects, or none is there.
 
-${describeOptions(options)}`
+${describeOptions(own(options))}`
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const base = ['--file', 'docker-compose.yml']

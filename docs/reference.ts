@@ -1,23 +1,8 @@
-import * as archiveOptions from '../src/config/archive.ts'
+import { commandSets, sharedGroups } from '../src/config/commands.ts'
 import {
-  bulkOptions,
-  dashboardOptions,
-  elasticsearchConnectionOptions,
-  filesOptions,
-  kafkaOptions,
-  kafkaSecurityOptions,
-  kibanaOptions,
-  logOptions,
-  runOptions,
-  setupOptions,
-  topicsOptions,
-  typeOptions,
-  workerOptions,
-} from '../src/config/config.ts'
-import {
-  flagName,
-  negatedVariableName,
-  type Option,
+  explanationOf,
+  flagsOf,
+  type OptionSet,
   type Options,
   variableName,
 } from '../src/config/options.ts'
@@ -28,83 +13,66 @@ import { fill } from './fill.ts'
  * test compares it.
  */
 
-const groups: readonly (readonly [string, Options])[] = [
-  ['Kafka', without(kafkaOptions, kafkaSecurityOptions)],
-  ['TLS and logins of Kafka', kafkaSecurityOptions],
-  ['Topics', topicsOptions],
-  ['Types', typeOptions],
-  ['Files', filesOptions],
-  ['Elasticsearch', elasticsearchConnectionOptions],
-  ['Sending to Elasticsearch', bulkOptions],
-  ['The worker', workerOptions],
-  ['Kibana', kibanaOptions],
-  ['Configuration file and log', logOptions],
-]
-
-const commands: readonly (readonly [string, Options])[] = [
-  ['run', runOptions],
-  ['setup', setupOptions],
-  ['dashboard', dashboardOptions],
-  // `retryRejectedOptions` are those of `archiver retry-rejected`.
-  ...Object.entries(archiveOptions).map(
-    ([name, options]) => [flagName(name.replace(/Options$/, '')), options] as const,
-  ),
-]
-
-function without(options: Options, left: Options): Options {
-  return Object.fromEntries(Object.entries(options).filter(([key]) => !(key in left)))
-}
-
 export function configurationReference(): string {
-  const shared = Object.assign({}, ...groups.map(([, options]) => options)) as Options
+  const shared = Object.assign({}, ...sharedGroups.map(({ options }) => options)) as Options
+  const titles = [...new Set(sharedGroups.map(({ title }) => title))]
   return `${[
     '# Configuration',
     'Written by `npm run docs` from the declarations in `src/`; do not edit.',
     ...[
-      'Each option is a flag, an environment variable or a key of the YAML file at `--config`; a flag wins over a variable, a variable over the file. ' +
+      'Each option is a flag, an environment variable or a key of the YAML file at `--config`. A flag wins over a variable, a variable over the file. ' +
         '`--flush-interval 10` is `ARCHIVER_FLUSH_INTERVAL=10` and `flush-interval: 10`. ' +
-        'What is on is switched off by `--no-…` or `ARCHIVER_NO_…=true`, in the file by `files: false` for `--no-files`. One file may serve all commands: each takes its own keys; one that no command has is a mistake. ' +
-        'A variable that begins with `ARCHIVER_` and is that of no option is named on standard error, and passed over.',
+        '`--no-files`, `ARCHIVER_NO_FILES=true`, `ARCHIVER_FILES=false` and `files: false` in the file all turn files off. One file may serve all commands: each command takes its own keys, and a key of no command is a mistake. ' +
+        'A variable that begins with `ARCHIVER_` and belongs to no option is named on standard error and ignored.',
       'The same text means the same in each of the three, character by character:',
-      '- In the file every value is the text that is written there, with or without quotes: `0200`, `1e3`, `yes`, `null`, `~` and `2026-11-01` are no numbers, switches or dates of YAML. Quotes keep blanks at the ends, and are needed around a value that begins with one of ``* & ! @ % ` | >`` or has `: ` or ` #` in it. A secret with a comment behind it on its line is refused, as are anchors, aliases and tags. An empty variable counts as not set.\n' +
-        '- A list has commas between its elements. `\\,` is a comma in an element and `\\\\` a backslash; a backslash before anything else is itself. A flag that is given again adds elements. In the file a list may also be one of YAML, of which each element is taken whole: `type: ["order,created"]` is `--type "order\\,created"`. No element is empty. Blanks around topics, brokers and URLs are passed over; types of messages and headers keep every character.\n' +
-        '- A number is digits, with a point where fractions are allowed: no `0x10`, `1e3`, `1_000` or `+5`. A switch takes `true`, `on`, `1`, `false`, `off`, `0`.\n' +
-        '- A file or directory is taken as it is written. What a shell may have left unexpanded (`~`, `$HOME`) and URLs (`s3://…`, `file://…`) are refused: object stores are not supported. A file with a secret holds it without or with one line break at its end.\n' +
+      '- In the file every value is its text, with or without quotes: YAML does not turn `0200`, `1e3`, `yes`, `null`, `~` and `2026-11-01` into numbers, switches or dates. Quotes keep blanks at the ends. A value needs quotes if it begins with one of ``* & ! @ % ` | >`` or contains `: ` or ` #`. A secret with a comment on its line is refused, as are anchors, aliases and tags. An empty variable counts as not set.\n' +
+        '- A list has commas between its elements. `\\,` is a comma in an element and `\\\\` a backslash; a backslash before anything else is itself. A repeated flag adds elements. In the file a list may also be a YAML list, whose elements are taken whole: `type: ["order,created"]` is `--type "order\\,created"`. No element is empty. Blanks around topics, brokers and URLs are ignored; types of messages and headers keep every character.\n' +
+        '- A number is digits, with a point if fractions are allowed: no `0x10`, `1e3`, `1_000` or `+5`. A switch takes `true`, `on`, `1`, `false`, `off`, `0`.\n' +
+        '- A file or directory is taken as it is written. Unexpanded shell syntax (`~`, `$HOME`) and URLs (`s3://…`, `file://…`) are refused: object stores are not supported. One line break at the end of a file with a secret is ignored.\n' +
         '- A broker is `host:port` or `[IPv6 address]:port`.',
-      'Requests for Elasticsearch, Kibana and `--sasl-token-url` go through the proxies that the environment names: `http_proxy` and `https_proxy`, or the same in capitals, but for the hosts in `no_proxy` (`*`, `host`, `.domain`, an address, a network such as `10.0.0.0/8`, each with a port if only that is meant; a host of this machine needs its place there, too). Proxies for http and https count, not those for SOCKS; requests for https go through a tunnel, in which certificates and `--elasticsearch-fingerprint` are verified as without one. The start says which proxy is used. A redirect is not followed: the message names the new address.',
-      'The archiver warns of a file at `--config` that holds secrets and can be read by all users of the machine.',
-      'A mistake is one line that names the option, the value and what is allowed, with exit code 2. Secrets are better given as variables or as files than as flags, which other users of the machine can read.',
+      'Requests to Elasticsearch, Kibana and `--sasl-token-url` go through the proxies in the environment: `http_proxy` and `https_proxy`, or the same in capitals. Hosts in `no_proxy` are excepted (`*`, `host`, `.domain`, an address, a network, e.g. `10.0.0.0/8`, each optionally with a port). A host of this machine needs an entry there, too. HTTP and HTTPS proxies count, SOCKS proxies do not. Requests over https use a tunnel, in which certificates and `--elasticsearch-fingerprint` are verified as without a proxy. The log names the proxies at the start. A redirect is not followed: the message names the new address.',
+      'The archiver warns of a file at `--config` that holds secrets and that all users of the machine can read.',
+      'A mistake is one line that names the option, the value and what is allowed, with exit code 2. Prefer variables or files for secrets: other users of the machine can read flags.',
     ].map(fill),
     '```yaml\nbrokers: [kafka-1:9092, kafka-2:9092]\ntopics-regex: ^events\\.\narchive-dir: /archive\nelasticsearch: https://elasticsearch:9200\nelasticsearch-ca: /etc/archiver/ca.pem\nflush-interval: 30\n```',
-    ...groups.flatMap(([title, options]) => [`## ${title}`, table(options)]),
+    ...titles.flatMap((title) => [
+      `## ${title}`,
+      table(sharedGroups.filter((group) => group.title === title).map(asForRun)),
+    ]),
     '## Commands',
-    'Options that a command has beside those above. `archiver <command> --help` lists all that it takes.',
-    ...commands.flatMap(([name, options]) => {
-      const own = Object.fromEntries(
-        Object.entries(options).filter(([key, option]) => shared[key] !== option),
+    'Options that a command has besides those above. `archiver <command> --help` lists all that it takes.',
+    ...Object.entries(commandSets).flatMap(([name, set]) => {
+      const own = Object.keys(set.options).filter(
+        (key) => shared[key] !== (set.options as Options)[key],
       )
-      return Object.keys(own).length === 0 ? [] : [`### archiver ${name}`, table(own)]
+      return own.length === 0 ? [] : [`### archiver ${name}`, table([set], own)]
     }),
   ].join('\n\n')}\n`
 }
 
-function table(options: Options): string {
-  const rows = Object.entries(options).map(([key, option]) => row(key, option))
+/** What `run` says of the options of a group, if it has them. */
+function asForRun(group: OptionSet): OptionSet {
+  const { options, relations }: OptionSet = commandSets.run
+  const isOfRun = Object.keys(group.options).every((key) => options[key] === group.options[key])
+  return isOfRun ? { ...group, relations } : group
+}
+
+function table(sets: readonly OptionSet[], shown?: readonly string[]): string {
+  const rows = sets.flatMap((set) =>
+    Object.keys(set.options)
+      .filter((key) => shown?.includes(key) ?? true)
+      .map((key) => row(key, set)),
+  )
   return ['| option | default | |', '|---|---|---|', ...rows].join('\n')
 }
 
-function row(key: string, option: Option<unknown>): string {
-  const { placeholder, defaultText, explanation, negated, isSwitch } = option
-  const name = flagName(key)
-  const isOn = isSwitch && option.defaultValue === true
-  const flag = isOn ? `--no-${name}` : `--${name}${placeholder === '' ? '' : ` ${placeholder}`}`
-  const flags = [flag, ...(negated !== undefined && !isSwitch ? [`--no-${name}`] : [])]
-  const variable = isOn ? negatedVariableName(key) : variableName(key)
-  const named = [...flags, variable].map((text) => `\`${escapeCell(text)}\``).join('<br>')
-  // A switch is listed by the name that changes something: where it is on, that is its opposite,
-  // which is off.
-  const standard = isSwitch ? 'off' : defaultText === undefined ? '' : `\`${defaultText}\``
-  return `| ${named} | ${standard} | ${escapeCell(explanation)} |`
+function row(key: string, set: OptionSet): string {
+  const option = set.options[key]!
+  const names = [...flagsOf(key, option), variableName(key)]
+  const named = names.map((text) => `\`${escapeCell(text)}\``).join('<br>')
+  const { defaultText: text, isSwitch } = option
+  const usual = text === undefined ? '' : isSwitch ? text : `\`${text}\``
+  return `| ${named} | ${usual} | ${escapeCell(explanationOf(key, set))} |`
 }
 
 function escapeCell(text: string): string {

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
-import { describeOptions, integer, readOptions, text } from '../src/config/options.ts'
+import { describeOptions, integer, own, readOptions, text } from '../src/config/options.ts'
 import { createKafka } from '../src/kafka/client.ts'
 import { ArchiverError, messageOf } from '../src/runtime/errors.ts'
 import { createLogger } from '../src/runtime/log.ts'
@@ -230,7 +230,7 @@ Try next
 const argv = process.argv.slice(2)
 if (argv.includes('--help') || argv.includes('-h')) {
   say(
-    `npm run demo [-- options]: Kafka to files and Elasticsearch, from nothing, in a minute.\n\n${describeOptions(options)}`,
+    `npm run demo [-- options]: Kafka to files and Elasticsearch, from nothing, in a minute.\n\n${describeOptions(own(options))}`,
   )
 } else {
   try {

@@ -6,6 +6,7 @@ import {
   flag,
   integer,
   oneOf,
+  own,
   readOptions,
   text,
   type Values,
@@ -110,7 +111,7 @@ Commands
   wipe     stops all and deletes their data
 
 Options (each is also a variable: --kafka-port is ARCHIVER_KAFKA_PORT)
-${describeOptions(options)}
+${describeOptions(own(options))}
 `
 
 /** On a terminal the present state is one line that is replaced. */

@@ -1,4 +1,4 @@
-import type { CatOptions } from '../config/archive.ts'
+import type { CatOptions } from '../config/commands/cat.ts'
 import { CommitLog, listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import type { Manifest } from '../files/log/manifest.ts'
 import { readPruned } from '../files/log/pruned.ts'

@@ -1,5 +1,5 @@
-import type { CompactOptions } from '../config/archive.ts'
-import { workerName } from '../config/config.ts'
+import type { CompactOptions } from '../config/commands/compact.ts'
+import { workerName } from '../config/worker.ts'
 import {
   type Compaction,
   type CompactionContext,
@@ -12,12 +12,13 @@ import { isSelected } from '../files/read/selection.ts'
 import { openHome } from '../home/open-home.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { count, plural, size } from '../runtime/format.ts'
 import { createLogger } from '../runtime/log.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal } from '../runtime/terminal.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
 import { signalled } from './lib/program.ts'
-import { count, plural, size, table } from './lib/table.ts'
+import { table } from './lib/table.ts'
 
 /** What was done to one topic-partition, in all passes. */
 interface Outcome {

@@ -1,4 +1,4 @@
-import type { LsOptions } from '../config/archive.ts'
+import type { LsOptions } from '../config/commands/ls.ts'
 import { isTaken } from '../files/compact/prune.ts'
 import {
   CommitLog,
@@ -9,17 +9,18 @@ import {
 } from '../files/log/commit-log.ts'
 import type { ManifestFile } from '../files/log/manifest.ts'
 import { readPruned } from '../files/log/pruned.ts'
+import { DamagedPartitions } from '../files/read/damaged-partitions.ts'
 import { isSelected, mayHold, type Selection } from '../files/read/selection.ts'
 import type { ReadableHome } from '../home/home.ts'
 import { openHome } from '../home/open-home.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { unknownHour } from '../record/time.ts'
 import { nameOfType } from '../record/type-name.ts'
+import { count, size } from '../runtime/format.ts'
 import { standardOutput } from '../runtime/standard-streams.ts'
-import { DamagedPartitions } from './lib/damaged-partitions.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
 import { selectionOf } from './lib/selection-options.ts'
-import { count, size, table } from './lib/table.ts'
+import { table } from './lib/table.ts'
 
 type Grouping = LsOptions['by']
 

@@ -1,7 +1,8 @@
 import { createInterface } from 'node:readline/promises'
-import type { PruneOptions } from '../config/archive.ts'
-import { checkElasticsearchOptions, checkMysqlOptions } from '../config/config.ts'
-import type { Elasticsearch } from '../elasticsearch/client/client.ts'
+import type { PruneOptions } from '../config/commands/prune.ts'
+import { elasticsearchConnection } from '../config/elasticsearch.ts'
+import { mysqlConnection } from '../config/mysql.ts'
+import { Elasticsearch } from '../elasticsearch/client/client.ts'
 import { IndexNames } from '../elasticsearch/index-name.ts'
 import {
   deleteIndex,
@@ -12,18 +13,17 @@ import {
 import { type PrunePlan, planPrune, pruneFiles, typesByDay } from '../files/compact/prune.ts'
 import { CommitLog, listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { type PrunedStores, readPruned, updatePruned } from '../files/log/pruned.ts'
+import { DamagedPartitions } from '../files/read/damaged-partitions.ts'
 import type { Home } from '../home/home.ts'
 import { openHome } from '../home/open-home.ts'
-import type { Mysql } from '../mysql/client.ts'
+import { Mysql } from '../mysql/client.ts'
 import { countOldRows, deleteOldRows, type OldRows } from '../mysql/prune.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
-import { ArchiverError } from '../runtime/errors.ts'
+import { count, plural, size } from '../runtime/format.ts'
+import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
-import { DamagedPartitions } from './lib/damaged-partitions.ts'
-import { elasticsearchClient } from './lib/elasticsearch-client.ts'
-import { mysqlClient } from './lib/mysql-client.ts'
 import { signalled } from './lib/program.ts'
-import { count, plural, size, table } from './lib/table.ts'
+import { table } from './lib/table.ts'
 
 const msPerDay = 86_400_000
 type Server = 'elasticsearch' | 'mysql'
@@ -42,15 +42,9 @@ interface Takings {
 
 /** Removes whole days from the stores: shows what goes, notes it in the archive, and does it. */
 export async function prune(options: PruneOptions): Promise<void> {
-  checkElasticsearchOptions(options)
-  checkMysqlOptions(options)
   const before = dateOf(options)
-  if (!options.files && options.elasticsearch === undefined && options.mysql === undefined) {
-    throw new ArchiverError(
-      'USAGE',
-      '--no-files with --no-elasticsearch and without --mysql leaves nothing to remove',
-    )
-  }
+  const elasticsearch = elasticsearchConnection(options, new Proxies(process.env))
+  const mysql = mysqlConnection(options)
   await using home = await openHome(options.archiveDir)
   const signal = signalled()
   await requireArchive(home)
@@ -62,11 +56,8 @@ export async function prune(options: PruneOptions): Promise<void> {
     topics: [...new Set(listed.map(({ topic }) => topic))],
     damaged,
   }
-  const client =
-    options.elasticsearch === undefined
-      ? undefined
-      : elasticsearchClient(options.elasticsearch, options)
-  const database = options.mysql === undefined ? undefined : mysqlClient(options.mysql, options)
+  const client = elasticsearch && new Elasticsearch(elasticsearch)
+  const database = mysql && new Mysql(mysql)
   try {
     await client?.detect()
     await database?.detect()
@@ -86,14 +77,8 @@ export async function prune(options: PruneOptions): Promise<void> {
   }
 }
 
-function dateOf({ olderThan, finish }: PruneOptions): Before {
-  if (finish && olderThan !== undefined)
-    throw new ArchiverError('USAGE', '--finish goes without --older-than')
-  if (finish) return undefined
-  if (olderThan === undefined)
-    throw new ArchiverError('USAGE', '--older-than is needed: such as --older-than 90d')
-  if (olderThan < msPerDay)
-    throw new ArchiverError('USAGE', '--older-than: days are removed whole; expected 1d or more')
+function dateOf({ olderThan }: PruneOptions): Before {
+  if (olderThan === undefined) return undefined
   return Math.floor((Date.now() - olderThan) / msPerDay) * msPerDay
 }
 

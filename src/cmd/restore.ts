@@ -1,21 +1,27 @@
-import type { RestoreOptions } from '../config/archive.ts'
+import type { RestoreOptions } from '../config/commands/restore.ts'
+import { elasticsearchConnection } from '../config/elasticsearch.ts'
+import { kafkaConnection } from '../config/kafka.ts'
+import { mysqlConnection } from '../config/mysql.ts'
+import { Elasticsearch } from '../elasticsearch/client/client.ts'
 import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
+import { DamagedPartitions } from '../files/read/damaged-partitions.ts'
 import { isSelected, type Selection } from '../files/read/selection.ts'
 import { openHome } from '../home/open-home.ts'
+import { Mysql } from '../mysql/client.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { typeOfName } from '../record/type-name.ts'
 import type { Account, Restore } from '../restore/job.ts'
 import { restoreToKafka } from '../restore/to-kafka.ts'
 import { restoreToElasticsearch, restoreToMysql } from '../restore/to-sink.ts'
+import { count, plural } from '../runtime/format.ts'
 import { createLogger } from '../runtime/log.ts'
+import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal } from '../runtime/terminal.ts'
-import { warnOfClearText } from './lib/cleartext.ts'
-import { DamagedPartitions } from './lib/damaged-partitions.ts'
+import { announceConnections, type Connections } from './lib/connections.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
 import { signalled } from './lib/program.ts'
-import { tellProxies } from './lib/proxy-notice.ts'
-import { count, plural } from './lib/table.ts'
+import { elasticsearchSinkOptions, mysqlSinkOptions } from './lib/sink-options.ts'
 
 /**
  * Gives records of the archive back to Elasticsearch, to MySQL or to Kafka.
@@ -44,8 +50,8 @@ export async function restore(options: RestoreOptions): Promise<void> {
   })
   const damaged = new DamagedPartitions((text) => terminal.write(`${text}\n`))
   const partitions = damaged.sound(selected)
-  warnOfClearText(options, log)
-  tellProxies(options, log)
+  const target = targetOf(options)
+  announceConnections(target, log)
   if (options.topic === undefined && topics !== undefined) {
     const left = [...new Set(all.map(({ topic }) => topic))].filter(
       (topic) => !topics.includes(topic),
@@ -76,9 +82,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
     },
   }
   try {
-    if (options.to === 'kafka') await restoreToKafka(job)
-    else if (options.to === 'mysql') await restoreToMysql(job)
-    else await restoreToElasticsearch(job)
+    await restoreTo(target, job)
   } finally {
     terminal.close()
   }
@@ -86,6 +90,34 @@ export async function restore(options: RestoreOptions): Promise<void> {
     await explainNothing(home, selection)
   tell(account, options.to, (performance.now() - startedAt) / 1000)
   damaged.throwIfAny()
+}
+
+/** The one connection that is used. */
+function targetOf(options: RestoreOptions): Connections {
+  const proxies = new Proxies(process.env)
+  switch (options.to) {
+    case 'kafka':
+      return { kafka: kafkaConnection(options, proxies) }
+    case 'mysql':
+      return { mysql: mysqlConnection(options) }
+    case 'elasticsearch':
+      return { elasticsearch: elasticsearchConnection(options, proxies) }
+  }
+}
+
+async function restoreTo(
+  { kafka, mysql, elasticsearch }: Connections,
+  job: Restore,
+): Promise<void> {
+  const { options } = job
+  const share = { memoryLimit: options.memoryBudget, hasFiles: true, logSamples: false }
+  if (kafka !== undefined) await restoreToKafka(job, kafka)
+  if (mysql !== undefined)
+    await restoreToMysql(job, new Mysql(mysql), mysqlSinkOptions(options, share))
+  if (elasticsearch !== undefined) {
+    const client = new Elasticsearch(elasticsearch)
+    await restoreToElasticsearch(job, client, elasticsearchSinkOptions(options, share))
+  }
 }
 
 /**

@@ -1,14 +1,16 @@
-import type { RetryRejectedOptions } from '../config/archive.ts'
-import { checkElasticsearchOptions } from '../config/config.ts'
+import type { RetryRejectedOptions } from '../config/commands/retry-rejected.ts'
+import { elasticsearchConnection } from '../config/elasticsearch.ts'
+import { Elasticsearch } from '../elasticsearch/client/client.ts'
 import { RejectRetry } from '../elasticsearch/retry-rejected.ts'
 import { typeOfName } from '../record/type-name.ts'
 import { ArchiverError } from '../runtime/errors.ts'
+import { count, plural } from '../runtime/format.ts'
+import { Proxies } from '../runtime/proxies.ts'
 import { readableText } from '../runtime/readable-text.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal } from '../runtime/terminal.ts'
-import { elasticsearchClient } from './lib/elasticsearch-client.ts'
 import { signalled } from './lib/program.ts'
-import { count, plural, table } from './lib/table.ts'
+import { table } from './lib/table.ts'
 
 /**
  * Sends what Elasticsearch refused once more, and removes from the rejected indices what it takes
@@ -16,11 +18,8 @@ import { count, plural, table } from './lib/table.ts'
  * @throws ArchiverError `REJECTED` where some stay.
  */
 export async function retryRejected(options: RetryRejectedOptions): Promise<void> {
-  checkElasticsearchOptions(options)
-  if (options.elasticsearch === undefined)
-    throw new ArchiverError('USAGE', '--no-elasticsearch leaves nothing to retry')
   const signal = signalled()
-  const client = elasticsearchClient(options.elasticsearch, options)
+  const client = new Elasticsearch(elasticsearchConnection(options, new Proxies(process.env))!)
   const terminal = createTerminal(standardError)
   try {
     await client.detect()

@@ -1,44 +1,60 @@
+import { hostname } from 'node:os'
 import { resolve } from 'node:path'
-import { checkRunOptions, type RunOptions, typeSource, workerName } from '../config/config.ts'
-import { FilesSink } from '../files/sink.ts'
-import { openHome } from '../home/open-home.ts'
+import type { RunOptions } from '../config/commands/run.ts'
+import { elasticsearchConnection } from '../config/elasticsearch.ts'
+import { kafkaConnection } from '../config/kafka.ts'
+import { mysqlConnection } from '../config/mysql.ts'
+import { typeSource } from '../config/types.ts'
+import { workerName } from '../config/worker.ts'
+import { kafkaClient } from '../kafka/client.ts'
+import type { KafkaConnection } from '../kafka/connection.ts'
 import { KafkaSource } from '../kafka/source.ts'
+import type { MonitorParts } from '../monitor/endpoint.ts'
 import { StallWatch } from '../monitor/stall-watch.ts'
-import type { startStatusDocuments } from '../monitor/status-documents.ts'
+import { StatusDocuments, type StatusParts } from '../monitor/status-documents.ts'
 import { accountOf, StatusReporter } from '../monitor/status-line.ts'
 import { MissingTypes } from '../pipeline/missing-types.ts'
-import { Observations, type Observer, observers } from '../pipeline/observer.ts'
+import { Observations, observers } from '../pipeline/observer.ts'
 import { Coordinator } from '../pipeline/offsets/coordinator.ts'
 import type { Sink } from '../pipeline/sink.ts'
-import { Worker } from '../pipeline/worker.ts'
+import { Worker, type WorkerOptions } from '../pipeline/worker.ts'
 import { LineEncoder } from '../record/line/encoder.ts'
-import { withoutCredentials } from '../runtime/address.ts'
 import { createLogger, type Logger } from '../runtime/log.ts'
+import { Proxies } from '../runtime/proxies.ts'
 import { standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal, type Terminal } from '../runtime/terminal.ts'
-import { warnOfClearText } from './lib/cleartext.ts'
-import { kafkaClient } from './lib/kafka-client.ts'
+import { announceConnections } from './lib/connections.ts'
 import { logProcessWarnings } from './lib/process-warnings.ts'
 import { signalled } from './lib/program.ts'
-import { tellProxies } from './lib/proxy-notice.ts'
+import { createSinks, type RunSinks, type SinkConnections } from './lib/run-sinks.ts'
 import { letEventLoopGoFirst } from './lib/thread-priority.ts'
 import { keepYoungGenerationSmall } from './lib/young-generation.ts'
 
 const connectTimeoutMs = 15_000
-const mib = 2 ** 20
-/** Of the memory budget; the rest is for what is being fetched, compressed and sent. */
-const filesShare = 0.5
-const elasticsearchShare = 0.15
-const mysqlShare = 0.15
-/** What was fetched and waits for the sinks. */
+/** Share of the memory budget for records that were fetched and wait for the sinks. */
 const fetchShare = 0.1
+
+/** What the parts of a run have in common. */
+interface Run {
+  readonly options: RunOptions
+  readonly name: string
+  readonly connections: SinkConnections & { readonly kafka: KafkaConnection }
+  readonly log: Logger
+  readonly terminal: Terminal
+}
 
 /**
  * The worker, from its options to its account.
  * @throws ArchiverError for what makes a start impossible, and for what ended the run.
  */
 export async function run(options: RunOptions): Promise<void> {
-  checkRunOptions(options)
+  const types = typeSource(options)
+  const proxies = new Proxies(process.env)
+  const connections = {
+    kafka: kafkaConnection(options, proxies),
+    elasticsearch: elasticsearchConnection(options, proxies),
+    mysql: mysqlConnection(options),
+  }
   keepYoungGenerationSmall()
   const signal = signalled()
   const terminal = createTerminal(standardOutput)
@@ -46,14 +62,53 @@ export async function run(options: RunOptions): Promise<void> {
   standardOutput.reportLostLinesTo(log)
   logProcessWarnings(log)
   await letEventLoopGoFirst(log)
-  warnOfClearText(options, log)
-  tellProxies(options, log)
-  const worker = workerName()
-  const client = { clientId: `archiver-${worker}`, log }
-  const source = new KafkaSource(
+  announceConnections(connections, log)
+  const run: Run = { options, name: workerName(), connections, log, terminal }
+  const source = kafkaSource(run)
+  await source.connect()
+  let sinks: RunSinks | undefined
+  try {
+    const observations = new Observations()
+    const monitor = await loadMonitor(options)
+    const coordinator = new Coordinator(sinkNames(run))
+    sinks = await createSinks(options, connections, {
+      worker: run.name,
+      clusterId: source.clusterId,
+      coordinator,
+      observer: observers(observations, ...(monitor === undefined ? [] : [monitor.metrics])),
+      log,
+    })
+    const worker = new Worker({
+      source,
+      sinks: sinks.all,
+      encoder: new LineEncoder(types, options),
+      missingTypes: new MissingTypes(types, log),
+      coordinator,
+      log,
+      options: workerOptions(options),
+    })
+    // Files start last: if a server does not answer, no directory is made.
+    for (const sink of sinks.all.toReversed()) await sink.start(() => worker.roomFreed())
+    logStart(run, source.topics())
+    const monitoring = await startMonitoring(run, { worker, sinks, observations, monitor })
+    try {
+      await work(run, worker, sinks.all, signal)
+    } finally {
+      await monitoring.stop()
+    }
+  } finally {
+    terminal.close()
+    for (const sink of sinks?.all ?? []) await sink.stop()
+    await source.stop()
+  }
+}
+
+function kafkaSource({ options, name, connections, log }: Run): KafkaSource {
+  const client = { clientId: `archiver-${name}`, log }
+  return new KafkaSource(
     {
-      kafka: kafkaClient(options, client),
-      firstContact: kafkaClient(options, { ...client, retry: { retries: 2 } }),
+      kafka: kafkaClient(connections.kafka, client),
+      firstContact: kafkaClient(connections.kafka, { ...client, retry: { retries: 2 } }),
       brokers: options.brokers,
       group: options.group,
       topics: options.topicsRegex ?? options.topics!,
@@ -66,105 +121,60 @@ export async function run(options: RunOptions): Promise<void> {
     },
     log,
   )
-  await source.connect()
-  let sinks: readonly Sink[] = []
-  try {
-    const coordinator = new Coordinator(sinkNames(options))
-    const observations = new Observations()
-    const monitoring = await loadMonitoring(options)
-    const observer = observers(
-      observations,
-      ...(monitoring === undefined ? [] : [monitoring.metrics]),
-    )
-    sinks = await createSinks(options, worker, source.clusterId, coordinator, observer, log)
-    const archiver = new Worker({
-      source,
-      sinks,
-      encoder: new LineEncoder(typeSource(options), options),
-      missingTypes: new MissingTypes(typeSource(options), log),
-      coordinator,
-      log,
-      options: {
-        untilEnd: options.untilEnd,
-        startAt: options.startAt,
-        onGap: options.onGap,
-        memoryBudget: options.memoryBudget,
-        commitIntervalMs: options.commitInterval,
-        drainTimeoutMs: Math.min(15_000, Math.floor(options.sessionTimeout / 3)),
-        shutdownTimeoutMs: options.shutdownTimeout * 1000,
-      },
-    })
-    // Files last: where a server does not answer, no directory is made.
-    for (const sink of sinks.toReversed()) await sink.start(() => archiver.roomFreed())
-    log.info(describeStart(options, worker, source.topics()))
-    const monitor = await monitoring?.serve({ name: worker, worker: archiver, sinks }, log)
-    const stalls = new StallWatch(
-      {
-        flushIntervalMs: options.files ? options.flushInterval * 1000 : 0,
-        requestTimeoutMs: 1000 * Math.max(options.elasticsearchTimeout, options.mysqlTimeout),
-      },
-      { status: () => archiver.status(), sinks, log },
-    )
-    stalls.start()
-    const status = await startStatus(
-      options,
-      { name: worker, worker: archiver, sinks, observations },
-      log,
-    )
-    try {
-      await work(archiver, sinks, terminal, log, options, signal)
-    } finally {
-      stalls.stop()
-      await status?.stop()
-      await monitor?.close()
-    }
-  } finally {
-    terminal.close()
-    for (const sink of sinks) await sink.stop()
-    await source.stop()
-  }
 }
 
-async function work(
-  archiver: Worker,
-  sinks: readonly Sink[],
-  terminal: Terminal,
-  log: Logger,
-  options: RunOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  const reporter = new StatusReporter({
-    worker: archiver,
-    sinks,
-    terminal,
-    log,
-    intervalMs: options.statusInterval * 1000,
-  })
-  const startedAt = performance.now()
-  const onStop = () =>
-    log.info(`${String(signal.reason)}: flushing, committing and leaving the group`)
-  signal.addEventListener('abort', onStop)
-  try {
-    await archiver.run(signal)
-  } finally {
-    signal.removeEventListener('abort', onStop)
-    reporter.stop()
-    const seconds = (performance.now() - startedAt) / 1000
-    const { message, details } = accountOf(archiver, seconds)
-    log.info(details, message)
-  }
-}
-
-function sinkNames({ files, elasticsearch, mysql }: RunOptions): string[] {
+function sinkNames({ options, connections }: Run): string[] {
   return [
-    ...(files ? ['files'] : []),
-    ...(elasticsearch === undefined ? [] : ['elasticsearch']),
-    ...(mysql === undefined ? [] : ['mysql']),
+    ...(options.files ? ['files'] : []),
+    ...(connections.elasticsearch === undefined ? [] : ['elasticsearch']),
+    ...(connections.mysql === undefined ? [] : ['mysql']),
   ]
 }
 
-/** Node's HTTP and prom-client take as long to load as a whole worker: only `--http` needs them. */
-async function loadMonitoring({ http, httpNames }: RunOptions) {
+function workerOptions(options: RunOptions): WorkerOptions {
+  return {
+    untilEnd: options.untilEnd,
+    startAt: options.startAt,
+    onGap: options.onGap,
+    memoryBudget: options.memoryBudget,
+    commitIntervalMs: options.commitInterval,
+    drainTimeoutMs: Math.min(15_000, Math.floor(options.sessionTimeout / 3)),
+    shutdownTimeoutMs: options.shutdownTimeout * 1000,
+  }
+}
+
+function logStart({ options, name, connections, log }: Run, topics: readonly string[]): void {
+  const { elasticsearch, mysql } = connections
+  log.info(
+    {
+      event: 'worker_started',
+      worker: name,
+      group: options.group,
+      brokers: options.brokers,
+      ...(options.topicsRegex === undefined ? {} : { topics_regex: options.topicsRegex.source }),
+      topics,
+      ...(options.files ? { archive: resolve(options.archiveDir) } : {}),
+      ...(elasticsearch === undefined
+        ? {}
+        : {
+            elasticsearch: elasticsearch.cloudId === undefined ? elasticsearch.nodes : 'cloud id',
+            index_prefix: options.indexPrefix,
+          }),
+      ...(mysql === undefined
+        ? {}
+        : { mysql: `${mysql.host}:${mysql.port}/${mysql.database}`, table: options.mysqlTable }),
+      until_end: options.untilEnd,
+      memory_budget_bytes: options.memoryBudget,
+    },
+    'archiving started',
+  )
+}
+
+/**
+ * The metrics and their endpoint. Node's HTTP and prom-client take as long to load as the rest of a
+ * worker, so they are loaded only for `--http`.
+ */
+async function loadMonitor({ http, httpNames }: RunOptions) {
   if (http === undefined) return undefined
   const [{ Metrics }, { serveMonitor }] = await Promise.all([
     import('../monitor/metrics.ts'),
@@ -174,101 +184,94 @@ async function loadMonitoring({ http, httpNames }: RunOptions) {
   const address = { ...http, names: httpNames ?? [] }
   return {
     metrics,
-    serve: (parts: Omit<Parameters<typeof serveMonitor>[1], 'metrics'>, log: Logger) =>
+    serve: (parts: Omit<MonitorParts, 'metrics'>, log: Logger) =>
       serveMonitor(address, { ...parts, metrics }, log),
   }
 }
 
-async function startStatus(
-  options: RunOptions,
-  parts: Parameters<typeof startStatusDocuments>[1],
-  log: Logger,
-): Promise<ReturnType<typeof startStatusDocuments>> {
-  if (options.elasticsearch === undefined) return undefined
-  return (await import('../monitor/status-documents.ts')).startStatusDocuments(options, parts, log)
+interface Monitored {
+  readonly worker: Worker
+  readonly sinks: RunSinks
+  readonly observations: Observations
+  readonly monitor: Awaited<ReturnType<typeof loadMonitor>>
 }
 
-/** Their clients take half a second to load: only those that are used are. */
-async function createSinks(
-  options: RunOptions,
-  worker: string,
-  clusterId: string,
-  coordinator: Coordinator,
-  observer: Observer,
-  log: Logger,
-): Promise<readonly Sink[]> {
-  const sinks: Sink[] = []
-  if (options.files) {
-    sinks.push(
-      new FilesSink(
-        {
-          home: await openHome(options.archiveDir),
-          clusterId,
-          group: options.group,
-          worker,
-          gzipLevel: options.gzipLevel,
-          flushIntervalMs: options.flushInterval * 1000,
-          flushBytes: options.flushBytes,
-          memoryLimit: options.memoryBudget * filesShare,
-          committedOffset: (tp) => coordinator.committedOffset(tp),
-          compactAfterMs: options.compactAfter,
-          compactMaxBytes: options.compactMaxBytes,
-          observer,
-        },
-        log,
-      ),
-    )
+/** Starts everything that tells about the worker and takes no part in its work. */
+async function startMonitoring(
+  run: Run,
+  { worker, sinks: { all: sinks, files }, observations, monitor }: Monitored,
+): Promise<{ stop(): Promise<void> }> {
+  const { options, name, log } = run
+  const endpoint = await monitor?.serve({ name, worker, sinks, files }, log)
+  const stalls = new StallWatch(
+    {
+      flushIntervalMs: options.files ? options.flushInterval * 1000 : 0,
+      requestTimeoutMs: 1000 * Math.max(options.elasticsearchTimeout, options.mysqlTimeout),
+    },
+    { status: () => worker.status(), sinks, log },
+  )
+  stalls.start()
+  const documents = await startStatusDocuments(run, {
+    worker,
+    sinks,
+    observations,
+    memoryBudget: options.memoryBudget,
+  })
+  return {
+    stop: async () => {
+      stalls.stop()
+      await documents?.stop()
+      await endpoint?.close()
+    },
   }
-  if (options.elasticsearch !== undefined) {
-    const { ElasticsearchSink } = await import('../elasticsearch/sink/sink.ts')
-    const { elasticsearchClient, elasticsearchSinkOptions } = await import(
-      './lib/elasticsearch-client.ts'
-    )
-    sinks.push(
-      new ElasticsearchSink(
-        elasticsearchClient(options.elasticsearch, options, observer),
-        elasticsearchSinkOptions(options, {
-          memoryLimit: options.memoryBudget * elasticsearchShare,
-          hasFiles: options.files,
-          logSamples: options.logSamples,
-        }),
-        log,
-      ),
-    )
-  }
-  if (options.mysql !== undefined) {
-    const { MysqlSink } = await import('../mysql/sink.ts')
-    const { mysqlClient, mysqlSinkOptions } = await import('./lib/mysql-client.ts')
-    sinks.push(
-      new MysqlSink(
-        mysqlClient(options.mysql, options),
-        mysqlSinkOptions(options, {
-          memoryLimit: options.memoryBudget * mysqlShare,
-          hasFiles: options.files,
-          logSamples: options.logSamples,
-          observer,
-        }),
-        log,
-      ),
-    )
-  }
-  return sinks
 }
 
-function describeStart(options: RunOptions, worker: string, topics: readonly string[]): string {
-  const into: string[] = []
-  if (options.files) into.push(`files in ${resolve(options.archiveDir)}`)
-  if (options.elasticsearch !== undefined) {
-    into.push(
-      `Elasticsearch at ${options.elasticsearchCloudId === undefined ? options.elasticsearch.map(withoutCredentials).join(', ') : 'the cloud id'} (${options.indexPrefix}*)`,
-    )
+/** Undefined without Elasticsearch, or if no status documents are wanted. */
+async function startStatusDocuments(
+  { options, name, connections, log }: Run,
+  parts: StatusParts,
+): Promise<{ stop(): Promise<void> } | undefined> {
+  const { elasticsearch } = connections
+  if (elasticsearch === undefined || !options.statusDocuments) return undefined
+  const { Elasticsearch } = await import('../elasticsearch/client/client.ts')
+  const { StatusWriter } = await import('../elasticsearch/status.ts')
+  const documents = new StatusDocuments(parts)
+  const writer = new StatusWriter({
+    client: new Elasticsearch(elasticsearch),
+    origin: {
+      worker: name,
+      host: hostname(),
+      group: options.group,
+      index_prefix: options.indexPrefix,
+    },
+    documents: (seconds) => documents.take(seconds),
+    intervalMs: options.statusInterval * 1000,
+    log,
+  })
+  return {
+    stop: async () => {
+      await writer.stop()
+      documents.stop()
+    },
   }
-  if (options.mysql !== undefined)
-    into.push(`MySQL at ${withoutCredentials(options.mysql)} (${options.mysqlTable})`)
-  const from =
-    options.topicsRegex === undefined
-      ? `topics ${topics.join(', ')}`
-      : `topics that match ${String(options.topicsRegex)} (now ${topics.join(', ') || 'none'})`
-  const end = options.untilEnd ? ', until the end as it is now' : ''
-  return `archiving ${from} of ${options.brokers.join(', ')} as group ${options.group} into ${new Intl.ListFormat('en-GB').format(into)}${end}; memory for records ${Math.round(options.memoryBudget / mib)} MiB; worker ${worker}`
+}
+
+async function work(run: Run, worker: Worker, sinks: readonly Sink[], signal: AbortSignal) {
+  const { options, terminal, log } = run
+  const intervalMs = options.statusInterval * 1000
+  const reporter = new StatusReporter({ worker, sinks, terminal, log, intervalMs })
+  const startedAt = performance.now()
+  const onStop = () =>
+    log.info(
+      { event: 'worker_stopping', reason: String(signal.reason) },
+      'stopping: flushing, committing and leaving the group',
+    )
+  signal.addEventListener('abort', onStop)
+  try {
+    await worker.run(signal)
+  } finally {
+    signal.removeEventListener('abort', onStop)
+    reporter.stop()
+    log.info(accountOf(worker, (performance.now() - startedAt) / 1000), 'stopped')
+  }
 }

@@ -1,24 +1,22 @@
-import {
-  checkElasticsearchOptions,
-  checkKibanaOptions,
-  checkMysqlOptions,
-  type setupOptions,
-} from '../config/config.ts'
-import type { Values } from '../config/options.ts'
+import type { SetupOptions } from '../config/commands/setup.ts'
+import { elasticsearchConnection } from '../config/elasticsearch.ts'
+import { kibanaConnection } from '../config/kibana.ts'
+import { mysqlConnection } from '../config/mysql.ts'
+import { Elasticsearch } from '../elasticsearch/client/client.ts'
+import type { ElasticsearchConnection } from '../elasticsearch/connection.ts'
 import { compareTemplates, installTemplates } from '../elasticsearch/templates/templates.ts'
+import { Kibana } from '../kibana/client.ts'
+import type { KibanaConnection } from '../kibana/connection.ts'
 import { compareObjects, installObjects } from '../kibana/install.ts'
 import { shippedObjects } from '../kibana/shipped.ts'
+import { Mysql } from '../mysql/client.ts'
+import type { MysqlConnection } from '../mysql/connection.ts'
 import { compareTables, installTables } from '../mysql/schema.ts'
 import { ArchiverError } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
-import { warnOfClearText } from './lib/cleartext.ts'
-import { elasticsearchClient } from './lib/elasticsearch-client.ts'
-import { kibanaClient } from './lib/kibana-client.ts'
-import { mysqlClient } from './lib/mysql-client.ts'
+import { Proxies } from '../runtime/proxies.ts'
+import { announceConnections } from './lib/connections.ts'
 import { plainLog } from './lib/plain-log.ts'
-import { tellProxies } from './lib/proxy-notice.ts'
-
-type SetupOptions = Values<typeof setupOptions>
 
 /**
  * Installs what the archiver needs in Elasticsearch and MySQL, for servers where workers may not do
@@ -26,27 +24,16 @@ type SetupOptions = Values<typeof setupOptions>
  * @throws ArchiverError `DIFFERS` where `--check` found something to do.
  */
 export async function setup(options: SetupOptions): Promise<void> {
-  checkElasticsearchOptions(options)
-  checkKibanaOptions(options)
-  checkMysqlOptions(options)
-  if (
-    options.elasticsearch === undefined &&
-    options.kibana === undefined &&
-    options.mysql === undefined
-  ) {
-    throw new ArchiverError(
-      'USAGE',
-      '--no-elasticsearch without --kibana or --mysql leaves nothing to set up',
-    )
-  }
+  const proxies = new Proxies(process.env)
+  const elasticsearch = elasticsearchConnection(options, proxies)
+  const mysql = mysqlConnection(options)
+  const kibana = kibanaConnection(options, proxies)
   const log = plainLog(options)
-  warnOfClearText(options, log)
-  tellProxies(options, log)
+  announceConnections({ elasticsearch, mysql, kibana }, log)
   const parts: Part[] = []
-  if (options.elasticsearch !== undefined)
-    parts.push(await setUpTemplates(options, options.elasticsearch, log))
-  if (options.mysql !== undefined) parts.push(await setUpTables(options, options.mysql, log))
-  if (options.kibana !== undefined) parts.push(await setUpKibana(options, options.kibana, log))
+  if (elasticsearch !== undefined) parts.push(await setUpTemplates(options, elasticsearch, log))
+  if (mysql !== undefined) parts.push(await setUpTables(options, mysql, log))
+  if (kibana !== undefined) parts.push(await setUpKibana(options, kibana, log))
   const differences = parts.reduce((sum, part) => sum + part.differences, 0)
   if (options.check && differences > 0) {
     throw new ArchiverError(
@@ -78,10 +65,10 @@ interface Part {
 
 async function setUpTemplates(
   options: SetupOptions,
-  nodes: readonly string[],
+  connection: ElasticsearchConnection,
   log: Logger,
 ): Promise<Part> {
-  const client = elasticsearchClient(nodes, options)
+  const client = new Elasticsearch(connection)
   try {
     await client.detect()
     const { check, indexPrefix, indexProfile: profile } = options
@@ -99,8 +86,12 @@ async function setUpTemplates(
   }
 }
 
-async function setUpTables(options: SetupOptions, url: string, log: Logger): Promise<Part> {
-  const client = mysqlClient(url, options)
+async function setUpTables(
+  options: SetupOptions,
+  connection: MysqlConnection,
+  log: Logger,
+): Promise<Part> {
+  const client = new Mysql(connection)
   try {
     const { kind, version } = await client.detect()
     const changes = options.check ? 0 : await installTables(client, options.mysqlTable, log)
@@ -114,8 +105,12 @@ async function setUpTables(options: SetupOptions, url: string, log: Logger): Pro
   }
 }
 
-async function setUpKibana(options: SetupOptions, url: string, log: Logger): Promise<Part> {
-  const kibana = kibanaClient(url, options)
+async function setUpKibana(
+  options: SetupOptions,
+  connection: KibanaConnection,
+  log: Logger,
+): Promise<Part> {
+  const kibana = new Kibana(connection)
   try {
     const version = await kibana.ready(options.kibanaWait * 1000, log)
     const objects = shippedObjects(options.indexPrefix)

@@ -1,18 +1,21 @@
-import type { StatusOptions } from '../config/archive.ts'
+import type { StatusOptions } from '../config/commands/status.ts'
+import { kafkaConnection } from '../config/kafka.ts'
 import { readIdentity } from '../files/log/archive.ts'
 import { CommitLog, listPartitions, requireArchive } from '../files/log/commit-log.ts'
+import { DamagedPartitions } from '../files/read/damaged-partitions.ts'
 import type { ReadableHome } from '../home/home.ts'
 import { openHome } from '../home/open-home.ts'
+import { kafkaClient } from '../kafka/client.ts'
 import { type KafkaPosition, readPositions } from '../kafka/positions.ts'
 import { withAdmin } from '../kafka/topics.ts'
 import type { WorkerStatus } from '../monitor/endpoint.ts'
 import { partitionKey } from '../record/record.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { count } from '../runtime/format.ts'
 import { createLogger } from '../runtime/log.ts'
+import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
-import { DamagedPartitions } from './lib/damaged-partitions.ts'
-import { kafkaClient } from './lib/kafka-client.ts'
-import { count, table } from './lib/table.ts'
+import { table } from './lib/table.ts'
 
 const workerTimeoutMs = 5000
 
@@ -88,7 +91,8 @@ async function askKafka(
   topics: readonly string[],
 ): Promise<Map<string, KafkaPosition>> {
   const log = createLogger({ level: options.logLevel, stream: standardError })
-  const kafka = kafkaClient(options, { clientId: 'archiver-status', log, retry: { retries: 4 } })
+  const connection = kafkaConnection(options, new Proxies(process.env))
+  const kafka = kafkaClient(connection, { clientId: 'archiver-status', log, retry: { retries: 4 } })
   const identity = await readIdentity(home)
   return withAdmin(kafka, options.brokers, (admin) => readPositions(admin, identity!.group, topics))
 }

@@ -1,19 +1,26 @@
 import type { Kafka } from 'kafkajs'
-import type { VerifyOptions } from '../config/archive.ts'
-import { checkElasticsearchOptions, checkMysqlOptions } from '../config/config.ts'
+import type { VerifyOptions } from '../config/commands/verify.ts'
+import { elasticsearchConnection } from '../config/elasticsearch.ts'
+import { kafkaConnection } from '../config/kafka.ts'
+import { mysqlConnection } from '../config/mysql.ts'
+import { Elasticsearch } from '../elasticsearch/client/client.ts'
 import { DocumentReader } from '../elasticsearch/read/reader.ts'
 import { readIdentity } from '../files/log/archive.ts'
 import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { damageOf } from '../files/log/damage.ts'
 import type { ReadableHome } from '../home/home.ts'
 import { openHome } from '../home/open-home.ts'
+import { kafkaClient } from '../kafka/client.ts'
 import { type KafkaPosition, readPositions } from '../kafka/positions.ts'
 import { RecordLookup } from '../kafka/record-lookup.ts'
 import { withAdmin } from '../kafka/topics.ts'
+import { Mysql } from '../mysql/client.ts'
 import { RowReader } from '../mysql/reader.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../record/record.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { count, plural, size } from '../runtime/format.ts'
 import { createLogger, type Logger } from '../runtime/log.ts'
+import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal } from '../runtime/terminal.ts'
 import {
@@ -29,12 +36,8 @@ import { type ComparedPart, scanDocuments } from '../verify/scan.ts'
 import { strayFiles } from '../verify/strays.ts'
 import { compareValues, describeDifference, type ValuesVerdict } from '../verify/values.ts'
 import { describeReaders } from './lib/describe-readers.ts'
-import { elasticsearchClient } from './lib/elasticsearch-client.ts'
-import { kafkaClient } from './lib/kafka-client.ts'
-import { mysqlClient } from './lib/mysql-client.ts'
 import { otherArchives } from './lib/other-archives.ts'
 import { signalled } from './lib/program.ts'
-import { count, plural, size } from './lib/table.ts'
 
 /**
  * Proves that files, Elasticsearch, MySQL and Kafka agree, offset by offset, and prints a verdict a
@@ -42,17 +45,9 @@ import { count, plural, size } from './lib/table.ts'
  * @throws ArchiverError `DAMAGED` where anything is not proven.
  */
 export async function verify(options: VerifyOptions): Promise<void> {
-  checkElasticsearchOptions(options)
-  checkMysqlOptions(options)
-  if (options.deep && options.fast)
-    throw new ArchiverError('USAGE', '--deep and --fast exclude each other')
-  checkValuesOption(options)
-  if (options.readers && options.fast) {
-    throw new ArchiverError(
-      'USAGE',
-      '--readers reads the files, --fast does not: they exclude each other',
-    )
-  }
+  const proxies = new Proxies(process.env)
+  const elasticsearchAt = elasticsearchConnection(options, proxies)
+  const mysqlAt = mysqlConnection(options)
   const thoroughness: Thoroughness = options.deep ? 'deep' : options.fast ? 'fast' : 'full'
   await using home = await openHome(options.archiveDir)
   const signal = signalled()
@@ -60,17 +55,18 @@ export async function verify(options: VerifyOptions): Promise<void> {
   const archived = await listPartitions(home)
   const log = createLogger({ level: options.logLevel, stream: standardError })
   const kafkaOf = options.kafka
-    ? kafkaClient(options, { clientId: 'archiver-verify', log, retry: { retries: 4 } })
+    ? kafkaClient(kafkaConnection(options, proxies), {
+        clientId: 'archiver-verify',
+        log,
+        retry: { retries: 4 },
+      })
     : undefined
   const kafka = kafkaOf && (await askKafka(kafkaOf, options.brokers, home, archived))
   const lookup =
     kafkaOf && new RecordLookup(kafkaOf, (error) => log.debug(`disconnecting: ${messageOf(error)}`))
   const partitions = select(archived, kafka, options.topics)
-  const client =
-    options.elasticsearch === undefined
-      ? undefined
-      : elasticsearchClient(options.elasticsearch, options)
-  const database = options.mysql === undefined ? undefined : mysqlClient(options.mysql, options)
+  const client = elasticsearchAt && new Elasticsearch(elasticsearchAt)
+  const database = mysqlAt && new Mysql(mysqlAt)
   const terminal = createTerminal(standardError)
   const verdicts: Verdict[] = []
   const strays: string[] = []
@@ -315,17 +311,6 @@ function describePruned({ pruned, pruned_records: records }: Verdict): string[] 
 
 function rejects(rejected: number | undefined): string {
   return rejected === undefined || rejected === 0 ? '' : `, ${count(rejected)} of them rejected`
-}
-
-function checkValuesOption({ values, fast, elasticsearch }: VerifyOptions): void {
-  if (!values) return
-  if (fast)
-    throw new ArchiverError(
-      'USAGE',
-      '--values reads the files, --fast does not: they exclude each other',
-    )
-  if (elasticsearch === undefined)
-    throw new ArchiverError('USAGE', '--values needs --elasticsearch')
 }
 
 /** What the comparison of numbers covered, as lines. */

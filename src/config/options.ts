@@ -1,10 +1,24 @@
-/** What declares, reads and describes options: one door to `src/options/`. */
+/** What declares, reads and describes options: one door to `src/config/options/`. */
 
-export { describeOptions } from './options/describe.ts'
+export { describeOptions, explanationOf, flagsOf } from './options/describe.ts'
 export { exposedSecrets } from './options/exposed-secrets.ts'
+export * from './options/groups.ts'
 export * from './options/kinds.ts'
 export * from './options/lists.ts'
 export * from './options/option.ts'
 export * from './options/paths.ts'
 export { type OptionSources, readOptions } from './options/read.ts'
+export {
+  because,
+  exclusive,
+  implied,
+  is,
+  needed,
+  type Relation,
+  related,
+  requires,
+  type Term,
+  that,
+} from './options/relations.ts'
 export { unknownVariables } from './options/unknown-variables.ts'
+export { addressIn, baseUrl, type Expectation, httpUrl, url, urls } from './options/urls.ts'

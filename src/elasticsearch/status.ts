@@ -1,4 +1,3 @@
-import type { Latency, SinkEvent } from '../pipeline/observer.ts'
 import { messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Elasticsearch } from './client/client.ts'
@@ -17,65 +16,6 @@ export interface StatusOrigin {
   readonly index_prefix: string
 }
 
-/**
- * One fact of one worker at one moment. Counts (`records`, `bytes`, `count`, `rebalances` …) are
- * those since the document before, so that sums over time and over workers are right; everything
- * else is how it is now. Fields: `index-templates/index-archiver-status.json`.
- */
-export type StatusDocument =
-  | {
-      readonly kind: 'worker'
-      readonly records: number
-      readonly bytes: number
-      readonly lag: number
-      readonly oldest_unacknowledged_s: number
-      readonly partitions: number
-      /**
-       * Partitions that have no document of their own here: only those with the most to tell have.
-       */
-      readonly partitions_omitted: number
-      readonly paused: number
-      readonly rebalances: number
-      readonly fenced: number
-      readonly uptime_s: number
-      /** Of one core. */
-      readonly cpu_share: number
-      readonly event_loop_delay_ms: number
-      readonly memory: Readonly<
-        Record<'rss_bytes' | 'heap_bytes' | 'held_bytes' | 'budget_bytes', number>
-      >
-    }
-  | {
-      readonly kind: 'sink'
-      readonly sink: string
-      readonly records: number
-      readonly bytes: number
-      readonly held_bytes: number
-      /** Bulk requests or flushes, and how long they took. */
-      readonly operations: number
-      readonly latency_ms?: Omit<Latency, 'operations'>
-      readonly waiting?: string
-    }
-  | {
-      readonly kind: 'partition'
-      readonly topic: string
-      readonly partition: number
-      readonly topic_partition: string
-      readonly state: string
-      readonly oldest_unacknowledged_s: number
-      readonly position?: number
-      readonly committed?: number
-      readonly lag?: number
-      readonly waiting?: string
-    }
-  | {
-      readonly kind: 'event'
-      readonly event: SinkEvent | 'gap' | 'pause'
-      readonly reason: string
-      readonly count: number
-      readonly sink?: string
-    }
-
 const timeoutMs = 5000
 
 /**
@@ -85,7 +25,7 @@ const timeoutMs = 5000
 export class StatusWriter {
   readonly #client: Elasticsearch
   readonly #origin: StatusOrigin
-  readonly #documents: (intervalS: number) => readonly StatusDocument[]
+  readonly #documents: (intervalS: number) => readonly object[]
   readonly #log: Logger
   readonly #timer: NodeJS.Timeout
   #writing: Promise<boolean> | undefined
@@ -96,7 +36,7 @@ export class StatusWriter {
   constructor(parts: {
     client: Elasticsearch
     origin: StatusOrigin
-    documents: (intervalS: number) => readonly StatusDocument[]
+    documents: (intervalS: number) => readonly object[]
     intervalMs: number
     log: Logger
   }) {

@@ -2,7 +2,9 @@ import type { Kafka, KafkaConfig, LogEntry, RetryOptions } from 'kafkajs'
 import type { Logger } from '../runtime/log.ts'
 import { registerCodecs } from './batch/register-codecs.ts'
 import { brokerSocket } from './broker-socket.ts'
+import type { KafkaConnection } from './connection.ts'
 import { kafkajs } from './kafkajs.ts'
+import { kafkaSecurity } from './security.ts'
 
 export interface KafkaOptions {
   readonly brokers: readonly string[]
@@ -43,6 +45,18 @@ export function createKafka({ brokers, clientId, log, retry, ssl, sasl }: KafkaO
     ...(ssl === undefined ? {} : { ssl }),
     ...(sasl === undefined ? {} : { sasl }),
   })
+}
+
+/**
+ * The client for a connection. Nothing is connected yet.
+ * @throws ArchiverError `USAGE` if a file with a secret or a certificate cannot be read.
+ */
+export function kafkaClient(
+  connection: KafkaConnection,
+  about: Pick<KafkaOptions, 'clientId' | 'log' | 'retry'>,
+): Kafka {
+  const { brokers } = connection
+  return createKafka({ brokers, ...about, ...kafkaSecurity(connection, about.log) })
 }
 
 /** kafkajs tells at INFO what we call debug. */

@@ -3,49 +3,13 @@ import { redirected } from '../runtime/address.ts'
 import { boundedText } from '../runtime/bounded-text.ts'
 import { messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
-import { noProxies, type Proxies } from '../runtime/proxies.ts'
+import { noProxies } from '../runtime/proxies.ts'
 import { readSecretFile } from '../runtime/secret-file.ts'
+import type { KafkaConnection, Login, Secret, TokenEndpoint } from './connection.ts'
 import { kafkajs } from './kafkajs.ts'
 
 /** kafkajs knows by it that trying again is of no use; its type declares no argument. */
 const AuthenticationError = kafkajs.KafkaJSSASLAuthenticationError as new (message: string) => Error
-
-/**
- * A secret or a certificate: a text, or a file that is read anew for every connection. `flag` names
- * it in messages.
- */
-export type Secret = { readonly text: string } | { readonly file: string; readonly flag: string }
-
-/** How brokers know who we are. */
-export type Login =
-  | {
-      readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
-      readonly username: string
-      readonly password: Secret
-    }
-  | { readonly mechanism: 'oauthbearer'; readonly token: Secret | TokenEndpoint }
-
-/**
- * Where a token is had for an id and a secret: the client credentials grant of OAuth 2.0 (RFC 6749,
- * section 4.4).
- */
-export interface TokenEndpoint {
-  readonly url: string
-  readonly clientId: string
-  readonly clientSecret: Secret
-  readonly scope: string | undefined
-  /** None if it is left out. */
-  readonly proxies?: Proxies
-}
-
-export interface KafkaSecurity {
-  readonly tls: boolean
-  /** Certificate authority of the brokers, in PEM; without it the public ones count. */
-  readonly ca: Secret | undefined
-  /** Our own certificate and its key, in PEM, for brokers that ask for one. */
-  readonly certificate: { readonly certificate: Secret; readonly key: Secret } | undefined
-  readonly login: Login | undefined
-}
 
 /**
  * kafkajs's `ssl` and `sasl`. kafkajs reads their properties whenever it connects or logs in again,
@@ -54,18 +18,18 @@ export interface KafkaSecurity {
  * @throws ArchiverError `USAGE` where a file cannot be read or is empty at the start.
  */
 export function kafkaSecurity(
-  security: KafkaSecurity,
+  connection: Omit<KafkaConnection, 'brokers'>,
   log: Logger,
 ): Pick<KafkaConfig, 'ssl' | 'sasl'> {
-  const { tls, login } = security
+  const { tls, login } = connection
   return {
-    ...(tls ? { ssl: tlsOptions(security, log) } : {}),
+    ...(tls ? { ssl: tlsOptions(connection, log) } : {}),
     ...(login === undefined ? {} : { sasl: saslOptions(login, log) }),
   }
 }
 
 function tlsOptions(
-  { ca, certificate }: KafkaSecurity,
+  { ca, certificate }: Pick<KafkaConnection, 'ca' | 'certificate'>,
   log: Logger,
 ): NonNullable<KafkaConfig['ssl']> {
   const options = {}

@@ -1,31 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { Agent, type Dispatcher, FormData, fetch, type RequestInit } from 'undici'
-import { addressOf, redirected } from '../runtime/address.ts'
+import { redirected } from '../runtime/address.ts'
 import { boundedText } from '../runtime/bounded-text.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
-import { describeProxy, noProxies, type Proxies } from '../runtime/proxies.ts'
+import { describeProxy, noProxies } from '../runtime/proxies.ts'
 import { sleep } from '../runtime/retry.ts'
 import { count, flag, list, object, optional, type Shape, text } from '../runtime/shape.ts'
 import { proxyAgent } from '../runtime/tunnel.ts'
+import type { KibanaConnection } from './connection.ts'
 import { idInSpace, ndjson, type SavedObject } from './saved-object.ts'
-
-/** How to reach Kibana, as the options say. */
-export interface KibanaConnection {
-  /** With the base path, where Kibana has one; it may end in `/s/<space>`. */
-  readonly url: string
-  /** The space to work in; the default one where it is undefined. */
-  readonly space: string | undefined
-  readonly username: string | undefined
-  readonly password: string | undefined
-  readonly apiKey: string | undefined
-  /** Certificate authority, as a PEM file. */
-  readonly caFile: string | undefined
-  /** How long an answer may take, in ms. */
-  readonly timeoutMs: number
-  /** None if it is left out. */
-  readonly proxies?: Proxies
-}
 
 /** What names a saved object in a space. */
 export type ObjectName = Pick<SavedObject, 'type' | 'id'>
@@ -119,20 +103,20 @@ export class Kibana {
   /** @throws ArchiverError `USAGE` where the certificate authority cannot be read. */
   constructor(connection: KibanaConnection) {
     const { username, password, apiKey, caFile, timeoutMs } = connection
-    const { url: parsed, ...inUrl } = addressOf(connection.url)
+    const parsed = new URL(connection.url)
     const [suffix = '', inPath] = /\/s\/([^/]+)\/?$/.exec(parsed.pathname) ?? []
     const space = connection.space ?? inPath
     parsed.pathname = parsed.pathname.slice(0, parsed.pathname.length - suffix.length)
-    const user = username ?? inUrl.username
-    const secret = password ?? inUrl.password ?? ''
     this.#connection = { ...connection, space, url: parsed.href.replace(/\/$/, '') }
     this.#base = `${this.#connection.url}${space === undefined ? '' : `/s/${encodeURIComponent(space)}`}`
     this.#headers = {
       'kbn-xsrf': 'archiver',
       ...(apiKey !== undefined
         ? { authorization: `ApiKey ${apiKey}` }
-        : user !== undefined
-          ? { authorization: `Basic ${Buffer.from(`${user}:${secret}`).toString('base64')}` }
+        : username !== undefined
+          ? {
+              authorization: `Basic ${Buffer.from(`${username}:${password ?? ''}`).toString('base64')}`,
+            }
           : {}),
     }
     const tls = caFile === undefined ? undefined : { ca: readCertificate(caFile) }

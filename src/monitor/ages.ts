@@ -2,14 +2,14 @@ import type { PartitionStatus } from '../pipeline/worker-status.ts'
 import { partitionKey } from '../record/record.ts'
 
 /**
- * How long the oldest record of a partition has waited to be committed, from samples of where it
- * stood: what was read between two samples counts as read at the earlier one. Pure: time is an
+ * How long the oldest record of a partition has waited to be committed, from samples of its
+ * position. Records read between two samples count as read at the earlier one. Pure: time is an
  * argument, in ms.
  */
 export class UnacknowledgedAges {
   /**
-   * By partition, ascending: a position, and when it was last seen there. The first is at or below
-   * what is committed.
+   * By partition: positions in ascending order, and when each was last seen. The first is at or
+   * below the committed offset.
    */
   readonly #positions = new Map<string, { readonly position: number; at: number }[]>()
 
@@ -18,11 +18,11 @@ export class UnacknowledgedAges {
     for (const { topic, partition, position, committed } of partitions) {
       const key = partitionKey({ topic, partition })
       sampled.add(key)
-      // A partition that is being opened: what was read of it before is still not committed.
+      // A partition that is being opened: its records from before are still not committed.
       if (position === undefined) continue
       const before = this.#positions.get(key) ?? []
-      // A group that was set back reads what it had committed; a partition that was opened anew
-      // reads again what waits still.
+      // A group that was reset reads again what it had committed. A partition that was reopened
+      // reads again what still waits.
       const isSetBack =
         committed !== undefined && before[0] !== undefined && committed < before[0].position
       const seen = isSetBack ? before.filter((earlier) => earlier.position <= position) : before
@@ -37,7 +37,7 @@ export class UnacknowledgedAges {
     for (const key of this.#positions.keys()) if (!sampled.has(key)) this.#positions.delete(key)
   }
 
-  /** In seconds; 0 where everything that was read is committed. */
+  /** In seconds; 0 if everything that was read is committed. */
   of({ topic, partition, position, committed }: PartitionStatus, now: number): number {
     const seen = this.#positions.get(partitionKey({ topic, partition })) ?? []
     const readUpTo = Math.max(position ?? 0, seen.at(-1)?.position ?? 0)

@@ -1,7 +1,7 @@
-import { FilesSink } from '../files/sink.ts'
 import type { Sink } from '../pipeline/sink.ts'
 import type { Worker } from '../pipeline/worker.ts'
 import type { PartitionStatus } from '../pipeline/worker-status.ts'
+import type { TopicPartition } from '../record/record.ts'
 import type { Logger } from '../runtime/log.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { UnacknowledgedAges } from './ages.ts'
@@ -10,16 +10,16 @@ import type { Metrics } from './metrics.ts'
 
 const sampleMs = 1000
 /**
- * Computing an answer for thousands of partitions takes tens of ms of the event loop: one serves
- * all who ask meanwhile.
+ * An answer for thousands of partitions takes tens of ms of the event loop. So one answer serves
+ * everyone who asks within this time.
  */
 const answerAgeMs = 1000
 
-/** What a worker says of itself at `/status`. */
+/** The answer of a worker at `/status`. */
 export interface WorkerStatus {
   readonly worker: string
   readonly ready: boolean
-  /** Why it is not. */
+  /** Why it is not ready. */
   readonly reasons: readonly string[]
   readonly records: number
   readonly sinks: readonly {
@@ -29,32 +29,49 @@ export interface WorkerStatus {
   }[]
   readonly partitions: readonly (PartitionStatus & {
     readonly oldest_unacknowledged_s: number
-    /** When the files that are being written are committed at the latest. */
+    /** Time until the files that are being written are committed, at the latest. */
     readonly flush_due_s?: number
   })[]
 }
 
+/** What the files sink alone can tell. */
+export interface FilesFacts {
+  /** Files that are being written: one for each partition, type and hour. */
+  readonly openBuckets: number
+  /** Small files that were merged since the start. */
+  readonly compactedFiles: number
+  /** Time until a partition is flushed at the latest, in ms; undefined if it holds nothing. */
+  flushDueMs(tp: TopicPartition): number | undefined
+}
+
+/** What the endpoint tells about. */
+export interface MonitorParts {
+  readonly name: string
+  readonly worker: Worker
+  readonly sinks: readonly Sink[]
+  /** Undefined for a worker without files. */
+  readonly files: FilesFacts | undefined
+  readonly metrics: Metrics
+}
+
 /**
  * Serves metrics, health and status of a worker: `/metrics`, `/healthz`, `/readyz`, `/status`.
- * @throws ArchiverError `USAGE` where the address is taken.
+ * @throws ArchiverError `USAGE` if the address is in use.
  */
 export async function serveMonitor(
   address: HttpOptions,
-  parts: { name: string; worker: Worker; sinks: readonly Sink[]; metrics: Metrics },
+  { name, worker, sinks, files, metrics }: MonitorParts,
   log: Logger,
 ): Promise<HttpEndpoint> {
-  const { name, worker, sinks, metrics } = parts
   const ages = new UnacknowledgedAges()
   const sample = () => ages.sample(worker.status(), performance.now())
-  const files = sinks.find((sink) => sink instanceof FilesSink)
   metrics.watch({
     counts: () => worker.counts,
     silentMs: () => worker.silentMs,
     partitions: () => worker.status(),
     age: (partition) => ages.of(partition, performance.now()),
     sinks,
-    openBuckets: () => files?.openBuckets ?? 0,
-    compactedFiles: () => files?.compactedFiles ?? 0,
+    files,
     lostLogLines: () => standardOutput.lostLines + standardError.lostLines,
   })
   const status = (): WorkerStatus => {
@@ -89,7 +106,10 @@ export async function serveMonitor(
     }, answerAgeMs),
     '/status': cached(() => jsonAnswer(200, status()), answerAgeMs),
   })
-  log.info(`metrics, health and status at ${endpoint.address}`)
+  log.info(
+    { event: 'endpoint_started', address: endpoint.address },
+    'serving metrics, health and status',
+  )
   const timer = setInterval(sample, sampleMs)
   return {
     address: endpoint.address,
@@ -100,7 +120,7 @@ export async function serveMonitor(
   }
 }
 
-/** A worker that only waits for room (back-pressure) is ready: it does what it can. */
+/** Why a worker is not ready. One that only waits for room (back-pressure) is ready. */
 export function reasonsNotReady(
   problems: readonly string[],
   partitions: readonly PartitionStatus[],

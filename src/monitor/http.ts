@@ -1,6 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, isIP, type Socket } from 'node:net'
-import type { ListenAddress } from '../config/options.ts'
 import { ArchiverError, messageOf, systemCode } from '../runtime/errors.ts'
 
 export interface HttpAnswer {
@@ -9,7 +8,7 @@ export interface HttpAnswer {
   readonly body: string | Buffer
 }
 
-/** What is answered to `GET <path>`. */
+/** The answer to `GET <path>`. */
 export type HttpRoutes = Readonly<Record<string, () => Promise<HttpAnswer> | HttpAnswer>>
 
 export interface HttpEndpoint {
@@ -17,14 +16,17 @@ export interface HttpEndpoint {
   close(): Promise<void>
 }
 
-export interface HttpOptions extends ListenAddress {
-  /** Names with a dot, besides that of `host`, under which requests may come. */
+export interface HttpOptions {
+  readonly host: string
+  /** 0 for any that is free. */
+  readonly port: number
+  /** Names with a dot, besides `host`, that requests may use. */
   readonly names?: readonly string[]
 }
 
 /**
- * Whoever reaches the port may open connections without a word, so their number is bounded: beyond
- * it the oldest connection that asks nothing gives way to the new one. A flood closes its own
+ * Anyone who reaches the port may open connections without asking anything, so their number is
+ * bounded: beyond it, a new connection closes the oldest idle one. A flood closes its own
  * connections, and a probe is answered.
  */
 const maxConnections = 64
@@ -37,10 +39,7 @@ export function jsonAnswer(status: number, content: unknown): HttpAnswer {
   return { status, type: 'application/json', body: `${JSON.stringify(content, undefined, 1)}\n` }
 }
 
-/**
- * The route, but computed at most once in `maxAgeMs`, however many ask: what they get is one buffer
- * for all.
- */
+/** The route, but computed at most once in `maxAgeMs`. Everyone who asks gets the same buffer. */
 export function cached(route: HttpRoutes[string], maxAgeMs: number): () => Promise<HttpAnswer> {
   let answer: Promise<HttpAnswer> | undefined
   let expiresAt = 0
@@ -62,7 +61,7 @@ export function cached(route: HttpRoutes[string], maxAgeMs: number): () => Promi
 
 /**
  * Answers `GET` and `HEAD` for a few paths, and 404 for all others.
- * @throws ArchiverError `USAGE` when the address cannot be listened at.
+ * @throws ArchiverError `USAGE` if it cannot listen at the address.
  */
 export async function serveHttp(options: HttpOptions, routes: HttpRoutes): Promise<HttpEndpoint> {
   const names = new Set([options.host, ...(options.names ?? [])].map((name) => name.toLowerCase()))
@@ -86,7 +85,7 @@ export async function serveHttp(options: HttpOptions, routes: HttpRoutes): Promi
   return {
     address: family === 'IPv6' ? `http://[${address}]:${bound}` : `http://${address}:${bound}`,
     close: async () => {
-      // A scraper keeps its connection; nobody waits for it to go.
+      // A scraper keeps its connection open, so the server does not wait for it to close.
       server.closeAllConnections()
       await new Promise<void>((resolve) => {
         server.close(() => resolve())
@@ -115,7 +114,7 @@ class Connections {
     response.on('close', () => this.#busy.delete(socket))
   }
 
-  /** One that asks nothing; if all do, the one that has not taken its answer for longest. */
+  /** The oldest idle connection; if none is idle, the one whose answer is the longest under way. */
   #oldest(): Socket | undefined {
     let oldest: Socket | undefined
     for (const socket of this.#open) {
@@ -139,7 +138,7 @@ function respond(
     'content-type': type,
     'content-length': Buffer.byteLength(body),
     'x-content-type-options': 'nosniff',
-    // Nobody reads what a client sends here.
+    // A body is never read.
     ...(hasBody ? { connection: 'close' } : {}),
   })
   response.end(request.method === 'HEAD' ? undefined : body)
@@ -150,7 +149,7 @@ async function answerOf(
   routes: HttpRoutes,
   names: ReadonlySet<string>,
 ): Promise<HttpAnswer> {
-  // RFC 9112, section 3.2: whoever is in between may have looked at the other one.
+  // RFC 9112, section 3.2: a proxy on the way may have looked at the other one.
   if ((headersDistinct.host?.length ?? 0) > 1)
     return { status: 400, type: 'text/plain', body: 'more than one Host\n' }
   if (!isOwnName(headers.host, names)) {
@@ -178,11 +177,11 @@ async function answerOf(
 
 /**
  * Whether a Host header names this endpoint: an address, a name without a dot (`localhost`, a
- * service of Compose), or one that was given. A page in somebody's browser can make any other name
- * lead here (DNS rebinding) and read the answer.
+ * Compose service), or one of `--http-names`. A page in a browser can make any other name resolve
+ * to this address (DNS rebinding) and read the answer.
  */
 function isOwnName(host: string | undefined, names: ReadonlySet<string>): boolean {
-  // HTTP/1.0 has none, and no browser speaks it.
+  // HTTP/1.0 has no Host header, and no browser speaks it.
   if (host === undefined) return true
   const name = host.replace(/:\d*$/, '').toLowerCase()
   return (
@@ -192,7 +191,7 @@ function isOwnName(host: string | undefined, names: ReadonlySet<string>): boolea
   )
 }
 
-async function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
+async function listen(server: Server, { host, port }: HttpOptions): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
       const why =

@@ -1,18 +1,17 @@
 import type { Sink } from '../pipeline/sink.ts'
 import type { PartitionStatus } from '../pipeline/worker-status.ts'
-import { partitionKey } from '../record/record.ts'
 import type { Logger } from '../runtime/log.ts'
 import { UnacknowledgedAges } from './ages.ts'
 
 const sampleMs = 5000
-const sayAgainMs = 60_000
-/** Longer than a few requests in a row may take, each up to its end. */
+const logAgainMs = 60_000
+/** A few requests in a row may each take their whole timeout. */
 const timeouts = 3
 
 export interface StallWatchOptions {
-  /** When records are flushed at the latest, in ms. */
+  /** Maximum time until records are flushed, in ms. */
   readonly flushIntervalMs: number
-  /** The longest time that a request to a sink may take, in ms. */
+  /** Maximum time of a request to a sink, in ms. */
   readonly requestTimeoutMs: number
 }
 
@@ -27,7 +26,7 @@ export class StallWatch {
   readonly #sinks: readonly Pick<Sink, 'name' | 'waiting'>[]
   readonly #log: Logger
   readonly #now: () => number
-  #saidAt = Number.NEGATIVE_INFINITY
+  #loggedAt = Number.NEGATIVE_INFINITY
   #timer: NodeJS.Timeout | undefined
 
   /** @param parts.now milliseconds of a clock that never goes back */
@@ -48,15 +47,15 @@ export class StallWatch {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.look(), sampleMs)
+    this.#timer = setInterval(() => this.check(), sampleMs)
   }
 
   stop(): void {
     clearInterval(this.#timer)
   }
 
-  /** Looks once; a stall is said when it begins, and once a minute as long as it lasts. */
-  look(): void {
+  /** Checks once. A stall is logged when it begins, and once a minute while it lasts. */
+  check(): void {
     const now = this.#now()
     const partitions = this.#status()
     this.#ages.sample(partitions, now)
@@ -66,19 +65,26 @@ export class StallWatch {
       .sort((a, b) => b.seconds - a.seconds)
     const [oldest] = old
     if (oldest === undefined) {
-      this.#saidAt = Number.NEGATIVE_INFINITY
+      this.#loggedAt = Number.NEGATIVE_INFINITY
       return
     }
-    if (now - this.#saidAt < sayAgainMs) return
-    this.#saidAt = now
+    if (now - this.#loggedAt < logAgainMs) return
+    this.#loggedAt = now
     const waiting = this.#sinks.flatMap(({ name, waiting }) =>
       waiting === undefined ? [] : [`${name}: ${waiting}`],
     )
     const { topic, partition, committed } = oldest.partition
-    const age = Math.round(oldest.seconds)
     this.#log.warn(
-      { topic, partition, committed, age_s: age, partitions: old.length, waiting },
-      `records of ${partitionKey({ topic, partition })} have not been acknowledged for ${age} s`,
+      {
+        event: 'records_unacknowledged',
+        topic,
+        partition,
+        committed,
+        age_s: Math.round(oldest.seconds),
+        partitions: old.length,
+        waiting,
+      },
+      'records are not acknowledged',
     )
   }
 }

@@ -1,20 +1,32 @@
 import type { Sink } from '../pipeline/sink.ts'
 import type { Worker } from '../pipeline/worker.ts'
 import type { PartitionStatus } from '../pipeline/worker-status.ts'
+import { count } from '../runtime/format.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Terminal } from '../runtime/terminal.ts'
 
 const refreshMs = 500
 
+/** What a worker does now. */
+interface Status {
+  readonly recordsPerSecond: number
+  readonly lag: number
+  readonly records: number
+  /** Records that each sink acknowledged. */
+  readonly acknowledged: ReadonlyMap<string, number>
+  readonly heldBytes: ReadonlyMap<string, number>
+  readonly partitions: number
+  readonly waiting: readonly string[]
+}
+
 /**
- * Says what is going on: a line that is rewritten where a person looks, a log line now and then
- * where nobody does.
+ * Shows what a worker does: on a terminal a line that is rewritten in place, otherwise a log line
+ * at an interval.
  */
 export class StatusReporter {
   readonly #worker: Worker
   readonly #sinks: readonly Sink[]
   readonly #terminal: Terminal
-  readonly #log: Logger
   readonly #timer: NodeJS.Timeout
   #lastRecords = 0
   #lastAt = performance.now()
@@ -27,16 +39,13 @@ export class StatusReporter {
     /** Between log lines, in ms. */
     intervalMs: number
   }) {
-    this.#worker = parts.worker
-    this.#sinks = parts.sinks
-    this.#terminal = parts.terminal
-    this.#log = parts.log
-    this.#timer = parts.terminal.isTTY
-      ? setInterval(() => this.#terminal.setStatus(this.#describe().line), refreshMs)
-      : setInterval(() => {
-          const { line, details } = this.#describe()
-          this.#log.info(details, line)
-        }, parts.intervalMs)
+    const { worker, sinks, terminal, log, intervalMs } = parts
+    this.#worker = worker
+    this.#sinks = sinks
+    this.#terminal = terminal
+    this.#timer = terminal.isTTY
+      ? setInterval(() => terminal.setStatus(lineOf(this.#status())), refreshMs)
+      : setInterval(() => log.info(fieldsOf(this.#status()), 'archiving'), intervalMs)
   }
 
   stop(): void {
@@ -44,42 +53,53 @@ export class StatusReporter {
     this.#terminal.setStatus(undefined)
   }
 
-  #describe(): { line: string; details: Record<string, unknown> } {
+  #status(): Status {
     const now = performance.now()
     const { records, acknowledged } = this.#worker.counts
-    const rate = Math.round(
-      ((records - this.#lastRecords) * 1000) / Math.max(1, now - this.#lastAt),
-    )
+    const seconds = Math.max(1, now - this.#lastAt) / 1000
+    const recordsPerSecond = Math.round((records - this.#lastRecords) / seconds)
     this.#lastRecords = records
     this.#lastAt = now
     const partitions = this.#worker.status()
-    const lag = partitions.reduce((sum, partition) => sum + (partition.lag ?? 0), 0)
-    const sinks = this.#sinks.map(({ name }) => `${name} ${count(acknowledged.get(name)!)}`)
-    const waiting = waitingReasons(partitions, this.#sinks)
-    const line = [
-      `${count(rate)} records/s`,
-      `lag ${count(lag)}`,
-      `read ${count(records)}`,
-      ...sinks,
-      `${partitions.length} partitions`,
-      ...(waiting.length === 0 ? [] : [`waiting: ${waiting.join('; ')}`]),
-    ].join(' · ')
     return {
-      line,
-      details: {
-        records_per_second: rate,
-        lag,
-        records,
-        acknowledged: Object.fromEntries(acknowledged),
-        held_bytes: Object.fromEntries(this.#sinks.map(({ name, heldBytes }) => [name, heldBytes])),
-        partitions: partitions.length,
-        ...(waiting.length === 0 ? {} : { waiting }),
-      },
+      recordsPerSecond,
+      lag: partitions.reduce((sum, partition) => sum + (partition.lag ?? 0), 0),
+      records,
+      acknowledged,
+      heldBytes: new Map(this.#sinks.map(({ name, heldBytes }) => [name, heldBytes])),
+      partitions: partitions.length,
+      waiting: waitingReasons(partitions, this.#sinks),
     }
   }
 }
 
-/** Why things wait, each reason once, with how many partitions it holds up. */
+function lineOf(status: Status): string {
+  const { recordsPerSecond, lag, records, acknowledged, partitions, waiting } = status
+  return [
+    `${count(recordsPerSecond)} records/s`,
+    `lag ${count(lag)}`,
+    `read ${count(records)}`,
+    ...[...acknowledged].map(([name, held]) => `${name} ${count(held)}`),
+    `${partitions} partitions`,
+    ...(waiting.length === 0 ? [] : [`waiting: ${waiting.join('; ')}`]),
+  ].join(' · ')
+}
+
+function fieldsOf(status: Status): Record<string, unknown> {
+  const { recordsPerSecond, lag, records, acknowledged, heldBytes, partitions, waiting } = status
+  return {
+    event: 'status',
+    records_per_second: recordsPerSecond,
+    lag,
+    records,
+    acknowledged: Object.fromEntries(acknowledged),
+    held_bytes: Object.fromEntries(heldBytes),
+    partitions,
+    ...(waiting.length === 0 ? {} : { waiting }),
+  }
+}
+
+/** Why things wait: each reason once, with the number of partitions it holds up. */
 function waitingReasons(partitions: readonly PartitionStatus[], sinks: readonly Sink[]): string[] {
   const reasons = new Map<string, number>()
   for (const { waiting } of partitions)
@@ -92,31 +112,18 @@ function waitingReasons(partitions: readonly PartitionStatus[], sinks: readonly 
   ]
 }
 
-/** What a run did, as a sentence and as fields. */
-export function accountOf(
-  worker: Worker,
-  seconds: number,
-): { message: string; details: Record<string, unknown> } {
-  const { records, bytes, acknowledged, lostOffsets, rebalances, fenced } = worker.counts
-  const sinks = [...acknowledged].map(([name, held]) => `${name} acknowledged ${count(held)}`)
-  const lost =
-    lostOffsets === 0 ? '' : `; ${count(lostOffsets)} offsets were lost before they were read`
+/** What a run did, as the fields of a log line. */
+export function accountOf({ counts }: Worker, seconds: number): Record<string, unknown> {
+  const { records, bytes, acknowledged, lostOffsets, rebalances, fenced } = counts
   return {
-    message: `stopped after ${seconds.toFixed(1)} s: read ${count(records)} records (${count(Math.round(records / seconds))}/s), ${sinks.join(', ')}${lost}`,
-    details: {
-      records,
-      bytes,
-      seconds,
-      acknowledged: Object.fromEntries(acknowledged),
-      lost_offsets: lostOffsets,
-      rebalances,
-      fenced,
-    },
+    event: 'worker_stopped',
+    seconds: Math.round(seconds * 1000) / 1000,
+    records,
+    records_per_second: Math.round(records / seconds),
+    bytes,
+    acknowledged: Object.fromEntries(acknowledged),
+    lost_offsets: lostOffsets,
+    rebalances,
+    fenced,
   }
-}
-
-const grouped = new Intl.NumberFormat('en-US')
-
-function count(number: number): string {
-  return grouped.format(number)
 }

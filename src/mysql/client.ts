@@ -4,28 +4,8 @@ import { type Connection, type ConnectionOptions, createConnection } from 'mysql
 import { DeadlineExceeded, withDeadline } from '../runtime/deadline.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { anything, digits, list, object, type Shape, text, UnlikeAnswer } from '../runtime/shape.ts'
+import type { MysqlConnection } from './connection.ts'
 import { expectedIdentity, verifyAddress, withoutKeyRetrieval } from './server-identity.ts'
-
-/** How to reach a server. */
-export interface MysqlConnection {
-  readonly host: string
-  readonly port: number
-  readonly user: string
-  readonly password: string | undefined
-  readonly database: string
-  /** Certificate authority as a PEM file; read anew for every connection. */
-  readonly caFile?: string | undefined
-  /** TLS with the certificate authorities of this machine. Implied by `caFile`. */
-  readonly tls?: boolean
-  /** The name or address that the server's certificate must have; undefined: `host`. */
-  readonly tlsName?: string | undefined
-  /**
-   * Without TLS, a login may ask the server for the public key that it encrypts the password with.
-   */
-  readonly allowsKeyRetrieval?: boolean
-  /** How long an answer may take. */
-  readonly timeoutMs: number
-}
 
 /** A query or a connection that failed. The message is the server's, and names no secret. */
 export class MysqlFailure extends Error {

@@ -1,5 +1,5 @@
-import type { DamagedPartitions } from '../cmd/lib/damaged-partitions.ts'
-import type { RestoreOptions } from '../config/archive.ts'
+import type { RestoreOptions } from '../config/commands/restore.ts'
+import type { DamagedPartitions } from '../files/read/damaged-partitions.ts'
 import type { Selection } from '../files/read/selection.ts'
 import type { ReadableHome } from '../home/home.ts'
 import type { TopicPartition } from '../record/record.ts'

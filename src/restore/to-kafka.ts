@@ -1,9 +1,9 @@
 import { createInterface } from 'node:readline/promises'
 import type { Admin } from 'kafkajs'
-import { kafkaClient } from '../cmd/lib/kafka-client.ts'
-import { plural, size } from '../cmd/lib/table.ts'
 import { listPartitions } from '../files/log/commit-log.ts'
 import { linesByOffset, selectedFiles } from '../files/read/batches.ts'
+import { kafkaClient } from '../kafka/client.ts'
+import type { KafkaConnection } from '../kafka/connection.ts'
 import { RecordLimits } from '../kafka/restore/record-limits.ts'
 import { KafkaRestorer, type RestoreTarget, usualBatchBytes } from '../kafka/restore/restorer.ts'
 import {
@@ -17,6 +17,7 @@ import { withAdmin } from '../kafka/topics.ts'
 import { decodeLine } from '../record/line/decoder.ts'
 import type { TopicPartition } from '../record/record.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { plural, size } from '../runtime/format.ts'
 import { standardError } from '../runtime/standard-streams.ts'
 import { checkRecords, type Extent } from './check.ts'
 import { type Restore, untilAborted } from './job.ts'
@@ -48,12 +49,17 @@ const leastProducerMemoryMs = 15 * 60_000
  * twice, or be removed again, is said and agreed to.
  * @throws ArchiverError `USAGE`, `TARGET_UNFIT`, `UNREACHABLE`
  */
-export async function restoreToKafka(job: Restore): Promise<void> {
-  const { options, log, partitions, damaged } = job
+export async function restoreToKafka(job: Restore, connection: KafkaConnection): Promise<void> {
+  const { log, partitions, damaged } = job
+  const { brokers } = connection
   const targetOf = await checkTargets(job)
-  const kafka = kafkaClient(options, { clientId: 'archiver-restore', log, retry: { retries: 4 } })
+  const kafka = kafkaClient(connection, {
+    clientId: 'archiver-restore',
+    log,
+    retry: { retries: 4 },
+  })
   const batchBytes = new Map<string, number>()
-  await withAdmin(kafka, options.brokers, async (admin) => {
+  await withAdmin(kafka, brokers, async (admin) => {
     await checkNotArchived(job, admin, [...new Set(partitions.map(({ topic }) => targetOf(topic)))])
     const broker = await brokerSettings(admin)
     const plans: Plan[] = []
@@ -80,11 +86,11 @@ export async function restoreToKafka(job: Restore): Promise<void> {
   // kafkajs gives up a batch when its retries to reach a broker end: they have to outlast the
   // restart of one.
   const patient = { clientId: 'archiver-restore', log, retry: { retries: outageRetries } }
-  const restorer = new KafkaRestorer(kafkaClient(options, patient))
+  const restorer = new KafkaRestorer(kafkaClient(connection, patient))
   await restorer.connect().catch((error: unknown) => {
     throw new ArchiverError(
       'UNREACHABLE',
-      `Kafka at ${options.brokers.join(', ')} does not answer: ${messageOf(error)}`,
+      `Kafka at ${brokers.join(', ')} does not answer: ${messageOf(error)}`,
       {},
       error,
     )

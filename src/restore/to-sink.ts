@@ -1,37 +1,27 @@
-import { elasticsearchClient, elasticsearchSinkOptions } from '../cmd/lib/elasticsearch-client.ts'
-import { mysqlClient, mysqlSinkOptions } from '../cmd/lib/mysql-client.ts'
-import { checkElasticsearchOptions, checkMysqlOptions } from '../config/config.ts'
+import type { Elasticsearch } from '../elasticsearch/client/client.ts'
 import { DocumentReader } from '../elasticsearch/read/reader.ts'
-import { ElasticsearchSink } from '../elasticsearch/sink/sink.ts'
+import { ElasticsearchSink, type ElasticsearchSinkOptions } from '../elasticsearch/sink/sink.ts'
 import { damageOf } from '../files/log/damage.ts'
 import type { ManifestFile } from '../files/log/manifest.ts'
 import { batchesOf, type SelectedFiles, selectedFiles } from '../files/read/batches.ts'
 import { isWhollySelected } from '../files/read/selection.ts'
+import type { Mysql } from '../mysql/client.ts'
 import { RowReader } from '../mysql/reader.ts'
-import { MysqlSink } from '../mysql/sink.ts'
+import { MysqlSink, type MysqlSinkOptions } from '../mysql/sink.ts'
 import type { Sink } from '../pipeline/sink.ts'
 import { withoutOffsets } from '../record/batch-subset.ts'
 import type { RecordBatch, TopicPartition } from '../record/record.ts'
-import { ArchiverError } from '../runtime/errors.ts'
 import { type Restore, untilAborted } from './job.ts'
 import { DocumentPresence, type Presence, RowPresence } from './presence.ts'
 
 /** To Elasticsearch: the same documents under the same ids, by the sink that workers use. */
-export async function restoreToElasticsearch(job: Restore): Promise<void> {
-  const { options, log, partitions, damaged } = job
-  checkElasticsearchOptions(options)
-  if (options.elasticsearch === undefined)
-    throw new ArchiverError('USAGE', '--no-elasticsearch leaves nowhere to restore to')
-  const client = elasticsearchClient(options.elasticsearch, options)
-  const sink = new ElasticsearchSink(
-    client,
-    elasticsearchSinkOptions(options, {
-      memoryLimit: options.memoryBudget,
-      hasFiles: true,
-      logSamples: false,
-    }),
-    log,
-  )
+export async function restoreToElasticsearch(
+  job: Restore,
+  client: Elasticsearch,
+  options: ElasticsearchSinkOptions,
+): Promise<void> {
+  const { log, partitions, damaged } = job
+  const sink = new ElasticsearchSink(client, options, log)
   const reader = new DocumentReader(client, options.indexPrefix)
   const room = new Room()
   try {
@@ -50,21 +40,14 @@ export async function restoreToElasticsearch(job: Restore): Promise<void> {
 }
 
 /** To MySQL: the same rows under the same primary key. */
-export async function restoreToMysql(job: Restore): Promise<void> {
-  const { options, log, partitions, damaged } = job
-  checkMysqlOptions(options)
-  if (options.mysql === undefined) throw new ArchiverError('USAGE', '--to mysql needs --mysql')
-  const client = mysqlClient(options.mysql, options)
-  const sink = new MysqlSink(
-    client,
-    mysqlSinkOptions(options, {
-      memoryLimit: options.memoryBudget,
-      hasFiles: true,
-      logSamples: false,
-    }),
-    log,
-  )
-  const reader = new RowReader(client, options.mysqlTable)
+export async function restoreToMysql(
+  job: Restore,
+  client: Mysql,
+  options: MysqlSinkOptions,
+): Promise<void> {
+  const { log, partitions, damaged } = job
+  const sink = new MysqlSink(client, options, log)
+  const reader = new RowReader(client, options.table)
   const room = new Room()
   try {
     await sink.start(() => room.relieved())

@@ -28,7 +28,7 @@ export function createLogger(options: { level: LogLevel; stream: LogStream }): L
   }
   if (options.stream.isTTY !== true)
     return pino(settings, { write: (line) => void options.stream.write(line) })
-  // Loaded here: a worker of which nobody watches the terminal has no use for it.
+  // Loaded here: only a worker on a terminal needs it.
   const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as typeof Pretty
   const prettify = prettyFactory({
     colorize: true,

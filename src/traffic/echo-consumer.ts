@@ -1,64 +1,76 @@
 import { randomUUID } from 'node:crypto'
 import type { Consumer, EachBatchPayload } from 'kafkajs'
-import { everyOption } from '../cmd/lib/every-option.ts'
-import { kafkaClient } from '../cmd/lib/kafka-client.ts'
 import { runProgram, signalled } from '../cmd/lib/program.ts'
 import { readableBytes, readableTimestamp, utf8OrUndefined } from '../cmd/lib/readable.ts'
-import { kafkaOptions, kafkaSecurityOptions, logOptions } from '../config/config.ts'
+import { everyOption } from '../config/commands.ts'
+import { kafkaConnection, kafkaConnectionSet } from '../config/kafka.ts'
+import { logGroup } from '../config/log.ts'
 import {
+  combine,
   describeOptions,
+  exclusive,
   flag,
   integer,
   list,
+  own,
   pattern,
   readOptions,
+  related,
   text,
-  type Values,
+  type ValuesOf,
 } from '../config/options.ts'
 import { FetchedPartitionBatch } from '../kafka/batch/fetched-batch.ts'
 import { unpack } from '../kafka/batch/unpack.ts'
+import { kafkaClient } from '../kafka/client.ts'
 import { withAdmin } from '../kafka/topics.ts'
 import type { SourceRecord } from '../record/record.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { createLogger } from '../runtime/log.ts'
+import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 
-const options = {
-  brokers: kafkaOptions.brokers,
-  topics: list({
-    explanation: 'Topics to read; events where neither this nor --topics-regex is given.',
-    placeholder: '<a,b,…>',
-  }),
-  topicsRegex: pattern({
-    explanation: 'Read every topic whose name matches, as far as it is there at the start.',
-  }),
-  group: text({
-    explanation:
-      'The consumer group, which then remembers what was read; a new one that leaves nothing behind where it is not given.',
-    placeholder: '<name>',
-  }),
-  fromBeginning: flag({
-    explanation:
-      'Begin with the oldest record, not with the next, wherever the group has no position.',
-    default: false,
-  }),
-  count: integer({ explanation: 'Stop after so many records.', min: 1 }),
-  json: flag({ explanation: 'One JSON object a line, for jq.', default: false }),
-  ...kafkaSecurityOptions,
-  ...logOptions,
-}
+const set = combine(
+  [
+    kafkaConnectionSet,
+    own({
+      topics: list({
+        explanation: 'Topics to read; events where neither this nor --topics-regex is given.',
+        placeholder: '<a,b,…>',
+      }),
+      topicsRegex: pattern({
+        explanation: 'Read every topic whose name matches, as far as it is there at the start.',
+      }),
+      group: text({
+        explanation:
+          'The consumer group, which then remembers what was read; a new one that leaves nothing behind where it is not given.',
+        placeholder: '<name>',
+      }),
+      fromBeginning: flag({
+        explanation:
+          'Begin with the oldest record, not with the next, wherever the group has no position.',
+        default: false,
+      }),
+      count: integer({ explanation: 'Stop after so many records.', min: 1 }),
+      json: flag({ explanation: 'One JSON object a line, for jq.', default: false }),
+    }),
+    logGroup,
+  ],
+  [exclusive('topics', 'topicsRegex')],
+)
 
 const help = `Prints what it reads from Kafka: time, topic/partition@offset, key and value of each record on a line.
 
   npm run echo-consumer -- [options]
 
-${describeOptions(options)}`
+${describeOptions(set)}`
 
 async function main(argv: readonly string[]): Promise<void> {
-  const values = readOptions(options, { argv, env: process.env }, { ...everyOption, ...options })
+  const inFile = { ...everyOption, ...set.options }
+  const values = related(set, readOptions(set.options, { argv, env: process.env }, inFile))
   const stop = signalled()
   const log = createLogger({ level: values.logLevel, stream: standardError })
-  const kafka = kafkaClient(values, { clientId: 'echo-consumer', log, retry: { retries: 4 } })
+  const connection = kafkaConnection(values, new Proxies(process.env))
+  const kafka = kafkaClient(connection, { clientId: 'echo-consumer', log, retry: { retries: 4 } })
   const topics = await withAdmin(kafka, values.brokers, async (admin) =>
     chooseTopics(values, await admin.listTopics()),
   )
@@ -76,14 +88,11 @@ async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** @throws ArchiverError `NO_SUCH_TOPIC`, `USAGE` */
+/** @throws ArchiverError `NO_SUCH_TOPIC` */
 function chooseTopics(
-  { topics, topicsRegex }: Values<typeof options>,
+  { topics, topicsRegex }: ValuesOf<typeof set>,
   existing: readonly string[],
 ): string[] {
-  if (topics !== undefined && topicsRegex !== undefined) {
-    throw new ArchiverError('USAGE', '--topics-regex: not together with --topics')
-  }
   if (topicsRegex !== undefined) {
     const matching = existing.filter((topic) => !topic.startsWith('__') && topicsRegex.test(topic))
     if (matching.length === 0)
@@ -104,7 +113,7 @@ const maxRecordBytes = 2 ** 27
 /** Prints records until `stop` is aborted, the count is reached, or kafkajs gives up. */
 async function echo(
   consumer: Consumer,
-  values: Values<typeof options>,
+  values: ValuesOf<typeof set>,
   stop: AbortSignal,
 ): Promise<void> {
   const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>()

@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Producer, TopicMessages } from 'kafkajs'
-import { everyOption } from '../cmd/lib/every-option.ts'
-import { kafkaClient } from '../cmd/lib/kafka-client.ts'
 import { runProgram, signalled } from '../cmd/lib/program.ts'
-import { kafkaOptions, kafkaSecurityOptions, logOptions } from '../config/config.ts'
+import { everyOption } from '../config/commands.ts'
+import { kafkaConnection, kafkaConnectionSet } from '../config/kafka.ts'
+import { logGroup } from '../config/log.ts'
 import {
+  combine,
   decimal,
   describeOptions,
   flag,
@@ -12,16 +13,20 @@ import {
   list,
   negatable,
   oneOf,
+  own,
   readOptions,
+  related,
   text,
   texts,
-  type Values,
+  type ValuesOf,
 } from '../config/options.ts'
 import { type Compression, compressionTypes } from '../kafka/batch/codecs.ts'
+import { kafkaClient } from '../kafka/client.ts'
 import { speedUpProduceRequests } from '../kafka/restore/produce-request.ts'
 import { createTopics, withAdmin } from '../kafka/topics.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { createLogger, type Logger } from '../runtime/log.ts'
+import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal, type Terminal } from '../runtime/terminal.ts'
 import { BatchSender, createProducer } from './data/producer.ts'
@@ -29,81 +34,82 @@ import { RecordMaker, type RecordMakerOptions } from './data/record-maker.ts'
 
 const acknowledgements = { all: -1, leader: 1 } as const
 
-const options = {
-  brokers: kafkaOptions.brokers,
-  topics: list({
-    explanation: 'Topics to fill in turn; made where they are missing.',
-    placeholder: '<a,b,…>',
-    default: 'events',
-  }),
-  types: texts({
-    explanation:
-      'Names of the message types, mixed on every topic: orders, requests and sensor readings, in turn.',
-    placeholder: '<a,b,…>',
-    default: 'object.one,object.two,object.three',
-  }),
-  count: negatable(
-    integer({
-      explanation: 'How many records in all; --no-count with --live: until stopped.',
-      min: 1,
-      default: '100000',
+const set = combine([
+  kafkaConnectionSet,
+  own({
+    topics: list({
+      explanation: 'Topics to fill in turn; made where they are missing.',
+      placeholder: '<a,b,…>',
+      default: 'events',
     }),
-  ),
-  rate: decimal({
-    explanation: 'Records per second; as fast as possible where it is not given.',
-    min: 0.01,
+    types: texts({
+      explanation:
+        'Names of the message types, mixed on every topic: orders, requests and sensor readings, in turn.',
+      placeholder: '<a,b,…>',
+      default: 'object.one,object.two,object.three',
+    }),
+    count: negatable(
+      integer({
+        explanation: 'How many records in all; --no-count with --live: until stopped.',
+        min: 1,
+        default: '100000',
+      }),
+    ),
+    rate: decimal({
+      explanation: 'Records per second; as fast as possible where it is not given.',
+      min: 0.01,
+    }),
+    partitions: integer({
+      explanation: 'Partitions of topics that are made.',
+      min: 1,
+      max: 10_000,
+      default: '4',
+    }),
+    seed: integer({
+      explanation: 'The same seed makes the same records, provided that --from and --to are given.',
+      min: 0,
+      max: 2 ** 32 - 1,
+      default: '1',
+    }),
+    from: text({
+      explanation:
+        'The earliest timestamp, such as 2026-11-01 or 2026-11-01T06:00:00Z; a day before --to where it is not given.',
+      placeholder: '<time>',
+    }),
+    to: text({
+      explanation: 'The latest timestamp, or the word now.',
+      placeholder: '<time>',
+      default: 'now',
+    }),
+    live: flag({
+      explanation: 'Each record has the time at which it is sent; --from and --to do not apply.',
+      default: false,
+    }),
+    malformed: decimal({
+      explanation:
+        'The share of records that are no JSON message with a type (broken, empty, tombstones …).',
+      min: 0,
+      max: 1,
+      default: '0',
+    }),
+    compression: oneOf(Object.keys(compressionTypes) as Compression[], {
+      explanation: 'How batches are compressed.',
+      default: 'none',
+    }),
+    acks: oneOf(Object.keys(acknowledgements) as (keyof typeof acknowledgements)[], {
+      explanation: 'Who must have a batch before it counts as sent.',
+      default: 'all',
+    }),
   }),
-  partitions: integer({
-    explanation: 'Partitions of topics that are made.',
-    min: 1,
-    max: 10_000,
-    default: '4',
-  }),
-  seed: integer({
-    explanation: 'The same seed makes the same records, provided that --from and --to are given.',
-    min: 0,
-    max: 2 ** 32 - 1,
-    default: '1',
-  }),
-  from: text({
-    explanation:
-      'The earliest timestamp, such as 2026-11-01 or 2026-11-01T06:00:00Z; a day before --to where it is not given.',
-    placeholder: '<time>',
-  }),
-  to: text({
-    explanation: 'The latest timestamp, or the word now.',
-    placeholder: '<time>',
-    default: 'now',
-  }),
-  live: flag({
-    explanation: 'Each record has the time at which it is sent; --from and --to do not apply.',
-    default: false,
-  }),
-  malformed: decimal({
-    explanation:
-      'The share of records that are no JSON message with a type (broken, empty, tombstones …).',
-    min: 0,
-    max: 1,
-    default: '0',
-  }),
-  compression: oneOf(Object.keys(compressionTypes) as Compression[], {
-    explanation: 'How batches are compressed.',
-    default: 'none',
-  }),
-  acks: oneOf(Object.keys(acknowledgements) as (keyof typeof acknowledgements)[], {
-    explanation: 'Who must have a batch before it counts as sent.',
-    default: 'all',
-  }),
-  ...kafkaSecurityOptions,
-  ...logOptions,
-}
+  logGroup,
+])
 
 const help = `Fills Kafka topics with realistic JSON: orders, API requests and sensor readings, busiest at noon, with a few heavy
 users, rare errors and one bad half-hour a day.
 
   npm run generator -- [options]
 
-${describeOptions(options)}`
+${describeOptions(set)}`
 
 /**
  * How often a signal is looked for and, with a rate, the clock: ten times a second, so that the
@@ -114,12 +120,14 @@ const progressMs = 5_000
 const statusMs = 200
 
 async function main(argv: readonly string[]): Promise<void> {
-  const values = readOptions(options, { argv, env: process.env }, { ...everyOption, ...options })
+  const inFile = { ...everyOption, ...set.options }
+  const values = related(set, readOptions(set.options, { argv, env: process.env }, inFile))
   const history = timeRange(values, Date.now())
   const stop = signalled()
   const terminal = createTerminal(standardError)
   const log = createLogger({ level: values.logLevel, stream: terminal })
-  const kafka = kafkaClient(values, { clientId: 'generator', log, retry: { retries: 4 } })
+  const connection = kafkaConnection(values, new Proxies(process.env))
+  const kafka = kafkaClient(connection, { clientId: 'generator', log, retry: { retries: 4 } })
   speedUpProduceRequests()
 
   const topics = await withAdmin(kafka, values.brokers, (admin) =>
@@ -154,7 +162,7 @@ async function main(argv: readonly string[]): Promise<void> {
 }
 
 /** The time range of the records; undefined with --live. */
-function timeRange(values: Values<typeof options>, now: number): RecordMakerOptions['history'] {
+function timeRange(values: ValuesOf<typeof set>, now: number): RecordMakerOptions['history'] {
   const { count } = values
   if (values.live) return undefined
   if (count === undefined) throw new ArchiverError('USAGE', '--no-count: only together with --live')
@@ -180,7 +188,7 @@ interface Sending {
   readonly topics: RecordMakerOptions['topics']
   readonly sent: Account
   readonly stop: AbortSignal
-  readonly values: Values<typeof options>
+  readonly values: ValuesOf<typeof set>
 }
 
 /**

@@ -1,66 +1,80 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { everyOption } from '../cmd/lib/every-option.ts'
-import { kafkaClient } from '../cmd/lib/kafka-client.ts'
 import { runProgram, signalled } from '../cmd/lib/program.ts'
 import { readableBytes } from '../cmd/lib/readable.ts'
-import { kafkaOptions, kafkaSecurityOptions, logOptions } from '../config/config.ts'
-import { describeOptions, integer, readOptions, text, texts } from '../config/options.ts'
+import { everyOption } from '../config/commands.ts'
+import { kafkaConnection, kafkaConnectionSet } from '../config/kafka.ts'
+import { logGroup } from '../config/log.ts'
+import {
+  combine,
+  describeOptions,
+  integer,
+  own,
+  readOptions,
+  related,
+  text,
+  texts,
+} from '../config/options.ts'
+import { kafkaClient } from '../kafka/client.ts'
 import { createTopics, withAdmin } from '../kafka/topics.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { createLogger } from '../runtime/log.ts'
+import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createProducer, kafkaMessage } from './data/producer.ts'
 import { RecordMaker } from './data/record-maker.ts'
 
-const options = {
-  brokers: kafkaOptions.brokers,
-  topic: text({
-    explanation: 'The topic to send to; made where it is missing.',
-    placeholder: '<topic>',
-    default: 'events',
+const set = combine([
+  kafkaConnectionSet,
+  own({
+    topic: text({
+      explanation: 'The topic to send to; made where it is missing.',
+      placeholder: '<topic>',
+      default: 'events',
+    }),
+    types: texts({
+      explanation: 'Names of the message types.',
+      placeholder: '<a,b,…>',
+      default: 'object.one,object.two,object.three',
+    }),
+    interval: integer({
+      explanation: 'Time from one message to the next.',
+      min: 1,
+      unit: 'ms',
+      default: '1000',
+    }),
+    count: integer({
+      explanation: 'How many messages; until stopped where it is not given.',
+      min: 1,
+    }),
+    partitions: integer({
+      explanation: 'Partitions of a topic that is made.',
+      min: 1,
+      max: 10_000,
+      default: '4',
+    }),
+    seed: integer({
+      explanation: 'The same seed makes the same messages, but for their time.',
+      min: 0,
+      max: 2 ** 32 - 1,
+      default: '1',
+    }),
   }),
-  types: texts({
-    explanation: 'Names of the message types.',
-    placeholder: '<a,b,…>',
-    default: 'object.one,object.two,object.three',
-  }),
-  interval: integer({
-    explanation: 'Time from one message to the next.',
-    min: 1,
-    unit: 'ms',
-    default: '1000',
-  }),
-  count: integer({
-    explanation: 'How many messages; until stopped where it is not given.',
-    min: 1,
-  }),
-  partitions: integer({
-    explanation: 'Partitions of a topic that is made.',
-    min: 1,
-    max: 10_000,
-    default: '4',
-  }),
-  seed: integer({
-    explanation: 'The same seed makes the same messages, but for their time.',
-    min: 0,
-    max: 2 ** 32 - 1,
-    default: '1',
-  }),
-  ...kafkaSecurityOptions,
-  ...logOptions,
-}
+  logGroup,
+])
 
 const help = `Sends one message a second, each shown on a line as it goes.
 
   npm run producer -- [options]
 
-${describeOptions(options)}`
+${describeOptions(set)}`
 
 async function main(argv: readonly string[]): Promise<void> {
-  const values = readOptions(options, { argv, env: process.env }, { ...everyOption, ...options })
+  const inFile = { ...everyOption, ...set.options }
+  const values = related(set, readOptions(set.options, { argv, env: process.env }, inFile))
   const stop = signalled()
   const log = createLogger({ level: values.logLevel, stream: standardError })
-  const kafka = kafkaClient(values, { clientId: 'producer', log, retry: { retries: 4 } })
+  const connection = kafkaConnection(values, new Proxies(process.env))
+  const kafka = kafkaClient(connection, { clientId: 'producer', log, retry: { retries: 4 } })
   const topics = await withAdmin(kafka, values.brokers, (admin) =>
     createTopics(admin, [values.topic], values.partitions),
   )

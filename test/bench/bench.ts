@@ -7,6 +7,7 @@ import {
   flag,
   integer,
   list,
+  own,
   readOptions,
   text,
   type Values,
@@ -82,7 +83,7 @@ ${Object.entries(cases)
   .join('\n')}
   ${'compare'.padEnd(14)} This tree against a commit; fails where it needs a tenth more time, CPU or memory.
 
-${describeOptions(options)}
+${describeOptions(own(options))}
 
 ${legend.join('\n')}`
 

@@ -275,7 +275,8 @@ function checkAccount(output: string, records: number): void {
   const line = output
     .split('\n')
     .find(
-      (candidate) => candidate.includes('"acknowledged"') && candidate.includes('stopped after'),
+      (candidate) =>
+        candidate.includes('"acknowledged"') && /"worker_stopped"|stopped after/.test(candidate),
     )
   const account =
     line === undefined ? undefined : (JSON.parse(line) as { acknowledged: Record<string, number> })

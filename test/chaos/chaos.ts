@@ -5,6 +5,7 @@ import {
   flag,
   integer,
   list,
+  own,
   readOptions,
   text,
 } from '../../src/config/options.ts'
@@ -118,7 +119,7 @@ const options = {
 const help = `chaos: produces records while it kills, freezes and starves workers, broker, engine and disk, then
 compares every record of Kafka with the stores. Exit code 0 where nothing is missing, duplicate or changed.
 
-${describeOptions(options)}`
+${describeOptions(own(options))}`
 
 async function main(argv: readonly string[]): Promise<void> {
   const given = readOptions(options, { argv, env: {} })

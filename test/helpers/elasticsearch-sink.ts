@@ -1,8 +1,6 @@
 import type { TestContext } from 'node:test'
-import {
-  Elasticsearch,
-  type ElasticsearchConnection,
-} from '../../src/elasticsearch/client/client.ts'
+import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
+import type { ElasticsearchConnection } from '../../src/elasticsearch/connection.ts'
 import {
   ElasticsearchSink,
   type ElasticsearchSinkOptions,

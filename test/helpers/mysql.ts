@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { TestContext } from 'node:test'
-import { Mysql, type MysqlConnection } from '../../src/mysql/client.ts'
+import { Mysql } from '../../src/mysql/client.ts'
+import type { MysqlConnection } from '../../src/mysql/connection.ts'
 import { lineOfRow, type StoredRow, selectedColumns } from '../../src/mysql/row.ts'
 import { MysqlSink, type MysqlSinkOptions } from '../../src/mysql/sink.ts'
 import { rejectedTable } from '../../src/mysql/table-name.ts'

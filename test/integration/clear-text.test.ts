@@ -32,7 +32,7 @@ const mistakes: readonly (readonly [readonly string[], RegExp])[] = [
   ],
   [
     ['setup', '--mysql', 'mysql://u@10.0.0.1/a', '--mysql-tls-name', 'db'],
-    /--mysql-tls-name is of no use without/,
+    /--mysql-tls-name needs --mysql-tls or --mysql-ca/,
   ],
 ]
 for (const [argv, says] of mistakes) {

@@ -5,10 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
-import {
-  Elasticsearch,
-  type ElasticsearchConnection,
-} from '../../src/elasticsearch/client/client.ts'
+import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
+import type { ElasticsearchConnection } from '../../src/elasticsearch/connection.ts'
 import { noProxies, Proxies } from '../../src/runtime/proxies.ts'
 import { CertificateMaker, type Identity, keyIdOf } from '../helpers/certificates.ts'
 import { type ForwardProxy, forwardProxy } from '../helpers/forward-proxy.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ElasticsearchConnection } from '../../src/elasticsearch/client/client.ts'
+import type { ElasticsearchConnection } from '../../src/elasticsearch/connection.ts'
 import type { ElasticsearchSinkOptions } from '../../src/elasticsearch/sink/sink.ts'
 import { startArchiver } from '../helpers/archiver.ts'
 import { batchOf, type OpenSink, openSink, someDay } from '../helpers/elasticsearch-sink.ts'
@@ -320,7 +320,7 @@ test('a worker behind such a proxy: /readyz names the document, then it is a rej
   ])
   let address = ''
   await until('the endpoint', () => {
-    address = /metrics, health and status at (http:\/\/[^"\s]+)/.exec(worker.output())?.[1] ?? ''
+    address = /"address":"(http:[^"]+)"/.exec(worker.output())?.[1] ?? ''
     return address !== ''
   })
   await until('/readyz names the document', async () => {

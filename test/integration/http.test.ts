@@ -136,8 +136,8 @@ test('archiving goes on under a flood of half-open connections, and health is an
     {},
     300,
   )
-  await running.says('metrics, health and status at ')
-  const port = Number(/status at http:\/\/[^:]+:(\d+)/.exec(running.output())![1])
+  await running.says('serving metrics, health and status')
+  const port = Number(/"address":"http:\/\/[^:]+:(\d+)/.exec(running.output())![1])
   for (let opened = 0; opened < 10_000; opened += 500) {
     const sockets = await Promise.all(Array.from({ length: 500 }, () => halfOpen(t, port, 'GET /')))
     if (opened === 5000) await produce(t, topic, [{ value: '{"type":"a"}' }])

@@ -6,11 +6,11 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it, type TestContext } from 'node:test'
-import { kafkaClient } from '../../src/cmd/lib/kafka-client.ts'
-import { kafkaConnectionOptions } from '../../src/config/config.ts'
-import { flagName, readOptions } from '../../src/config/options.ts'
-import { createKafka } from '../../src/kafka/client.ts'
+import { kafkaConnection, kafkaConnectionSet } from '../../src/config/kafka.ts'
+import { flagName, readOptions, related } from '../../src/config/options.ts'
+import { createKafka, kafkaClient } from '../../src/kafka/client.ts'
 import { createLogger } from '../../src/runtime/log.ts'
+import { noProxies } from '../../src/runtime/proxies.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import {
   password,
@@ -101,12 +101,11 @@ describe('a Kafka with TLS and logins', { timeout: 240_000 }, () => {
       await admin.disconnect()
     }
   }
-  const clientOf = (options: Readonly<Record<string, string>>) =>
-    kafkaClient(readOptions(kafkaConnectionOptions, { argv: words(options), env: {} }), {
-      clientId: 'test',
-      log,
-      retry: { retries: 0 },
-    })
+  const clientOf = (given: Readonly<Record<string, string>>) => {
+    const values = readOptions(kafkaConnectionSet.options, { argv: words(given), env: {} })
+    const connection = kafkaConnection(related(kafkaConnectionSet, values), noProxies)
+    return kafkaClient(connection, { clientId: 'test', log, retry: { retries: 0 } })
+  }
 
   it('archives over TLS with a login by SCRAM-SHA-512 whose password stands in a file', async (t) => {
     const saslPasswordFile = await secret(t, `${password}\n`)

@@ -35,8 +35,8 @@ async function startWorker(t: TestContext, topic: string, more: readonly string[
     '0',
     ...more,
   ])
-  await running.says('metrics, health and status at ')
-  const base = /status at (http:\S+?)"/.exec(running.output())![1]!
+  await running.says('serving metrics, health and status')
+  const base = /"address":"(http:[^"]+)"/.exec(running.output())![1]!
   const get = async (path: string) => {
     const answer = await fetch(base + path)
     return { status: answer.status, body: await answer.text() }
@@ -242,8 +242,7 @@ test('every metric is documented, and nothing else is', async () => {
     partitions: () => [],
     age: () => 0,
     sinks: [],
-    openBuckets: () => 0,
-    compactedFiles: () => 0,
+    files: undefined,
     lostLogLines: () => 0,
   })
   const names = (text: string) => new Set(text.match(/archiver_[a-z_]+[a-z]/g))

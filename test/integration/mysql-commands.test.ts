@@ -334,14 +334,14 @@ test('two workers, one of them killed, leave every record once in files and in M
     }))
   await produce(t, topic, messages(0, 4000))
   const [first, second] = [startArchiver(t, run), startArchiver(t, run)]
-  await first.says('metrics, health and status at ')
+  await first.says('serving metrics, health and status')
   const client = mysqlClient(t)
   const rows = async () => (await readLines(client, table).catch(() => [])).length
   await until('some rows', async () => (await rows()) > 0)
   first.child.kill('SIGKILL')
   await produce(t, topic, messages(4000, 8000))
   await until('all rows', async () => (await rows()) === 8000, 60_000)
-  const base = /status at (http:\S+?)"/.exec(second.output())![1]!
+  const base = /"address":"(http:[^"]+)"/.exec(second.output())![1]!
   const metrics = await (await fetch(`${base}/metrics`)).text()
   assert.match(metrics, /archiver_acknowledged_records_total\{sink="mysql"\} [1-9]/)
   assert.match(metrics, /archiver_insert_duration_seconds_count [1-9]/)

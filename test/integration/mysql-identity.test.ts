@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { type Duplex, duplexPair } from 'node:stream'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { createSecureContext, TLSSocket } from 'node:tls'
-import { Mysql, type MysqlConnection } from '../../src/mysql/client.ts'
+import { Mysql } from '../../src/mysql/client.ts'
+import type { MysqlConnection } from '../../src/mysql/connection.ts'
 import { CertificateMaker, type Identity } from '../helpers/certificates.ts'
 
 /** Servers that are not who they should be: what they get to see of a login. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parse, parseAllDocuments } from 'yaml'
-import { runOptions } from '../../src/config/config.ts'
+import { runSet } from '../../src/config/commands/run.ts'
 import { flagName, readOptions, variableName } from '../../src/config/options.ts'
 import { kafkaVersion } from '../../stack/fetch.ts'
 import { elasticsearchVersions } from '../../stack/settings.ts'
@@ -43,6 +43,7 @@ const kubernetes = ['volume', 'configuration', 'deployment', 'network-policy'].f
   ),
 )
 const unit = read('deploy/systemd/archiver.service')
+const runOptions = runSet.options
 const shutdownTimeout = runOptions.shutdownTimeout.defaultValue
 const runVariables = new Set(Object.keys(runOptions).map(variableName))
 

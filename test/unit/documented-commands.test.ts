@@ -1,25 +1,13 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { everyOption } from '../../src/cmd/lib/every-option.ts'
 import { takeRunFlags } from '../../src/cmd/lib/run-flags.ts'
-import * as archiveOptions from '../../src/config/archive.ts'
-import { dashboardOptions, runOptions, setupOptions } from '../../src/config/config.ts'
-import { type Options, readOptions } from '../../src/config/options.ts'
+import { commandSets, everyOption } from '../../src/config/commands.ts'
+import { type OptionSet, readOptions, related } from '../../src/config/options.ts'
 
 /** Every command that the pages show is one that the program takes. */
 
-const commands: Readonly<Record<string, Options>> = {
-  run: runOptions,
-  setup: setupOptions,
-  dashboard: dashboardOptions,
-  ...Object.fromEntries(
-    Object.entries(archiveOptions).map(([name, options]) => [
-      name.replace(/Options$/, '').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
-      options,
-    ]),
-  ),
-}
+const commands: Readonly<Record<string, OptionSet>> = commandSets
 
 const root = new URL('../../', import.meta.url)
 const pages = [
@@ -61,12 +49,14 @@ for (const { page, line } of shown) {
   const [name = '', ...argv] = wordsOf(line)
   if (line.includes('…') || argv.includes('--help')) continue
   test(`${page}: archiver ${line}`, () => {
-    const options = commands[name]
-    assert.ok(options, `${name} is a command`)
+    const set = commands[name]
+    assert.ok(set, `${name} is a command`)
     // The file is not on this machine.
     const at = argv.indexOf('--config')
     const words = at === -1 ? argv : argv.toSpliced(at, 2)
-    const left = name === 'run' ? words : takeRunFlags(words, options).argv
-    readOptions(options, { argv: left, env: {} }, everyOption)
+    const left = name === 'run' ? words : takeRunFlags(words, set.options).argv
+    const values = readOptions(set.options, { argv: left, env: {} }, everyOption)
+    // What is missing may be in the file.
+    if (at === -1) related(set, values)
   })
 }

@@ -1,5 +1,5 @@
+import { count, plural } from '../../runtime/format.ts'
 import type { ReadersVerdict } from '../../verify/readers.ts'
-import { count, plural } from './table.ts'
 
 /** What `verify --readers` found, as lines. */
 export function describeReaders({ records, findings, error }: ReadersVerdict): string[] {

@@ -1,19 +1,8 @@
-import {
-  bulkOptions,
-  elasticsearchConnectionOptions,
-  filesOptions,
-  kafkaOptions,
-  kibanaOptions,
-  logOptions,
-  mysqlOptions,
-  topicsOptions,
-  typeOptions,
-  workerOptions,
-} from '../../config/config.ts'
-import { describeOptions, type Options } from '../../config/options.ts'
+import { sharedGroups } from '../../config/commands.ts'
+import { describeOptions, type OptionSet, type Options } from '../../config/options.ts'
 
-/** What most people need of the options that several commands share. */
-const few = new Set([
+/** The options that most people need, of those that several commands share. */
+const common = new Set([
   'config',
   'brokers',
   'topics',
@@ -29,45 +18,32 @@ const few = new Set([
   'untilEnd',
 ])
 
-const groups: readonly (readonly [title: string, options: Options])[] = [
-  ['Kafka', kafkaOptions],
-  ['Topics', topicsOptions],
-  ['Types of messages', typeOptions],
-  ['Files', filesOptions],
-  ['Elasticsearch', { ...elasticsearchConnectionOptions, ...bulkOptions }],
-  ['MySQL', mysqlOptions],
-  ['Kibana', kibanaOptions],
-  ['The worker', workerOptions],
-  ['Log', logOptions],
-]
-
-const maxLeft = 2
+/** A rest of options this small is shown at once. */
+const maxRest = 2
 
 /**
- * The options of a command for `--help`: the few that everybody needs, which are those of the
- * command alone and some that are shared. With `all` the others follow, in groups.
+ * The options of a command for `--help`: its own and the common ones. With `all` the others follow,
+ * in groups.
  */
-export function describeGroups(declared: Options, all: boolean): string {
-  const left = { ...declared }
-  const take = (isTaken: (key: string) => boolean): Options => {
-    const taken = Object.fromEntries(Object.entries(left).filter(([key]) => isTaken(key)))
-    for (const key of Object.keys(taken)) delete left[key]
-    return taken
-  }
-  const first = take((key) => few.has(key) || !groups.some(([, options]) => key in options))
-  const rest = groups
-    .map(([title, options]) => [title, take((key) => key in options)] as const)
-    .filter(([, options]) => Object.keys(options).length > 0)
-  // Not worth a second look.
-  const isShort = rest.flatMap(([, options]) => Object.keys(options)).length <= maxLeft
-  if (isShort)
-    return describeOptions(Object.assign({}, first, ...rest.map(([, options]) => options)))
+export function describeGroups(set: OptionSet, all: boolean): string {
+  const titleOf = new Map(
+    sharedGroups.flatMap(({ title, options }) => Object.keys(options).map((key) => [key, title])),
+  )
+  const isFirst = (key: string) => common.has(key) || !titleOf.has(key)
+  const options = Object.entries(set.options)
+  const first: Options = Object.fromEntries(options.filter(([key]) => isFirst(key)))
+  const rest = options.filter(([key]) => !isFirst(key))
+  if (rest.length <= maxRest) return describeOptions(set, { ...first, ...Object.fromEntries(rest) })
+  const titles = [...new Set(sharedGroups.map(({ title }) => title))]
+  const groups = titles
+    .map((title) => ({ title, found: rest.filter(([key]) => titleOf.get(key) === title) }))
+    .filter(({ found }) => found.length > 0)
   if (all) {
-    return [
-      describeOptions(first),
-      ...rest.map(([title, options]) => `${title}:\n${describeOptions(options)}`),
-    ].join('\n\n')
+    const described = groups.map(
+      ({ title, found }) => `${title}:\n${describeOptions(set, Object.fromEntries(found))}`,
+    )
+    return [describeOptions(set, first), ...described].join('\n\n')
   }
-  const counts = rest.map(([title, options]) => `${title} (${Object.keys(options).length})`)
-  return `${describeOptions(first)}\n\nMore with --help --all: ${counts.join(', ')}.`
+  const counts = groups.map(({ title, found }) => `${title} (${found.length})`)
+  return `${describeOptions(set, first)}\n\nMore with --help --all: ${counts.join(', ')}.`
 }

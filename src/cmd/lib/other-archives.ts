@@ -2,10 +2,10 @@ import type { Elasticsearch } from '../../elasticsearch/client/client.ts'
 import { IndexNames } from '../../elasticsearch/index-name.ts'
 import { nestedArchives, visibleTemplates } from '../../elasticsearch/templates/conflicts.ts'
 import { typesByDay } from '../../files/compact/prune.ts'
+import { DamagedPartitions } from '../../files/read/damaged-partitions.ts'
 import type { ReadableHome } from '../../home/home.ts'
 import type { TopicPartition } from '../../record/record.ts'
 import { unknownHour } from '../../record/time.ts'
-import { DamagedPartitions } from './damaged-partitions.ts'
 
 /**
  * Patterns of other archives on the cluster whose prefix begins with ours. New ones are refused at

@@ -1,4 +1,4 @@
-import { type RunOptions, runOptions } from '../../config/config.ts'
+import { type RunOptions, runSet } from '../../config/commands/run.ts'
 import { flagName, type Options, readOptions } from '../../config/options.ts'
 import { readIdentity } from '../../files/log/archive.ts'
 import { listPartitions } from '../../files/log/commit-log.ts'
@@ -7,9 +7,9 @@ import { openHome } from '../../home/open-home.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
 
 /**
- * Flags of `run` that somebody gives to a command that reads the same archive, because they started
- * the worker with them. They are checked like those of `run`. Those that narrow what is read do so
- * here as well; those that the archive contradicts are refused; the others have no meaning here.
+ * Flags of `run` on the command line of a command that reads the same archive: people start both
+ * with the same flags. Each is checked as for `run`. A flag that narrows what is read does so here
+ * as well, one that the archive contradicts is refused, the others have no meaning here.
  */
 export interface RunFlags {
   /** The command line without them. */
@@ -17,10 +17,10 @@ export interface RunFlags {
   readonly values: Partial<RunOptions>
 }
 
-/** @throws ArchiverError `USAGE` for a value that `run` would not take either. */
+/** @throws ArchiverError `USAGE` for a value that `run` refuses as well. */
 export function takeRunFlags(argv: readonly string[], own: Options): RunFlags {
   const others: Options = Object.fromEntries(
-    Object.entries(runOptions).filter(([key]) => !(key in own)),
+    Object.entries(runSet.options).filter(([key]) => !(key in own)),
   )
   const words = [...argv]
   const left: string[] = []

@@ -8,8 +8,8 @@ import {
   strictKinds,
 } from '../../record/strict-readers.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
+import { plural } from '../../runtime/format.ts'
 import { standardError } from '../../runtime/standard-streams.ts'
-import { plural } from './table.ts'
 
 /**
  * Keeps from strict readers what they refuse, and names each of those records on standard error.

@@ -1,21 +1,37 @@
-import { flagName, type Options } from './option.ts'
+import type { OptionSet } from './groups.ts'
+import { flagName, type Option, type Options } from './option.ts'
+import { sentencesOf } from './relations.ts'
 
-/** The options part of a help text, one option a paragraph. */
-export function describeOptions(declared: Options): string {
-  const lines: string[] = []
-  for (const [key, option] of Object.entries(declared)) {
-    const name = flagName(key)
-    const onByDefault = option.isSwitch && option.defaultValue === true
-    const head = onByDefault
-      ? `--no-${name}`
-      : `--${name}${option.placeholder === '' ? '' : ` ${option.placeholder}`}`
-    const also = option.negated !== undefined && !option.isSwitch ? `, --no-${name}` : ''
-    const standard =
-      option.isSwitch || option.defaultText === undefined ? '' : ` [${option.defaultText}]`
-    lines.push(`  ${head}${also}${standard}`)
-    for (const line of wrap(option.explanation, 94)) lines.push(`      ${line}`)
-  }
-  return lines.join('\n')
+const textColumns = 94
+
+/** The options part of a help text: one paragraph an option, in the order of `shown`. */
+export function describeOptions(set: OptionSet, shown: Options = set.options): string {
+  return Object.entries(shown)
+    .flatMap(([key, option]) => {
+      const usual = option.defaultText === undefined ? '' : ` [${option.defaultText}]`
+      return [
+        `  ${flagsOf(key, option).join(', ')}${isOff(option) ? '' : usual}`,
+        ...wrap(explanationOf(key, set), textColumns).map((line) => `      ${line}`),
+      ]
+    })
+    .join('\n')
+}
+
+const isOff = ({ isSwitch, defaultValue }: Option<unknown>) => isSwitch && defaultValue === false
+
+/** The flags of an option: with its value, and with `--no-` if that says something. */
+export function flagsOf(key: string, option: Option<unknown>): readonly string[] {
+  const name = flagName(key)
+  const flag = `--${name}${option.placeholder === '' ? '' : ` ${option.placeholder}`}`
+  return option.negated === undefined || isOff(option) ? [flag] : [flag, `--no-${name}`]
+}
+
+/** What an option does, how to switch it off, and how it goes together with others. */
+export function explanationOf(key: string, set: OptionSet): string {
+  const { explanation, isSwitch, defaultValue, whenOff } = set.options[key]!
+  const off = `--no-${flagName(key)} turns it off${whenOff === undefined ? '' : `: ${whenOff}`}.`
+  const sentences = isSwitch && defaultValue === true ? [explanation, off] : [explanation]
+  return [...sentences, ...sentencesOf(key, set.relations)].join(' ')
 }
 
 function wrap(sentence: string, width: number): string[] {

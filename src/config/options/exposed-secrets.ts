@@ -3,8 +3,8 @@ import { flagName, type Options } from './option.ts'
 import { readYamlFile } from './yaml-file.ts'
 
 /**
- * The names of the options in a YAML file that hold a secret, if users may read the file who are
- * neither its owner nor in its group. A URL counts if it has credentials.
+ * The names of the options that hold a secret in a YAML file which other users than its owner and
+ * its group may read. A URL counts if it has credentials.
  *
  * @throws ArchiverError `USAGE` as `readOptions` does
  */
@@ -13,7 +13,7 @@ export function exposedSecrets(declared: Options, path: string): readonly string
   if (!isReadByOthers) return []
   const secrets = new Set(
     Object.keys(declared)
-      .filter((key) => declared[key]!.isSecret)
+      .filter((key) => declared[key]!.isSecret !== undefined)
       .map(flagName),
   )
   return [...readYamlFile(path)]

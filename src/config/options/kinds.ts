@@ -1,43 +1,10 @@
 import { messageOf } from '../../runtime/errors.ts'
 import type { Option } from './option.ts'
 
-interface Declaration<T> {
-  explanation: string
-  placeholder: string
-  default: string | undefined
-  parse: (text: string) => T
-}
-
-/**
- * An option with a default; the default is written as a person would type it and goes through the
- * same validation.
- */
-function withDefault<T>(declaration: Declaration<T> & { default: string }): Option<T> {
-  return {
-    explanation: declaration.explanation,
-    placeholder: declaration.placeholder,
-    defaultText: declaration.default,
-    defaultValue: declaration.parse(declaration.default),
-    parse: declaration.parse,
-    isSwitch: false,
-  }
-}
-
-function withoutDefault<T>(declaration: Declaration<T>): Option<T | undefined> {
-  return {
-    explanation: declaration.explanation,
-    placeholder: declaration.placeholder,
-    defaultText: undefined,
-    defaultValue: undefined,
-    parse: declaration.parse,
-    isSwitch: false,
-  }
-}
-
-/** The longest that a timer waits, in ms: Node takes a longer one for 1 ms. */
+/** The longest time a timer can wait, in ms. Node waits 1 ms for anything longer. */
 export const maxTimerMs = 2 ** 31 - 1
 
-/** The units of options that are times: whatever has one of them may become a timer. */
+/** The units of options that are times: a value with one of them may become a timer. */
 const timeUnits: ReadonlyMap<string | undefined, number> = new Map([
   ['ms', 1],
   ['s', 1000],
@@ -46,29 +13,26 @@ const timeUnits: ReadonlyMap<string | undefined, number> = new Map([
 
 export type Described = { explanation: string; placeholder?: string }
 
+/** A default is written as a person would type it, and goes through the same validation. */
 function make<T>(
-  described: Described,
-  fallbackPlaceholder: string,
+  { explanation, placeholder }: Described,
+  usualPlaceholder: string,
   defaultText: string | undefined,
   parse: (text: string) => T,
   waitUnitMs?: number,
 ): Option<T | undefined> {
-  const declaration = {
-    explanation: described.explanation,
-    placeholder: described.placeholder ?? fallbackPlaceholder,
+  return {
+    explanation,
+    placeholder: placeholder ?? usualPlaceholder,
+    defaultText,
+    defaultValue: defaultText === undefined ? undefined : parse(defaultText),
     parse,
+    isSwitch: false,
+    ...(waitUnitMs === undefined ? {} : { waitUnitMs }),
   }
-  const option =
-    defaultText === undefined
-      ? withoutDefault({ ...declaration, default: undefined })
-      : withDefault({ ...declaration, default: defaultText })
-  return waitUnitMs === undefined ? option : { ...option, waitUnitMs }
 }
 
-/**
- * A kind of option is called with a default (the value is always there) or without (it may be
- * undefined).
- */
+/** With a default the value is always there; without one it may be undefined. */
 interface Kind<T, Extra> {
   (described: Described & Extra & { default: string }): Option<T>
   (described: Described & Extra): Option<T | undefined>
@@ -89,18 +53,21 @@ export function kind<T, Extra = unknown>(
     )) as Kind<T, Extra>
 }
 
-export const text = kind<string>(
+/** `check` throws an Error whose message says what is allowed. */
+export const text = kind<string, { check?: (text: string) => unknown }>(
   () => '<text>',
-  () => (value) => {
-    if (value === '') throw new Error('a text that is not empty')
-    return value
-  },
+  ({ check }) =>
+    (value) => {
+      if (value === '') throw new Error('a text that is not empty')
+      check?.(value)
+      return value
+    },
 )
 
 interface Limits {
   min: number
   max?: number
-  /** A unit of time bounds the value by what a timer can wait. */
+  /** With a unit of time, the value is at most what a timer can wait. */
   unit?: string
 }
 
@@ -144,7 +111,7 @@ export const decimal = kind<number, Limits>(
   unitMsOf,
 )
 
-/** A map: an object would have units that it inherits, such as `constructor`. */
+/** A map, because an object inherits names, e.g. `constructor`, that would count as units. */
 const byteUnits: ReadonlyMap<string, number> = new Map([
   ['', 1],
   ['B', 1],
@@ -185,10 +152,7 @@ export const pattern = kind<RegExp>(
   },
 )
 
-/**
- * A moment in UTC, in ms since 1970: `2026-11-01`, `2026-11-01T06`, `2026-11-01T06:30:00Z`, or the
- * ms themselves.
- */
+/** A time in UTC, as ms since 1970: `2026-11-01`, `2026-11-01T06`, `2026-11-01T06:30:00Z`, or ms. */
 export const instant = kind<number>(
   () => '<time>',
   () => (value) => {
@@ -224,17 +188,27 @@ function timeSpan(maxMs: number, shown: string, examples: string) {
 
 const msPerDay = 86_400_000
 
-/** A time span in ms that may be waited for: `12h`, `30m`, `0`. */
+/** A time span that something may wait, in ms: `12h`, `30m`, `0`. */
 export const duration = kind<number>(
   () => '<12h>',
   timeSpan(Math.floor(maxTimerMs / msPerDay) * msPerDay, '24d', '12h or 30m'),
   () => 1,
 )
 
-/** How old something is, in ms: compared and never waited for, so it may be years. */
-export const age = kind<number>(() => '<90d>', timeSpan(36_500 * msPerDay, '36500d', '90d or 12h'))
+/** An age in ms. Nothing waits that long, so it may be years. */
+export const age = kind<number, { minMs?: number; min?: string }>(
+  () => '<90d>',
+  ({ minMs = 0, min = '' }) => {
+    const parse = timeSpan(36_500 * msPerDay, '36500d', '90d or 12h')()
+    return (value) => {
+      const ms = parse(value)
+      if (ms < minMs) throw new Error(`${min} or more`)
+      return ms
+    }
+  },
+)
 
-/** Where to listen: a port alone means loopback. */
+/** An address to listen at. A port alone means the loopback interface. */
 export interface ListenAddress {
   readonly host: string
   readonly port: number
@@ -252,37 +226,44 @@ export const listenAddress = kind<ListenAddress>(
   },
 )
 
+interface Choice<W extends string> {
+  readonly explanation: string
+  readonly default?: W
+  /** The word that counts as not given. */
+  readonly nothing?: W
+}
+
 /** One of a few words. */
 export function oneOf<const W extends string>(
   words: readonly W[],
-  described: { explanation: string; default: NoInfer<W> },
+  described: Choice<NoInfer<W>> & { readonly default: NoInfer<W> },
 ): Option<W>
 export function oneOf<const W extends string>(
   words: readonly W[],
-  described: { explanation: string },
+  described: Choice<NoInfer<W>>,
 ): Option<W | undefined>
 export function oneOf<const W extends string>(
   words: readonly W[],
-  described: { explanation: string; default?: NoInfer<W> },
+  { explanation, default: usual, nothing }: Choice<NoInfer<W>>,
 ): Option<W | undefined> {
-  return make(
-    { explanation: described.explanation },
-    words.join('|'),
-    described.default,
-    (value) => {
-      const word = words.find((candidate) => candidate === value)
-      if (word === undefined) throw new Error(`one of ${words.join(', ')}`)
-      return word
-    },
-  )
+  const option = make({ explanation }, words.join('|'), usual, (value) => {
+    const word = words.find((candidate) => candidate === value)
+    if (word === undefined) throw new Error(`one of ${words.join(', ')}`)
+    return word
+  })
+  return nothing === undefined ? option : { ...option, nothing }
 }
 
 /**
  * A switch: `--until-end`, or `--no-files` for one that is on by default; `true` or `false` as a
- * variable or in the file.
+ * variable or in the file. `explanation` says what it does when it is on. `whenOff` says what is
+ * different without it, as the end of a sentence.
  */
-export function flag(described: { explanation: string; default: boolean }): Option<boolean> {
+export function flag(
+  described: { explanation: string } & ({ default: false } | { default: true; whenOff?: string }),
+): Option<boolean> {
   return {
+    ...('whenOff' in described ? { whenOff: described.whenOff } : {}),
     explanation: described.explanation,
     placeholder: '',
     defaultText: described.default ? 'on' : 'off',
@@ -293,7 +274,7 @@ export function flag(described: { explanation: string; default: boolean }): Opti
   }
 }
 
-/** The words of YAML 1.2 (section 10.3.2), and those that people write into variables. */
+/** The words of YAML 1.2 (section 10.3.2), and words that people write into variables. */
 export function trueOrFalse(value: string): boolean {
   if (/^(true|True|TRUE|1|on)$/.test(value)) return true
   if (isFalse(value)) return false
@@ -304,7 +285,7 @@ function isFalse(value: string): boolean {
   return /^(false|False|FALSE|0|off)$/.test(value)
 }
 
-/** The same option with a `--no-<flag>` that leaves it undefined, as does the value `false`. */
+/** The same option with a `--no-<flag>`. That flag and the value `false` leave it undefined. */
 export function negatable<T>(option: Option<T>): Option<T | undefined> {
   const { elements } = option
   return {
@@ -323,7 +304,10 @@ export function negatable<T>(option: Option<T>): Option<T | undefined> {
   }
 }
 
-/** The same option with a value that no message shows. */
-export function secret<T>(option: Option<T>): Option<T> {
-  return { ...option, isSecret: true }
+/**
+ * The same option with a value that no message shows, or whose value only some messages show.
+ * `isSecret` says whether a text holds a secret.
+ */
+export function secret<T>(option: Option<T>, isSecret?: (text: string) => boolean): Option<T> {
+  return { ...option, isSecret: isSecret ?? true }
 }

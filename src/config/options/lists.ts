@@ -3,9 +3,9 @@ import type { Described } from './kinds.ts'
 import type { Option } from './option.ts'
 
 /**
- * Lists. A text has commas between its elements; `\,` is a comma in an element and `\\` a
- * backslash, and a backslash before anything else is itself. An element of a list in YAML is taken
- * whole. A flag that is given again adds elements.
+ * Lists. A text has commas between its elements. `\,` is a comma in an element and `\\` a
+ * backslash; a backslash before anything else is itself. An element of a YAML list is taken whole.
+ * A repeated flag adds elements.
  */
 
 /** The elements of a text. */
@@ -20,16 +20,16 @@ export function splitElements(text: string): string[] {
   return elements
 }
 
-interface ListKind {
-  (described: Described & { default: string }): Option<readonly string[]>
-  (described: Described): Option<readonly string[] | undefined>
+interface ListKind<E> {
+  (described: Described & { default: string }): Option<readonly E[]>
+  (described: Described): Option<readonly E[] | undefined>
 }
 
-function listKind(
+export function listKind<E>(
   placeholder: string,
-  parse: (elements: readonly string[]) => readonly string[],
-): ListKind {
-  return ((described: Described & { default?: string }): Option<readonly string[] | undefined> => ({
+  parse: (elements: readonly string[]) => readonly E[],
+): ListKind<E> {
+  return ((described: Described & { default?: string }): Option<readonly E[] | undefined> => ({
     explanation: described.explanation,
     placeholder: described.placeholder ?? placeholder,
     defaultText: described.default,
@@ -38,21 +38,21 @@ function listKind(
     parse: (text) => parse(splitElements(text)),
     elements: { split: splitElements, parse },
     isSwitch: false,
-  })) as ListKind
+  })) as ListKind<E>
 }
 
-/**
- * Names that have neither commas nor blanks at their ends (topics, hosts, URLs): blanks there are
- * passed over.
- */
-export const list = listKind('<a,b,…>', (elements) => {
+/** Names without commas and without blanks at their ends (topics, hosts): such blanks are ignored. */
+export const list = listKind('<a,b,…>', namesIn)
+
+/** @throws Error whose message says what is allowed. */
+export function namesIn(elements: readonly string[]): readonly string[] {
   const names = elements.map((element) => element.trim())
   if (names.length === 0 || names.includes(''))
     throw new Error('one or more, separated by commas, none of them empty')
   return names
-})
+}
 
-/** Texts that may have any character (types of messages, headers): each is taken as it is. */
+/** Texts of any characters (types of messages, headers): each is taken as it is. */
 export const texts = listKind('<a,b,…>', (elements) => {
   if (elements.length === 0 || elements.includes('')) {
     throw new Error(
@@ -64,10 +64,7 @@ export const texts = listKind('<a,b,…>', (elements) => {
 
 const maxPort = 65_535
 
-/**
- * `host:port` or `[address of IPv6]:port`, as Kafka's clients take them; blanks at the ends are
- * passed over.
- */
+/** `host:port` or `[IPv6 address]:port`, as Kafka's clients take them; blanks at the ends are ignored. */
 export const hostPorts = listKind('<host:port,…>', (elements) => {
   const addresses = elements.map((element) => element.trim())
   const wrong = addresses.find((address) => !isHostPort(address))

@@ -1,16 +1,13 @@
 /**
- * The end of a message about a word that is none of the candidates; `prefix` is what stands before
- * all of them.
+ * The end of a message about a word that is none of the candidates. `prefix` precedes the one that
+ * is named.
  */
 export function didYouMean(word: string, candidates: readonly string[], prefix = ''): string {
   const meant = nearest(word, candidates)
   return meant === undefined ? '' : `; did you mean ${prefix}${meant}?`
 }
 
-/**
- * A longer word is no mistyped name. Comparing a key of a megabyte with every option would take
- * minutes.
- */
+/** A longer word is not a mistyped name. Comparing a key of 1 MB with every option takes minutes. */
 const maxNameLength = 64
 
 function nearest(word: string, candidates: readonly string[]): string | undefined {

@@ -1,34 +1,39 @@
 import { ArchiverError } from '../../runtime/errors.ts'
 
 /**
- * One declaration for an option: what it is called, what it means, its default and what is allowed.
- * Flags, environment variables, keys of the YAML file, help text, the configuration reference and
- * the TypeScript type all come from it.
+ * The one declaration of an option: its name, meaning, default and what is allowed. Flags,
+ * environment variables, keys of the YAML file, the help text, the configuration reference and the
+ * TypeScript type all come from it.
  *
  * The key `flushInterval` is the flag `--flush-interval`, the variable `ARCHIVER_FLUSH_INTERVAL`
- * and the YAML key `flush-interval`; a flag wins over a variable, a variable over the file.
+ * and the YAML key `flush-interval`. A flag wins over a variable, a variable over the file.
  */
 export interface Option<T> {
+  /** What the option does; for a switch, what it does when it is on. */
   readonly explanation: string
-  /** What stands for the value in the help text, e.g. `<host:port,…>`; empty for a switch. */
+  /** For a switch that is on by default: what its absence means, as the end of a sentence. */
+  readonly whenOff?: string
+  /** What the help text shows for the value, e.g. `<host:port,…>`; empty for a switch. */
   readonly placeholder: string
-  /** The default as a person would type it; undefined where there is none. */
+  /** The default as a person would type it; undefined if there is none. */
   readonly defaultText: string | undefined
   readonly defaultValue: T
+  /** The value that counts as not given, besides undefined and false. */
+  readonly nothing?: T
   /** Throws an Error whose message says what is allowed. */
   readonly parse: (text: string) => T
-  /** Only for a list: its elements, of which a flag can add some each time. */
+  /** Only for a list: its elements. A flag adds some each time it is given. */
   readonly elements?: {
     readonly split: (text: string) => readonly string[]
     /** Throws an Error whose message says what is allowed. */
     readonly parse: (elements: readonly string[]) => T
   }
-  /** What `--no-<flag>` sets; absent where there is no such flag. */
+  /** What `--no-<flag>` sets; absent if there is no such flag. */
   readonly negated?: { readonly value: T }
   readonly isSwitch: boolean
-  /** Its value is shown in no message. */
-  readonly isSecret?: boolean
-  /** Of a time that is waited for: how many ms one of the value is. */
+  /** No message shows the value; a function says whether a text holds a secret. */
+  readonly isSecret?: boolean | ((text: string) => boolean)
+  /** For a time that something waits: how many ms one unit of the value is. */
   readonly waitUnitMs?: number
 }
 

@@ -30,6 +30,6 @@ function pathKind(what: string) {
   )
 }
 
-/** A file or a directory, as it is written: what a shell expands, and URLs, are refused. */
+/** A file or a directory, as it is written. URLs, and what only a shell expands, are refused. */
 export const file = pathKind('file')
 export const directory = pathKind('directory')

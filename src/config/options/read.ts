@@ -12,7 +12,7 @@ import {
 } from './option.ts'
 import { type FileValue, readYamlFile } from './yaml-file.ts'
 
-/** Where the options may come from; `argv` without the program's and the command's name. */
+/** What the options are read from; `argv` has neither the program's nor the command's name. */
 export interface OptionSources {
   readonly argv: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
@@ -23,7 +23,7 @@ type Given = Map<string, unknown>
 /**
  * Reads every declared option from flags, environment and the YAML file that `--config` names, in
  * that order. The same text means the same in each. `inFile` has the options of all commands that
- * share the file: a key that is none of them is a mistake, one of another command is passed over.
+ * share the file: a key of another command is ignored, a key of none is a mistake.
  *
  * @throws ArchiverError `USAGE`: one line that names the option, the value and what is allowed.
  */
@@ -44,7 +44,7 @@ export function readOptions<O extends Options>(
   ) as Values<O>
 }
 
-/** Flags as they are written: which option, its text or what it is set to. */
+/** The values of the flags, by the key of their option. */
 function readFlags(declared: Options, argv: readonly string[]): Given {
   const byFlag = new Map(Object.keys(declared).map((key) => [flagName(key), key]))
   const given: Given = new Map()
@@ -68,7 +68,7 @@ function readFlags(declared: Options, argv: readonly string[]): Given {
       declared[negatedKey]!.negated !== undefined
     ) {
       if (inline !== undefined) throw usage(`--${name} takes no value`)
-      // Behind a value it takes that back: what wraps a command line may add it at the end.
+      // After a value, it revokes that value: a wrapper may append it to a command line.
       lists.delete(negatedKey)
       given.set(negatedKey, declared[negatedKey]!.negated.value)
       continue
@@ -95,7 +95,7 @@ function readFlags(declared: Options, argv: readonly string[]): Given {
   return given
 }
 
-/** An empty variable counts as none: Compose sets it for `${NAME:-}`. */
+/** An empty variable counts as not set: Compose sets one for `${NAME:-}`. */
 function readVariables(declared: Options, env: OptionSources['env'], given: Given): void {
   for (const [key, option] of Object.entries(declared)) {
     if (given.has(key)) continue
@@ -127,9 +127,9 @@ function ofFile(
   { value, line, hasComment }: FileValue,
   option: Option<unknown>,
 ): unknown {
-  if (option.isSecret === true && hasComment) {
+  if (option.isSecret !== undefined && hasComment) {
     throw usage(
-      `${shown}: line ${line} has a # that YAML takes for the begin of a comment; quote the value, or move the comment to a line of its own`,
+      `${shown}: line ${line} has a # that begins a comment in YAML; quote the value, or move the comment to a line of its own`,
     )
   }
   if (value === undefined || (typeof value !== 'string' && option.elements === undefined)) {
@@ -150,7 +150,9 @@ function parsed<T>(
   try {
     return typeof raw === 'string' ? parse(raw) : elements!.parse(raw)
   } catch (error) {
-    const value = isSecret ? 'the value' : `"${typeof raw === 'string' ? raw : raw.join(',')}"`
+    const text = typeof raw === 'string' ? raw : raw.join(',')
+    const isHidden = typeof isSecret === 'function' ? isSecret(text) : isSecret
+    const value = isHidden ? 'the value' : `"${text}"`
     throw usage(`${shown}: ${value} is not allowed; expected ${messageOf(error)}`)
   }
 }

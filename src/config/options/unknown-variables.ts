@@ -1,15 +1,13 @@
 import { didYouMean } from './nearest.ts'
 import { negatedVariableName, type Options, variableName, variablePrefix } from './option.ts'
 
-/**
- * Variables of ours that are no options: `src/runtime/fault.ts`, and what points tests at servers.
- */
+/** Our variables that are not options: `src/runtime/fault.ts`, and the servers of the tests. */
 const otherVariables = /^ARCHIVER_(FAULT$|TEST_)/
 
 /**
- * A line for every variable that begins as ours do and is none of these options, so that a mistyped
- * one is not passed over in silence. It is no error: Kubernetes makes such variables of its own for
- * a service of that name.
+ * A line for every variable that begins as ours do and is none of these options: a mistyped name
+ * must not be ignored in silence. It is not an error, because Kubernetes sets such variables for a
+ * service called archiver.
  */
 export function unknownVariables(
   options: Options,
@@ -26,6 +24,6 @@ export function unknownVariables(
     )
     .map((name) => {
       const meant = didYouMean(name.slice(variablePrefix.length), candidates, variablePrefix)
-      return `${name} is the variable of no option and is passed over${meant}`
+      return `ignoring unknown environment variable ${name}${meant}`
     })
 }

@@ -6,7 +6,7 @@ import { usage } from './option.ts'
 
 type Node = Yaml.Node
 
-/** What a key of the file has. */
+/** The value of a key in the file. */
 export interface FileValue {
   /** A text, or the texts of a list; undefined for anything else. */
   readonly value: string | readonly string[] | undefined
@@ -16,21 +16,17 @@ export interface FileValue {
   readonly hasComment: boolean
 }
 
-/**
- * What every message about the syntax ends with: most mistakes are a sign that YAML takes for its
- * own.
- */
+/** Every message about syntax ends with this: most mistakes are characters that YAML reserves. */
 const quote =
   'a value that begins with one of * & ! @ % ` | > or has ": " or " #" in it belongs in quotes'
 
 /**
- * Reads the options of a YAML file. Every scalar is the text that the file has, as by the failsafe
- * schema (YAML 1.2.2, section 10.1): `0200`, `1e3`, `yes`, `null` and `2026-11-01` mean what they
- * mean as a flag. Anchors, aliases and tags are refused: in a file of options they are a value that
- * lacks its quotes.
+ * Reads the options of a YAML file. Every scalar is the text in the file, as in the failsafe schema
+ * (YAML 1.2.2, section 10.1): `0200`, `1e3`, `yes`, `null` and `2026-11-01` mean what they mean as
+ * a flag. Anchors, aliases and tags are refused: in a file of options they are values that lack
+ * their quotes.
  *
- * @throws ArchiverError `USAGE` with the line, and nothing of what the file has: it may hold
- *   secrets.
+ * @throws ArchiverError `USAGE` with the line, and nothing of the content: it may hold secrets.
  */
 export function readYamlFile(path: string): ReadonlyMap<string, FileValue> {
   // Loaded here: it takes longer than all of our own modules, and most starts have no file.

@@ -7,35 +7,18 @@ import {
   Serializer,
   SniffingTransport,
 } from '@elastic/elasticsearch'
-import { addressOf, pathOf, redirected } from '../../runtime/address.ts'
+import { pathOf, redirected } from '../../runtime/address.ts'
 import { DeadlineExceeded, withDeadline } from '../../runtime/deadline.ts'
 import { ArchiverError, messageOf } from '../../runtime/errors.ts'
-import { describeProxy, noProxies, type Proxies } from '../../runtime/proxies.ts'
+import { describeProxy, noProxies } from '../../runtime/proxies.ts'
 import { each, object, optional, type Shape, text, UnlikeAnswer } from '../../runtime/shape.ts'
+import type { ElasticsearchConnection } from '../connection.ts'
 import { type BulkItem, isSayable } from '../sink/answer.ts'
 import { bulkItemOf } from '../sink/bulk-item.ts'
 import { agentFor } from './agent.ts'
 import { BoundedConnection } from './bounded-connection.ts'
 import { errorIn } from './error-body.ts'
 import { checkedFingerprint, type PinnedTls, pinnedTls, trustsNobody } from './pinned-authority.ts'
-
-/** How to reach Elasticsearch, as the options say. */
-export interface ElasticsearchConnection {
-  /** URLs; a user and password in them count where no other credentials are given. */
-  readonly nodes: readonly string[]
-  readonly username?: string | undefined
-  readonly password?: string | undefined
-  readonly apiKey?: string | undefined
-  readonly caFile?: string | undefined
-  /** SHA-256 of the authority's certificate, or of the one certificate of a server. */
-  readonly caFingerprint?: string | undefined
-  readonly cloudId?: string | undefined
-  readonly headers?: Readonly<Record<string, string>> | undefined
-  readonly compression: boolean
-  readonly requestTimeoutMs: number
-  /** None if it is left out. */
-  readonly proxies?: Proxies
-}
 
 /**
  * What a request needs of an answer: the status decides, the body is only read where there is
@@ -174,7 +157,7 @@ export class Elasticsearch {
    * @throws ArchiverError `USAGE` for options that do not go together. Nothing is connected yet.
    */
   constructor(connection: ElasticsearchConnection) {
-    this.#connection = withoutCredentials(connection)
+    this.#connection = connection
     const { caFile, caFingerprint, nodes, cloudId } = this.#connection
     this.#ca = caFile === undefined ? undefined : readCertificate(caFile)
     this.#fingerprint = caFingerprint === undefined ? undefined : checkedFingerprint(caFingerprint)
@@ -530,20 +513,6 @@ function readCertificate(file: string): Buffer {
       `--elasticsearch-ca ${file} cannot be read: ${messageOf(error)}`,
     )
   }
-}
-
-/** Credentials out of the URLs, so that no message shows them. */
-function withoutCredentials(connection: ElasticsearchConnection): ElasticsearchConnection {
-  let { username, password } = connection
-  const nodes = connection.nodes.map((node) => {
-    const address = addressOf(node)
-    if (username === undefined && address.username !== undefined) {
-      username = address.username
-      password = address.password
-    }
-    return address.url.href.replace(/\/$/, '')
-  })
-  return { ...connection, nodes, username, password }
 }
 
 /**

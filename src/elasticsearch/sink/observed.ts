@@ -1,5 +1,6 @@
 import type { Observer } from '../../pipeline/observer.ts'
-import { Elasticsearch, type ElasticsearchConnection, RequestFailure } from '../client/client.ts'
+import { Elasticsearch, RequestFailure } from '../client/client.ts'
+import type { ElasticsearchConnection } from '../connection.ts'
 import { type BulkItem, judgeItem, rejectionOf } from './answer.ts'
 
 /** A client that tells how long bulk requests take, and why requests and documents come back. */

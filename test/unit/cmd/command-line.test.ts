@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { plainLine } from '../../../src/cmd/lib/plain-log.ts'
 import { takeRunFlags } from '../../../src/cmd/lib/run-flags.ts'
 import { table } from '../../../src/cmd/lib/table.ts'
-import { lsOptions } from '../../../src/config/archive.ts'
+import { lsSet } from '../../../src/config/commands/ls.ts'
 import { readableJsonText } from '../../../src/runtime/readable-text.ts'
 import { makeArchive, records } from '../../helpers/archive.ts'
 import { startArchiver } from '../../helpers/archiver.ts'
@@ -326,7 +326,7 @@ it('tells the flags of run from those of a command', () => {
       '--bogus',
       'x',
     ],
-    lsOptions,
+    lsSet.options,
   )
   assert.deepEqual(argv, ['--by', 'day', '--json', '--bogus', 'x'])
   assert.deepEqual(values, { group: 'g', files: false, commitInterval: 500 })

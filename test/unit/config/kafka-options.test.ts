@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { kafkaClient } from '../../../src/cmd/lib/kafka-client.ts'
-import { checkKafkaOptions, kafkaConnectionOptions } from '../../../src/config/config.ts'
-import { readOptions } from '../../../src/config/options.ts'
+import { kafkaConnection, kafkaConnectionSet } from '../../../src/config/kafka.ts'
+import { readOptions, related } from '../../../src/config/options.ts'
+import { kafkaClient } from '../../../src/kafka/client.ts'
 import { connectFailure } from '../../../src/kafka/security.ts'
 import { createLogger } from '../../../src/runtime/log.ts'
+import { noProxies } from '../../../src/runtime/proxies.ts'
 
-const options = (...argv: readonly string[]) =>
-  readOptions(kafkaConnectionOptions, { argv, env: {} })
+const connection = (...argv: readonly string[]) =>
+  kafkaConnection(
+    related(kafkaConnectionSet, readOptions(kafkaConnectionSet.options, { argv, env: {} })),
+    noProxies,
+  )
 const user = ['--sasl-username', 'u']
 const password = ['--sasl-password', 'p']
 
@@ -28,24 +32,30 @@ it('takes logins and certificates that are complete', () => {
       ...password,
     ],
   ]) {
-    checkKafkaOptions(options(...argv))
+    connection(...argv)
   }
 })
 
 it('says which option of a login is missing or too much', () => {
   for (const [argv, expected] of [
     [['--kafka-cert', 'a'], /--kafka-key/],
-    [['--sasl-mechanism', 'plain', ...user], /needs --sasl-username and --sasl-password/],
-    [['--sasl-mechanism', 'plain', ...password], /needs --sasl-username/],
+    [
+      ['--sasl-mechanism', 'plain', ...user],
+      /plain.* needs --sasl-password or --sasl-password-file/,
+    ],
+    [['--sasl-mechanism', 'plain', ...password], /plain.* needs --sasl-username/],
     [
       ['--sasl-mechanism', 'plain', ...user, ...password, '--sasl-password-file', 'f'],
       /exclude each other/,
     ],
     [
       ['--sasl-mechanism', 'plain', ...user, ...password, '--sasl-token-file', 'f'],
-      /for oauthbearer/,
+      /--sasl-token-file needs --sasl-mechanism oauthbearer/,
     ],
-    [['--sasl-mechanism', 'oauthbearer'], /--sasl-token-file or --sasl-token-url/],
+    [
+      ['--sasl-mechanism', 'oauthbearer'],
+      /oauthbearer needs --sasl-token-file or --sasl-token-url/,
+    ],
     [
       ['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', 'nowhere', ...user, ...password],
       /expected http/,
@@ -54,22 +64,34 @@ it('says which option of a login is missing or too much', () => {
       (url) =>
         [
           ['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', url, ...user, ...password],
-          /--sasl-token-url: http would show the secret/,
+          /--sasl-token-url: .* http would show the secret/,
         ] as [string[], RegExp],
     ),
     [
       ['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', 'https://id/token'],
       /needs --sasl-username/,
     ],
-    [[...user, ...password], /--sasl-mechanism/],
+    [[...user, ...password], /--sasl-username needs --sasl-mechanism/],
+    [['--sasl-token-file', 'f'], /--sasl-token-file needs --sasl-mechanism oauthbearer/],
+    [
+      [
+        '--sasl-mechanism',
+        'oauthbearer',
+        '--sasl-token-file',
+        'f',
+        '--sasl-token-url',
+        'https://id/token',
+      ],
+      /--sasl-token-file and --sasl-token-url exclude each other/,
+    ],
   ] as const) {
-    assert.throws(() => checkKafkaOptions(options(...argv)), { code: 'USAGE', message: expected })
+    assert.throws(() => connection(...argv), { code: 'USAGE', message: expected })
   }
 })
 
 it('names a file of a secret that cannot be read', () => {
   const about = { clientId: 'test', log: createLogger({ level: 'silent', stream: process.stderr }) }
-  const missing = options(
+  const missing = connection(
     '--sasl-mechanism',
     'plain',
     ...user,

@@ -4,27 +4,28 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import fc from 'fast-check'
-import { everyOption } from '../../../src/cmd/lib/every-option.ts'
-import { restoreOptions } from '../../../src/config/archive.ts'
-import {
-  checkElasticsearchOptions,
-  checkKibanaOptions,
-  elasticsearchHeaders,
-  runOptions,
-  setupOptions,
-} from '../../../src/config/config.ts'
+import { restoreSet } from '../../../src/config/commands/restore.ts'
+import { runSet } from '../../../src/config/commands/run.ts'
+import { setupSet } from '../../../src/config/commands/setup.ts'
+import { everyOption } from '../../../src/config/commands.ts'
+import { elasticsearchConnection } from '../../../src/config/elasticsearch.ts'
+import { kibanaConnection } from '../../../src/config/kibana.ts'
 import {
   exposedSecrets,
   flagName,
   type Options,
   readOptions,
+  related,
   splitElements,
   variableName,
 } from '../../../src/config/options.ts'
 import { ArchiverError } from '../../../src/runtime/errors.ts'
+import { noProxies } from '../../../src/runtime/proxies.ts'
 import { temporaryDirectory } from '../../helpers/servers.ts'
 
 /** The same text means the same, whichever way an option is given. */
+
+const runOptions = runSet.options
 
 let file: string
 
@@ -214,7 +215,8 @@ describe('one text, three ways', () => {
 
   test('the type that a dashboard is for is one text, the types of a selection are a list', async (t) => {
     await inEveryTest(t)
-    const types = (argv: readonly string[]) => readOptions(restoreOptions, { argv, env: {} }).type
+    const types = (argv: readonly string[]) =>
+      readOptions(restoreSet.options, { argv, env: {} }).type
     assert.deepEqual(types(['--type', 'order\\,created']), ['order,created'])
     assert.deepEqual(types(['--type', 'order,created']), ['order', 'created'])
     assert.deepEqual(types(['--type', 'order ', '--type', ' a, b']), ['order ', ' a', ' b'])
@@ -227,12 +229,13 @@ describe('one text, three ways', () => {
 
   test('a header may have commas', () => {
     const headers = (...argv: readonly string[]) =>
-      elasticsearchHeaders(
+      elasticsearchConnection(
         readOptions(runOptions, {
           argv: argv.map((header) => `--elasticsearch-headers=${header}`),
           env: {},
         }),
-      )
+        noProxies,
+      )?.headers
     assert.deepEqual(headers('X-Scopes: read\\, write', 'X-B: 1, X-C: 2'), {
       'x-scopes': 'read, write',
       'x-b': '1',
@@ -555,9 +558,10 @@ describe('brokers', () => {
 
 describe('URLs of Elasticsearch and Kibana', () => {
   const check = (flag: string, text: string) => {
-    const options = readOptions(setupOptions, { argv: [`${flag}=${text}`], env: {} })
-    checkElasticsearchOptions(options)
-    checkKibanaOptions(options)
+    const argv = [`${flag}=${text}`]
+    const options = related(setupSet, readOptions(setupSet.options, { argv, env: {} }))
+    elasticsearchConnection(options, noProxies)
+    kibanaConnection(options, noProxies)
   }
 
   test('have a scheme, a host, a port and a base path', () => {
@@ -616,7 +620,7 @@ describe('URLs of Elasticsearch and Kibana', () => {
       assert.throws(
         () => check('--elasticsearch', text),
         (error: Error) =>
-          /different credentials/.test(error.message) && !/canary/.test(error.message),
+          /the same credentials in each URL/.test(error.message) && !/canary/.test(error.message),
       )
     }
   })

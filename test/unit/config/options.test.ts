@@ -5,17 +5,11 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
-import { everyOption } from '../../../src/cmd/lib/every-option.ts'
-import { pruneOptions } from '../../../src/config/archive.ts'
-import {
-  checkKafkaOptions,
-  checkKibanaOptions,
-  checkRunOptions,
-  elasticsearchOptions,
-  runOptions,
-  setupOptions,
-  typeSource,
-} from '../../../src/config/config.ts'
+import { pruneSet } from '../../../src/config/commands/prune.ts'
+import { runSet } from '../../../src/config/commands/run.ts'
+import { setupSet } from '../../../src/config/commands/setup.ts'
+import { everyOption } from '../../../src/config/commands.ts'
+import { elasticsearchGroup } from '../../../src/config/elasticsearch.ts'
 import {
   describeOptions,
   flagName,
@@ -23,11 +17,16 @@ import {
   maxTimerMs,
   type Options,
   readOptions,
+  related,
   unknownVariables,
   variableName,
 } from '../../../src/config/options.ts'
+import { typeSource } from '../../../src/config/types.ts'
 import { ArchiverError } from '../../../src/runtime/errors.ts'
 import { temporaryDirectory } from '../../helpers/servers.ts'
+
+const runOptions = runSet.options
+const pruneOptions = pruneSet.options
 
 const read = (argv: readonly string[], env: Readonly<Record<string, string>> = {}) =>
   readOptions(runOptions, { argv, env })
@@ -95,8 +94,8 @@ test('a variable that no command has is told, with the one that was meant', () =
     ARCHIVER_SERVICE_HOST: '10.0.0.1',
   }
   assert.deepEqual(unknownVariables(runOptions, env), [
-    'ARCHIVER_ARCHIVEDIR is the variable of no option and is passed over; did you mean ARCHIVER_ARCHIVE_DIR?',
-    'ARCHIVER_SERVICE_HOST is the variable of no option and is passed over',
+    'ignoring unknown environment variable ARCHIVER_ARCHIVEDIR; did you mean ARCHIVER_ARCHIVE_DIR?',
+    'ignoring unknown environment variable ARCHIVER_SERVICE_HOST',
   ])
 })
 
@@ -114,7 +113,10 @@ test('the archiver holds its file against the options of all commands, and warns
   const other = ls(`archive-dir: ${directory}\nolder-than: 90d\n`)
   assert.equal(other.status, 1, other.stderr)
   const [warned, said] = other.stderr.split('\n')
-  assert.match(warned!, /^archiver: ARCHIVER_GRUOP .* did you mean ARCHIVER_GROUP\?$/)
+  assert.match(
+    warned!,
+    /^archiver: ignoring unknown environment variable ARCHIVER_GRUOP; did you mean ARCHIVER_GROUP\?$/,
+  )
   assert.doesNotMatch(said!, /is not an option/)
   const mistyped = ls(`archive-dirs: ${directory}\n`)
   assert.equal(mistyped.status, 2)
@@ -265,13 +267,13 @@ test('no text at all makes anything but values or a clear line', () => {
 })
 
 test('what no single option can check', () => {
-  const check = (...argv: readonly string[]) => checkRunOptions(read(argv))
+  const check = (...argv: readonly string[]) => typeSource(related(runSet, read(argv)))
   check('--topics', 'a')
   assert.throws(() => check(), isUsage('--topics or --topics-regex'))
   assert.throws(() => check('--topics', 'a', '--topics-regex', 'b'), isUsage('exclude each other'))
   assert.throws(
     () => check('--topics', 'a', '--no-files', '--no-elasticsearch'),
-    isUsage('--no-files'),
+    isUsage('--files, --elasticsearch or --mysql is needed'),
   )
   assert.throws(
     () => check('--topics', 'a', '--elasticsearch', 'localhost'),
@@ -291,22 +293,16 @@ test('a URL with a password that is not percent-encoded is refused, and no part 
   const login = ['--sasl-username', 'u', '--sasl-password', 'p', '--sasl-mechanism', 'oauthbearer']
   const check = {
     '--elasticsearch': (password: string) =>
-      checkRunOptions(
-        read(['--topics', 'a', '--elasticsearch', `http://user:${password}@host:9200`]),
-      ),
+      read(['--topics', 'a', '--elasticsearch', `http://user:${password}@host:9200`]),
     '--mysql': (password: string) =>
-      checkRunOptions(read(['--topics', 'a', '--mysql', `mysql://user:${password}@host/db`])),
+      read(['--topics', 'a', '--mysql', `mysql://user:${password}@host/db`]),
     '--kibana': (password: string) =>
-      checkKibanaOptions(
-        readOptions(setupOptions, {
-          argv: [`--kibana=http://user:${password}@host:5601`],
-          env: {},
-        }),
-      ),
+      readOptions(setupSet.options, {
+        argv: [`--kibana=http://user:${password}@host:5601`],
+        env: {},
+      }),
     '--sasl-token-url': (password: string) =>
-      checkKafkaOptions(
-        read([...login, '--sasl-token-url', `https://user:${password}@host/token`]),
-      ),
+      read([...login, '--sasl-token-url', `https://user:${password}@host/token`]),
   }
   // Behind each sign that ends the password, or the URL, too early; `1` may be taken for a port.
   const everywhere = [
@@ -354,7 +350,7 @@ test('where types come from', () => {
  */
 test('the options of run, as --help tells them', () => {
   const path = fileURLToPath(new URL('run-options.txt', import.meta.url))
-  const help = `${describeOptions(runOptions)}\n`
+  const help = `${describeOptions(runSet)}\n`
   if (process.env.UPDATE_SNAPSHOTS === '1') writeFileSync(path, help)
   assert.equal(
     help,
@@ -362,7 +358,7 @@ test('the options of run, as --help tells them', () => {
     'the options changed: look at it, then run with UPDATE_SNAPSHOTS=1',
   )
   assert.ok(help.split('\n').every((line) => line.length <= 120))
-  for (const key of Object.keys(elasticsearchOptions))
+  for (const key of Object.keys(elasticsearchGroup.options))
     assert.ok(help.includes(`${flagName(key)}`), key)
 })
 

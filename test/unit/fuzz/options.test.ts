@@ -3,24 +3,24 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import {
-  checkElasticsearchOptions,
-  checkKafkaOptions,
-  checkKibanaOptions,
-  checkMysqlOptions,
-  checkRunOptions,
-  runOptions,
-} from '../../../src/config/config.ts'
+import { runSet } from '../../../src/config/commands/run.ts'
+import { elasticsearchConnection } from '../../../src/config/elasticsearch.ts'
+import { kafkaConnection } from '../../../src/config/kafka.ts'
+import { mysqlConnection } from '../../../src/config/mysql.ts'
 import {
   flagName,
   readOptions,
+  related,
   unknownVariables,
   variableName,
 } from '../../../src/config/options.ts'
+import { typeSource } from '../../../src/config/types.ts'
 import { ArchiverError } from '../../../src/runtime/errors.ts'
+import { noProxies } from '../../../src/runtime/proxies.ts'
 import { damagedBytes, fuzz } from '../../helpers/fuzz.ts'
 import { temporaryDirectory } from '../../helpers/servers.ts'
 
+const runOptions = runSet.options
 const keys = Object.keys(runOptions)
 const secret = 'S3cr3tW0rd'
 
@@ -35,16 +35,14 @@ function isUsage(work: () => unknown): void {
   }
 }
 
-function checkAll(options: ReturnType<typeof readOptions<typeof runOptions>>): void {
-  for (const check of [
-    checkRunOptions,
-    checkKafkaOptions,
-    checkElasticsearchOptions,
-    checkMysqlOptions,
-    checkKibanaOptions,
-  ]) {
-    isUsage(() => (check as (given: unknown) => void)(options))
-  }
+function checkAll(given: ReturnType<typeof readOptions<typeof runOptions>>): void {
+  isUsage(() => {
+    const options = related(runSet, given)
+    typeSource(options)
+    kafkaConnection(options, noProxies)
+    elasticsearchConnection(options, noProxies)
+    mysqlConnection(options)
+  })
 }
 
 const yamlTexts = [

@@ -2,12 +2,17 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { Kibana, type KibanaConnection } from '../../../src/kibana/client.ts'
+import { elasticsearchGroup } from '../../../src/config/elasticsearch.ts'
+import { kibanaConnection, kibanaGroup } from '../../../src/config/kibana.ts'
+import { combine, readOptions } from '../../../src/config/options.ts'
+import { Kibana } from '../../../src/kibana/client.ts'
+import type { KibanaConnection } from '../../../src/kibana/connection.ts'
 import { compareObjects, installObjects } from '../../../src/kibana/install.ts'
 import type { SavedObject } from '../../../src/kibana/saved-object.ts'
 import { shippedObjects } from '../../../src/kibana/shipped.ts'
 import { ArchiverError } from '../../../src/runtime/errors.ts'
 import { createLogger } from '../../../src/runtime/log.ts'
+import { noProxies } from '../../../src/runtime/proxies.ts'
 import { type StandInAnswer, startKibana } from '../../helpers/stand-in-kibana.ts'
 
 const objects = shippedObjects('archive-')
@@ -178,7 +183,10 @@ test('credentials are sent, and never shown', async (t) => {
     basic,
   )
   assert.equal(await refused(connect(t, stand.url, { apiKey: 'c2VjcmV0' })), 'ApiKey c2VjcmV0')
-  assert.equal(await refused(connect(t, stand.url.replace('//', '//ann:pass%20word@'))), basic)
+  const argv = [`--kibana=${stand.url.replace('//', '//ann:pass%20word@')}`]
+  const { options } = combine([kibanaGroup, elasticsearchGroup])
+  const connection = kibanaConnection(readOptions(options, { argv, env: {} }), noProxies)!
+  assert.equal(await refused(connect(t, connection.url, connection)), basic)
   assert.equal(await refused(connect(t, stand.url)), undefined)
 })
 

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import {
-  checkMysqlOptions,
-  mysqlAddress,
-  mysqlConnectionOptions,
-} from '../../../src/config/config.ts'
-import { readOptions } from '../../../src/config/options.ts'
+import { mysqlConnection, mysqlGroup } from '../../../src/config/mysql.ts'
+import { readOptions, related } from '../../../src/config/options.ts'
 import type { PendingBatch } from '../../../src/delivery/pending.ts'
 import { judge, type Verdict } from '../../../src/mysql/answer.ts'
 import { insertSql, typeColumns } from '../../../src/mysql/row.ts'
@@ -42,7 +38,11 @@ test('errors are judged by their number', () => {
   }
 })
 
+const optionsOf = (...argv: string[]) =>
+  related(mysqlGroup, readOptions(mysqlGroup.options, { argv, env: {} }))
+
 test('the address is taken apart, and a mistake shows no password', () => {
+  const mysqlAddress = (url: string) => optionsOf('--mysql', url).mysql!
   assert.deepEqual(mysqlAddress('mysql://me%40home:p%2Fw@[::1]:3307/db'), {
     host: '::1',
     port: 3307,
@@ -74,13 +74,15 @@ test('the address is taken apart, and a mistake shows no password', () => {
 })
 
 test('options of MySQL that do not fit together are refused', () => {
-  const check = (...argv: string[]) =>
-    checkMysqlOptions(readOptions(mysqlConnectionOptions, { argv, env: {} }))
-  check('--mysql', 'mysql://u@h/d', '--mysql-password', 'x')
-  check('--mysql', 'mysql://u:x@h/d', '--mysql-table', 'a_1')
+  const check = (...argv: string[]) => mysqlConnection(optionsOf(...argv))
+  assert.equal(check('--mysql', 'mysql://u@h/d', '--mysql-password', 'x')?.password, 'x')
+  assert.equal(check('--mysql', 'mysql://u:x@h/d', '--mysql-table', 'a_1')?.password, 'x')
   for (const argv of [
     ['--mysql', 'mysql://u:x@h/d', '--mysql-password', 'x'],
     ['--mysql', 'mysql://u@h/d', '--mysql-password', 'x', '--mysql-password-file', 'y'],
+    ['--mysql', 'mysql://u:x@h/d', '--mysql-password-file', 'y'],
+    ['--mysql', 'mysql://u@h/d', '--mysql-tls-name', 'db'],
+    ['--mysql-tls', '--mysql-tls-name', 'a b'],
     ['--mysql-table', 'a`b'],
     ['--mysql-table', '1a'],
     ['--mysql-table', 'a'.repeat(56)],

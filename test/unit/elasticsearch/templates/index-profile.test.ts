@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { restoreOptions } from '../../../../src/config/archive.ts'
-import { runOptions, setupOptions } from '../../../../src/config/config.ts'
+import { restoreSet } from '../../../../src/config/commands/restore.ts'
+import { runSet } from '../../../../src/config/commands/run.ts'
+import { setupSet } from '../../../../src/config/commands/setup.ts'
 import { readOptions } from '../../../../src/config/options.ts'
 import {
   indexProfiles,
@@ -14,7 +15,7 @@ const composedOf = (body: Readonly<Record<string, unknown>>) =>
   (body.composed_of ?? []) as readonly string[]
 
 test('the profile is an option of all commands that install templates, and of its words alone', () => {
-  for (const declared of [runOptions, setupOptions, restoreOptions]) {
+  for (const { options: declared } of [runSet, setupSet, restoreSet]) {
     const read = (...argv: string[]) => readOptions(declared, { argv, env: {} }).indexProfile
     assert.equal(read(), undefined, 'what is on the cluster stays')
     assert.equal(read('--index-profile', 'lean'), 'lean')

@@ -1,10 +1,10 @@
-import { damageOf } from '../../files/log/damage.ts'
-import type { ListedPartition } from '../../files/log/manifest.ts'
 import { partitionKey, type TopicPartition } from '../../record/record.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
+import { plural } from '../../runtime/format.ts'
 import { readableText } from '../../runtime/readable-text.ts'
 import { standardError } from '../../runtime/standard-streams.ts'
-import { plural } from './table.ts'
+import { damageOf } from '../log/damage.ts'
+import type { ListedPartition } from '../log/manifest.ts'
 
 /**
  * The partitions of an archive that a command cannot read. One damaged file is the trouble of its

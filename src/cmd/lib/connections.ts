@@ -1,0 +1,82 @@
+import type { ElasticsearchConnection } from '../../elasticsearch/connection.ts'
+import type { KafkaConnection } from '../../kafka/connection.ts'
+import type { KibanaConnection } from '../../kibana/connection.ts'
+import type { MysqlConnection } from '../../mysql/connection.ts'
+import { isLoopback } from '../../runtime/address.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { describeProxy, noProxies, type Proxies } from '../../runtime/proxies.ts'
+
+/** The connections that a command is about to use. */
+export interface Connections {
+  readonly kafka?: KafkaConnection | undefined
+  readonly elasticsearch?: ElasticsearchConnection | undefined
+  readonly kibana?: KibanaConnection | undefined
+  readonly mysql?: MysqlConnection | undefined
+}
+
+/** Logs at the start what an operator should know of the connections. */
+export function announceConnections(connections: Connections, log: Logger): void {
+  const sent = sentInClear(connections)
+  if (sent.length > 0)
+    log.warn({ event: 'unencrypted_credentials', sent }, `not encrypted: ${sent.join(', ')}`)
+  for (const { target, proxy } of proxiesOf(connections))
+    log.info({ event: 'proxy_used', target, proxy }, `requests for ${target} go through ${proxy}`)
+}
+
+/** The credentials that cross a network without encryption: what goes where. */
+export function sentInClear(connections: Connections): readonly string[] {
+  const { kafka, elasticsearch, kibana, mysql } = connections
+  return [
+    ...(kafka === undefined ? [] : kafkaInClear(kafka)),
+    ...(elasticsearch === undefined ? [] : elasticsearchInClear(elasticsearch)),
+    ...(kibana === undefined ? [] : kibanaInClear(kibana)),
+    ...(mysql === undefined ? [] : mysqlInClear(mysql)),
+  ]
+}
+
+function kafkaInClear({ tls, login, brokers }: KafkaConnection): readonly string[] {
+  if (tls || brokers.every((broker) => isLoopback(broker.replace(/:\d+$/, '')))) return []
+  if (login?.mechanism === 'plain') return ['the password for Kafka (--sasl-mechanism plain)']
+  return login?.mechanism === 'oauthbearer'
+    ? ['the token for Kafka (--sasl-mechanism oauthbearer)']
+    : []
+}
+
+function elasticsearchInClear(connection: ElasticsearchConnection): readonly string[] {
+  const { cloudId, nodes, username, apiKey, headers } = connection
+  if (cloudId !== undefined || (username ?? apiKey ?? headers) === undefined) return []
+  return nodes
+    .filter(isClear)
+    .map((node) => `the credentials for Elasticsearch (${new URL(node).host})`)
+}
+
+function kibanaInClear({ url, username, apiKey }: KibanaConnection): readonly string[] {
+  if ((username ?? apiKey) === undefined || !isClear(url)) return []
+  return [`the credentials for Kibana (${new URL(url).host})`]
+}
+
+function mysqlInClear({ tls, password, host }: MysqlConnection): readonly string[] {
+  if (tls === true || password === undefined || isLoopback(host)) return []
+  return [`the login and the records for MySQL (${host})`]
+}
+
+function isClear(text: string): boolean {
+  const { protocol, hostname } = new URL(text)
+  return protocol === 'http:' && !isLoopback(hostname)
+}
+
+/** The proxies of the environment that requests go through. */
+function proxiesOf({ kafka, elasticsearch, kibana }: Connections) {
+  const token = kafka?.login?.mechanism === 'oauthbearer' ? kafka.login.token : undefined
+  const endpoint = token !== undefined && 'url' in token ? token : undefined
+  return [
+    ...proxiesFor('Elasticsearch', elasticsearch?.nodes ?? [], elasticsearch?.proxies),
+    ...proxiesFor('Kibana', kibana === undefined ? [] : [kibana.url], kibana?.proxies),
+    ...proxiesFor('tokens', endpoint === undefined ? [] : [endpoint.url], endpoint?.proxies),
+  ]
+}
+
+function proxiesFor(target: string, urls: readonly string[], proxies: Proxies = noProxies) {
+  const found = urls.flatMap((url) => proxies.of(new URL(url)) ?? [])
+  return [...new Set(found.map(describeProxy))].map((proxy) => ({ target, proxy }))
+}

@@ -1,0 +1,58 @@
+import type { RunOptions } from '../../config/commands/run.ts'
+import type { ElasticsearchSinkOptions } from '../../elasticsearch/sink/sink.ts'
+import type { MysqlSinkOptions } from '../../mysql/sink.ts'
+
+/** The options of sinks that send to a server, for the commands that make such sinks. */
+
+/** Time between two looks at whether the templates are still as they were installed. */
+const templateCheckMs = 300_000
+/** How long an unrecognized error persists before a row may be to blame. */
+const unknownMs = 600_000
+
+/** What the command decides; `memoryLimit` in bytes is the sink's share. */
+type ElasticsearchShare = Pick<ElasticsearchSinkOptions, 'memoryLimit' | 'hasFiles' | 'logSamples'>
+type MysqlShare = Pick<MysqlSinkOptions, 'memoryLimit' | 'hasFiles' | 'logSamples' | 'observer'>
+
+export function elasticsearchSinkOptions(
+  options: Pick<
+    RunOptions,
+    | 'indexPrefix'
+    | 'bulkBytes'
+    | 'bulkConcurrency'
+    | 'bulkLinger'
+    | 'elasticsearchTimeout'
+    | 'rejectBreaker'
+    | 'rejectHold'
+    | 'templates'
+    | 'indexProfile'
+  >,
+  share: ElasticsearchShare,
+): ElasticsearchSinkOptions {
+  return {
+    ...share,
+    indexPrefix: options.indexPrefix,
+    bulkBytes: options.bulkBytes,
+    bulkConcurrency: options.bulkConcurrency,
+    bulkLingerMs: options.bulkLinger,
+    shardTimeoutMs: Math.min(20_000, options.elasticsearchTimeout * 500),
+    rejectBreaker: options.rejectBreaker,
+    rejectHoldMs: options.rejectHold * 60_000,
+    installTemplates: options.templates,
+    templateCheckMs,
+    indexProfile: options.indexProfile,
+  }
+}
+
+export function mysqlSinkOptions(
+  options: Pick<RunOptions, 'mysqlTable' | 'mysqlBatchBytes' | 'mysqlConcurrency' | 'mysqlLinger'>,
+  share: MysqlShare,
+): MysqlSinkOptions {
+  return {
+    ...share,
+    table: options.mysqlTable,
+    batchBytes: options.mysqlBatchBytes,
+    concurrency: options.mysqlConcurrency,
+    lingerMs: options.mysqlLinger,
+    unknownMs,
+  }
+}

@@ -1,0 +1,51 @@
+import { statusIndexPrefix } from '../../elasticsearch/index-name.ts'
+import { archiveGroup } from '../archive.ts'
+import { bulkGroup } from '../bulk.ts'
+import { elasticsearchGroup } from '../elasticsearch.ts'
+import { filesGroup } from '../files.ts'
+import { consumerGroup, kafkaConnectionSet } from '../kafka.ts'
+import { logGroup } from '../log.ts'
+import { mysqlGroup, mysqlSinkGroup } from '../mysql.ts'
+import { because, combine, exclusive, needed, that, type ValuesOf } from '../options.ts'
+import { topicsGroup } from '../topics.ts'
+import { typesGroup } from '../types.ts'
+import { workerGroup } from '../worker.ts'
+
+export const runSet = combine(
+  [
+    kafkaConnectionSet,
+    consumerGroup,
+    topicsGroup,
+    typesGroup,
+    archiveGroup,
+    filesGroup,
+    elasticsearchGroup,
+    bulkGroup,
+    mysqlGroup,
+    mysqlSinkGroup,
+    workerGroup,
+    logGroup,
+  ],
+  [
+    because('which topics are to be archived?', needed('topics', 'topicsRegex')),
+    exclusive('topics', 'topicsRegex'),
+    because('where are records to be kept?', needed('files', 'elasticsearch', 'mysql')),
+    because(
+      `${statusIndexPrefix}* would count as part of the archive`,
+      exclusive(
+        'statusDocuments',
+        that(
+          'indexPrefix',
+          `an --index-prefix that ${statusIndexPrefix} begins with`,
+          isStatusPrefix,
+        ),
+      ),
+    ),
+  ],
+)
+
+export type RunOptions = ValuesOf<typeof runSet>
+
+function isStatusPrefix(prefix: string): boolean {
+  return statusIndexPrefix.startsWith(prefix)
+}

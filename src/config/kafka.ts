@@ -1,0 +1,155 @@
+import type { KafkaConnection, Login, Secret } from '../kafka/connection.ts'
+import { isLoopback } from '../runtime/address.ts'
+import type { Proxies } from '../runtime/proxies.ts'
+import {
+  addressIn,
+  combine,
+  exclusive,
+  file,
+  flag,
+  group,
+  hostPorts,
+  httpUrl,
+  implied,
+  is,
+  oneOf,
+  requires,
+  secret,
+  text,
+  url,
+  type ValuesOf,
+} from './options.ts'
+
+const brokerGroup = group('Kafka', {
+  brokers: hostPorts({
+    default: '127.0.0.1:9092',
+    explanation: 'Brokers to contact first; they name the rest of the cluster.',
+  }),
+})
+
+/** The group of workers, for the command that joins it. */
+export const consumerGroup = group('Kafka', {
+  group: text({
+    default: 'archiver',
+    explanation:
+      'Consumer group: the workers of one group share the partitions. An archive belongs to one group.',
+  }),
+  startAt: oneOf(['beginning', 'latest'], {
+    default: 'beginning',
+    explanation:
+      'Where to start a partition that has never been archived: at its oldest record or at the next new one. Topics and partitions that are created while a worker runs start at their beginning.',
+  }),
+  rackId: text({
+    explanation:
+      "Rack or zone of this worker, as in broker.rack. Fetches records from a replica there if Kafka's replica.selector.class allows it.",
+  }),
+})
+
+const password = ['saslPassword', 'saslPasswordFile'] as const
+const token = ['saslTokenFile', 'saslTokenUrl'] as const
+const passwordLogin = is('saslMechanism', 'plain', 'scram-sha-256', 'scram-sha-512')
+const tokenLogin = is('saslMechanism', 'oauthbearer')
+
+const securityGroup = group(
+  'TLS and logins of Kafka',
+  {
+    kafkaTls: flag({ default: false, explanation: 'Connect to brokers over TLS.' }),
+    kafkaCa: file({
+      explanation:
+        'Certificate authority of the brokers, as a PEM file. Files with certificates and secrets for Kafka are read again for every connection, so they can be replaced without a restart.',
+    }),
+    kafkaCert: file({
+      explanation: 'Our certificate, as a PEM file, for brokers that ask for one.',
+    }),
+    kafkaKey: file({ explanation: 'Key of that certificate, as a PEM file.' }),
+    saslMechanism: oneOf(['none', 'plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'], {
+      default: 'none',
+      nothing: 'none',
+      explanation: 'How to log in to Kafka.',
+    }),
+    saslUsername: text({
+      explanation: 'User to log in as, or the client id for --sasl-token-url.',
+    }),
+    saslPassword: secret(
+      text({
+        explanation:
+          'Password of the user, or the secret for --sasl-token-url. Prefer a variable or a file.',
+      }),
+    ),
+    saslPasswordFile: file({
+      explanation: 'File with that password; a line break at its end is ignored.',
+    }),
+    saslTokenFile: file({ explanation: 'File with the token for oauthbearer.' }),
+    saslTokenUrl: url(
+      { explanation: 'OAuth 2.0 token endpoint for oauthbearer (client credentials grant).' },
+      tokenUrl,
+    ),
+    saslTokenScope: text({ explanation: 'Scope to request at --sasl-token-url.' }),
+  },
+  [
+    implied('kafkaTls', 'kafkaCa', 'kafkaCert'),
+    requires(['kafkaCert'], 'kafkaKey'),
+    requires(['kafkaKey'], 'kafkaCert'),
+    exclusive(...password),
+    exclusive(...token),
+    requires(token, tokenLogin),
+    requires(['saslUsername', ...password], 'saslMechanism'),
+    requires([passwordLogin, 'saslTokenUrl'], 'saslUsername'),
+    requires([passwordLogin, 'saslTokenUrl'], ...password),
+    requires([tokenLogin], ...token),
+  ],
+)
+
+/** How to reach Kafka: for every command that speaks to it. */
+export const kafkaConnectionSet = combine([brokerGroup, securityGroup])
+
+export const kafkaGroups = [brokerGroup, consumerGroup, securityGroup]
+
+/** @throws Error whose message says what is allowed. */
+function tokenUrl(text: string): string {
+  const address = addressIn(text, httpUrl)
+  if (address.url.protocol !== 'https:' && !isLoopback(address.url.hostname))
+    throw new Error(
+      'https://, or a host of this machine: http would show the secret to everyone on the way',
+    )
+  if ((address.username ?? address.password) !== undefined)
+    throw new Error('no credentials in it, but --sasl-username and --sasl-password')
+  return text
+}
+
+/** The connection of these options, whose relations hold. */
+export function kafkaConnection(
+  values: ValuesOf<typeof kafkaConnectionSet>,
+  proxies: Proxies,
+): KafkaConnection {
+  const certificate = fileOf('--kafka-cert', values.kafkaCert)
+  const key = fileOf('--kafka-key', values.kafkaKey)
+  return {
+    brokers: values.brokers,
+    tls: values.kafkaTls,
+    ca: fileOf('--kafka-ca', values.kafkaCa),
+    certificate: certificate === undefined || key === undefined ? undefined : { certificate, key },
+    login: loginOf(values, proxies),
+  }
+}
+
+function loginOf(values: ValuesOf<typeof securityGroup>, proxies: Proxies): Login | undefined {
+  const { saslMechanism: mechanism, saslUsername: username, saslTokenUrl: endpoint } = values
+  if (mechanism === 'none') return undefined
+  const password =
+    values.saslPassword === undefined
+      ? fileOf('--sasl-password-file', values.saslPasswordFile)
+      : { text: values.saslPassword }
+  if (mechanism !== 'oauthbearer') return { mechanism, username: username!, password: password! }
+  if (endpoint === undefined)
+    return { mechanism, token: fileOf('--sasl-token-file', values.saslTokenFile)! }
+  const scope = values.saslTokenScope
+  return {
+    mechanism,
+    token: { url: endpoint, clientId: username!, clientSecret: password!, scope, proxies },
+  }
+}
+
+function fileOf(flag: string, path: string | undefined): Secret | undefined {
+  return path === undefined ? undefined : { file: path, flag }
+}

@@ -1,0 +1,40 @@
+import { parseTypePath, type TypeSource } from '../record/type-source.ts'
+import { flag, group, oneOf, text, usage, type ValuesOf } from './options.ts'
+
+export const typesGroup = group('Types of messages', {
+  typeFrom: oneOf(['value', 'header', 'topic'], {
+    default: 'value',
+    explanation:
+      'What gives the type of a message: a field of its JSON value, a header, or the name of its topic.',
+  }),
+  typePath: text({
+    default: 'type',
+    explanation:
+      'Path of the type in the value: keys separated by dots (write a dot inside a key as \\.).',
+  }),
+  typeHeader: text({ default: 'type', explanation: 'Name of the header that holds the type.' }),
+  framedJson: flag({
+    default: true,
+    explanation:
+      'Archive the JSON after a Schema Registry frame (a zero byte, four bytes of schema id) as the value, and the id as kafka.schema_id.',
+    whenOff: 'such a message is malformed',
+  }),
+})
+
+/** What gives the type of a message. @throws ArchiverError `USAGE` */
+export function typeSource(values: ValuesOf<typeof typesGroup>): TypeSource {
+  switch (values.typeFrom) {
+    case 'topic':
+      return { from: 'topic' }
+    case 'header':
+      return { from: 'header', header: values.typeHeader }
+    case 'value':
+      try {
+        return { from: 'value', path: parseTypePath(values.typePath) }
+      } catch (error) {
+        throw usage(
+          `--type-path: "${values.typePath}" is not allowed; expected ${(error as Error).message}`,
+        )
+      }
+  }
+}

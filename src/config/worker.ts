@@ -1,0 +1,83 @@
+import { hostname } from 'node:os'
+import { bytes, flag, group, integer, list, listenAddress, oneOf } from './options.ts'
+
+export const memoryBudget = bytes({
+  default: '256MiB',
+  min: 32 * 2 ** 20,
+  explanation:
+    'Memory for records on their way, on top of what the process itself needs. When it is full, partitions are paused.',
+})
+
+/** How a worker runs. */
+export const workerGroup = group('The worker', {
+  http: listenAddress({
+    explanation:
+      'Serve /metrics for Prometheus, /healthz, /readyz and /status at this address. A port alone means the loopback interface.',
+  }),
+  httpNames: list({
+    explanation:
+      'Host names with a dot that requests to --http may use, e.g. archiver.example.com. Addresses and names without a dot are always allowed.',
+  }),
+  untilEnd: flag({
+    default: false,
+    explanation: 'Stop at the end offsets seen at the start: flush, commit, exit.',
+  }),
+  onGap: oneOf(['stop', 'continue'], {
+    default: 'stop',
+    explanation:
+      'What to do with a partition whose records were lost before they were read, are damaged or are too large: stop it, or continue after them.',
+  }),
+  sessionTimeout: integer({
+    default: '30000',
+    min: 6000,
+    max: 1_800_000,
+    unit: 'ms',
+    explanation:
+      'How long Kafka waits for a silent worker before it gives its partitions to others.',
+  }),
+  memoryBudget,
+  maxRecordBytes: bytes({
+    default: '128MiB',
+    min: 2 ** 20,
+    max: 256 * 2 ** 20,
+    explanation:
+      'Maximum size of a record: key, value and headers after decompression, plus 64 bytes a header. A larger record is not archived. It is a gap with the reason oversized, and --on-gap decides about its partition.',
+  }),
+  commitInterval: integer({
+    default: '1000',
+    min: 50,
+    max: 60_000,
+    unit: 'ms',
+    explanation: 'Interval between commits of the offsets that all sinks hold.',
+  }),
+  shutdownTimeout: integer({
+    default: '60',
+    min: 1,
+    unit: 's',
+    explanation: 'Maximum time for the last flush after a signal.',
+  }),
+  logSamples: flag({
+    default: false,
+    explanation:
+      'Log the beginning of a record that Elasticsearch or MySQL rejects, and reasons that quote it.',
+  }),
+  statusDocuments: flag({
+    default: true,
+    explanation:
+      'Write documents about the state of the worker to archiver-status-<yyyy.mm> in Elasticsearch.',
+  }),
+  statusInterval: integer({
+    default: '30',
+    min: 1,
+    unit: 's',
+    explanation:
+      'Interval between status documents, and between status lines in the log if there is no terminal to show them.',
+  }),
+})
+
+/** A unique name for this process among the workers, for manifests and staging directories. */
+export function workerName(): string {
+  return `${hostname()
+    .replace(/[^A-Za-z0-9-]/g, '-')
+    .slice(0, 40)}-${process.pid}-${Date.now().toString(36)}`
+}
