@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { MayBeCreated, type ReadableHome, type Staging, StagingGone } from '../../home/home.ts'
 import type { TopicPartition } from '../../record/record.ts'
 import { faultPoint } from '../../runtime/fault.ts'
+import { type ChainLink, newNonce } from '../log/chain.ts'
 import { DamagedFiles } from '../log/damaged-files.ts'
 import { listLog } from '../log/log-listing.ts'
 import { describeGaps, type Manifest, type ManifestFile, manifestPieces } from '../log/manifest.ts'
@@ -245,9 +246,10 @@ async function mergeAll(
 function describeCompacted(
   { home, worker }: PassContext,
   tp: TopicPartition,
-  { from, next, generation, committed, closed, kept, unmerged, gaps, omittedGaps }: Plan,
+  plan: Plan,
   { merged, delayed, unmergeable }: Copies,
 ): Manifest {
+  const { from, next, generation, committed, closed, kept, unmerged, gaps, omittedGaps } = plan
   const files = [...kept, ...delayed, ...unmergeable, ...merged].sort((a, b) => a.first - b.first)
   const described = describeGaps(gaps)
   const omitted = omittedGaps + (described.omitted_gaps ?? 0)
@@ -260,6 +262,7 @@ function describeCompacted(
     generation,
     worker,
     written: new Date().toISOString(),
+    ...(home.manifestFormat === 1 ? {} : linkOf(plan)),
     records: files.reduce((sum, { records }) => sum + records, 0),
     ...(committed === undefined ? {} : { committed }),
     // What waits for room is merged later: then no generation may have been the last.
@@ -269,6 +272,11 @@ function describeCompacted(
     gaps: described.gaps,
     files,
   }
+}
+
+function linkOf({ prev, head }: Plan): ChainLink {
+  // The check of each manifest that was read has refused one without.
+  return { nonce: newNonce(), prev: prev!, head: head! }
 }
 
 /**

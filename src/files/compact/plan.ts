@@ -5,7 +5,13 @@ import type { Gap, TopicPartition } from '../../record/record.ts'
 import { hourOf, unknownHour } from '../../record/time.ts'
 import type { DamagedFiles } from '../log/damaged-files.ts'
 import { type LogListing, listLog } from '../log/log-listing.ts'
-import { type Manifest, type ManifestFile, readManifest, readOrigin } from '../log/manifest.ts'
+import {
+  type Manifest,
+  type ManifestFile,
+  readHashedManifest,
+  readManifest,
+  readOrigin,
+} from '../log/manifest.ts'
 import { type CompactedName, parseCompactionStaging } from '../log/path.ts'
 import { isPruned, type Pruned, readPruned } from '../log/pruned.ts'
 import { chooseRuns, standardFreeBytes, type TierLimits } from './tiers.ts'
@@ -83,6 +89,9 @@ export interface Plan extends CompactedName {
   readonly folded: number
   readonly isMore: boolean
   readonly pruned: Pruned | undefined
+  /** What the first folded manifest has as `prev`, and the hash of the last one: see `chain.ts`. */
+  readonly prev: string | undefined
+  readonly head: string | undefined
 }
 
 /** What is planned for, and the limits. */
@@ -138,6 +147,8 @@ export async function makePlan(
     folded,
     isMore: taken.isMore || choice.isMore,
     pruned,
+    prev: sources[0]!.prev,
+    head: taken.head ?? before?.head,
   }
 }
 
@@ -148,9 +159,12 @@ interface Taken {
   /** Directories of hours that the next pass takes more files of. */
   readonly continued: ReadonlySet<string>
   readonly isMore: boolean
+  /** The hash of the last manifest; undefined if there is none. */
+  readonly head: string | undefined
 }
 
 const nothingTaken: Taken = {
+  head: undefined,
   manifests: [],
   younger: new Set(),
   continued: new Set(),
@@ -173,17 +187,20 @@ async function takeFlushes(
   let position = start
   let files = 0
   let lookedAt = 0
+  let head: string | undefined
   const first = entries.findIndex(({ from }) => from >= start)
   for (let i = first; i >= 0 && i < entries.length; i++) {
     const { from } = entries[i]!
     const isFull = files >= limits.maxTaken
-    const manifest = await readManifest(home, tp, from)
-    if (manifest === undefined) break
+    const read = await readHashedManifest(home, tp, from)
+    if (read === undefined) break
+    const manifest = read.content
     const isReady = from === position && manifest.next <= inPlace && isOld(manifest, options)
     if (isReady && !isFull && lookedAt === 0) {
       manifests.push(manifest)
       files += manifest.files.length
       position = manifest.next
+      head = read.sha256
       continue
     }
     if (isReady && isFull) position = manifest.next
@@ -195,6 +212,7 @@ async function takeFlushes(
     manifests,
     younger,
     continued,
+    head,
     isMore: manifests.length > 0 && position > manifests.at(-1)!.next,
   }
 }

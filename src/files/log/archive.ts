@@ -4,8 +4,6 @@ import { ArchiverError } from '../../runtime/errors.ts'
 import { readJsonFile } from './json-file.ts'
 import { archiveMarker, manifestsDirectory, stagingDirectory } from './path.ts'
 
-export const archiveFormat = 1
-
 /** Whose archive a home has: `_archive.json`. */
 export interface ArchiveIdentity {
   readonly format: number
@@ -32,10 +30,26 @@ export async function readIdentity(home: ReadableHome): Promise<ArchiveIdentity 
     if (!Number.isSafeInteger(read.format)) throw refuse('it has no format')
     for (const name of ['cluster_id', 'group'])
       if (typeof read[name] !== 'string') throw refuse(`it has no ${name}`)
-    return read as unknown as ArchiveIdentity
+    const identity = read as unknown as ArchiveIdentity
+    checkFormat(home, identity)
+    return identity
   } catch (error) {
     throw await home.explain(error)
   }
+}
+
+/**
+ * Manifests of a directory name staged files, those of a bucket open uploads: copied from one to the
+ * other by another program they say what is not so.
+ */
+function checkFormat({ title, manifestFormat }: ReadableHome, { format }: ArchiveIdentity): void {
+  if (format === manifestFormat) return
+  const kinds: Readonly<Record<number, string>> = { 1: 'a directory', 2: 'a bucket' }
+  const why =
+    kinds[format] === undefined
+      ? `has format ${format}; this version knows ${manifestFormat}`
+      : `holds the archive of ${kinds[format]} (format ${format}), and is ${kinds[manifestFormat]}`
+  throw new ArchiverError('ARCHIVE_MISMATCH', `${title} ${why}`, { root: title })
 }
 
 /**
@@ -90,7 +104,7 @@ async function createIdentity(home: Home, clusterId: string, group: string): Pro
     )
   }
   const identity: ArchiveIdentity = {
-    format: archiveFormat,
+    format: home.manifestFormat,
     cluster_id: clusterId,
     group,
     created: new Date().toISOString(),
@@ -107,9 +121,6 @@ function check(
 ): void {
   const refuse = (why: string) => new ArchiverError('ARCHIVE_MISMATCH', `${root} ${why}`, { root })
   if (identity === undefined) throw refuse(`has no ${archiveMarker}`)
-  if (identity.format !== archiveFormat) {
-    throw refuse(`has format ${identity.format}; this version knows ${archiveFormat}`)
-  }
   if (identity.cluster_id !== clusterId) {
     throw refuse(
       `is the archive of Kafka cluster ${identity.cluster_id}, this is ${clusterId}: use another --archive-dir`,

@@ -10,6 +10,8 @@ export interface JsonFileOptions {
   readonly refuse: (why: string) => Error
   /** A file that is larger is refused. Absent: any size, for files with lists. */
   readonly maxBytes?: number
+  /** Gets every byte of the file in order. */
+  readonly observe?: (bytes: Buffer) => void
 }
 
 /**
@@ -20,7 +22,7 @@ export interface JsonFileOptions {
 export async function readJsonFile(
   home: ReadableHome,
   name: string,
-  { refuse, maxBytes = Number.POSITIVE_INFINITY }: JsonFileOptions,
+  { refuse, maxBytes = Number.POSITIVE_INFINITY, observe }: JsonFileOptions,
 ): Promise<Record<string, unknown> | undefined> {
   const file = await openIfThere(home, name, refuse)
   if (file === undefined) return undefined
@@ -33,6 +35,7 @@ export async function readJsonFile(
       const read = await file.read(chunk, position)
       if (read === 0) break
       position += read
+      observe?.(chunk.subarray(0, read))
       parsed(refuse, () => reader.push(chunk.subarray(0, read)))
     }
     return parsed(refuse, () => reader.end())

@@ -60,6 +60,10 @@ function isText(value: unknown): value is string {
   return typeof value === 'string'
 }
 
+function isSha256(value: unknown): boolean {
+  return isText(value) && /^[0-9a-f]{64}$/.test(value)
+}
+
 /**
  * What a manifest's head says: everything but its lists. @throws ArchiverError `MANIFEST_INVALID`
  */
@@ -88,6 +92,14 @@ export function checkHead(
   }
   if (!isAbsentOr((value) => typeof value === 'boolean', read.closed))
     throw fail('its closed is not true or false')
+  if (place.format === 2) checkLink(place, generation !== undefined, read)
+}
+
+/** The chain of format 2. */
+function checkLink({ path }: CheckedPlace, isCompacted: boolean, read: Fields): void {
+  if (!isText(read.nonce) || read.nonce === '') throw invalidManifest(path, 'it has no nonce')
+  for (const name of isCompacted ? ['prev', 'head'] : ['prev'])
+    if (!isSha256(read[name])) throw invalidManifest(path, `its ${name} is no sha256`)
 }
 
 function checkFormat({ path, format }: CheckedPlace, read: Fields): void {
@@ -167,8 +179,7 @@ function whatIsWrong(
     return `has ${records} records`
   if (!isCount(file.bytes) || !isCount(file.line_bytes))
     return `has ${file.bytes} bytes of ${file.line_bytes}`
-  if (!isText(file.sha256) || !/^[0-9a-f]{64}$/.test(file.sha256))
-    return 'has a sha256 that is none'
+  if (!isSha256(file.sha256)) return 'has a sha256 that is none'
   if (!isAbsentOr((value) => isText(value) && value !== '', type))
     return 'has a type that is no text'
   const { min_timestamp: earliest, max_timestamp: latest } = file
@@ -193,6 +204,10 @@ function whatIsWrong(
     : `replaces ${shown(foreign)}, which is none of its own hour and offsets`
 }
 
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every(isText)
+}
+
 type WrongStaged = (file: ManifestFile) => string | undefined
 
 /** Says what is wrong with the name under which a directory staged a file of a partition. */
@@ -208,8 +223,13 @@ function wrongDirectory(tp: TopicPartition): WrongStaged {
 /** Says what is wrong with the open upload of a file. */
 function wrongUpload(file: Staged): string | undefined {
   const upload: Fields | null | undefined = 'upload' in file ? file.upload : undefined
-  const { id, parts } = upload ?? {}
-  const isSane = isText(id) && id !== '' && Array.isArray(parts) && parts.every(isText)
+  const { id, parts, checksums } = upload ?? {}
+  const isSane =
+    isText(id) &&
+    id !== '' &&
+    isTexts(parts) &&
+    parts.length > 0 &&
+    isAbsentOr((value) => isTexts(value) && value.length === parts.length, checksums)
   return isSane ? undefined : `has the upload ${shown(upload)}, which has no id or no parts`
 }
 

@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto'
 import { NotRegular, type ReadableHome, type Staged } from '../../home/home.ts'
 import type { Gap, OffsetRange, TopicPartition } from '../../record/record.ts'
 import { topicOfSegment, topicSegment } from '../../record/segment.ts'
 import { ArchiverError, messageOf } from '../../runtime/errors.ts'
+import type { ChainLink } from './chain.ts'
 import { readJsonFile } from './json-file.ts'
 import { checkHead, checkManifest, checkOrigin, invalidManifest } from './manifest-check.ts'
 import {
@@ -52,7 +54,7 @@ interface DataFile {
 }
 
 /** What one flush committed, or, where it has a `generation`, what several did. */
-export interface Manifest extends TopicPartition, OffsetRange {
+export interface Manifest extends TopicPartition, OffsetRange, Partial<ChainLink> {
   readonly format: number
   readonly worker: string
   readonly written: string
@@ -82,6 +84,8 @@ export interface Manifest extends TopicPartition, OffsetRange {
  * Never changes.
  */
 export interface CompactedHead extends OffsetRange, CompactedName {
+  /** See `ChainLink`; absent in format 1. */
+  readonly head?: string
   readonly committed: number | undefined
   readonly closed: boolean
   readonly unmerged: number
@@ -93,6 +97,8 @@ export interface Origin extends TopicPartition {
   readonly offset: number
   readonly worker: string
   readonly written: string
+  /** See `ChainLink`; absent in format 1. */
+  readonly nonce?: string
 }
 
 /**
@@ -140,8 +146,12 @@ function indented(value: unknown, depth: number): string {
 function readManifestFile(
   home: ReadableHome,
   name: string,
+  observe?: (bytes: Buffer) => void,
 ): Promise<Record<string, unknown> | undefined> {
-  return readJsonFile(home, name, { refuse: (why) => invalidManifest(home.locate(name), why) })
+  return readJsonFile(home, name, {
+    refuse: (why) => invalidManifest(home.locate(name), why),
+    ...(observe === undefined ? {} : { observe }),
+  })
 }
 
 /**
@@ -154,16 +164,37 @@ export async function readManifest(
   tp: TopicPartition,
   from: number,
   generation?: number,
+  observe?: (bytes: Buffer) => void,
 ): Promise<Manifest | undefined> {
   const last = generation === undefined ? manifestName(from) : compactedName({ from, generation })
   const name = `${manifestDirectory(tp)}/${last}`
-  const read = await readManifestFile(home, name)
+  const read = await readManifestFile(home, name, observe)
   if (read === undefined) return undefined
   const place = { path: home.locate(name), format: home.manifestFormat, tp }
   return await checkManifest(place, from, generation, read)
 }
 
-/** An origin has some 200 bytes. */
+/** Something of the log, and the SHA-256 of its bytes: what the manifest behind it has as `prev`. */
+export interface Hashed<T> {
+  readonly content: T
+  readonly sha256: string
+}
+
+/**
+ * The same with the hash of its bytes.
+ * @throws ArchiverError `MANIFEST_INVALID`, or the home's error.
+ */
+export async function readHashedManifest(
+  home: ReadableHome,
+  tp: TopicPartition,
+  from: number,
+): Promise<Hashed<Manifest> | undefined> {
+  const hash = createHash('sha256')
+  const manifest = await readManifest(home, tp, from, undefined, (bytes) => hash.update(bytes))
+  return manifest && { content: manifest, sha256: hash.digest('hex') }
+}
+
+/** An origin has some 250 bytes. */
 const maxOriginBytes = 2 ** 16
 /** Where the lists of a compacted manifest begin; the head stands before them. */
 const listsMark = ',\n "gaps": ['
@@ -187,8 +218,15 @@ export async function readCompactedHead(
   if (read === undefined) return undefined
   const place = { path: home.locate(name), format: home.manifestFormat, tp }
   checkHead(place, compacted.from, compacted.generation, read)
-  const { next, committed, closed, unmerged } = read as unknown as Manifest
-  return { ...compacted, next, committed, closed: closed === true, unmerged: unmerged ?? 0 }
+  const { next, committed, closed, unmerged, head } = read as unknown as Manifest
+  return {
+    ...compacted,
+    next,
+    committed,
+    closed: closed === true,
+    unmerged: unmerged ?? 0,
+    ...(head === undefined ? {} : { head }),
+  }
 }
 
 function parseHead(start: string): Record<string, unknown> | undefined {
@@ -225,10 +263,20 @@ export async function readOrigin(
   home: ReadableHome,
   tp: TopicPartition,
 ): Promise<Origin | undefined> {
+  return (await readHashedOrigin(home, tp))?.content
+}
+
+/** The same with the hash of its bytes. @throws ArchiverError `MANIFEST_INVALID` */
+export async function readHashedOrigin(
+  home: ReadableHome,
+  tp: TopicPartition,
+): Promise<Hashed<Origin> | undefined> {
   const name = originOf(tp)
-  const read = await readSmall(home, name)
+  const hash = createHash('sha256')
+  const read = await readSmall(home, name, (bytes) => hash.update(bytes))
   if (read === undefined) return undefined
-  return checkOrigin({ path: home.locate(name), format: home.manifestFormat, tp }, read)
+  const place = { path: home.locate(name), format: home.manifestFormat, tp }
+  return { content: checkOrigin(place, read), sha256: hash.digest('hex') }
 }
 
 /** A topic-partition of an archive, and why its `origin.json` cannot be trusted, if that is so. */
@@ -263,10 +311,15 @@ export async function partitionOf(
   }
 }
 
-function readSmall(home: ReadableHome, name: string): Promise<Record<string, unknown> | undefined> {
+function readSmall(
+  home: ReadableHome,
+  name: string,
+  observe: (bytes: Buffer) => void = () => {},
+): Promise<Record<string, unknown> | undefined> {
   return readJsonFile(home, name, {
     refuse: (why) => invalidManifest(home.locate(name), why),
     maxBytes: maxOriginBytes,
+    observe,
   })
 }
 

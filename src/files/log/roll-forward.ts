@@ -2,13 +2,20 @@ import type { Home } from '../../home/home.ts'
 import type { TopicPartition } from '../../record/record.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { compactedOver, type KnownHeads, listLog } from './log-listing.ts'
-import { type Manifest, type ManifestFile, readManifest } from './manifest.ts'
+import { type Manifest, type ManifestFile, readHashedManifest } from './manifest.ts'
 import { manifestDirectory, manifestName } from './path.ts'
 
 /** What completing the last flush of a partition needs. */
 export interface RollForwardContext {
   readonly home: Home
   readonly log: Logger
+}
+
+/** Where the log of a partition ends. */
+export interface LogEnd extends Pick<Manifest, 'next'> {
+  readonly committed: number | undefined
+  /** What the next manifest has as `prev`; undefined behind a compacted manifest of format 1. */
+  readonly head: string | undefined
 }
 
 /** Says that committed files are nowhere. */
@@ -35,23 +42,24 @@ export async function rollForward(
   { home, log }: RollForwardContext,
   tp: TopicPartition,
   known?: KnownHeads,
-): Promise<Pick<Manifest, 'next' | 'committed'> | undefined> {
+): Promise<LogEnd | undefined> {
   for (;;) {
     const last = (await listLog(home, tp, known)).entries.at(-1)
     if (last === undefined) return undefined
     if (last.compacted !== undefined) {
-      const { next, committed } = last.compacted
-      return { next, ...(committed === undefined ? {} : { committed }) }
+      const { next, committed, head } = last.compacted
+      return { next, committed, head }
     }
-    const manifest = await readManifest(home, tp, last.from)
+    const read = await readHashedManifest(home, tp, last.from)
     // Compacted since it was listed: then its files were in place.
-    if (manifest === undefined) continue
+    if (read === undefined) continue
+    const { content: manifest, sha256 } = read
     await home.confirm(`${manifestDirectory(tp)}/${manifestName(last.from)}`)
     const missing = await home.publish(manifest.files, 'files')
     const isMerged =
       missing.length > 0 && (await compactedOver(home, tp, last.from, known)) !== undefined
     if (isMerged) continue
     reportMissing(log, tp, missing)
-    return manifest
+    return { next: manifest.next, committed: manifest.committed, head: sha256 }
   }
 }

@@ -3,6 +3,7 @@ import { partitionKey, type TopicPartition } from '../../record/record.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
 import { faultPoint } from '../../runtime/fault.ts'
 import { inTurns } from '../../runtime/lanes.ts'
+import { HashedPieces, newNonce } from '../log/chain.ts'
 import { compactedOver } from '../log/log-listing.ts'
 import { describeGaps, type Manifest, type ManifestFile, manifestPieces } from '../log/manifest.ts'
 import { manifestDirectory, manifestName } from '../log/path.ts'
@@ -58,10 +59,10 @@ export async function commitRange(
     await staging.sync(files.map(({ path }) => path))
     faultPoint('files.synced')
 
-    const manifest = describeRange(context, tp, range, files)
+    const manifest = describeRange(context, partition, range, files)
     const name = nameOf(tp, range)
-    if (!(await staging.create(name, manifestPieces(manifest), 'files')))
-      throw fenced(tp, range.from)
+    const content = new HashedPieces(manifestPieces(manifest))
+    if (!(await staging.create(name, content, 'files'))) throw fenced(tp, range.from)
     owner = 'log'
     if ((await compactedOver(home, tp, range.from, known)) !== undefined) {
       // Void from the beginning, whoever saw it.
@@ -69,6 +70,8 @@ export async function commitRange(
       owner = 'writer'
       throw fenced(tp, range.from)
     }
+
+    partition.head = content.sha256
 
     const missing = await home.publish(files, 'files')
     owner = 'writer'
@@ -106,7 +109,7 @@ function nameOf(tp: TopicPartition, { from }: StagedRange): string {
 
 function describeRange(
   { home, worker, committedOffset }: CommitContext,
-  tp: TopicPartition,
+  { tp, head }: TakenPartition,
   { from, next, records, gaps }: StagedRange,
   files: readonly ManifestFile[],
 ): Manifest {
@@ -119,6 +122,7 @@ function describeRange(
     next,
     worker,
     written: new Date().toISOString(),
+    ...(home.manifestFormat === 1 || head === undefined ? {} : { nonce: newNonce(), prev: head }),
     records,
     files,
     ...describeGaps(gaps),

@@ -1,12 +1,13 @@
-import { randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import type { Home, Staging } from '../../home/home.ts'
 import { partitionKey, type TopicPartition } from '../../record/record.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { type CompletionContext, completeCompaction } from '../compact/completion.ts'
 import { checkMarker } from '../log/archive.ts'
+import { newNonce } from '../log/chain.ts'
 import type { KnownHeads } from '../log/log-listing.ts'
-import { type Origin, printManifest, readOrigin } from '../log/manifest.ts'
+import { type Hashed, type Origin, printManifest, readHashedOrigin } from '../log/manifest.ts'
 import { originName, originOf, parseCompactionStaging, stagingOf } from '../log/path.ts'
 import { rollForward } from '../log/roll-forward.ts'
 
@@ -33,6 +34,8 @@ export interface TakenPartition {
   /** The directories that others had staged in when it was taken over, until they are removed. */
   readonly foreign: string[]
   readonly known: KnownHeads
+  /** What the next manifest has as `prev`; changes with each commit. */
+  head: string | undefined
 }
 
 /**
@@ -66,10 +69,11 @@ export async function takeOver(
     const last = await rollForward(context, tp, known)
     await completeOrWarn(context, tp)
     const origin =
-      (await readOrigin(home, tp)) ?? (await createOrigin(context, tp, fallback, staging))
-    const next = last?.next ?? origin.offset
-    const position = { next, origin: origin.offset, committed: last?.committed }
-    return { tp, position, staging, foreign, known }
+      (await readHashedOrigin(home, tp)) ?? (await createOrigin(context, tp, fallback, staging))
+    const { offset } = origin.content
+    const position = { next: last?.next ?? offset, origin: offset, committed: last?.committed }
+    const head = last === undefined ? origin.sha256 : last.head
+    return { tp, position, staging, foreign, known, head }
   } catch (error) {
     throw await home.explain(error)
   }
@@ -96,7 +100,7 @@ async function createOrigin(
   tp: TopicPartition,
   offset: number,
   staging: Staging,
-): Promise<Origin> {
+): Promise<Hashed<Origin>> {
   const origin: Origin = {
     format: home.manifestFormat,
     topic: tp.topic,
@@ -104,10 +108,13 @@ async function createOrigin(
     offset,
     worker,
     written: new Date().toISOString(),
+    ...(home.manifestFormat === 1 ? {} : { nonce: newNonce() }),
   }
   await staging.sync([originOf(tp)])
-  if (await staging.create(originOf(tp), [printManifest(origin)], 'origin')) return origin
-  const winner = await readOrigin(home, tp)
+  const text = printManifest(origin)
+  if (await staging.create(originOf(tp), [text], 'origin'))
+    return { content: origin, sha256: hash('sha256', text) }
+  const winner = await readHashedOrigin(home, tp)
   if (winner !== undefined) return winner
   throw new ArchiverError(
     'ARCHIVE_UNUSABLE',

@@ -1,0 +1,43 @@
+import { createHash, randomBytes } from 'node:crypto'
+
+/**
+ * In format 2 each manifest names the one before it by the SHA-256 of its exact bytes, the first one
+ * the origin. The sha256 of every file is inside, so one number commits to all content below it.
+ */
+export interface ChainLink {
+  /** Makes this content differ from what anybody else creates under the name. */
+  readonly nonce: string
+  /** SHA-256 of the manifest before this one, else of `origin.json`. */
+  readonly prev: string
+  /** Of a compacted manifest: that of the last manifest of a flush that it holds. */
+  readonly head?: string
+}
+
+/** A value that nobody else has. */
+export function newNonce(): string {
+  return randomBytes(12).toString('hex')
+}
+
+/** Text in pieces that is hashed as it goes by. */
+export class HashedPieces implements Iterable<string> {
+  readonly #pieces: Iterable<string>
+  #sha256: string | undefined
+
+  constructor(pieces: Iterable<string>) {
+    this.#pieces = pieces
+  }
+
+  *[Symbol.iterator](): Generator<string> {
+    const hash = createHash('sha256')
+    for (const piece of this.#pieces) {
+      hash.update(piece)
+      yield piece
+    }
+    this.#sha256 = hash.digest('hex')
+  }
+
+  /** Known once all pieces were taken. */
+  get sha256(): string | undefined {
+    return this.#sha256
+  }
+}
