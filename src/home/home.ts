@@ -83,6 +83,11 @@ export interface StagedAsUpload {
     readonly id: string
     /** The ETags of its parts, in order. */
     readonly parts: readonly string[]
+    /**
+     * The checksums of its parts, in order, as the store wants them again from whoever completes the
+     * upload; absent if it was begun without.
+     */
+    readonly checksums?: readonly string[]
   }
 }
 

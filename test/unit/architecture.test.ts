@@ -213,6 +213,9 @@ const readsFiles = [
   'mysql/client.ts',
 ]
 
+/** What sends requests to a bucket. */
+const usesAws = ['connection', 'objects', 'uploads'].map((name) => `home/s3/${name}.ts`)
+
 /** The files that may load a package at run time; types are free. */
 const homes: readonly { readonly name: RegExp; readonly home: (path: string) => boolean }[] = [
   { name: /^kafkajs$/, home: (path) => path === 'kafka/kafkajs.ts' },
@@ -229,6 +232,7 @@ const homes: readonly { readonly name: RegExp; readonly home: (path: string) => 
     name: /^(node:)?zlib$/,
     home: (path) => roomOf(path) === 'files' || ['kafka/batch/inflate.ts', bounded].includes(path),
   },
+  { name: /^@aws-sdk\//, home: (path) => usesAws.includes(path) },
   { name: /^pino(-pretty)?$/, home: (path) => path === 'runtime/log.ts' },
   {
     name: /^undici$/,
@@ -248,6 +252,19 @@ const homes: readonly { readonly name: RegExp; readonly home: (path: string) => 
   { name: /^mysql2?(\/|$)/, home: (path) => roomOf(path) === 'mysql' },
   { name: /^@node-rs\/crc32$/, home: (path) => path === 'kafka/batch/crc32c.ts' },
 ]
+
+test('the home in a bucket is loaded only when it is named', () => {
+  assert.deepEqual(
+    violations(
+      ({ path, text }, { target, isType }) =>
+        !path.startsWith('home/s3/') &&
+        !isType &&
+        ['home/s3/home.ts', 'home/s3/store.ts', ...usesAws].includes(target) &&
+        !text.includes(`await import('./${posix.relative(posix.dirname(path), target)}')`),
+    ),
+    [],
+  )
+})
 
 test('a package has one home', () => {
   assert.deepEqual(

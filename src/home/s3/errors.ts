@@ -1,0 +1,300 @@
+import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
+import type { BucketSettings, Encryption } from './settings.ts'
+
+/**
+ * What a store's refusal means. Codes are those of Amazon's "Error responses", and what MinIO,
+ * Ceph, SeaweedFS, versitygw and S3Proxy give in their place.
+ */
+
+/** A request, as a message names it. */
+export interface Attempt {
+  /** `PutObject`: also the name of the right in a policy, with few exceptions. */
+  readonly operation: string
+  /** The key that it is about; absent when it is about the bucket. */
+  readonly key?: string | undefined
+}
+
+/** The parts of an SDK error that are read here. */
+interface StoreError {
+  readonly name: string
+  readonly message: string
+  readonly status: number | undefined
+  readonly headers: Readonly<Record<string, string>>
+  /** `Region` of the body of a redirect or of a malformed authorization. */
+  readonly region: string | undefined
+}
+
+function read(error: unknown): StoreError | undefined {
+  if (!(error instanceof Error)) return undefined
+  const { $metadata, $response, Code, Region } = error as Error & {
+    readonly $metadata?: { readonly httpStatusCode?: number }
+    readonly $response?: { readonly headers?: Readonly<Record<string, string>> }
+    readonly Code?: unknown
+    readonly Region?: unknown
+  }
+  const headers = $response?.headers ?? {}
+  return {
+    name: typeof Code === 'string' && Code !== '' ? Code : error.name,
+    message: error.message,
+    status: $metadata?.httpStatusCode,
+    headers,
+    region: typeof Region === 'string' ? Region : headers['x-amz-bucket-region'],
+  }
+}
+
+/** The name that the store gives to what went wrong: `NoSuchUpload`. */
+export function storeCode(error: unknown): string | undefined {
+  return read(error)?.name
+}
+
+/** The status of the answer; undefined when there was none. */
+export function statusOf(error: unknown): number | undefined {
+  return read(error)?.status
+}
+
+/** True when the name that a conditional write asks for is taken: 412. */
+export function isTaken(error: unknown): boolean {
+  return statusOf(error) === 412 || storeCode(error) === 'PreconditionFailed'
+}
+
+/** True when there is no such object. A bucket that is not there is another matter. */
+export function isMissing(error: unknown): boolean {
+  const code = storeCode(error)
+  if (code === 'NoSuchKey' || code === 'NotFound') return true
+  return statusOf(error) === 404 && code !== 'NoSuchBucket' && code !== 'NoSuchUpload'
+}
+
+/** Names of refusals that go away by themselves. */
+const passing = new Set([
+  // Another conditional write to the same key is under way: "Retry the upload" (Amazon S3,
+  // "Conditional writes").
+  'ConditionalRequestConflict',
+  'OperationAborted',
+  'SlowDown',
+  'SlowDownRead',
+  'SlowDownWrite',
+  'InternalError',
+  'ServiceUnavailable',
+  'RequestTimeout',
+  'RequestTimeTooSkewed',
+  'RequestExpired',
+  'ThrottlingException',
+  'Throttling',
+  'TooManyRequests',
+  'BandwidthLimitExceeded',
+  // The SDK fetches new ones before the next request.
+  'ExpiredToken',
+  'ExpiredTokenException',
+  'TokenRefreshRequired',
+  'IncompleteBody',
+  'TimeoutError',
+  'AbortError',
+])
+
+/** What a connection says when nobody, or not the whole answer, comes from the other end. */
+const connection =
+  /^(ECONN(RESET|REFUSED|ABORTED)|ETIMEDOUT|EPIPE|EHOSTUNREACH|ENETUNREACH|ENETDOWN|EAI_AGAIN|ENOTFOUND|ERR_STREAM_PREMATURE_CLOSE|UND_ERR_.*)$/
+
+function connectionCode(error: unknown): string | undefined {
+  const code = systemCode(error)
+  if (code !== undefined && connection.test(code)) return code
+  const cause = error instanceof Error ? error.cause : undefined
+  if (cause !== undefined) return connectionCode(cause)
+  return error instanceof AggregateError ? connectionCode(error.errors[0]) : undefined
+}
+
+/** True for what is tried again: it says nothing about the request itself. */
+export function isPassing(error: unknown): boolean {
+  const code = storeCode(error)
+  const status = statusOf(error)
+  if (code !== undefined && passing.has(code)) return true
+  if (status !== undefined && (status === 409 || status === 429 || status >= 500))
+    return code !== 'NotImplemented' && status !== 501
+  if (error instanceof TruncatedBody || error instanceof StillNowhere) return true
+  if (connectionCode(error) !== undefined) return true
+  // An answer that is no XML, from something between us and the store, or one that was cut.
+  return (
+    error instanceof Error && /Deserialization error|socket hang up|aborted/.test(error.message)
+  )
+}
+
+/** The store promised more bytes than came. */
+export class TruncatedBody extends Error {}
+
+/** Neither an upload nor its object was found, yet. */
+export class StillNowhere extends Error {}
+
+/** True when an upload can never be completed: it is gone, or its parts are others. */
+export function isLostUpload(error: unknown): boolean {
+  const code = storeCode(error) ?? ''
+  if (['NoSuchUpload', 'InvalidPart', 'InvalidPartOrder', 'NoSuchKey', 'NotFound'].includes(code))
+    return true
+  // versitygw and s3s-fs have their own words.
+  return statusOf(error) === 404 && code !== 'NoSuchBucket'
+}
+
+/** Rights whose name in a policy is not that of the operation. */
+const rights: Readonly<Record<string, string>> = {
+  HeadObject: 's3:GetObject',
+  HeadBucket: 's3:ListBucket',
+  ListObjectsV2: 's3:ListBucket',
+  ListMultipartUploads: 's3:ListBucketMultipartUploads',
+  CreateMultipartUpload: 's3:PutObject',
+  UploadPart: 's3:PutObject',
+  CompleteMultipartUpload: 's3:PutObject',
+  DeleteObjects: 's3:DeleteObject',
+  GetBucketLifecycleConfiguration: 's3:GetLifecycleConfiguration',
+}
+
+/**
+ * One line for a person: what went wrong with which bucket or key, and what to do. Names no secret:
+ * what the store said is quoted only when it is not about a signature.
+ */
+export function explainStore(
+  settings: BucketSettings,
+  attempt: Attempt,
+  error: unknown,
+): ArchiverError {
+  if (error instanceof ArchiverError) return error
+  const why = reasonOf(settings, attempt, error)
+  const isUnreached = statusOf(error) === undefined && isPassing(error)
+  return new ArchiverError(
+    isUnreached ? 'UNREACHABLE' : 'ARCHIVE_UNUSABLE',
+    why,
+    { bucket: settings.bucket, key: attempt.key, operation: attempt.operation },
+    // A signature error carries the whole request that was signed.
+    isAboutSignature(error) ? undefined : error,
+  )
+}
+
+function isAboutSignature(error: unknown): boolean {
+  return /Signature|AccessKey|Token|Credential/i.test(storeCode(error) ?? '')
+}
+
+function reasonOf(settings: BucketSettings, { operation, key }: Attempt, error: unknown): string {
+  const { bucket } = settings
+  const { name = '', message = messageOf(error), status, region, headers = {} } = read(error) ?? {}
+  const at = settings.endpoint ?? `Amazon S3 in ${settings.region ?? 'the region of the profile'}`
+  const what = key === undefined ? `bucket ${bucket}` : `s3://${bucket}/${key}`
+  const advice = named(settings, name, { operation, what, at, headers })
+  if (advice !== undefined) return advice
+  if (isWrongRegion(name, status, region)) {
+    return region === undefined
+      ? `bucket ${bucket} is in another region than ${settings.region ?? 'that of the profile'}: give --s3-region`
+      : `bucket ${bucket} is in region ${region}, not in ${settings.region ?? 'that of the profile'}: give --s3-region ${region}`
+  }
+  if (status === 403) {
+    const right = rights[operation] ?? `s3:${operation}`
+    return `${at} does not allow ${right} on ${what}: add that right to the policy of the user or role, or name another bucket with --archive-dir`
+  }
+  if (status === undefined) return unreached(at, error)
+  return `${at} refused ${operation} of ${what}: ${status} ${name}: ${firstLine(message)}`
+}
+
+/** Refusals whose name says what to do. */
+function named(
+  settings: BucketSettings,
+  name: string,
+  {
+    operation,
+    what,
+    at,
+    headers,
+  }: {
+    readonly operation: string
+    readonly what: string
+    readonly at: string
+    readonly headers: Readonly<Record<string, string>>
+  },
+): string | undefined {
+  const { bucket } = settings
+  switch (name) {
+    case 'NoSuchBucket':
+      return `there is no bucket ${bucket} at ${at}: make it, or name another with --archive-dir or --s3-endpoint`
+    case 'InvalidBucketName':
+      return `${at} cannot have a bucket ${bucket}: name another with --archive-dir`
+    case 'InvalidAccessKeyId':
+      return `${at} does not know the access key that was found (AWS_ACCESS_KEY_ID, a profile or a role): give one of this store`
+    case 'SignatureDoesNotMatch':
+      return `${at} does not accept the secret key that was found (AWS_SECRET_ACCESS_KEY, a profile or a role): it is not that of the access key`
+    case 'RequestTimeTooSkewed':
+    case 'RequestExpired':
+      return `the clock of this machine differs too much from that of ${at}${skewOf(headers)}: set it (NTP)`
+    case 'ExpiredToken':
+    case 'ExpiredTokenException':
+    case 'TokenRefreshRequired':
+      return `the session token that was found has expired: log in again, or give credentials that renew themselves`
+    case 'InvalidToken':
+      return `${at} does not accept the session token that was found (AWS_SESSION_TOKEN)`
+    case 'CredentialsProviderError':
+      return 'no credentials for the bucket were found: give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE), a web identity, or the role of a container or instance'
+    case 'AllAccessDisabled':
+    case 'AccountProblem':
+      return `${at} has locked the account of bucket ${bucket}`
+    case 'InvalidStorageClass':
+      return `${at} does not know the storage class ${settings.storageClass}: change --s3-storage-class`
+    case 'InvalidTag':
+      return `${at} does not accept the tags of --s3-tags`
+    case 'InvalidObjectState':
+      return `${what} lies in a storage class that must be restored before it can be read`
+    case 'NoSuchUpload':
+      return `the upload of ${what} is gone`
+    case 'EntityTooLarge':
+      return `${at} does not take an object as large as ${what}: lower --flush-bytes or --compact-max-bytes`
+    case 'NotImplemented':
+      return `${at} does not know ${operation}${optionsOf(settings)}: leave the options out that it does not know, or use another store`
+    case 'QuotaExceeded':
+    case 'InsufficientStorage':
+    case 'XMinioStorageFull':
+      return `${at} has no space left for ${what}`
+    default:
+      return encryption(settings.encryption, name, at)
+  }
+}
+
+function encryption(choice: Encryption, name: string, at: string): string | undefined {
+  if (!/^(KMS\.|InvalidEncryption|ServerSideEncryption)/.test(name)) return undefined
+  return `${at} cannot encrypt with ${choice}: ${name}; check --s3-sse, --s3-kms-key, and the rights kms:GenerateDataKey and kms:Decrypt`
+}
+
+function isWrongRegion(
+  name: string,
+  status: number | undefined,
+  region: string | undefined,
+): boolean {
+  if (status === 301 || status === 307 || name === 'PermanentRedirect') return true
+  return /AuthorizationHeaderMalformed|IllegalLocationConstraint/.test(name) && region !== undefined
+}
+
+function skewOf(headers: Readonly<Record<string, string>>): string {
+  const theirs = Date.parse(headers.date ?? '')
+  return Number.isNaN(theirs) ? '' : ` (by ${Math.round((Date.now() - theirs) / 1000)} s)`
+}
+
+/** The options that a store may not know. */
+function optionsOf({ encryption, tags, storageClass, checksum }: BucketSettings): string {
+  const used = [
+    ...(encryption === 'bucket' ? [] : ['--s3-sse']),
+    ...(Object.keys(tags).length === 0 ? [] : ['--s3-tags']),
+    ...(storageClass === undefined ? [] : ['--s3-storage-class']),
+    ...(checksum === 'none' ? [] : ['--s3-checksum']),
+  ]
+  return used.length === 0 ? '' : ` with ${used.join(', ')}`
+}
+
+function unreached(at: string, error: unknown): string {
+  const code = systemCode(error) ?? connectionCode(error)
+  const text = error instanceof Error && error.message === '' ? code : messageOf(error)
+  if (/CERT|SELF_SIGNED|ALTNAME/.test(code ?? '')) {
+    return `the certificate of ${at} is not trusted (${code}): name its authority with NODE_EXTRA_CA_CERTS, or check --s3-endpoint`
+  }
+  if (/EPROTO|ERR_SSL|HPE_/.test(code ?? ''))
+    return `${at} does not speak the protocol of that URL (${code}): check http or https in --s3-endpoint`
+  if (/^(ENOTFOUND|EAI_AGAIN)$/.test(code ?? ''))
+    return `the name of ${at} is not known (${code}): check --s3-endpoint and --s3-region; stores without a name for each bucket need --s3-path-style`
+  return `no answer from ${at}: ${firstLine(text ?? 'no reason given')}`
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0]!.slice(0, 300)
+}

@@ -1,0 +1,246 @@
+import {
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3'
+import { checksummedBy, type StoreConnection, storedWith } from './connection.ts'
+import { isMissing, isTaken, statusOf, storeCode, TruncatedBody } from './errors.ts'
+
+/** An object as a listing shows it. */
+export interface ListedObject {
+  readonly key: string
+  readonly bytes: number
+  readonly etag: string
+}
+
+/** Where a page of a listing begins. */
+export interface PageStart {
+  /** Behind this key … */
+  readonly after?: string | undefined
+  /** … or where the page ended that gave this as its `next`. */
+  readonly token?: string | undefined
+  /** What ends the name of a folder: what is in it is not listed. */
+  readonly delimiter?: string
+}
+
+/** A page of a listing. */
+export interface Page {
+  readonly objects: readonly ListedObject[]
+  /** Prefixes that end with the delimiter. */
+  readonly folders: readonly string[]
+  /** Undefined for the last page. */
+  readonly next: string | undefined
+}
+
+/** An object as its head shows it. */
+export interface ObjectHead {
+  readonly bytes: number
+  readonly etag: string
+  /** What the writer says that it holds. */
+  readonly sha256: string | undefined
+}
+
+/** A piece of an object, and how large the object is. */
+export interface ObjectPiece {
+  readonly body: Buffer
+  readonly bytes: number
+}
+
+/**
+ * Requests about objects. Keys are whole: with the prefix. Bodies are Buffers: their SHA-256 is
+ * signed, and every store verifies it, without the checksum trailers that broke R2, B2, Ceph and
+ * others (aws/aws-sdk-js-v3#6810). A stream would go unsigned.
+ */
+export class Objects {
+  readonly #connection: StoreConnection
+
+  constructor(connection: StoreConnection) {
+    this.#connection = connection
+  }
+
+  /**
+   * Asks for the first key of the bucket. HeadBucket would do, but the answer to a HEAD has no body,
+   * which says why a request is refused.
+   *
+   * @throws ArchiverError that names what is wrong with bucket, region, credentials or network.
+   */
+  async findBucket(prefix: string): Promise<void> {
+    await this.#connection.retrier.send({ operation: 'ListObjectsV2' }, () =>
+      this.#connection.s3.send(
+        new ListObjectsV2Command({ ...this.#connection.common, Prefix: prefix, MaxKeys: 1 }),
+      ),
+    )
+  }
+
+  /**
+   * A conditional write. `taken` may be our own object: when the answer was lost, the request that
+   * was sent again finds it.
+   */
+  async putIfAbsent(key: string, body: Buffer): Promise<'created' | 'taken'> {
+    try {
+      await this.#connection.retrier.send(
+        { operation: 'PutObject', key },
+        () => this.#put(key, body, { IfNoneMatch: '*' }),
+        isTaken,
+      )
+      return 'created'
+    } catch (error) {
+      if (isTaken(error)) return 'taken'
+      throw error
+    }
+  }
+
+  /** Writes an object in the place of whatever has its key. */
+  async put(key: string, body: Buffer): Promise<void> {
+    await this.#connection.retrier.send({ operation: 'PutObject', key }, () => this.#put(key, body))
+  }
+
+  async #put(key: string, body: Buffer, condition: { IfNoneMatch?: '*' } = {}): Promise<void> {
+    await this.#connection.s3.send(
+      new PutObjectCommand({
+        ...this.#connection.common,
+        ...storedWith(this.#connection.settings),
+        ...condition,
+        Key: key,
+        Body: body,
+        ContentType: 'application/json',
+        ...checksummedBy(this.#connection.settings),
+      }),
+    )
+  }
+
+  /** @returns undefined if there is no such object. */
+  async head(key: string): Promise<ObjectHead | undefined> {
+    return this.#orMissing('HeadObject', key, () => this.headOnce(key))
+  }
+
+  /** The same, sent once, by whoever sends it again himself. Any error is thrown as it is. */
+  async headOnce(key: string): Promise<ObjectHead> {
+    const answer = await this.#connection.s3.send(
+      new HeadObjectCommand({ ...this.#connection.common, Key: key }),
+    )
+    return {
+      bytes: answer.ContentLength ?? 0,
+      etag: answer.ETag ?? '',
+      sha256: answer.Metadata?.sha256,
+    }
+  }
+
+  /**
+   * Bytes `[from, next)` of an object, fewer at its end.
+   * @returns undefined if there is no such object.
+   */
+  async get(key: string, from: number, next: number): Promise<ObjectPiece | undefined> {
+    return this.#orMissing('GetObject', key, async () => {
+      try {
+        const answer = await this.#connection.s3.send(
+          new GetObjectCommand({
+            ...this.#connection.common,
+            Key: key,
+            Range: `bytes=${from}-${next - 1}`,
+          }),
+        )
+        const body = Buffer.from((await answer.Body?.transformToByteArray()) ?? [])
+        if (body.length !== (answer.ContentLength ?? body.length))
+          throw new TruncatedBody(`${body.length} bytes of ${answer.ContentLength} came`)
+        const total = /\/(\d+)$/.exec(answer.ContentRange ?? '')?.[1]
+        return { body, bytes: total === undefined ? body.length : Number(total) }
+      } catch (error) {
+        // The range begins behind the end.
+        if (statusOf(error) !== 416) throw error
+        return { body: Buffer.alloc(0), bytes: from }
+      }
+    })
+  }
+
+  async #orMissing<T>(
+    operation: string,
+    key: string,
+    request: () => Promise<T>,
+  ): Promise<T | undefined> {
+    return missingAsUndefined(this.#connection.retrier.send({ operation, key }, request, isMissing))
+  }
+
+  /** One page: objects with a prefix, in the order of their bytes, at most 1000. */
+  async listPage(prefix: string, { after, token, delimiter }: PageStart = {}): Promise<Page> {
+    const answer = await this.#connection.retrier.send(
+      { operation: 'ListObjectsV2', key: prefix },
+      () =>
+        this.#connection.s3.send(
+          new ListObjectsV2Command({
+            ...this.#connection.common,
+            Prefix: prefix,
+            ...(after === undefined ? {} : { StartAfter: after }),
+            ...(token === undefined ? {} : { ContinuationToken: token }),
+            ...(delimiter === undefined ? {} : { Delimiter: delimiter }),
+          }),
+        ),
+    )
+    return {
+      objects: (answer.Contents ?? []).map(({ Key, Size, ETag }) => ({
+        key: Key ?? '',
+        bytes: Size ?? 0,
+        etag: ETag ?? '',
+      })),
+      folders: (answer.CommonPrefixes ?? []).map(({ Prefix }) => Prefix ?? ''),
+      next: answer.IsTruncated === true ? answer.NextContinuationToken : undefined,
+    }
+  }
+
+  /** Removes objects, at most 1000; one that is gone is fine. */
+  async remove(keys: readonly string[]): Promise<void> {
+    const [first] = keys
+    if (first === undefined) return
+    if (keys.length === 1) return this.#removeOne(first)
+    try {
+      const failed = await this.#removeMany(keys)
+      // Said of some of them alone: a request for each says why.
+      for (const key of failed) await this.#removeOne(key)
+    } catch (error) {
+      if (!isWithoutBatches(error)) throw error
+      for (const key of keys) await this.#removeOne(key)
+    }
+  }
+
+  async #removeMany(keys: readonly string[]): Promise<readonly string[]> {
+    const answer = await this.#connection.retrier.send(
+      { operation: 'DeleteObjects', key: keys[0] },
+      () =>
+        this.#connection.s3.send(
+          new DeleteObjectsCommand({
+            ...this.#connection.common,
+            Delete: { Objects: keys.map((Key) => ({ Key })), Quiet: true },
+          }),
+        ),
+      isWithoutBatches,
+    )
+    return (answer.Errors ?? []).flatMap(({ Key }) => (Key === undefined ? [] : [Key]))
+  }
+
+  async #removeOne(key: string): Promise<void> {
+    await this.#orMissing('DeleteObject', key, () =>
+      this.#connection.s3.send(new DeleteObjectCommand({ ...this.#connection.common, Key: key })),
+    )
+  }
+}
+
+/** Undefined for a request that finds no such object. */
+export async function missingAsUndefined<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
+
+/** True for a store that does not take several keys in one request, or wants an MD5 for it. */
+function isWithoutBatches(error: unknown): boolean {
+  const code = storeCode(error) ?? ''
+  return ['NotImplemented', 'MissingContentMD5', 'InvalidRequest', 'MethodNotAllowed'].includes(
+    code,
+  )
+}

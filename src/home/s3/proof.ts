@@ -1,0 +1,133 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { ArchiverError } from '../../runtime/errors.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { Store } from './store.ts'
+import type { StoredUpload } from './uploads.ts'
+
+/** Creates at the same moment, and how often: a race that two win is not lost every time. */
+const racers = 8
+const rounds = 4
+/** A bucket that ends uploads sooner may end the only copy of a committed file. */
+const minAbortDays = 2
+const safeAbortDays = 7
+
+/** What is proved with the names and the operations that a flush uses. */
+interface ProofContext {
+  /** Of keys of the archive, with its slash. */
+  readonly prefix: string
+  readonly log: Logger
+}
+
+interface Creator {
+  readonly title: string
+  create(name: string, content: string): Promise<boolean>
+}
+
+/**
+ * Finds out whether a store keeps what exactly-once rests upon. Some accept `If-None-Match` and do
+ * not honour it (Google's S3 API, s3rver), or honour it without excluding (S3Mock, s3s-fs): two
+ * workers would both commit. About 60 requests, once a start.
+ *
+ * @throws ArchiverError `ARCHIVE_UNUSABLE` that names what the store does not keep.
+ */
+export async function proveStore(
+  home: Creator,
+  store: Store,
+  { prefix, log }: ProofContext,
+): Promise<void> {
+  const unique = randomBytes(6).toString('hex')
+  // Spark, Hive and the archive's own readers skip what begins like this.
+  const name = (what: string) => `_archive.json.probe-${unique}-${what}`
+  const made: string[] = []
+  const refuse = (why: string): never => {
+    const at = store.settings.endpoint ?? 'Amazon S3'
+    throw new ArchiverError(
+      'ARCHIVE_UNUSABLE',
+      `${at} cannot hold an archive: ${why}. Use a store of the list in docs/object-store.md`,
+      { bucket: store.settings.bucket, endpoint: at },
+    )
+  }
+  try {
+    await proveCreate(
+      home,
+      (what) => {
+        made.push(prefix + name(what))
+        return name(what)
+      },
+      refuse,
+    )
+    made.push(prefix + name('upload'))
+    await proveUpload(store, prefix + name('upload'), refuse)
+  } finally {
+    await store.objects.remove(made)
+  }
+  await checkLifecycle(store, prefix, log)
+}
+
+async function proveCreate(
+  home: Creator,
+  nameOf: (what: string) => string,
+  refuse: (why: string) => never,
+): Promise<void> {
+  const name = nameOf('create')
+  if (!(await home.create(name, 'one'))) refuse('a new name was taken')
+  if (await home.create(name, 'other')) {
+    refuse(
+      'it takes PUT with "If-None-Match: *" and overwrites all the same, so two workers could commit the same records',
+    )
+  }
+  for (let round = 0; round < rounds; round++) {
+    const contended = nameOf(`race-${round}`)
+    const racing = Array.from({ length: racers }, (_, i) => home.create(contended, `racer ${i}`))
+    const winners = (await Promise.all(racing)).filter((won) => won).length
+    if (winners !== 1) {
+      refuse(
+        `of ${racers} writers that create one name at the same moment ${winners} succeed, so two workers could commit the same records`,
+      )
+    }
+  }
+}
+
+/** Upload, complete, head, list, remove; and what was removed does not come back. */
+async function proveUpload(
+  { objects, uploads }: Store,
+  key: string,
+  refuse: (why: string) => never,
+): Promise<void> {
+  const body = Buffer.from('can be uploaded and completed\n')
+  const sha256 = createHash('sha256').update(body).digest('hex')
+  const facts = { bytes: body.length, sha256 }
+  const id = await uploads.create(key, sha256)
+  const upload: StoredUpload = { id, parts: [await uploads.uploadPart(key, id, 1, body)] }
+  const isListed = async () => (await objects.listPage(key)).objects.length > 0
+  if ((await objects.head(key)) !== undefined || (await isListed()))
+    refuse('an upload can be seen before it is completed')
+  if (!(await uploads.complete(key, upload, facts))) refuse('an upload cannot be completed')
+  if (!(await uploads.isThere(key, facts)))
+    refuse('an object does not keep its size and the metadata "sha256" that its upload was given')
+  if (!(await isListed())) refuse('an object is not listed once it is written')
+  await objects.remove([key])
+  if ((await objects.head(key)) !== undefined || (await isListed()))
+    refuse('an object is still there after it was removed')
+}
+
+/**
+ * Between manifest and completion an open upload is the only copy of a file.
+ * @throws ArchiverError `ARCHIVE_UNUSABLE`
+ */
+async function checkLifecycle(store: Store, prefix: string, log: Logger): Promise<void> {
+  const days = await store.uploads.abortAfterDays(prefix)
+  const { bucket } = store.settings
+  if (days === undefined || days >= safeAbortDays) return
+  if (days < minAbortDays) {
+    throw new ArchiverError(
+      'ARCHIVE_UNUSABLE',
+      `a lifecycle rule of bucket ${bucket} ends incomplete uploads after ${days} day: give AbortIncompleteMultipartUpload ${safeAbortDays} days, or a prefix that is not the archive's`,
+      { bucket, days },
+    )
+  }
+  log.warn(
+    { event: 'store_aborts_uploads_early', bucket, days },
+    'lifecycle rule ends incomplete uploads early',
+  )
+}

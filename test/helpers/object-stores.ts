@@ -1,0 +1,116 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { S3Home } from '../../src/home/s3/home.ts'
+import { type BucketSettings, usualSettings } from '../../src/home/s3/settings.ts'
+import { createLogger, type Logger } from '../../src/runtime/log.ts'
+import { s3AccessKey, s3Bucket, s3SecretKey } from '../../stack/s3proxy-part.ts'
+import { freePort, temporaryDirectory, until } from './servers.ts'
+
+/**
+ * The object stores that tests use: S3Proxy of the environment, else of the development stack, and
+ * versitygw if Go is there to build it.
+ */
+
+/** The store that every test run has. */
+export const s3Url: string = process.env.ARCHIVER_TEST_S3 ?? 'http://127.0.0.1:9000'
+
+// The SDK finds credentials where it finds those of a user.
+process.env.AWS_ACCESS_KEY_ID ??= s3AccessKey
+process.env.AWS_SECRET_ACCESS_KEY ??= s3SecretKey
+// No test asks the machine that it runs on who it is.
+process.env.AWS_EC2_METADATA_DISABLED ??= 'true'
+
+const quiet = createLogger({ level: 'silent', stream: process.stderr })
+
+/** A prefix of its own in the bucket of a store. */
+export function bucketSettings(
+  endpoint: string,
+  more: Partial<BucketSettings> = {},
+): BucketSettings {
+  return {
+    ...usualSettings,
+    endpoint,
+    region: 'us-east-1',
+    pathStyle: true,
+    bucket: s3Bucket,
+    prefix: `test-${randomBytes(6).toString('hex')}`,
+    ...more,
+  }
+}
+
+/** A home in a bucket for the time of a test; scratch and connections go with it. */
+export async function openS3Home(
+  t: TestContext,
+  settings: BucketSettings,
+  { patienceMs = 20_000, log = quiet }: { patienceMs?: number; log?: Logger } = {},
+): Promise<S3Home> {
+  const scratchDir = await temporaryDirectory(t)
+  const home = await S3Home.open(settings, { scratchDir, log, patienceMs })
+  t.after(() => home[Symbol.asyncDispose]())
+  return home
+}
+
+const versitygwVersion = 'v1.8.0'
+const tools = fileURLToPath(new URL('../../.stack/cache/versitygw', import.meta.url))
+
+/** The program, built once; undefined without Go. */
+function versitygwProgram(): string | undefined {
+  const program = join(tools, `versitygw-${versitygwVersion}`, 'versitygw')
+  if (existsSync(program)) return program
+  const go = ['go', '/usr/local/go/bin/go'].find(
+    (candidate) => spawnSync(candidate, ['version']).status === 0,
+  )
+  if (go === undefined) return undefined
+  mkdirSync(join(program, '..'), { recursive: true })
+  const { status } = spawnSync(
+    go,
+    [
+      'install',
+      '-trimpath',
+      '-ldflags',
+      '-s -w',
+      `github.com/versity/versitygw/cmd/versitygw@${versitygwVersion}`,
+    ],
+    { env: { ...process.env, CGO_ENABLED: '0', GOBIN: join(program, '..') }, stdio: 'inherit' },
+  )
+  return status === 0 ? program : undefined
+}
+
+/** A versitygw for the time of a test: its endpoint; undefined where it cannot be built. */
+export async function startVersitygw(t: TestContext): Promise<string | undefined> {
+  const program = versitygwProgram()
+  if (program === undefined) return undefined
+  const dir = await mkdtemp(join(tmpdir(), 'archiver-test-'))
+  mkdirSync(join(dir, 'root', s3Bucket), { recursive: true })
+  const url = `http://127.0.0.1:${await freePort()}`
+  const child = spawn(
+    program,
+    ['--port', new URL(url).host, '--quiet', '--keep-alive', 'posix', join(dir, 'root')],
+    {
+      env: {
+        ...process.env,
+        ROOT_ACCESS_KEY: process.env.AWS_ACCESS_KEY_ID,
+        ROOT_SECRET_KEY: process.env.AWS_SECRET_ACCESS_KEY,
+      },
+      stdio: 'ignore',
+    },
+  )
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  t.after(async () => {
+    child.kill('SIGKILL')
+    await ended
+    await rm(dir, { recursive: true, force: true })
+  })
+  await until('versitygw answers', async () => {
+    const response = await fetch(url).catch(() => undefined)
+    await response?.body?.cancel()
+    return response !== undefined
+  })
+  return url
+}

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Retrier } from '../../../../src/home/s3/retry.ts'
+import { usualSettings } from '../../../../src/home/s3/settings.ts'
+import { createLogger } from '../../../../src/runtime/log.ts'
+
+const settings = { ...usualSettings, bucket: 'archive', prefix: '', endpoint: 'http://store:9000' }
+
+function slowDown(): Error {
+  return Object.assign(new Error('Please reduce your request rate'), {
+    name: 'SlowDown',
+    $metadata: { httpStatusCode: 503 },
+  })
+}
+
+function listen() {
+  const lines: Record<string, unknown>[] = []
+  const log = createLogger({
+    level: 'debug',
+    stream: { write: (line: string) => void lines.push(JSON.parse(line)) },
+  })
+  return { lines, log }
+}
+
+test('a request is sent until it is answered, and a store that goes on refusing is news once', async () => {
+  const { lines, log } = listen()
+  const retrier = new Retrier(settings, log, { patienceMs: Number.POSITIVE_INFINITY })
+  let sent = 0
+  const answer = await retrier.send({ operation: 'PutObject', key: 'k' }, async () => {
+    if (++sent < 6) throw slowDown()
+    return 'stored'
+  })
+  assert.equal(answer, 'stored')
+  const events = lines.filter(({ event }) => event === 'store_request_retried')
+  assert.equal(events.length, 5)
+  const news = events.filter(({ level }) => level === 'warn' || level === 40)
+  assert.equal(news.length, 1)
+  const { operation, key, failures, reason } = news[0]!
+  assert.deepEqual(
+    { operation, key, failures, reason },
+    { operation: 'PutObject', key: 'k', failures: 3, reason: 'SlowDown' },
+  )
+})
+
+test('what says something about the request is thrown at once, in words', async () => {
+  const retrier = new Retrier(settings, listen().log, { patienceMs: Number.POSITIVE_INFINITY })
+  let sent = 0
+  await assert.rejects(
+    retrier.send({ operation: 'PutObject', key: 'k' }, async () => {
+      sent++
+      throw Object.assign(new Error('x'), {
+        name: 'AccessDenied',
+        $metadata: { httpStatusCode: 403 },
+      })
+    }),
+    { code: 'ARCHIVE_UNUSABLE', message: /s3:PutObject/ },
+  )
+  assert.equal(sent, 1)
+})
+
+test('patience ends, and so does waiting when the program stops', async () => {
+  const { log } = listen()
+  const impatient = new Retrier(settings, log, { patienceMs: 0 })
+  await assert.rejects(impatient.send({ operation: 'PutObject' }, () => Promise.reject(slowDown())))
+  const stop = new AbortController()
+  const stopped = new Retrier(settings, log, {
+    patienceMs: Number.POSITIVE_INFINITY,
+    signal: stop.signal,
+  })
+  const waiting = stopped.send({ operation: 'PutObject' }, () => Promise.reject(slowDown()))
+  stop.abort()
+  await assert.rejects(waiting, { code: 'ARCHIVE_UNUSABLE' })
+})
