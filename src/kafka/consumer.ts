@@ -2,7 +2,7 @@ import type { Consumer, EachBatchPayload } from 'kafkajs'
 import type { AssignmentChange } from '../pipeline/source.ts'
 import type { TopicPartition } from '../record/record.ts'
 import { withDeadline } from '../runtime/deadline.ts'
-import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { ArchiverError, errorFields } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Backoff, sleep } from '../runtime/retry.ts'
 import { createAssigner } from './assigner.ts'
@@ -181,7 +181,7 @@ export class GroupConsumer {
       this.#events.failed(cause)
       return
     }
-    this.#restart('crashed', { err: messageOf(error) }, this.#backoff.next())
+    this.#restart('crashed', errorFields(error), this.#backoff.next())
   }
 
   /** Another consumer begins after a delay. Further reasons meanwhile change nothing. */
@@ -211,11 +211,11 @@ export class GroupConsumer {
     try {
       await withDeadline(disconnectTimeoutMs, undefined, () => consumer.disconnect())
     } catch (error) {
-      this.#log.debug({ event: 'not_disconnected', err: messageOf(error) }, 'disconnecting')
+      this.#log.debug({ event: 'not_disconnected', ...errorFields(error) }, 'could not disconnect')
     }
   }
 
-  /** The topics to consume are others: joins the group anew. */
+  /** Joins the group again, with the topics that are to be consumed now. */
   async changeTopics(): Promise<void> {
     await this.#drain()
     this.#restart('topics_changed', {}, 0)
@@ -257,7 +257,7 @@ export class GroupConsumer {
     try {
       act(this.#state.consumer)
     } catch (error) {
-      this.#log.debug({ event: 'consumer_ended', err: messageOf(error) }, 'the consumer has ended')
+      this.#log.debug({ event: 'consumer_ended', ...errorFields(error) }, 'the consumer has ended')
     }
   }
 
@@ -307,7 +307,10 @@ export class GroupConsumer {
     await this.#end('stopped')
     await withDeadline(disconnectTimeoutMs, undefined, () => this.#beginning).catch(
       (error: unknown) =>
-        this.#log.debug({ event: 'not_disconnected', err: messageOf(error) }, 'disconnecting'),
+        this.#log.debug(
+          { event: 'not_disconnected', ...errorFields(error) },
+          'could not disconnect',
+        ),
     )
   }
 }

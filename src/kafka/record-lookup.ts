@@ -9,12 +9,12 @@ import { type Cluster, createCluster, readCommitted } from './cluster.ts'
 import { kafkajs } from './kafkajs.ts'
 import { RenewedAdmin } from './repairs/renewed-admin.ts'
 
-/** A broker gives one batch in any case, so that a large record is found, too. */
+/** A broker gives at least one batch, so a large record is found, too. */
 const fetchBytes = 64 * 1024
-/** With each question kafkajs asks about every topic that it was asked about before. */
+/** With each question kafkajs asks about every topic that it has asked about before. */
 const maxTopics = 100
 const maxRetries = 2
-/** A few records are enough; a larger one is passed over. */
+/** A few records are enough; a larger one is skipped. */
 const limits = {
   pieceBytes: 2 ** 20,
   maxRecordBytes: 128 * 2 ** 20,
@@ -22,10 +22,7 @@ const limits = {
   room: async () => {},
 }
 
-/**
- * Reads a few records at an offset, without a group. One question at a time: it is asked rarely,
- * and never in a hurry.
- */
+/** Reads a few records at an offset, without a group. One question at a time: they are rare. */
 export class RecordLookup {
   readonly #cluster: RenewedAdmin<Cluster>
   #asking: Promise<unknown> = Promise.resolve()
@@ -35,7 +32,7 @@ export class RecordLookup {
   }
 
   /**
-   * The records from an offset on that one small fetch brings: none if Kafka has none there, or not
+   * The records from an offset on that one small fetch brings; none if Kafka has none there, or none
    * any more. Those of aborted transactions are left out.
    *
    * @throws ArchiverError `UNREACHABLE` if Kafka does not answer, or refuses
@@ -46,7 +43,7 @@ export class RecordLookup {
     return answer
   }
 
-  /** The leader may have changed since metadata was asked for: a new client asks for it again. */
+  /** The leader may have changed since the client got its metadata: a new client asks again. */
   async #ask(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]> {
     const backoff = new Backoff({ firstMs: 200, mostMs: 2000 })
     for (;;) {
@@ -112,8 +109,8 @@ async function fetchRecords(
 }
 
 /**
- * The first records, copied: what a stream gives is valid only until more is asked for. None of a
- * damaged batch.
+ * The first records; none of a damaged batch. They are copies: what a stream gives is valid only
+ * until the next piece.
  */
 async function recordsOf(fetched: FetchedPartitionBatch): Promise<readonly SourceRecord[]> {
   try {

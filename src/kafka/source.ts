@@ -8,7 +8,7 @@ import type {
 } from '../pipeline/source.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../record/record.ts'
 import { withDeadline } from '../runtime/deadline.ts'
-import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { ArchiverError, errorFields } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { FetchedPartitionBatch } from './batch/fetched-batch.ts'
 import { Unpacker } from './batch/unpacker.ts'
@@ -103,7 +103,7 @@ export class KafkaSource implements Source {
       log,
       deliver: (batch) => this.#deliver(batch),
       hasRoom: (tp, bytes) => this.#events?.hasRoom(tp, bytes) ?? false,
-      troubled: (trouble) => this.#events?.unreadable(trouble),
+      unreadable: (batch) => this.#events?.unreadable(batch),
       seek: (tp, offset) => this.#seekFetch(tp, offset),
       pauseFetch: (tp) => this.#pauseFetch(tp),
       resumeFetch: (tp) => this.#resumeFetch(tp),
@@ -266,6 +266,6 @@ export class KafkaSource implements Source {
   }
 
   #notDisconnected(error: unknown): void {
-    this.#log.debug({ event: 'not_disconnected', err: messageOf(error) }, 'could not disconnect')
+    this.#log.debug({ event: 'not_disconnected', ...errorFields(error) }, 'could not disconnect')
   }
 }

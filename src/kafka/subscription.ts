@@ -2,8 +2,8 @@ import type { Admin } from 'kafkajs'
 import { kafkajs } from './kafkajs.ts'
 
 /**
- * What a worker tells the group of its subscription. Kafka's protocol has the topics that a member
- * wants now; the expression by which it will want topics that are made later goes into the member's
+ * What a worker says to the group about its subscription. Kafka's protocol has the topics that a
+ * member wants now. The expression that also matches topics created later goes into the member's
  * user data, which brokers and assigners pass on unread.
  */
 
@@ -27,7 +27,7 @@ export interface Subscription {
   readonly topics: ReadonlySet<string>
   readonly patterns: readonly string[]
   /**
-   * Members that do not say whether they have an expression: workers of an older version, other
+   * Members that do not say whether they have an expression: workers of an older version, and other
    * programs.
    */
   readonly silent: number

@@ -3,9 +3,9 @@ import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { connectFailure } from './security.ts'
 
 /**
- * Connects, does something with the admin client, and disconnects whatever happens.
+ * Connects, does something with the admin client, and disconnects, whatever happens.
  *
- * @throws ArchiverError `UNREACHABLE` where no broker answers.
+ * @throws ArchiverError `UNREACHABLE` if no broker answers.
  */
 export async function withAdmin<T>(
   kafka: Kafka,
@@ -24,8 +24,10 @@ export async function withAdmin<T>(
 }
 
 /**
- * The partitions of each topic; a topic that does not exist is made with `partitions` of them and
- * the broker's replication.
+ * The number of partitions of each topic. A topic that does not exist is created with `partitions`
+ * of them and the broker's replication.
+ *
+ * @throws ArchiverError `UNREACHABLE` if one cannot be created
  */
 export async function createTopics(
   admin: Admin,

@@ -4,34 +4,36 @@ import type { TypeSource } from '../record/type-source.ts'
 import type { Logger } from '../runtime/log.ts'
 import { readableText } from '../runtime/readable-text.ts'
 
-/** A topic with so many messages and no type has another layout than the options say. */
+/** A topic with this many messages and no type has another layout than the options say. */
 export const suspiciousMessages = 1000
 const maxSamples = 20
 const maxSampleBytes = 2 ** 20
 const maxNames = 20
 const maxNameLength = 64
-/** How deep a key of the same name is looked for. */
+/** Paths that a warning names. */
+const maxPaths = 5
+/** How deep the search for a key of the same name goes. */
 const maxDepth = 4
 
-/** A topic of which no message had a type so far. */
+/** A topic none of whose messages has had a type so far. */
 interface UntypedTopic {
-  /** JSON values. Neither tombstones nor what is malformed, as no path leads anywhere in them. */
+  /** JSON values; not tombstones and malformed messages, as no path leads anywhere in them. */
   messages: number
   samples: number
-  /** Names of top-level keys, or of headers: never what stands behind them. */
+  /** Names of top-level keys, or of headers: never their values. */
   readonly names: Set<string>
-  /** Paths of keys that are called as the one that is looked for. */
+  /** Paths of keys with the name that is looked for. */
   readonly paths: Set<string>
 }
 
 /**
- * Warns once a topic if none of its first thousand messages has a type, with the names that are
+ * Warns once per topic if none of its first thousand messages has a type, with the names that are
  * there instead: a typing error in `--type-path` would otherwise show only in the directories.
  */
 export class MissingTypes {
   readonly #source: TypeSource
   readonly #log: Logger
-  /** `undefined` for a topic that has types, or was warned of. */
+  /** `undefined` for a topic that has types, or that the log warned of. */
   readonly #topics = new Map<string, UntypedTopic | undefined>()
 
   constructor(source: TypeSource, log: Logger) {
@@ -39,7 +41,7 @@ export class MissingTypes {
     this.#log = log
   }
 
-  /** Looks at what was just encoded; costs a look into a map once a topic is known. */
+  /** Looks at what was just encoded. Once a topic is known that costs a look into a map. */
   look(batch: RecordBatch): void {
     if (this.#source.from === 'topic' || batch.count === 0) return
     const known = this.#topics.get(batch.topic)
@@ -82,30 +84,33 @@ export class MissingTypes {
   }
 
   #warn(topic: string, { messages, names, paths }: UntypedTopic): void {
-    const keys = [...names].slice(0, maxNames).map(shown)
-    const where = this.#where()
-    const what = this.#source.from === 'header' ? 'headers' : 'keys'
-    const list =
-      keys.length === 0 ? 'none' : `${keys.join(', ')}${names.size > maxNames ? ', …' : ''}`
-    const elsewhere = [...paths].filter((path) => path !== where.value).slice(0, 5)
-    const hint =
-      elsewhere.length === 0 ? '' : `; a text of that name stands at ${elsewhere.join(', ')}`
+    const { option, field, value } = this.#wanted()
     this.#log.warn(
-      { event: 'no_types', topic, [where.field]: where.value, messages, keys },
-      `${topic}: none of ${messages} JSON messages has a type at ${where.option} ${readableText(where.value)}, so they are _untyped; ${what} that are there: ${list}${hint}`,
+      {
+        event: 'no_types',
+        topic,
+        messages,
+        option,
+        [field]: value,
+        keys: [...names].slice(0, maxNames).map(shown),
+        has_more_keys: names.size > maxNames,
+        found_at: [...paths].filter((path) => path !== value).slice(0, maxPaths),
+      },
+      'no message of the topic has a type',
     )
   }
 
-  #where(): { readonly option: string; readonly field: string; readonly value: string } {
+  #wanted(): { readonly option: string; readonly field: string; readonly value: string } {
     if (this.#source.from === 'header') {
-      return { option: '--type-header', field: 'type_header', value: this.#source.header }
+      const { header } = this.#source
+      return { option: '--type-header', field: 'type_header', value: readableText(header) }
     }
     const path = this.#source.from === 'value' ? this.#source.path : []
-    return { option: '--type-path', field: 'type_path', value: pathText(path) }
+    return { option: '--type-path', field: 'type_path', value: readableText(pathText(path)) }
   }
 }
 
-/** One more than is shown, so that it is known whether there are more. */
+/** Keeps one more than is shown, which says that there are more. */
 function addBounded(names: Set<string>, name: string): void {
   if (names.size <= maxNames) names.add(name)
 }
@@ -124,7 +129,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return value !== null && typeof value === 'object' && !Array.isArray(value)
 }
 
-/** Where a text stands that a path of keys would find: `payload.type`. */
+/** Adds the paths at which a key of this name has a text: `payload.type`. */
 function addPaths(
   paths: Set<string>,
   object: Readonly<Record<string, unknown>>,

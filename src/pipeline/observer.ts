@@ -1,18 +1,18 @@
 /**
- * What a sink does that its acknowledgements do not tell. Told by the sinks, heard by status
- * documents.
+ * What a sink does besides acknowledging. The sinks report it; metrics and status documents show
+ * it.
  */
 export interface Observer {
-  /** A bulk request or a flush was done, and took so long, in ms. */
+  /** A bulk request or a flush took this time, in ms. */
   done(sink: string, ms: number): void
-  /** Something that a person may ask about happened so many times. */
+  /** Something that a person may ask about happened `count` times. */
   happened(sink: string, event: SinkEvent, reason: string, count: number): void
 }
 
 /** `retry`: sent again. `reject`: refused for good, and kept as a reject. */
 export type SinkEvent = 'retry' | 'reject'
 
-/** How long things took, of those since it was last asked. */
+/** How long things took since it was last asked, in ms. */
 export interface Latency {
   readonly operations: number
   readonly mean: number
@@ -27,12 +27,12 @@ export interface CountedEvent {
 }
 
 /**
- * More different reasons than this between two questions are one: a producer may have a hand in
- * their text.
+ * More reasons than this between two questions count as one, `other`: their text may come from a
+ * producer.
  */
-const mostReasons = 100
+const maxReasons = 100
 
-/** Keeps what was observed until it is asked for. */
+/** Keeps what was observed until somebody takes it. */
 export class Observations implements Observer {
   #latencies = new Map<string, { operations: number; sum: number; max: number }>()
   #events = new Map<string, { sink: string; event: SinkEvent; reason: string; count: number }>()
@@ -47,7 +47,7 @@ export class Observations implements Observer {
 
   happened(sink: string, event: SinkEvent, reason: string, count: number): void {
     const isKnown = this.#events.has(`${sink} ${event} ${reason}`)
-    const kept = isKnown || this.#events.size < mostReasons ? reason : 'other'
+    const kept = isKnown || this.#events.size < maxReasons ? reason : 'other'
     const key = `${sink} ${event} ${kept}`
     const counted = this.#events.get(key)
     if (counted === undefined) this.#events.set(key, { sink, event, reason: kept, count })

@@ -1,5 +1,5 @@
 import type { Gap, TopicPartition } from '../record/record.ts'
-import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { ArchiverError, errorFields, messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { sleep } from '../runtime/retry.ts'
 import { describeLoss, describeRecreated, type Losses } from './loss.ts'
@@ -96,7 +96,7 @@ export class Opener {
         event: 'partition_not_opened',
         ...namesOf(partition),
         retry_ms: result.delayMs,
-        err: messageOf(error),
+        ...errorFields(error),
       },
       'cannot open the partition; retrying',
     )
@@ -163,7 +163,7 @@ export class Opener {
   }
 
   /**
-   * The way back from every trouble of a partition: what sinks have taken and not stored is read
+   * The way back from every problem of a partition: what sinks have taken and not stored is read
    * again.
    *
    * @param tracker of the life in which it failed; nothing happens if that is over
@@ -175,11 +175,11 @@ export class Opener {
     if (result.action === 'ignored') return
     if (isFenced) this.#counts.fenced++
     this.#source.pause(partition.tp)
-    if (result.action === 'reopen') this.#openAgain(partition, result.delayMs, why)
+    if (result.action === 'reopen') this.#openAgain(partition, result.delayMs, errorFields(error))
     else {
       this.#log.warn(
-        { event: 'partition_not_drained', ...namesOf(partition), err: why },
-        'what was read is not stored; it is read again by whoever gets the partition',
+        { event: 'partition_not_drained', ...namesOf(partition), ...errorFields(error) },
+        'gave the partition up before all was stored; its next owner reads the rest',
       )
       this.#closeSinks(partition)
     }
@@ -188,12 +188,12 @@ export class Opener {
   /** What was read before a loss is stored and committed, so the loss may be looked at. */
   reopenSettled(partition: Partition, why: string): void {
     const result = partition.settled(why, performance.now())
-    if (result.action === 'reopen') this.#openAgain(partition, result.delayMs, why)
+    if (result.action === 'reopen') this.#openAgain(partition, result.delayMs, { err: why })
   }
 
-  #openAgain(partition: Partition, delayMs: number, why: string): void {
+  #openAgain(partition: Partition, delayMs: number, reason: object): void {
     this.#log[partition.failures > 1 ? 'debug' : 'warn'](
-      { event: 'partition_reopened', ...namesOf(partition), retry_ms: delayMs, err: why },
+      { event: 'partition_reopened', ...namesOf(partition), retry_ms: delayMs, ...reason },
       'reopening the partition',
     )
     partition.committed = this.#coordinator.committedOffset(partition.tp)

@@ -35,7 +35,7 @@ const maxRetryMs = 30_000
  *              settled                 │                              ▼
  *                 └──── settling ◄── gone ────────────────────── locating
  *
- * Every trouble of a partition has one way back: it is opened again, exactly as after a crash.
+ * Every problem of a partition has one way back: it is opened again, exactly as after a crash.
  *
  * **Invariant**: it has a tracker exactly while it is open, or was open when it stopped. A new one
  * only comes in `opening`, which has none.

@@ -1,4 +1,4 @@
-import { messageOf } from '../runtime/errors.ts'
+import { errorFields, messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Trouble } from '../runtime/outage.ts'
 import { sleep } from '../runtime/retry.ts'
@@ -9,7 +9,7 @@ import type { Tracker } from './offsets/tracker.ts'
 import type { Opener } from './opening.ts'
 import type { Partition } from './partition.ts'
 import type { IdentityCheck } from './recreated.ts'
-import type { BatchTrouble, LogBounds, Source } from './source.ts'
+import type { LogBounds, Source, UnreadableBatch } from './source.ts'
 
 export interface ReconcilerOptions {
   /** The worker ends at the ends of the logs, so it cannot wait for ever for one batch. */
@@ -65,17 +65,17 @@ export class Reconciler {
    * A batch cannot be read, and is no loss as far as is known: its partition reads it again after a
    * while, and others go on.
    */
-  reread(partition: Partition, { offset, error, canPass }: BatchTrouble): void {
+  reread(partition: Partition, { offset, error, canPass }: UnreadableBatch): void {
     const { tp, life, key } = partition
-    // A worker that is to end names the batch; one that runs for good waits for whoever mends the
-    // log.
+    // A worker that is to end stops at the batch. One that runs for good waits until somebody mends
+    // the log.
     const isFinal = !canPass || (this.#options.untilEnd && partition.failures >= maxTriesUntilEnd)
     const why = `${key}: the batch at offset ${offset} cannot be read: ${messageOf(error)}`
     const result = partition.unreadable(why, offset, isFinal)
     if (result.action === 'ignored') return
     this.#source.pause(tp)
     const { topic, partition: number } = tp
-    const fields = { topic, partition: number, offset, err: messageOf(error) }
+    const fields = { topic, partition: number, offset, ...errorFields(error) }
     if (result.action === 'stop') {
       this.#log.error(
         { event: 'batch_unreadable', ...fields, stopped: true },
@@ -148,7 +148,7 @@ export class Reconciler {
             topic,
             partition: number,
             retry_ms: delay,
-            err: messageOf(error),
+            ...errorFields(error),
           },
           'cannot ask for the bounds of the log; retrying',
         )
@@ -187,9 +187,9 @@ export class Reconciler {
   }
 
   /**
-   * Compares what this worker believes with what Kafka says. Nothing else tells of two things: that
-   * the log was cut off on either side of a partition for which no record comes, and that a worker
-   * which was frozen committed an older offset over a newer one, which Kafka takes from any member
+   * Compares what this worker believes with what Kafka says. Only this finds two things. The log of
+   * a partition for which no record comes may have been cut off on either side. And a worker that
+   * was frozen may have committed an older offset over a newer one: Kafka takes it from any member
    * of the group (tulios/kafkajs#1046).
    */
   compare(): Promise<void> {

@@ -4,20 +4,20 @@ import type { Sink } from './sink.ts'
 import type { Source } from './source.ts'
 
 /**
- * Whether a topic is still the one that was archived. A topic that is deleted and made again has
- * the same name and the same offsets; only its records tell. So the last archived records are held
- * against Kafka's at the same offsets.
+ * Whether a topic is still the one that was archived. A topic that was recreated has the same name
+ * and the same offsets; only its records differ. So the last archived records are compared with
+ * Kafka's at the same offsets.
  */
 export type Identity =
   /** Kafka's record at this offset is the archived one. */
   | { readonly verdict: 'same'; readonly offset: number }
-  /** Kafka's record at this offset is another one than the archived. */
+  /** Kafka's record at this offset is not the archived one. */
   | { readonly verdict: 'different'; readonly offset: number }
-  /** Kafka has none of the last archived records any more: nothing can be said. */
+  /** Kafka has none of the last archived records any more, so nobody can tell. */
   | { readonly verdict: 'unknown' }
 
 /**
- * Asks Kafka for one record; for a second one only if compaction removed the first.
+ * Asks Kafka for one record, and for a second one only if compaction removed the first.
  *
  * @param archived the last archived records of a partition, in order
  * @param start the first offset that Kafka still has
@@ -48,8 +48,9 @@ export async function identify(
 }
 
 /**
- * True if an archived record may be this one of Kafka: timestamp, key and value are those that an
- * archive keeps. It keeps line breaks in a JSON text as spaces, and JSON `null` as a tombstone.
+ * True if an archived record may be this one of Kafka: its timestamp, key and value are what an
+ * archive would keep. An archive keeps line breaks in a JSON text as spaces, and JSON `null` as a
+ * tombstone.
  */
 export function isSameRecord(archived: SourceRecord, kafka: SourceRecord): boolean {
   return (

@@ -1,54 +1,54 @@
 import type { RecordBatch, SourceRecord, TopicPartition } from '../record/record.ts'
 
 /**
- * The contract of everything that keeps records. `test/integration/sink-contract.ts` holds every
- * implementation to it:
+ * The contract of everything that keeps records. `test/integration/sink-contract.test.ts` holds
+ * every implementation to it:
  *
- * - `write` settles only when all records of the batch are durable, in any order between batches.
+ * - `write` resolves only when all records of the batch are durable, in any order between batches.
  * - A batch, or a part of one, may be written again after a restart or a rebalance. The outcome is
  *   the same as if it had been written once.
  * - A sink waits for what may come back (a server that is away, a full disk) and says so in
- *   `waiting`; it never drops.
+ *   `waiting`. It never drops.
  */
 export interface Sink {
   /** `files`, `elasticsearch`, `mysql`: as in flags, metrics and log lines. */
   readonly name: string
 
   /**
-   * Connects and prepares. `relieved` is to be called whenever memory was released that `pressure`
+   * Connects and prepares. The sink calls `roomFreed` whenever it releases memory that `pressure`
    * counts.
-   * @throws ArchiverError where a start makes no sense: unreachable, no rights, another archive's
-   *   directory.
+   * @throws ArchiverError if a start makes no sense: unreachable, no rights, the directory of another
+   *   archive.
    */
-  start(relieved: () => void): Promise<void>
+  start(roomFreed: () => void): Promise<void>
 
   /**
-   * Takes a partition over before its first record is read. `fallback` is the position that the
-   * consumer would begin at.
+   * Takes a partition over before its first record is read. `fallback` is the position at which the
+   * consumer would begin.
    *
-   * @returns where the sink stands.
-   * @throws ArchiverError where the partition cannot be taken over now; the caller tries again
-   *   later.
+   * @returns the sink's position
+   * @throws ArchiverError if the partition cannot be taken over now; the caller retries.
    */
   open(tp: TopicPartition, fallback: number): Promise<SinkPosition>
 
   /**
-   * Settles when the batch is durable. Batches of one partition come in order and without holes.
-   * @throws ArchiverError `FENCED` where another worker owns the partition by now, or any other
-   *   where the sink lost what it had taken of this partition: the caller opens the partition again
-   *   and reads it anew. After `close` it never settles.
+   * Resolves when the batch is durable. Batches of one partition come in order and without holes.
+   * After `close` it never resolves.
+   * @throws ArchiverError `FENCED` if another worker owns the partition by now, or any other if the
+   *   sink lost what it had taken of this partition. The caller opens the partition again and reads
+   *   it again.
    */
   write(batch: RecordBatch): Promise<void>
 
   /**
-   * Makes what was taken of these partitions durable without waiting for size or age. Settles when
+   * Makes what was taken of these partitions durable without waiting for size or age. Resolves when
    * it is, or was lost.
    */
   flush(tps: readonly TopicPartition[]): Promise<void>
 
   /**
-   * The last few records that the sink holds of a partition, in order; none if it cannot say. They
-   * are held against Kafka's, to find a topic that was deleted and made again. A sink that keeps no
+   * The last few records that the sink holds of a partition, in order; none if it cannot say. The
+   * worker compares them with Kafka's, to find a topic that was recreated. A sink that keeps no
    * position has no such method: it finds another record at the same position when it writes.
    */
   lastRecords?(tp: TopicPartition): Promise<readonly SourceRecord[]>
@@ -69,24 +69,24 @@ export interface Sink {
   readonly heldBytes: number
 
   /**
-   * Why the sink does not get on, for people: `no space left on /archive`; undefined while all is
+   * Why the sink makes no progress, for people: `no space left on /archive`; undefined while all is
    * well.
    */
   readonly waiting: string | undefined
 }
 
-/** Where a sink stands in a partition. */
+/** The position of a sink in a partition. */
 export interface SinkPosition {
   /**
    * Everything below is durable in this sink. `undefined`: the sink does not know and relies on the
    * group's committed offset.
    */
   readonly next: number | undefined
-  /** Where archiving of this partition began, when the sink knows it. */
+  /** The first offset of the archive of this partition, if the sink knows it. */
   readonly origin: number | undefined
   /**
-   * What the group had committed when the sink last wrote its position down: a lower bound where
-   * the group's offset is gone.
+   * What the group had committed when the sink last wrote its position down: a lower bound if the
+   * group's offset is gone.
    */
   readonly committed: number | undefined
 }

@@ -1,6 +1,6 @@
 import type { LostRange, SourceBatch, SourceRecord, TopicPartition } from '../record/record.ts'
 
-/** First offset that Kafka still has, and the one after the last. */
+/** The first offset that Kafka still has, and the one after the last. */
 export interface LogBounds {
   readonly start: number
   readonly end: number
@@ -11,7 +11,7 @@ export interface LogBounds {
  * one that was lost and came back: another worker may have had it in between.
  */
 export interface AssignmentChange {
-  /** Theirs from now on. Nothing of them is fetched before `seek` and `resume`. */
+  /** This worker's from now on. Nothing of them is fetched before `seek` and `resume`. */
   readonly gained: readonly TopicPartition[]
   /**
    * Still this worker's, and nobody else can have owned them in between. Kafka's client has
@@ -54,7 +54,7 @@ export interface SourceEvents {
    * A batch of this partition cannot be read. Others go on; this one goes on when the worker seeks.
    * Never throws.
    */
-  unreadable(trouble: BatchTrouble): void
+  unreadable(batch: UnreadableBatch): void
   /** The source cannot go on at all. */
   failed(error: unknown): void
 }
@@ -65,18 +65,15 @@ export interface FetchedBatch extends SourceBatch {
   readonly lost?: LostRange | undefined
   /** The offset after the last one that consumers may read now. */
   readonly highWatermark: number
-  /**
-   * To be called, if it is there, once the records are encoded: it frees their bytes, which may be
-   * many.
-   */
+  /** If it is there, the worker calls it once the records are encoded: it frees their bytes. */
   readonly release?: (() => void) | undefined
 }
 
 /**
- * What goes wrong with a batch and is no loss, as far as is known: no memory, a codec that is not
- * here, a mistake of this program.
+ * A batch that cannot be read, and is no loss as far as is known: memory is short, a codec is
+ * missing, this program has a mistake.
  */
-export interface BatchTrouble extends TopicPartition {
+export interface UnreadableBatch extends TopicPartition {
   readonly offset: number
   readonly error: unknown
   /** It may be over when the batch is read again. */
@@ -92,7 +89,7 @@ export interface Source {
   connect(): Promise<void>
   readonly clusterId: string
   /**
-   * How long the group has not taken this worker for a member, in ms; 0 where there is nothing to
+   * How long the group has not taken this worker for a member, in ms; 0 if there is nothing to
    * consume.
    */
   readonly silentMs: number
@@ -102,15 +99,15 @@ export interface Source {
   seek(tp: TopicPartition, offset: number): void
   pause(tp: TopicPartition): void
   resume(tp: TopicPartition): void
-  /** The group's committed offsets; partitions without one are absent. */
+  /** What the group has committed, by `partitionKey`; partitions without an offset are absent. */
   committedOffsets(tps: readonly TopicPartition[]): Promise<Map<string, number>>
-  /** By `partitionKey`. Throws where a topic cannot be asked about, as one that is gone. */
+  /** By `partitionKey`. Throws if a topic cannot be asked about, as one that is gone. */
   bounds(topics: readonly string[]): Promise<Map<string, LogBounds>>
   /** The records from an offset on that one small fetch brings; none if Kafka has none there. */
   records(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]>
   /** The topics that are consumed now. */
   topics(): readonly string[]
-  /** Commits; throws where the broker refused or could not be asked. */
+  /** Commits; throws if the broker refused or could not be asked. */
   commit(offsets: readonly (TopicPartition & { readonly offset: number })[]): Promise<void>
   /** Leaves the group and disconnects. */
   stop(): Promise<void>

@@ -3,7 +3,7 @@ import type { Partition } from './partition.ts'
 import type { Sink, SinkPosition } from './sink.ts'
 import type { LogBounds, Source } from './source.ts'
 
-/** Where everybody stands in a partition that is opened. */
+/** The positions of the group, the sinks and Kafka in a partition that is opened. */
 export interface Standing {
   /** What the group has committed; undefined if it has no offset. */
   readonly committed: number | undefined

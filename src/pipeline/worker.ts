@@ -57,7 +57,7 @@ const compareIntervalMs = 20_000
  * coordinator moves, the offset is committed. Back-pressure is the same line backwards: a sink that
  * is full pauses the partition.
  *
- * The life of a partition is in `partition.ts`. Every trouble has one way back: the partition is
+ * The life of a partition is in `partition.ts`. Every problem has one way back: the partition is
  * opened again (`opening.ts`), exactly as after a crash. Opening asks every sink for its position,
  * begins at the lowest, and reads on; sinks skip what they hold.
  */
@@ -162,9 +162,9 @@ export class Worker {
         revoked: (tps) => this.#assignment.revoked(tps),
         batch: (batch) => this.#batch(batch),
         hasRoom: (tp, bytes) => this.#backPressure.hasRoom(tp, bytes),
-        unreadable: (trouble) => {
-          const partition = this.#partitions.get(partitionKey(trouble))
-          if (partition !== undefined) this.#reconciler.reread(partition, trouble)
+        unreadable: (batch) => {
+          const partition = this.#partitions.get(partitionKey(batch))
+          if (partition !== undefined) this.#reconciler.reread(partition, batch)
         },
         failed: (error) => this.#fail(error),
       })

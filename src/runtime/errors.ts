@@ -105,3 +105,12 @@ export function systemCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined
   return typeof error.code === 'string' ? error.code : undefined
 }
+
+/** The fields of a log line about something that was thrown; `code` if it has one. */
+export function errorFields(error: unknown): {
+  readonly err: string
+  readonly code: string | undefined
+} {
+  const code = error instanceof ArchiverError ? error.code : systemCode(error)
+  return { err: messageOf(error), code }
+}

@@ -1,4 +1,4 @@
-import type { BatchTrouble, LogBounds, Source, SourceEvents } from '../../src/pipeline/source.ts'
+import type { LogBounds, Source, SourceEvents, UnreadableBatch } from '../../src/pipeline/source.ts'
 import {
   type OffsetRange,
   partitionKey,
@@ -12,22 +12,22 @@ interface Log {
   readonly tp: TopicPartition
   start: number
   end: number
-  /** Where the consumer stands. */
+  /** The consumer's position. */
   position: number
   paused: boolean
 }
 
 /**
  * A source of logs that a test writes and cuts off at will, for what a real broker takes hours to
- * do. As kafkajs it delivers what lies at its own position, and goes to the beginning of the log
- * where that position is gone.
+ * do. Like kafkajs it delivers what is at its own position, and goes to the beginning of the log if
+ * that position is gone.
  */
 export class FakeSource implements Source {
   readonly clusterId = 'fake'
   silentMs = 0
   /** What the group has committed. */
   readonly group = new Map<string, number>()
-  /** What a question or a commit is answered with instead, where it is set. */
+  /** What a question or a commit is answered with instead, if it is set. */
   refusal: { bounds?: Error; committed?: Error; commit?: Error } = {}
   /** The record batch of these offsets is damaged, or its record too large. */
   damaged: OffsetRange | undefined
@@ -85,9 +85,9 @@ export class FakeSource implements Source {
     this.#owned = without(this.#owned, tps)
   }
 
-  /** Tells the worker of trouble with a batch. */
-  trouble(trouble: BatchTrouble): void {
-    this.#events?.unreadable(trouble)
+  /** A batch cannot be read. */
+  unreadable(batch: UnreadableBatch): void {
+    this.#events?.unreadable(batch)
   }
 
   seek(tp: TopicPartition, offset: number): void {

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import type { BatchTrouble, FetchedBatch } from '../../pipeline/source.ts'
+import type { FetchedBatch, UnreadableBatch } from '../../pipeline/source.ts'
 import { type LostRange, partitionKey, type TopicPartition } from '../../record/record.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { sleep } from '../../runtime/retry.ts'
@@ -25,7 +25,7 @@ export interface UnpackerParts {
   deliver(batch: FetchedBatch): void
   /** Whether the sinks have room for more of a partition, or for this many bytes at once. */
   hasRoom(tp: TopicPartition, bytes: number): boolean
-  troubled(trouble: BatchTrouble): void
+  unreadable(batch: UnreadableBatch): void
   /** Makes the client fetch from this offset next. */
   seek(tp: TopicPartition, offset: number): void
   /** Makes the client fetch nothing of a partition. */
@@ -339,14 +339,14 @@ export class Unpacker {
     if (!(error instanceof UnpackError) || !error.isDamage) {
       const offset = error instanceof UnpackError ? error.offset : position
       this.drop(tp)
-      this.#parts.troubled({ ...tp, offset, error, canPass: true })
+      this.#parts.unreadable({ ...tp, offset, error, canPass: true })
       return
     }
     const { offset, next, message } = error
     if (this.#suspects.get(key) !== offset) {
       this.#suspects.set(key, offset)
       this.#parts.log.warn(
-        { topic, partition, offset, err: message },
+        { event: 'batch_damaged', topic, partition, offset, err: message },
         'a record batch is damaged; fetching it once more',
       )
       this.#refetch(tp, offset)
@@ -380,7 +380,7 @@ export class Unpacker {
     const error = new Error(
       `${stalls} fetches at offset ${fetchedOffset} brought only what lies before it`,
     )
-    this.#parts.troubled({ ...tp, offset: fetchedOffset, error, canPass: false })
+    this.#parts.unreadable({ ...tp, offset: fetchedOffset, error, canPass: false })
   }
 }
 

@@ -1,9 +1,9 @@
 import type { SourceEdit } from './source-edits.ts'
 
 /**
- * kafkajs takes what stands before the first colon of `host:port` for the host, which of
- * `[::1]:9092` is `[`. Every broker that the cluster names afterwards has its host and port apart,
- * and an address of IPv6 without brackets.
+ * kafkajs takes what is before the first colon of `host:port` for the host: `[` for `[::1]:9092`.
+ * Brokers that the cluster names afterwards have host and port apart, and an IPv6 address without
+ * brackets.
  */
 export const brokerAddressEdits: readonly SourceEdit[] = [
   {

@@ -1,11 +1,11 @@
 import type { SourceEdit } from './source-edits.ts'
 
 /**
- * Modules of kafkajs that measure time by the clock of the wall: when a heartbeat is due, how long
- * a request may take, how old metadata is. A clock that is set back by an hour silences heartbeats
- * for that hour, one that is set forward times every request out. They get the monotonic clock.
+ * Modules of kafkajs that measure time by the wall clock: when a heartbeat is due, how long a
+ * request may take, how old metadata is. A clock that is set back by an hour silences heartbeats for
+ * that hour; one that is set forward lets every request time out. They get the monotonic clock.
  *
- * What remains is for people and for records: the time of a log line and of an instrumentation
+ * The other uses are for people and for records: the time of a log line and of an instrumentation
  * event, and the timestamp of a record that has none.
  */
 const measuring: Readonly<Record<string, number>> = {

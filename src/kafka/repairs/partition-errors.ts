@@ -1,8 +1,8 @@
 import type { SourceEdit } from './source-edits.ts'
 
 /**
- * Codes of a partition in the answer to a fetch that tell where the partition, or its log, now is:
- * the consumer looks for it again (https://kafka.apache.org/protocol#protocol_error_codes):
+ * Error codes of a partition in the answer to a fetch after which the consumer looks for the
+ * partition, or for its log, again (https://kafka.apache.org/protocol#protocol_error_codes):
  * OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER.
  */
 const moved: readonly number[] = [1, 3, 5, 6]

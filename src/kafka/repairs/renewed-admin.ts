@@ -12,8 +12,8 @@ interface Client<Admin> {
 }
 
 /**
- * An admin client that is made anew when it is spoilt. kafkajs asks about every topic that a client
- * was ever asked about along with each question, and fails them all once one of these is gone; so
+ * An admin client that is replaced when it fails. With each question kafkajs asks about every topic
+ * that the client has ever asked about, and all of that fails once one of these topics is gone. So
  * after a failure the next question goes to a new client.
  */
 export class RenewedAdmin<Admin extends Connectable> {
@@ -26,7 +26,7 @@ export class RenewedAdmin<Admin extends Connectable> {
     this.#disconnectFailed = disconnectFailed
   }
 
-  /** The answer; throws what the question threw, and whoever asks again asks another client. */
+  /** Throws what the question threw; the next question goes to another client. */
   async ask<T>(question: (admin: Admin) => Promise<T>): Promise<T> {
     this.#current ??= this.#connect()
     const client = this.#current

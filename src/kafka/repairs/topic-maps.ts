@@ -3,12 +3,12 @@ import type { SourceEdit } from './source-edits.ts'
 /**
  * kafkajs keeps what it knows of topics in plain objects. A topic named `constructor`, `toString`
  * or `hasOwnProperty` finds there what every object inherits, and one named `__proto__` replaces
- * the object's prototype: pausing, fetching and committing throw, for all topics of the consumer.
- * These objects get no prototype.
+ * the object's prototype. Then pausing, fetching and committing throw, for all topics of the
+ * consumer. These objects get no prototype.
  *
- * Listed are the objects that are asked for a topic, or assigned to by topic. One that is only
- * built by an object literal and read by `Object.keys` needs nothing: a literal with a computed key
- * makes an own property of every name.
+ * The list has the objects that are read or written by the name of a topic. One that is only built
+ * by an object literal and read by `Object.keys` needs nothing: a literal with a computed key makes
+ * an own property of every name.
  */
 export const topicMapEdits: readonly SourceEdit[] = [
   {

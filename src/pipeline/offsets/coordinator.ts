@@ -1,4 +1,4 @@
-import { type OffsetRange, partitionKey, type TopicPartition } from '../../record/record.ts'
+import { partitionKey, type TopicPartition } from '../../record/record.ts'
 import { Tracker } from './tracker.ts'
 
 /** An offset for the group: the next record to read. */
@@ -14,25 +14,26 @@ interface Assigned {
 
 /**
  * The offset coordinator of a worker: one tracker for each partition that it owns now, and what the
- * group was told. Pure: no clock, no network, no disk.
+ * group has committed. Pure: no clock, no network, no disk.
  *
- * **Invariant**: it never offers an offset below one that it was told is committed, nor one that a
- * sink does not hold.
+ * **Invariant**: it never offers an offset below one that is committed, nor one that a sink does not
+ * hold.
  */
 export class Coordinator {
   readonly #sinks: readonly string[]
   readonly #assigned = new Map<string, Assigned>()
 
   /**
-   * `sinks`: the names of all enabled sinks; an offset is committable when each of them holds it.
+   * `sinks`: the names of all enabled sinks. An offset is committable when each of them holds what
+   * is below it.
    */
   constructor(sinks: readonly string[]) {
     this.#sinks = sinks
   }
 
   /**
-   * Begins a new assignment of a partition; whatever was known of an earlier one is closed and
-   * forgotten.
+   * Begins a new life of a partition. What is known of an earlier one is closed and forgotten.
+   * @param committed what the group has committed; undefined if it has no offset
    */
   open(tp: TopicPartition, start: number, committed: number | undefined): Tracker {
     this.close(tp)
@@ -46,11 +47,7 @@ export class Coordinator {
     this.#assigned.delete(partitionKey(tp))
   }
 
-  tracker(tp: TopicPartition): Tracker | undefined {
-    return this.#assigned.get(partitionKey(tp))?.tracker
-  }
-
-  /** The offsets that the group should be told and was not told yet. */
+  /** The offsets to commit: higher than what the group has. */
   committable(): CommittableOffset[] {
     const offsets: CommittableOffset[] = []
     for (const { tp, tracker, committed } of this.#assigned.values()) {
@@ -63,10 +60,7 @@ export class Coordinator {
     return offsets
   }
 
-  /**
-   * Notes that the group was told. Offsets of partitions that were given up meanwhile are passed
-   * over.
-   */
+  /** The group has committed these. Those of partitions that were closed meanwhile are ignored. */
   confirm(offsets: readonly CommittableOffset[]): void {
     for (const { topic, partition, offset } of offsets) {
       const assigned = this.#assigned.get(partitionKey({ topic, partition }))
@@ -75,21 +69,14 @@ export class Coordinator {
     }
   }
 
-  /** The group holds another offset than it was told, so it is to be told again. */
+  /** The group has another offset than was committed, so the next commit has this partition again. */
   forgetCommitted(tp: TopicPartition): void {
     const assigned = this.#assigned.get(partitionKey(tp))
     if (assigned !== undefined) assigned.committed = undefined
   }
 
-  /** What the group was told for a partition; undefined before the first commit. */
+  /** What the group has committed for a partition; undefined before the first commit. */
   committedOffset(tp: TopicPartition): number | undefined {
     return this.#assigned.get(partitionKey(tp))?.committed
-  }
-
-  /** Ranges that were delivered and are not yet durable everywhere, for status lines. */
-  pending(): (TopicPartition & OffsetRange)[] {
-    return [...this.#assigned.values()]
-      .filter(({ tracker }) => tracker.committable < tracker.position)
-      .map(({ tp, tracker }) => ({ ...tp, from: tracker.committable, next: tracker.position }))
   }
 }

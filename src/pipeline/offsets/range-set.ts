@@ -15,7 +15,7 @@ export class RangeSet {
   /** Adds `[from, next)`; what is already there stays. */
   add({ from, next }: OffsetRange): void {
     if (next <= from) return
-    // Acknowledgements come almost in order, so the place is searched from the end.
+    // Acknowledgements come almost in order, so the search begins at the end.
     let end = this.#ranges.length
     while (end > 0 && this.#ranges[end - 1]!.from > next) end--
     let begin = end
@@ -29,8 +29,7 @@ export class RangeSet {
   }
 
   /**
-   * The end of the contiguous prefix that begins at `from`; `from` itself where that offset is
-   * absent.
+   * The end of the contiguous prefix that begins at `from`; `from` itself if that offset is absent.
    */
   endOfPrefix(from: number): number {
     for (const range of this.#ranges) {

@@ -3,15 +3,15 @@ import { ArchiverError } from '../../runtime/errors.ts'
 import { RangeSet } from './range-set.ts'
 
 /**
- * What was delivered of one partition, during one assignment of it, and what each sink has
- * acknowledged of that.
+ * What was delivered of one partition, during one life of it, and what each sink has acknowledged of
+ * that.
  *
  * The rule that guards the data: **the committable offset is the end of the contiguous prefix that
- * every sink holds.** The offset that Kafka is told is the one to read next, so everything below it
- * must be durable everywhere; one hole in one sink holds it back, however much lies beyond.
+ * every sink holds.** A committed offset is the next one to read, so everything below it must be
+ * durable everywhere. One hole in one sink holds it back, however much lies beyond.
  *
- * A tracker dies with its assignment: acknowledgements after `close` have no effect, because by
- * then another worker may have read the same records and committed.
+ * A tracker ends with that life: acknowledgements after `close` have no effect, because by then
+ * another worker may have read the same records and committed.
  *
  * **Invariant**: `start <= watermark(sink) <= position` for every sink, and none of them ever moves
  * backwards.
@@ -42,21 +42,24 @@ export class Tracker {
   }
 
   /**
-   * Notes that a batch went to all sinks.
-   * @throws ArchiverError `INTERNAL` where it does not begin at the position: then records were
-   *   skipped or came twice.
+   * A batch went to all sinks.
+   * @throws ArchiverError `INTERNAL` if it does not begin at the position: then records were skipped
+   *   or came twice.
    */
   delivered({ from, next }: OffsetRange): void {
     if (from !== this.#position || next < from) {
       throw new ArchiverError(
         'INTERNAL',
-        `delivered [${from}, ${next}) where ${this.#position} was the position`,
+        `delivered [${from}, ${next}) at position ${this.#position}`,
       )
     }
     this.#position = next
   }
 
-  /** Notes that a sink holds a range for good. */
+  /**
+   * A sink holds a range for good.
+   * @throws ArchiverError `INTERNAL` if the range was not delivered
+   */
   acknowledge(sink: string, range: OffsetRange): void {
     if (this.#closed) return
     if (range.next > this.#position) {

@@ -10,8 +10,12 @@ interface Warning {
   readonly event: string
   readonly topic: string
   readonly messages: number
+  readonly option: string
+  readonly type_path?: string
+  readonly type_header?: string
   readonly keys: readonly string[]
-  readonly msg: string
+  readonly has_more_keys: boolean
+  readonly found_at: readonly string[]
 }
 
 /** What is warned of when these values come, `each` of them `times` over, in batches of 100. */
@@ -41,21 +45,19 @@ function watch(source: TypeSource = { from: 'value', path: ['type'] }) {
   return { warnings, send }
 }
 
-test('a thousand messages without a type are one warning a topic, with the names that are there', () => {
+test('a thousand messages without a type are one warning per topic, with the names that are there', () => {
   const { warnings, send } = watch({ from: 'value', path: parseTypePath('events.0.type') })
   send('{"events":[{"type":"a"}],"id":"secret"}', 999)
   assert.equal(warnings.length, 0)
   send('{"events":[{"type":"a"}],"id":"secret"}', 5000)
   assert.equal(warnings.length, 1)
-  const [{ event, topic, messages, keys, msg }] = warnings as [Warning]
+  const [{ event, topic, messages, keys, option, type_path, has_more_keys, found_at }] =
+    warnings as [Warning]
   assert.deepEqual(
-    [event, topic, messages, keys],
-    ['no_types', 'events', 1000, ['"events"', '"id"']],
+    [event, topic, messages, keys, has_more_keys],
+    ['no_types', 'events', 1000, ['"events"', '"id"'], false],
   )
-  assert.equal(
-    msg,
-    'events: none of 1000 JSON messages has a type at --type-path events.0.type, so they are _untyped; keys that are there: "events", "id"',
-  )
+  assert.deepEqual([option, type_path, found_at], ['--type-path', 'events.0.type', []])
   assert.ok(!JSON.stringify(warnings).includes('secret'), 'names only')
   send('{"a":1}', 1000, { topic: 'others' })
   assert.deepEqual(
@@ -94,22 +96,23 @@ test('names are bounded and escaped, and texts of that name deeper down are name
     Array.from({ length: 100 }, (_, i) => [`\u001b[31m${i}${'x'.repeat(200)}`, i]),
   )
   send(JSON.stringify({ payload: { 'a.b': { type: 'here' } }, ...many }))
-  const [{ keys, msg }] = warnings as [Warning]
-  assert.equal(keys.length, 20)
-  assert.ok(msg.length < 3000, `${msg.length}`)
-  assert.ok(!msg.includes('\u001b'))
-  assert.match(msg, /, …; a text of that name stands at payload\.a\\\.b\.type$/)
+  const [warning] = warnings as [Warning]
+  const line = JSON.stringify(warning)
+  assert.equal(warning.keys.length, 20)
+  assert.ok(line.length < 3000, `${line.length}`)
+  assert.ok(!line.includes('\u001b') && warning.keys.every((key) => !key.includes('\u001b')))
+  assert.deepEqual([warning.has_more_keys, warning.found_at], [true, ['payload.a\\.b.type']])
   const values = watch()
   values.send('[{"type":"a"}]')
-  assert.match(values.warnings[0]!.msg, /keys that are there: none$/)
+  assert.deepEqual(values.warnings[0]!.keys, [])
 })
 
 test('for a type in a header the names of headers; for the topic as the type nothing', () => {
   const { warnings, send } = watch({ from: 'header', header: 'kind' })
   send('{"type":"a"}', 1000, { headers: [{ key: 'ce_type', value: Buffer.from('secret') }] })
-  assert.match(
-    warnings[0]!.msg,
-    /has a type at --type-header kind, .*; headers that are there: "ce_type"$/,
+  assert.deepEqual(
+    warnings.map(({ option, type_header, keys }) => ({ option, type_header, keys })),
+    [{ option: '--type-header', type_header: 'kind', keys: ['"ce_type"'] }],
   )
   const topics = watch({ from: 'topic' })
   topics.send('{}', 2000)

@@ -107,7 +107,7 @@ test('--until-end ends where retention overtook it, once the sink is back', asyn
   assert.equal(slow.durable.length, 100)
 })
 
-test('a position that cannot be looked up for a while drops nothing', async (t) => {
+test('while a position cannot be looked up, nothing is dropped', async (t) => {
   const { source, slow, pass, partition } = await overtaken(t, [
     new FakeSink('elasticsearch', false),
   ])
@@ -145,7 +145,7 @@ test('the lag grows while a partition is paused, being opened or stopped', async
   assert.equal(partition().lag, 500)
 })
 
-test('a gap check that fails is said, and the check of other topics goes on', async (t) => {
+test('a comparison that fails is logged, and that of other topics goes on', async (t) => {
   const other = { topic: 'other', partition: 0 }
   const source = new FakeSource()
   source.setLog(tp, { start: 0, end: 10 })
@@ -220,12 +220,12 @@ test('a batch that cannot be encoded holds back its partition alone, and is read
   assert.equal(partition().waiting, undefined)
 })
 
-test('trouble with a batch that cannot pass stops its partition by name, with what was read before', async (t) => {
+test('a batch that will never be readable stops its partition by name, with what was read before', async (t) => {
   const source = new FakeSource()
   source.setLog(tp, { start: 0, end: 100 })
   const { partition, logged } = await startWorker(t, source, [new FakeSink('elasticsearch', false)])
   await until('all is read', () => partition().position === 100)
-  source.trouble({
+  source.unreadable({
     ...tp,
     offset: 100,
     error: new Error('only what lies before it'),
@@ -242,7 +242,7 @@ test('trouble with a batch that cannot pass stops its partition by name, with wh
   )
 })
 
-test('trouble that does not pass ends a worker that is to end, with the name of the partition', async (t) => {
+test('a batch that stays unreadable ends a worker that is to end, with the name of the partition', async (t) => {
   const { next } = Backoff.prototype
   t.mock.method(Backoff.prototype, 'next', function (this: Backoff) {
     next.call(this)
@@ -261,14 +261,14 @@ test('trouble that does not pass ends a worker that is to end, with the name of 
   let tries = 0
   await until('the partition stops', () => {
     tries++
-    source.trouble({ ...tp, offset: 100, error: new Error('corrupt'), canPass: true })
+    source.unreadable({ ...tp, offset: 100, error: new Error('corrupt'), canPass: true })
     return partition().state === 'stopped'
   })
   assert.ok(tries > 10)
   await rejected
 })
 
-test('a topic that is made again under a running worker stops, and no offset is committed of it any more', async (t) => {
+test('a topic that is recreated under a running worker stops, and no offset of it is committed any more', async (t) => {
   const source = new FakeSource()
   source.setLog(tp, { start: 0, end: 100 })
   const files = filesWith(0, undefined)

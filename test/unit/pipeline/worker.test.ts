@@ -9,7 +9,7 @@ import { until } from '../../helpers/servers.ts'
 const tp = { topic: 'events', partition: 0 }
 const key = partitionKey(tp)
 
-test('commits that fail are said, counted, and after a minute what the worker waits for', async (t) => {
+test('commits that fail are logged and counted, and after a minute they are what the worker waits for', async (t) => {
   const source = new FakeSource()
   source.setLog(tp, { start: 0, end: 100 })
   const { worker, logged, pass, partition } = await startWorker(t, source, [
@@ -40,7 +40,7 @@ test('commits that fail are said, counted, and after a minute what the worker wa
   )
 })
 
-test('commits that were refused are no trouble once the partition is given up', async (t) => {
+test('commits that were refused are no problem once the partition is given up', async (t) => {
   const source = new FakeSource()
   source.setLog(tp, { start: 0, end: 100 })
   const { worker, pass, partition } = await startWorker(t, source, [
@@ -60,7 +60,7 @@ test('commits that were refused are no trouble once the partition is given up', 
   assert.deepEqual(worker.problems, [])
 })
 
-test('Kafka that does not answer is a trouble of the worker', async (t) => {
+test('an unresponsive Kafka is a problem of the worker', async (t) => {
   const source = new FakeSource()
   source.setLog(tp, { start: 0, end: 10 })
   const { worker, partition } = await startWorker(t, source, [new FakeSink('elasticsearch', false)])

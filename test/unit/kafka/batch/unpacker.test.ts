@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib'
 import { allocateAnswer } from '../../../../src/kafka/batch/answer-memory.ts'
 import { FetchedPartitionBatch } from '../../../../src/kafka/batch/fetched-batch.ts'
 import { Unpacker } from '../../../../src/kafka/batch/unpacker.ts'
-import type { BatchTrouble, FetchedBatch } from '../../../../src/pipeline/source.ts'
+import type { FetchedBatch, UnreadableBatch } from '../../../../src/pipeline/source.ts'
 import {
   type OffsetRange,
   partitionKey,
@@ -71,7 +71,7 @@ function createUnpacker(
   const pieces: (OffsetRange &
     TopicPartition & { offsets: number[]; lost: FetchedBatch['lost'] })[] = []
   const seeks: [string, number][] = []
-  const troubles: BatchTrouble[] = []
+  const unreadable: UnreadableBatch[] = []
   const stopped = new Set<string>()
   const warnings: string[] = []
   const unpacker = new Unpacker({
@@ -91,7 +91,7 @@ function createUnpacker(
       options.onPiece?.(batch)
     },
     hasRoom: () => true,
-    troubled: (trouble) => troubles.push(trouble),
+    unreadable: (batch) => unreadable.push(batch),
     seek: (of, offset) => seeks.push([partitionKey(of), offset]),
     pauseFetch: (of) => stopped.add(partitionKey(of)),
     resumeFetch: (of) => stopped.delete(partitionKey(of)),
@@ -99,7 +99,7 @@ function createUnpacker(
   const of = ({ partition }: TopicPartition) =>
     pieces.filter((piece) => piece.partition === partition)
   const take = (batch: FetchedPartitionBatch) => unpacker.take(batch, () => true)
-  return { unpacker, pieces, of, seeks, troubles, stopped, warnings, take }
+  return { unpacker, pieces, of, seeks, unreadable, stopped, warnings, take }
 }
 
 const turns = async (count = 20) => {
@@ -109,7 +109,7 @@ const turns = async (count = 20) => {
 test('what is damaged once is fetched again; only what is damaged twice is lost', async () => {
   const damaged = bytesOf(10, 5)
   damaged[70]! ^= 1
-  const { take, pieces, seeks, troubles, warnings } = createUnpacker()
+  const { take, pieces, seeks, unreadable, warnings } = createUnpacker()
   await take(fetched(tp, 0, bytesOf(0, 10), damaged))
   await until('it is fetched again', () => seeks.length === 1)
   assert.deepEqual(seeks, [['events/0', 10]])
@@ -142,11 +142,11 @@ test('what is damaged once is fetched again; only what is damaged twice is lost'
     /the record batch at offset 15 cannot be read: its checksum is not that of its bytes/,
   )
   assert.deepEqual(seeks.at(-1), ['events/0', 20])
-  assert.deepEqual(troubles, [])
+  assert.deepEqual(unreadable, [])
 })
 
 test('an error that a broker gives for a partition is told, and moves nothing', async () => {
-  const { take, pieces, seeks, troubles } = createUnpacker()
+  const { take, pieces, seeks, unreadable } = createUnpacker()
   const failure = new Error('otherwise corrupt')
   const batch = new FetchedPartitionBatch('events', 7, {
     partition: 0,
@@ -157,23 +157,23 @@ test('an error that a broker gives for a partition is told, and moves nothing', 
   // kafkajs hands over what is not empty, and moves behind the last offset.
   assert.deepEqual([batch.isEmpty(), batch.lastOffset(), batch.isStalled], [false, '6', true])
   await take(batch)
-  await until('it is told', () => troubles.length === 1)
-  assert.deepEqual(troubles, [{ ...tp, offset: 7, error: failure, canPass: true }])
+  await until('it is told', () => unreadable.length === 1)
+  assert.deepEqual(unreadable, [{ ...tp, offset: 7, error: failure, canPass: true }])
   assert.deepEqual([pieces, seeks], [[], []])
 })
 
 test('an error that does not blame the bytes loses nothing: no memory for a buffer', async (t: TestContext) => {
-  const { take, pieces, seeks, troubles } = createUnpacker()
+  const { take, pieces, seeks, unreadable } = createUnpacker()
   const mocked = t.mock.method(Buffer, 'allocUnsafeSlow', () => {
     throw new RangeError('Array buffer allocation failed')
   })
   for (let i = 1; i <= 2; i++) {
     await take(fetched(tp, 7, bytesOf(7, 200)))
-    await until('it is told', () => troubles.length === i)
+    await until('it is told', () => unreadable.length === i)
   }
   mocked.mock.restore()
   assert.deepEqual(
-    troubles.map(({ topic, partition, offset, canPass }) => [topic, partition, offset, canPass]),
+    unreadable.map(({ topic, partition, offset, canPass }) => [topic, partition, offset, canPass]),
     [
       ['events', 0, 7, true],
       ['events', 0, 7, true],
@@ -186,26 +186,26 @@ test('an error that does not blame the bytes loses nothing: no memory for a buff
 })
 
 test('a mistake of the program while a piece is taken ends in its partition', async () => {
-  const { take, troubles, of } = createUnpacker({
+  const { take, unreadable, of } = createUnpacker({
     onPiece: ({ partition }) => {
       if (partition === 0) throw new TypeError('a mistake')
     },
   })
   await take(fetched(tp, 0, bytesOf(0, 5)))
   await take(fetched(other, 0, bytesOf(0, 5)))
-  await until('both are over', () => troubles.length === 1 && of(other).length === 1)
-  assert.deepEqual([troubles[0]!.partition, troubles[0]!.canPass], [0, true])
+  await until('both are over', () => unreadable.length === 1 && of(other).length === 1)
+  assert.deepEqual([unreadable[0]!.partition, unreadable[0]!.canPass], [0, true])
 })
 
 test('fetches that bring only lower offsets move nothing, and stop their partition in the end', async () => {
-  const { take, pieces, seeks, troubles, stopped } = createUnpacker()
-  for (let tries = 1; troubles.length === 0; tries++) {
+  const { take, pieces, seeks, unreadable, stopped } = createUnpacker()
+  for (let tries = 1; unreadable.length === 0; tries++) {
     assert.ok(tries <= 10)
     await take(fetched(tp, 50, bytesOf(40, 5)))
-    await until('it is over', () => seeks.length === tries || troubles.length > 0)
+    await until('it is over', () => seeks.length === tries || unreadable.length > 0)
   }
   assert.deepEqual(
-    troubles.map(({ offset, canPass, error }) => [offset, canPass, String(error)]),
+    unreadable.map(({ offset, canPass, error }) => [offset, canPass, String(error)]),
     [[50, false, 'Error: 10 fetches at offset 50 brought only what lies before it']],
   )
   assert.ok(seeks.every(([, offset]) => offset === 50))
