@@ -156,10 +156,11 @@ export interface ReadableHome extends AsyncDisposable {
   list(directory: string, beginning?: string): Promise<string[]>
 
   /**
-   * All names below a directory, sorted among those of one directory. `enters` is asked about each
-   * directory that it comes to, by its whole name: true, and what is below it comes; false, and the
-   * name of the directory comes instead. Something that is no directory has nothing below it. A
-   * directory that is empty may come or not.
+   * All names below a directory; what is below one directory comes in one piece, in the home's own
+   * order. `enters` is asked about each directory that it comes to, by its whole name, and perhaps
+   * about names that are none: true, and what is below it comes; false, and the name of the
+   * directory comes instead. Something that is no directory has nothing below it. A directory that
+   * is empty may come or not.
    *
    * For readers: it reads as it goes, so memory does not grow with the archive, and what changes
    * meanwhile may be seen or not.
@@ -191,7 +192,8 @@ export interface Home extends ReadableHome {
 
   /**
    * Gives a content a name that nothing has yet. Others see it whole or not at all. Durable, name
-   * and content, when it settles.
+   * and content, when it settles. Where there are directories, `prove` or `Staging.sync` has made
+   * the one of the name.
    *
    * **It excludes**: of all who ever create a name, at any time, exactly one gets `true`, until it
    * is removed.

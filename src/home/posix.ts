@@ -106,21 +106,32 @@ export class PosixHome implements Home {
   }
 
   async *walk(directory: string, enters: (directory: string) => boolean): AsyncGenerator<string> {
-    for (const name of await this.#namesIn(directory)) {
+    yield* this.#below(directory, (await this.#namesIn(directory)) ?? [], enters)
+  }
+
+  async *#below(
+    directory: string,
+    names: readonly string[],
+    enters: (directory: string) => boolean,
+  ): AsyncGenerator<string> {
+    for (const name of names) {
       const path = directory === '' ? name : `${directory}/${name}`
-      if (enters(path)) yield* this.walk(path, enters)
-      else yield path
+      const below = enters(path) ? await this.#namesIn(path) : undefined
+      if (below === undefined) yield path
+      else yield* this.#below(path, below, enters)
     }
   }
 
   /**
-   * Sorted; none if it is not there or is no directory. A link is found out by who opens a file.
+   * Sorted; undefined if it is no directory. A link is found out by who opens a file below it.
    */
-  async #namesIn(directory: string): Promise<string[]> {
+  async #namesIn(directory: string): Promise<string[] | undefined> {
     try {
       return (await readdir(this.locate(directory))).sort()
     } catch (error) {
-      if (['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) return []
+      const code = systemCode(error)
+      if (code === 'ENOENT') return []
+      if (code === 'ENOTDIR') return undefined
       throw error
     }
   }

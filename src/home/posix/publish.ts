@@ -32,21 +32,8 @@ export async function publish<T extends Publishable>(
   let isFirst = true
   await inLanes(files, (file) =>
     onFile(async () => {
-      const source = join(root, stagedPath(file))
-      const target = join(root, file.path)
-      try {
-        await renameOnce(source, target, isThere)
-      } catch (error) {
-        if (systemCode(error) !== 'ENOENT') throw error
-        if (!(await isThere(source))) {
-          // Somebody else may have renamed it between the two looks.
-          if (!(await isThere(target))) missing.push(file)
-          return
-        }
-        await makeDirectory(root, dirname(file.path))
-        await renameOnce(source, target, isThere)
-      }
-      if (isFirst) {
+      if (!(await publishOne(root, file))) missing.push(file)
+      else if (isFirst) {
         isFirst = false
         faultPoint(`${label}.renamed-one`)
       }
@@ -59,6 +46,36 @@ export async function publish<T extends Publishable>(
   )
   faultPoint(`${label}.directories-synced`)
   return missing
+}
+
+/** How often a directory is made that a prune keeps removing. */
+const maxTries = 10
+
+/** False if the file is neither staged nor there. */
+async function publishOne(root: string, file: Publishable): Promise<boolean> {
+  const source = join(root, stagedPath(file))
+  const target = join(root, file.path)
+  for (let tries = 0; ; tries++) {
+    try {
+      await renameOnce(source, target, isThere)
+      return true
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw error
+      // Somebody else may have renamed it between the two looks.
+      if (!(await isThere(source))) return await isThere(target)
+      if (tries === maxTries) throw error
+      await makeAgain(root, dirname(file.path))
+    }
+  }
+}
+
+async function makeAgain(root: string, directory: string): Promise<void> {
+  try {
+    await makeDirectory(root, directory)
+  } catch (error) {
+    // It is gone again, before it was durable.
+    if (systemCode(error) !== 'ENOENT') throw error
+  }
 }
 
 /**
