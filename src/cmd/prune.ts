@@ -19,13 +19,13 @@ import { openHome } from '../home/open-home.ts'
 import { Mysql } from '../mysql/client.ts'
 import { countOldRows, deleteOldRows, type OldRows } from '../mysql/prune.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
+import { isoDate, msPerDay } from '../record/time.ts'
 import { count, plural, size } from '../runtime/format.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { signalled } from './lib/program.ts'
 import { table } from './lib/table.ts'
 
-const msPerDay = 86_400_000
 type Server = 'elasticsearch' | 'mysql'
 
 /**
@@ -216,25 +216,27 @@ function show(
         plural(files, 'file'),
         count(records),
         size(bytes),
-        day(taking.before),
+        isoDate(taking.before),
       ]),
     ...(indices?.own ?? []).map(({ index, documents, bytes }) => [
       index,
       'index',
       count(documents),
       size(bytes),
-      day(indices!.before),
+      isoDate(indices!.before),
     ]),
     ...(rows === undefined || rows.own === 0
       ? []
-      : [[rowsTable, 'rows', count(rows.own), '', day(rows.before)]]),
+      : [[rowsTable, 'rows', count(rows.own), '', isoDate(rows.before)]]),
   ]
   const waiting = before === undefined ? [] : plans.filter(({ ofLastFlush }) => ofLastFlush > 0)
   if (going.length === 0) {
     const isAnyOld = waiting.length + (indices?.left.length ?? 0) + (rows?.left ?? 0) > 0
     if (before === undefined) standardOutput.print('no prune was interrupted')
     else
-      standardOutput.print(`nothing ${isAnyOld ? 'that can go ' : ''}is older than ${day(before)}`)
+      standardOutput.print(
+        `nothing ${isAnyOld ? 'that can go ' : ''}is older than ${isoDate(before)}`,
+      )
   } else {
     const columns = [
       { head: 'what' },
@@ -248,7 +250,7 @@ function show(
   for (const { tp, interrupted } of plans) {
     if (interrupted === undefined || interrupted.files === 0) continue
     standardOutput.print(
-      `stays: ${plural(interrupted.files, 'file')} of ${partitionKey(tp)}, although an earlier prune that was interrupted had asked for everything before ${day(interrupted.before)}; --finish removes them`,
+      `stays: ${plural(interrupted.files, 'file')} of ${partitionKey(tp)}, although an earlier prune that was interrupted had asked for everything before ${isoDate(interrupted.before)}; --finish removes them`,
     )
   }
   for (const { tp, ofLastFlush } of waiting) {
@@ -264,10 +266,6 @@ function show(
     )
   }
   return going.length > 0
-}
-
-function day(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10)
 }
 
 interface Noted {

@@ -17,6 +17,7 @@ import { withAdmin } from '../kafka/topics.ts'
 import { Mysql } from '../mysql/client.ts'
 import { RowReader } from '../mysql/reader.ts'
 import { partitionKey, type SourceRecord, type TopicPartition } from '../record/record.ts'
+import { isoDate } from '../record/time.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { count, plural, size } from '../runtime/format.ts'
 import { createLogger, type Logger } from '../runtime/log.ts'
@@ -303,7 +304,7 @@ export function describe(verdict: Verdict): string {
 /** A line of its own: of what was pruned, only the note remains. */
 function describePruned({ pruned, pruned_records: records }: Verdict): string[] {
   return Object.entries(pruned).map(([store, { before, committed_until: until }]) => {
-    const day = new Date(before).toISOString().slice(0, 10)
+    const day = isoDate(before)
     const share = store === 'files' ? plural(records, 'record') : 'records'
     return `       pruned, not proven: ${share} of ${store}, days before ${day}, offsets below ${count(until)}`
   })

@@ -1,14 +1,12 @@
 import type { RecordType } from '../record/record.ts'
 import { encodeSegment, formerSegment, type SegmentRules } from '../record/segment.ts'
-import { unknownHour } from '../record/time.ts'
+import { dayOf, isoDay, unknownHour } from '../record/time.ts'
 
 /**
  * Names of indices. Elasticsearch allows lower case only, at most 255 bytes, and none of
  * `\ / * ? " < > | , # :` and space (Elasticsearch reference, create index API, path parameters).
  */
 
-const hoursPerDay = 24
-const msPerHour = 3_600_000
 const longestName = 255
 /** `-2019.08.01`, `-unknown`: the longer of the two. */
 const dayBytes = 11
@@ -26,7 +24,7 @@ export function checkIndexPrefix(prefix: string): string {
 /** `2019.08.01`, or `unknown`. */
 export function indexDay(hour: number): string {
   if (hour === unknownHour) return 'unknown'
-  return new Date(hour * msPerHour).toISOString().slice(0, 10).replaceAll('-', '.')
+  return isoDay(dayOf(hour)).replaceAll('-', '.')
 }
 
 /** What the names of the indices of status documents begin with; `archive-*` must not find them. */
@@ -97,8 +95,7 @@ function rulesFor(maxBytes: number): SegmentRules {
   return { allowed: /^[a-z0-9._-]*$/, notFirst: '_', maxBytes, hexDigits: 'lower' }
 }
 
-/** True where two hours fall on the same day, and so into the same index. */
+/** True when two hours fall on the same day, and so into the same index. */
 export function sameDay(hour: number, other: number): boolean {
-  if (hour === unknownHour || other === unknownHour) return hour === other
-  return Math.floor(hour / hoursPerDay) === Math.floor(other / hoursPerDay)
+  return dayOf(hour) === dayOf(other)
 }

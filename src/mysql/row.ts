@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { escape as escapeText } from 'mysql2'
-import { envelopeOfLine, valueOfLine } from '../record/line/decoder.ts'
+import { envelopeOfLine, isNullText, timestampOfLine, valueOfLine } from '../record/line/decoder.ts'
+import { type Envelope, envelopeText, fields, type MalformedPart } from '../record/line/layout.ts'
 import { lineStart, type RecordBatch } from '../record/record.ts'
 import {
   count,
@@ -84,19 +85,6 @@ export interface Reduction {
   readonly sayable?: string
 }
 
-interface Envelope {
-  readonly '@timestamp'?: string
-  readonly type?: string
-  readonly kafka: {
-    readonly key?: string
-    readonly key_base64?: string
-    readonly headers?: readonly unknown[]
-    readonly schema_id?: number
-  }
-  readonly value_base64?: string
-  readonly error?: { readonly type: string; readonly reason: string }
-}
-
 /** The values of a row as SQL, in parentheses, in the order of `columns`. */
 export function rowSql(batch: RecordBatch, i: number, reduction?: Reduction): string {
   const line = batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
@@ -105,8 +93,7 @@ export function rowSql(batch: RecordBatch, i: number, reduction?: Reduction): st
   const withoutEnds = kept === 'position'
   const value = valueOfLine(line)
   const isMalformed = value === undefined
-  const envelopeText = `${envelopeOfLine(line).toString('utf8')}}`
-  const envelope = JSON.parse(envelopeText) as Envelope
+  const envelope = JSON.parse(`${envelopeOfLine(line).toString('utf8')}}`) as Envelope
   const { key, key_base64, headers, schema_id: schemaId } = envelope.kafka
   const { error, value_base64: base64 } =
     isMalformed && !withoutValue ? malformedPart(line) : noPart
@@ -116,7 +103,7 @@ export function rowSql(batch: RecordBatch, i: number, reduction?: Reduction): st
     quote(batch.topic),
     batch.partition,
     batch.offsets[i]!,
-    timestampOf(batch, i, envelopeText),
+    timestampOf(batch, i),
     quote(envelope['@timestamp']?.slice(0, 23).replace('T', ' ')),
     quote(type.name),
     quote(withoutEnds ? undefined : type.json),
@@ -131,19 +118,15 @@ export function rowSql(batch: RecordBatch, i: number, reduction?: Reduction): st
   ].join(',')})`
 }
 
-const noPart: Pick<Envelope, 'error' | 'value_base64'> = {}
+const noPart: MalformedPart = {}
 
-function malformedPart(line: Buffer): Pick<Envelope, 'error' | 'value_base64'> {
-  return JSON.parse(line.toString('utf8')) as Envelope
+function malformedPart(line: Buffer): MalformedPart {
+  return JSON.parse(line.toString('utf8')) as MalformedPart
 }
 
 /** A tombstone and the JSON text `null` have the same line: neither has a text. */
 function textOf(value: Buffer): string | undefined {
-  return isNull(value) ? undefined : value.toString('utf8')
-}
-
-function isNull(value: Buffer): boolean {
-  return value.length === 4 && value.toString('latin1') === 'null'
+  return isNullText(value) ? undefined : value.toString('utf8')
 }
 
 /** A text as SQL. */
@@ -160,15 +143,11 @@ function bytesSql(base64: string | undefined): string {
   return base64 === '' ? "X''" : `FROM_BASE64('${base64}')`
 }
 
-const timestampMark = /"offset":\d+,"timestamp":(-?\d+)/
-
 /** All digits of Kafka's int64. */
-export function timestampOf(batch: RecordBatch, i: number, envelope?: string): string {
+export function timestampOf(batch: RecordBatch, i: number): string {
   const timestamp = batch.timestamps[i]!
   if (Number.isSafeInteger(timestamp)) return String(timestamp)
-  const line = batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
-  // Quotes are escaped in everything that a message says, so the first match is the envelope's own.
-  return timestampMark.exec(envelope ?? envelopeOfLine(line).toString('utf8'))![1]!
+  return String(timestampOfLine(batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)))
 }
 
 /** A type as its column holds it, and whole where that is not all of it. */
@@ -223,26 +202,27 @@ export const storedRowShape = object({
   error_reason: nullable(text),
 })
 
-/** The record's own line, without its LF; undefined where the row does not hold all of it. */
+/** The record's own line, without its LF; undefined when the row does not hold all of it. */
 export function lineOfRow(row: StoredRow): Buffer | undefined {
-  const { error_type: errorType } = row
+  const { type, error_type: errorType, value_bytes: bytes } = row
   if (errorType === errorTypes.envelope || errorType === errorTypes.position) return undefined
-  const time = row.time === null ? '' : `"@timestamp":"${row.time.replace(' ', 'T')}Z",`
-  const type = row.type === null ? '' : `"type":${row.type_json ?? JSON.stringify(row.type)},`
-  const headers = row.headers === null ? '' : `,"headers":${row.headers}`
-  const schema = row.schema_id === null ? '' : `,"schema_id":${row.schema_id}`
-  const position = `"topic":"${row.topic}","partition":${row.partition},"offset":${row.offset},"timestamp":${row.timestamp}`
-  const head = `{${time}${type}"kafka":{${position}${keyField(row)}${headers}${schema}}`
-  if (row.value_bytes === null) return Buffer.from(`${head},"value":${row.value_text ?? 'null'}}`)
+  const envelope = envelopeText({
+    topic: row.topic,
+    partition: row.partition,
+    time: row.time === null ? undefined : `${row.time.replace(' ', 'T')}Z`,
+    typeJson: type === null ? undefined : (row.type_json ?? JSON.stringify(type)),
+    offset: row.offset,
+    timestamp: row.timestamp,
+    key: row.key_text ?? undefined,
+    keyBase64: row.key_text === null ? row.key_bytes?.toString('base64') : undefined,
+    headersJson: row.headers ?? undefined,
+    schemaId: row.schema_id ?? undefined,
+  })
+  if (bytes === null) return Buffer.from(`${envelope}}${fields.value}${row.value_text ?? 'null'}}`)
   const error = JSON.stringify({ type: errorType, reason: row.error_reason })
   return Buffer.from(
-    `${head},"value_base64":"${row.value_bytes.toString('base64')}","error":${error}}`,
+    `${envelope}}${fields.valueBase64}"${bytes.toString('base64')}"${fields.error}${error}}`,
   )
-}
-
-function keyField({ key_text, key_bytes }: StoredRow): string {
-  if (key_text !== null) return `,"key":${JSON.stringify(key_text)}`
-  return key_bytes === null ? '' : `,"key_base64":"${key_bytes.toString('base64')}"`
 }
 
 const quotedColumns = columns.map((column: Column) => `\`${column}\``).join(', ')

@@ -15,13 +15,15 @@ export function partitionKey({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`
 }
 
-/**
- * Offsets from `from` up to, and without, `next`: half-open, so that ranges tile and `+ 1` stands
- * in one place only.
- */
+/** Offsets from `from` up to, and without, `next`: half-open, so that ranges tile. */
 export interface OffsetRange {
   readonly from: number
   readonly next: number
+}
+
+/** The range of one offset, or of all from the first to the last, both included. */
+export function rangeOf(first: number, last = first): OffsetRange {
+  return { from: first, next: last + 1 }
 }
 
 export interface Header {

@@ -30,7 +30,12 @@ export function dayOf(hour: number): number {
 
 /** `2019-08-01`: a day since 1970. */
 export function isoDay(day: number): string {
-  return new Date(day * msPerDay).toISOString().slice(0, 10)
+  return isoDate(day * msPerDay)
+}
+
+/** `2019-08-01`: the day of a time in ms. */
+export function isoDate(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10)
 }
 
 /** `03`: the hour of its day. */

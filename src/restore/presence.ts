@@ -3,7 +3,7 @@ import { type DocumentReader, mostOffsetsAtOnce } from '../elasticsearch/read/re
 import { hourOfFile, typeOf } from '../files/log/commit-log.ts'
 import type { ManifestFile } from '../files/log/manifest.ts'
 import type { RowReader } from '../mysql/reader.ts'
-import type { TopicPartition } from '../record/record.ts'
+import { rangeOf, type TopicPartition } from '../record/record.ts'
 
 /** How much of a file a store holds, as far as it can be told without reading the file. */
 export type Coverage = 'none' | 'some' | 'all'
@@ -19,8 +19,6 @@ export interface Presence {
   /** Those of some offsets of a file that the store holds. */
   held(file: ManifestFile, offsets: readonly number[]): Promise<ReadonlySet<number>>
 }
-
-const rangeOf = ({ first, last }: ManifestFile) => ({ from: first, next: last + 1 })
 
 /** With an offset in every place and none twice, the same number is the same set. */
 const isDense = (file: ManifestFile) => file.records === file.last - file.first + 1
@@ -65,7 +63,7 @@ export class DocumentPresence implements Presence {
     this.#hasAny ??= this.#reader.total(this.#tp, {}).then((documents) => documents > 0)
     if (!(await this.#hasAny)) return 'none'
     const indices = this.#indicesOf(file)
-    const range = rangeOf(file)
+    const range = rangeOf(file.first, file.last)
     const documents = await this.#reader.total(this.#tp, range, undefined, indices)
     if (documents === 0) return 'none'
     if (documents !== file.records || !isDense(file)) return 'some'
@@ -93,7 +91,7 @@ export class RowPresence implements Presence {
   }
 
   async coverageOf(file: ManifestFile): Promise<Coverage> {
-    const rows = await this.#reader.count(this.#tp, rangeOf(file))
+    const rows = await this.#reader.count(this.#tp, rangeOf(file.first, file.last))
     if (rows === 0) return 'none'
     return isDense(file) && rows === file.records ? 'all' : 'some'
   }

@@ -24,7 +24,9 @@ import { type Compression, compressionTypes } from '../kafka/batch/codecs.ts'
 import { kafkaClient } from '../kafka/client.ts'
 import { speedUpProduceRequests } from '../kafka/restore/produce-request.ts'
 import { createTopics, withAdmin } from '../kafka/topics.ts'
+import { msPerDay } from '../record/time.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { count as grouped } from '../runtime/format.ts'
 import { createLogger, type Logger } from '../runtime/log.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
@@ -167,7 +169,7 @@ function timeRange(values: ValuesOf<typeof set>, now: number): RecordMakerOption
   if (values.live) return undefined
   if (count === undefined) throw new ArchiverError('USAGE', '--no-count: only together with --live')
   const to = values.to === 'now' ? now : parseTime('--to', values.to)
-  const from = values.from === undefined ? to - 86_400_000 : parseTime('--from', values.from)
+  const from = values.from === undefined ? to - msPerDay : parseTime('--from', values.from)
   if (from >= to)
     throw new ArchiverError('USAGE', `--from: "${values.from}" is not before --to ${values.to}`)
   return { count, from, to }
@@ -260,8 +262,6 @@ class Account {
     )
   }
 }
-
-const grouped = (count: number): string => count.toLocaleString('en-US')
 
 /**
  * Says how far it is: a line in place on a terminal, else a log line every few seconds and one at

@@ -8,8 +8,9 @@ import {
   sameUntil,
 } from '../elasticsearch/read/reader.ts'
 import { documentId } from '../elasticsearch/sink/bulk.ts'
+import { LF } from '../record/ascii.ts'
 import { decodeLine, envelopeOfLine, valueOfLine } from '../record/line/decoder.ts'
-import type { OffsetRange, TopicPartition } from '../record/record.ts'
+import { type OffsetRange, rangeOf, type TopicPartition } from '../record/record.ts'
 import type { CheckedLines } from './files.ts'
 import { missingRanges } from './missing.ts'
 import type { OffsetBitmap } from './offset-bitmap.ts'
@@ -102,7 +103,7 @@ export class DocumentsCheck implements StoreCheck {
       })
     }
     for (const [offset, count] of found) {
-      const one = { from: offset, next: offset + 1 }
+      const one = rangeOf(offset)
       if (!held.has(offset)) await this.#tellExtra(one, count)
       else if (count > 1) await this.#tellDoubled(one)
     }
@@ -117,7 +118,7 @@ export class DocumentsCheck implements StoreCheck {
         message: `${index} holds ${id}, and no file holds offset ${offset}`,
         index,
         id,
-        offsets: { from: offset, next: offset + 1 },
+        offsets: rangeOf(offset),
       })
     }
     if (count > places.length) {
@@ -166,7 +167,7 @@ export class DocumentsCheck implements StoreCheck {
     let bytes = 0
     for (const [i, offset] of lines.offsets.entries()) {
       if (offset >= end || this.#changed >= mostChanged) break
-      const line = lines.text.subarray(lines.starts[i]!, lines.text.indexOf(0x0a, lines.starts[i]!))
+      const line = lines.text.subarray(lines.starts[i]!, lines.text.indexOf(LF, lines.starts[i]!))
       batch.push({ offset, line })
       bytes += line.length
       if (batch.length < getDocuments && bytes < getBytes) continue
@@ -225,7 +226,7 @@ export class DocumentsCheck implements StoreCheck {
       message: `${id} in ${where} is not the line of offset ${offset} in the files`,
       index: where,
       id,
-      offsets: { from: offset, next: offset + 1 },
+      offsets: rangeOf(offset),
     })
   }
 }

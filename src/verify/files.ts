@@ -6,18 +6,22 @@ import type { Manifest, ManifestFile } from '../files/log/manifest.ts'
 import { isPruned, type Pruned } from '../files/log/pruned.ts'
 import { isGone, readMembers } from '../files/read/members.ts'
 import type { ReadableHome } from '../home/home.ts'
+import { CLOSE_BRACE, LF } from '../record/ascii.ts'
 import { LineHead } from '../record/line/head.ts'
-import type { Gap, OffsetRange, RecordType, TopicPartition } from '../record/record.ts'
+import { envelopeOf, timeFieldBytes } from '../record/line/layout.ts'
+import {
+  type Gap,
+  type OffsetRange,
+  type RecordType,
+  rangeOf,
+  type TopicPartition,
+} from '../record/record.ts'
 import { hourOf, unknownHour } from '../record/time.ts'
 import { messageOf } from '../runtime/errors.ts'
 import { sleep } from '../runtime/retry.ts'
 import type { OffsetBitmap } from './offset-bitmap.ts'
 import { describeOffsets, type Problems } from './problems.ts'
 
-const LF = 0x0a
-const CLOSING_BRACE = 0x7d
-/** `{"@timestamp":"2019-08-01T03:23:03.000Z",` */
-export const timestampFieldBytes = 41
 /** A worker that has just committed is still renaming. */
 const publishPatienceMs = 5000
 /** Offsets of one loss that are noted as told. */
@@ -195,9 +199,9 @@ export class FilesCheck {
             }
           : {
               kind: 'file-missing',
-              message: `${file.path} is gone: ${file.records} records between ${describeOffsets({ from: file.first, next: file.last + 1 })}, written by ${manifest.worker}`,
+              message: `${file.path} is gone: ${file.records} records between ${describeOffsets(rangeOf(file.first, file.last))}, written by ${manifest.worker}`,
               path: file.path,
-              offsets: { from: file.first, next: file.last + 1 },
+              offsets: rangeOf(file.first, file.last),
             },
       )
       return undefined
@@ -294,7 +298,7 @@ class Coverage {
     const before = this.#pruned.at(-1)
     if (before !== undefined && first <= before.next) {
       this.#pruned[this.#pruned.length - 1] = { ...before, next: Math.max(before.next, last + 1) }
-    } else this.#pruned.push({ from: first, next: last + 1, reason: 'retention' })
+    } else this.#pruned.push({ ...rangeOf(first, last), reason: 'retention' })
   }
 
   /** Checks offsets below `next`: all files that may hold some are read. */
@@ -386,7 +390,7 @@ class FileLines {
   constructor(
     file: ManifestFile,
     path: string,
-    { topic, partition }: TopicPartition,
+    tp: TopicPartition,
     found: FoundOffsets,
     problems: Problems,
     head: LineHead,
@@ -399,8 +403,7 @@ class FileLines {
     this.#isShared = isSlice({ ...file, path })
     this.#type = typeOf(file)
     this.#hour = hourOf(file.min_timestamp)
-    const type = this.#type.reserved ? '' : `"type":${JSON.stringify(this.#type.name)},`
-    this.#beforeOffset = Buffer.from(`${type}"kafka":{"topic":"${topic}","partition":${partition}`)
+    this.#beforeOffset = Buffer.from(envelopeOf(this.#type, tp))
   }
 
   get last(): number | undefined {
@@ -428,7 +431,7 @@ class FileLines {
       const isNew = this.#found.seen.add(head.offset)
       if (this.#found.compared !== this.#found.seen) this.#found.compared.add(head.offset)
       if (!isNew) {
-        const offsets = { from: head.offset, next: head.offset + 1 }
+        const offsets = rangeOf(head.offset)
         this.#problems.add({
           kind: 'line-doubled',
           message: `${this.#path} holds offset ${head.offset}, which the files hold already`,
@@ -458,9 +461,9 @@ class FileLines {
       (this.#last !== undefined && head.offset <= this.#last)
     )
       return false
-    if (hourOf(head.timestamp) !== this.#hour || text[end - 2] !== CLOSING_BRACE) return false
+    if (hourOf(head.timestamp) !== this.#hour || text[end - 2] !== CLOSE_BRACE) return false
     const before = head.offsetAt - this.#beforeOffset.length
-    const opening = this.#hour === unknownHour ? 1 : timestampFieldBytes
+    const opening = this.#hour === unknownHour ? 1 : timeFieldBytes
     return (
       before - start === opening &&
       text.compare(this.#beforeOffset, 0, this.#beforeOffset.length, before, head.offsetAt) === 0
@@ -473,7 +476,7 @@ class FileLines {
     const shown = JSON.stringify(text.toString('utf8', start, Math.min(end, start + 160)))
     this.#problems.add({
       kind: 'line-invalid',
-      message: `${path}: line ${this.#records} is none of ${describeOffsets({ from: first, next: last + 1 })} in their order, of this topic-partition, type and hour: ${shown}`,
+      message: `${path}: line ${this.#records} is none of ${describeOffsets(rangeOf(first, last))} in their order, of this topic-partition, type and hour: ${shown}`,
       path,
     })
   }

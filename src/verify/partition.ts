@@ -10,8 +10,14 @@ import type { ReadableHome } from '../home/home.ts'
 import type { KafkaPosition } from '../kafka/positions.ts'
 import type { RowReader } from '../mysql/reader.ts'
 import { type Identity, identify } from '../pipeline/recreated.ts'
+import { LF } from '../record/ascii.ts'
 import { LineHead } from '../record/line/head.ts'
-import type { OffsetRange, SourceRecord, TopicPartition } from '../record/record.ts'
+import {
+  type OffsetRange,
+  rangeOf,
+  type SourceRecord,
+  type TopicPartition,
+} from '../record/record.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { DocumentsCheck } from './documents.ts'
 import { type CheckedLines, FilesCheck } from './files.ts'
@@ -22,8 +28,6 @@ import { RowsCheck } from './rows.ts'
 import type { ComparedPart, MisplacedDocument, ScannedDocuments } from './scan.ts'
 import type { StoreCheck } from './store-check.ts'
 import { LineSums } from './sums.ts'
-
-const LF = 0x0a
 
 /**
  * `fast`: manifests, sizes and counts. `full`: every line and every offset. `deep`: every document
@@ -340,7 +344,7 @@ class PartitionCheck {
       message: `${id} in ${index} is the record of offset ${offset}, which belongs under another id or into another index`,
       index,
       id,
-      offsets: { from: offset, next: offset + 1 },
+      offsets: rangeOf(offset),
     })
   }
 
@@ -490,7 +494,7 @@ class PartitionCheck {
       this.#problems.add({
         kind: 'topic-recreated',
         message: `Kafka's record at offset ${offset} is not the one that is archived`,
-        offsets: { from: offset, next: offset + 1 },
+        offsets: rangeOf(offset),
       })
     }
     return identity

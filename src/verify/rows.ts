@@ -1,7 +1,8 @@
 import type { RowReader } from '../mysql/reader.ts'
 import { lineOfRow, type StoredRow, typeColumns } from '../mysql/row.ts'
+import { LF } from '../record/ascii.ts'
 import { decodeLine } from '../record/line/decoder.ts'
-import { type OffsetRange, partitionKey, type TopicPartition } from '../record/record.ts'
+import { type OffsetRange, partitionKey, rangeOf, type TopicPartition } from '../record/record.ts'
 import type { CheckedLines } from './files.ts'
 import { missingRanges } from './missing.ts'
 import type { OffsetBitmap } from './offset-bitmap.ts'
@@ -81,8 +82,7 @@ export class RowsCheck implements StoreCheck {
         offsets,
       })
     }
-    for (const offset of found)
-      if (!held.has(offset)) await this.#tellExtra({ from: offset, next: offset + 1 }, 1)
+    for (const offset of found) if (!held.has(offset)) await this.#tellExtra(rangeOf(offset), 1)
   }
 
   async #tellExtra(range: OffsetRange, count: number): Promise<void> {
@@ -92,7 +92,7 @@ export class RowsCheck implements StoreCheck {
       problems.add({
         kind: 'row-extra',
         message: `${table} holds ${partitionKey(tp)} offset ${offset}, and no file does`,
-        offsets: { from: offset, next: offset + 1 },
+        offsets: rangeOf(offset),
       })
     }
     if (count > named.length) {
@@ -124,7 +124,7 @@ export class RowsCheck implements StoreCheck {
       problems.add({
         kind: 'row-collision',
         message: `offset ${offset}: another record has its row in ${table}; it is in ${table}_rejected`,
-        offsets: { from: offset, next: offset + 1 },
+        offsets: rangeOf(offset),
       })
     }
   }
@@ -157,12 +157,12 @@ export class RowsCheck implements StoreCheck {
       const offset = Number(row.offset)
       const start = lineOf.get(offset)
       if (start === undefined) continue
-      const line = text.subarray(start, text.indexOf(0x0a, start))
+      const line = text.subarray(start, text.indexOf(LF, start))
       if (isSame(row, line)) continue
       problems.add({
         kind: 'row-changed',
         message: `the row of ${partitionKey(tp)} offset ${offset} in ${table} is not its line in the files`,
-        offsets: { from: offset, next: offset + 1 },
+        offsets: rangeOf(offset),
       })
       this.#changed++
       if (this.#changed >= mostChanged) return

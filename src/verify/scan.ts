@@ -1,10 +1,12 @@
 import { IndexNames } from '../elasticsearch/index-name.ts'
 import type { DocumentReader } from '../elasticsearch/read/reader.ts'
+import { originalLineOf } from '../elasticsearch/rejected.ts'
 import { documentId } from '../elasticsearch/sink/bulk.ts'
 import { LineHead } from '../record/line/head.ts'
+import { marks, partitionField, timeFieldBytes } from '../record/line/layout.ts'
 import { malformedType, partitionKey, type TopicPartition, untypedType } from '../record/record.ts'
-import { hourOf, unknownHour } from '../record/time.ts'
-import { timestampFieldBytes } from './files.ts'
+import { dayOf, hourOf, unknownHour } from '../record/time.ts'
+
 import { LineSums } from './sums.ts'
 
 /** Which documents of a partition are compared. */
@@ -37,7 +39,6 @@ interface Entry {
 
 /** Misplaced documents that are kept of a partition, to be named. */
 const mostMisplaced = 1000
-const kafkaMark = Buffer.from('"kafka":{"topic":"')
 
 /**
  * Reads all documents of some partitions, by `partitionKey`. Documents are read in the order in
@@ -56,7 +57,7 @@ export async function scanDocuments(
   const scanned = new Map<string, ScannedDocuments>()
   for (const part of parts) {
     const entry = { part, sums: new LineSums(), misplaced: [] }
-    entries.set(`"kafka":{"topic":"${part.topic}","partition":${part.partition}`, entry)
+    entries.set(partitionField(part), entry)
     scanned.set(partitionKey(part), entry)
   }
   const head = new LineHead()
@@ -64,9 +65,9 @@ export async function scanDocuments(
   let documents = 0
   for await (const { index, isRejected, hits } of reader.scan(topics)) {
     for (const { id, source } of hits) {
-      const line = isRejected ? originalLine(source) : source
+      const line = isRejected ? originalLineOf(source) : source
       if (line === undefined || !head.read(line, 0)) continue
-      const start = line.indexOf(kafkaMark)
+      const start = line.indexOf(marks.kafka)
       const entry =
         start === -1 ? undefined : entries.get(line.toString('latin1', start, head.offsetAt))
       if (entry === undefined || head.offset >= entry.part.end) continue
@@ -98,8 +99,8 @@ class Places {
   /** True where the index may hold a line that begins like this, up to `"kafka"`. */
   has(index: string, beginning: string, timestamp: number): boolean {
     const hour = hourOf(timestamp)
-    const type = hour === unknownHour ? beginning : beginning.slice(timestampFieldBytes)
-    const key = `${hour === unknownHour ? '' : Math.floor(hour / 24)} ${type}`
+    const type = hour === unknownHour ? beginning : beginning.slice(timeFieldBytes)
+    const key = `${dayOf(hour)} ${type}`
     let known = this.#known.get(key)
     if (known === undefined) {
       known = new Set([
@@ -120,14 +121,4 @@ class Places {
       { name: JSON.parse(Buffer.from(text, 'latin1').toString('utf8')) as string, reserved: false },
     ]
   }
-}
-
-const textMark = Buffer.from(',"value_text":')
-
-/** The line of a record that was refused; undefined where the document does not keep all of it. */
-function originalLine(source: Buffer): Buffer | undefined {
-  const mark = source.indexOf(textMark)
-  if (mark === -1) return undefined
-  const { value_text } = JSON.parse(source.toString('utf8')) as { value_text: string }
-  return Buffer.concat([source.subarray(0, mark), Buffer.from(`,"value":${value_text}}`)])
 }

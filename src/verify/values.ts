@@ -10,6 +10,7 @@ import type { ReadableHome } from '../home/home.ts'
 import { visitNumbers } from '../record/json-numbers.ts'
 import { decodeLine, rangeOfValue } from '../record/line/decoder.ts'
 import { LineHead } from '../record/line/head.ts'
+import { marks } from '../record/line/layout.ts'
 import type { RecordType } from '../record/record.ts'
 import { hourOf, unknownHour } from '../record/time.ts'
 import { comparedTypes, FieldSum } from './field-sums.ts'
@@ -139,8 +140,8 @@ async function groupOf(
 
 /** `"type":"…"` as the line writes it, between the time and the envelope. */
 function typeFieldOf(line: Buffer): string {
-  const kafka = line.indexOf('"kafka":{')
-  const type = line.indexOf('"type":')
+  const kafka = line.indexOf(marks.kafka)
+  const type = line.indexOf(marks.type)
   return type === -1 || type > kafka ? '' : line.toString('latin1', type, kafka)
 }
 

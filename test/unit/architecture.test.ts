@@ -70,7 +70,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   files: [...contracts, 'home'],
   elasticsearch: [...contracts, 'delivery'],
   mysql: [...contracts, 'delivery'],
-  kibana: ['runtime'],
+  kibana: words,
   verify: [...contracts, 'home', 'kafka', 'files', 'elasticsearch', 'mysql'],
   monitor: contracts,
   restore: [...contracts, 'config', 'home', 'kafka', 'files', 'elasticsearch', 'mysql'],

@@ -1,3 +1,4 @@
+import { msPerDay } from '../../record/time.ts'
 import { archiveGroup, dryRun } from '../archive.ts'
 import { elasticsearchGroup } from '../elasticsearch.ts'
 import { logGroup } from '../log.ts'
@@ -9,7 +10,7 @@ export const pruneSet = combine(
     archiveGroup,
     own({
       olderThan: age({
-        minMs: 86_400_000,
+        minMs: msPerDay,
         min: 'days are removed whole: 1d',
         explanation: 'Remove days that are wholly older than this.',
       }),

@@ -1,3 +1,4 @@
+import { msPerDay, msPerHour } from '../../record/time.ts'
 import { messageOf } from '../../runtime/errors.ts'
 import type { Option } from './option.ts'
 
@@ -171,8 +172,8 @@ const durationUnits: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1000,
   m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
+  h: msPerHour,
+  d: msPerDay,
 }
 
 function timeSpan(maxMs: number, shown: string, examples: string) {
@@ -185,8 +186,6 @@ function timeSpan(maxMs: number, shown: string, examples: string) {
       return ms
     }
 }
-
-const msPerDay = 86_400_000
 
 /** A time span that something may wait, in ms: `12h`, `30m`, `0`. */
 export const duration = kind<number>(

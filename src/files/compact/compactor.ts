@@ -1,4 +1,5 @@
 import { partitionKey, type TopicPartition } from '../../record/record.ts'
+import { msPerHour } from '../../record/time.ts'
 import { messageOf } from '../../runtime/errors.ts'
 import { Backoff } from '../../runtime/retry.ts'
 import { DamagedFiles } from '../log/damaged-files.ts'
@@ -30,7 +31,6 @@ interface Due {
   at: number
 }
 
-const msPerHour = 3_600_000
 /** Passes of many partitions begin within this part of the interval, not all at once. */
 const staggered = 1 / 6
 const firstRetryMs = 10_000

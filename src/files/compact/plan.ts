@@ -2,7 +2,7 @@ import { basename, dirname } from 'node:path/posix'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { ReadableHome } from '../../home/home.ts'
 import type { Gap, TopicPartition } from '../../record/record.ts'
-import { hourOf, unknownHour } from '../../record/time.ts'
+import { hourOf, msPerDay, msPerHour, unknownHour } from '../../record/time.ts'
 import type { DamagedFiles } from '../log/damaged-files.ts'
 import { type LogListing, listLog } from '../log/log-listing.ts'
 import {
@@ -57,12 +57,11 @@ export interface PlanOptions {
   readonly dryRun?: boolean
 }
 
-const msPerHour = 3_600_000
 /**
  * An hour that closed this long ago is merged while it still gets files: late records may never
  * end.
  */
-const longOverMs = 24 * msPerHour
+const longOverMs = msPerDay
 /**
  * Manifests behind those that a full pass takes: their hours wait for the next pass, to become one
  * file in one copy.

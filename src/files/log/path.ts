@@ -1,6 +1,6 @@
 import type { RecordType, TopicPartition } from '../../record/record.ts'
 import { topicSegment, typeSegment, typeSegments } from '../../record/segment.ts'
-import { unknownHour } from '../../record/time.ts'
+import { dayOf, hourOfDay, isoDay, unknownHour } from '../../record/time.ts'
 
 /**
  * Every name inside an archive, in one place. All are relative to the archive's root, with `/`
@@ -17,8 +17,6 @@ export function offsetDigits(offset: number): string {
   return String(offset).padStart(20, '0')
 }
 
-const msPerHour = 3_600_000
-
 /** `type=object.one/dt=2019-08-01/hr=03`: the directory of one type and hour. */
 export function hourDirectory(type: RecordType, hour: number): string {
   return `type=${typeSegment(type)}/${hourSegments(hour)}`
@@ -34,8 +32,7 @@ export function hourDirectories(type: RecordType, hour: number): readonly string
 
 function hourSegments(hour: number): string {
   if (hour === unknownHour) return 'dt=unknown/hr=unknown'
-  const iso = new Date(hour * msPerHour).toISOString()
-  return `dt=${iso.slice(0, 10)}/hr=${iso.slice(11, 13)}`
+  return `dt=${isoDay(dayOf(hour))}/hr=${hourOfDay(hour)}`
 }
 
 /** `events+3+00000000000000120045-00000000000000121044.jsonl.gz`. */

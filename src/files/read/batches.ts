@@ -1,4 +1,5 @@
 import type { ReadableHome } from '../../home/home.ts'
+import { LF } from '../../record/ascii.ts'
 import { LineHead } from '../../record/line/head.ts'
 import type { RecordBatch, TopicPartition } from '../../record/record.ts'
 import { hourOf } from '../../record/time.ts'
@@ -8,8 +9,6 @@ import type { ManifestFile } from '../log/manifest.ts'
 import { readPruned } from '../log/pruned.ts'
 import { isGone, readBlocks } from './members.ts'
 import { isWhollySelected, mayHold, type Selection } from './selection.ts'
-
-const LF = 0x0a
 
 /** What is selected of the files of one manifest. */
 export interface SelectedFiles {

@@ -1,4 +1,5 @@
 import { NotRegular, type ReadableHome } from '../../home/home.ts'
+import { LF } from '../../record/ascii.ts'
 import { decodeLine } from '../../record/line/decoder.ts'
 import type { SourceRecord, TopicPartition } from '../../record/record.ts'
 import { ArchiverError, systemCode } from '../../runtime/errors.ts'
@@ -7,7 +8,6 @@ import type { ManifestFile } from '../log/manifest.ts'
 import { isPruned, readPruned } from '../log/pruned.ts'
 import { inflate, memberHead, readBlocks } from './members.ts'
 
-const LF = 0x0a
 const maxRecords = 32
 /** Manifests that are looked at from the last one backwards: those of gaps have no file. */
 const maxManifests = 16

@@ -1,4 +1,5 @@
 import type { ReadableHome } from '../../home/home.ts'
+import { LF } from '../../record/ascii.ts'
 import { decodeLine } from '../../record/line/decoder.ts'
 import { LineHead } from '../../record/line/head.ts'
 import { mayShareSegment } from '../../record/segment.ts'
@@ -13,7 +14,6 @@ import {
   streamsOf,
 } from './selection.ts'
 
-const LF = 0x0a
 /**
  * Streams that are read side by side, so that their records come in order of time: memory holds a
  * member of each.

@@ -1,6 +1,7 @@
 import { promisify } from 'node:util'
 import { gunzip, type ZlibOptions } from 'node:zlib'
 import type { HomeFile, ReadableHome } from '../../home/home.ts'
+import { LF } from '../../record/ascii.ts'
 import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
 
 /** With `info`, zlib says how much it took: it passes over zeros behind a member without a word. */
@@ -8,7 +9,6 @@ const decompress = promisify(gunzip) as unknown as (
   bytes: Buffer,
   options: ZlibOptions,
 ) => Promise<{ readonly buffer: Buffer; readonly engine: { readonly bytesWritten: number } }>
-const LF = 0x0a
 
 /**
  * How a member begins: magic, deflate, no flags, no time (RFC 1952, section 2.3), as this program

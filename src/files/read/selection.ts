@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path/posix'
 import type { ReadableHome } from '../../home/home.ts'
 import type { RecordType, TopicPartition } from '../../record/record.ts'
 import { topicSegment, typeSegments } from '../../record/segment.ts'
+import { msPerHour } from '../../record/time.ts'
 import { isSameType } from '../../record/type-name.ts'
 import { typeOf } from '../log/commit-log.ts'
 import type { ManifestFile } from '../log/manifest.ts'
@@ -17,8 +18,6 @@ export interface Selection {
   /** … up to, and without, this. */
   readonly to?: number | undefined
 }
-
-const msPerHour = 3_600_000
 
 /** True where a file may hold what is selected; false where its manifest says that it does not. */
 export function mayHold(selection: Selection, tp: TopicPartition, file: ManifestFile): boolean {

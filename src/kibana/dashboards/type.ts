@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { msPerDay, msPerHour } from '../../record/time.ts'
+import { plural } from '../../runtime/format.ts'
 import { dashboardObject, type Panel, type Row } from '../dashboard.ts'
 import { archiveName, envelopeFormats, envelopeLabels } from '../data-views.ts'
 import {
@@ -69,8 +71,6 @@ const mostMeasures = 5
 const mostPartial = 15
 const mostColumns = 8
 const panelsInRow = 3
-const hourMs = 3_600_000
-const dayMs = 24 * hourMs
 
 /** A field that fewer records have tells about them alone. */
 const rarest = 0.001
@@ -194,20 +194,20 @@ export function timeRange(
   last: number,
   now: number,
 ): { readonly from: string; readonly to: string } {
-  if (now - last < dayMs) {
+  if (now - last < msPerDay) {
     const windows = [
-      ['24h', dayMs],
-      ['7d', 7 * dayMs],
-      ['30d', 30 * dayMs],
+      ['24h', msPerDay],
+      ['7d', 7 * msPerDay],
+      ['30d', 30 * msPerDay],
     ] as const
     const [name] = windows.find(([, ms]) => now - first <= 1.1 * ms) ?? ['90d']
     return { from: `now-${name}`, to: 'now' }
   }
-  const from = Math.max(first, last - 90 * dayMs)
+  const from = Math.max(first, last - 90 * msPerDay)
   const hour = (ms: number) => new Date(ms).toISOString()
   return {
-    from: hour(Math.floor(from / hourMs) * hourMs),
-    to: hour(Math.ceil((last + 1) / hourMs) * hourMs),
+    from: hour(Math.floor(from / msPerHour) * msPerHour),
+    to: hour(Math.ceil((last + 1) / msPerHour) * msPerHour),
   }
 }
 
@@ -283,7 +283,7 @@ export function typeDashboard(
   const dashboard = dashboardObject({
     id: ids.dashboard,
     title,
-    description: `Records of type ${shownType}, by what their ${described.fields.length} fields hold; made from ${records.toLocaleString('en-US')} records.`,
+    description: `Records of type ${shownType}, by what their ${described.fields.length} fields hold; made from ${plural(records, 'record')}.`,
     from,
     to,
     controls: categories.slice(0, 3).map(({ name }) => ({

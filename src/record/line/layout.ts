@@ -34,6 +34,7 @@ export const fields = {
 
 /** What to search a line for. */
 export const marks = {
+  type: Buffer.from(typeName),
   kafka: Buffer.from(kafkaOpen),
   offset: Buffer.from(fields.offset),
   timestamp: Buffer.from(fields.timestamp),
