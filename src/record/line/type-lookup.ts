@@ -58,13 +58,13 @@ export class TypeLookup {
     if (scan === undefined) return this.#untyped
     switch (this.#source.from) {
       case 'topic':
-        return this.#named(topic, () => topic)
+        return this.#known.get(topic) ?? this.#learn(topic, topic)
       case 'header': {
         const value = lastHeader(record, this.#header)
         if (value === null || value.length === 0 || value.length > maxTypeBytes || !isUtf8(value))
           return this.#untyped
         const name = value.toString('utf8')
-        return this.#named(name, () => name)
+        return this.#known.get(name) ?? this.#learn(name, name)
       }
       case 'value': {
         const { foundStart, foundEnd, foundEscaped } = scan
@@ -85,25 +85,27 @@ export class TypeLookup {
     const slot = (hash ^ (hash >>> 15)) & (quickTypes - 1)
     const quick = this.#quick[slot]
     if (quick !== undefined && isSame(quick.raw, bytes, start, end)) return quick.known
-    const known = this.#named(bytes.toString('latin1', start - 1, end + 1), () =>
-      escaped
-        ? (JSON.parse(bytes.toString('utf8', start - 1, end + 1)) as string)
-        : bytes.toString('utf8', start, end),
-    )
+    const raw = bytes.toString('latin1', start - 1, end + 1)
+    const known = this.#known.get(raw) ?? this.#learn(raw, nameAt(bytes, start, end, escaped))
     if (end - start <= maxRememberedLength)
       this.#quick[slot] = { raw: Buffer.from(bytes.subarray(start, end)), known }
     return known
   }
 
-  #named(raw: string, nameOf: () => string): KnownType {
-    const found = this.#known.get(raw)
-    if (found !== undefined) return found
-    const known = knownType({ name: nameOf(), reserved: false })
+  #learn(raw: string, name: string): KnownType {
+    const known = knownType({ name, reserved: false })
     if (raw.length > maxRememberedLength) return known
     if (this.#known.size >= maxNames) this.#known.clear()
     this.#known.set(raw, known)
     return known
   }
+}
+
+/** The name between two quotes, perhaps with escapes. */
+function nameAt(bytes: Buffer, start: number, end: number, escaped: boolean): string {
+  return escaped
+    ? (JSON.parse(bytes.toString('utf8', start - 1, end + 1)) as string)
+    : bytes.toString('utf8', start, end)
 }
 
 function knownType(type: RecordType): KnownType {
