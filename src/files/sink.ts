@@ -79,6 +79,8 @@ const mostRetryMs = 60_000
  */
 export class FilesSink implements Sink {
   readonly name = 'files'
+  /** Buckets copy them. */
+  readonly keepsLines = false
   readonly #options: FilesSinkOptions
   readonly #log: Logger
   readonly #files = new PQueue({ concurrency: openFiles })

@@ -86,6 +86,7 @@ const nextKept: Readonly<Record<Kept | 'all', Kept | undefined>> = {
  */
 export class MysqlSink implements Sink {
   readonly name = 'mysql'
+  readonly keepsLines = true
   readonly counts: MysqlCounts = { rows: 0, statements: 0, retries: 0, present: 0, rejected: 0 }
   readonly #options: MysqlSinkOptions
   readonly #client: Mysql

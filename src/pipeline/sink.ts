@@ -15,6 +15,12 @@ export interface Sink {
   readonly name: string
 
   /**
+   * Whether it reads the lines of a batch until `write` settles. One that does not has copied them
+   * when `write` returns. Then they may be gone.
+   */
+  readonly keepsLines: boolean
+
+  /**
    * Connects and prepares. The sink calls `roomFreed` whenever it releases memory that `pressure`
    * counts.
    * @throws ArchiverError if a start makes no sense: unreachable, no rights, the directory of another

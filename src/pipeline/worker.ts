@@ -275,12 +275,27 @@ export class Worker {
       count: batch.count,
       bytes: batch.lines.length,
     }
+    const letGo = afterCalls(this.#sinks.filter(({ keepsLines }) => keepsLines).length, batch.free)
     for (const sink of this.#sinks) {
-      sink.write(batch).then(
-        () => this.#acknowledged(partition, tracker, sink, range),
-        (error: unknown) => this.#opener.reopen(partition, tracker, error),
-      )
+      const written = sink.write(batch)
+      this.#watch(written, partition, tracker, sink, range)
+      // After a failure the sink may still read them: they are left to the garbage collector.
+      if (sink.keepsLines) written.then(letGo, () => {})
     }
+    letGo()
+  }
+
+  #watch(
+    written: Promise<void>,
+    partition: Partition,
+    tracker: Tracker,
+    sink: Sink,
+    range: DeliveredRange,
+  ): void {
+    written.then(
+      () => this.#acknowledged(partition, tracker, sink, range),
+      (error: unknown) => this.#opener.reopen(partition, tracker, error),
+    )
   }
 
   #acknowledged(partition: Partition, tracker: Tracker, sink: Sink, range: DeliveredRange): void {
@@ -327,4 +342,12 @@ export class Worker {
 
 async function untilAborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, 'abort')
+}
+
+/** What calls an action when it is called once more than this many times. */
+function afterCalls(count: number, action: (() => void) | undefined): () => void {
+  let calls = 0
+  return () => {
+    if (calls++ === count) action?.()
+  }
 }

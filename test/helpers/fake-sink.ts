@@ -19,6 +19,7 @@ interface Taken {
 export class FakeSink implements Sink {
   readonly name: string
   readonly remembers: boolean
+  keepsLines = true
   /** The offsets of one partition that are durable. */
   readonly durable: number[] = []
   readonly gaps: Gap[] = []

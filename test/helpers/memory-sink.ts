@@ -23,6 +23,7 @@ interface Taken {
  */
 export class MemorySink implements Sink {
   readonly name = 'memory'
+  readonly keepsLines = true
   readonly waiting = undefined
   readonly #store: MemoryStore
   readonly #memoryLimit: number

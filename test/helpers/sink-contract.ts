@@ -98,6 +98,28 @@ export function registerSinkContract(
     await holds(store, batch)
   })
 
+  contract(
+    'lines may go when `write` settles, and before that if they are not kept',
+    async (t, store) => {
+      const tp = { topic: store.topic, partition: 0 }
+      const sink = await started(t, store)
+      await sink.open(tp, 0)
+      const batches = [batchOf(tp, 0, 20), batchOf(tp, 20, 50), batchOf(tp, 50, 60)]
+      const expected = linesOf(...batches)
+      const written = batches.map(async (batch) => {
+        const settled = sink.write(batch)
+        if (sink.keepsLines) await settled
+        batch.free!()
+        await settled
+      })
+      await sink.flush([tp])
+      await Promise.all(written)
+      assert.deepEqual((await store.lines()).toSorted(), expected.toSorted())
+      await until('what was held is given back', () => sink.heldBytes === 0, 5000)
+      assert.equal(sink.pressure(tp), 0)
+    },
+  )
+
   contract('a batch that is written again changes nothing', async (t, store) => {
     const tp = { topic: store.topic, partition: 0 }
     const batches = [batchOf(tp, 0, 10), batchOf(tp, 10, 25)]

@@ -140,6 +140,7 @@ const sayAgainMs = 60_000
  */
 export class ElasticsearchSink implements Sink {
   readonly name = 'elasticsearch'
+  readonly keepsLines = true
   readonly counts: ElasticsearchCounts = {
     documents: 0,
     requests: 0,

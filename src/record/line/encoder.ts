@@ -132,6 +132,7 @@ export class LineEncoder {
       types: this.#types,
       gaps: allGaps,
       longNumbers,
+      free: freeing(lines),
     }
   }
 
@@ -248,6 +249,11 @@ export class LineEncoder {
     }
     out.putByte(CLOSE_BRACKET)
   }
+}
+
+/** Of lines that have their memory to themselves. */
+function freeing({ buffer }: Buffer): () => void {
+  return () => void (buffer as ArrayBuffer).transfer(0)
 }
 
 /** Whether a scanned value is one JSON text in UTF-8. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { partitionKey } from '../../../src/record/record.ts'
+import { partitionKey, type RecordBatch } from '../../../src/record/record.ts'
 import { FakeSink } from '../../helpers/fake-sink.ts'
 import { FakeSource } from '../../helpers/fake-source.ts'
 import { startWorker } from '../../helpers/running-worker.ts'
@@ -68,4 +68,51 @@ test('an unresponsive Kafka is a problem of the worker', async (t) => {
   assert.deepEqual(worker.problems, [])
   source.silentMs = 45_000
   assert.deepEqual(worker.problems, ['Kafka has not answered for 45 s'])
+})
+
+/** A sink that shows what it was given. */
+class ShowingSink extends FakeSink {
+  readonly given: RecordBatch[] = []
+
+  override write(batch: RecordBatch): Promise<void> {
+    this.given.push(batch)
+    return super.write(batch)
+  }
+}
+
+test('lines are there until all sinks that keep them hold them durably, and no longer', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 100 })
+  const [copying, ...keeping] = ['files', 'elasticsearch', 'mysql'].map(
+    (name) => new ShowingSink(name, false),
+  ) as [ShowingSink, ShowingSink, ShowingSink]
+  copying.keepsLines = false
+  for (const sink of [copying, ...keeping]) sink.away = true
+  await startWorker(t, source, [copying, ...keeping])
+  await until('it is given', () => copying.given.length === 1)
+  const { lines } = copying.given[0]!
+  const bytes = lines.length
+  assert.ok(bytes > 0)
+  for (const sink of keeping) {
+    assert.equal(lines.length, bytes)
+    sink.back()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.equal(lines.length, 0)
+})
+
+test('lines that no sink keeps are gone once all have copied them', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 100 })
+  const files = new ShowingSink('files', true)
+  Object.assign(files, { keepsLines: false, away: true })
+  const { worker, partition } = await startWorker(t, source, [files])
+  await until('all is read', () => partition().position === 100)
+  assert.deepEqual(
+    files.given.map(({ lines }) => lines.length),
+    files.given.map(() => 0),
+  )
+  files.back()
+  await until('it is acknowledged', () => worker.counts.acknowledged.get('files') === 100)
+  assert.equal(worker.counts.acknowledgedBytes.get('files'), worker.counts.bytes)
 })
