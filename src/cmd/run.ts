@@ -24,11 +24,11 @@ import { Proxies } from '../runtime/proxies.ts'
 import { standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal, type Terminal } from '../runtime/terminal.ts'
 import { announceConnections } from './lib/connections.ts'
+import { tuneGarbageCollection } from './lib/garbage-collection.ts'
 import { logProcessWarnings } from './lib/process-warnings.ts'
 import { signalled } from './lib/program.ts'
 import { createSinks, type RunSinks, type SinkConnections } from './lib/run-sinks.ts'
 import { letEventLoopGoFirst } from './lib/thread-priority.ts'
-import { keepYoungGenerationSmall } from './lib/young-generation.ts'
 
 const connectTimeoutMs = 15_000
 /** Share of the memory budget for records that were fetched and wait for the sinks. */
@@ -55,7 +55,7 @@ export async function run(options: RunOptions): Promise<void> {
     elasticsearch: elasticsearchConnection(options, proxies),
     mysql: mysqlConnection(options),
   }
-  keepYoungGenerationSmall()
+  tuneGarbageCollection()
   const signal = signalled()
   const terminal = createTerminal(standardOutput)
   const log = createLogger({ level: options.logLevel, stream: terminal })

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
-import { keepYoungGenerationSmall } from '../../src/cmd/lib/young-generation.ts'
+import { tuneGarbageCollection } from '../../src/cmd/lib/garbage-collection.ts'
 import { FilesSink } from '../../src/files/sink.ts'
 import { createLogger } from '../../src/runtime/log.ts'
 import { homeAt } from '../helpers/home.ts'
@@ -27,7 +27,7 @@ interface What {
 }
 
 // As `run` does.
-keepYoungGenerationSmall()
+tuneGarbageCollection()
 const [, , root, json] = process.argv
 const what = JSON.parse(json!) as What
 const tp = { topic: 'events', partition: 0 }
