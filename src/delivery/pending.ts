@@ -3,18 +3,20 @@ import { partitionKey, type RecordBatch, type TopicPartition } from '../record/r
 /** A batch on its way into a server. */
 export interface PendingBatch {
   readonly batch: RecordBatch
-  /** Records that are not stored yet. */
-  remaining: number
-  /** The partition was given up: what is left needs not be sent. */
-  closed: boolean
-  /** To be called when every record is stored. */
-  readonly stored: () => void
+  /** The partition was given up: nobody waits for what is left of the batch. */
+  readonly closed: boolean
+  /** Settles as the contract of `Sink.write` says. */
+  readonly written: Promise<void>
   /** Settles when every record is stored or the partition was given up. */
   readonly done: Promise<void>
+  /** So many more of its records are stored. */
+  acknowledge(records: number): void
+  /** Something that must not happen: whoever wrote the batch reads its records again. */
+  fail(error: unknown): void
 }
 
-/** At most so many partitions share the memory as if all of them were busy. */
-const mostSharers = 4
+/** At most this many partitions share the memory as if all of them were busy. */
+const maxSharers = 4
 
 /**
  * What a sink that sends to a server has taken and not yet stored, by partition: who waits for it,
@@ -22,14 +24,13 @@ const mostSharers = 4
  */
 export class PendingBatches {
   readonly #memoryLimit: number
-  readonly #batches = new Map<string, Set<PendingBatch>>()
-  readonly #failWrite = new WeakMap<PendingBatch, (error: unknown) => void>()
+  readonly #batches = new Map<string, Set<OpenBatch>>()
   readonly #heldByPartition = new Map<string, number>()
   #heldBytes = 0
-  /** Told whenever there is more room. */
+  /** Called whenever there is more room. */
   relieved: () => void = () => {}
 
-  /** `memoryLimit`: bytes of records at which partitions are to be paused. */
+  /** @param memoryLimit bytes of records at which partitions are to be paused */
   constructor(memoryLimit: number) {
     this.#memoryLimit = memoryLimit
   }
@@ -43,39 +44,18 @@ export class PendingBatches {
     this.#batches.set(partitionKey(tp), new Set())
   }
 
-  /**
-   * Takes a batch that has records; `written` settles as the contract of `Sink.write` says.
-   * Undefined where the partition was given up.
-   */
-  add(
-    batch: RecordBatch,
-  ): { readonly pending: PendingBatch; readonly written: Promise<void> } | undefined {
+  /** Takes a batch that has records. @returns undefined if the partition was given up */
+  add(batch: RecordBatch): PendingBatch | undefined {
     const key = partitionKey(batch)
     const ofPartition = this.#batches.get(key)
     if (ofPartition === undefined) return undefined
-    const { promise: done, resolve: settle } = Promise.withResolvers<void>()
-    const { promise: written, resolve, reject } = Promise.withResolvers<void>()
-    const pending: PendingBatch = {
-      batch,
-      remaining: batch.count,
-      closed: false,
-      done,
-      stored: () => {
-        ofPartition.delete(pending)
-        this.#changeHeld(key, -batch.lines.length)
-        settle()
-        if (!pending.closed) resolve()
-      },
-    }
-    this.#failWrite.set(pending, reject)
+    const pending = new OpenBatch(batch, () => {
+      ofPartition.delete(pending)
+      this.#changeHeld(key, -batch.lines.length)
+    })
     ofPartition.add(pending)
     this.#changeHeld(key, batch.lines.length)
-    return { pending, written }
-  }
-
-  /** Whoever wrote the batch reads its records again. */
-  fail(pending: PendingBatch, error: unknown): void {
-    this.#failWrite.get(pending)?.(error)
+    return pending
   }
 
   /** What is pending of these partitions. */
@@ -83,28 +63,25 @@ export class PendingBatches {
     return tps.flatMap((tp) => [...(this.#batches.get(partitionKey(tp)) ?? [])])
   }
 
-  /** Gives a partition up: its batches are closed. False where it was not open. */
+  /** Gives a partition up: its batches are closed. @returns false if it was not open */
   close(tp: TopicPartition): boolean {
     const key = partitionKey(tp)
     const ofPartition = this.#batches.get(key)
     if (ofPartition === undefined) return false
     this.#batches.delete(key)
-    for (const pending of ofPartition) {
-      pending.closed = true
-      pending.stored()
-    }
+    for (const pending of ofPartition) pending.close()
     this.#heldByPartition.delete(key)
     return true
   }
 
   /**
-   * As `Sink.pressure`. Partitions share the limit, so that one that does not get on does not keep
-   * the others from going on.
+   * As `Sink.pressure`. Partitions share the limit, so that one that stalls does not keep the others
+   * from going on.
    */
   pressure(tp: TopicPartition): number {
     const held = this.#heldByPartition.get(partitionKey(tp)) ?? 0
     const sharers = Math.max(
-      Math.min(mostSharers, this.#batches.size),
+      Math.min(maxSharers, this.#batches.size),
       this.#heldByPartition.size,
       1,
     )
@@ -120,14 +97,53 @@ export class PendingBatches {
   }
 }
 
-/**
- * For a record that a sink keeps without its value while there are no files that have it: such a
- * loss is named, one by one.
- */
-export function omittedMessage(
-  sink: string,
-  { topic, partition, offset }: TopicPartition & { readonly offset: number },
-  reason: string,
-): string {
-  return `the value of offset ${offset} of ${topic}/${partition} is kept nowhere: ${sink} does not take it (${reason}), and without files (--no-files) only Kafka has it, until its retention is over; raise the limit and read it again`
+class OpenBatch implements PendingBatch {
+  readonly batch: RecordBatch
+  readonly #written = Promise.withResolvers<void>()
+  readonly #done = Promise.withResolvers<void>()
+  readonly #release: () => void
+  #remaining: number
+  #closed = false
+
+  /** @param release called once, when nothing of the batch is pending any more */
+  constructor(batch: RecordBatch, release: () => void) {
+    this.batch = batch
+    this.#remaining = batch.count
+    this.#release = release
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  get written(): Promise<void> {
+    return this.#written.promise
+  }
+
+  get done(): Promise<void> {
+    return this.#done.promise
+  }
+
+  acknowledge(records: number): void {
+    if (this.#closed) return
+    this.#remaining -= records
+    if (this.#remaining !== 0) return
+    this.#end()
+    this.#written.resolve()
+  }
+
+  /** The partition is given up: `written` never settles. */
+  close(): void {
+    this.#closed = true
+    this.#end()
+  }
+
+  fail(error: unknown): void {
+    this.#written.reject(error)
+  }
+
+  #end(): void {
+    this.#release()
+    this.#done.resolve()
+  }
 }

@@ -18,7 +18,7 @@ import { AnswerTooLarge, type Elasticsearch, RequestFailure } from './client/cli
 import { IndexNames } from './index-name.ts'
 import { lineOfRejected, type RejectedSource, typeOfRejected } from './rejected.ts'
 import { type BulkItem, judgeItem, judgeRequest, kindOf, rejectionOf } from './sink/answer.ts'
-import { documentId } from './sink/bulk.ts'
+import { documentId } from './sink/part.ts'
 import { numberTemplatesOfLine } from './templates/number-templates.ts'
 
 /** Which rejects are meant. */

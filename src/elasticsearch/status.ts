@@ -77,7 +77,10 @@ export class StatusWriter {
       this.#takenLast = true
     } catch (error) {
       this.#takenLast = false
-      this.#log.debug(`status documents were not written: ${messageOf(error)}`)
+      this.#log.debug(
+        { event: 'status_not_written', reason: messageOf(error) },
+        'writing status documents failed',
+      )
     }
     return this.#takenLast
   }

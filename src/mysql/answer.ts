@@ -1,4 +1,4 @@
-import type { MysqlFailure } from './client.ts'
+import type { MysqlFailure } from './failure.ts'
 
 /**
  * What an error of MySQL or MariaDB means for the rows that were sent, by its number: texts are

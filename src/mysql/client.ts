@@ -1,67 +1,37 @@
-import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
-import { type Connection, type ConnectionOptions, createConnection } from 'mysql2'
+import { type Connection, createConnection } from 'mysql2'
 import { DeadlineExceeded, withDeadline } from '../runtime/deadline.ts'
-import { ArchiverError, messageOf } from '../runtime/errors.ts'
-import { anything, digits, list, object, type Shape, text, UnlikeAnswer } from '../runtime/shape.ts'
+import { ArchiverError } from '../runtime/errors.ts'
+import { anything, type Shape } from '../runtime/shape.ts'
 import type { MysqlConnection } from './connection.ts'
-import { expectedIdentity, verifyAddress, withoutKeyRetrieval } from './server-identity.ts'
-
-/** A query or a connection that failed. The message is the server's, and names no secret. */
-export class MysqlFailure extends Error {
-  /** The server's number of the error; undefined where no server answered. */
-  readonly errno: number | undefined
-  /** `ER_DUP_ENTRY`, `ECONNREFUSED`, `TIMEOUT`. */
-  readonly code: string
-
-  constructor(message: string, code: string, errno?: number) {
-    super(message)
-    this.name = 'MysqlFailure'
-    this.code = code
-    this.errno = errno
-  }
-}
-
-/** What a server says of itself. */
-export interface ServerFacts {
-  readonly kind: 'mysql' | 'mariadb'
-  readonly version: string
-  /** The bytes that one statement may have. */
-  readonly maxPacketBytes: number
-  /**
-   * Whether a transaction is on disk when it is acknowledged: `innodb_flush_log_at_trx_commit`, and
-   * `sync_binlog` where there is one.
-   */
-  readonly flushesEveryCommit: boolean
-}
-
-interface FactsRow {
-  readonly version: string
-  readonly max_packet: string
-  readonly flush: string
-  readonly has_binlog: string
-  readonly sync_binlog: string
-}
-
-/** Numbers of variables may be numbers or texts. */
-const factsShape = oneRow({
-  version: text,
-  max_packet: digits,
-  flush: digits,
-  has_binlog: digits,
-  sync_binlog: digits,
-})
+import {
+  checkAnswer,
+  closedFailure,
+  failureOf,
+  isFatal,
+  lateFailure,
+  lostFailure,
+  MysqlFailure,
+} from './failure.ts'
+import {
+  type FactsRow,
+  factsOf,
+  factsShape,
+  factsSql,
+  isSupported,
+  type ServerFacts,
+} from './server-facts.ts'
+import { verifyAddress } from './server-identity.ts'
+import { tlsOptions } from './tls.ts'
 
 const connectTimeoutMs = 10_000
 
 /**
- * Strict, so that nothing is shortened or altered with a warning; a lock is waited for a while
- * only, as what waits holds others up.
+ * Strict, so that nothing is shortened or altered with a warning. The wait for a lock is short, as
+ * what waits holds others up.
  */
 const sessionSql =
   "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', autocommit = 1, innodb_lock_wait_timeout = 10, lock_wait_timeout = 10"
-const factsSql =
-  'SELECT VERSION() AS version, @@max_allowed_packet AS max_packet, @@innodb_flush_log_at_trx_commit AS flush, @@log_bin AS has_binlog, @@sync_binlog AS sync_binlog'
 
 /** One connection and what is under way on it. */
 interface Session {
@@ -122,7 +92,7 @@ export class Mysql {
     })
     this.#release(session)
     const { kind, version } = this.facts
-    if (!isNewEnough(version, kind === 'mysql' ? [8, 0, 17] : [10, 6, 0])) {
+    if (!isSupported(this.facts)) {
       throw new ArchiverError(
         'UNREACHABLE',
         `MySQL at ${this.address} is ${kind === 'mysql' ? 'MySQL' : 'MariaDB'} ${version}; MySQL 8.0.17 or MariaDB 10.6, or newer, is needed`,
@@ -192,7 +162,7 @@ export class Mysql {
 
   async #connect(): Promise<Session> {
     const { host, port, user, password, database } = this.#settings
-    const tls = this.#tls()
+    const tls = tlsOptions(this.#settings)
     const socket = connect({ host, port, noDelay: true, keepAlive: true })
     // A host without an address would otherwise be an error that nobody hears, where mysql2 is not
     // listening yet.
@@ -239,29 +209,6 @@ export class Mysql {
   }
 
   /**
-   * The options of mysql2 for TLS, or for a login without it. `address`: to be compared with the
-   * certificate.
-   */
-  #tls(): { readonly options: ConnectionOptions; readonly address?: string } {
-    const { caFile, tls, host, tlsName = host, allowsKeyRetrieval } = this.#settings
-    if (caFile === undefined && tls !== true) {
-      return {
-        options: {
-          host,
-          ...(allowsKeyRetrieval === true ? {} : { authPlugins: withoutKeyRetrieval() }),
-        },
-      }
-    }
-    const { host: name, verifyIdentity } = expectedIdentity(tlsName)
-    const ssl = {
-      rejectUnauthorized: true,
-      verifyIdentity,
-      ...(caFile === undefined ? {} : { ca: readAuthority(caFile) }),
-    }
-    return { options: { host: name, ssl }, ...(verifyIdentity ? {} : { address: name }) }
-  }
-
-  /**
    * The time that the caller takes for a row is its own; that of the server for the next one has a
    * limit.
    */
@@ -272,7 +219,7 @@ export class Mysql {
     } catch (error) {
       if (!(error instanceof DeadlineExceeded)) throw error
       destroy(session)
-      throw new MysqlFailure(`no answer within ${timeoutMs / 1000} s`, 'TIMEOUT')
+      throw lateFailure(timeoutMs)
     }
   }
 
@@ -294,9 +241,7 @@ export class Mysql {
     begin: (settle: (error: unknown, result?: T) => void) => void,
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        destroy(session, new MysqlFailure(`no answer within ${timeoutMs / 1000} s`, 'TIMEOUT'))
-      }, timeoutMs)
+      const timer = setTimeout(() => destroy(session, lateFailure(timeoutMs)), timeoutMs)
       const end = () => {
         clearTimeout(timer)
         session.fail = undefined
@@ -320,99 +265,9 @@ export class Mysql {
   }
 }
 
-function readAuthority(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new MysqlFailure(`the certificate authority cannot be read: ${messageOf(error)}`, 'CA')
-  }
-}
-
-function isNewEnough(version: string, needed: readonly number[]): boolean {
-  const parts = version.split(/[.-]/).map(Number)
-  for (const [i, part] of needed.entries()) if (parts[i] !== part) return (parts[i] ?? 0) > part
-  return true
-}
-
 function destroy(session: Session, failure: MysqlFailure = lostFailure()): void {
   session.broken = true
   session.connection.destroy()
   session.socket.destroy()
   session.fail?.(failure)
-}
-
-function factsOf({ version, max_packet, flush, has_binlog, sync_binlog }: FactsRow): ServerFacts {
-  return {
-    kind: /mariadb/i.test(version) ? 'mariadb' : 'mysql',
-    // Some MariaDB put the version of a MySQL before their own, for clients of old.
-    version: version.replace(/^5\.5\.5-/, ''),
-    maxPacketBytes: Number(max_packet),
-    // A crash takes back what is missing in the log that replicas read.
-    flushesEveryCommit:
-      Number(flush) === 1 && (Number(has_binlog) === 0 || Number(sync_binlog) === 1),
-  }
-}
-
-function closedFailure(): MysqlFailure {
-  return new MysqlFailure('the client is closed', 'CLOSED')
-}
-
-function lostFailure(): MysqlFailure {
-  return new MysqlFailure('the connection was lost', 'PROTOCOL_CONNECTION_LOST')
-}
-
-function isFatal(error: unknown): boolean {
-  return error instanceof Error && 'fatal' in error && error.fatal === true
-}
-
-/** @throws MysqlFailure */
-export function checkAnswer(answer: unknown, shape: Shape): void {
-  try {
-    shape(answer, 'the answer')
-  } catch (error) {
-    throw failureOf(error)
-  }
-}
-
-/** The answer of a query for one row. */
-export function oneRow(columns: Readonly<Record<string, Shape>>): Shape {
-  const rows = list(object(columns))
-  return (value, at) => {
-    rows(value, at)
-    if ((value as readonly unknown[]).length !== 1) throw new UnlikeAnswer(`${at} is not one row`)
-  }
-}
-
-/**
- * An error of mysql2 or of the system. Of a server's error the number counts, of all others that
- * there was no answer.
- */
-function failureOf(error: unknown): MysqlFailure {
-  if (error instanceof MysqlFailure) return error
-  if (error instanceof UnlikeAnswer)
-    return new MysqlFailure(`not an answer to the query: ${error.message}`, 'UNLIKE')
-  const { errno, code } = error as { errno?: unknown; code?: unknown }
-  // Of the system the numbers are negative.
-  const number = typeof errno === 'number' && errno >= 1000 ? errno : undefined
-  const name = typeof code === 'string' ? code : 'UNKNOWN'
-  // Where a host has several addresses, the message is empty.
-  const text = error instanceof Error && error.message === '' ? name : messageOf(error)
-  return new MysqlFailure(text, name, number)
-}
-
-/**
- * Runs what a command asks for; a server that fails ends it. @throws ArchiverError `UNREACHABLE`
- */
-export async function guarded<T>(client: Mysql, ask: () => Promise<T>): Promise<T> {
-  try {
-    return await ask()
-  } catch (error) {
-    if (!(error instanceof MysqlFailure)) throw error
-    throw new ArchiverError(
-      'UNREACHABLE',
-      `MySQL at ${client.address}: ${error.message}`,
-      {},
-      error,
-    )
-  }
 }

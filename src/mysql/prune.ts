@@ -1,5 +1,6 @@
 import { count, digits, object } from '../runtime/shape.ts'
-import { guarded, type Mysql, oneRow } from './client.ts'
+import type { Mysql } from './client.ts'
+import { guarded, oneRow } from './failure.ts'
 import { rejectedTable } from './table-name.ts'
 
 /** Rows of one statement: locks are held for a moment only, and a replica keeps up. */

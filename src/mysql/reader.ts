@@ -1,6 +1,7 @@
 import type { OffsetRange, TopicPartition } from '../record/record.ts'
 import { digits, list, object, type Shape } from '../runtime/shape.ts'
-import { guarded, type Mysql, oneRow } from './client.ts'
+import type { Mysql } from './client.ts'
+import { guarded, oneRow } from './failure.ts'
 import { errorTypes, quoteText, type StoredRow, selectedColumns, storedRowShape } from './row.ts'
 import { rejectedTable } from './table-name.ts'
 

@@ -1,8 +1,10 @@
 import { ArchiverError } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { list, nullable, object, text } from '../runtime/shape.ts'
-import { guarded, type Mysql, type ServerFacts } from './client.ts'
+import type { Mysql } from './client.ts'
+import { guarded } from './failure.ts'
 import { longestType } from './row.ts'
+import type { ServerFacts } from './server-facts.ts'
 import { rejectedTable } from './table-name.ts'
 
 /**
@@ -273,7 +275,7 @@ async function installTable(
   if (version === 'missing') {
     await client.query(createTableSql(table, client.facts, isRejected))
     steps++
-    log.info(`made table ${table} in ${client.address}`)
+    log.info({ event: 'table_created', table, address: client.address }, 'created a table')
     version = await versionOf(client, table)
   }
   if (version === 'missing' || version === 'foreign') {
@@ -292,7 +294,7 @@ async function installTable(
     for (const sql of migrations.get(next)?.(table, client.facts) ?? []) await addOnce(client, sql)
     await client.query(`ALTER TABLE \`${table}\` COMMENT='${commentStart}${next}'`)
     steps++
-    log.info(`brought table ${table} to version ${next}`)
+    log.info({ event: 'table_migrated', table, version: next }, 'migrated a table')
   }
   return steps
 }

@@ -1,24 +1,32 @@
+import type { PartQueue, Part as Slice } from '../delivery/part-queue.ts'
 import type { PendingBatch } from '../delivery/pending.ts'
-import { lineStart } from '../record/record.ts'
+import { lineStart, malformedType } from '../record/record.ts'
 import { insertHead, type Reduction, rowSql } from './row.ts'
 
-/** Records `[start, end)` of a batch, which go the same way. */
-export interface Part {
-  readonly pending: PendingBatch
-  readonly start: number
-  readonly end: number
-  /** What is left of a record that was refused; such a part has one record. */
-  readonly reduction?: Reduction
-  /** Into the table of rejects: another record has its position. */
-  readonly isCollision?: boolean
+/**
+ * How a record becomes a row.
+ *
+ * - record: as it is.
+ * - reduced: with less of it, because the server refuses it as it is.
+ * - collision: in the table of rejects, because another record has its position.
+ */
+export type Form =
+  | { readonly is: 'record' }
+  | { readonly is: 'reduced'; readonly reduction: Reduction }
+  | { readonly is: 'collision'; readonly reduction: Reduction }
+
+export const asRecord: Form = { is: 'record' }
+
+/** Records that go the same way. A part of another form than `record` has one record. */
+export interface Part extends Slice {
+  readonly form: Form
 }
 
 /** One record of a statement. */
 export interface Row {
   readonly pending: PendingBatch
   readonly i: number
-  readonly reduction: Reduction | undefined
-  readonly isCollision: boolean
+  readonly form: Form
   /** The values, as SQL. */
   readonly sql: string
   /** Bytes of `sql`. */
@@ -27,10 +35,7 @@ export interface Row {
   settled: boolean
 }
 
-/**
- * Rows that go together, and those met on the way that alone are larger than the server takes a
- * statement.
- */
+/** Rows that go together, and those met on the way that are too large for the server by themselves. */
 export interface Statement {
   readonly rows: readonly Row[]
   readonly tooLarge: readonly Row[]
@@ -39,122 +44,75 @@ export interface Statement {
 /** Bytes of a statement beside its rows; generous, as a packet has a head. */
 const headBytes = insertHead('').length + 512
 
-/** The parts that wait, first in, first out, and the statements made of them. */
-export class StatementQueue {
-  #parts: Part[] = []
-  #bytes = 0
-
-  /** Bytes of the lines that wait. */
-  get bytes(): number {
-    return this.#bytes
-  }
-
-  get isEmpty(): boolean {
-    return this.#parts.length === 0
-  }
-
-  push(part: Part): void {
-    this.#parts.push(part)
-    this.#bytes += partBytes(part)
-  }
-
-  /** Puts parts before all that wait: they were tried and are older. */
-  pushFirst(parts: readonly Part[]): void {
-    this.#parts = parts.concat(this.#parts)
-    for (const part of parts) this.#bytes += partBytes(part)
-  }
-
-  /** Forgets what was given up, and the memory of its lines with it. */
-  dropClosed(): void {
-    this.#parts = this.#parts.filter((part) => {
-      if (part.pending.closed) this.#bytes -= partBytes(part)
-      return !part.pending.closed
-    })
-  }
-
-  /**
-   * The next rows of at most `mostBytes`, but one at least where it is not larger than
-   * `mostPacketBytes`. Collisions go alone.
-   */
-  take(mostBytes: number, mostPacketBytes: number): Statement {
-    const most = Math.min(mostBytes, mostPacketBytes) - headBytes
-    const rows: Row[] = []
-    const tooLarge: Row[] = []
-    let used = 0
-    while (this.#parts.length > 0) {
-      const part = this.#parts[0]!
-      const isAlone = part.isCollision === true
-      if (isAlone && rows.length > 0) break
-      for (let i = part.start; i < part.end && !part.pending.closed; i++) {
-        const row = rowOf(part, i)
-        if (row.bytes > mostPacketBytes - headBytes) {
-          tooLarge.push(row)
-          continue
-        }
-        if (rows.length > 0 && used + row.bytes > most) {
-          this.#replaceFirst({ ...part, start: i })
-          return { rows, tooLarge }
-        }
-        rows.push(row)
-        used += row.bytes + 1
+/**
+ * Takes the next rows of at most `maxBytes` out of the queue, but one at least if it is not larger
+ * than `maxPacketBytes`. A collision goes alone.
+ */
+export function takeStatement(
+  queue: PartQueue<Part>,
+  maxBytes: number,
+  maxPacketBytes: number,
+): Statement {
+  const max = Math.min(maxBytes, maxPacketBytes) - headBytes
+  const rows: Row[] = []
+  const tooLarge: Row[] = []
+  let used = 0
+  for (let part = queue.peek(); part !== undefined; part = queue.peek()) {
+    const isAlone = part.form.is === 'collision'
+    if (isAlone && rows.length > 0) break
+    for (let i = part.start; i < part.end; i++) {
+      const row = rowOf(part, i)
+      if (row.bytes > maxPacketBytes - headBytes) {
+        tooLarge.push(row)
+        continue
       }
-      this.#parts.shift()
-      this.#bytes -= partBytes(part)
-      if (isAlone && rows.length > 0) break
+      if (rows.length > 0 && used + row.bytes > max) {
+        queue.shiftUntil(i)
+        return { rows, tooLarge }
+      }
+      rows.push(row)
+      used += row.bytes + 1
     }
-    return { rows, tooLarge }
+    queue.shift()
+    if (isAlone && rows.length > 0) break
   }
-
-  #replaceFirst(rest: Part): void {
-    this.#bytes += partBytes(rest) - partBytes(this.#parts[0]!)
-    this.#parts[0] = rest
-  }
+  return { rows, tooLarge }
 }
 
 /** Record `i` of a part as a row. */
-export function rowOf({ pending, reduction, isCollision }: Part, i: number): Row {
-  const sql = rowSql(pending.batch, i, reduction)
-  return {
-    pending,
-    i,
-    reduction,
-    isCollision: isCollision === true,
-    sql,
-    bytes: Buffer.byteLength(sql),
-    settled: false,
-  }
+export function rowOf({ pending, form }: Pick<Part, 'pending' | 'form'>, i: number): Row {
+  const sql = rowSql(pending.batch, i, reductionOf(form))
+  return { pending, i, form, sql, bytes: Buffer.byteLength(sql), settled: false }
+}
+
+/** Undefined for a record as it is. */
+export function reductionOf(form: Form): Reduction | undefined {
+  return form.is === 'record' ? undefined : form.reduction
 }
 
 /** The parts that rows were made of, neighbours together. */
 export function partsOf(rows: readonly Row[]): Part[] {
   const parts: Part[] = []
-  for (const { pending, i, reduction, isCollision } of rows) {
+  for (const { pending, i, form } of rows) {
     const last = parts.at(-1)
-    if (
-      last !== undefined &&
-      last.pending === pending &&
+    const joins =
+      last?.pending === pending &&
       last.end === i &&
-      isPlain(last) &&
-      reduction === undefined
-    ) {
-      parts[parts.length - 1] = { ...last, end: i + 1 }
-    } else {
-      parts.push({
-        pending,
-        start: i,
-        end: i + 1,
-        ...(reduction === undefined ? {} : { reduction }),
-        ...(isCollision ? { isCollision } : {}),
-      })
-    }
+      last.form.is === 'record' &&
+      form.is === 'record'
+    if (joins) parts[parts.length - 1] = { ...last, end: i + 1 }
+    else parts.push({ pending, start: i, end: i + 1, form })
   }
   return parts
 }
 
-function isPlain({ reduction }: Part): boolean {
-  return reduction === undefined
+/** The bytes of the lines of a part. */
+export function bytesOfPart({ pending: { batch }, start, end }: Part): number {
+  return end === start ? 0 : batch.ends[end - 1]! - lineStart(batch, start)
 }
 
-function partBytes({ pending: { batch }, start, end }: Part): number {
-  return end === start ? 0 : batch.ends[end - 1]! - lineStart(batch, start)
+/** A malformed record has no text to fall back to. */
+export function isMalformed({ pending: { batch }, i }: Row): boolean {
+  const { name, reserved } = batch.types[batch.typeIndexes[i]!]!
+  return reserved && name === malformedType.name
 }

@@ -1,6 +1,7 @@
 import type { Elasticsearch } from '../elasticsearch/client/client.ts'
 import { DocumentReader } from '../elasticsearch/read/reader.ts'
-import { ElasticsearchSink, type ElasticsearchSinkOptions } from '../elasticsearch/sink/sink.ts'
+import type { ElasticsearchSinkOptions } from '../elasticsearch/sink/options.ts'
+import { ElasticsearchSink } from '../elasticsearch/sink/sink.ts'
 import { damageOf } from '../files/log/damage.ts'
 import type { ManifestFile } from '../files/log/manifest.ts'
 import { batchesOf, type SelectedFiles, selectedFiles } from '../files/read/batches.ts'
@@ -8,6 +9,7 @@ import { isWhollySelected } from '../files/read/selection.ts'
 import type { Mysql } from '../mysql/client.ts'
 import { RowReader } from '../mysql/reader.ts'
 import { MysqlSink, type MysqlSinkOptions } from '../mysql/sink.ts'
+import type { Observer, SinkEvent } from '../pipeline/observer.ts'
 import type { Sink } from '../pipeline/sink.ts'
 import { withoutOffsets } from '../record/batch-subset.ts'
 import type { RecordBatch, TopicPartition } from '../record/record.ts'
@@ -21,7 +23,8 @@ export async function restoreToElasticsearch(
   options: ElasticsearchSinkOptions,
 ): Promise<void> {
   const { log, partitions, damaged } = job
-  const sink = new ElasticsearchSink(client, options, log)
+  const rejects = new RejectCount()
+  const sink = new ElasticsearchSink(client, { ...options, observer: rejects }, log)
   const reader = new DocumentReader(client, options.indexPrefix)
   const room = new Room()
   try {
@@ -33,8 +36,8 @@ export async function restoreToElasticsearch(
     }
     await reader.refresh()
   } finally {
-    job.account.refused = sink.counts.rejected
-    job.account.records -= sink.counts.rejected
+    job.account.refused = rejects.records
+    job.account.records -= rejects.records
     await sink.stop()
   }
 }
@@ -169,6 +172,17 @@ async function* missingBatches(
 
 function* someOf(batch: RecordBatch): Iterable<RecordBatch> {
   if (batch.count > 0) yield batch
+}
+
+/** Counts the records that a sink keeps as rejects. */
+class RejectCount implements Observer {
+  records = 0
+
+  done(): void {}
+
+  happened(_sink: string, event: SinkEvent, _reason: string, count: number): void {
+    if (event === 'reject') this.records += count
+  }
 }
 
 /** Waits for room in the sink's memory. */

@@ -1,38 +1,98 @@
 import type { Logger } from './log.ts'
 
+/** A reason is logged again after this time, in ms. */
 const sayAgainMs = 60_000
+/** Reasons logged within that time: texts that differ from failure to failure are no flood. */
+const maxReasons = 10
+
+/** An outage that is over. */
+export interface PastOutage {
+  readonly ms: number
+  readonly failures: number
+}
+
+interface Current {
+  readonly since: number
+  reason: string
+  failures: number
+  /** Reasons that were logged, and when. */
+  readonly saidAt: Map<string, number>
+}
 
 /**
- * Something that is tried again until it goes well: said when it begins to fail, and once a minute
- * as long as it goes on.
+ * Something fails and is retried: since when, why, how often, and when to log it. A log line is due
+ * for each new reason, and once a minute while the outage lasts. So an outage of hours is neither
+ * silent nor a flood. Pure: times are arguments, in ms of a clock that never goes back.
  */
+export class Outage {
+  readonly #sayAgainMs: number
+  #current: Current | undefined
+
+  /** @param options.sayAgainMs after which a reason is due again */
+  constructor(options: { readonly sayAgainMs?: number } = {}) {
+    this.#sayAgainMs = options.sayAgainMs ?? sayAgainMs
+  }
+
+  /** Why it failed last; undefined while nothing fails. */
+  get reason(): string | undefined {
+    return this.#current?.reason
+  }
+
+  /** How often it failed. */
+  get failures(): number {
+    return this.#current?.failures ?? 0
+  }
+
+  /** It failed. @returns whether a log line is due */
+  failed(reason: string, now: number): boolean {
+    this.#current ??= { since: now, reason, failures: 0, saidAt: new Map() }
+    const current = this.#current
+    current.reason = reason
+    current.failures++
+    for (const [said, at] of current.saidAt)
+      if (now - at >= this.#sayAgainMs) current.saidAt.delete(said)
+    if (current.saidAt.has(reason) || current.saidAt.size >= maxReasons) return false
+    current.saidAt.set(reason, now)
+    return true
+  }
+
+  /** It works. @returns the outage that ends; undefined if nothing had failed */
+  over(now: number): PastOutage | undefined {
+    if (this.#current === undefined) return undefined
+    const { since, failures } = this.#current
+    this.#current = undefined
+    return { ms: now - since, failures }
+  }
+
+  /** Why it failed last, once it has failed for a minute: what a person should hear of. */
+  lasting(now: number): string | undefined {
+    const { since, reason } = this.#current ?? {}
+    return since !== undefined && now - since >= sayAgainMs ? reason : undefined
+  }
+}
+
+/** The outages of Kafka's rooms, which log a message a failure. Goes when they log events. */
 export class Trouble {
   readonly #log: Logger
   readonly #now: () => number
-  #failing: { readonly since: number; saidAt: number; message: string } | undefined
+  readonly #outage = new Outage()
+  #message: string | undefined
 
-  /** @param now milliseconds of a clock that never goes back */
   constructor(log: Logger, now: () => number = () => performance.now()) {
     this.#log = log
     this.#now = now
   }
 
   failed(message: string): void {
-    const now = this.#now()
-    this.#failing ??= { since: now, saidAt: Number.NEGATIVE_INFINITY, message }
-    this.#failing.message = message
-    const isDue = now - this.#failing.saidAt >= sayAgainMs
-    if (isDue) this.#failing.saidAt = now
-    this.#log[isDue ? 'warn' : 'debug'](message)
+    this.#message = message
+    this.#log[this.#outage.failed('', this.#now()) ? 'warn' : 'debug'](message)
   }
 
   over(): void {
-    this.#failing = undefined
+    this.#outage.over(this.#now())
   }
 
-  /** What went wrong last, once it has gone on for a minute. */
   get lasting(): string | undefined {
-    const { since, message } = this.#failing ?? {}
-    return since !== undefined && this.#now() - since >= sayAgainMs ? message : undefined
+    return this.#outage.lasting(this.#now()) === undefined ? undefined : this.#message
   }
 }

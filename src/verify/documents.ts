@@ -7,7 +7,7 @@ import {
   type StoredDocument,
   sameUntil,
 } from '../elasticsearch/read/reader.ts'
-import { documentId } from '../elasticsearch/sink/bulk.ts'
+import { documentId } from '../elasticsearch/sink/part.ts'
 import { LF } from '../record/ascii.ts'
 import { decodeLine, envelopeOfLine, valueOfLine } from '../record/line/decoder.ts'
 import { type OffsetRange, rangeOf, type TopicPartition } from '../record/record.ts'

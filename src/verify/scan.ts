@@ -1,7 +1,7 @@
 import { IndexNames } from '../elasticsearch/index-name.ts'
 import type { DocumentReader } from '../elasticsearch/read/reader.ts'
 import { originalLineOf } from '../elasticsearch/rejected.ts'
-import { documentId } from '../elasticsearch/sink/bulk.ts'
+import { documentId } from '../elasticsearch/sink/part.ts'
 import { LineHead } from '../record/line/head.ts'
 import { marks, partitionField, timeFieldBytes } from '../record/line/layout.ts'
 import { malformedType, partitionKey, type TopicPartition, untypedType } from '../record/record.ts'

@@ -1,6 +1,6 @@
 import { open, readFile, writeFile } from 'node:fs/promises'
 import { IndexNames } from '../../src/elasticsearch/index-name.ts'
-import { documentId } from '../../src/elasticsearch/sink/bulk.ts'
+import { documentId } from '../../src/elasticsearch/sink/part.ts'
 import { numberTemplatesOf } from '../../src/elasticsearch/templates/number-templates.ts'
 import { LineEncoder } from '../../src/record/line/encoder.ts'
 import { lineStart, type RecordBatch } from '../../src/record/record.ts'

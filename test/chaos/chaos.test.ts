@@ -331,7 +331,7 @@ for (const files of [true, false]) {
     await worker.says('joined the group')
     proxy.mode = { status: 503 }
     await produce(t, topic, messages(50))
-    await worker.says('Elasticsearch does not take documents')
+    await worker.says('"event":"sink_waiting"')
     worker.child.kill('SIGSTOP')
     await new Promise((resolve) => setTimeout(resolve, 1000))
     await produce(t, topic, messages(50, 50))
@@ -537,7 +537,7 @@ test('a broker that is killed or frozen, and an engine that is frozen: no exit, 
   await stack.start('kafka')
   await send(50)
   stack.elasticsearch.signal('SIGSTOP')
-  await worker.says('Elasticsearch does not take documents')
+  await worker.says('"event":"sink_waiting"')
   stack.elasticsearch.signal('SIGCONT')
   await untilCommitted(t, scenario, [topic], 120_000)
   stack.kafka.signal('SIGSTOP')

@@ -1,13 +1,11 @@
 import type { TestContext } from 'node:test'
 import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
 import type { ElasticsearchConnection } from '../../src/elasticsearch/connection.ts'
-import {
-  ElasticsearchSink,
-  type ElasticsearchSinkOptions,
-} from '../../src/elasticsearch/sink/sink.ts'
+import type { ElasticsearchSinkOptions } from '../../src/elasticsearch/sink/options.ts'
+import { ElasticsearchSink } from '../../src/elasticsearch/sink/sink.ts'
 import { LineEncoder } from '../../src/record/line/encoder.ts'
 import type { RecordBatch, SourceRecord } from '../../src/record/record.ts'
-import { createLogger } from '../../src/runtime/log.ts'
+import { SinkCounts, type SinkLog, sinkLog } from './observed-sink.ts'
 
 /** 2019-08-01 03:23:03 UTC. */
 export const someTime = 1_564_629_783_000
@@ -42,13 +40,11 @@ export function batchOf(
 }
 
 /** A sink on its own, without Kafka and worker. */
-export interface OpenSink {
+export interface OpenSink extends SinkLog {
   readonly sink: ElasticsearchSink
-  readonly log: readonly Record<string, unknown>[]
-  /** The messages of a level so far. */
-  readonly said: (level: string) => readonly string[]
+  readonly counts: SinkCounts
   /**
-   * Opens the partition where that is not done, and writes. Settles when every record is durable.
+   * Opens the partition if that is not done, and writes. Settles when every record is durable.
    */
   readonly write: (batch: RecordBatch) => Promise<void>
 }
@@ -60,11 +56,8 @@ export async function openSink(
     connection?: Partial<ElasticsearchConnection>
   } & Partial<ElasticsearchSinkOptions>,
 ): Promise<OpenSink> {
-  const lines: Record<string, unknown>[] = []
-  const log = createLogger({
-    level: 'trace',
-    stream: { write: (line) => lines.push(JSON.parse(line) as Record<string, unknown>) },
-  })
+  const written = sinkLog()
+  const counts = new SinkCounts()
   const { nodes, connection, ...rest } = options
   const client = new Elasticsearch({
     nodes,
@@ -87,17 +80,18 @@ export async function openSink(
       logSamples: false,
       installTemplates: false,
       templateCheckMs: 300_000,
+      observer: counts,
       ...rest,
     },
-    log,
+    written.logger,
   )
   t.after(() => sink.stop())
   await sink.start(() => {})
   const opened = new Set<string>()
   return {
+    ...written,
     sink,
-    log: lines,
-    said: (level) => lines.filter((line) => line.level === level).map(({ msg }) => String(msg)),
+    counts,
     write: async (batch) => {
       const key = `${batch.topic}/${batch.partition}`
       if (!opened.has(key)) await sink.open(batch)

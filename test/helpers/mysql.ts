@@ -6,7 +6,7 @@ import { lineOfRow, type StoredRow, selectedColumns } from '../../src/mysql/row.
 import { MysqlSink, type MysqlSinkOptions } from '../../src/mysql/sink.ts'
 import { rejectedTable } from '../../src/mysql/table-name.ts'
 import type { RecordBatch } from '../../src/record/record.ts'
-import { createLogger } from '../../src/runtime/log.ts'
+import { SinkCounts, type SinkLog, sinkLog } from './observed-sink.ts'
 import { mysqlUrl } from './servers.ts'
 
 /** The connection that a URL describes. */
@@ -62,14 +62,12 @@ export async function readLines(client: Mysql, table: string): Promise<(string |
 }
 
 /** A sink on its own, without Kafka and worker. */
-export interface OpenMysqlSink {
+export interface OpenMysqlSink extends SinkLog {
   readonly sink: MysqlSink
+  readonly counts: SinkCounts
   readonly table: string
-  readonly log: readonly Record<string, unknown>[]
-  /** The messages of a level so far. */
-  readonly said: (level: string) => readonly string[]
   /**
-   * Opens the partition where that is not done, and writes. Settles when every record is durable.
+   * Opens the partition if that is not done, and writes. Settles when every record is durable.
    */
   readonly write: (batch: RecordBatch) => Promise<void>
 }
@@ -79,11 +77,8 @@ export async function openMysqlSink(
   options: { connection?: Partial<MysqlConnection> } & Partial<MysqlSinkOptions> = {},
 ): Promise<OpenMysqlSink> {
   const { connection, ...rest } = options
-  const lines: Record<string, unknown>[] = []
-  const log = createLogger({
-    level: 'trace',
-    stream: { write: (line) => lines.push(JSON.parse(line) as Record<string, unknown>) },
-  })
+  const written = sinkLog()
+  const counts = new SinkCounts()
   const table = rest.table ?? tableName(t)
   const sink = new MysqlSink(
     new Mysql({ ...connectionOf(), ...connection }),
@@ -92,22 +87,23 @@ export async function openMysqlSink(
       batchBytes: 2_000_000,
       concurrency: 2,
       lingerMs: 20,
-      unknownMs: 600_000,
+      unrecognizedMs: 600_000,
       hasFiles: true,
       logSamples: false,
       memoryLimit: 64 * 2 ** 20,
+      observer: counts,
       ...rest,
     },
-    log,
+    written.logger,
   )
   t.after(() => sink.stop())
   await sink.start(() => {})
   const opened = new Set<string>()
   return {
+    ...written,
     sink,
+    counts,
     table,
-    log: lines,
-    said: (level) => lines.filter((line) => line.level === level).map(({ msg }) => String(msg)),
     write: async (batch) => {
       const key = `${batch.topic}/${batch.partition}`
       if (!opened.has(key)) await sink.open(batch)

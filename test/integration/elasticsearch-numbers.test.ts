@@ -318,7 +318,7 @@ test('a fraction behind a number beyond 2^53 counts: the field is read as double
 test('an index of before has no such templates: its documents are stored as they were, and none is a reject', async (t) => {
   const prefix = indexPrefix(t)
   await elasticsearch('PUT', `/${prefix}ids-${someDay}`, { mappings: oldMappings })
-  const { write, sink, said } = await openSink(t, {
+  const { write, said, counts, events } = await openSink(t, {
     nodes: [elasticsearchUrl],
     indexPrefix: prefix,
     installTemplates: true,
@@ -335,8 +335,8 @@ test('an index of before has no such templates: its documents are stored as they
   await write(batchOf(topic, [value(20)], { from: 20 }))
   await write(batchOf(topic, [value(21)], { from: 21, timestamp: someTime + msPerDay }))
   await refresh(prefix)
-  assert.equal(sink.counts.rejected, 0)
-  assert.equal(sink.counts.retries, 0)
+  assert.equal(counts.rejected, 0)
+  assert.deepEqual([...events('sink_waiting'), ...events('documents_put_off')], [])
   assert.deepEqual(said('error'), [])
   assert.equal((await statsOf(`${prefix}ids-*`, ['value.id'])).get('value.id')!.count, 22)
   assert.deepEqual(

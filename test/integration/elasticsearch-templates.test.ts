@@ -171,8 +171,8 @@ test('two workers that start at the same moment, and write to indices that neith
   )
   await elasticsearch('POST', `/${prefix}*/_refresh`)
   assert.equal((await elasticsearch<{ count: number }>('GET', `/${prefix}*/_count`)).count, 180)
-  for (const { sink, said } of workers) {
-    assert.equal(sink.counts.rejected, 0)
+  for (const { sink, said, counts } of workers) {
+    assert.equal(counts.rejected, 0)
     assert.deepEqual([...said('warn'), ...said('error')], [])
     await sink.stop()
   }

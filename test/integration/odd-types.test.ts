@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { IndexNames } from '../../src/elasticsearch/index-name.ts'
-import { documentId } from '../../src/elasticsearch/sink/bulk.ts'
+import { documentId } from '../../src/elasticsearch/sink/part.ts'
 import { hourOf } from '../../src/record/time.ts'
 import { august, type MadeUpRecord, makeArchive } from '../helpers/archive.ts'
 import { runArchiver } from '../helpers/archiver.ts'

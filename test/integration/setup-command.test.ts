@@ -13,7 +13,11 @@ test('setup prints lines for people, also when piped; a second one says one line
   }
   const first = await setup()
   assert.ok(
-    first.includes(`installed index_template ${prefix}archive, which was missing`),
+    first.some(
+      (line) =>
+        line.startsWith(`installed a template: template ${prefix}archive, kind index_template`) &&
+        line.endsWith('was missing'),
+    ),
     first.join('\n'),
   )
   assert.match(

@@ -87,7 +87,7 @@ registerSinkContract('mysql', async (t) => {
           batchBytes: 2 ** 30,
           concurrency: 2,
           lingerMs: hour,
-          unknownMs: hour,
+          unrecognizedMs: hour,
           hasFiles: false,
           logSamples: false,
           memoryLimit,

@@ -210,7 +210,7 @@ const readsFiles = [
   'elasticsearch/client/client.ts',
   'elasticsearch/templates/templates.ts',
   'kibana/client.ts',
-  'mysql/client.ts',
+  'mysql/tls.ts',
 ]
 
 /** What sends requests to a bucket. */

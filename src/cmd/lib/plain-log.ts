@@ -16,16 +16,29 @@ export function plainLog(options: { readonly json: boolean; readonly logLevel: L
 }
 
 /**
- * The message of a log line, its level if it is none that one expects, and what it was about an
- * error.
+ * A log line for people: its message, the fields of an event, the message of an error, and its level
+ * unless that is `info`.
  */
 export function plainLine(line: string): string {
-  const { level, msg, err } = JSON.parse(line) as {
+  const {
+    level,
+    msg,
+    err,
+    time: _,
+    event,
+    ...fields
+  } = JSON.parse(line) as {
     level: string
     msg?: string
     err?: { message?: string }
+    time?: string
+    event?: string
   }
-  const error = err?.message === undefined ? [] : [err.message]
-  const text = [...(msg === undefined ? [] : [msg]), ...error].join(': ')
+  // Messages of events are constant: the particulars are in the fields.
+  const particulars = event === undefined ? [] : Object.entries(fields)
+  const details = particulars.map(([name, value]) => `${name} ${String(value)}`).join(', ')
+  const text = [msg, details, err?.message]
+    .filter((part) => part !== undefined && part !== '')
+    .join(': ')
   return level === 'info' ? text : `${level === 'warn' ? 'warning' : level}: ${text}`
 }

@@ -80,14 +80,15 @@ async function elasticsearchSink(
   connection: ElasticsearchConnection,
   { observer, log }: SinkParts,
 ): Promise<Sink> {
+  const { Elasticsearch } = await import('../../elasticsearch/client/client.ts')
   const { ElasticsearchSink } = await import('../../elasticsearch/sink/sink.ts')
-  const { ObservedElasticsearch } = await import('../../elasticsearch/sink/observed.ts')
   const sinkOptions = elasticsearchSinkOptions(options, {
     memoryLimit: options.memoryBudget * elasticsearchShare,
     hasFiles: options.files,
     logSamples: options.logSamples,
+    observer,
   })
-  return new ElasticsearchSink(new ObservedElasticsearch(connection, observer), sinkOptions, log)
+  return new ElasticsearchSink(new Elasticsearch(connection), sinkOptions, log)
 }
 
 async function mysqlSink(

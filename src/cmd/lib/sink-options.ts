@@ -1,5 +1,5 @@
 import type { RunOptions } from '../../config/commands/run.ts'
-import type { ElasticsearchSinkOptions } from '../../elasticsearch/sink/sink.ts'
+import type { ElasticsearchSinkOptions } from '../../elasticsearch/sink/options.ts'
 import type { MysqlSinkOptions } from '../../mysql/sink.ts'
 
 /** The options of sinks that send to a server, for the commands that make such sinks. */
@@ -7,11 +7,12 @@ import type { MysqlSinkOptions } from '../../mysql/sink.ts'
 /** Time between two looks at whether the templates are still as they were installed. */
 const templateCheckMs = 300_000
 /** How long an unrecognized error persists before a row may be to blame. */
-const unknownMs = 600_000
+const unrecognizedMs = 600_000
 
 /** What the command decides; `memoryLimit` in bytes is the sink's share. */
-type ElasticsearchShare = Pick<ElasticsearchSinkOptions, 'memoryLimit' | 'hasFiles' | 'logSamples'>
-type MysqlShare = Pick<MysqlSinkOptions, 'memoryLimit' | 'hasFiles' | 'logSamples' | 'observer'>
+type Share = 'memoryLimit' | 'hasFiles' | 'logSamples' | 'observer'
+type ElasticsearchShare = Pick<ElasticsearchSinkOptions, Share>
+type MysqlShare = Pick<MysqlSinkOptions, Share>
 
 export function elasticsearchSinkOptions(
   options: Pick<
@@ -53,6 +54,6 @@ export function mysqlSinkOptions(
     batchBytes: options.mysqlBatchBytes,
     concurrency: options.mysqlConcurrency,
     lingerMs: options.mysqlLinger,
-    unknownMs,
+    unrecognizedMs,
   }
 }

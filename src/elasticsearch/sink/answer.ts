@@ -6,11 +6,12 @@ import { numberTemplates } from '../templates/number-templates.ts'
  * reason and not by status alone: a status of 400 can be one bad document, or a closed index that
  * will be opened again.
  *
- * - request: nothing is wrong with the documents; the same again later, with less in flight.
- * - index: nothing is wrong with the documents; their index takes none now. It is held, tried
- *   again, and an alarm raised.
+ * - request: nothing is wrong with the documents. They are sent again later, with less in flight.
+ * - index: nothing is wrong with the documents, but their index takes none now. It is held and
+ *   retried, and an alarm is raised.
  * - document: this document will never be taken as it is. It is kept as a reject.
- * - template: the index lacks a dynamic template that the action line names. The same without it.
+ * - template: the index lacks a dynamic template that the action line names. The document is sent
+ *   again without it.
  */
 export type Scope = 'stored' | 'exists' | 'request' | 'index' | 'document' | 'template'
 
@@ -24,7 +25,7 @@ export interface ItemError {
 export interface BulkItem {
   readonly status: number
   readonly error?: ItemError
-  /** `used` or `failed` where a failure store took the document instead of its index. */
+  /** `used` or `failed` if a failure store took the document instead of its index. */
   readonly failure_store?: string
 }
 
@@ -46,7 +47,7 @@ const requestTypes = new Set([
   'alias_unavailable_exception',
 ])
 
-/** Of those, the ones that are about one index's shards: the other indices need not wait. */
+/** The ones among them that are about the shards of one index: other indices need not wait. */
 const shardTypes = new Set([
   'unavailable_shards_exception',
   'no_shard_available_action_exception',
@@ -54,8 +55,8 @@ const shardTypes = new Set([
 ])
 
 /**
- * Something about the index, the cluster's limits or our rights: good documents wait for somebody
- * to mend it.
+ * Something about the index, the cluster's limits or our rights: good documents wait until somebody
+ * mends it.
  */
 const indexTypes = new Set([
   'cluster_block_exception',
@@ -108,7 +109,7 @@ const documentTypes = new Set([
   'document_size_exceeded_exception',
 ])
 
-/** Faults that a single document provokes although they come with a status of 500. */
+/** Errors that a single document provokes although their status is 500. */
 const documentTypesOf500 = new Set([
   'array_index_out_of_bounds_exception',
   'null_pointer_exception',
@@ -119,7 +120,7 @@ const documentTypesOf500 = new Set([
 ])
 
 /**
- * An index that was made before the templates had these names, or by a template of somebody else.
+ * An index that was made before the templates had these names, or by somebody else's template.
  * Anchored: what a message says comes later in a reason.
  */
 const missingTemplate = new RegExp(
@@ -139,8 +140,8 @@ export function judgeItem(item: BulkItem): Scope {
   if (status === 429 || status >= 500) return 'request'
   if (error.type === 'illegal_argument_exception' && isAboutTheIndex(error)) return 'index'
   if (documentTypes.has(error.type)) return 'document'
-  // A type that nobody has met: never lost, and never rejected by the thousand. The index waits and
-  // a person looks.
+  // Unrecognized error type: hold the index and raise an alarm, instead of rejecting thousands of
+  // documents.
   return 'index'
 }
 
@@ -154,17 +155,19 @@ function isDropped({ status, error }: BulkItem): boolean {
 
 /**
  * What a log may say of an error. Reasons quote values, names of fields and whole pieces of a
- * document, each kind of error in its own way, so only reasons that are about an index, the cluster
- * or our rights are said. Of the others the types are:
+ * document, each kind of error in its own way. So only a reason that is about an index, the cluster
+ * or our rights is logged. Of any other error the types are logged:
  * `document_parsing_exception, illegal_argument_exception`. The reject has the reason.
+ *
+ * @param max characters of each reason
  */
-export function sayableOf(error: ItemError, most: number): string {
+export function sayableOf(error: ItemError, max: number): string {
   const isOfNoDocument =
     indexTypes.has(error.type) || requestTypes.has(error.type) || isAboutTheIndex(error)
-  return isOfNoDocument ? `${error.type}: ${reasonOf(error, most)}` : typesOf(error).join(', ')
+  return isOfNoDocument ? `${error.type}: ${reasonOf(error, max)}` : typesOf(error).join(', ')
 }
 
-/** The same for a request as a whole, of which `error.type` is known. */
+/** The same for a request as a whole whose `error.type` is known. */
 export function isSayable(type: string): boolean {
   return indexTypes.has(type) || requestTypes.has(type)
 }
@@ -174,15 +177,15 @@ function typesOf({ type, caused_by: cause }: ItemError): string[] {
 }
 
 /**
- * Why a document is not in its index, of an item that is none of `stored` and `exists`; of each
- * reason `most` characters.
+ * Why a document is not in its index, for an item that is neither `stored` nor `exists`.
+ * @param max characters of each reason
  */
-export function rejectionOf(item: BulkItem, most: number): Rejection {
+export function rejectionOf(item: BulkItem, max: number): Rejection {
   if (item.error !== undefined) {
     return {
       type: item.error.type,
-      reason: reasonOf(item.error, most),
-      sayable: sayableOf(item.error, most),
+      reason: reasonOf(item.error, max),
+      sayable: sayableOf(item.error, max),
     }
   }
   if (item.failure_store !== undefined)
@@ -196,10 +199,10 @@ export function rejectionOf(item: BulkItem, most: number): Rejection {
 }
 
 /**
- * True where nobody has met such an error: it holds the index for a while only, then it is taken
- * for the document's own.
+ * True for an unrecognized error: it holds the index for a while only, then it is taken for the
+ * document's own.
  */
-export function isUnknown({ status, error }: BulkItem): boolean {
+export function isUnrecognized({ status, error }: BulkItem): boolean {
   return (
     error !== undefined &&
     judgeItem({ status, error }) === 'index' &&
@@ -213,7 +216,7 @@ export function isAboutShards(error: ItemError | undefined): boolean {
   return error !== undefined && shardTypes.has(error.type)
 }
 
-/** True where the error itself, or what caused it, is one of the index. */
+/** True if the error itself, or what caused it, is about the index. */
 function isAboutTheIndex({ reason, caused_by: cause }: ItemError): boolean {
   if (indexReasons.some((pattern) => pattern.test(reason ?? ''))) return true
   return cause !== undefined && isAboutTheIndex(cause)
@@ -225,18 +228,18 @@ function scopeOfStatus(status: number): Scope {
 
 /**
  * The reason with that of its causes: Elasticsearch says "failed to parse" and hides why in
- * `caused_by`. Each is cut to `most` characters, as they quote values.
+ * `caused_by`. Each is cut to `max` characters, as they quote values.
  */
-export function reasonOf(error: ItemError, most: number = Number.POSITIVE_INFINITY): string {
-  const own = (error.reason ?? '').slice(0, most)
+export function reasonOf(error: ItemError, max: number = Number.POSITIVE_INFINITY): string {
+  const own = (error.reason ?? '').slice(0, max)
   if (error.caused_by === undefined) return own
-  const inner = reasonOf(error.caused_by, most)
+  const inner = reasonOf(error.caused_by, max)
   return own.includes(inner) ? own : `${own}: ${inner}`
 }
 
 /**
- * What documents that are refused for the same thing have in common: `error.type` and the reason
- * without the values, positions and ids in it.
+ * What documents that are refused for the same thing have in common: `error.type`, and the reason
+ * without its values, positions and ids.
  */
 export function kindOf(error: ItemError): string {
   const words = (error.reason ?? '')
@@ -248,18 +251,18 @@ export function kindOf(error: ItemError): string {
   return `${error.type}: ${words}`
 }
 
-/** What the answer to a whole bulk request tells the sink to do. */
+/** What the answer to a whole bulk request asks of the sink. */
 export type RequestScope =
-  /** The same again later. */
+  /** Send the same again later. */
   | 'again'
-  /** The body is larger than the server takes: the same in two halves. */
+  /** The body is larger than the server takes: send the same in two halves. */
   | 'halve'
-  /** One of its documents breaks the request: the same in two halves, until that one is alone. */
+  /** One document breaks the request: send the same in two halves, until that one is alone. */
   | 'bisect'
   /** Nothing of this sink gets through until somebody mends it: credentials, rights, a proxy. */
   | 'refused'
 
-/** One document can make Elasticsearch refuse a whole request for these. */
+/** Errors for which one document can make Elasticsearch refuse a whole request. */
 const bisectTypes = new Set([
   'illegal_argument_exception',
   'action_request_validation_exception',
@@ -272,8 +275,8 @@ const bisectTypes = new Set([
 ])
 
 /**
- * Judges a request that has no items to judge, by its status (undefined stands for no answer at
- * all) and `error.type`.
+ * Judges a request that has no items to judge, by its status (undefined: no answer at all) and
+ * `error.type`.
  */
 export function judgeRequest(status: number | undefined, type?: string): RequestScope {
   if (status === 413) return 'halve'

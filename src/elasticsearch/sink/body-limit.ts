@@ -1,4 +1,4 @@
-/** So many bodies that fail, and pass in pieces, are a limit of size. */
+/** This many bodies that fail, and pass in pieces, are a limit of size. */
 const neededInPieces = 3
 const minLimitBytes = 1024
 
@@ -13,7 +13,7 @@ export class BodyLimit {
    */
   #inPieces = { times: 0, bytes: Number.POSITIVE_INFINITY }
 
-  /** @param maxBytes of a body, as long as nothing is learnt */
+  /** @param maxBytes of a body, until a limit is learnt */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
   }
@@ -24,8 +24,8 @@ export class BodyLimit {
   }
 
   /**
-   * A body was refused for its size (413). That alone teaches nothing: nothing may get through at
-   * all.
+   * A body was refused for its size (413). That alone teaches nothing: the server may take no body
+   * at all.
    */
   refused(bytes: number): void {
     this.#refusedBytes = Math.min(this.#refusedBytes, bytes)
@@ -36,7 +36,7 @@ export class BodyLimit {
     this.#refusedBytes = Number.POSITIVE_INFINITY
   }
 
-  /** A body was taken. Returns the size that is too large, if that is learnt now. */
+  /** A body was taken. @returns the size that is too large, if that is learnt now */
   taken(bytes: number): number | undefined {
     if (bytes >= this.#inPieces.bytes)
       this.#inPieces = { times: 0, bytes: Number.POSITIVE_INFINITY }
@@ -48,7 +48,7 @@ export class BodyLimit {
 
   /**
    * A body failed without a reason, and all that was in it passed in smaller ones. Once is chance;
-   * again and again, it is a limit that nobody words as one. Returns as `taken`.
+   * several times is a limit, although no answer names one. @returns as `taken`
    */
   passedInPieces(bytes: number): number | undefined {
     this.#inPieces = {

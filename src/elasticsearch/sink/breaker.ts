@@ -3,29 +3,30 @@
  * one reason, the reason is seldom in the documents. Pure.
  *
  * It looks at about the last `2 * documents` documents of an index that had refusals, however long
- * they took to come: counts are halved when there are more, so that what is long past fades.
+ * they took to come: counts are halved when there are more, so that the distant past fades.
  */
 export class Breaker {
   readonly #documents: number
   readonly #indices = new Map<string, Tally>()
 
   /**
-   * Trips where, of at least `documents` documents, more than half were refused for one reason; 0
-   * never trips.
+   * Trips if more than half of at least `documents` documents were refused for one reason; 0 never
+   * trips.
    */
   constructor(documents: number) {
     this.#documents = documents
   }
 
-  /** True while no index is watched: stored documents need not be told then. */
+  /** True while no index is watched: then stored documents need no report. */
   get isIdle(): boolean {
     return this.#indices.size === 0
   }
 
   /**
-   * Documents of an index were answered: so many stored, so many refused for each reason.
-   * @returns the reason for which most of its documents were refused lately, where that trips the
-   *   breaker.
+   * Documents of an index were answered: how many were stored, and how many refused for each
+   * reason.
+   * @returns the reason for which most of its recent documents were refused, if that trips the
+   *   breaker
    */
   observe(index: string, stored: number, refused: ReadonlyMap<string, number>): string | undefined {
     if (this.#documents === 0) return undefined

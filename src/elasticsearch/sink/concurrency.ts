@@ -2,13 +2,13 @@
  * How many bulk requests are in flight: up while that helps, down at once when the engine says that
  * it is too much, or takes much longer than it did. Pure: time is an argument.
  *
- * It watches windows of a few requests. In a window that had work all the time it compares bytes
- * per second with the window before: one more request is kept where it brought at least
- * `worthwhile`, and taken back where it did not; then it rests before it tries again, because the
- * engine's own load changes.
+ * It watches windows of a few requests. In a window that always had work it compares bytes per
+ * second with the window before: one more request is kept if it brought at least `worthwhile`, and
+ * taken back if it did not. Then it rests before it tries again, because the engine's own load
+ * changes.
  */
 export class AdaptiveConcurrency {
-  readonly #most: number
+  readonly #max: number
   #limit: number
   #windowStart: number | undefined
   #windowRequests = 0
@@ -19,9 +19,9 @@ export class AdaptiveConcurrency {
   #usualMs: number | undefined
   #seen = 0
 
-  constructor(options: { first: number; most: number }) {
-    this.#most = options.most
-    this.#limit = Math.min(options.first, options.most)
+  constructor(options: { readonly first: number; readonly max: number }) {
+    this.#max = options.max
+    this.#limit = Math.min(options.first, options.max)
   }
 
   get limit(): number {
@@ -29,8 +29,8 @@ export class AdaptiveConcurrency {
   }
 
   /**
-   * A request was answered. `saturated`: more was waiting, so that the limit is what held it back.
-   * `tookMs`: how long its answer took; 0 where that is not known.
+   * A request was answered. `saturated`: more was waiting, so the limit held it back. `tookMs`: how
+   * long its answer took; 0 if that is not known.
    */
   succeeded(bytes: number, saturated: boolean, now: number, tookMs = 0): void {
     if (this.#isSlow(tookMs)) {
@@ -68,8 +68,8 @@ export class AdaptiveConcurrency {
   }
 
   /**
-   * Compares with what is usual, and learns it. One step down an alarm: what is usual is learnt
-   * anew after it.
+   * Compares with what is usual, and learns it. Each alarm is one step down: what is usual is learnt
+   * again after it.
    */
   #isSlow(tookMs: number): boolean {
     if (tookMs <= 0) return false
@@ -101,7 +101,7 @@ export class AdaptiveConcurrency {
       this.#restWindows = restAfterTry
       return
     }
-    if (this.#limit < this.#most) this.#limit++
+    if (this.#limit < this.#max) this.#limit++
   }
 
   #beginWindow(now: number | undefined): void {

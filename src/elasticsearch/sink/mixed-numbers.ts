@@ -5,15 +5,15 @@ import { anything, each, list, object, optional, text } from '../../runtime/shap
 import { type Elasticsearch, RequestFailure } from '../client/client.ts'
 
 /**
- * Fields that are `long` because a number beyond 2^53 came first, and that met a fraction later.
- * `long` ignores it, and a sum would be without it. A runtime field of the same name reads the
+ * Fields that are `long` because a number beyond 2^53 came first, and that got a fraction later.
+ * `long` ignores the fraction, and a sum would lack it. A runtime field of the same name reads all
  * numbers from the documents instead, as `double`, also those that are there already.
  */
 
-/** So many fields with ignored values are looked at, of so many indices each. */
+/** This many fields with ignored values are checked, in this many indices each. */
 const maxFields = 500
 const maxIndices = 500
-/** Documents with an ignored value in which a fraction is looked for. */
+/** Documents with an ignored value that are searched for a fraction. */
 const maxDocuments = 50
 const patienceMs = 10_000
 const anywhere = { ignore_unavailable: 'true', allow_no_indices: 'true' }
@@ -38,11 +38,11 @@ interface Mixed {
 }
 
 /**
- * Looks for such fields in the indices of the prefix and lets them be read as `double`. `refresh`:
- * what was stored a moment ago counts too. `timeoutMs`: of one request. Returns what could not be
- * mended, for people.
+ * Looks for such fields in the indices of the prefix and has them read as `double`. `refresh`: what
+ * was stored a moment ago counts, too. `timeoutMs`: of one request.
  *
- * @throws RequestFailure when Elasticsearch does not answer.
+ * @returns what could not be mended, for people
+ * @throws RequestFailure when Elasticsearch does not answer
  */
 export async function mendMixedNumbers(
   client: Elasticsearch,
@@ -55,7 +55,7 @@ export async function mendMixedNumbers(
 ): Promise<string[]> {
   const failed: string[] = []
   if (refresh) {
-    // Without the right to it, what is not visible yet is found the next time.
+    // Without the right to refresh, what is not visible yet is found the next time.
     await client.request('POST', [`${indexPrefix}*`, '_refresh'], {
       query: anywhere,
       ignore: [403],
@@ -81,6 +81,25 @@ export async function mendMixedNumbers(
     }
   }
   return failed
+}
+
+/** Per request at the end: a server that does not answer delays no stop for long. */
+const stopTimeoutMs = 3000
+
+/** Mends what a sink stored last, before it stops. Never fails: what is left is found later. */
+export async function mendAtTheEnd(
+  client: Elasticsearch,
+  indexPrefix: string,
+  log: Logger,
+): Promise<void> {
+  try {
+    const options = { refresh: true, timeoutMs: stopTimeoutMs }
+    const failed = await mendMixedNumbers(client, indexPrefix, log, options)
+    for (const reason of failed)
+      log.warn({ event: 'mixed_numbers_left', reason }, 'a field leaves out fractions')
+  } catch (error) {
+    log.warn({ event: 'mixed_numbers_unknown', err: error }, 'searching for fractions failed')
+  }
 }
 
 /** The fields that are `long` and ignored values. */
@@ -134,8 +153,8 @@ async function ignoredFields(
 }
 
 /**
- * Whether a document with an ignored value in this field has a number in it that a long only leaves
- * out for its fraction.
+ * Whether a document with an ignored value in this field has a number that `long` leaves out only
+ * for its fraction.
  */
 async function hasFraction(
   client: Elasticsearch,
@@ -151,8 +170,8 @@ async function hasFraction(
     timeoutMs,
     body: {
       size: maxDocuments,
-      // For this search alone the field is what it would become: only numbers that a long could
-      // hold but for a fraction.
+      // For this search alone the field is what it would become, and the range keeps the numbers
+      // that `long` could hold but for a fraction.
       runtime_mappings: { [field]: { type: 'double' } },
       query: {
         bool: {

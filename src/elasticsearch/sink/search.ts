@@ -1,10 +1,10 @@
-import { lineStart } from '../../record/record.ts'
+import { recordsOf, splitParts } from '../../delivery/part-queue.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { sleep } from '../../runtime/retry.ts'
 import { NoAnswerInTime, type RequestFailure } from '../client/client.ts'
 import type { IndexNames } from '../index-name.ts'
-import type { Rejection } from '../rejected.ts'
-import { type BulkRequest, indexOf, type Part } from './bulk.ts'
+import type { BulkRequest } from './bulk.ts'
+import { bytesOfPart, indexOf, type Part, rejectIn, trialOf } from './part.ts'
 import { type AloneCase, type GroupCase, isGroup, type SuspectFacts, Suspects } from './suspects.ts'
 
 /** Documents that go in one request. */
@@ -30,21 +30,19 @@ export interface SearchHost {
   /** A request of these documents and no others; undefined if nobody waits for them any more. */
   take(group: Group): BulkRequest | undefined
   /**
-   * Sends a request once and sees to what was answered. Returns the failure of a request without an
-   * answer to judge.
+   * Sends a request once and settles what was answered.
+   * @returns the failure of a request that has no answer to judge
    */
   attempt(request: BulkRequest): Promise<RequestFailure | undefined>
-  /** Does with a failed request what is done outside of a search. */
+  /** Deals with a failed request as outside of a search. */
   failed(request: BulkRequest, failure: RequestFailure): Promise<void>
   /** Whether a request that is known to be good passes now. */
   controlPasses(): Promise<boolean>
-  /** Nothing passes: everything waits a while. */
+  /** Nothing passes: all requests wait. */
   away(message: string): void
-  /** How long everything waits, in ms. */
-  gateMs(): number
-  /** What is kept of a document that does not get through. */
-  asReject(part: Part, rejection: Rejection): Part
-  /** A request of so many bytes failed, and all its documents passed in smaller ones. */
+  /** How long requests have to wait, in ms; 0 if they may go. */
+  waitMs(): number
+  /** A request of this size failed, and all its documents passed in smaller ones. */
   passedInPieces(bytes: number): void
 }
 
@@ -58,11 +56,12 @@ const maxNamed = 3
 
 /**
  * Looks for documents that do not get through to Elasticsearch while others do, one request at a
- * time and beside the others, and says what becomes of them. The judgement is that of `Suspects`.
+ * time beside the others, and logs what becomes of them. `Suspects` judges.
  */
 export class DocumentSearch {
   readonly #host: SearchHost
   readonly #names: IndexNames
+  readonly #sink: string
   readonly #log: Logger
   readonly #stopping: AbortSignal
   readonly #suspects: Suspects<Group, DocumentFacts>
@@ -72,12 +71,14 @@ export class DocumentSearch {
   #timer: NodeJS.Timeout | undefined
 
   constructor(parts: {
+    readonly sink: string
     readonly host: SearchHost
     readonly names: IndexNames
     readonly holdMs: number
     readonly log: Logger
     readonly stopping: AbortSignal
   }) {
+    this.#sink = parts.sink
     this.#host = parts.host
     this.#names = parts.names
     this.#log = parts.log
@@ -104,7 +105,7 @@ export class DocumentSearch {
    * The request of these documents failed without an answer of Elasticsearch, while another passed.
    */
   add(parts: readonly Part[], bytes: number): void {
-    const documents = parts.reduce((sum, { start, end }) => sum + end - start, 0)
+    const documents = recordsOf(parts)
     if (documents === 0) return
     this.#suspects.add({ parts, documents }, bytes)
     this.#goOn()
@@ -120,7 +121,7 @@ export class DocumentSearch {
     this.#suspects.filter(({ parts }) => parts.some(({ pending }) => !pending.closed))
   }
 
-  /** Settles when no request of the search is under way; `stopping` is aborted. */
+  /** Settles when no request of the search is in flight. To be called once `stopping` is aborted. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer)
     await this.#running
@@ -144,9 +145,9 @@ export class DocumentSearch {
 
   async #run(): Promise<void> {
     while (!this.#stopping.aborted) {
-      const gateMs = this.#host.gateMs()
-      if (gateMs > 0) {
-        await sleep(gateMs, this.#stopping)
+      const waitMs = this.#host.waitMs()
+      if (waitMs > 0) {
+        await sleep(waitMs, this.#stopping)
         continue
       }
       const one = this.#suspects.next(performance.now())
@@ -184,8 +185,8 @@ export class DocumentSearch {
     )
     if (found === undefined) return
     this.#log.error(
-      { ...withoutKind(found.facts) },
-      'a document does not get through to Elasticsearch while others do: something in front of it refuses the document for its size or its content; it waits for --reject-hold, then it becomes a reject without its value',
+      { event: 'document_stuck', ...this.#fieldsOf(found.facts) },
+      'a document does not get through while others do',
     )
   }
 
@@ -193,13 +194,16 @@ export class DocumentSearch {
     const { asReject, item, facts } = one
     if (!(await this.#host.controlPasses())) return this.#away(one, facts.failure)
     const startedAt = performance.now()
-    const group = asReject ? { parts: [this.#asReject(one)], documents: 1 } : item
+    const group = asReject ? { parts: [this.#trialOf(one)], documents: 1 } : item
     const request = this.#host.take(group)
     const failure = request === undefined ? undefined : await this.#host.attempt(request)
     if (request === undefined || failure === undefined) {
       this.#suspects.passed(one)
       if (request !== undefined && !asReject)
-        this.#log.info({ ...withoutKind(facts) }, 'the document gets through now')
+        this.#log.info(
+          { event: 'document_passed', ...this.#fieldsOf(facts) },
+          'a document gets through now',
+        )
       return
     }
     if (this.#stopping.aborted) return
@@ -219,8 +223,8 @@ export class DocumentSearch {
     this.#suspects.refused(one, now, isEvidence)
     if (one.rejectRefused && !wasRefused) {
       this.#log.error(
-        { ...withoutKind(facts) },
-        'what is kept of a refused document does not get through to Elasticsearch either; both are tried again until one does, and the partition is not committed beyond it',
+        { event: 'reject_stuck', ...this.#fieldsOf(facts) },
+        'the reject of a document does not get through either',
       )
     }
   }
@@ -230,24 +234,26 @@ export class DocumentSearch {
     if (!this.#stopping.aborted) this.#host.away(message)
   }
 
-  #asReject({ item, facts }: AloneCase<Group, DocumentFacts>): Part {
+  #trialOf({ item, facts }: AloneCase<Group, DocumentFacts>): Part {
     const [part] = item.parts as readonly [Part]
     const reason = `something in front of Elasticsearch does not let the document through: ${facts.failure}`
-    return this.#host.asReject(
-      part,
-      part.replacement?.rejection ?? { type: 'request_refused', reason },
-    )
+    const rejection = rejectIn(part)?.rejection ?? { type: 'request_refused', reason }
+    return trialOf(this.#names, part, rejection, { valueOmitted: true })
+  }
+
+  #fieldsOf({ kind: _, failure, ...facts }: DocumentFacts) {
+    return { sink: this.#sink, ...facts, reason: failure }
   }
 
   #factsOf(part: Part, failure: RequestFailure): DocumentFacts {
-    const { pending, start: i, replacement } = part
+    const { start: i, pending } = part
     const { batch } = pending
     const type = batch.types[batch.typeIndexes[i]!]!.name
     return {
       topic: batch.topic,
       partition: batch.partition,
       offset: batch.offsets[i]!,
-      bytes: replacement?.source.length ?? batch.ends[i]! - lineStart(batch, i),
+      bytes: bytesOfPart(part),
       type,
       index: indexOf(this.#names, part, i),
       failure: failure.message,
@@ -258,9 +264,8 @@ export class DocumentSearch {
 
 /**
  * True for a failure that says nothing of its cause: no answer at all, or one that is not
- * Elasticsearch's. A proxy or a firewall may have refused one document of the request. Not so where
- * the answer is about who asks (401, 407), how often (429) or the size (413), which have ways of
- * their own.
+ * Elasticsearch's. A proxy or a firewall may have refused one document of the request. An answer
+ * about who asks (401, 407), how often (429) or the size (413) does say its cause.
  */
 export function isUnexplained({ status, type }: RequestFailure): boolean {
   return type === undefined && status !== 401 && status !== 407 && status !== 413 && status !== 429
@@ -274,10 +279,6 @@ function describe(
   return `offset ${offset} of ${topic}/${partition} (${bytes} bytes, type ${type}, for ${index}) does not get through${reject}: ${failure}`
 }
 
-function withoutKind({ kind: _, ...facts }: DocumentFacts): Omit<DocumentFacts, 'kind'> {
-  return facts
-}
-
 function halvesOf({ parts, documents }: Group): readonly [Group, Group] | undefined {
   if (documents < 2) return undefined
   const left = documents >> 1
@@ -286,18 +287,4 @@ function halvesOf({ parts, documents }: Group): readonly [Group, Group] | undefi
     { parts: first, documents: left },
     { parts: second, documents: documents - left },
   ]
-}
-
-/** The first `documents` of some parts, and the rest. */
-export function splitParts(parts: readonly Part[], documents: number): [Part[], Part[]] {
-  const left: Part[] = []
-  const right: Part[] = []
-  let room = documents
-  for (const part of parts) {
-    const size = Math.min(room, part.end - part.start)
-    room -= size
-    if (size > 0) left.push({ ...part, end: part.start + size })
-    if (part.start + size < part.end) right.push({ ...part, start: part.start + size })
-  }
-  return [left, right]
 }

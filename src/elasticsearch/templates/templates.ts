@@ -262,7 +262,7 @@ export async function installTemplates(
       name = template.name
       const state = await templateState(client, template)
       if (state === 'newer')
-        log.warn({ template: name }, `the cluster has a newer template ${name}; it stays as it is`)
+        log.warn({ event: 'template_newer', template: name }, 'keeping a newer template')
       if (state === 'same' || state === 'newer' || (state === 'changed' && !mend)) continue
       due.push({ template, state })
     }
@@ -272,9 +272,11 @@ export async function installTemplates(
       name = template.name
       await client.request('PUT', segmentsOf(template), { body: template.body })
       installed++
+      const { api, version } = template
+      const kind = api.slice(1).replace('/', ' ')
       log.info(
-        { template: name, version: template.version },
-        `installed ${template.api.slice(1).replace('/', ' ')} ${name}, which was ${state}`,
+        { event: 'template_installed', template: name, kind, version, was: state },
+        'installed a template',
       )
     }
     return installed

@@ -7,9 +7,9 @@ import type { IndexProfile } from './index-profile.ts'
 import { compareTemplates, installedProfile, installTemplates } from './templates.ts'
 
 /**
- * Sees to it that the cluster has this version's templates as long as a worker is at work, and that
- * no field leaves out fractions. A template that somebody deletes, or one of others that wins over
- * ours, decides how the indices of the next day are made, for good.
+ * Keeps this version's templates on the cluster while a worker works, and has fractions counted. A
+ * template that somebody deletes, or somebody else's that wins over ours, decides how the indices of
+ * the next day are made, for good.
  */
 export class TemplateWatch {
   readonly #client: Elasticsearch
@@ -18,10 +18,10 @@ export class TemplateWatch {
   readonly #everyMs: number
   readonly #stopping: AbortSignal
   readonly #log: Logger
-  /** What is wrong since it was looked at last, and was said. */
+  /** What was wrong at the last look, and was logged. */
   #said: ReadonlySet<string> = new Set()
 
-  /** `everyMs`: how often it looks. It ends with `stopping`. */
+  /** @param parts.everyMs how often it looks, until `stopping` */
   constructor(parts: {
     client: Elasticsearch
     indexPrefix: string
@@ -39,8 +39,8 @@ export class TemplateWatch {
   }
 
   /**
-   * Installs, looks, and goes on looking. @throws ArchiverError `UNREACHABLE` where the cluster
-   * refuses a template.
+   * Installs, looks, and goes on looking. @throws ArchiverError `UNREACHABLE` if the cluster refuses
+   * a template
    */
   async start(): Promise<void> {
     await installTemplates(this.#client, this.#indexPrefix, this.#log, { profile: this.#profile })
@@ -54,28 +54,47 @@ export class TemplateWatch {
 
   /** Never fails: records go on without it. */
   async #look(): Promise<void> {
-    const wrong = new Set<string>()
+    const found: Finding[] = []
     try {
       const differences = await compareTemplates(this.#client, this.#indexPrefix)
       if (differences.some(({ state }) => state === 'missing' || state === 'older')) {
-        // Another worker may have chosen another profile since: only where none is left it is ours.
+        // Another worker may have chosen another profile meanwhile: ours counts only if none is left.
         const profile = (await installedProfile(this.#client, this.#indexPrefix)) ?? this.#profile
         await installTemplates(this.#client, this.#indexPrefix, this.#log, { profile })
       }
-      for (const { state, message } of differences) if (state === 'overridden') wrong.add(message)
+      for (const { name, state, message } of differences)
+        if (state === 'overridden')
+          found.push({ event: 'template_overridden', template: name, reason: message })
     } catch (error) {
-      wrong.add(`the index templates could not be looked at: ${messageOf(error)}`)
+      found.push({ event: 'templates_unknown', reason: messageOf(error) })
     }
     try {
-      for (const message of await mendMixedNumbers(this.#client, this.#indexPrefix, this.#log))
-        wrong.add(message)
+      for (const reason of await mendMixedNumbers(this.#client, this.#indexPrefix, this.#log))
+        found.push({ event: 'mixed_numbers_left', reason })
     } catch (error) {
-      wrong.add(
-        `fields of whole numbers and fractions could not be looked for: ${messageOf(error)}`,
-      )
+      found.push({ event: 'mixed_numbers_unknown', reason: messageOf(error) })
     }
     if (this.#stopping.aborted) return
-    for (const message of wrong) if (!this.#said.has(message)) this.#log.warn(message)
-    this.#said = wrong
+    for (const finding of found)
+      if (!this.#said.has(keyOf(finding))) this.#log.warn(finding, messages[finding.event])
+    this.#said = new Set(found.map(keyOf))
   }
+}
+
+/** Something that is wrong on the cluster. */
+interface Finding {
+  readonly event: keyof typeof messages
+  readonly reason: string
+  readonly template?: string
+}
+
+const messages = {
+  template_overridden: 'another template wins over ours',
+  templates_unknown: 'checking the index templates failed',
+  mixed_numbers_left: 'a field leaves out fractions',
+  mixed_numbers_unknown: 'searching for fractions failed',
+} as const
+
+function keyOf({ event, reason }: Finding): string {
+  return `${event} ${reason}`
 }

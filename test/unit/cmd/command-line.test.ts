@@ -356,4 +356,10 @@ it('prints the log of setup as lines for people', () => {
     plainLine('{"level":"warn","msg":"x is older","err":{"message":"why"}}'),
     'warning: x is older: why',
   )
+  assert.equal(
+    plainLine(
+      '{"level":"info","time":"…","event":"template_installed","template":"x","version":3,"msg":"installed a template"}',
+    ),
+    'installed a template: template x, version 3',
+  )
 })

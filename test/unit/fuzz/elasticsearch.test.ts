@@ -14,7 +14,7 @@ import { readTypeFacts } from '../../../src/elasticsearch/read/type-facts.ts'
 import { ValueReader } from '../../../src/elasticsearch/read/value-reader.ts'
 import {
   type BulkItem,
-  isUnknown,
+  isUnrecognized,
   judgeItem,
   judgeRequest,
   kindOf,
@@ -122,7 +122,7 @@ test('fuzz: bulk answers of anybody: an item a document, or a failure of the req
       }
       for (const item of items ?? []) {
         const scope = judgeItem(item)
-        isUnknown(item)
+        isUnrecognized(item)
         if (scope !== 'stored' && scope !== 'exists') rejectionOf(item, 300)
         if (item.error !== undefined)
           assert.ok(kindOf(item.error).length + sayableOf(item.error, 300).length < 1e5)

@@ -3,12 +3,24 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { mysqlConnection, mysqlGroup } from '../../../src/config/mysql.ts'
 import { readOptions, related } from '../../../src/config/options.ts'
-import type { PendingBatch } from '../../../src/delivery/pending.ts'
+import { PartQueue } from '../../../src/delivery/part-queue.ts'
 import { judge, type Verdict } from '../../../src/mysql/answer.ts'
+import { collisionWith, reductionAfter } from '../../../src/mysql/reduction.ts'
 import { insertSql, typeColumns } from '../../../src/mysql/row.ts'
-import { partsOf, type Row, StatementQueue } from '../../../src/mysql/statement.ts'
+import {
+  asRecord,
+  bytesOfPart,
+  type Form,
+  type Part,
+  partsOf,
+  type Row,
+  rowOf,
+  takeStatement,
+} from '../../../src/mysql/statement.ts'
+import { UnrecognizedErrors } from '../../../src/mysql/unrecognized-errors.ts'
 import { LineEncoder } from '../../../src/record/line/encoder.ts'
 import type { RecordBatch } from '../../../src/record/record.ts'
+import { pendingBatch } from '../../helpers/pending-batch.ts'
 
 test('errors are judged by their number', () => {
   const expected: Readonly<Record<Verdict, readonly (number | undefined)[]>> = {
@@ -108,7 +120,7 @@ test('types that a column cannot hold have different names in it', () => {
 
 const encoder = new LineEncoder({ from: 'value', path: ['type'] })
 
-function pendingOf(topic: string, sizes: readonly number[]): PendingBatch {
+function batchOf(topic: string, sizes: readonly number[]): RecordBatch {
   const records = sizes.map((size, offset) => ({
     offset,
     timestamp: 0,
@@ -116,20 +128,12 @@ function pendingOf(topic: string, sizes: readonly number[]): PendingBatch {
     headers: [],
     value: Buffer.from(JSON.stringify({ text: "'".repeat(size) })),
   }))
-  const batch: RecordBatch = encoder.encode({
-    topic,
-    partition: 0,
-    from: 0,
-    next: sizes.length,
-    records,
-  })
-  return {
-    batch,
-    remaining: sizes.length,
-    closed: false,
-    stored: () => {},
-    done: Promise.resolve(),
-  }
+  return encoder.encode({ topic, partition: 0, from: 0, next: sizes.length, records })
+}
+
+function partOf(topic: string, sizes: readonly number[]): { part: Part; close: () => void } {
+  const { pending, close } = pendingBatch(batchOf(topic, sizes))
+  return { part: { pending, start: 0, end: sizes.length, form: asRecord }, close }
 }
 
 test('statements hold every row once, in order, and stay below what the server takes', () => {
@@ -141,21 +145,19 @@ test('statements hold every row once, in order, and stay below what the server t
       }),
       fc.integer({ min: 1000, max: 20_000 }),
       fc.integer({ min: 4000, max: 12_000 }),
-      (batches, mostBytes, mostPacketBytes) => {
-        const queue = new StatementQueue()
-        for (const [i, sizes] of batches.entries()) {
-          queue.push({ pending: pendingOf(`t${i}`, sizes), start: 0, end: sizes.length })
-        }
+      (batches, maxBytes, maxPacketBytes) => {
+        const queue = new PartQueue(bytesOfPart)
+        for (const [i, sizes] of batches.entries()) queue.push(partOf(`t${i}`, sizes).part)
         const taken: Row[] = []
         const refused: Row[] = []
         while (!queue.isEmpty) {
-          const { rows, tooLarge } = queue.take(mostBytes, mostPacketBytes)
+          const { rows, tooLarge } = takeStatement(queue, maxBytes, maxPacketBytes)
           const sql = insertSql(
             '`archive_records`',
             rows.map((row) => row.sql),
           )
-          assert.ok(Buffer.byteLength(sql) < mostPacketBytes)
-          assert.ok(rows.length <= 1 || Buffer.byteLength(sql) <= mostBytes)
+          assert.ok(Buffer.byteLength(sql) < maxPacketBytes)
+          assert.ok(rows.length <= 1 || Buffer.byteLength(sql) <= maxBytes)
           assert.equal(rows.length + tooLarge.length > 0, true)
           taken.push(...rows)
           refused.push(...tooLarge)
@@ -166,7 +168,7 @@ test('statements hold every row once, in order, and stay below what the server t
         assert.deepEqual(named.toSorted(), expected.toSorted())
         // Given back, they are the same again.
         queue.pushFirst(partsOf(taken))
-        const { rows: again } = queue.take(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
+        const { rows: again } = takeStatement(queue, Infinity, Infinity)
         assert.deepEqual(
           again.map(({ sql }) => sql),
           taken.map(({ sql }) => sql),
@@ -177,14 +179,63 @@ test('statements hold every row once, in order, and stay below what the server t
 })
 
 test('what was given up is not sent', () => {
-  const queue = new StatementQueue()
-  const [kept, closed] = [pendingOf('kept', [1, 2]), pendingOf('closed', [1, 2])]
-  queue.push({ pending: closed, start: 0, end: 2 })
-  queue.push({ pending: kept, start: 0, end: 2 })
-  closed.closed = true
-  assert.equal(queue.take(1e6, 1e6).rows.length, 2)
-  queue.push({ pending: closed, start: 0, end: 2 })
+  const queue = new PartQueue(bytesOfPart)
+  const [kept, given] = [partOf('kept', [1, 2]), partOf('given', [1, 2])]
+  queue.push(given.part)
+  queue.push(kept.part)
+  given.close()
+  assert.equal(takeStatement(queue, 1e6, 1e6).rows.length, 2)
+  queue.push(given.part)
   queue.dropClosed()
   assert.equal(queue.isEmpty, true)
   assert.equal(queue.bytes, 0)
+})
+
+test('a collision has a statement to itself', () => {
+  const queue = new PartQueue(bytesOfPart)
+  const { part } = partOf('t', [1, 2, 3])
+  const reduction = { kept: undefined, errorType: 'position_taken', reason: 'r' }
+  queue.push({ ...part, end: 1 })
+  queue.push({ ...part, start: 1, end: 2, form: { is: 'collision', reduction } })
+  queue.push({ ...part, start: 2 })
+  const taken: (readonly number[])[] = []
+  while (!queue.isEmpty) taken.push(takeStatement(queue, 1e6, 1e6).rows.map(({ i }) => i))
+  assert.deepEqual(taken, [[0], [1], [2]])
+})
+
+test('an unrecognized error lasts once it has come for the whole time without a long break', () => {
+  const errors = new UnrecognizedErrors(1000)
+  const comesAt = (now: number, errno = 7777) => errors.isLasting(errno, now)
+  assert.deepEqual([comesAt(0), comesAt(999), comesAt(1000)], [false, false, true])
+  assert.equal(comesAt(1000, 8888), false, 'each number has a time of its own')
+  assert.equal(comesAt(121_001), false, 'after two minutes of silence it is another error')
+  assert.equal(comesAt(122_001), true)
+})
+
+test('what is kept of a record shrinks until nothing can be left out', () => {
+  const { pending } = partOf('t', [1]).part
+  const steps = (isTooLarge: boolean, form: Form) => {
+    const kept: (string | undefined)[] = []
+    for (let next: Form = form; ; ) {
+      const reduction = reductionAfter(rowOf({ pending, form: next }, 0), {
+        reason: 'r',
+        isTooLarge,
+      })
+      if (reduction === undefined) return kept
+      kept.push(`${reduction.kept} ${reduction.errorType}`)
+      next = { is: form.is === 'collision' ? 'collision' : 'reduced', reduction }
+    }
+  }
+  const smaller = ['envelope value_omitted', 'position all_omitted']
+  assert.deepEqual(steps(false, asRecord), ['text refused_as_json', ...smaller])
+  assert.deepEqual(steps(true, asRecord), smaller, 'as text it is no smaller')
+  const collision = {
+    is: 'collision',
+    reduction: collisionWith(rowOf({ pending, form: asRecord }, 0), '5'),
+  } as const
+  assert.deepEqual(steps(false, collision), [
+    'text position_taken',
+    'envelope position_taken',
+    'position position_taken',
+  ])
 })

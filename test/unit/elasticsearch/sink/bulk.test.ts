@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { PendingBatch } from '../../../../src/delivery/pending.ts'
+import { PartQueue } from '../../../../src/delivery/part-queue.ts'
 import { IndexNames } from '../../../../src/elasticsearch/index-name.ts'
+import { BulkBuilder, type BulkRequest } from '../../../../src/elasticsearch/sink/bulk.ts'
 import {
-  BulkQueue,
-  type BulkRequest,
+  bytesOfPart,
   documentId,
   indexOf,
   type Part,
-} from '../../../../src/elasticsearch/sink/bulk.ts'
+  partAs,
+  partOf,
+  rejectIn,
+} from '../../../../src/elasticsearch/sink/part.ts'
 import { LineEncoder } from '../../../../src/record/line/encoder.ts'
 import { lineStart, type RecordBatch } from '../../../../src/record/record.ts'
+import { pendingBatch } from '../../../helpers/pending-batch.ts'
 
 const names = new IndexNames('archive-')
 const encoder = new LineEncoder({ from: 'value', path: ['type'] })
@@ -47,9 +51,9 @@ function encode(
   })
 }
 
-function pendingOf(batch: RecordBatch): PendingBatch {
-  return { batch, remaining: batch.count, closed: false, stored: () => {}, done: Promise.resolve() }
-}
+/** All records of a batch, and a builder with a queue to put them in. */
+const wholeOf = (batch: RecordBatch): Part => partOf(pendingBatch(batch).pending)
+const newQueue = () => new PartQueue<Part>(bytesOfPart)
 
 const idOf = ({ pending: { batch } }: Part, i: number) => documentId(batch, batch.offsets[i]!)
 
@@ -60,13 +64,13 @@ function* documentsOf(part: Part): Iterable<string> {
 /**
  * Reads a body as Elasticsearch does and holds it against the parts that it is said to be made of.
  */
-function checkRequest({ body, parts, documents }: BulkRequest, mostBytes: number): string[] {
+function checkRequest({ body, parts, documents }: BulkRequest, maxBytes: number): string[] {
   const lines = body.toString().split('\n')
   assert.equal(lines.pop(), '', 'a body ends with a line break')
   assert.equal(lines.length, documents * 2)
   assert.ok(
-    documents === 1 || body.length <= mostBytes,
-    `${body.length} bytes of at most ${mostBytes}`,
+    documents === 1 || body.length <= maxBytes,
+    `${body.length} bytes of at most ${maxBytes}`,
   )
   const ids: string[] = []
   let line = 0
@@ -78,10 +82,10 @@ function checkRequest({ body, parts, documents }: BulkRequest, mostBytes: number
       }
       const { pipeline, ...place } = create
       assert.deepEqual(place, { _index: indexOf(names, part, i), _id: idOf(part, i) })
-      assert.equal(pipeline, part.replacement === undefined ? undefined : '_none')
+      assert.equal(pipeline, rejectIn(part) === undefined ? undefined : '_none')
       const { batch } = part.pending
       const source =
-        part.replacement?.source ?? batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
+        rejectIn(part)?.source ?? batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
       assert.equal(`${lines[line++]}\n`, source.toString())
       ids.push(create._id)
     }
@@ -102,41 +106,41 @@ test('every document is sent or held once, whatever is cut, held and tried again
     batches,
     fc.array(take, { maxLength: 20 }),
     fc.integer({ min: 300, max: 4000 }),
-    (groups, takes, mostBytes) => {
-      const queue = new BulkQueue(names, mostBytes)
+    (groups, takes, maxBytes) => {
+      const queue = newQueue()
+      const builder = new BulkBuilder(names)
       const waiting: string[] = []
-      const push = (part: Part) => {
+      groups.forEach((records, partition) => {
+        const part = wholeOf(encode(partition, records))
         queue.push(part)
         waiting.push(...documentsOf(part))
-      }
-      groups.forEach((records, partition) => {
-        const pending = pendingOf(encode(partition, records))
-        push({ pending, start: 0, end: pending.batch.count })
       })
       const stored: string[] = []
-      const held: Part[] = []
+      const aside: Part[] = []
       const step = ({
         limit,
         held: heldIndices,
         outcome,
       }: typeof take extends fc.Arbitrary<infer T> ? T : never) => {
-        const isHeld =
-          heldIndices.length === 0 ? undefined : (index: string) => heldIndices.includes(index)
-        const request = queue.take(
-          isHeld,
-          (index, part) => {
+        const held = {
+          has: (index: string) => heldIndices.includes(index),
+          putAside: (index: string, part: Part) => {
             assert.ok(heldIndices.includes(index))
             assert.equal(index, indexOf(names, part, part.start))
             assert.equal(part.end, part.start + 1)
-            held.push(part)
+            aside.push(part)
           },
+        }
+        const request = builder.build(queue, {
+          maxBytes,
           limit,
-        )
+          held: heldIndices.length === 0 ? undefined : held,
+        })
         if (request === undefined) {
           assert.ok(queue.isEmpty)
           return
         }
-        const ids = checkRequest(request, mostBytes)
+        const ids = checkRequest(request, maxBytes)
         assert.ok(ids.length <= limit)
         if (outcome === 'stored') stored.push(...ids)
         else if (outcome === 'again') queue.pushFirst(request.parts)
@@ -152,7 +156,7 @@ test('every document is sent or held once, whatever is cut, held and tried again
       }
       for (const one of takes) step(one)
       const everything = { limit: Number.POSITIVE_INFINITY, held: [], outcome: 'stored' as const }
-      queue.pushFirst(held.splice(0))
+      queue.pushFirst(aside.splice(0))
       while (!queue.isEmpty) step(everything)
       assert.equal(queue.bytes, 0)
       assert.deepEqual(stored.toSorted(), waiting.toSorted())
@@ -162,71 +166,72 @@ test('every document is sent or held once, whatever is cut, held and tried again
 })
 
 test('without trouble documents leave in the order they came', () => {
-  const inOrder = fc.property(batches, fc.integer({ min: 300, max: 2000 }), (groups, mostBytes) => {
-    const queue = new BulkQueue(names, mostBytes)
+  const inOrder = fc.property(batches, fc.integer({ min: 300, max: 2000 }), (groups, maxBytes) => {
+    const queue = newQueue()
+    const builder = new BulkBuilder(names)
     const came: string[] = []
     let bytes = 0
     groups.forEach((records, partition) => {
-      const pending = pendingOf(encode(partition, records))
-      const part = { pending, start: 0, end: pending.batch.count }
+      const part = wholeOf(encode(partition, records))
       queue.push(part)
-      bytes += pending.batch.lines.length
+      bytes += part.pending.batch.lines.length
       came.push(...documentsOf(part))
     })
     assert.equal(queue.bytes, bytes)
     const left: string[] = []
-    while (!queue.isEmpty)
-      left.push(...checkRequest(queue.take(undefined, assert.fail)!, mostBytes))
+    while (!queue.isEmpty) left.push(...checkRequest(builder.build(queue, { maxBytes })!, maxBytes))
     assert.deepEqual(left, came)
-    assert.equal(queue.take(undefined, assert.fail), undefined)
+    assert.equal(builder.build(queue, { maxBytes }), undefined)
   })
   fc.assert(inOrder, { numRuns: 300 })
 })
 
 test('what a partition that was given up had waiting is not sent', () => {
-  const queue = new BulkQueue(names, 10_000)
+  const queue = newQueue()
+  const builder = new BulkBuilder(names)
   const records = [{ type: 'a', hour: 22, size: 10 }]
-  const kept = pendingOf(encode(0, records))
-  const given = pendingOf(encode(1, records))
-  for (const pending of [given, kept, given]) queue.push({ pending, start: 0, end: 1 })
-  given.closed = true
-  assert.deepEqual(checkRequest(queue.take(undefined, assert.fail)!, 10_000), ['events+0+0'])
-  assert.equal(queue.take(undefined, assert.fail), undefined)
+  const kept = wholeOf(encode(0, records))
+  const { pending, close } = pendingBatch(encode(1, records))
+  const given = partOf(pending)
+  for (const part of [given, kept, given]) queue.push(part)
+  close()
+  const maxBytes = 10_000
+  assert.deepEqual(checkRequest(builder.build(queue, { maxBytes })!, maxBytes), ['events+0+0'])
+  assert.equal(builder.build(queue, { maxBytes }), undefined)
   assert.equal(queue.bytes, 0)
 })
 
-test('a probe is sent to a held index; a replacement goes where it says, with what it says', () => {
-  const queue = new BulkQueue(names, 10_000)
-  const pending = pendingOf(encode(0, [{ type: 'a', hour: 22, size: 10 }]))
-  queue.push({ pending, start: 0, end: 1, probe: true })
-  assert.equal(checkRequest(queue.take(() => true, assert.fail)!, 10_000).length, 1)
-  const replacement = {
+test('a reject goes where it says, with what it says, past all pipelines', () => {
+  const queue = newQueue()
+  const builder = new BulkBuilder(names)
+  const { pending } = wholeOf(encode(0, [{ type: 'a', hour: 22, size: 10 }]))
+  const reject = {
     index: 'archive-_rejected-1970.01.01',
     source: Buffer.from('{"kept":true}\n'),
     rejection: { type: 'x', reason: 'y' },
     kind: 'x',
     valueOmitted: false,
+    idSuffix: '',
   }
-  queue.push({ pending, start: 0, end: 1, replacement })
-  assert.equal(queue.bytes, replacement.source.length)
-  const request = queue.take(undefined, assert.fail)!
+  queue.push(partAs(pending, 0, { is: 'reject', reject }))
+  assert.equal(queue.bytes, reject.source.length)
+  const request = builder.build(queue, { maxBytes: 10_000 })!
   checkRequest(request, 10_000)
   assert.match(request.body.toString(), /_rejected/)
+  queue.push(partAs(pending, 0, { is: 'reject', reject: { ...reject, idSuffix: '+5' } }))
+  const { body } = builder.build(queue, { maxBytes: 10_000 })!
+  assert.match(body.toString(), /"_id":"events\+0\+0\+5"/)
 })
 
 test('a document larger than a body has a body to itself', () => {
-  const queue = new BulkQueue(names, 500)
+  const queue = newQueue()
+  const builder = new BulkBuilder(names)
   const sizes = [10, 3000, 10]
-  const pending = pendingOf(
-    encode(
-      0,
-      sizes.map((size) => ({ type: 'a', hour: 22, size })),
-    ),
-  )
-  queue.push({ pending, start: 0, end: 3 })
+  const records = sizes.map((size) => ({ type: 'a', hour: 22, size }))
+  queue.push(wholeOf(encode(0, records)))
   const counts: number[] = []
   while (!queue.isEmpty) {
-    const request = queue.take(undefined, assert.fail)!
+    const request = builder.build(queue, { maxBytes: 500 })!
     checkRequest(request, 500)
     counts.push(request.documents)
   }
@@ -234,34 +239,31 @@ test('a document larger than a body has a body to itself', () => {
 })
 
 test('a body that was given back makes room for the next; one in flight stays as it is', () => {
-  const queue = new BulkQueue(names, 1000)
-  const pending = pendingOf(
-    encode(
-      0,
-      Array.from({ length: 40 }, () => ({ type: 'a', hour: 22, size: 100 })),
-    ),
-  )
-  queue.push({ pending, start: 0, end: 40 })
-  const first = queue.take(undefined, assert.fail)!
+  const queue = newQueue()
+  const builder = new BulkBuilder(names)
+  const records = Array.from({ length: 40 }, () => ({ type: 'a', hour: 22, size: 100 }))
+  queue.push(wholeOf(encode(0, records)))
+  const next = (maxBytes = 1000) => builder.build(queue, { maxBytes })!
+  const first = next()
   const before = first.body.toString()
-  const second = queue.take(undefined, assert.fail)!
+  const second = next()
   assert.notEqual(second.buffer, first.buffer)
   assert.equal(first.body.toString(), before)
   checkRequest(second, 1000)
-  queue.give(first.buffer)
-  const third = queue.take(undefined, assert.fail)!
+  builder.give(first.buffer)
+  const third = next()
   assert.equal(third.buffer, first.buffer)
   checkRequest(third, 1000)
   // A server that wants smaller bodies gets no larger ones for the sake of a buffer.
-  queue.mostBytes = 500
-  queue.give(third.buffer)
-  const small = queue.take(undefined, assert.fail)!
+  builder.give(third.buffer)
+  const small = next(500)
   assert.notEqual(small.buffer, third.buffer)
   checkRequest(small, 500)
 })
 
 test('an action line names the templates of its numbers, until its index says that it has none', () => {
-  const queue = new BulkQueue(names, 1_000_000)
+  const queue = newQueue()
+  const builder = new BulkBuilder(names)
   const values = [
     '{"type":"a","id":9007199254740993}',
     '{"type":"b","id":9007199254740993}',
@@ -281,8 +283,8 @@ test('an action line names the templates of its numbers, until its index says th
     })),
   })
   const taken = () => {
-    queue.push({ pending: pendingOf(batch), start: 0, end: batch.count })
-    const { body } = queue.take(undefined, assert.fail)!
+    queue.push(wholeOf(batch))
+    const { body } = builder.build(queue, { maxBytes: 1_000_000 })!
     const actions = body
       .toString()
       .split('\n')
@@ -294,6 +296,6 @@ test('an action line names the templates of its numbers, until its index says th
   }
   const named = { 'value.id': 'whole_numbers_beyond_double' }
   assert.deepEqual(taken(), [named, named, undefined])
-  queue.nameNoTemplates('archive-a-1970.01.01')
+  builder.nameNoTemplates('archive-a-1970.01.01')
   assert.deepEqual(taken(), [undefined, named, undefined])
 })

@@ -24,7 +24,7 @@ function work(
 
 test('it goes up while that is worthwhile, and stays about there', () => {
   for (const lanes of [1, 3, 6]) {
-    const concurrency = new AdaptiveConcurrency({ first: 1, most: 16 })
+    const concurrency = new AdaptiveConcurrency({ first: 1, max: 16 })
     const limits = work(concurrency, { now: 0 }, lanes, 3000)
     const settled = limits.slice(1000)
     assert.ok(Math.min(...settled) >= lanes, `${lanes} lanes: ${Math.min(...settled)}`)
@@ -37,14 +37,14 @@ test('it goes up while that is worthwhile, and stays about there', () => {
   }
 })
 
-test('it never goes above the most, whatever helps', () => {
-  const concurrency = new AdaptiveConcurrency({ first: 9, most: 4 })
+test('it never goes above the max, whatever helps', () => {
+  const concurrency = new AdaptiveConcurrency({ first: 9, max: 4 })
   assert.equal(concurrency.limit, 4)
   assert.equal(Math.max(...work(concurrency, { now: 0 }, 100, 500)), 4)
 })
 
 test('it halves at once when the engine refuses, and rests before it tries again', () => {
-  const concurrency = new AdaptiveConcurrency({ first: 1, most: 16 })
+  const concurrency = new AdaptiveConcurrency({ first: 1, max: 16 })
   const clock = { now: 0 }
   work(concurrency, clock, 8, 1000)
   const before = concurrency.limit
@@ -60,12 +60,12 @@ test('it halves at once when the engine refuses, and rests before it tries again
 })
 
 test('without enough to do nothing is learnt', () => {
-  const concurrency = new AdaptiveConcurrency({ first: 2, most: 16 })
+  const concurrency = new AdaptiveConcurrency({ first: 2, max: 16 })
   for (let now = 1; now < 500; now++) concurrency.succeeded(1_000_000, false, now)
   assert.equal(concurrency.limit, 2)
 })
 
-test('the limit stays within 1 and the most, whatever happens', () => {
+test('the limit stays within 1 and the max, whatever happens', () => {
   const step = fc.record({
     what: fc.constantFrom('succeeded', 'succeeded', 'succeeded', 'overloaded'),
     bytes: fc.nat(),
@@ -75,14 +75,14 @@ test('the limit stays within 1 and the most, whatever happens', () => {
   const bounded = fc.property(
     fc.integer({ min: 1, max: 8 }),
     fc.array(step, { maxLength: 200 }),
-    (most, steps) => {
-      const concurrency = new AdaptiveConcurrency({ first: 2, most })
+    (max, steps) => {
+      const concurrency = new AdaptiveConcurrency({ first: 2, max })
       let now = 0
       for (const { what, bytes, saturated, passed } of steps) {
         now += passed
         if (what === 'overloaded') concurrency.overloaded()
         else concurrency.succeeded(bytes, saturated, now)
-        assert.ok(concurrency.limit >= 1 && concurrency.limit <= most)
+        assert.ok(concurrency.limit >= 1 && concurrency.limit <= max)
       }
     },
   )
