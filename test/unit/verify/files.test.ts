@@ -3,7 +3,7 @@ import { copyFile, mkdir, readFile, rename, rm, truncate, writeFile } from 'node
 import { dirname, join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
-import { describe as describeVerdict } from '../../../src/cmd/verify.ts'
+import { describeVerdict } from '../../../src/cmd/lib/verify-report.ts'
 import { manifestDirectory, manifestName, originName } from '../../../src/files/log/path.ts'
 import { prunedName } from '../../../src/files/log/pruned.ts'
 import type { TopicPartition } from '../../../src/record/record.ts'
