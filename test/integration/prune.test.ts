@@ -238,7 +238,7 @@ test('what makes no sense is one line', async (t) => {
     assert.equal(code, 2, output)
     assert.match(output, words)
   }
-  await refused(/--older-than is needed/)
+  await refused(/--older-than or --finish is needed/)
   await refused(/1d or more/, '--older-than', '2h')
   await refused(/such as 90d/, '--older-than', '90')
 })
