@@ -59,7 +59,7 @@ export function kafkaClient(
   return createKafka({ brokers, ...about, ...kafkaSecurity(connection, about.log) })
 }
 
-/** kafkajs tells at INFO what we call debug. */
+/** What kafkajs logs at INFO is debug for this program. */
 const levels: Readonly<Record<number, 'error' | 'warn' | 'debug' | 'trace'>> = {
   [level.ERROR]: 'error',
   [level.WARN]: 'warn',
@@ -67,15 +67,19 @@ const levels: Readonly<Record<number, 'error' | 'warn' | 'debug' | 'trace'>> = {
   [level.DEBUG]: 'trace',
 }
 
-/** What these say is tried again by kafkajs; who called hears of the failure that remains. */
+/** kafkajs retries what these log; the caller gets the failure that remains. */
 const connecting = new Set(['Connection', 'ConnectionPool', 'BrokerPool', 'Broker', 'Cluster'])
-const trouble = { patienceMs: 10_000, silenceMs: 30_000 }
+/** How long a connection may fail before it is worth a line. */
+const connectionPatienceMs = 10_000
+/** A line that is repeated is logged again after this time, and is a new one after such a silence. */
+const sayAgainMs = 30_000
 
 /**
- * kafkajs's log lines as ours; the namespace is the field `kafkajs`. A broker that is away brings
- * the same lines several times a second, so a warning or error that is repeated is told every 30 s
- * and goes to debug between; that of a connection is a warning, and only once it has gone on for 10
- * s: most heal, and a command that cannot begin says so itself.
+ * Makes kafkajs's log lines those of this program; the namespace is the field `kafkajs`.
+ *
+ * A broker that is away brings the same lines several times a second. So a warning or error that is
+ * repeated is logged every 30 s, and at debug in between. That of a connection is a warning, and
+ * only once it has lasted for 10 s: most recover, and a command that cannot begin says so itself.
  *
  * @param now milliseconds of a clock that never goes back
  */
@@ -83,17 +87,17 @@ export function kafkaLogger(
   log: Logger,
   now: () => number = () => performance.now(),
 ): (entry: LogEntry) => void {
-  /** When a message was first and last seen without a long silence between, and last told. */
-  const known = new Map<string, { first: number; seen: number; told: number }>()
+  /** When a message was first and last seen without a long silence between, and last logged. */
+  const known = new Map<string, { first: number; seen: number; logged: number }>()
 
-  const isWorthTelling = (key: string, patienceMs: number): boolean => {
+  const isNews = (key: string, patienceMs: number): boolean => {
     const time = now()
-    for (const [old, { seen }] of known) if (time - seen >= trouble.silenceMs) known.delete(old)
-    const state = known.get(key) ?? { first: time, seen: time, told: Number.NEGATIVE_INFINITY }
+    for (const [old, { seen }] of known) if (time - seen >= sayAgainMs) known.delete(old)
+    const state = known.get(key) ?? { first: time, seen: time, logged: Number.NEGATIVE_INFINITY }
     known.set(key, state)
     state.seen = time
-    if (time - state.first < patienceMs || time - state.told < trouble.silenceMs) return false
-    state.told = time
+    if (time - state.first < patienceMs || time - state.logged < sayAgainMs) return false
+    state.logged = time
     return true
   }
 
@@ -102,18 +106,18 @@ export function kafkaLogger(
     level: kafkaLevel,
     log: { timestamp, logger, message, stack, ...fields },
   }) => {
-    let told = levels[kafkaLevel] ?? 'debug'
-    if (told === 'error' || told === 'warn') {
+    let ours = levels[kafkaLevel] ?? 'debug'
+    if (ours === 'error' || ours === 'warn') {
       const isConnecting = /^SaslAuthenticator/.test(namespace) || connecting.has(namespace)
-      if (isConnecting) told = 'warn'
+      if (isConnecting) ours = 'warn'
       // A restore ends when its retries do, so it never sends with another sequence what may be
       // there.
-      if (message.startsWith('Limiting retries for the idempotent producer')) told = 'debug'
+      if (message.startsWith('Limiting retries for the idempotent producer')) ours = 'debug'
       const key = `${namespace} ${String(fields.broker ?? '')} ${message}`
-      if (!isWorthTelling(key, isConnecting ? trouble.patienceMs : 0)) told = 'debug'
+      if (!isNews(key, isConnecting ? connectionPatienceMs : 0)) ours = 'debug'
     }
-    if (!log.isLevelEnabled(told)) return
+    if (!log.isLevelEnabled(ours)) return
     const shown = stack !== undefined && log.isLevelEnabled('debug') ? { stack } : {}
-    log[told]({ kafkajs: namespace, ...fields, ...shown }, message)
+    log[ours]({ event: 'kafka_client', kafkajs: namespace, ...fields, ...shown }, message)
   }
 }

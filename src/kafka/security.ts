@@ -1,7 +1,7 @@
 import type { KafkaConfig, Mechanism, SASLOptions } from 'kafkajs'
 import { redirected } from '../runtime/address.ts'
 import { boundedText } from '../runtime/bounded-text.ts'
-import { messageOf } from '../runtime/errors.ts'
+import { errorFields, messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { noProxies } from '../runtime/proxies.ts'
 import { readSecretFile } from '../runtime/secret-file.ts'
@@ -66,9 +66,8 @@ function saslOptions(login: Login, log: Logger): NonNullable<KafkaConfig['sasl']
 }
 
 /**
- * OAUTHBEARER (RFC 7628, KIP-255). kafkajs's own passes over the answer: a broker tells of a token
- * that it does not take in an answer without an error code, and closes the connection at the next
- * request.
+ * OAUTHBEARER (RFC 7628, KIP-255). kafkajs's own ignores the answer. But a broker that refuses a
+ * token says so in an answer without an error code, and closes the connection at the next request.
  */
 function bearer(token: () => Promise<string>): Mechanism {
   return {
@@ -100,8 +99,8 @@ function withLength(bytes: Buffer): Buffer {
 }
 
 /**
- * Reads a secret. A file that has become unreadable, as while it is being replaced, leaves what it
- * held before.
+ * Reads a secret. While a file is unreadable, for example because it is being replaced, its former
+ * content counts.
  */
 function reader(secret: Secret, log: Logger): () => string {
   if ('text' in secret) return () => secret.text
@@ -110,7 +109,10 @@ function reader(secret: Secret, log: Logger): () => string {
     try {
       held = readSecretFile(secret.flag, secret.file)
     } catch (error) {
-      log.warn(`${messageOf(error)}; what it held before is used`)
+      log.warn(
+        { event: 'secret_unreadable', flag: secret.flag, path: secret.file, ...errorFields(error) },
+        'cannot read a secret; using what the file held before',
+      )
     }
     return held
   }
@@ -146,7 +148,7 @@ async function requestToken(
         grant_type: 'client_credentials',
         ...(scope === undefined ? {} : { scope }),
       }),
-      // Another place must not get the secret, nor give a token in the place of this one.
+      // Another server must not get the secret, nor give a token instead of this one.
       redirect: 'manual',
       signal: AbortSignal.timeout(tokenTimeoutMs),
     })
@@ -155,7 +157,7 @@ async function requestToken(
         `${url} gave no token: ${redirected(response.status, response.headers.get('location'))}`,
       )
     }
-    // An answer that is not 200 may hold the secret that was sent: only its status is told.
+    // An answer that is not 200 may hold the secret that was sent: the message has only its status.
     if (!response.ok) throw new Error(`${url} gave no token: HTTP status ${response.status}`)
     const token = accessTokenIn(await boundedText(response, maxTokenBytes))
     if (token === undefined) throw new Error(`${url} gave no access_token`)
@@ -203,7 +205,7 @@ export function connectFailure(error: unknown, where: string): string {
   if (/^(EPROTO|ERR_SSL_)/.test(code) || message.includes('before secure TLS connection')) {
     return `Kafka at ${where} and this program do not agree on TLS: ${message}; is this a port for TLS, and does it want --kafka-cert?`
   }
-  // What a port for TLS does with a client that speaks without.
+  // What a port for TLS does to a client without TLS.
   const hint = /closed connection|ECONNRESET|answers with TLS/i.test(message)
     ? ', and does this port want --kafka-tls'
     : ''

@@ -32,7 +32,7 @@ function capture(level: LogLevel) {
     lines,
     say,
     advance: (ms: number) => (time += ms),
-    told: () => lines.map(({ level }) => level),
+    levels: () => lines.map(({ level }) => level),
   }
 }
 
@@ -47,26 +47,32 @@ test('levels are ours, INFO is debug, the namespace is one field', () => {
     ['error', 'warn', 'debug', 'trace'],
   )
   const { time, ...rest } = lines[2]!
-  assert.deepEqual(rest, { level: 'debug', kafkajs: 'Consumer', groupId: 'g', msg: 'c' })
+  assert.deepEqual(rest, {
+    level: 'debug',
+    event: 'kafka_client',
+    kafkajs: 'Consumer',
+    groupId: 'g',
+    msg: 'c',
+  })
 })
 
-test('an error that is repeated is told once in 30 s', () => {
-  const { say, advance, told } = capture('warn')
+test('an error that is repeated is logged once in 30 s', () => {
+  const { say, advance, levels } = capture('warn')
   for (let second = 0; second < 65; second++, advance(1000)) say('Runner', logLevel.ERROR, 'same')
-  assert.deepEqual(told(), ['error', 'error', 'error'])
+  assert.deepEqual(levels(), ['error', 'error', 'error'])
   say('Runner', logLevel.ERROR, 'another')
-  assert.equal(told().length, 4)
+  assert.equal(levels().length, 4)
 })
 
-test('trouble of a connection is a warning once it has lasted, and nothing where it heals', () => {
-  const { say, advance, told } = capture('warn')
+test('a connection that fails is a warning once that has lasted, and nothing if it recovers', () => {
+  const { say, advance, levels } = capture('warn')
   say('Connection', logLevel.ERROR, 'refused', { broker: 'a:1' })
   advance(40_000)
   say('Connection', logLevel.ERROR, 'refused', { broker: 'a:1' })
-  assert.deepEqual(told(), [])
+  assert.deepEqual(levels(), [])
   for (let second = 0; second < 60; second++, advance(1000))
     say('Connection', logLevel.ERROR, 'refused', { broker: 'a:1' })
-  assert.deepEqual(told(), ['warn', 'warn'])
+  assert.deepEqual(levels(), ['warn', 'warn'])
 })
 
 test('a request queue of kafkajs without pending requests sets no timer; with one it does', (t) => {
@@ -88,7 +94,7 @@ test('a request queue of kafkajs without pending requests sets no timer; with on
   assert.notEqual(queue.throttleCheckTimeoutId, null)
 })
 
-test('a request that takes too long is told within a tenth of its time, and a fast one is left alone', async (t) => {
+test('a request that takes too long is found within a tenth of its time, and a fast one is left alone', async (t) => {
   const RequestQueue = createRequire(import.meta.url)('kafkajs/src/network/requestQueue') as new (
     options: object,
   ) => { inflight: Map<number, object>; scheduleRequestTimeoutCheck(): void; destroy(): void }
