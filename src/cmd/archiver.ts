@@ -4,8 +4,8 @@ import { isBelowTsx, supervise } from './lib/supervise.ts'
 
 const oldestNode = 22
 
-// The commands themselves, their options and their help are in commands.ts, loaded only where the
-// work is done.
+// Loaded only in the process that does the work: commands.ts has the commands, their options and
+// their help.
 if (Number(process.versions.node.split('.')[0]) < oldestNode) {
   standardError.write(
     `archiver: this is Node ${process.version}; ${oldestNode} or newer is needed\n`,

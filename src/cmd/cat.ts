@@ -20,10 +20,10 @@ import { type Condition, parseCondition } from './lib/where.ts'
 
 const lf = Buffer.from('\n')
 const chunkBytes = 64 * 1024
-/** How often a record is looked for again whose file was merged meanwhile. */
+/** Maximum number of retries for a record whose file is merged during the search. */
 const mostTries = 5
 
-/** Prints records of an archive as they are kept, one line each. */
+/** Prints records of an archive as they are stored, one line each. */
 export async function cat(options: CatOptions): Promise<void> {
   await using home = await openHome(options.archiveDir)
   const condition = options.where === undefined ? undefined : parseCondition(options.where)
@@ -69,10 +69,9 @@ async function printSelected(
 }
 
 /**
- * Finds a record by the names of manifests and files; of the files of its manifest only those are
- * read whose names say that they may hold it.
- * @throws ArchiverError `NOT_FOUND`, with why it is not there; `USAGE` where it is not said which
- *   partition is meant.
+ * Finds a record by the names of manifests and files. Of the files of its manifest, it reads only
+ * those whose names allow for the record.
+ * @throws ArchiverError `NOT_FOUND`, with the reason; `USAGE` if several partitions match
  */
 export async function lineOf(
   home: ReadableHome,
@@ -113,7 +112,7 @@ async function lineIn(
     try {
       return { manifest, line: await findOffset(home, paths, offset) }
     } catch (error) {
-      // Merged into another one since the manifest was read?
+      // A compaction may have merged the file since the manifest was read.
       if (!isGone(error) || tries === mostTries) throw error
       await log.refresh()
     }
@@ -137,7 +136,7 @@ async function whyNot(
   return `the archive holds ${log.origin ?? 0} to ${next - 1}${pruned.files === undefined ? '' : ', less what was pruned'}`
 }
 
-/** Standard output in large pieces, no faster than its reader takes them. */
+/** Standard output in large pieces, at the speed of its reader. */
 class Output {
   readonly #valueOnly: boolean
   readonly #signal: AbortSignal
@@ -149,12 +148,12 @@ class Output {
     this.#signal = signal
   }
 
-  /** Returns a promise where the reader is behind. */
+  /** Returns a promise if the reader is behind. */
   print(line: Buffer): Promise<void> | undefined {
     const bytes = this.#valueOnly
       ? (valueOfLine(line) ?? decodeLine(line).record.value ?? Buffer.from('null'))
       : line
-    // Bytes as they are, but for a terminal, which would obey them.
+    // A terminal would obey control characters; anything else gets the bytes unchanged.
     const shown = standardOutput.isTTY ? Buffer.from(readableBytes(bytes)) : bytes
     this.#pieces.push(shown, lf)
     this.#bytes += shown.length + 1

@@ -20,7 +20,7 @@ import { explainNothing } from './lib/nothing-selected.ts'
 import { signalled } from './lib/program.ts'
 import { table } from './lib/table.ts'
 
-/** What was done to one topic-partition, in all passes. */
+/** The sum of all passes over one topic-partition. */
 interface Outcome {
   readonly tp: TopicPartition
   merged: number
@@ -30,9 +30,9 @@ interface Outcome {
 }
 
 /**
- * Merges the small files of hours that are over, and folds old manifests, in a whole archive;
- * workers may be at work on it.
- * @throws ArchiverError of the first partition that could not be compacted, after all others.
+ * Merges the small files of past hours, and folds old manifests, in a whole archive. Workers may
+ * use the archive at the same time.
+ * @throws ArchiverError of the first partition that could not be compacted, after all others
  */
 export async function compact(options: CompactOptions): Promise<void> {
   await using home = await openHome(options.archiveDir)
@@ -115,7 +115,7 @@ async function compactWhole(
       signal,
     })
     done(pass)
-    // What comes behind a pass is known when it is done.
+    // Only a finished pass knows whether more is left.
     isMore = pass.isMore && !dryRun
   }
 }

@@ -15,7 +15,7 @@ import { Proxies } from '../runtime/proxies.ts'
 import { announceConnections } from './lib/connections.ts'
 import { plainLog } from './lib/plain-log.ts'
 
-/** Makes a dashboard for a type from what Elasticsearch knows of it, in Kibana or as a file. */
+/** Makes a dashboard for a type from its fields in Elasticsearch, in Kibana or as a file. */
 export async function dashboard(options: DashboardOptions): Promise<void> {
   const { out } = options
   const { name: type } = typeOfName(options.type!)

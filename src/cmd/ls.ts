@@ -24,7 +24,7 @@ import { table } from './lib/table.ts'
 
 type Grouping = LsOptions['by']
 
-/** What some data files hold together, as `--json` prints it. */
+/** The sum of some data files, as `--json` prints it. */
 interface Holding {
   readonly name: string
   files: number
@@ -33,7 +33,7 @@ interface Holding {
   line_bytes: number
   first_timestamp: number
   last_timestamp: number
-  /** Only where all is of one topic-partition. */
+  /** Undefined if the files are of several topic-partitions. */
   first_offset: number | undefined
   last_offset: number | undefined
 }
@@ -67,8 +67,8 @@ export async function ls(options: LsOptions): Promise<void> {
 }
 
 /**
- * What one topic-partition holds. Begun anew where a compaction takes the place of manifests that
- * were read already.
+ * The content of one topic-partition. Starts over if a compaction replaces manifests that were read
+ * already.
  */
 async function holdingsOf(
   home: ReadableHome,

@@ -55,7 +55,7 @@ export async function prune(options: PruneOptions): Promise<void> {
   }
 }
 
-/** Only a terminal can be asked. */
+/** Asks first, if there is a terminal to ask. */
 async function takeIfWanted(
   options: PruneOptions,
   stores: Stores,

@@ -24,8 +24,8 @@ import { signalled } from './lib/program.ts'
 import { elasticsearchSinkOptions, mysqlSinkOptions } from './lib/sink-options.ts'
 
 /**
- * Gives records of the archive back to Elasticsearch, to MySQL or to Kafka.
- * @throws ArchiverError for what makes it impossible, `DAMAGED` where a file cannot be read.
+ * Writes records of the archive back to Elasticsearch, MySQL or Kafka.
+ * @throws ArchiverError for what makes it impossible, `DAMAGED` if a file cannot be read
  */
 export async function restore(options: RestoreOptions): Promise<void> {
   const { type, partition, from, until } = options
@@ -92,7 +92,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
   damaged.throwIfAny()
 }
 
-/** The one connection that is used. */
+/** The one connection that the restore uses. */
 function targetOf(options: RestoreOptions): Connections {
   const proxies = new Proxies(process.env)
   switch (options.to) {
@@ -121,7 +121,7 @@ async function restoreTo(
 }
 
 /**
- * The topics to restore: those named, else those of the archive that workers archive, else all
+ * The topics to restore: the named ones, else the archive's topics that workers archive, else all
  * (undefined).
  */
 function topicsOf(

@@ -13,9 +13,9 @@ import { signalled } from './lib/program.ts'
 import { table } from './lib/table.ts'
 
 /**
- * Sends what Elasticsearch refused once more, and removes from the rejected indices what it takes
- * now.
- * @throws ArchiverError `REJECTED` where some stay.
+ * Sends rejected documents to Elasticsearch again, and removes from the rejected indices what it
+ * now accepts.
+ * @throws ArchiverError `REJECTED` if some remain
  */
 export async function retryRejected(options: RetryRejectedOptions): Promise<void> {
   const signal = signalled()

@@ -34,7 +34,7 @@ const connectTimeoutMs = 15_000
 /** Share of the memory budget for records that were fetched and wait for the sinks. */
 const fetchShare = 0.1
 
-/** What the parts of a run have in common. */
+/** What the parts of a run share. */
 interface Run {
   readonly options: RunOptions
   readonly name: string
@@ -44,8 +44,8 @@ interface Run {
 }
 
 /**
- * The worker, from its options to its account.
- * @throws ArchiverError for what makes a start impossible, and for what ended the run.
+ * Runs a worker, from its options to the account of what it did.
+ * @throws ArchiverError for what makes a start impossible, and for what ended the run
  */
 export async function run(options: RunOptions): Promise<void> {
   const types = typeSource(options)
@@ -196,7 +196,7 @@ interface Monitored {
   readonly monitor: Awaited<ReturnType<typeof loadMonitor>>
 }
 
-/** Starts everything that tells about the worker and takes no part in its work. */
+/** Starts everything that reports on the worker and takes no part in its work. */
 async function startMonitoring(
   run: Run,
   { worker, sinks: { all: sinks, files }, observations, monitor }: Monitored,
@@ -226,7 +226,7 @@ async function startMonitoring(
   }
 }
 
-/** Undefined without Elasticsearch, or if no status documents are wanted. */
+/** Undefined without Elasticsearch or with `--no-status-documents`. */
 async function startStatusDocuments(
   { options, name, connections, log }: Run,
   parts: StatusParts,

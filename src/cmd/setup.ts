@@ -20,8 +20,8 @@ import { plainLog } from './lib/plain-log.ts'
 
 /**
  * Installs what the archiver needs in Elasticsearch and MySQL, for servers where workers may not do
- * that themselves, and its dashboards in Kibana.
- * @throws ArchiverError `DIFFERS` where `--check` found something to do.
+ * so, and its dashboards in Kibana.
+ * @throws ArchiverError `DIFFERS` if `--check` finds something to do
  */
 export async function setup(options: SetupOptions): Promise<void> {
   const proxies = new Proxies(process.env)
@@ -54,12 +54,12 @@ export async function setup(options: SetupOptions): Promise<void> {
   }
 }
 
-/** What there was to do in one server. */
+/** The work on one server. */
 interface Part {
   readonly changes: number
-  /** What is not as this version installs it, and should be. */
+  /** Differences from what this version installs. */
   readonly differences: number
-  /** What is there now, for people. */
+  /** The state afterwards, for people. */
   readonly state: string
 }
 

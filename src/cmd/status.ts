@@ -19,10 +19,10 @@ import { table } from './lib/table.ts'
 
 const workerTimeoutMs = 5000
 
-/** One row of the status: what is known of a partition, from whom. */
+/** One row of the status: what files, Kafka and workers say of a partition. */
 interface PartitionRow {
   readonly partition: string
-  /** The files hold everything below. */
+  /** The files hold every offset below. */
   readonly files_next?: number
   readonly committed?: number
   readonly log_end?: number
@@ -33,7 +33,7 @@ interface PartitionRow {
   readonly waiting?: string
 }
 
-/** Says what each partition holds, what is committed, how far behind it is, and why it waits. */
+/** Shows for each partition what is archived and committed, how far it lags, and why it waits. */
 export async function status(options: StatusOptions): Promise<void> {
   await using home = await openHome(options.archiveDir)
   await requireArchive(home)
@@ -103,7 +103,10 @@ function ofKafka(position: KafkaPosition | undefined): Partial<PartitionRow> {
   return { ...definedOnly({ committed }), log_end: end, lag: end - (committed ?? start) }
 }
 
-/** Of the worker that has the partition; during a rebalance of the one that says more. */
+/**
+ * What the worker that has the partition says; during a rebalance, what the one that says more
+ * says.
+ */
 function ofWorkers(workers: readonly Asked[], key: string): Partial<PartitionRow> {
   for (const one of workers) {
     if ('error' in one) continue

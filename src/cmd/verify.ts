@@ -32,13 +32,13 @@ import {
 } from './lib/verify-report.ts'
 import { openSources, type Sources } from './lib/verify-sources.ts'
 
-/** What the steps of a verification have in common. */
+/** What the steps of a verification share. */
 interface Verification {
   readonly options: VerifyOptions
   readonly home: ReadableHome
   readonly archived: readonly TopicPartition[]
   readonly sources: Sources
-  /** Shows what is being done. @throws the reason of a signal to stop. */
+  /** Shows the current step. @throws the reason of a signal to stop */
   readonly progress: (line: string) => void
   /** Prints lines for people, at once; nothing with `--json`. */
   readonly print: (...lines: readonly string[]) => void

@@ -4,18 +4,20 @@ import { decodeLine } from '../record/line/decoder.ts'
 import { lineStart, type RecordBatch, type TopicPartition } from '../record/record.ts'
 import type { Restore } from './job.ts'
 
-/** What is to be restored of a partition; of files that a time cuts in two, all of it. */
+/**
+ * What is to be restored of a partition. A file that a time limit cuts in two counts as a whole.
+ */
 export interface Extent {
   readonly records: number
   readonly bytes: number
 }
 
 /**
- * Holds the selected records of a partition to what a topic takes. Manifests have the times of a
- * file and the size of its lines; a file is only read if one of them leaves room for a record that
- * the topic refuses.
+ * Checks the selected records of a partition against what a topic accepts. Manifests have the times
+ * of a file and the size of its lines, so a file is only read if one of these allows for a record
+ * that the topic refuses.
  *
- * @throws ArchiverError `MANIFEST_INVALID`, `DAMAGED`; the signal's reason.
+ * @throws ArchiverError `MANIFEST_INVALID`, `DAMAGED`; the signal's reason
  */
 export async function checkRecords(
   { home, selection, signal, status }: Restore,

@@ -7,11 +7,11 @@ import type { Logger } from '../runtime/log.ts'
 
 /** What a restore did. */
 export interface Account {
-  /** Records that the target took. */
+  /** Records that the target accepted. */
   records: number
-  /** Records that the target held already, each found by its offset. */
+  /** Records that the target already held, each found by its offset. */
   present: number
-  /** Records that Elasticsearch refused: they are in its rejected index. */
+  /** Records that Elasticsearch rejected: they are in its rejected index. */
   refused: number
 }
 
@@ -25,13 +25,13 @@ export interface Restore {
   readonly signal: AbortSignal
   readonly log: Logger
   readonly account: Account
-  /** Shows how far it is. */
+  /** Shows the progress. */
   readonly progress: (tp: TopicPartition, waiting?: string) => void
-  /** Shows what is being done; undefined: nothing. */
+  /** Shows the current step; undefined for none. */
   readonly status: (line: string | undefined) => void
 }
 
-/** Settles as the task does, or rejects with the signal's reason once it is aborted. */
+/** Settles like the task, or rejects with the signal's reason once it is aborted. */
 export async function untilAborted<T>(task: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()
   const aborted = Promise.withResolvers<never>()

@@ -5,25 +5,24 @@ import type { ManifestFile } from '../files/log/manifest.ts'
 import type { RowReader } from '../mysql/reader.ts'
 import { rangeOf, type TopicPartition } from '../record/record.ts'
 
-/** How much of a file a store holds, as far as it can be told without reading the file. */
+/** How much of a file a store holds, as far as that shows without reading the file. */
 export type Coverage = 'none' | 'some' | 'all'
 
 /**
- * Which records of a partition a store holds already, by their very offsets: a restore sends the
- * others. A number of records alone says nothing, for one that is missing and one too many cancel
- * each other out.
+ * Which records of a partition a store already holds, by their offsets: a restore sends the others.
+ * A count alone proves nothing, because a missing record and a surplus one cancel out.
  */
 export interface Presence {
-  /** `all` only if each offset of the file's range is the file's, and the store has each. */
+  /** `all` only if the file has every offset of its range, and the store holds each of them. */
   coverageOf(file: ManifestFile): Promise<Coverage>
-  /** Those of some offsets of a file that the store holds. */
+  /** The offsets of a file, among these, that the store holds. */
   held(file: ManifestFile, offsets: readonly number[]): Promise<ReadonlySet<number>>
 }
 
-/** With an offset in every place and none twice, the same number is the same set. */
+/** Without holes and duplicates, an equal count means an equal set. */
 const isDense = (file: ManifestFile) => file.records === file.last - file.first + 1
 
-/** Offsets of one question: a list in a request, and one in its answer. */
+/** Offsets in one request, and in its answer. */
 const offsetsAtOnce = 10_000
 
 async function heldInParts(
@@ -38,9 +37,9 @@ async function heldInParts(
 }
 
 /**
- * Documents in the index of their own type and day, or in that to which an earlier version sent the
- * type. A record that only the rejected index has counts as missing: it is sent again, and the
- * index takes it if its mapping was mended.
+ * Documents in the index of their type and day, or in the one that an earlier version used for the
+ * type. A record that only the rejected index holds counts as missing: it is sent again, and the
+ * index accepts it if its mapping was repaired.
  */
 export class DocumentPresence implements Presence {
   readonly #reader: DocumentReader
@@ -59,7 +58,7 @@ export class DocumentPresence implements Presence {
   }
 
   async coverageOf(file: ManifestFile): Promise<Coverage> {
-    // The common case is an index that is new: one question a partition instead of one a file.
+    // An index is usually new: then one request a partition is enough, instead of one a file.
     this.#hasAny ??= this.#reader.total(this.#tp, {}).then((documents) => documents > 0)
     if (!(await this.#hasAny)) return 'none'
     const indices = this.#indicesOf(file)
@@ -80,7 +79,7 @@ export class DocumentPresence implements Presence {
   }
 }
 
-/** Rows: the primary key holds a position once. */
+/** Rows: a position exists once in the primary key. */
 export class RowPresence implements Presence {
   readonly #reader: RowReader
   readonly #tp: TopicPartition

@@ -8,8 +8,8 @@ import { ArchiverError } from '../runtime/errors.ts'
 import type { Restore } from './job.ts'
 
 /**
- * The topic that each topic of the archive is restored to. The archive's own topics are refused,
- * and those that the configuration has workers archive.
+ * The topic that each topic of the archive is restored to. Refuses the archive's own topics, and
+ * those that workers archive according to the options.
  * @throws ArchiverError `USAGE`
  */
 export async function checkTargets({
@@ -37,8 +37,8 @@ export async function checkTargets({
 }
 
 /**
- * Looks at what the live workers of the archive's group consume.
- * @throws ArchiverError `USAGE` if that is, or would be, one of the targets.
+ * Checks what the live workers of the archive's group consume.
+ * @throws ArchiverError `USAGE` if they consume one of the targets, or would
  */
 export async function checkNotArchived(
   { home, options, log }: Restore,

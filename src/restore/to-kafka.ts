@@ -23,30 +23,30 @@ import { checkRecords, type Extent } from './check.ts'
 import { type Restore, untilAborted } from './job.ts'
 import { checkNotArchived, checkTargets } from './targets.ts'
 
-/** One topic to restore to, and what is known before the first record is sent. */
+/** One topic to restore to, and what is known of it before the first record is sent. */
 interface Plan {
   readonly target: TargetTopic
   readonly sources: readonly TopicPartition[]
   readonly limits: RecordLimits
   /** What Kafka would refuse: nothing is sent. */
   readonly refusals: readonly string[]
-  /** What somebody has to agree to. */
+  /** What the operator has to agree to. */
   readonly concerns: readonly string[]
 }
 
-/** Up to 8 s apart: between two and three minutes. */
+/** Up to 8 s apart: two to three minutes in all. */
 const outageRetries = 20
-/** `message.max.bytes` of a broker whose settings may not be read. */
+/** `message.max.bytes` of a broker whose settings cannot be read. */
 const usualMaxMessageBytes = 1_048_588
 /**
- * Longer than a batch is tried again: a broker that forgets a producer sooner cannot tell a batch
- * that comes twice.
+ * Longer than a batch is retried. A broker that forgets a producer sooner cannot detect a repeated
+ * batch.
  */
 const leastProducerMemoryMs = 15 * 60_000
 
 /**
- * To Kafka. What a topic cannot take is found before the first record is sent; what would be there
- * twice, or be removed again, is said and agreed to.
+ * To Kafka. What a topic cannot take is found before the first record is sent. The operator has to
+ * agree to records that would be there twice, or be removed again.
  * @throws ArchiverError `USAGE`, `TARGET_UNFIT`, `UNREACHABLE`
  */
 export async function restoreToKafka(job: Restore, connection: KafkaConnection): Promise<void> {
@@ -83,8 +83,8 @@ export async function restoreToKafka(job: Restore, connection: KafkaConnection):
         await create(job, admin, { target, limits, broker, source: sources[0]!.topic })
     }
   })
-  // kafkajs gives up a batch when its retries to reach a broker end: they have to outlast the
-  // restart of one.
+  // kafkajs gives up a batch when its retries to reach a broker end, so these have to outlast a
+  // broker's restart.
   const patient = { clientId: 'archiver-restore', log, retry: { retries: outageRetries } }
   const restorer = new KafkaRestorer(kafkaClient(connection, patient))
   await restorer.connect().catch((error: unknown) => {
@@ -97,7 +97,8 @@ export async function restoreToKafka(job: Restore, connection: KafkaConnection):
   })
   try {
     for (const tp of partitions) {
-      // What was sent of it would be there twice once it is whole again and restored as a whole.
+      // A later restore of the whole partition, once it is repaired, would duplicate what is sent
+      // now.
       if (damaged.has(tp)) continue
       const topic = targetOf(tp.topic)
       const target = { topic, partition: tp.partition, batchBytes: batchBytes.get(topic)! }
@@ -128,7 +129,7 @@ async function planFor(
     const extent = await job.damaged.attempt(tp, () => checkRecords(job, tp, limits))
     if (extent !== undefined) extents.set(tp, extent)
   }
-  // A topic that is made takes records of any size that a request takes.
+  // A topic that this restore creates accepts records of any size that fits into a request.
   const refused = limits.refused.filter(({ setting }) => !isNew || setting !== 'max.message.bytes')
   const refusals = [
     ...(isNew ? [] : unfitSettings(target)),
@@ -201,10 +202,7 @@ function concernsOf(
   return concerns
 }
 
-/**
- * @throws ArchiverError `USAGE` if nobody can be asked and --yes is not given, or if the answer is
- * no.
- */
+/** @throws ArchiverError `USAGE` if the answer is no, or if there is no terminal and no --yes */
 async function agree(
   { options, log, signal, status }: Restore,
   concerns: readonly string[],
@@ -244,7 +242,7 @@ async function create(
 ): Promise<void> {
   const { target, limits, broker, source } = about
   const { topic } = target
-  // All partitions of the archive: a later restore of another one needs no other topic.
+  // All partitions of the archive, so that a later restore of others fits into the same topic.
   const archived = (await listPartitions(home)).filter((tp) => tp.topic === source)
   const partitions = Math.max(...archived.map(({ partition }) => partition)) + 1
   const usual = Number(broker.get('message.max.bytes') ?? usualMaxMessageBytes)

@@ -102,10 +102,7 @@ async function feed(
   if (damage !== undefined) throw damage
 }
 
-/**
- * What was read before the damage is given back all the same. @returns the error of files that
- * cannot be read.
- */
+/** Takes what was read before the damage. @returns the error of files that cannot be read */
 async function untilDamaged<T>(
   tp: TopicPartition,
   items: AsyncIterable<T>,
@@ -135,7 +132,7 @@ async function* missingOf(
   }
 }
 
-/** Batches about which a store is asked while one is written. */
+/** Batches that a store is asked about while another is written. */
 const batchesAhead = 3
 
 /** The selected records of a file that the store does not hold, in batches; counts the others. */
@@ -162,7 +159,7 @@ async function* missingBatches(
   }
   for await (const batch of batchesOf(home, log, file, selection)) {
     const answer = ask(batch)
-    // Awaited later: until then its failure is nobody's.
+    // Awaited later; until then, a failure must not count as unhandled.
     answer.catch(() => {})
     asked.push(answer)
     if (asked.length > batchesAhead) yield* someOf(await asked.shift()!)

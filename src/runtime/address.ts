@@ -1,24 +1,24 @@
 import { isIP } from 'node:net'
 import { ArchiverError } from './errors.ts'
 
-/** A URL, and what it said of who we are, apart from it. */
+/** A URL, and its credentials apart from it. */
 export interface Address {
   /** Without credentials: it may be shown. */
   readonly url: URL
-  /** Undefined where there is none, as is the password. */
+  /** Undefined if there is none, like the password. */
   readonly username: string | undefined
   readonly password: string | undefined
 }
 
-/** What is allowed of credentials in a URL. */
+/** How a URL has to spell credentials. */
 export const encodedCredentials =
   'a URL in which , / ? # @ % of a user or password are percent-encoded'
 
 /**
- * Takes the credentials out of a URL. A password that holds a slash can leave a URL of another host
- * that has the rest of it in its path: so an @ that is not the end of the credentials is refused.
+ * Separates a URL from its credentials. A password with a slash can leave a URL of another host
+ * with the rest of the password in its path, so an @ that does not end the credentials is refused.
  *
- * @throws Error whose message says what is allowed, and nothing of the text.
+ * @throws Error whose message says what is allowed, and nothing of the text
  */
 export function addressOf(text: string): Address {
   const refused = () => new Error(encodedCredentials)
@@ -36,7 +36,7 @@ function decoded(text: string): string | undefined {
   return text === '' ? undefined : decodeURIComponent(text)
 }
 
-/** False where a percent sign begins no escape. */
+/** False if a percent sign begins no escape. */
 export function isPercentEncoded(text: string): boolean {
   try {
     decodeURIComponent(text)
@@ -46,13 +46,13 @@ export function isPercentEncoded(text: string): boolean {
   }
 }
 
-/** True for a host that is this machine: what is sent to it leaves no machine. */
+/** True for a host that is this machine: nothing sent to it leaves the machine. */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase().replace(/^\[(.*)\]$/, '$1')
   if (name === 'localhost' || name.endsWith('.localhost')) return true
   const address = name.replace(/^::ffff:(?=[0-9.]+$)/, '')
   if (isIP(address) === 4) return address.startsWith('127.')
-  // A URL writes the address of IPv4 in it in hexadecimal.
+  // A URL spells the embedded IPv4 address in hexadecimal.
   return isIP(name) === 6 && /^(::1|::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4})$/.test(name)
 }
 
@@ -62,12 +62,12 @@ export function withoutCredentials(text: string): string {
 }
 
 /**
- * A request's path, a name a segment. The one place that encodes names: `%2a` in a name is sent as
- * `%252a`, which a server reads as `%2a` again, never as a wildcard or as another path. A wildcard
- * (`*`) and a list (`a,b`) of names stay what they are to a server.
+ * A request path, one name a segment. This is the only place that encodes names: `%2a` in a name is
+ * sent as `%252a`, which a server reads as `%2a` again, never as a wildcard or another path. A
+ * wildcard (`*`) and a list (`a,b`) of names keep their meaning.
  *
- * @throws ArchiverError `INTERNAL` for a segment that is empty, `.` or `..`: a URL that has it
- *   names another path.
+ * @throws ArchiverError `INTERNAL` for a segment that is empty, `.` or `..`: a URL with it names
+ *    another path
  */
 export function pathOf(segments: readonly string[]): string {
   const unusable = segments.find((segment) => segment === '' || segment === '.' || segment === '..')
@@ -82,8 +82,8 @@ export function pathOf(segments: readonly string[]): string {
 }
 
 /**
- * What is said of a server that answers with a redirect, which is not followed. No credentials or
- * query of the target are shown.
+ * The message about a server that answers with a redirect, which is not followed. It shows no
+ * credentials and no query of the target.
  */
 export function redirected(status: number, location: string | string[] | null | undefined): string {
   const [target = ''] = [location ?? ''].flat()

@@ -5,7 +5,7 @@ interface Answer {
 
 /**
  * The body of an answer as text.
- * @throws Error for a body of more than `maxBytes`; nothing more of it is read then
+ * @throws Error for a body of more than `maxBytes`; the rest is not read
  */
 export async function boundedText({ body }: Answer, maxBytes: number): Promise<string> {
   const pieces: Uint8Array[] = []

@@ -1,10 +1,10 @@
 /**
- * Runs `work` with a signal that is aborted when `signal` is, or when `ms` are over: the total
- * time, however often something comes meanwhile. Nothing stays on `signal` afterwards.
+ * Runs `work` with a signal that is aborted when `signal` is, or after `ms`. The time is the total:
+ * data that arrives meanwhile does not extend it. No listener stays on `signal`.
  *
  * @returns what `work` returns
  * @throws DeadlineExceeded when the time is over; the reason of `signal` when that is aborted, or
- * what `work` makes of it
+ *    what `work` makes of it
  */
 export async function withDeadline<T>(
   ms: number,
@@ -19,7 +19,7 @@ export async function withDeadline<T>(
   signal?.addEventListener('abort', stop)
   if (signal?.aborted === true) stop()
   try {
-    // What is under way may take a while to notice, or never does.
+    // The work may notice the signal late, or never.
     return await Promise.race([work(ended.signal), abort])
   } finally {
     clearTimeout(timer)

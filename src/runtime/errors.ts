@@ -1,27 +1,26 @@
 /**
- * Errors that a person or the top of the program acts upon. Each says what happened, to what, and
- * what to do; the top of the program alone turns them into an exit code.
+ * Errors that a person or the top of the program acts on. Each says what happened, to what, and
+ * what to do. Only the top of the program turns them into an exit code.
  */
 
 /**
- * What the top of the program does with an error: the list is the manual of exit codes and of the
- * `code` in log lines.
+ * The exit code for each error: this list is the manual of exit codes and of `code` in log lines.
  */
 export const errorCodes = {
   /** A wrong flag, variable or configuration key. Exit code 2. */
   USAGE: 2,
-  /** Kafka or Elasticsearch did not answer at the start, or refused us. Exit code 1. */
+  /** Kafka, Elasticsearch or MySQL did not answer at the start, or refused us. Exit code 1. */
   UNREACHABLE: 1,
   /** A topic that was named does not exist. Exit code 1. */
   NO_SUCH_TOPIC: 1,
   /**
-   * A topic to restore to cannot take the records: its settings, a broker's, or its partitions.
-   * Exit code 1.
+   * A topic to restore to cannot take the records because of its settings, a broker's settings, or
+   * its partitions. Exit code 1.
    */
   TARGET_UNFIT: 1,
   /**
-   * The archive directory cannot be used: no permission, another file system inside it, a file in
-   * its place. Exit code 1.
+   * The archive cannot be used: no permission, another file system inside it, a file in its place.
+   * Exit code 1.
    */
   ARCHIVE_UNUSABLE: 1,
   /**
@@ -31,7 +30,7 @@ export const errorCodes = {
   ARCHIVE_MISMATCH: 1,
   /** A manifest cannot be read, or the chain of manifests has a hole. Exit code 1. */
   MANIFEST_INVALID: 1,
-  /** What was asked for is not in the archive. Exit code 1. */
+  /** The archive does not hold what was asked for. Exit code 1. */
   NOT_FOUND: 1,
   /**
    * A data file cannot be read or does not hold what its manifest says, or a proof failed. Exit
@@ -39,35 +38,33 @@ export const errorCodes = {
    */
   DAMAGED: 1,
   /**
-   * Another worker committed the range that this worker had staged. Handled inside the program: the
-   * partition is opened anew.
+   * Another worker committed the range that this worker had staged. Handled inside the program,
+   * which reopens the partition.
    */
   FENCED: 1,
   /**
-   * Records that Kafka no longer has, or an archive that is ahead of the log's end. Stops that
+   * Kafka no longer has the records, or the archive is ahead of the log's end. Stops that
    * partition. Exit code 1 with --until-end.
    */
   GAP: 1,
   /** No record of the type that was named is archived. Exit code 1. */
   NO_SUCH_TYPE: 1,
-  /** Kibana did not answer, refused us, or did not take what was imported. Exit code 1. */
+  /** Kibana did not answer, refused us, or did not accept an import. Exit code 1. */
   KIBANA: 1,
-  /** `setup --check` found something that is not as this version would install it. Exit code 1. */
+  /** `setup --check` found a difference from what this version installs. Exit code 1. */
   DIFFERS: 1,
-  /** `cat --strict` left records out that strict readers refuse. Exit code 1. */
+  /** `cat --strict` left out records that strict readers refuse. Exit code 1. */
   REFUSED: 1,
-  /** Rejects are left after `retry-rejected`: refused again, or not to be removed. Exit code 1. */
+  /** `retry-rejected` left rejects: rejected again, or not removable. Exit code 1. */
   REJECTED: 1,
-  /**
-   * A message, a batch or an answer that breaks an assumption this program relies on. Exit code 1.
-   */
+  /** A message, a batch or an answer breaks an assumption of this program. Exit code 1. */
   INTERNAL: 1,
 } as const
 
 export type ErrorCode = keyof typeof errorCodes
 
 /**
- * The one error class of this program. `message` is a sentence for a person; `context` names the
+ * The one error class of this program. `message` is a sentence for a person, `context` names the
  * things that it is about.
  */
 export class ArchiverError extends Error {

@@ -1,9 +1,8 @@
 /**
- * Places where the chaos tests break the program on purpose. Without `ARCHIVER_FAULT` they do
- * nothing.
+ * Points at which the chaos tests break the program. Without `ARCHIVER_FAULT` they do nothing.
  *
- * `ARCHIVER_FAULT=files.linked:3` kills the process, as kill -9 does, the third time it comes by
- * that place.
+ * `ARCHIVER_FAULT=files.linked:3` kills the process, as kill -9 does, when it reaches that point
+ * for the third time.
  */
 export const faultPoints = [
   // A file that is staged, of a flush or of a compaction.
@@ -50,7 +49,7 @@ function armed(text: string | undefined): ArmedFault | undefined {
 
 const fault = armed(process.env.ARCHIVER_FAULT)
 
-/** Dies here if the tests said so. */
+/** Kills the process here if the tests ask for it. */
 export function faultPoint(point: FaultPoint): void {
   if (fault === undefined || fault.point !== point) return
   fault.remaining--

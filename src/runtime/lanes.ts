@@ -1,13 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
 
-/**
- * As many at once as are worth it: ten thousand promises that wait for their turn are memory too.
- */
+/** More at once is not faster, and ten thousand waiting promises cost memory. */
 const lanes = 32
 
 /**
- * Runs the task for each item, some at once. Rejects with the first failure; what is under way then
- * goes on to its end.
+ * Runs the task for each item, several at once. Rejects with the first failure; tasks that are
+ * running then still finish.
  */
 export async function inLanes<T>(
   items: Iterable<T>,
@@ -28,10 +26,10 @@ export async function inLanes<T>(
   await Promise.all(Array.from({ length: lanes }, lane))
 }
 
-/** Items of one turn of the event loop: some milliseconds of what a file's entry takes. */
+/** Items in one turn of the event loop: some milliseconds for the entries of files. */
 const itemsInTurn = 1000
 
-/** Maps items one after another, and lets others have a turn now and then. */
+/** Maps items one after another, and yields to other tasks regularly. */
 export async function inTurns<T, R>(items: readonly T[], map: (item: T) => R): Promise<R[]> {
   const mapped: R[] = []
   for (const item of items) {

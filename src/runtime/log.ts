@@ -8,15 +8,15 @@ export type { Logger }
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
-/** Where log lines go; `isTTY` decides between JSON and lines that a person reads. */
+/** The destination of log lines. `isTTY` decides between JSON and readable lines. */
 export interface LogStream {
   readonly isTTY?: boolean | undefined
   write(line: string): unknown
 }
 
 /**
- * One JSON object a line where the stream is piped or a file, a readable line where it is a
- * terminal. Written at once, so that nothing is lost when the process ends.
+ * Writes one JSON object a line to a pipe or a file, a readable line to a terminal. Writes at once,
+ * so that nothing is lost when the process ends.
  */
 export function createLogger(options: { level: LogLevel; stream: LogStream }): Logger {
   const settings = {

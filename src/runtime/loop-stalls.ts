@@ -1,10 +1,10 @@
 /**
- * Node's own `monitorEventLoopDelay` wakes up every 10 ms, which is half a percent of a core, and
- * misses what begins just after it was read.
+ * Node's `monitorEventLoopDelay` wakes up every 10 ms, which takes half a percent of a core, and
+ * misses a stall that begins just after a reading.
  */
 const intervalMs = 100
 
-/** The longest time for which the event loop did nothing else than one task. */
+/** Measures the longest time that one task kept the event loop busy. */
 export class LoopStalls {
   readonly #timer = setInterval(() => this.#wake(), intervalMs).unref()
   #wokenAt = performance.now()
@@ -22,7 +22,7 @@ export class LoopStalls {
     clearInterval(this.#timer)
   }
 
-  /** Later than when the timer was due is a stall. */
+  /** A timer that fires late shows a stall. */
   #wake(): void {
     const now = performance.now()
     this.#longestMs = Math.max(this.#longestMs, now - this.#wokenAt - intervalMs)

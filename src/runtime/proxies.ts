@@ -2,20 +2,19 @@ import { BlockList, isIP } from 'node:net'
 import { isPercentEncoded } from './address.ts'
 import { ArchiverError } from './errors.ts'
 
-/** A proxy for HTTP, and which variable names it. */
+/** An HTTP proxy, and the variable that names it. */
 export interface HttpProxy {
   /** Without credentials: it may be shown. */
   readonly url: URL
-  /** The value of `proxy-authorization`, where the variable has credentials. */
+  /** The value of `proxy-authorization`, if the variable has credentials. */
   readonly authorization: string | undefined
   readonly variable: string
 }
 
 /**
- * The proxies that the environment names: `http_proxy` for http, `https_proxy` for https, in
- * capitals as well, and `no_proxy` for hosts without one. There is no standard for them; this is
- * what curl and Go agree about, but that a host of this machine needs its place in `no_proxy` as
- * well, as for curl.
+ * The proxies in the environment: `http_proxy` for http, `https_proxy` for https, in capitals as
+ * well, and `no_proxy` for hosts without one. There is no standard for them. This is what curl and
+ * Go agree on, except that a host of this machine needs an entry in `no_proxy`, as for curl.
  */
 export class Proxies {
   readonly #byProtocol: ReadonlyMap<string, HttpProxy>
@@ -45,7 +44,7 @@ export class Proxies {
   }
 }
 
-/** No environment, no proxies. */
+/** For no environment. */
 export const noProxies = new Proxies({})
 
 /** A proxy for people: `the proxy http://proxy:3128 (HTTP_PROXY)`. */
@@ -80,10 +79,7 @@ function proxyOf(variable: string, text: string): HttpProxy {
   return { url, authorization, variable }
 }
 
-/**
- * `*`, `host`, `.domain`, `*.domain`, an address or a network, each with a port where only that is
- * meant.
- */
+/** `*`, `host`, `.domain`, `*.domain`, an address or a network, each optionally with a port. */
 function ruleOf(rule: string): (host: string, port: number) => boolean {
   if (rule === '*') return () => true
   const [, network, bits] = /^\[?([0-9a-fA-F:.]+)\]?\/(\d{1,3})$/.exec(rule) ?? []

@@ -1,6 +1,6 @@
 /**
- * Foreign text as a terminal may show it: nothing in it moves a cursor, forges a line or turns the
- * writing around.
+ * Foreign text that a terminal can show safely: nothing in it moves a cursor, forges a line or
+ * reverses the writing.
  */
 
 const unsafe = '\\p{Cc}\\u2028\\u2029\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069'
@@ -18,8 +18,8 @@ export function readableText(text: string): string {
 }
 
 /**
- * The same for a line of JSON, so that its texts hold `\u001b` as six characters when it is parsed.
- * The line feeds of a stack stay.
+ * The same for a line of JSON: its parsed texts contain `\u001b` as six characters. The line feeds
+ * of a stack stay.
  */
 export function readableJsonText(line: string): string {
   const withoutEscapes = line.replace(jsonEscape, (found, at: number) => {
@@ -29,7 +29,7 @@ export function readableJsonText(line: string): string {
   return withoutEscapes.replace(unsafeCharacter, (character) => `\\${escaped(character)}`)
 }
 
-/** As `readableText`, for a text of several lines, whose line feeds stay. */
+/** Like `readableText`, for a text of several lines, whose line feeds stay. */
 export function readableLines(text: string): string {
   return text.replace(unsafeButLineFeed, escaped)
 }

@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises'
 
 /**
- * Delays that grow from one failure to the next, with jitter so that many workers do not come back
- * at the same moment ("full jitter" of the AWS Architecture Blog, "Exponential Backoff And Jitter",
- * with half of the delay kept).
+ * Delays that grow with each failure, with jitter so that many workers do not retry at the same
+ * moment ("full jitter" of the AWS Architecture Blog, "Exponential Backoff And Jitter", but half of
+ * the delay is kept).
  */
 export class Backoff {
   readonly #firstMs: number
@@ -17,12 +17,12 @@ export class Backoff {
     this.#random = options.random ?? Math.random
   }
 
-  /** How many failures came since the last success. */
+  /** Number of failures since the last success. */
   get failures(): number {
     return this.#failures
   }
 
-  /** The delay before the next try, in ms. */
+  /** The delay before the next attempt, in ms. */
   next(): number {
     const full = Math.min(this.#mostMs, this.#firstMs * 2 ** Math.min(this.#failures, 30))
     this.#failures++

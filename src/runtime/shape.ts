@@ -1,15 +1,14 @@
 /**
- * What a server answered is not what its documentation says: another product, a proxy, or somebody
- * in its place.
+ * The answer of a server does not match its documentation: it is another product, a proxy, or an
+ * impostor.
  */
 export class UnlikeAnswer extends Error {
   override readonly name = 'UnlikeAnswer'
 }
 
 /**
- * Says whether a parsed answer has what its reader needs of it, before the reader relies on it.
- * `at` names the place in the answer. What the reader does not look at may be anything: servers add
- * fields.
+ * Checks a parsed answer before its reader relies on it. `at` names the place in the answer. Fields
+ * that the reader ignores may be anything, because servers add fields.
  * @throws UnlikeAnswer
  */
 export type Shape = (value: unknown, at: string) => void
@@ -31,7 +30,7 @@ export const digits: Shape = (value, at) => {
     throw unlike(at, 'a number')
 }
 
-/** A whole number from 0 that is exact. */
+/** An exact whole number of 0 or more. */
 export const count: Shape = (value, at) => {
   if (!Number.isSafeInteger(value) || (value as number) < 0) throw unlike(at, 'a count')
 }

@@ -6,15 +6,15 @@ import { readableLines } from './readable-text.ts'
 
 /**
  * The only place that writes to standard output and standard error. A log line that cannot be
- * written is counted and dropped; a result that cannot be written is remembered, and the top of the
+ * written is counted and dropped. A result that cannot be written is remembered, and the top of the
  * program gives it an exit code.
  *
- * Node writes to a file with one `write(2)` and ignores how many bytes it took: on a disk that
- * fills up, the end of a result is missing without an error. So files and devices are written here,
- * until all is there. Pipes, sockets and terminals are Node's.
+ * Node writes to a file with one `write(2)` and ignores how many bytes it took: on a full disk, the
+ * end of a result is missing without an error. So this class writes to files and devices itself,
+ * until everything is written. Pipes, sockets and terminals are left to Node.
  */
 
-/** Log lines beyond this are dropped: whoever reads the log does not keep up, or has stopped. */
+/** Log lines beyond this are dropped, because the reader of the log is too slow or has stopped. */
 const maxHeldBytes = 2 ** 20
 
 export class StandardStream {
@@ -36,7 +36,7 @@ export class StandardStream {
     this.#fd = fd
     this.isTTY = isatty(fd)
     this.#isDirect = !this.isTTY && isFileOrDevice(fd)
-    // Each write has its own answer; without a listener, its error would also end the process.
+    // Each write has its own callback; without a listener, an error would also end the process.
     this.#node.on('error', () => undefined)
   }
 
@@ -44,7 +44,7 @@ export class StandardStream {
     return this.isTTY ? this.#node.columns : undefined
   }
 
-  /** The first error of a result; undefined while all was written. */
+  /** The first error of a result; undefined if there was none. */
   get failure(): Error | undefined {
     return this.#failure
   }
@@ -59,7 +59,7 @@ export class StandardStream {
     this.#onFailure = listener
   }
 
-  /** Says in this log how many lines it lost, as soon as it can be written again. */
+  /** Reports lost lines to this log, as soon as it can be written again. */
   reportLostLinesTo(log: Logger): void {
     this.#log = log
   }
@@ -83,19 +83,18 @@ export class StandardStream {
     })
   }
 
-  /** Writes a result for people: its lines, without control characters that came from outside. */
+  /** Prints a result for people: lines, without foreign control characters. */
   print(text: string): void {
     void this.send(Buffer.from(`${readableLines(text)}\n`))
   }
 
-  /** Writes a result for programs: one line of JSON, with the same characters escaped. */
+  /** Prints a result for programs: one line of JSON, with the same characters escaped. */
   printJson(value: unknown): void {
     void this.send(Buffer.from(`${readableLines(JSON.stringify(value))}\n`))
   }
 
   /**
-   * Writes bytes of a result as they are; resolves when they are written, or when there is no use
-   * in waiting.
+   * Writes bytes of a result unchanged. Resolves when they are written, or when waiting is useless.
    */
   async send(bytes: Buffer, signal?: AbortSignal): Promise<void> {
     if (this.#failure !== undefined || signal?.aborted === true) return
@@ -166,13 +165,13 @@ function isFileOrDevice(fd: number): boolean {
     const stat = fstatSync(fd)
     return stat.isFile() || stat.isCharacterDevice() || stat.isBlockDevice()
   } catch {
-    // Node opens all three at its start; what cannot be looked at is left to Node.
+    // Node opens all three at its start. What cannot be examined is left to Node.
     return false
   }
 }
 
 /**
- * True if nobody reads a stream any more: its pipe or socket is closed, or its terminal is gone.
+ * True if a stream has no reader any more: its pipe or socket is closed, or its terminal is gone.
  */
 export function isReaderGone(error: Error, stream: Pick<StandardStream, 'isTTY'>): boolean {
   const code = systemCode(error)

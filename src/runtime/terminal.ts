@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 
-/** What a terminal writes to: `process.stderr`, or a stand-in. */
+/** The stream below a terminal: `process.stderr`, or a fake. */
 export interface TerminalStream {
   readonly isTTY?: boolean | undefined
   readonly columns?: number | undefined
@@ -8,19 +8,19 @@ export interface TerminalStream {
 }
 
 /**
- * A stream of lines with one line below them that is rewritten in place. Log lines go through
- * `write`.
+ * A stream of lines, with one status line below them that is rewritten in place. Log lines go
+ * through `write`.
  */
 export interface Terminal {
   readonly isTTY: boolean
   /**
-   * Shows the line in place of the last one, cut to the width; undefined takes it away. Nothing
-   * happens without a terminal.
+   * Replaces the status line, cut to the width; undefined removes it. Does nothing without a
+   * terminal.
    */
   setStatus(line: string | undefined): void
   /** Writes above the status line. */
   write(text: string): void
-  /** Takes the status line away. Harmless when repeated. */
+  /** Removes the status line. May be called again. */
   close(): void
 }
 
@@ -30,7 +30,7 @@ export function createTerminal(stream: TerminalStream): Terminal {
   const isTTY = stream.isTTY === true
   let status: string | undefined
   let shown = false
-  /** A text that does not end its line keeps the status away until the rest comes. */
+  /** A text that does not end its line hides the status until the rest comes. */
   let atLineStart = true
 
   const draw = (before: string) => {
@@ -62,7 +62,7 @@ export function createTerminal(stream: TerminalStream): Terminal {
 }
 
 /**
- * At most `columns` columns of a line, an ellipsis where something was cut, without control
+ * A line cut to `columns` columns, with an ellipsis if something was cut, without control
  * characters.
  */
 export function truncate(line: string, columns: number): string {

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { type Dispatcher, ProxyAgent } from 'undici'
 import { describeProxy, type HttpProxy } from './proxies.ts'
 
-/** What `tls.connect` may be told of a server behind a proxy. */
+/** TLS options for a server behind a proxy. */
 type RequestTls = NonNullable<ProxyAgent.Options['requestTls']>
 
 /** How long a proxy and a server may be silent, in ms. */
@@ -14,9 +14,9 @@ export interface Silence {
 }
 
 /**
- * A dispatcher of undici that sends requests through a proxy: those for https through a tunnel
- * (CONNECT, RFC 9110, section 9.3.6), in which the server's certificate is verified by `tls` as
- * without a proxy; those for http as the proxy forwards them.
+ * A dispatcher of undici that sends requests through a proxy. Requests over https use a tunnel
+ * (CONNECT, RFC 9110, section 9.3.6), in which `tls` verifies the server's certificate as without a
+ * proxy. The proxy forwards requests over http.
  */
 export function proxyAgent(
   proxy: HttpProxy,
@@ -31,8 +31,8 @@ export function proxyAgent(
     ...(proxy.authorization === undefined ? {} : { token: proxy.authorization }),
     ...(tls === undefined ? {} : { requestTls: tls }),
   })
-  // undici puts the origin and the path together as texts, and a URL as a text ends in a slash or
-  // in a path.
+  // undici joins the origin and the path as texts, and a URL as a text ends in a slash or in a
+  // path.
   return agent.compose((dispatch) => (options, handler) => {
     const origin = options.origin === undefined ? {} : { origin: new URL(options.origin).origin }
     return dispatch({ ...options, ...origin }, handler)
@@ -75,7 +75,7 @@ export function openTunnel(
     connecting.once('timeout', () =>
       connecting.destroy(new Error(`${describeProxy(proxy)} does not answer`)),
     )
-    // A proxy that answers as a server does.
+    // The proxy answers instead of opening a tunnel.
     connecting.once('response', ({ statusCode }) => {
       connecting.destroy(
         new Error(`${describeProxy(proxy)} refused to connect to ${target}: ${statusCode}`),

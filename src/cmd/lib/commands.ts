@@ -14,7 +14,7 @@ import { describeGroups } from './help.ts'
 import { type OutputKind, runProgram } from './program.ts'
 import { type RunFlags, takeRunFlags, withRunFlags } from './run-flags.ts'
 
-/** A command: one sentence about it, its options, and what it does with their values. */
+/** A command: a sentence about it, its options, and what it does with their values. */
 interface Command {
   readonly summary: string
   readonly set: OptionSet
@@ -22,7 +22,9 @@ interface Command {
   readonly run: (sources: OptionSources) => Promise<void>
 }
 
-/** `act` imports the command when it is chosen, so that none waits for the libraries of others. */
+/**
+ * `act` imports the command when it is chosen, so that no command loads the libraries of another.
+ */
 function command<N extends CommandName>(
   name: N,
   summary: string,
@@ -44,7 +46,7 @@ function command<N extends CommandName>(
   return [name, { summary, set, output, run }]
 }
 
-/** Secrets in the file at `--config` are for its owner and the group, as are files with a secret. */
+/** Secrets in the file at `--config` are for its owner and group, as are files with a secret. */
 function warnOfExposedSecrets(config: string | undefined): void {
   const names = config === undefined ? [] : exposedSecrets(everyOption, config)
   if (names.length === 0) return
@@ -54,8 +56,8 @@ function warnOfExposedSecrets(config: string | undefined): void {
 }
 
 /**
- * Elasticsearch refused a request, or gave no answer. The name of the error tells it, so that the
- * client of Elasticsearch is loaded only if it is used.
+ * Whether Elasticsearch refused a request or gave no answer. The name of the error tells it, so
+ * that its client is loaded only if it is used.
  */
 function isRefusedRequest(error: unknown): boolean {
   return (
@@ -164,7 +166,7 @@ function help(argv: readonly string[]): string {
   ].join('\n')
 }
 
-// Files of an archive, and all others, are for their owner and the group: 0640 and 0750.
+// All files that the program writes are for their owner and group: 0640 and 0750.
 process.umask(process.umask() | 0o027)
 
 await runProgram({

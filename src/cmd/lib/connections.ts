@@ -23,7 +23,7 @@ export function announceConnections(connections: Connections, log: Logger): void
     log.info({ event: 'proxy_used', target, proxy }, `requests for ${target} go through ${proxy}`)
 }
 
-/** The credentials that cross a network without encryption: what goes where. */
+/** The credentials that cross a network without encryption: what, and where to. */
 export function sentInClear(connections: Connections): readonly string[] {
   const { kafka, elasticsearch, kibana, mysql } = connections
   return [
@@ -65,7 +65,7 @@ function isClear(text: string): boolean {
   return protocol === 'http:' && !isLoopback(hostname)
 }
 
-/** The proxies of the environment that requests go through. */
+/** The proxies in the environment that requests go through. */
 function proxiesOf({ kafka, elasticsearch, kibana }: Connections) {
   const token = kafka?.login?.mechanism === 'oauthbearer' ? kafka.login.token : undefined
   const endpoint = token !== undefined && 'url' in token ? token : undefined

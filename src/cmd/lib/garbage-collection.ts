@@ -1,15 +1,15 @@
 import { setFlagsFromString } from 'node:v8'
 
 /**
- * Sets V8 for a worker. To be called before much was allocated.
+ * Tunes V8 for a worker. Call it before much is allocated.
  *
  * Records live for one batch, so a small young generation is collected as cheaply as the 16 to 32
  * MiB that V8 grows it to, and the process stays about 100 MB smaller.
  *
- * Hardly anything grows old, and V8 takes that for a reason to give the old generation only 1.1
- * times what lives in it. That is less room than a young generation needs, so a major collection
- * calls for the next one: 37 of them, three times what memory outside the heap calls for, and a
- * fifth of all CPU time. Four times is the most that V8 gives by itself.
+ * Hardly any object grows old. V8 therefore limits the old generation to 1.1 times its live
+ * objects, which is less room than a young generation needs. So each major collection triggers the
+ * next one: 37 of them, three times as many as memory outside the heap requires, and a fifth of all
+ * CPU time. Four times the live objects is the maximum that V8 grants by itself.
  */
 export function tuneGarbageCollection(): void {
   setFlagsFromString('--max-semi-space-size=8')

@@ -2,11 +2,11 @@ import { readFileSync, readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 
 /**
- * Whether this process was started with SIGHUP ignored, as `nohup` does. Node sets every ignored
- * signal back to its default before a program begins (ResetSignalHandlers in src/node.cc), so the
- * process itself cannot ask the kernel any more. Three traces are left: the name of the command
- * that the shell started, the write-only standard input that GNU nohup puts in place of a terminal,
- * and a parent, such as a shell below nohup, that still ignores the signal.
+ * Whether this process was started with SIGHUP ignored, as `nohup` does. Node resets every ignored
+ * signal to its default before a program starts (ResetSignalHandlers in src/node.cc), so the kernel
+ * can no longer tell. Three traces are left: the name of the command that the shell started, the
+ * write-only standard input that GNU nohup substitutes for a terminal, and a parent that still
+ * ignores the signal, e.g. a shell below nohup.
  */
 export function isHangupIgnored(
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -17,7 +17,7 @@ export function isHangupIgnored(
   return isInputOfNohup() || isIgnoredBy(process.ppid)
 }
 
-/** How a supervisor hands on what it found to the process below it. */
+/** A supervisor passes its finding to the process below it in this variable. */
 export const hangupVariable = '_ARCHIVER_SIGHUP'
 
 function isInputOfNohup(): boolean {

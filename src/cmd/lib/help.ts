@@ -1,7 +1,7 @@
 import { sharedGroups } from '../../config/commands.ts'
 import { describeOptions, type OptionSet, type Options } from '../../config/options.ts'
 
-/** The options that most people need, of those that several commands share. */
+/** The options that most people need, among those that several commands share. */
 const common = new Set([
   'config',
   'brokers',
@@ -18,7 +18,7 @@ const common = new Set([
   'untilEnd',
 ])
 
-/** A rest of options this small is shown at once. */
+/** Up to this many other options are shown as well. */
 const maxRest = 2
 
 /**

@@ -10,11 +10,11 @@ import { readableTimestamp } from './readable.ts'
 const maxNamed = 10
 
 /**
- * Says why a selection has no record. A name that the archive does not hold is probably mistyped; a
- * time without records, or a condition that none fulfils, is an answer like any other, and is only
- * told on standard error.
- * @throws ArchiverError `NOT_FOUND`, with what there is, for a topic, partition or type that the
- * archive does not hold.
+ * Explains why a selection has no record. A name that the archive does not hold is probably
+ * mistyped. A time without records, or a condition that no record meets, is a valid answer:
+ * standard error says what there is.
+ * @throws ArchiverError `NOT_FOUND` for a topic, partition or type that the archive does not hold,
+ *    with those that it holds
  */
 export async function explainNothing(
   home: ReadableHome,

@@ -8,9 +8,9 @@ import type { TopicPartition } from '../../record/record.ts'
 import { unknownHour } from '../../record/time.ts'
 
 /**
- * Patterns of other archives on the cluster whose prefix begins with ours. New ones are refused at
- * their start; earlier versions, and `--no-templates`, let them be. What could be an index of a
- * type of ours is not among them.
+ * Patterns of other archives on the cluster whose prefix begins with ours. A new archive of that
+ * kind is refused at its start, but earlier versions and `--no-templates` do not refuse it. A
+ * pattern that could match an index of one of our types is left out.
  */
 export async function otherArchives(
   client: Elasticsearch,
@@ -22,7 +22,7 @@ export async function otherArchives(
   if (nestedArchives(present, indexPrefix, () => false).length === 0) return []
   const names = new IndexNames(indexPrefix)
   const own = new Set<string>()
-  // Whoever asks tells what is damaged.
+  // The caller reports damaged partitions.
   const damaged = new DamagedPartitions(() => {})
   for (const tp of partitions) {
     await damaged.attempt(tp, async () => {

@@ -2,8 +2,8 @@ import { createLogger, type Logger, type LogLevel } from '../../runtime/log.ts'
 import { standardOutput } from '../../runtime/standard-streams.ts'
 
 /**
- * The log of a command that says what it does on standard output: a line for people each, whether
- * they look at it or pipe it; with `json` an object each.
+ * The log of a command that reports on standard output: one line for people for each entry, on a
+ * terminal or in a pipe; one object each with `json`.
  */
 export function plainLog(options: { readonly json: boolean; readonly logLevel: LogLevel }): Logger {
   const level = options.logLevel

@@ -1,8 +1,8 @@
 import type { Logger } from '../../runtime/log.ts'
 
 /**
- * Node's warnings, such as that of a leak of listeners, become log lines: what reads the log
- * understands no others.
+ * Turns Node's warnings, e.g. of a leak of listeners, into log lines: readers of the log understand
+ * nothing else.
  */
 export function logProcessWarnings(log: Logger): void {
   // Node's own listener prints them to standard error.

@@ -13,46 +13,44 @@ import {
 } from './stop-signals.ts'
 
 /**
- * What a command's standard output is. `data` is what the command is for: without a reader it
- * stops. `report` says what the command did or found out, which is done in any case. `log` is a
- * worker's: lines that cannot be written are counted, and change nothing.
+ * The meaning of a command's standard output. `data` is the purpose of the command: without a
+ * reader it stops. `report` tells what the command did or found, which happens in any case. `log`
+ * is a worker's: lines that cannot be written are counted and change nothing.
  */
 export type OutputKind = 'data' | 'report' | 'log'
 
 /**
- * What the top of every command shares: help, signals, one line for a mistake, the exit code.
- * Nothing below it sets an exit code or ends the process.
+ * What all commands share: help, signals, one line for a mistake, the exit code. Nothing below sets
+ * an exit code or ends the process.
  */
 export interface Program {
-  /** What `--help` or `-h` prints; gets the words of the command line. */
+  /** The text of `--help` and `-h`, or a function of the command line. */
   readonly help: string | ((argv: readonly string[]) => string)
-  /** `report` if it is left out; gets the words of the command line. */
+  /** Default: `report`. A function gets the command line. */
   readonly output?: OutputKind | ((argv: readonly string[]) => OutputKind)
   /**
-   * The command's work. It ends by itself once `signalled()` is aborted, having closed what it
-   * opened; the process ends when nothing is open any more.
+   * The command's work. It ends once `signalled()` is aborted, after it closed what it opened. The
+   * process ends when nothing is open any more.
    */
   readonly main: (argv: readonly string[]) => Promise<void>
 }
 
 /**
- * Ctrl-C under `npm run` reaches us several times at once: from the terminal and relayed by npm and
- * by tsx. What comes within this time is the same wish, not the second one that ends the process.
+ * Ctrl-C under `npm run` arrives several times at once: from the terminal, and relayed by npm and
+ * by tsx. Signals within this time count as one, not as the second that ends the process.
  */
 const sameSignalMs = 500
 
-/**
- * The reason to stop if the output of a command, which is all it is for, can no longer be written.
- */
+/** The reason to stop a command that gives data, if its output can no longer be written. */
 const outputFailed = 'standard output cannot be written'
 
 let stopping: AbortController | undefined
 
 /**
  * A signal that is aborted by SIGTERM, SIGINT, SIGHUP or SIGQUIT (its reason is then the name of
- * the signal), when whoever started the process is gone, and, for a command that gives data, when
- * its output can no longer be written. From the first call on, these signals no longer end the
- * process; a second one does, at once, with 128 plus its number.
+ * the signal), when the process that started us is gone, and, for a command that gives data, when
+ * its output can no longer be written. After the first call these signals no longer end the
+ * process; a second one ends it at once, with 128 plus its number.
  */
 export function signalled(): AbortSignal {
   if (stopping !== undefined) return stopping.signal
@@ -69,20 +67,20 @@ export function signalled(): AbortSignal {
 }
 
 /**
- * The exit code of a command that gives data if its reader went: 128 plus SIGPIPE, as for `cat`.
+ * The exit code of a command that gives data if its reader is gone: 128 plus SIGPIPE, as for `cat`.
  */
 const readerGoneExitCode = 141
 
 /**
- * How long the end of a worker, or of a command that was stopped, waits for a reader that does not
+ * How long a worker, or a command that was stopped, waits at its end for a reader that does not
  * read.
  */
 const drainMs = 1000
 
 /**
- * Runs a command and sets the exit code: 0 done; that of an ArchiverError (told in one line on
- * standard error); 1 for a bug (told with its stack) and for output that could not be written; 141
- * if the reader of its data went away; 129, 130, 131 or 143 if a signal stopped it cleanly.
+ * Runs a command and sets the exit code: 0 done; that of an ArchiverError (one line on standard
+ * error); 1 for a bug (with its stack) and for output that could not be written; 141 if the reader
+ * of its data is gone; 129, 130, 131 or 143 if a signal stopped it cleanly.
  */
 export async function runProgram({ help, main, output = 'report' }: Program): Promise<void> {
   const name = basename(process.argv[1] ?? 'archiver').replace(/\.[cm]?[jt]s$/, '')
@@ -129,7 +127,7 @@ export async function runProgram({ help, main, output = 'report' }: Program): Pr
 }
 
 /**
- * The version in `package.json`, which lies beside `src` in a checkout and beside `dist` in the
+ * The version in `package.json`, which is beside `src` in a checkout and beside `dist` in the
  * package.
  */
 function version(): string {
@@ -137,7 +135,9 @@ function version(): string {
   return (JSON.parse(file) as { version: string }).version
 }
 
-/** The exit code of a command that ended with `code`, after what became of its standard output. */
+/**
+ * The exit code of a command that ended with `code`, given what happened to its standard output.
+ */
 export function exitCodeWithOutput(
   code: number,
   failure: Error | undefined,
@@ -149,15 +149,15 @@ export function exitCodeWithOutput(
 }
 
 /**
- * An `AbortError`, or what `throwIfAborted` throws, after a signal is how waiting ends, not a
- * failure.
+ * True for an `AbortError`, or the error of `throwIfAborted`, after a signal: waiting ended,
+ * nothing failed.
  */
 function isStop(error: unknown, signal: AbortSignal | undefined): boolean {
   if (signal?.aborted !== true) return false
   return error === signal.reason || (error instanceof Error && error.name === 'AbortError')
 }
 
-/** What standard error gets for what a command threw: undefined for a clean stop. */
+/** The text on standard error for what a command threw; undefined for a clean stop. */
 export function lineOf(error: unknown, signal: AbortSignal | undefined): string | undefined {
   if (isStop(error, signal)) return undefined
   if (error instanceof ArchiverError)
@@ -167,7 +167,7 @@ export function lineOf(error: unknown, signal: AbortSignal | undefined): string 
   )
 }
 
-/** The exit code for what a command threw, or for undefined where it returned. */
+/** The exit code for what a command threw, or for undefined if it returned. */
 export function exitCodeOf(error: unknown, signal: AbortSignal | undefined): number {
   if (error !== undefined && !isStop(error, signal))
     return error instanceof ArchiverError ? error.exitCode : 1

@@ -1,10 +1,10 @@
 import { readableText } from '../../runtime/readable-text.ts'
 
-/** Bytes and times from Kafka as a person can read them on one line, whatever they hold. */
+/** Bytes and times from Kafka, readable on one line whatever they contain. */
 
 /**
- * UTF-8 as it is, but with control characters (which could move a terminal's cursor or forge a
- * line) as `\u001b`; other bytes as `base64:…`; `null` for none.
+ * UTF-8 unchanged, except that control characters, which could move a terminal's cursor or forge a
+ * line, become `\u001b`; other bytes as `base64:…`; `null` for none.
  */
 export function readableBytes(bytes: Buffer | null): string {
   if (bytes === null) return 'null'
@@ -14,18 +14,18 @@ export function readableBytes(bytes: Buffer | null): string {
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** The text that bytes are in UTF-8, or undefined where they are none. */
+/** The text of bytes in UTF-8; undefined if they are not UTF-8. */
 export function utf8OrUndefined(bytes: Buffer): string | undefined {
   try {
     return decoder.decode(bytes)
   } catch {
-    // The decoder's way to say no.
+    // The decoder refuses by throwing.
     return undefined
   }
 }
 
 /**
- * Kafka's timestamp (ms, digits) in ISO 8601; the digits where it is none (-1) or outside the years
+ * Kafka's timestamp (ms, digits) in ISO 8601; the digits if it is none (-1) or outside the years
  * 1970 to 9999.
  */
 export function readableTimestamp(timestamp: string): string {

@@ -65,9 +65,9 @@ interface ArchiveValues {
 }
 
 /**
- * The values of a command, narrowed by what `run` was given.
- * @throws ArchiverError `USAGE` if the archive belongs to another group, or a command that takes no
- * topics would do more than what was named; `NOT_FOUND` if no topic of the archive is meant.
+ * The values of a command, narrowed by the flags of `run`.
+ * @throws ArchiverError `USAGE` if the archive belongs to another group, or if a command without
+ *    topics would affect more than the named ones; `NOT_FOUND` if no topic of the archive matches
  */
 export async function withRunFlags<V extends object>(
   values: V,
@@ -89,7 +89,7 @@ export async function withRunFlags<V extends object>(
   if ('topic' in own) return { ...values, topic: orNone(meant, run, archived) }
   if ('topics' in own) return { ...values, topics: orNone(meant, run, archived) }
   const others = archived.filter((name) => !meant.includes(name))
-  // What only shows something may show more.
+  // A command that only shows something may show more.
   if (!('olderThan' in own) || others.length === 0) return values
   throw new ArchiverError(
     'USAGE',

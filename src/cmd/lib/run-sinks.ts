@@ -10,7 +10,7 @@ import type { Logger } from '../../runtime/log.ts'
 import { elasticsearchSinkOptions, mysqlSinkOptions } from './sink-options.ts'
 
 /**
- * Shares of the memory budget. The rest is for what is being fetched, compressed and sent.
+ * Shares of the memory budget. The rest is for records that are being fetched, compressed and sent.
  */
 const filesShare = 0.5
 const elasticsearchShare = 0.15
@@ -19,7 +19,7 @@ const mysqlShare = 0.15
 /** The sinks of a worker. */
 export interface RunSinks {
   readonly all: readonly Sink[]
-  /** One of them, which can tell more; undefined without files. */
+  /** The files sink, which can tell more; undefined without files. */
   readonly files: FilesSink | undefined
 }
 

@@ -4,12 +4,12 @@ import type { MysqlSinkOptions } from '../../mysql/sink.ts'
 
 /** The options of sinks that send to a server, for the commands that make such sinks. */
 
-/** Time between two looks at whether the templates are still as they were installed. */
+/** Interval between checks that the templates are still as installed. */
 const templateCheckMs = 300_000
 /** How long an unrecognized error persists before a row may be to blame. */
 const unrecognizedMs = 600_000
 
-/** What the command decides; `memoryLimit` in bytes is the sink's share. */
+/** The part that the command decides; `memoryLimit` is the sink's share in bytes. */
 type Share = 'memoryLimit' | 'hasFiles' | 'logSamples' | 'observer'
 type ElasticsearchShare = Pick<ElasticsearchSinkOptions, Share>
 type MysqlShare = Pick<MysqlSinkOptions, Share>

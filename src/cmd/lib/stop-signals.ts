@@ -2,11 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { isHangupIgnored } from './hangup.ts'
 import { watchWrappers } from './wrappers.ts'
 
-/** The signals that stop a command after it finished what it was doing, with their numbers. */
+/** The signals that stop a command after it finished its current step, with their numbers. */
 export const stopSignals = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGTERM: 15 } as const
 export type StopSignal = keyof typeof stopSignals
 
-/** The reason to stop if whoever started the command is gone. It counts as SIGTERM. */
+/** The reason to stop if the process that started the command is gone. It counts as SIGTERM. */
 export const starterGone = 'whoever started this process is gone'
 export type StopReason = StopSignal | typeof starterGone
 
@@ -14,7 +14,7 @@ export function isStopReason(reason: unknown): reason is StopReason {
   return reason === starterGone || Object.hasOwn(stopSignals, String(reason))
 }
 
-/** 128 plus the number of the signal, as a shell says it. */
+/** 128 plus the number of the signal, as in a shell. */
 export function exitCodeOfStop(reason: StopReason): number {
   return 128 + stopSignals[reason === starterGone ? 'SIGTERM' : reason]
 }
@@ -23,15 +23,15 @@ let ignoresHangup: boolean | undefined
 let hungUpAt = Number.NEGATIVE_INFINITY
 
 /**
- * SIGHUP does nothing if it was ignored at the start. SIGUSR1 and SIGUSR2 never do anything: the
- * first would open Node's debugger, the second would end the process.
+ * Ignores SIGHUP if it was ignored at the start, and SIGUSR1 and SIGUSR2 always: the first would
+ * open Node's debugger, the second would end the process.
  */
 export function passOverSignals(): { readonly ignoresHangup: boolean } {
   if (ignoresHangup === undefined) {
     ignoresHangup = isHangupIgnored()
     process.on('SIGHUP', () => {
       hungUpAt = performance.now()
-      // Without a listener of a command that has something to finish, it ends as by default.
+      // If no command listens for it, SIGHUP ends the process as by default.
       if (!ignoresHangup && process.listenerCount('SIGHUP') === 1)
         process.exit(exitCodeOfStop('SIGHUP'))
     })
@@ -40,7 +40,7 @@ export function passOverSignals(): { readonly ignoresHangup: boolean } {
   return { ignoresHangup }
 }
 
-/** Calls back for every signal to stop. From now on none of them ends the process. */
+/** Calls back for every signal to stop. From then on, no such signal ends the process. */
 export function onStopSignal(onStop: (name: StopSignal) => void): void {
   const { ignoresHangup } = passOverSignals()
   for (const name of Object.keys(stopSignals) as StopSignal[]) {
@@ -48,13 +48,13 @@ export function onStopSignal(onStop: (name: StopSignal) => void): void {
   }
 }
 
-/** A terminal that goes reaches this process and its wrappers, in any order, within this time. */
+/** When a terminal closes, this process and its wrappers notice within this time, in any order. */
 const hangupMs = 1500
 
 /**
- * Calls back when whoever started this process is gone: a wrapper, or the process that supervises
- * it. Below nohup it is not that if they ended because their terminal went: Node sets SIGHUP back
- * in them too.
+ * Calls back when the process that started this one is gone: a wrapper, or the supervisor. Below
+ * nohup, wrappers that ended because their terminal closed do not count: Node resets SIGHUP in
+ * them, too.
  */
 export function onStarterGone(listener: () => void): void {
   const { ignoresHangup } = passOverSignals()
@@ -67,7 +67,7 @@ export function onStarterGone(listener: () => void): void {
   }
   watchWrappers(() => void onGone())
   process.on('disconnect', () => void onGone())
-  // The channel closed before this process listened. Without one at all, this is undefined.
+  // False if the channel closed before this process listened; undefined without a channel.
   if (process.connected === false) void onGone()
   process.channel?.unref()
 }

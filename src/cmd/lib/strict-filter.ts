@@ -11,19 +11,20 @@ import { ArchiverError } from '../../runtime/errors.ts'
 import { plural } from '../../runtime/format.ts'
 import { standardError } from '../../runtime/standard-streams.ts'
 
-/**
- * Keeps from strict readers what they refuse, and names each of those records on standard error.
- */
+/** Filters out what strict readers refuse, and names each such record on standard error. */
 export class StrictFilter {
   readonly #valueOnly: boolean
   leftOut = 0
 
-  /** `valueOnly`: what is no JSON is refused as well, as its bytes would stand there alone. */
+  /**
+   * `valueOnly`: values that are not JSON are refused as well, because only their bytes are
+   * printed.
+   */
   constructor(valueOnly: boolean) {
     this.#valueOnly = valueOnly
   }
 
-  /** Whether strict readers take a line. */
+  /** Whether strict readers accept a line. */
   takes(line: Buffer): boolean {
     const value = rangeOfValue(line)
     if (value === undefined) {

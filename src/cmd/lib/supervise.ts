@@ -4,14 +4,14 @@ import { hangupVariable } from './hangup.ts'
 import { onStarterGone, onStopSignal, passOverSignals } from './stop-signals.ts'
 
 /**
- * `tsx src/cmd/archiver.ts` runs us below a process of its own that passes signals on, and that
- * kills us with SIGKILL where we have not taken a signal within 60 ms: a worker under load takes
- * longer, and would never flush at a SIGTERM. So where tsx is above, this process stays idle, is
- * always quick to answer, and the work is done in one below it. `node --import tsx` and the
- * packaged command have nobody above and need none of this.
+ * `tsx src/cmd/archiver.ts` runs us in a child process, relays signals, and kills us with SIGKILL
+ * if we have not handled a signal within 60 ms. A worker under load takes longer, and would never
+ * flush at a SIGTERM. So below tsx this process stays idle and always answers quickly, and a child
+ * of it does the work. `node --import tsx` and the packaged command have no such parent and need
+ * none of this.
  */
 
-/** Commands that have something to finish when they are stopped; `run` also has no name. */
+/** Commands that finish something when they are stopped; `run` may have no name. */
 const stoppable: readonly (string | undefined)[] = [
   undefined,
   'run',
@@ -22,8 +22,7 @@ const stoppable: readonly (string | undefined)[] = [
 ]
 
 /**
- * True where tsx's command line tool started this process: it preloads a file that answers for
- * signals.
+ * True if tsx's command line tool started this process: it preloads a file that answers signals.
  */
 export function isBelowTsx(argv: readonly string[], execArgv: readonly string[]): boolean {
   const command = argv[0]?.startsWith('-') === true ? undefined : argv[0]
@@ -32,7 +31,7 @@ export function isBelowTsx(argv: readonly string[], execArgv: readonly string[])
   )
 }
 
-/** Node's own flags, without what tsx preloads to answer for signals. */
+/** Node's own flags, without the file that tsx preloads to answer signals. */
 function withoutPreflight(execArgv: readonly string[]): string[] {
   return execArgv.filter(
     (word, i) =>
@@ -40,7 +39,7 @@ function withoutPreflight(execArgv: readonly string[]): string[] {
   )
 }
 
-/** Runs the same command in a process below, passes signals on, and ends as it ends. */
+/** Runs the same command in a child process, relays signals, and ends as the child ends. */
 export async function supervise(): Promise<void> {
   const { ignoresHangup } = passOverSignals()
   const flags = withoutPreflight(process.execArgv)
@@ -49,7 +48,7 @@ export async function supervise(): Promise<void> {
     env: { ...process.env, ...(ignoresHangup ? { [hangupVariable]: 'ignored' } : {}) },
   })
   onStopSignal((name) => child.kill(name))
-  // Without the channel, the one below knows that nobody can stop it any more: see stop-signals.ts.
+  // When the channel closes, the child knows that nobody can stop it any more: see stop-signals.ts.
   onStarterGone(() => {
     if (child.connected) child.disconnect()
   })

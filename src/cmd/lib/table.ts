@@ -2,13 +2,13 @@ import { readableText } from '../../runtime/readable-text.ts'
 
 export interface Column {
   readonly head: string
-  /** Numbers stand to the right. */
+  /** Aligned to the right, for numbers. */
   readonly right?: boolean
 }
 
 /**
- * Rows under their heads, columns as wide as their widest cell, two spaces between. A cell is one
- * line, whatever it holds.
+ * Rows under their heads, columns as wide as their widest cell, two spaces between them. A cell
+ * takes one line, whatever it contains.
  */
 export function table(columns: readonly Column[], cells: readonly (readonly string[])[]): string {
   const rows = cells.map((row) => row.map(readableText))

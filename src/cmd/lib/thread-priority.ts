@@ -3,15 +3,18 @@ import { setPriority } from 'node:os'
 import { messageOf } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 
-/** As libuv names them; older ones have the name of the process, and keep their priority. */
+/**
+ * The name that libuv gives them. Older versions use the name of the process, and keep their
+ * priority.
+ */
 const poolThread = 'libuv-worker'
-/** Of 19; see setpriority(2), which on Linux takes a thread as well. */
+/** The maximum is 19; on Linux, setpriority(2) also accepts a thread. */
 const niceness = 10
 
 /**
- * Lets the event loop go before the threads that compress: it is what everything waits for, and on
- * few cores four threads that all have a member to compress take its core away. With two cores a
- * run into files takes 8 % less time. Only Linux has such priorities.
+ * Gives the event loop priority over the threads that compress. Everything waits for the event
+ * loop, and on few cores four busy compression threads take its core away. With two cores, a run
+ * into files takes 8 % less time. Only Linux has such priorities.
  */
 export async function letEventLoopGoFirst(log: Logger): Promise<void> {
   if (process.platform !== 'linux') return

@@ -35,7 +35,7 @@ export interface Sources extends AsyncDisposable {
 interface KafkaFacts {
   /** By partition. */
   readonly positions: ReadonlyMap<string, KafkaPosition>
-  /** The records from an offset on; none if they may not be read. */
+  /** The records from an offset on; none if they cannot be read. */
   readonly records: (tp: TopicPartition, offset: number) => Promise<readonly SourceRecord[]>
   readonly close: () => Promise<void>
 }

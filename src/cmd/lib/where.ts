@@ -18,11 +18,11 @@ const comparisons: Readonly<Record<string, Comparison>> = {
 }
 
 /**
- * `value.user.id=u1`, `value.amount>100`, `kafka.key!=k1`: a field of the line by its path, and
- * what it is compared with. A number of the line and a value that spells one compare as numbers,
- * exactly as both are written, of any size and precision. Everything else compares as text, by code
- * points: strings as they are, `true`, `false`, `null`, and a number as it is written. A line
- * without the field fits `!=` alone; of an array one element is enough.
+ * `value.user.id=u1`, `value.amount>100`, `kafka.key!=k1`: the path of a field in the line, and
+ * what to compare it with. A number in the line and a value that spells a number compare as
+ * numbers, exactly as written, of any size and precision. Everything else compares as text, by code
+ * points: strings, `true`, `false`, `null`, and numbers as they are written. A line without the
+ * field matches `!=` alone. Of an array, one matching element is enough.
  *
  * @throws ArchiverError `USAGE`
  */
@@ -46,7 +46,7 @@ export function parseCondition(text: string): Condition {
     )
     const exact = isExact ? leaves : leavesOf(JSON.parse(withNumbersAsText(line)), keys)
     const differences = exact.map((leaf) => {
-      // Rounding keeps the order: doubles that differ differ as the numbers do.
+      // Rounding keeps the order: unequal doubles are in the order of their numbers.
       if (typeof leaf === 'number') return leaf - double
       const text = String(leaf)
       if (isExact || !text.startsWith(numberMark)) return compareText(text, wanted)
@@ -59,12 +59,12 @@ export function parseCondition(text: string): Condition {
   }
 }
 
-/** What a number becomes that is read as text begins so. No message can know it. */
+/** Prefix of a number that is read as text. No message can know it. */
 const numberMark = `number ${randomUUID()} `
 
 /**
- * The line with each number as a text: JSON.parse would round it, and its reviver recurses as deep
- * as the value does.
+ * The line with each number as a text. JSON.parse would round numbers, and its reviver recurses as
+ * deep as the value.
  */
 function withNumbersAsText(line: Buffer): string {
   const parts: string[] = []
@@ -83,8 +83,8 @@ function withNumbersAsText(line: Buffer): string {
 }
 
 /**
- * The values at a path; the elements of arrays on the way count each for itself. Depth costs
- * memory, never the stack.
+ * The values at a path. Elements of arrays on the way count separately. Depth costs memory, not
+ * stack.
  */
 function leavesOf(root: unknown, keys: readonly string[]): unknown[] {
   const leaves: unknown[] = []

@@ -2,23 +2,25 @@ import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 
 /**
- * The processes above this one that are there for its sake: tsx, npx, npm and the like, the
- * `sh -c` between them, `timeout`. Whoever started the command knows only the topmost of them. If
- * one is killed and does not pass that on, nobody can stop this process any more, so it stops by
- * itself.
+ * The ancestors of this process that exist only for its sake: tsx, npx, npm and the like, the `sh
+ * -c` between them, `timeout`. The user knows only the topmost of them. If one is killed without
+ * passing the signal on, nobody can stop this process any more, so it stops by itself.
  *
- * A parent that ends is no such sign by itself: a shell that started a background job ends, and so
- * does setsid. So only those are watched that wait for this command and for nothing else.
+ * The end of a parent alone is no such sign: a shell that started a background job ends, and so
+ * does setsid. So only ancestors are watched that wait for this command and for nothing else.
  */
 export interface ProcessFacts {
   readonly pid: number
   readonly parent: number
-  /** Clock ticks after the system's start: tells a process from a later one of the same pid. */
+  /**
+   * Clock ticks since the system's start: distinguishes a process from a later one with the same
+   * pid.
+   */
   readonly startedAt: string
   readonly words: readonly string[]
 }
 
-/** Ends at the first ancestor that is no wrapper. `own` is the command line of this process. */
+/** Stops at the first ancestor that is no wrapper. `own` is the command line of this process. */
 export function wrappersOf(
   parent: number,
   own: readonly string[],
@@ -37,7 +39,7 @@ export function wrappersOf(
 
 const packageManager = /^(npm|npx|yarn|yarnpkg|pnpm|pnpx|bun|bunx|corepack)(-cli)?(\.c?js)?$/
 const shell = /^-?(sh|bash|dash|ash|zsh|ksh|busybox)$/
-/** These end at once, and leave the command behind. */
+/** These end at once and leave the command running. */
 const detaching = /^(setsid|nohup|daemon|daemonize|start-stop-daemon)$/
 
 /** True if the process with these words waits for the command `own` and for nothing else. */
@@ -45,7 +47,7 @@ export function isWrapper(words: readonly string[], own: readonly string[]): boo
   const [program = '', ...rest] = words
   const name = basename(program)
   if (detaching.test(name)) return false
-  // npm puts all of its command line into the first word.
+  // npm puts its whole command line into the first word.
   if (packageManager.test(basename(program.split(' ', 1)[0]!))) return true
   const option = shell.test(name)
     ? words.findIndex((word, i) => i > 0 && /^-[a-z]*c$/.test(word))
@@ -58,8 +60,8 @@ export function isWrapper(words: readonly string[], own: readonly string[]): boo
 }
 
 /**
- * True if the script of a shell runs this command, and does not leave it behind in the background.
- * `isArgument`: the shell has the command as its arguments, and the script says `"$@"`.
+ * True if the script of a shell runs this command in the foreground. `isArgument`: the shell has
+ * the command as its arguments, and the script says `"$@"`.
  */
 function isForeground(code: string, own: readonly string[], isArgument: boolean): boolean {
   const line = code.replace(/'[^']*'|"[^"]*"/g, (quoted) => quoted.slice(1, -1).replaceAll('&', ''))
@@ -70,7 +72,9 @@ function isForeground(code: string, own: readonly string[], isArgument: boolean)
   return line.includes(commandName(script!)) || (args.length > 0 && line.includes(args.join(' ')))
 }
 
-/** True if a command line ends with another, but for the folder and the ending of its script. */
+/**
+ * True if a command line ends with another, apart from the folder and the extension of its script.
+ */
 function endsWith(words: readonly string[], own: readonly string[]): boolean {
   if (words.length <= own.length) return false
   const [script, ...args] = words.slice(-own.length)
@@ -84,12 +88,12 @@ function commandName(path: string): string {
 }
 
 /**
- * What Linux says of a process: undefined if it is gone, a zombie or hidden, and on other systems.
+ * What Linux says of a process; undefined if it is gone, a zombie or hidden, and on other systems.
  */
 export function readProcess(pid: number): ProcessFacts | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The name stands in brackets and may hold any character: see proc_pid_stat(5).
+    // The name is in brackets and may contain any character: see proc_pid_stat(5).
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     const [state, parent] = fields
     if (state === 'Z' || state === 'X') return undefined
