@@ -21,7 +21,7 @@ import { type Condition, parseCondition } from './lib/where.ts'
 const lf = Buffer.from('\n')
 const chunkBytes = 64 * 1024
 /** Maximum number of retries for a record whose file is merged during the search. */
-const mostTries = 5
+const maxTries = 5
 
 /** Prints records of an archive as they are stored, one line each. */
 export async function cat(options: CatOptions): Promise<void> {
@@ -113,7 +113,7 @@ async function lineIn(
       return { manifest, line: await findOffset(home, paths, offset) }
     } catch (error) {
       // A compaction may have merged the file since the manifest was read.
-      if (!isGone(error) || tries === mostTries) throw error
+      if (!isGone(error) || tries === maxTries) throw error
       await log.refresh()
     }
   }
@@ -126,14 +126,14 @@ async function whyNot(
   reason: string | undefined,
 ): Promise<string> {
   if (reason === 'not-delivered')
-    return 'Kafka delivered none (compaction, a transaction marker or an aborted transaction)'
+    return 'Kafka delivered no record (compaction, a transaction marker or an aborted transaction)'
   if (reason === 'oversized')
     return 'its record is larger than --max-record-bytes allowed; Kafka may still have it'
   if (reason !== undefined) return `it was lost before it was read (${reason})`
   const next = await log.next()
   if (next === undefined) return 'nothing is archived yet'
   const pruned = await readPruned(home, tp)
-  return `the archive holds ${log.origin ?? 0} to ${next - 1}${pruned.files === undefined ? '' : ', less what was pruned'}`
+  return `the archive holds ${log.origin ?? 0} to ${next - 1}${pruned.files === undefined ? '' : ', except what was pruned'}`
 }
 
 /** Standard output in large pieces, at the speed of its reader. */

@@ -11,7 +11,7 @@ import { DamagedFiles } from '../files/log/damaged-files.ts'
 import { isSelected } from '../files/read/selection.ts'
 import { openHome } from '../home/open-home.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
-import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { ArchiverError, errorFields, messageOf } from '../runtime/errors.ts'
 import { count, plural, size } from '../runtime/format.ts'
 import { createLogger } from '../runtime/log.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
@@ -76,8 +76,13 @@ export async function compact(options: CompactOptions): Promise<void> {
       } catch (error) {
         signal.throwIfAborted()
         log.error(
-          { topic: tp.topic, partition: tp.partition },
-          `${partitionKey(tp)} cannot be compacted: ${messageOf(error)}`,
+          {
+            event: 'partition_not_compacted',
+            topic: tp.topic,
+            partition: tp.partition,
+            ...errorFields(error),
+          },
+          'a partition cannot be compacted',
         )
         failure ??=
           error instanceof ArchiverError
@@ -87,8 +92,8 @@ export async function compact(options: CompactOptions): Promise<void> {
     }
     if (shortage !== undefined) {
       log.warn(
-        shortageFields(home.title, shortage),
-        'some files are not merged: too little free space; run compact again later',
+        { event: 'files_not_merged', ...shortageFields(home.title, shortage) },
+        'some files are not merged: too little free space',
       )
     }
   } finally {

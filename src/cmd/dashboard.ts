@@ -41,9 +41,9 @@ export async function dashboard(options: DashboardOptions): Promise<void> {
     await client.ready(options.kibanaWait * 1000, log)
     const compared = await installObjects(client, objects)
     const imported = compared.filter(({ state }) => state !== 'same').length
-    const done = imported === 0 ? 'it was there already' : `${imported} objects imported`
+    const done = imported === 0 ? 'it already existed' : `${imported} objects imported`
     log.info(
-      `the dashboard for type ${type} (${done}): ${client.dashboardUrl(typeDashboardId(options.indexPrefix, type))}`,
+      `dashboard for type ${type} (${done}): ${client.dashboardUrl(typeDashboardId(options.indexPrefix, type))}`,
     )
   } finally {
     await client.close()

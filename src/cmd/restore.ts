@@ -58,8 +58,8 @@ export async function restore(options: RestoreOptions): Promise<void> {
     )
     if (left.length > 0)
       log.warn(
-        { topics: left },
-        'topics of the archive that --topics leaves out; name them with --topic',
+        { event: 'topics_left_out', topics: left },
+        'not all topics of the archive are restored',
       )
   }
   const account: Account = { records: 0, present: 0, refused: 0 }
@@ -144,7 +144,7 @@ function tell({ records, present, refused }: Account, to: string, seconds: numbe
   const rejected =
     refused === 0
       ? ''
-      : `; ${plural(refused, 'record')} ${refused === 1 ? 'was' : 'were'} refused and ${refused === 1 ? 'is' : 'are'} in the rejected index`
+      : `; ${plural(refused, 'record')} ${refused === 1 ? 'was' : 'were'} rejected and ${refused === 1 ? 'is' : 'are'} in the rejected index`
   standardOutput.print(
     `restored ${plural(records, 'record')} to ${to} in ${seconds.toFixed(1)} s (${rate}/s)${passed}${rejected}`,
   )

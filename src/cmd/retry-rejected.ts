@@ -46,13 +46,13 @@ export async function retryRejected(options: RetryRejectedOptions): Promise<void
       )
       const line =
         there.length === 0
-          ? 'there are no rejects at all'
+          ? 'there are no rejects'
           : `there are rejects of ${there.slice(0, 10).join(', ')}`
       standardError.write(`archiver: ${readableText(line)}\n`)
     }
     const stay = retry.tallies.reduce((sum, tally) => sum + tally.stay, 0)
     if (stay > 0)
-      throw new ArchiverError('REJECTED', `${plural(stay, 'reject')} left; see why above`)
+      throw new ArchiverError('REJECTED', `${plural(stay, 'reject')} left; the reasons are above`)
   } finally {
     terminal.close()
     await client.close()
@@ -74,16 +74,16 @@ function report({ tallies }: RejectRetry, { dryRun, json }: RetryRejectedOptions
     return
   }
   if (tallies.length === 0) {
-    print('There are no such rejects.')
+    print('no such rejects')
     return
   }
   const columns = [{ head: 'type' }, { head: 'rejects', right: true }]
   const results = dryRun
     ? []
-    : ['stored', 'already there', 'stay'].map((head) => ({ head, right: true }))
+    : ['stored', 'already there', 'left'].map((head) => ({ head, right: true }))
   print(
     table(
-      [...columns, ...results, { head: 'refused for' }],
+      [...columns, ...results, { head: 'reason' }],
       tallies.map(({ type, reason, rejects, stored, present, stay }) => [
         type,
         count(rejects),
@@ -93,5 +93,5 @@ function report({ tallies }: RejectRetry, { dryRun, json }: RetryRejectedOptions
     ),
   )
   for (const { type, stay, why } of tallies)
-    if (stay > 0) print(`${type}: ${plural(stay, 'document')} stay: ${why}`)
+    if (stay > 0) print(`${type}: ${plural(stay, 'document')} left: ${why}`)
 }

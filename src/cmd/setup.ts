@@ -42,14 +42,13 @@ export async function setup(options: SetupOptions): Promise<void> {
     )
   }
   const states = parts.map(({ state }) => state).join('; ')
-  if (options.check) log.info(`all is as this version installs it: ${states}`)
-  else if (parts.every(({ changes }) => changes === 0))
-    log.info(`nothing was to be done: ${states}`)
+  if (options.check) log.info(`everything is as this version installs it: ${states}`)
+  else if (parts.every(({ changes }) => changes === 0)) log.info(`nothing to do: ${states}`)
   else log.info(`done: ${states}`)
   if (differences > 0) {
     throw new ArchiverError(
       'DIFFERS',
-      `${differences} ${differences === 1 ? 'thing is' : 'things are'} still not as this version installs it`,
+      `${differences} ${differences === 1 ? 'thing still differs' : 'things still differ'} from what this version installs`,
     )
   }
 }

@@ -42,7 +42,7 @@ export async function checkRecords(
         signal.throwIfAborted()
         checkBatch(batch, limits, what)
         read += batch.count
-        status(`${tp.topic}/${tp.partition}: ${read} records looked at; nothing is sent yet`)
+        status(`${tp.topic}/${tp.partition}: ${read} records checked; nothing is sent yet`)
       }
     }
   }

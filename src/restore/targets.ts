@@ -54,8 +54,8 @@ export async function checkNotArchived(
     const refusal = protocolErrorOf(error)
     if (refusal === undefined || !refusal.endsWith('AUTHORIZATION_FAILED')) throw error
     log.warn(
-      { group, error: refusal },
-      'whether workers archive the target cannot be asked; grant Describe on the group',
+      { event: 'group_not_described', group, err: refusal },
+      'it is unknown whether workers archive the target',
     )
     return
   }
@@ -67,8 +67,8 @@ export async function checkNotArchived(
   }
   if (subscription.silent === 0) return
   log.warn(
-    { group, members: subscription.silent },
-    'workers do not say by which expression they choose topics; if a --topics-regex of theirs matches the target, they archive the restored records again',
+    { event: 'subscription_unknown', group, members: subscription.silent },
+    'some workers do not tell their --topics-regex',
   )
 }
 
@@ -85,6 +85,6 @@ function refuse(
   if (intoArchived) return
   throw new ArchiverError(
     'USAGE',
-    `topic ${topic} ${why}: its workers would archive the restored records again; name another with --to-topic, or say --into-archived`,
+    `topic ${topic} ${why}: its workers would archive the restored records again; name another with --to-topic, or use --into-archived`,
   )
 }

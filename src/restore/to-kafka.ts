@@ -42,7 +42,7 @@ const usualMaxMessageBytes = 1_048_588
  * Longer than a batch is retried. A broker that forgets a producer sooner cannot detect a repeated
  * batch.
  */
-const leastProducerMemoryMs = 15 * 60_000
+const minProducerMemoryMs = 15 * 60_000
 
 /**
  * To Kafka. What a topic cannot take is found before the first record is sent. The operator has to
@@ -135,16 +135,14 @@ async function planFor(
     ...(isNew ? [] : unfitSettings(target)),
     ...refused.map((finding) => limits.describe(finding)),
   ]
-  const most = Math.max(...sources.map(({ partition }) => partition))
-  if (!isNew && target.partitions <= most) {
-    refusals.push(
-      `topic ${topic} has ${target.partitions} partitions, the records need ${most + 1}`,
-    )
+  const max = Math.max(...sources.map(({ partition }) => partition))
+  if (!isNew && target.partitions <= max) {
+    refusals.push(`topic ${topic} has ${target.partitions} partitions, the records need ${max + 1}`)
   }
   if (target.unread !== undefined) {
     job.log.warn(
-      { topic, error: target.unread },
-      'the settings of the topic cannot be read, so what it refuses shows only when it does; grant DescribeConfigs',
+      { event: 'topic_settings_unread', topic, err: target.unread },
+      'the settings of the topic cannot be read',
     )
   }
   return {
@@ -178,7 +176,7 @@ function concernsOf(
       ({ partition, low, high }) => `${partition}: offsets ${low} to ${high - 1}`,
     )
     concerns.push(
-      `topic ${topic} holds ${plural(present, 'record')} already (partition ${where.join(', ')}), and ${plural(sent, 'record')} would be added: those of an earlier restore would be there twice`,
+      `topic ${topic} holds ${plural(present, 'record')} already (partition ${where.join(', ')}), and ${plural(sent, 'record')} would be added: records of an earlier restore would be duplicated`,
     )
   }
   if (limits.needsKeys) {
@@ -193,10 +191,10 @@ function concernsOf(
       `topic ${topic}: retention.bytes=${retained} keeps less than the ${size(bytes)} of partition ${tp.partition}`,
     )
   }
-  const memory = Number(broker.get('producer.id.expiration.ms') ?? leastProducerMemoryMs)
-  if (memory < leastProducerMemoryMs) {
+  const memory = Number(broker.get('producer.id.expiration.ms') ?? minProducerMemoryMs)
+  if (memory < minProducerMemoryMs) {
     concerns.push(
-      `producer.id.expiration.ms=${memory} of the brokers is so short that a record sent again after an outage may be there twice`,
+      `producer.id.expiration.ms=${memory} of the brokers is so short that a retry after an outage may duplicate a record`,
     )
   }
   return concerns
@@ -209,7 +207,8 @@ async function agree(
 ): Promise<void> {
   if (concerns.length === 0) return
   if (options.yes) {
-    for (const concern of concerns) log.warn(concern)
+    for (const concern of concerns)
+      log.warn({ event: 'restore_concern', concern }, 'restoring anyway because of --yes')
     return
   }
   if (process.stdin.isTTY && standardError.isTTY) {
@@ -217,7 +216,7 @@ async function agree(
     standardError.print(concerns.join('\n'))
     const terminal = createInterface({ input: process.stdin, output: process.stderr })
     try {
-      const answer = await terminal.question('restore all the same? [y/N] ', { signal })
+      const answer = await terminal.question('restore anyway? [y/N] ', { signal })
       if (/^y(es)?$/i.test(answer.trim())) return
     } finally {
       terminal.close()
@@ -226,7 +225,7 @@ async function agree(
   }
   throw new ArchiverError(
     'USAGE',
-    `nothing was sent: ${concerns.join('; ')}; name another topic with --to-topic, or say --yes`,
+    `nothing was sent: ${concerns.join('; ')}; name another topic with --to-topic, or use --yes`,
   )
 }
 
@@ -249,8 +248,8 @@ async function create(
   const maxMessageBytes = limits.largest > usual ? limits.largest : undefined
   await createTarget(admin, { topic, partitions, maxMessageBytes })
   log.info(
-    { topic, partitions, maxMessageBytes },
-    `made topic ${topic} with ${partitions} partitions, which keeps its records for ever (retention.ms=-1)`,
+    { event: 'topic_created', topic, partitions, maxMessageBytes, 'retention.ms': -1 },
+    'created the topic, which keeps its records for ever',
   )
   const unfit = unfitSettings(await describeTarget(admin, topic))
   if (unfit.length > 0)

@@ -43,7 +43,7 @@ function armed(text: string | undefined): ArmedFault | undefined {
   if (text === undefined || text === '') return undefined
   const [point, times] = text.split(':')
   if (!faultPoints.some((known) => known === point))
-    throw new Error(`ARCHIVER_FAULT: no such place: ${point}`)
+    throw new Error(`ARCHIVER_FAULT: no such point: ${point}`)
   return { point: point!, remaining: times === undefined ? 1 : Number(times) }
 }
 

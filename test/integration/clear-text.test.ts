@@ -10,7 +10,7 @@ test('one warning names the credentials that go out unencrypted, and shows none'
   assert.equal(code, 1, output)
   assert.match(
     output,
-    /not encrypted: the credentials for Elasticsearch \(elasticsearch\.invalid:9200\)/,
+    /warning: credentials are not encrypted: sent the credentials for Elasticsearch \(elasticsearch\.invalid:9200\)/,
   )
   assert.doesNotMatch(output, /hunter2/)
 })

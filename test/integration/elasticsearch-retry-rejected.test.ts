@@ -147,7 +147,7 @@ test('after the template is mended rejects go to their index, with the bytes the
 
   const none = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--type', 'c'])
   assert.equal(none.code, 0)
-  assert.match(none.output, /There are no such rejects/)
+  assert.match(none.output, /no such rejects/)
   assert.match(none.output, /there are rejects of a \(1, /)
 })
 

@@ -334,7 +334,7 @@ test('setup puts dashboards into Kibana, once; --check tells and changes nothing
   assert.equal(first.code, 0, first.output)
   assert.match(first.output, /10 of 10 objects were imported/)
   const second = await setup()
-  assert.match(second.output, /nothing was to be done/)
+  assert.match(second.output, /nothing to do: /)
   assert.equal(kibana.imports.length, 1)
   const checked = await setup('--check')
   assert.equal(checked.code, 0, checked.output)

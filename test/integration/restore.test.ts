@@ -319,7 +319,7 @@ test('restores what verify names, though as many documents as records are there'
     const { restore } = await restored(t, prefix, flush)
     assert.match(
       await restore(),
-      /restored 0 records .*; 2 records were there already; 1 record was refused and is in/,
+      /restored 0 records .*; 2 records were there already; 1 record was rejected and is in/,
     )
   })
 

@@ -26,10 +26,10 @@ test('setup prints lines for people, also when piped; a second one says one line
   )
   const second = (await setup()).filter((line) => !line.startsWith('warning: '))
   assert.equal(second.length, 1)
-  assert.match(second[0]!, /^nothing was to be done: templates for /)
+  assert.match(second[0]!, /^nothing to do: templates for /)
   for (const line of await setup('--json')) assert.equal(typeof JSON.parse(line), 'object')
   const [checked] = (await setup('--check')).slice(-1)
-  assert.match(checked!, /^all is as this version installs it: /)
+  assert.match(checked!, /^everything is as this version installs it: /)
 })
 
 test('dashboard on an index without our template is one line', async (t) => {

@@ -18,9 +18,9 @@ export interface Connections {
 export function announceConnections(connections: Connections, log: Logger): void {
   const sent = sentInClear(connections)
   if (sent.length > 0)
-    log.warn({ event: 'unencrypted_credentials', sent }, `not encrypted: ${sent.join(', ')}`)
+    log.warn({ event: 'credentials_unencrypted', sent }, 'credentials are not encrypted')
   for (const { target, proxy } of proxiesOf(connections))
-    log.info({ event: 'proxy_used', target, proxy }, `requests for ${target} go through ${proxy}`)
+    log.info({ event: 'proxy_used', target, proxy }, 'requests go through a proxy')
 }
 
 /** The credentials that cross a network without encryption: what, and where to. */

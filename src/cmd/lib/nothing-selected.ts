@@ -43,7 +43,7 @@ export async function explainNothing(
   }
   say(
     held.types.size === 0
-      ? 'no record is archived there yet'
+      ? 'no record of these is archived yet'
       : `no record is selected; there are records from ${readableTimestamp(String(held.first))} to ${readableTimestamp(String(held.last))}`,
   )
 }

@@ -8,6 +8,6 @@ export function logProcessWarnings(log: Logger): void {
   // Node's own listener prints them to standard error.
   process.removeAllListeners('warning')
   process.on('warning', (warning) =>
-    log.warn({ event: 'node_warning', err: warning }, 'Node warns'),
+    log.warn({ event: 'node_warning', err: warning }, 'Node.js warning'),
   )
 }

@@ -7,7 +7,7 @@ export const stopSignals = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGTERM: 15 } as 
 export type StopSignal = keyof typeof stopSignals
 
 /** The reason to stop if the process that started the command is gone. It counts as SIGTERM. */
-export const starterGone = 'whoever started this process is gone'
+export const starterGone = 'the process that started this one is gone'
 export type StopReason = StopSignal | typeof starterGone
 
 export function isStopReason(reason: unknown): reason is StopReason {

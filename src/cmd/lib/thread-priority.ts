@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { setPriority } from 'node:os'
-import { messageOf } from '../../runtime/errors.ts'
+import { errorFields } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 
 /**
@@ -25,6 +25,6 @@ export async function letEventLoopGoFirst(log: Logger): Promise<void> {
       if (name.trimEnd() === poolThread) setPriority(Number(thread), niceness)
     }
   } catch (error) {
-    log.debug(`threads keep their priority: ${messageOf(error)}`)
+    log.debug({ event: 'priority_unchanged', ...errorFields(error) }, 'threads keep their priority')
   }
 }

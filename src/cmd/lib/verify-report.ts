@@ -50,7 +50,7 @@ export function describeVerdict(verdict: Verdict): string {
           `lag ${count(verdict.lag!)}`,
         ]),
     ...(verdict.same_records === 'unknown'
-      ? ['Kafka does not have the last archived records any more']
+      ? ['Kafka no longer has the last archived records']
       : []),
   ]
   const head = `${verdict.proven ? 'ok  ' : isNothing(verdict) ? 'none' : 'BAD '} ${topic}/${partition}  ${parts.join('; ')}`
@@ -89,7 +89,7 @@ export function describeValues({
   const beyond =
     ignored === 0
       ? ''
-      : `; ${plural(ignored, 'number')} beyond what a field holds, ignored in Elasticsearch`
+      : `; ${plural(ignored, 'number')} beyond the range of a field, ignored in Elasticsearch`
   return [
     `values: ${plural(fields, 'numeric field')} of ${plural(days, 'day')} of a type compared${beyond}`,
     ...notCompared.map(
@@ -155,7 +155,7 @@ export function describeReaders({ records, findings, error }: ReadersVerdict): s
   const looked = `readers: ${plural(records, 'JSON value')} checked`
   if (findings.length === 0) return [`${looked}; strict readers accept them all`, ...left]
   return [
-    `${looked}; strict readers refuse, or read otherwise:`,
+    `${looked}; strict readers refuse or misread:`,
     ...findings.map(({ kind, meaning, refused, records: found, first }) => {
       const named = first
         .map(({ topic, partition, offset }) => `${topic}/${partition}/${offset}`)

@@ -14,7 +14,7 @@ import { withAdmin } from '../../kafka/topics.ts'
 import { Mysql } from '../../mysql/client.ts'
 import { RowReader } from '../../mysql/reader.ts'
 import type { SourceRecord, TopicPartition } from '../../record/record.ts'
-import { ArchiverError } from '../../runtime/errors.ts'
+import { ArchiverError, errorFields } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { Proxies } from '../../runtime/proxies.ts'
 import { otherArchives } from './other-archives.ts'
@@ -94,8 +94,8 @@ async function openKafka(
     retry: { retries: 4 },
   })
   const positions = await positionsIn(kafka, options.brokers, archive)
-  const lookup = new RecordLookup(kafka, (err) =>
-    log.debug({ event: 'not_disconnected', err }, 'disconnecting from Kafka failed'),
+  const lookup = new RecordLookup(kafka, (error) =>
+    log.debug({ event: 'not_disconnected', ...errorFields(error) }, 'could not disconnect'),
   )
   return {
     positions,
@@ -135,8 +135,8 @@ async function recordsAt(
   } catch (error) {
     if (!(error instanceof ArchiverError) || error.context.isRefusal !== true) throw error
     log.warn(
-      { event: 'record_not_compared', topic, partition, offset, err: error },
-      'a record in Kafka cannot be read, so it is not compared with the archive',
+      { event: 'record_not_compared', topic, partition, offset, ...errorFields(error) },
+      'a record is not compared with Kafka',
     )
     return []
   }

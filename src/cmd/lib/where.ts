@@ -31,7 +31,7 @@ export function parseCondition(text: string): Condition {
   if (path === undefined || operator === undefined || wanted === undefined) {
     throw new ArchiverError(
       'USAGE',
-      `--where: "${text}" is not allowed; expected a field, one of = != < <= > >=, and a value, such as value.amount>=100`,
+      `--where: "${text}" is not allowed; expected a field, one of = != < <= > >=, and a value, e.g. value.amount>=100`,
     )
   }
   const keys = path.split(/(?<!\\)\./).map((key) => key.replaceAll('\\.', '.'))
