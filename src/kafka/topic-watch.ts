@@ -1,6 +1,6 @@
-import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { ArchiverError, errorFields } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
-import { Trouble } from '../runtime/outage.ts'
+import { Outage } from '../runtime/outage.ts'
 import { sleep } from '../runtime/retry.ts'
 
 /** Topics by name, or all that a regular expression matches, now and later. */
@@ -22,7 +22,7 @@ export class TopicWatch {
   readonly #choice: TopicChoice
   readonly #list: () => Promise<readonly string[]>
   readonly #log: Logger
-  readonly #outage: Trouble
+  readonly #outage = new Outage()
   #topics: readonly string[] = []
 
   /** @param list asks Kafka for the names of all topics */
@@ -30,7 +30,6 @@ export class TopicWatch {
     this.#choice = choice
     this.#list = list
     this.#log = log
-    this.#outage = new Trouble(log)
   }
 
   /** The chosen topics, as Kafka last said. */
@@ -80,9 +79,13 @@ export class TopicWatch {
       let topics: readonly string[]
       try {
         topics = this.#chosen(await this.#list())
-        this.#outage.over()
+        this.#outage.over(performance.now())
       } catch (error) {
-        this.#outage.failed(`topics cannot be listed: ${messageOf(error)}; trying again`)
+        const fields = errorFields(error)
+        this.#log[this.#outage.failed(fields.err, performance.now()) ? 'warn' : 'debug'](
+          { event: 'topics_not_listed', ...fields },
+          'cannot list topics; retrying',
+        )
         continue
       }
       events.answered()

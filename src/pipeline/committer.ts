@@ -1,8 +1,8 @@
 import type { TopicPartition } from '../record/record.ts'
-import { messageOf } from '../runtime/errors.ts'
+import { errorFields } from '../runtime/errors.ts'
 import { faultPoint } from '../runtime/fault.ts'
 import type { Logger } from '../runtime/log.ts'
-import { Trouble } from '../runtime/outage.ts'
+import { Outage } from '../runtime/outage.ts'
 import { sleep } from '../runtime/retry.ts'
 import type { Coordinator } from './offsets/coordinator.ts'
 import type { Sink } from './sink.ts'
@@ -15,7 +15,8 @@ export class Committer {
   readonly #sinks: readonly Sink[]
   readonly #coordinator: Coordinator
   readonly #counts: WorkerCounts
-  readonly #outage: Trouble
+  readonly #log: Logger
+  readonly #outage = new Outage()
   #last: Promise<void> = Promise.resolve()
 
   constructor(parts: {
@@ -29,12 +30,13 @@ export class Committer {
     this.#sinks = parts.sinks
     this.#coordinator = parts.coordinator
     this.#counts = parts.counts
-    this.#outage = new Trouble(parts.log)
+    this.#log = parts.log
   }
 
-  /** Why commits fail, once they have failed for a minute. */
+  /** Why commits fail, for people, once they have failed for a minute. */
   get stalled(): string | undefined {
-    return this.#outage.lasting
+    const reason = this.#outage.lasting(performance.now())
+    return reason === undefined ? undefined : `offsets cannot be committed: ${reason}`
   }
 
   /** One commit at a time. Never throws: the next commit has what this one had. */
@@ -42,15 +44,22 @@ export class Committer {
     this.#last = this.#last.then(async () => {
       const offsets = this.#coordinator.committable()
       // What was refused may be another worker's by now.
-      if (offsets.length === 0) return this.#outage.over()
+      if (offsets.length === 0) {
+        this.#outage.over(performance.now())
+        return
+      }
       try {
         await this.#source.commit(offsets)
         this.#coordinator.confirm(offsets)
-        this.#outage.over()
+        this.#outage.over(performance.now())
         faultPoint('worker.committed')
       } catch (error) {
         this.#counts.commitFailures++
-        this.#outage.failed(`offsets cannot be committed: ${messageOf(error)}; trying again`)
+        const fields = errorFields(error)
+        this.#log[this.#outage.failed(fields.err, performance.now()) ? 'warn' : 'debug'](
+          { event: 'commit_failed', ...fields },
+          'cannot commit offsets; retrying',
+        )
       }
     })
     return this.#last

@@ -1,6 +1,6 @@
 import { errorFields, messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
-import { Trouble } from '../runtime/outage.ts'
+import { Outage } from '../runtime/outage.ts'
 import { sleep } from '../runtime/retry.ts'
 import type { Committer } from './committer.ts'
 import { describeRecreated, type Losses } from './loss.ts'
@@ -32,7 +32,7 @@ export class Reconciler {
   readonly #options: ReconcilerOptions
   readonly #log: Logger
   readonly #resume: (partition: Partition, tracker: Tracker) => void
-  readonly #outage: Trouble
+  readonly #outage = new Outage()
   #comparing: Promise<void> | undefined
 
   constructor(parts: {
@@ -58,7 +58,6 @@ export class Reconciler {
     this.#options = parts.options
     this.#log = parts.log
     this.#resume = parts.resume
-    this.#outage = new Trouble(parts.log)
   }
 
   /**
@@ -209,11 +208,16 @@ export class Reconciler {
         failure = error
       }
     }
-    if (failure === undefined) this.#outage.over()
-    else
-      this.#outage.failed(
-        `positions cannot be compared with Kafka's: ${messageOf(failure)}; trying again`,
-      )
+    const now = performance.now()
+    if (failure === undefined) {
+      this.#outage.over(now)
+      return
+    }
+    const fields = errorFields(failure)
+    this.#log[this.#outage.failed(fields.err, now) ? 'warn' : 'debug'](
+      { event: 'comparison_failed', ...fields },
+      "cannot compare positions with Kafka's; retrying",
+    )
   }
 
   async #compareTopic(topic: string, partitions: readonly Partition[]): Promise<void> {

@@ -1,5 +1,3 @@
-import type { Logger } from './log.ts'
-
 /** A reason is logged again after this time, in ms. */
 const sayAgainMs = 60_000
 /** Reasons logged within that time: texts that differ from failure to failure are no flood. */
@@ -68,31 +66,5 @@ export class Outage {
   lasting(now: number): string | undefined {
     const { since, reason } = this.#current ?? {}
     return since !== undefined && now - since >= sayAgainMs ? reason : undefined
-  }
-}
-
-/** The outages of Kafka's rooms, which log a message a failure. Goes when they log events. */
-export class Trouble {
-  readonly #log: Logger
-  readonly #now: () => number
-  readonly #outage = new Outage()
-  #message: string | undefined
-
-  constructor(log: Logger, now: () => number = () => performance.now()) {
-    this.#log = log
-    this.#now = now
-  }
-
-  failed(message: string): void {
-    this.#message = message
-    this.#log[this.#outage.failed('', this.#now()) ? 'warn' : 'debug'](message)
-  }
-
-  over(): void {
-    this.#outage.over(this.#now())
-  }
-
-  get lasting(): string | undefined {
-    return this.#outage.lasting(this.#now()) === undefined ? undefined : this.#message
   }
 }

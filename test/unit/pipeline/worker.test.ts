@@ -23,8 +23,9 @@ test('commits that fail are logged and counted, and after a minute they are what
   await pass(10)
   await pass(10)
   const lines = () =>
-    logged().filter(({ msg }) => msg.startsWith('offsets cannot be committed: Not authorized'))
-      .length
+    logged().filter(
+      ({ event, err }) => event === 'commit_failed' && /^Not authorized/.test(String(err)),
+    ).length
   assert.deepEqual([lines(), worker.counts.commitFailures], [1, 2])
   assert.deepEqual([partition().waiting, worker.problems], [undefined, []])
   later = 61_000

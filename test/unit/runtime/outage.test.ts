@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createLogger } from '../../../src/runtime/log.ts'
-import { Outage, Trouble } from '../../../src/runtime/outage.ts'
+import { Outage } from '../../../src/runtime/outage.ts'
 
 test('a log line is due when a reason comes up, and once a minute while it lasts', () => {
   const outage = new Outage()
@@ -44,24 +43,4 @@ test('reasons that differ each time are no flood, and none goes on unsaid for tw
       }
     }),
   )
-})
-
-test('trouble is said when it begins and once a minute, and lasts from the second minute on', () => {
-  const told: string[] = []
-  const stream = { write: (line: string) => told.push((JSON.parse(line) as { msg: string }).msg) }
-  let now = 0
-  const trouble = new Trouble(createLogger({ level: 'warn', stream }), () => now)
-  const failsAt = (time: number) => {
-    now = time
-    trouble.failed(`at ${time}`)
-  }
-  for (const time of [0, 1000, 59_000]) failsAt(time)
-  assert.deepEqual([told, trouble.lasting], [['at 0'], undefined])
-  failsAt(60_000)
-  failsAt(70_000)
-  assert.deepEqual([told, trouble.lasting], [['at 0', 'at 60000'], 'at 70000'])
-  trouble.over()
-  assert.equal(trouble.lasting, undefined)
-  failsAt(71_000)
-  assert.deepEqual(told.slice(2), ['at 71000'])
 })
