@@ -1,18 +1,12 @@
 import { once } from 'node:events'
 import type { LineEncoder } from '../record/line/encoder.ts'
-import {
-  emptyBatch,
-  type LostRange,
-  type OffsetRange,
-  partitionKey,
-  type RecordBatch,
-} from '../record/record.ts'
+import { emptyBatch, type LostRange, partitionKey, type RecordBatch } from '../record/record.ts'
 import { ArchiverError } from '../runtime/errors.ts'
-import { faultPoint } from '../runtime/fault.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Assignment, type DrainTimeouts } from './assignment.ts'
 import { BackPressure } from './back-pressure.ts'
 import { Committer } from './committer.ts'
+import { FanOut } from './fan-out.ts'
 import { Losses } from './loss.ts'
 import type { MissingTypes } from './missing-types.ts'
 import type { Coordinator } from './offsets/coordinator.ts'
@@ -44,12 +38,6 @@ export interface WorkerOptions extends DrainTimeouts {
   readonly commitIntervalMs: number
 }
 
-/** What is kept of a batch until it is acknowledged: its offsets, records and bytes. */
-interface DeliveredRange extends OffsetRange {
-  readonly count: number
-  readonly bytes: number
-}
-
 const compareIntervalMs = 20_000
 
 /**
@@ -64,7 +52,6 @@ const compareIntervalMs = 20_000
 export class Worker {
   readonly counts: WorkerCounts
   readonly #source: Source
-  readonly #sinks: readonly Sink[]
   readonly #encoder: LineEncoder
   readonly #missingTypes: MissingTypes | undefined
   readonly #coordinator: Coordinator
@@ -74,6 +61,7 @@ export class Worker {
   readonly #backPressure: BackPressure
   readonly #losses: Losses
   readonly #opener: Opener
+  readonly #fanOut: FanOut
   readonly #assignment: Assignment
   readonly #reconciler: Reconciler
   readonly #ended = new AbortController()
@@ -90,14 +78,13 @@ export class Worker {
   }) {
     const { source, sinks, coordinator, options, log } = parts
     this.#source = source
-    this.#sinks = sinks
     this.#encoder = parts.encoder
     this.#missingTypes = parts.missingTypes
     this.#coordinator = coordinator
     this.#options = options
     this.counts = createCounts(sinks)
     this.#losses = new Losses(options.onGap, this.counts, log)
-    const shared = {
+    const basics = {
       partitions: this.#partitions,
       source,
       sinks,
@@ -107,29 +94,30 @@ export class Worker {
       losses: this.#losses,
       log,
     }
-    this.#committer = new Committer(shared)
+    this.#committer = new Committer(basics)
     this.#backPressure = new BackPressure({
-      ...shared,
+      ...basics,
       memoryBudget: options.memoryBudget,
       flush: () => this.#committer.flush(this.#assignment.tracked()),
     })
     this.#opener = new Opener({
-      ...shared,
+      ...basics,
       opened: (partition, tracker, loss) => {
         if (loss !== undefined)
-          this.#deliver(partition, tracker, emptyBatch(partition.tp, loss, [loss]))
+          this.#fanOut.deliver(partition, tracker, emptyBatch(partition.tp, loss, [loss]))
         this.#readOn(partition, tracker)
       },
       failed: (error) => this.#fail(error),
     })
-    const withHands = {
-      ...shared,
+    this.#fanOut = new FanOut({ ...basics, opener: this.#opener })
+    const shared = {
+      ...basics,
       committer: this.#committer,
       opener: this.#opener,
       resume: (partition: Partition, tracker: Tracker) => this.#readOn(partition, tracker),
     }
-    this.#assignment = new Assignment({ ...withHands, timeouts: options })
-    this.#reconciler = new Reconciler({ ...withHands, options })
+    this.#assignment = new Assignment({ ...shared, timeouts: options })
+    this.#reconciler = new Reconciler({ ...shared, options })
   }
 
   /**
@@ -244,7 +232,7 @@ export class Worker {
     this.#missingTypes?.look(encoded)
     partition.encoded()
     try {
-      if (encoded.next > encoded.from) this.#deliver(partition, tracker, encoded)
+      if (encoded.next > encoded.from) this.#fanOut.deliver(partition, tracker, encoded)
       if (lost !== undefined) this.#skip(partition, tracker, lost)
     } catch (error) {
       this.#opener.reopen(partition, tracker, error)
@@ -256,59 +244,11 @@ export class Worker {
   #skip(partition: Partition, tracker: Tracker, lost: LostRange): void {
     const gap = this.#losses.reportUnkept(partition, lost)
     if (gap !== undefined) {
-      this.#deliver(partition, tracker, emptyBatch(partition.tp, gap, [gap]))
+      this.#fanOut.deliver(partition, tracker, emptyBatch(partition.tp, gap, [gap]))
       return
     }
     this.#source.pause(partition.tp)
     this.#source.seek(partition.tp, lost.from)
-  }
-
-  #deliver(partition: Partition, tracker: Tracker, batch: RecordBatch): void {
-    tracker.delivered(batch)
-    this.counts.records += batch.count
-    this.counts.bytes += batch.lines.length
-    // Files acknowledge only at their flush: what waits for that keeps the range, and not the
-    // lines.
-    const range = {
-      from: batch.from,
-      next: batch.next,
-      count: batch.count,
-      bytes: batch.lines.length,
-    }
-    const letGo = afterCalls(this.#sinks.filter(({ keepsLines }) => keepsLines).length, batch.free)
-    for (const sink of this.#sinks) {
-      const written = sink.write(batch)
-      this.#watch(written, partition, tracker, sink, range)
-      // After a failure the sink may still read them: they are left to the garbage collector.
-      if (sink.keepsLines) written.then(letGo, () => {})
-    }
-    letGo()
-  }
-
-  #watch(
-    written: Promise<void>,
-    partition: Partition,
-    tracker: Tracker,
-    sink: Sink,
-    range: DeliveredRange,
-  ): void {
-    written.then(
-      () => this.#acknowledged(partition, tracker, sink, range),
-      (error: unknown) => this.#opener.reopen(partition, tracker, error),
-    )
-  }
-
-  #acknowledged(partition: Partition, tracker: Tracker, sink: Sink, range: DeliveredRange): void {
-    if (tracker.closed) return
-    const before = tracker.committable
-    tracker.acknowledge(sink.name, range)
-    // Only what all sinks hold is progress: one that works must not hurry the retries of one that
-    // does not.
-    if (tracker.committable > before) partition.progressed()
-    const { acknowledged, acknowledgedBytes } = this.counts
-    acknowledged.set(sink.name, acknowledged.get(sink.name)! + range.count)
-    acknowledgedBytes.set(sink.name, acknowledgedBytes.get(sink.name)! + range.bytes)
-    faultPoint('worker.acknowledged')
   }
 
   /** To be called whenever a sink has more room. */
@@ -342,12 +282,4 @@ export class Worker {
 
 async function untilAborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, 'abort')
-}
-
-/** What calls an action when it is called once more than this many times. */
-function afterCalls(count: number, action: (() => void) | undefined): () => void {
-  let calls = 0
-  return () => {
-    if (calls++ === count) action?.()
-  }
 }
