@@ -5,7 +5,7 @@ import type { Admin } from 'kafkajs'
 import { createKafka } from '../../src/kafka/client.ts'
 import { messageOf } from '../../src/runtime/errors.ts'
 import { createLogger } from '../../src/runtime/log.ts'
-import { partNames, usualParts } from '../../stack/settings.ts'
+import { usualParts } from '../../stack/settings.ts'
 import type { Stack } from '../../stack/stack-control.ts'
 import { Expected, isClean, type StoreAccount } from './account.ts'
 import { Breaker, pause } from './breaker.ts'
@@ -125,7 +125,7 @@ export async function runChaos(
   if (isRoot) await chown(disk.path, unprivileged, unprivileged)
   const hasMysql = options.mysql === true
   const table = name.replaceAll('-', '_')
-  await stack.start(...(hasMysql ? partNames : usualParts))
+  await stack.start(...(hasMysql ? [...usualParts, 'mariadb' as const] : usualParts))
   const proxy = new BreakableProxy(stack.elasticsearchUrl, refusedMark)
   const proxyUrl = await proxy.start()
   const kafka = createKafka({
