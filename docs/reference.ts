@@ -2,8 +2,8 @@ import { commandSets, sharedGroups } from '../src/config/commands.ts'
 import {
   explanationOf,
   flagsOf,
-  type OptionSet,
   type Options,
+  type RelatedOptions,
   variableName,
 } from '../src/config/options.ts'
 import { fill } from './fill.ts'
@@ -51,13 +51,13 @@ export function configurationReference(): string {
 }
 
 /** What `run` says of the options of a group, if it has them. */
-function asForRun(group: OptionSet): OptionSet {
-  const { options, relations }: OptionSet = commandSets.run
+function asForRun(group: RelatedOptions): RelatedOptions {
+  const { options, relations }: RelatedOptions = commandSets.run
   const isOfRun = Object.keys(group.options).every((key) => options[key] === group.options[key])
   return isOfRun ? { ...group, relations } : group
 }
 
-function table(sets: readonly OptionSet[], shown?: readonly string[]): string {
+function table(sets: readonly RelatedOptions[], shown?: readonly string[]): string {
   const rows = sets.flatMap((set) =>
     Object.keys(set.options)
       .filter((key) => shown?.includes(key) ?? true)
@@ -66,7 +66,7 @@ function table(sets: readonly OptionSet[], shown?: readonly string[]): string {
   return ['| option | default | |', '|---|---|---|', ...rows].join('\n')
 }
 
-function row(key: string, set: OptionSet): string {
+function row(key: string, set: RelatedOptions): string {
   const option = set.options[key]!
   const names = [...flagsOf(key, option), variableName(key)]
   const named = names.map((text) => `\`${escapeCell(text)}\``).join('<br>')

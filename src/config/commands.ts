@@ -1,5 +1,3 @@
-import { archiveGroup } from './archive.ts'
-import { bulkGroup } from './bulk.ts'
 import { catSet } from './commands/cat.ts'
 import { compactSet } from './commands/compact.ts'
 import { dashboardSet } from './commands/dashboard.ts'
@@ -11,16 +9,7 @@ import { runSet } from './commands/run.ts'
 import { setupSet } from './commands/setup.ts'
 import { statusSet } from './commands/status.ts'
 import { verifySet } from './commands/verify.ts'
-import { elasticsearchGroup } from './elasticsearch.ts'
-import { filesGroup } from './files.ts'
-import { kafkaGroups } from './kafka.ts'
-import { kibanaGroup } from './kibana.ts'
-import { logGroup } from './log.ts'
-import { mysqlGroup, mysqlSinkGroup } from './mysql.ts'
 import type { OptionGroup, Options } from './options.ts'
-import { topicsGroup } from './topics.ts'
-import { typesGroup } from './types.ts'
-import { workerGroup } from './worker.ts'
 
 /** The options of each command, by its name. */
 export const commandSets = {
@@ -39,20 +28,9 @@ export const commandSets = {
 
 export type CommandName = keyof typeof commandSets
 
-/** The groups that commands share, in the order of `--help` and of the configuration reference. */
+/** The groups of all commands, in the order of `--help` and of the configuration reference. */
 export const sharedGroups: readonly OptionGroup[] = [
-  ...kafkaGroups,
-  topicsGroup,
-  typesGroup,
-  archiveGroup,
-  filesGroup,
-  elasticsearchGroup,
-  bulkGroup,
-  mysqlGroup,
-  mysqlSinkGroup,
-  workerGroup,
-  kibanaGroup,
-  logGroup,
+  ...new Set(Object.values(commandSets).flatMap(({ groups }) => groups)),
 ]
 
 /** What the file at `--config` may hold: the options of all commands, which share it. */

@@ -27,24 +27,6 @@ const brokerGroup = group('Kafka', {
   }),
 })
 
-/** The group of workers, for the command that joins it. */
-export const consumerGroup = group('Kafka', {
-  group: text({
-    default: 'archiver',
-    explanation:
-      'Consumer group: the workers of one group share the partitions. An archive belongs to one group.',
-  }),
-  startAt: oneOf(['beginning', 'latest'], {
-    default: 'beginning',
-    explanation:
-      'Where to start a partition that has never been archived: at its oldest record or at the next new one. Topics and partitions that are created while a worker runs start at their beginning.',
-  }),
-  rackId: text({
-    explanation:
-      "Rack or zone of this worker, as in broker.rack. Fetches records from a replica there if Kafka's replica.selector.class allows it.",
-  }),
-})
-
 const password = ['saslPassword', 'saslPasswordFile'] as const
 const token = ['saslTokenFile', 'saslTokenUrl'] as const
 const passwordLogin = is('saslMechanism', 'plain', 'scram-sha-256', 'scram-sha-512')
@@ -102,8 +84,6 @@ const securityGroup = group(
 
 /** How to reach Kafka: for every command that speaks to it. */
 export const kafkaConnectionSet = combine([brokerGroup, securityGroup])
-
-export const kafkaGroups = [brokerGroup, consumerGroup, securityGroup]
 
 /** @throws Error whose message says what is allowed. */
 function tokenUrl(text: string): string {

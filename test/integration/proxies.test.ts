@@ -66,7 +66,7 @@ describe('proxies of the environment', { concurrency: 2 }, () => {
     assert.ok(proxy.logins.every((one) => one === login))
     assert.match(
       output,
-      /requests go through a proxy: target Elasticsearch, proxy the proxy http:\/\/127\.0\.0\.1:\d+ \(HTTP_PROXY\)/,
+      /"event":"proxy_used","target":"Elasticsearch","proxy":"http:\/\/127\.0\.0\.1:\d+","variable":"HTTP_PROXY"/,
     )
     assert.doesNotMatch(output, /p@ss|p%40ss/)
     const { output: verified, code: verdict } = await runArchiver(t, [

@@ -4,7 +4,7 @@ import type { KibanaConnection } from '../../kibana/connection.ts'
 import type { MysqlConnection } from '../../mysql/connection.ts'
 import { isLoopback } from '../../runtime/address.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { describeProxy, noProxies, type Proxies } from '../../runtime/proxies.ts'
+import { noProxies, type Proxies } from '../../runtime/proxies.ts'
 
 /** The connections that a command is about to use. */
 export interface Connections {
@@ -19,8 +19,8 @@ export function announceConnections(connections: Connections, log: Logger): void
   const sent = sentInClear(connections)
   if (sent.length > 0)
     log.warn({ event: 'credentials_unencrypted', sent }, 'credentials are not encrypted')
-  for (const { target, proxy } of proxiesOf(connections))
-    log.info({ event: 'proxy_used', target, proxy }, 'requests go through a proxy')
+  for (const used of proxiesOf(connections))
+    log.info({ event: 'proxy_used', ...used }, 'requests go through a proxy')
 }
 
 /** The credentials that cross a network without encryption: what, and where to. */
@@ -78,5 +78,5 @@ function proxiesOf({ kafka, elasticsearch, kibana }: Connections) {
 
 function proxiesFor(target: string, urls: readonly string[], proxies: Proxies = noProxies) {
   const found = urls.flatMap((url) => proxies.of(new URL(url)) ?? [])
-  return [...new Set(found.map(describeProxy))].map((proxy) => ({ target, proxy }))
+  return [...new Set(found)].map(({ url, variable }) => ({ target, proxy: url.origin, variable }))
 }

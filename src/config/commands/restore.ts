@@ -3,7 +3,8 @@ import { bulkGroup } from '../bulk.ts'
 import { elasticsearchGroup } from '../elasticsearch.ts'
 import { kafkaConnectionSet } from '../kafka.ts'
 import { logGroup } from '../log.ts'
-import { mysqlGroup, mysqlSinkGroup } from '../mysql.ts'
+import { mysqlGroup } from '../mysql.ts'
+import { mysqlSinkGroup } from '../mysql-sink.ts'
 import {
   combine,
   flag,

@@ -1,11 +1,11 @@
-import type { OptionSet } from './groups.ts'
+import type { RelatedOptions } from './groups.ts'
 import { flagName, type Option, type Options } from './option.ts'
 import { sentencesOf } from './relations.ts'
 
 const textColumns = 94
 
 /** The options part of a help text: one paragraph an option, in the order of `shown`. */
-export function describeOptions(set: OptionSet, shown: Options = set.options): string {
+export function describeOptions(set: RelatedOptions, shown: Options = set.options): string {
   return Object.entries(shown)
     .flatMap(([key, option]) => {
       const usual = option.defaultText === undefined ? '' : ` [${option.defaultText}]`
@@ -27,7 +27,7 @@ export function flagsOf(key: string, option: Option<unknown>): readonly string[]
 }
 
 /** What an option does, how to switch it off, and how it goes together with others. */
-export function explanationOf(key: string, set: OptionSet): string {
+export function explanationOf(key: string, set: RelatedOptions): string {
   const { explanation, isSwitch, defaultValue, whenOff } = set.options[key]!
   const off = `--no-${flagName(key)} turns it off${whenOff === undefined ? '' : `: ${whenOff}`}.`
   const sentences = isSwitch && defaultValue === true ? [explanation, off] : [explanation]

@@ -2,13 +2,19 @@ import type { Options, Values } from './option.ts'
 import type { Relation, Term } from './relations.ts'
 
 /** Options, and how they go together. */
-export interface OptionSet<O extends Options = Options> {
+export interface RelatedOptions<O extends Options = Options> {
   readonly options: O
   readonly relations: readonly Relation[]
 }
 
-/** A set with a heading of its own in `--help` and in the configuration reference. */
-export interface OptionGroup<O extends Options = Options> extends OptionSet<O> {
+/** Options that commands are made of. */
+export interface OptionSet<O extends Options = Options> extends RelatedOptions<O> {
+  /** The groups that the set is made of, for `--help` and the configuration reference. */
+  readonly groups: readonly OptionGroup[]
+}
+
+/** Options below one heading. */
+export interface OptionGroup extends RelatedOptions {
   readonly title: string
 }
 
@@ -16,17 +22,18 @@ export type ValuesOf<S extends OptionSet> = Values<S['options']>
 
 type KeysOf<O> = keyof O & string
 
+/** Options below a heading: those of a technology, or of one of its sides. */
 export function group<O extends Options>(
   title: string,
   options: O,
   relations: readonly Relation<NoInfer<KeysOf<O>>>[] = [],
-): OptionGroup<O> {
-  return { title, options, relations }
+): OptionSet<O> {
+  return { options, relations, groups: [{ title, options, relations }] }
 }
 
 /** Options of one command alone. */
 export function own<O extends Options>(options: O): OptionSet<O> {
-  return { options, relations: [] }
+  return { options, relations: [], groups: [] }
 }
 
 /** The set, with relations that count only if `when` holds. */
@@ -42,6 +49,7 @@ export function pick<O extends Options, K extends KeysOf<O>>(
   return {
     options: Object.fromEntries(keys.map((key) => [key, options[key]])) as Pick<O, K>,
     relations: [],
+    groups: [],
   }
 }
 
@@ -63,5 +71,6 @@ export function combine<const S extends readonly OptionSet[]>(
   return {
     options: Object.assign({}, ...sets.map(({ options }) => options)) as OptionsOf<S>,
     relations: [...sets.flatMap((set) => set.relations), ...relations],
+    groups: sets.flatMap((set) => set.groups),
   }
 }
