@@ -7,6 +7,7 @@ import { listLog } from '../../src/files/log/log-listing.ts'
 import type { Manifest, ManifestFile } from '../../src/files/log/manifest.ts'
 import { printManifest, readManifest } from '../../src/files/log/manifest.ts'
 import { manifestDirectory, manifestName } from '../../src/files/log/path.ts'
+import type { ReadableHome } from '../../src/home/home.ts'
 import { LineEncoder } from '../../src/record/line/encoder.ts'
 import type { Gap, SourceRecord, TopicPartition } from '../../src/record/record.ts'
 import { createFilesSink } from './files-sink.ts'
@@ -105,12 +106,15 @@ function sourceRecord({
 }
 
 /** The manifests of a partition that are in force, in order. */
-export async function manifestsOf(root: string, tp: TopicPartition): Promise<Manifest[]> {
-  const { entries } = await listLog(homeAt(root), tp)
+export async function manifestsOf(
+  place: string | ReadableHome,
+  tp: TopicPartition,
+): Promise<Manifest[]> {
+  const home = typeof place === 'string' ? homeAt(place) : place
+  const { entries } = await listLog(home, tp)
   return Promise.all(
     entries.map(
-      async ({ from, compacted }) =>
-        (await readManifest(homeAt(root), tp, from, compacted?.generation))!,
+      async ({ from, compacted }) => (await readManifest(home, tp, from, compacted?.generation))!,
     ),
   )
 }

@@ -1,4 +1,5 @@
 import { FilesSink, type FilesSinkOptions } from '../../src/files/sink.ts'
+import type { Home } from '../../src/home/home.ts'
 import { createLogger, type Logger } from '../../src/runtime/log.ts'
 import { homeAt } from './home.ts'
 
@@ -6,13 +7,13 @@ const quiet = createLogger({ level: 'silent', stream: process.stderr })
 
 /** A files sink that flushes when it is told to, and compacts nothing. */
 export function createFilesSink(
-  root: string,
+  place: string | Home,
   options: Partial<FilesSinkOptions> = {},
   log: Logger = quiet,
 ): FilesSink {
   return new FilesSink(
     {
-      home: homeAt(root),
+      home: typeof place === 'string' ? homeAt(place) : place,
       clusterId: 'cluster',
       group: 'group',
       worker: 'one',

@@ -49,6 +49,16 @@ export class MemoryStore {
     this.#stamps = like?.files.size ?? 0
   }
 
+  /** Something that is late takes effect now. */
+  takeEffect(): void {
+    try {
+      this.late.shift()?.()
+    } catch (error) {
+      // Its staging is gone by now; nobody waits for the answer.
+      if (!(error instanceof StagingGone)) throw error
+    }
+  }
+
   put(name: string, bytes: Buffer): void {
     this.files.set(name, { bytes, stamp: ++this.#stamps })
   }
@@ -255,16 +265,16 @@ class MemoryStaging implements Staging {
       requireStaging(this.#home, this.directory)
       store.put(beside, bytes)
     })
-    const isCreated = await this.#home
-      .step('link', [beside, name], () => {
+    try {
+      const isCreated = await this.#home.step('link', [beside, name], () => {
         if (!store.files.has(beside)) throw new StagingGone(beside, new Error('link: no such file'))
         return store.create(name, bytes)
       })
-      .catch((error: unknown) => {
-        throw error instanceof StagingGone ? error : new MayBeCreated(name, error)
-      })
-    await this.#home.remove([beside])
-    return isCreated
+      await this.#home.remove([beside])
+      return isCreated
+    } catch (error) {
+      throw error instanceof StagingGone ? error : new MayBeCreated(name, error)
+    }
   }
 
   async remove(): Promise<void> {

@@ -36,11 +36,18 @@ export async function readFiles(root: string): Promise<StoredRecord[]> {
   const records: StoredRecord[] = []
   for (const place of await dataFiles(root)) {
     const text = gunzipSync(await readFile(join(root, place))).toString('utf8')
-    if (!text.endsWith('\n')) throw new Error(`${place} does not end with a line break`)
-    for (const line of text.slice(0, -1).split('\n'))
-      records.push({ ...positionOf(line), place, line })
+    for (const record of recordsOf(place, text)) records.push(record)
   }
   return records
+}
+
+/** The records of the text of a file. */
+export function recordsOf(place: string, text: string): StoredRecord[] {
+  if (!text.endsWith('\n')) throw new Error(`${place} does not end with a line break`)
+  return text
+    .slice(0, -1)
+    .split('\n')
+    .map((line) => ({ ...positionOf(line), place, line }))
 }
 
 /**

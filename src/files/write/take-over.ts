@@ -1,5 +1,5 @@
 import { hash, randomBytes } from 'node:crypto'
-import type { Home, Staging } from '../../home/home.ts'
+import { type Home, type Staging, StagingGone } from '../../home/home.ts'
 import { partitionKey, type TopicPartition } from '../../record/record.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
@@ -61,13 +61,15 @@ export async function takeOver(
       // that is over.
       .filter((name) => parseCompactionStaging(name) === undefined)
       .map((name) => `${stagingOf(tp)}/${name}`)
+    const known: KnownHeads = new Map()
+    const last = await rollForward(context, tp, known)
+    await completeOrWarn(context, tp)
+    // After the manifest is read: whoever finds this directory there stands at its `next` or behind
+    // it, so it removes the directory only after that position is taken.
     // Never the same name twice, so that a range staged again does not meet what a failed try
     // left.
     const unique = `${worker}-${randomBytes(3).toString('hex')}`
     const staging = await home.stage(`${stagingOf(tp)}/${unique}`)
-    const known: KnownHeads = new Map()
-    const last = await rollForward(context, tp, known)
-    await completeOrWarn(context, tp)
     const origin =
       (await readHashedOrigin(home, tp)) ?? (await createOrigin(context, tp, fallback, staging))
     const { offset } = origin.content
@@ -110,10 +112,15 @@ async function createOrigin(
     written: new Date().toISOString(),
     ...(home.manifestFormat === 1 ? {} : { nonce: newNonce() }),
   }
-  await staging.sync([originOf(tp)])
   const text = printManifest(origin)
-  if (await staging.create(originOf(tp), [text], 'origin'))
-    return { content: origin, sha256: hash('sha256', text) }
+  try {
+    await staging.sync([originOf(tp)])
+    if (await staging.create(originOf(tp), [text], 'origin'))
+      return { content: origin, sha256: hash('sha256', text) }
+  } catch (error) {
+    // Others made the origin, and have committed since.
+    if (!(error instanceof StagingGone)) throw error
+  }
   const winner = await readHashedOrigin(home, tp)
   if (winner !== undefined) return winner
   throw new ArchiverError(

@@ -56,23 +56,24 @@ export class PosixStaging implements Staging {
     await orGone(beside, () => writeDurably(beside, content))
     faultPoint(`${label}.content-written`)
     await requireDirectories(root, [dirname(name)])
-    const isCreated = await this.#link(beside, name)
-    if (isCreated) faultPoint(`${label}.linked`)
-    await removeIfThere(beside)
-    return isCreated
+    try {
+      const isCreated = await linkExclusively(beside, join(root, name))
+      if (isCreated) faultPoint(`${label}.linked`)
+      await removeIfThere(beside)
+      return isCreated
+    } catch (error) {
+      throw await this.#explain(error, name, beside)
+    }
   }
 
-  async #link(beside: string, name: string): Promise<boolean> {
-    try {
-      return await linkExclusively(beside, join(this.#context.root, name))
-    } catch (error) {
-      if (isNotThere(error)) {
-        // What is not there was not linked.
-        if (!(await isThere(beside))) throw new StagingGone(beside, error)
-        this.#known.forget(dirname(name))
-      }
-      throw new MayBeCreated(name, error)
+  /** From the link on, only one error says that nothing was created. */
+  async #explain(error: unknown, name: string, beside: string): Promise<Error> {
+    if (isNotThere(error)) {
+      // What is not there was not linked.
+      if (!(await isThere(beside))) return new StagingGone(beside, error)
+      this.#known.forget(dirname(name))
     }
+    return new MayBeCreated(name, error)
   }
 
   async remove(): Promise<void> {
