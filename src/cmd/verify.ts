@@ -10,17 +10,13 @@ import { count, plural } from '../runtime/format.ts'
 import { createLogger } from '../runtime/log.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal } from '../runtime/terminal.ts'
-import {
-  checkPartition,
-  comparedPart,
-  type Thoroughness,
-  throwUnlessProven,
-  type Verdict,
-} from '../verify/partition.ts'
+import { checkPartition, type Thoroughness } from '../verify/partition.ts'
 import { lookForReaders, type ReadersVerdict } from '../verify/readers.ts'
 import { type ComparedPart, type ScannedDocuments, scanDocuments } from '../verify/scan.ts'
+import { comparedPart } from '../verify/scope.ts'
 import { strayFiles } from '../verify/strays.ts'
 import { compareValues, describeDifference, type ValuesVerdict } from '../verify/values.ts'
+import { throwUnlessProven, type Verdict } from '../verify/verdict.ts'
 import { signalled } from './lib/program.ts'
 import {
   describeReaders,

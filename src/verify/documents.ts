@@ -11,8 +11,8 @@ import { documentId } from '../elasticsearch/sink/part.ts'
 import { LF } from '../record/ascii.ts'
 import { decodeLine, envelopeOfLine, valueOfLine } from '../record/line/decoder.ts'
 import { type OffsetRange, rangeOf, type TopicPartition } from '../record/record.ts'
-import type { CheckedLines } from './files.ts'
-import { missingRanges } from './missing.ts'
+import type { CheckedLines } from './file-lines.ts'
+
 import type { OffsetBitmap } from './offset-bitmap.ts'
 import { describeOffsets, type Problems } from './problems.ts'
 import type { StoreCheck } from './store-check.ts'
@@ -20,19 +20,16 @@ import type { StoreCheck } from './store-check.ts'
 /** Documents of one multi-get, and the bytes of their lines. */
 const getDocuments = 1000
 const getBytes = 4 * 2 ** 20
-const mostPlaces = 20
-/** A partition of which so many documents differ has no need of the rest. */
-const mostChanged = 100
+const maxPlaces = 20
+/** When this many documents of a partition differ, the rest is not compared. */
+const maxChanged = 100
 
 export interface DocumentsCheckOptions {
   readonly reader: DocumentReader
   readonly indexPrefix: string
   readonly tp: TopicPartition
   readonly problems: Problems
-  /**
-   * Only documents of this time and later are looked at, in ms: what is older was pruned in one of
-   * the stores.
-   */
+  /** Only documents from this time on are compared, in ms: a store has pruned what is older. */
   readonly since: number | undefined
 }
 
@@ -41,7 +38,7 @@ interface LineAtOffset {
   readonly line: Buffer
 }
 
-/** Holds the documents of a topic-partition to the offsets that its files hold. */
+/** Compares the documents of a topic-partition with what its files hold. */
 export class DocumentsCheck implements StoreCheck {
   readonly #options: DocumentsCheckOptions
   readonly #names: IndexNames
@@ -53,8 +50,8 @@ export class DocumentsCheck implements StoreCheck {
   }
 
   /**
-   * Counts a range; where the count is not that of the files, or could hide that one is missing and
-   * another one too many, asks for the very offsets. Returns the number of documents.
+   * Counts a range. Asks for the very offsets when the count is not that of the files, or when it
+   * could hide one missing document behind a superfluous one. Returns the number of documents.
    */
   async compare(range: OffsetRange, held: OffsetBitmap): Promise<number> {
     const { reader, tp, since } = this.#options
@@ -63,13 +60,14 @@ export class DocumentsCheck implements StoreCheck {
       if (part.isEmpty) {
         const found = await reader.total(tp, part, since)
         documents += found
-        if (found > 0) await this.#tellExtra(part, found)
+        if (found > 0) await this.#reportExtra(part, found)
         continue
       }
       const expected = held.countIn(part)
       const count = await reader.count(tp, part, since)
       documents += count.documents
-      // With an offset in every place and none twice, the same number is the same set.
+      // When every offset of a range has a record and none is doubled, equal numbers are equal
+      // sets.
       const isWhole = expected === part.next - part.from
       if (isWhole && count.documents === expected && count.doubled.size === 0) continue
       await this.#bisect(part, held)
@@ -77,7 +75,7 @@ export class DocumentsCheck implements StoreCheck {
     return documents
   }
 
-  /** The same without knowing which offsets the files hold, only how many. */
+  /** The same when only the number of records in the files is known. */
   async compareNumber(range: OffsetRange, records: number): Promise<number> {
     const { reader, tp, problems, since } = this.#options
     const documents = await reader.total(tp, range, since)
@@ -85,7 +83,7 @@ export class DocumentsCheck implements StoreCheck {
       problems.add({
         kind: documents < records ? 'document-missing' : 'document-extra',
         message: `${describeOffsets(range)}: ${documents} documents for ${records} records; without --fast verify names them`,
-        offsets: { from: range.from, next: range.next },
+        offsets: range,
       })
     }
     return documents
@@ -94,24 +92,24 @@ export class DocumentsCheck implements StoreCheck {
   async #bisect(part: OffsetRange, held: OffsetBitmap): Promise<void> {
     const { reader, tp, problems, since } = this.#options
     const found = await reader.offsets(tp, part, since)
-    for (const offsets of missingRanges(part, held, found)) {
+    for (const offsets of held.missingIn(part, found)) {
       problems.add({
         kind: 'document-missing',
-        message: `${describeOffsets(offsets)}: no document in ${this.#options.indexPrefix}*, such as ${documentId(tp, offsets.from)}`,
+        message: `${describeOffsets(offsets)}: no document in ${this.#options.indexPrefix}*, the first id is ${documentId(tp, offsets.from)}`,
         id: documentId(tp, offsets.from),
         offsets,
       })
     }
     for (const [offset, count] of found) {
       const one = rangeOf(offset)
-      if (!held.has(offset)) await this.#tellExtra(one, count)
-      else if (count > 1) await this.#tellDoubled(one)
+      if (!held.has(offset)) await this.#reportExtra(one, count)
+      else if (count > 1) await this.#reportDoubled(one)
     }
   }
 
-  async #tellExtra(range: OffsetRange, count: number): Promise<void> {
+  async #reportExtra(range: OffsetRange, count: number): Promise<void> {
     const { reader, tp, problems, since } = this.#options
-    const places = await reader.places(tp, range, mostPlaces, since)
+    const places = await reader.places(tp, range, maxPlaces, since)
     for (const { index, id, offset } of places) {
       problems.add({
         kind: 'document-extra',
@@ -125,14 +123,14 @@ export class DocumentsCheck implements StoreCheck {
       problems.add({
         kind: 'document-extra',
         message: `${count - places.length} more documents of ${describeOffsets(range)}`,
-        offsets: { from: range.from, next: range.next },
+        offsets: range,
       })
     }
   }
 
-  async #tellDoubled(range: OffsetRange): Promise<void> {
+  async #reportDoubled(range: OffsetRange): Promise<void> {
     const { reader, tp, problems, since, indexPrefix } = this.#options
-    const places = await reader.places(tp, range, mostPlaces, since)
+    const places = await reader.places(tp, range, maxPlaces, since)
     const isReject = ({ index }: { index: string }) => index.startsWith(`${indexPrefix}_rejected-`)
     const kind =
       places.length === 2 && places.some(isReject) ? 'document-also-rejected' : 'document-doubled'
@@ -145,28 +143,28 @@ export class DocumentsCheck implements StoreCheck {
   }
 
   /**
-   * What lies outside the range that files and documents share. `end`: no record of Kafka has this
-   * offset or a later one.
+   * Reports what lies outside the range that files and documents share. `end`: no record of Kafka
+   * has this offset or a later one.
    */
   async compareOutside(origin: number, end: number | undefined): Promise<void> {
     const { reader, tp, since } = this.#options
     const before = await reader.total(tp, { next: origin }, since)
-    if (before > 0) await this.#tellExtra({ from: 0, next: origin }, before)
+    if (before > 0) await this.#reportExtra({ from: 0, next: origin }, before)
     if (end === undefined) return
     const behind = await reader.total(tp, { from: end }, since)
-    if (behind > 0) await this.#tellExtra({ from: end, next: Number.MAX_SAFE_INTEGER }, behind)
+    if (behind > 0) await this.#reportExtra({ from: end, next: Number.MAX_SAFE_INTEGER }, behind)
   }
 
   /**
-   * Compares documents with their lines, byte for byte, one request for many; those of offsets from
-   * `end` on may not be there yet. Slow where an index is compressed well: for ranges of which it
-   * is known that they differ.
+   * Compares documents with their lines, byte for byte, one request for many. Those of offsets from
+   * `end` on may not be there yet. Slow when an index is compressed well, so only for ranges that
+   * are known to differ.
    */
   async compareContent(lines: CheckedLines, end: number): Promise<void> {
     const batch: LineAtOffset[] = []
     let bytes = 0
     for (const [i, offset] of lines.offsets.entries()) {
-      if (offset >= end || this.#changed >= mostChanged) break
+      if (offset >= end || this.#changed >= maxChanged) break
       const line = lines.text.subarray(lines.starts[i]!, lines.text.indexOf(LF, lines.starts[i]!))
       batch.push({ offset, line })
       bytes += line.length
@@ -180,14 +178,14 @@ export class DocumentsCheck implements StoreCheck {
 
   async #compareBatch(lines: CheckedLines, batch: readonly LineAtOffset[]): Promise<void> {
     const indices = this.#names.every(lines.type, lines.hour)
-    for (let start = 0; start < batch.length && this.#changed < mostChanged; start++) {
+    for (let start = 0; start < batch.length && this.#changed < maxChanged; start++) {
       for (const index of indices) start += await this.#sameIn(index, batch.slice(start))
       const different = batch[start]
       if (different !== undefined) await this.#explain(different, indices, lines)
     }
   }
 
-  /** How many documents of an index, from the first on, are their lines. */
+  /** How many documents of an index, from the first on, equal their lines. */
   async #sameIn(index: string, batch: readonly LineAtOffset[]): Promise<number> {
     if (batch.length === 0) return 0
     const { reader, tp } = this.#options
@@ -214,7 +212,7 @@ export class DocumentsCheck implements StoreCheck {
     )
     const reject = documents.at(-1)!
     const place = documents.findIndex(({ found }) => found === true)
-    // One that is nowhere is told by who counts.
+    // A document found in no index is reported by `compare`.
     if (place === -1) return
     const where = indices[place] ?? rejected
     const isSame =
@@ -231,7 +229,7 @@ export class DocumentsCheck implements StoreCheck {
   }
 }
 
-/** True where a rejected document keeps the envelope and the value of a line. */
+/** True when a rejected document keeps the envelope and the value of a line. */
 function isRejectOf({ _source }: StoredDocument, line: Buffer): boolean {
   const {
     error: _,

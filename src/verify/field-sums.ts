@@ -1,59 +1,53 @@
-/**
- * What of the numbers in the files a field of Elasticsearch can hold, by its type: from and to,
- * both included.
- */
+/** Which numbers a field of Elasticsearch holds, by its type: from min to max, both included. */
 interface Holds {
-  readonly least: number
-  readonly most: number
-  /** How far a single value may be from the number, compared with its size. */
+  readonly min: number
+  readonly max: number
+  /** How far a single value may be from the number, relative to its size. */
   readonly rounding: number
 }
 
 const whole = (bits: number): Holds => ({
-  least: -(2 ** (bits - 1)),
-  most: 2 ** (bits - 1) - 1,
+  min: -(2 ** (bits - 1)),
+  max: 2 ** (bits - 1) - 1,
   rounding: 0,
 })
 const maxFloat = (2 - 2 ** -23) * 2 ** 127
 
 /**
- * The types whose aggregates are compared. What is left out holds no number as it is (`half_float`,
+ * The types whose aggregates are compared. The others do not hold a number as it is (`half_float`,
  * `scaled_float`, ranges, dates).
  */
 export const comparedTypes: ReadonlyMap<string, Holds> = new Map([
-  ['double', { least: -Number.MAX_VALUE, most: Number.MAX_VALUE, rounding: 0 }],
-  ['float', { least: -maxFloat, most: maxFloat, rounding: 2 ** -24 }],
-  ['long', { least: -(2 ** 63), most: 2 ** 63, rounding: 0 }],
-  ['unsigned_long', { least: 0, most: 2 ** 64, rounding: 0 }],
+  ['double', { min: -Number.MAX_VALUE, max: Number.MAX_VALUE, rounding: 0 }],
+  ['float', { min: -maxFloat, max: maxFloat, rounding: 2 ** -24 }],
+  ['long', { min: -(2 ** 63), max: 2 ** 63, rounding: 0 }],
+  ['unsigned_long', { min: 0, max: 2 ** 64, rounding: 0 }],
   ['integer', whole(32)],
   ['short', whole(16)],
   ['byte', whole(8)],
 ])
 
-/** Rounding of two compensated sums of doubles, compared with the sum of the absolute values. */
+/** Rounding of two compensated sums of doubles, relative to the sum of the absolute values. */
 const sumRounding = 1e-14
 const minLong = -(2n ** 63n)
 const maxLong = 2n ** 63n - 1n
 
-/**
- * The numbers of one field of the files, added up: what `stats` of Elasticsearch would give of
- * them.
- */
+/** The numbers of one field in the files, as Elasticsearch's `stats` would compute them. */
 export class FieldSum {
   readonly type: string
   readonly #holds: Holds
   count = 0
   min: number | null = null
   max: number | null = null
-  /** Numbers that a field of this type ignores: they are counted and not compared. */
+  /** Numbers that a field of this type ignores: they are counted, not compared. */
   ignored = 0
   #sum = 0
   /** What rounding took from the sum (Neumaier). */
   #rest = 0
-  /** The sum of the absolute values: what a tolerance is a part of. */
+  /** The sum of the absolute values. The tolerance is relative to it. */
   #scale = 0
 
-  /** @throws Error when the type is none of `comparedTypes`. */
+  /** @throws Error for a type that is not in `comparedTypes`. */
   constructor(type: string) {
     const holds = comparedTypes.get(type)
     if (holds === undefined) throw new Error(`${type} is not compared`)
@@ -65,7 +59,7 @@ export class FieldSum {
     return this.#sum + this.#rest
   }
 
-  /** A number as the message writes it. */
+  /** Adds a number as the message writes it. */
   add(text: string): void {
     const value = Number(text)
     if (!this.#isHeld(text, value)) {
@@ -82,7 +76,7 @@ export class FieldSum {
     this.#scale += Math.abs(value)
   }
 
-  /** Which of the aggregates are not those of Elasticsearch. */
+  /** The aggregates that differ from Elasticsearch's. */
   differences(found: {
     readonly count: number
     readonly min: number | null
@@ -105,9 +99,9 @@ export class FieldSum {
   }
 
   #isHeld(text: string, value: number): boolean {
-    const { least, most } = this.#holds
-    if (!(value >= least && value <= most)) return false
-    // Beyond 2^53 doubles are too coarse to tell the edge of a long.
+    const { min, max } = this.#holds
+    if (!(value >= min && value <= max)) return false
+    // Beyond 2^53 a double is too coarse for the limits of a long.
     if (this.type !== 'long' || Math.abs(value) < 2 ** 62) return true
     if (!/^-?\d+$/.test(text)) return value < 2 ** 63
     const exact = BigInt(text)

@@ -11,12 +11,12 @@ export class OffsetBitmap {
   readonly #chunks = new Map<number, Uint8Array>()
   #added = 0
 
-  /** How many different offsets were added, also of those that were dropped since. */
+  /** How many different offsets were added, including those that were dropped since. */
   get added(): number {
     return this.#added
   }
 
-  /** Adds an offset; false where it was there already. */
+  /** Adds an offset; false if it was there already. */
   add(offset: number): boolean {
     const key = Math.floor(offset / chunkOffsets)
     let chunk = this.#chunks.get(key)
@@ -74,13 +74,30 @@ export class OffsetBitmap {
     if (begin < next) yield { from: begin, next }
   }
 
+  /** The offsets of a range that are in it and not in `found`, neighbours together. */
+  *missingIn(
+    { from, next }: OffsetRange,
+    found: { has(offset: number): boolean },
+  ): Iterable<OffsetRange> {
+    let begin: number | undefined
+    for (let offset = from; offset < next; offset++) {
+      const isMissing = this.has(offset) && !found.has(offset)
+      if (isMissing) begin ??= offset
+      else if (begin !== undefined) {
+        yield { from: begin, next: offset }
+        begin = undefined
+      }
+    }
+    if (begin !== undefined) yield { from: begin, next }
+  }
+
   /**
-   * Cuts a range into parts of at most `most` offsets (a multiple of a chunk is best) that hold
-   * something, and what lies between them, of any length, that holds nothing.
+   * Cuts a range into parts that hold something and parts that hold nothing. The former have at
+   * most `max` offsets (a multiple of a chunk is best), the latter any number.
    */
   *partsOf(
     { from, next }: OffsetRange,
-    most: number,
+    max: number,
   ): Iterable<OffsetRange & { readonly isEmpty: boolean }> {
     let position = from
     for (const key of [...this.#chunks.keys()].sort((a, b) => a - b)) {
@@ -88,13 +105,13 @@ export class OffsetBitmap {
       if (start >= next) break
       if ((key + 1) * chunkOffsets <= position) continue
       if (start > position) yield { from: position, next: start, isEmpty: true }
-      position = Math.min(next, start + most)
+      position = Math.min(next, start + max)
       yield { from: start, next: position, isEmpty: false }
     }
     if (position < next) yield { from: position, next, isEmpty: true }
   }
 
-  /** Forgets everything below an offset, chunk by chunk: what shares a chunk with it may stay. */
+  /** Forgets everything below an offset, in whole chunks: what shares a chunk with it may stay. */
   dropBelow(offset: number): void {
     for (const key of this.#chunks.keys()) {
       if ((key + 1) * chunkOffsets <= offset) this.#chunks.delete(key)

@@ -5,14 +5,15 @@ import type { TopicPartition } from '../record/record.ts'
 import type { Problem } from './problems.ts'
 
 export interface CheckedNotes {
-  /** What can have been pruned: a note that cannot be true explains nothing that is gone. */
+  /** The notes that can be true. The others explain nothing that is gone. */
   readonly sound: PrunedStores
   readonly problems: readonly Problem[]
 }
 
 /**
- * Holds what `pruned.json` says to what can be true. Prune takes days that are over, of ranges that
- * were committed.
+ * Compares what `pruned.json` says with what can be true: prune takes days that are over, from
+ * ranges that were committed.
+ *
  * @param next the end of the commit log; undefined without one
  * @param now in ms since 1970
  */
@@ -44,8 +45,8 @@ export function checkPruneNotes(
 }
 
 /**
- * The same of an archive. Beside a worker and a prune, a note may be of a flush that was not there
- * a moment ago.
+ * The same for an archive. Beside a worker and a prune, a note may concern a flush that was not
+ * there a moment ago.
  */
 export async function readSoundNotes(
   home: ReadableHome,

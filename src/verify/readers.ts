@@ -10,7 +10,7 @@ import {
 } from '../record/strict-readers.ts'
 import { ArchiverError } from '../runtime/errors.ts'
 
-/** A record of a kind that readers refuse. */
+/** A record that strict readers reject. */
 export interface NamedRecord {
   readonly topic: string
   readonly partition: number
@@ -21,19 +21,19 @@ export interface NamedRecord {
 export interface ReadersFinding {
   readonly kind: StrictKind
   readonly meaning: string
-  /** False for a kind that no reader refuses, only rounds. */
+  /** False for a kind that readers round and none rejects. */
   readonly refused: boolean
   records: number
   /** The first ones in order of time. */
   readonly first: NamedRecord[]
 }
 
-/** What strict readers make of an archive. */
+/** What strict readers would reject in an archive. */
 export interface ReadersVerdict {
-  /** JSON values that were looked at. */
+  /** JSON values that were checked. */
   records: number
   readonly findings: readonly ReadersFinding[]
-  /** Why not all of the archive was looked at: a file that cannot be read. */
+  /** Why not all of the archive was checked: a file that cannot be read. */
   readonly error?: string
 }
 
@@ -41,7 +41,7 @@ const maxNamed = 20
 /** Records between two reports of progress. */
 const progressEvery = 10_000
 
-/** Looks at every value for what strict readers refuse, up to a file that cannot be read. */
+/** Checks every value for what strict readers reject, up to a file that cannot be read. */
 export async function lookForReaders(
   home: ReadableHome,
   topics: readonly string[] | undefined,
@@ -59,7 +59,7 @@ export async function lookForReaders(
       for (const kind of kindsOf(found)) add(findings, kind, line)
     }
   } catch (error) {
-    // What is damaged is named by the proof, whose verdict must come out.
+    // The proof names what is damaged, and its verdict must be printed.
     if (!(error instanceof ArchiverError) || error.code !== 'DAMAGED') throw error
     return { records, findings: inOrder(findings), error: error.message }
   }
@@ -76,7 +76,7 @@ function add(findings: Map<StrictKind, ReadersFinding>, kind: StrictKind, line: 
   if (finding.first.length < maxNamed) finding.first.push(positionOf(line))
 }
 
-/** In the order in which kinds are declared, whichever came first. */
+/** In the order in which kinds are declared. */
 function inOrder(findings: ReadonlyMap<StrictKind, ReadersFinding>): ReadersFinding[] {
   const order = Object.keys(strictKinds)
   return [...findings.values()].sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind))

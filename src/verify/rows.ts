@@ -3,32 +3,28 @@ import { lineOfRow, type StoredRow, typeColumns } from '../mysql/row.ts'
 import { LF } from '../record/ascii.ts'
 import { decodeLine } from '../record/line/decoder.ts'
 import { type OffsetRange, partitionKey, rangeOf, type TopicPartition } from '../record/record.ts'
-import type { CheckedLines } from './files.ts'
-import { missingRanges } from './missing.ts'
+import type { CheckedLines } from './file-lines.ts'
+import { LineSums } from './line-sums.ts'
 import type { OffsetBitmap } from './offset-bitmap.ts'
 import { describeOffsets, type Problems } from './problems.ts'
 import type { StoreCheck } from './store-check.ts'
-import { LineSums } from './sums.ts'
 
-/** Offsets of one question. */
-const mostOffsetsAtOnce = 50_000
-const mostNamed = 20
-/** A partition of which so many rows differ has no need of the rest. */
-const mostChanged = 100
+/** Offsets of one query. */
+const maxOffsetsAtOnce = 50_000
+const maxNamed = 20
+/** When this many rows of a partition differ, the rest is not compared. */
+const maxChanged = 100
 
 export interface RowsCheckOptions {
   readonly reader: RowReader
   readonly table: string
   readonly tp: TopicPartition
   readonly problems: Problems
-  /**
-   * Only rows of this time and later are looked at, in ms: what is older was pruned in one of the
-   * stores.
-   */
+  /** Only rows from this time on are compared, in ms: a store has pruned what is older. */
   readonly since: number | undefined
 }
 
-/** Holds the rows of a topic-partition to the offsets that its files hold. */
+/** Compares the rows of a topic-partition with what its files hold. */
 export class RowsCheck implements StoreCheck {
   readonly #options: RowsCheckOptions
   #changed = 0
@@ -38,19 +34,19 @@ export class RowsCheck implements StoreCheck {
   }
 
   /**
-   * Counts a range; where the count is not that of the files, or says too little, asks for the very
-   * offsets. Returns the number of rows.
+   * Counts a range. Asks for the very offsets when the count is not that of the files, or says too
+   * little. Returns the number of rows.
    */
   async compare(range: OffsetRange, held: OffsetBitmap): Promise<number> {
     const { reader, tp, since } = this.#options
     let rows = 0
-    for (const part of held.partsOf(range, mostOffsetsAtOnce)) {
+    for (const part of held.partsOf(range, maxOffsetsAtOnce)) {
       const count = await reader.count(tp, part, since)
       rows += count
-      if (part.isEmpty && count > 0) await this.#tellExtra(part, count)
+      if (part.isEmpty && count > 0) await this.#reportExtra(part, count)
       const expected = part.isEmpty ? 0 : held.countIn(part)
-      // The primary key holds an offset once: with one in every place, the same number is the same
-      // set.
+      // The primary key has an offset once. When every offset of a range has a record, equal
+      // numbers are equal sets.
       const isWhole = part.isEmpty || expected === part.next - part.from
       if (part.isEmpty || (isWhole && count === expected)) continue
       await this.#bisect(part, held)
@@ -58,7 +54,7 @@ export class RowsCheck implements StoreCheck {
     return rows
   }
 
-  /** The same without knowing which offsets the files hold, only how many. */
+  /** The same when only the number of records in the files is known. */
   async compareNumber(range: OffsetRange, records: number): Promise<number> {
     const { reader, tp, problems, since, table } = this.#options
     const rows = await reader.count(tp, range, since)
@@ -66,7 +62,7 @@ export class RowsCheck implements StoreCheck {
       problems.add({
         kind: rows < records ? 'row-missing' : 'row-extra',
         message: `${describeOffsets(range)}: ${rows} rows in ${table} for ${records} records; without --fast verify names them`,
-        offsets: { from: range.from, next: range.next },
+        offsets: range,
       })
     }
     return rows
@@ -75,19 +71,19 @@ export class RowsCheck implements StoreCheck {
   async #bisect(part: OffsetRange, held: OffsetBitmap): Promise<void> {
     const { reader, tp, problems, since, table } = this.#options
     const found = new Set(await reader.offsets(tp, part, since))
-    for (const offsets of missingRanges(part, held, found)) {
+    for (const offsets of held.missingIn(part, found)) {
       problems.add({
         kind: 'row-missing',
         message: `${describeOffsets(offsets)}: not in ${table}`,
         offsets,
       })
     }
-    for (const offset of found) if (!held.has(offset)) await this.#tellExtra(rangeOf(offset), 1)
+    for (const offset of found) if (!held.has(offset)) await this.#reportExtra(rangeOf(offset), 1)
   }
 
-  async #tellExtra(range: OffsetRange, count: number): Promise<void> {
+  async #reportExtra(range: OffsetRange, count: number): Promise<void> {
     const { reader, tp, problems, since, table } = this.#options
-    const named = await reader.offsets(tp, range, since, mostNamed)
+    const named = await reader.offsets(tp, range, since, maxNamed)
     for (const offset of named) {
       problems.add({
         kind: 'row-extra',
@@ -99,22 +95,22 @@ export class RowsCheck implements StoreCheck {
       problems.add({
         kind: 'row-extra',
         message: `${count - named.length} more rows of ${describeOffsets(range)}`,
-        offsets: { from: range.from, next: range.next },
+        offsets: range,
       })
     }
   }
 
   /**
-   * What lies outside the range that files and rows share, and records that could not have their
-   * position. `end`: no record of Kafka has this offset or a later one.
+   * Reports what lies outside the range that files and rows share, and records whose position was
+   * taken. `end`: no record of Kafka has this offset or a later one.
    */
   async compareOutside(origin: number, end: number | undefined): Promise<void> {
     const { reader, tp, since, problems, table } = this.#options
     const before = await reader.count(tp, { next: origin }, since)
-    if (before > 0) await this.#tellExtra({ from: 0, next: origin }, before)
+    if (before > 0) await this.#reportExtra({ from: 0, next: origin }, before)
     if (end !== undefined) {
       const behind = await reader.count(tp, { from: end }, since)
-      if (behind > 0) await this.#tellExtra({ from: end, next: Number.MAX_SAFE_INTEGER }, behind)
+      if (behind > 0) await this.#reportExtra({ from: end, next: Number.MAX_SAFE_INTEGER }, behind)
     }
     for (const offset of await reader.collisions(
       tp,
@@ -129,7 +125,7 @@ export class RowsCheck implements StoreCheck {
     }
   }
 
-  /** Adds up the lines of all rows of a range, to be compared with those of the files. */
+  /** The sums of the lines of all rows of a range. */
   async sums(range: OffsetRange): Promise<LineSums> {
     const { reader, tp, since } = this.#options
     const sums = new LineSums()
@@ -141,13 +137,13 @@ export class RowsCheck implements StoreCheck {
   }
 
   /**
-   * Compares rows with their lines, byte for byte; those of offsets from `end` on may not be there
+   * Compares rows with their lines, byte for byte. Those of offsets from `end` on may not be there
    * yet.
    */
   async compareContent({ offsets, starts, text }: CheckedLines, end: number): Promise<void> {
     const { reader, tp, since, problems, table } = this.#options
     const last = offsets.at(-1)
-    if (last === undefined || this.#changed >= mostChanged) return
+    if (last === undefined || this.#changed >= maxChanged) return
     const lineOf = new Map(offsets.map((offset, i) => [offset, starts[i]!]))
     for await (const row of reader.rows(
       tp,
@@ -165,12 +161,12 @@ export class RowsCheck implements StoreCheck {
         offsets: rangeOf(offset),
       })
       this.#changed++
-      if (this.#changed >= mostChanged) return
+      if (this.#changed >= maxChanged) return
     }
   }
 }
 
-/** True where a row holds a line, or what can be held of it. */
+/** True when a row holds a line, or as much of it as a row can hold. */
 function isSame(row: StoredRow, line: Buffer): boolean {
   const held = lineOfRow(row)
   if (held !== undefined) return held.equals(line)

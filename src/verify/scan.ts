@@ -7,7 +7,7 @@ import { marks, partitionField, timeFieldBytes } from '../record/line/layout.ts'
 import { malformedType, partitionKey, type TopicPartition, untypedType } from '../record/record.ts'
 import { dayOf, hourOf, unknownHour } from '../record/time.ts'
 
-import { LineSums } from './sums.ts'
+import { LineSums } from './line-sums.ts'
 
 /** Which documents of a partition are compared. */
 export interface ComparedPart extends TopicPartition {
@@ -17,7 +17,7 @@ export interface ComparedPart extends TopicPartition {
   readonly since: number | undefined
 }
 
-/** A document that is not where its record belongs: another `_id`, or another index. */
+/** A document that is not where its record belongs: it has another `_id`, or another index. */
 export interface MisplacedDocument {
   readonly offset: number
   readonly index: string
@@ -26,7 +26,7 @@ export interface MisplacedDocument {
 
 /** All documents of one partition. */
 export interface ScannedDocuments {
-  /** Of those that are where they belong. */
+  /** Of the documents that are where they belong. */
   readonly sums: LineSums
   readonly misplaced: readonly MisplacedDocument[]
 }
@@ -37,8 +37,8 @@ interface Entry {
   readonly misplaced: MisplacedDocument[]
 }
 
-/** Misplaced documents that are kept of a partition, to be named. */
-const mostMisplaced = 1000
+/** Misplaced documents of a partition that are reported. */
+const maxMisplaced = 1000
 
 /**
  * Reads all documents of some partitions, by `partitionKey`. Documents are read in the order in
@@ -79,7 +79,7 @@ export async function scanDocuments(
         places.has(index, line.toString('latin1', 0, start), timestamp)
       ) {
         sums.add(offset, line)
-      } else if (misplaced.length < mostMisplaced) misplaced.push({ offset, index, id })
+      } else if (misplaced.length < maxMisplaced) misplaced.push({ offset, index, id })
     }
     documents += hits.length
     onProgress(documents)
@@ -87,7 +87,7 @@ export async function scanDocuments(
   return scanned
 }
 
-/** Which index a line belongs to, remembered by what its type and day are made of. */
+/** Which indices a line may be in, remembered by its type and day. */
 class Places {
   readonly #names: IndexNames
   readonly #known = new Map<string, ReadonlySet<string>>()
@@ -96,7 +96,7 @@ class Places {
     this.#names = new IndexNames(indexPrefix)
   }
 
-  /** True where the index may hold a line that begins like this, up to `"kafka"`. */
+  /** True when the index may hold a line that begins like this, up to `"kafka"`. */
   has(index: string, beginning: string, timestamp: number): boolean {
     const hour = hourOf(timestamp)
     const type = hour === unknownHour ? beginning : beginning.slice(timeFieldBytes)
@@ -113,7 +113,7 @@ class Places {
     return known.has(index)
   }
 
-  /** Of `"type":"…",`; what a line without a type is of stands further behind in it. */
+  /** The types that `"type":"…",` may mean. Without it, only the value tells which it is. */
   #typesOf(field: string) {
     const text = /"type":("(?:[^"\\]|\\.)*"),$/s.exec(field)?.[1]
     if (text === undefined) return [malformedType, untypedType]

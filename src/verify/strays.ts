@@ -14,9 +14,9 @@ import { topicSegment } from '../record/segment.ts'
 const own = new Set([archiveMarker, manifestsDirectory, stagingDirectory, 'lost+found'])
 
 /**
- * Everything in an archive that no manifest names, path by path relative to the root. `topics`:
- * only files that say they are of these. Each file is looked up in the manifest that covers its
- * first offset, so memory does not grow with the archive.
+ * Everything in an archive that no manifest names, as paths relative to the root. `topics`: only
+ * files whose names have one of these. Each file is looked up in the manifest that covers its first
+ * offset, so memory does not grow with the archive.
  */
 export async function* strayFiles(
   home: ReadableHome,
@@ -93,8 +93,7 @@ class Finder {
       await log.refresh()
       return (await isIn(log, parsed.first, path)) || (await this.#home.stat(path)) === undefined
     } catch (error) {
-      // What a damaged manifest names is not known; its partition's own verdict says that it is
-      // damaged.
+      // What a damaged manifest names is unknown. The verdict on its partition reports the damage.
       if (damageOf(tp, error) === undefined) throw error
       return true
     }

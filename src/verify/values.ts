@@ -30,7 +30,7 @@ export interface ValueDifference {
   readonly elasticsearch: FieldStats
 }
 
-/** A type and day that was not compared, and why. */
+/** A type and day that were not compared, and why. */
 export interface NotCompared {
   readonly type: string
   readonly day: string
@@ -42,7 +42,7 @@ export interface ValuesVerdict {
   /** Types and days whose fields were compared. */
   days: number
   fields: number
-  /** Numbers that their fields ignore: beyond what the type of the field holds. */
+  /** Numbers that their fields ignore, as the type of the field does not hold them. */
   ignored: number
   readonly differences: ValueDifference[]
   readonly not_compared: NotCompared[]
@@ -61,8 +61,9 @@ export interface ValuesOptions {
 const progressEvery = 10_000
 
 /**
- * Holds count, minimum, maximum and sum of each numeric field, type by type and day by day, to the
- * numbers in the files. Memory holds the fields of one type and day. Refresh the indices before.
+ * Compares count, minimum, maximum and sum of each numeric field with the numbers in the files,
+ * type by type and day by day. Memory holds the fields of one type and day. Refresh the indices
+ * before.
  *
  * @throws ArchiverError `UNREACHABLE`; `DAMAGED` when a file cannot be read.
  */
@@ -138,7 +139,7 @@ async function groupOf(
   return { records, rejected, types, sums: new Map(), count: 0 }
 }
 
-/** `"type":"…"` as the line writes it, between the time and the envelope. */
+/** `"type":"…",` as the line has it; empty for a reserved type. */
 function typeFieldOf(line: Buffer): string {
   const kafka = line.indexOf(marks.kafka)
   const type = line.indexOf(marks.type)
@@ -182,13 +183,13 @@ async function compareGroup(
   if (rejected === undefined || documents !== count) {
     const reason =
       rejected === undefined
-        ? 'too many records were refused to tell which'
+        ? 'too many records were rejected to list them'
         : `${documents} documents for ${count} records`
     verdict.not_compared.push({ type, day, reason })
     return
   }
-  // A field that no record of the files has may have numbers in Elasticsearch all the same: text
-  // that it took for numbers.
+  // A field without a number in the files may have numbers in Elasticsearch: texts that it took
+  // for numbers.
   for (const [name, [only, ...others]] of types) {
     if (others.length === 0 && comparedTypes.has(only!) && !sums.has(name))
       sums.set(name, new FieldSum(only!))

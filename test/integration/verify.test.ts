@@ -3,13 +3,10 @@ import { type TestContext, test } from 'node:test'
 import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
 import { DocumentReader } from '../../src/elasticsearch/read/reader.ts'
 import type { TopicPartition } from '../../src/record/record.ts'
-import {
-  checkPartition,
-  comparedPart,
-  type Thoroughness,
-  type Verdict,
-} from '../../src/verify/partition.ts'
+import { checkPartition, type Thoroughness } from '../../src/verify/partition.ts'
 import { scanDocuments } from '../../src/verify/scan.ts'
+import { comparedPart } from '../../src/verify/scope.ts'
+import type { Verdict } from '../../src/verify/verdict.ts'
 import { type MadeUpRecord, makeArchive, records } from '../helpers/archive.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { homeAt } from '../helpers/home.ts'

@@ -1,8 +1,8 @@
 import { isoDate } from '../../record/time.ts'
 import { count, plural, size } from '../../runtime/format.ts'
-import { isNothing, type Verdict } from '../../verify/partition.ts'
 import type { ReadersVerdict } from '../../verify/readers.ts'
 import type { ValuesVerdict } from '../../verify/values.ts'
+import { isNothing, type Verdict } from '../../verify/verdict.ts'
 
 /** What `verify` prints. */
 

@@ -7,14 +7,9 @@ import { describeVerdict } from '../../../src/cmd/lib/verify-report.ts'
 import { manifestDirectory, manifestName, originName } from '../../../src/files/log/path.ts'
 import { prunedName } from '../../../src/files/log/pruned.ts'
 import type { TopicPartition } from '../../../src/record/record.ts'
-import {
-  checkPartition,
-  isNothing,
-  type Thoroughness,
-  throwUnlessProven,
-  type Verdict,
-} from '../../../src/verify/partition.ts'
+import { checkPartition, type Thoroughness } from '../../../src/verify/partition.ts'
 import { strayFiles } from '../../../src/verify/strays.ts'
+import { isNothing, throwUnlessProven, type Verdict } from '../../../src/verify/verdict.ts'
 import {
   august,
   makeArchive,

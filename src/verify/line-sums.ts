@@ -6,14 +6,14 @@ const chunkOffsets = 8192
 
 interface Sum {
   count: number
-  /** The first eight bytes of the hashes, added up without carry between the halves. */
+  /** The first eight bytes of each hash, added up without carry between the halves. */
   high: number
   low: number
 }
 
 /**
- * Lines of one partition, added up chunk by chunk of offsets: equal sums mean the same lines, in
- * whatever order they came. Two stores are compared byte for byte without holding either in memory.
+ * Lines of one partition, added up by chunks of offsets. Equal sums mean the same lines, in any
+ * order. So two stores are compared byte for byte, and neither is held in memory.
  */
 export class LineSums {
   readonly #chunks = new Map<number, Sum>()
@@ -32,7 +32,7 @@ export class LineSums {
     sum.low = (sum.low + digest.readUInt32LE(4)) >>> 0
   }
 
-  /** Chunks of this of which the other does not hold the same, or nothing. */
+  /** The chunks that the other does not have, or has with other lines. */
   *differing(other: LineSums): Iterable<OffsetRange> {
     for (const [key, sum] of this.#chunks) {
       const theirs = other.#chunks.get(key)
