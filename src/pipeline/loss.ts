@@ -55,7 +55,7 @@ export class Losses {
   reportUnkept(partition: Partition, lost: LostRange): Gap | undefined {
     const gap: Gap = { from: lost.from, next: lost.next, reason: lost.reason }
     if (lost.reason === 'oversized') this.#counts.oversizedRecords++
-    return this.report(partition, gap, lost.trouble, lost.bytes) ? gap : undefined
+    return this.report(partition, gap, lost.detail, lost.bytes) ? gap : undefined
   }
 
   /**

@@ -181,7 +181,8 @@ export interface Gap extends OffsetRange {
 
 /** Offsets whose records Kafka has and the archive does not get, and why. */
 export interface LostRange extends Gap {
-  readonly trouble: string
+  /** What is wrong with them, for people. */
+  readonly detail: string
   /** The size of the one record that is too large. */
   readonly bytes?: number
 }

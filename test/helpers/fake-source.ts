@@ -151,7 +151,7 @@ export class FakeSource implements Source {
       const range: OffsetRange = { from: good.from, next: isMet ? damaged.next : end }
       log.position = range.next
       const lost = isMet
-        ? ({ ...damaged, reason: this.damagedBy, trouble: 'it is damaged' } as const)
+        ? ({ ...damaged, reason: this.damagedBy, detail: 'it is damaged' } as const)
         : undefined
       this.#events.batch({
         ...log.tp,

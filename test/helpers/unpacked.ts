@@ -35,7 +35,7 @@ export function fetchOf(bytes: Buffer, options: UnpackOptions = {}): FetchedPart
 }
 
 /**
- * All pieces of a record set, and what ended them if that is trouble. Throws what is not about the
+ * All pieces of a record set, and what ended them if that is detail. Throws what is not about the
  * batch.
  */
 export async function unpacked(bytes: Buffer, options: UnpackOptions = {}) {
@@ -57,8 +57,8 @@ export async function unpacked(bytes: Buffer, options: UnpackOptions = {}) {
       pieces.push({ from, next, records: copies, oversized })
     }
     if (fetched.damaged !== undefined) {
-      const { from, next, trouble } = fetched.damaged
-      error = new UnpackError({ offset: from, next, isDamage: true }, trouble)
+      const { from, next, detail } = fetched.damaged
+      error = new UnpackError({ offset: from, next, isDamage: true }, detail)
     }
   } catch (thrown) {
     if (!(thrown instanceof UnpackError)) throw thrown

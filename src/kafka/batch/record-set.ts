@@ -101,7 +101,8 @@ export class RecordBatchBytes {
 export interface DamagedBatch {
   readonly from: number
   readonly next: number
-  readonly trouble: string
+  /** What is wrong with it, for people. */
+  readonly detail: string
 }
 
 export interface RecordSet {
@@ -149,16 +150,16 @@ export function readRecordSet(bytes: Buffer, context: SetContext): RecordSet {
       checkBytes(whole)
       if (isElsewhere(bytes, start, end, before, context)) {
         const followed = nextBatchOffset(bytes, start, end, context)
-        const trouble = `the record batch at offset ${expected} cannot be read: its offset is ${whole.readBigInt64BE(0)}`
+        const detail = `the record batch at offset ${expected} cannot be read: its offset is ${whole.readBigInt64BE(0)}`
         // A broker that looks up an offset finds this batch also for the offsets behind it.
         if (followed === undefined) {
           // An offset that no log can have is damage, whatever follows.
           safeOffset(whole)
-          if (batches.length === 0) throw new Misplaced(`${trouble}, and nothing follows it yet`)
+          if (batches.length === 0) throw new Misplaced(`${detail}, and nothing follows it yet`)
           break
         }
         if (followed > expected)
-          return { batches, damaged: { from: expected, next: followed, trouble } }
+          return { batches, damaged: { from: expected, next: followed, detail } }
       } else batches.push(new RecordBatchBytes(whole))
     } catch (error) {
       if (error instanceof Misplaced) throw error
@@ -224,7 +225,7 @@ function describeDamage(
   return {
     from,
     next,
-    trouble: `the record batch at offset ${from} cannot be read: ${messageOf(error)}`,
+    detail: `the record batch at offset ${from} cannot be read: ${messageOf(error)}`,
   }
 }
 

@@ -175,8 +175,8 @@ export class Unpacker {
       try {
         await this.#unpack(unpacking, fetched)
         if (fetched.damaged !== undefined && !unpacking.isClosed) {
-          const { from, next, trouble } = fetched.damaged
-          throw new UnpackError({ offset: from, next, isDamage: true }, trouble)
+          const { from, next, detail } = fetched.damaged
+          throw new UnpackError({ offset: from, next, isDamage: true }, detail)
         }
       } catch (error) {
         if (!unpacking.isClosed) this.#failed(unpacking, error)
@@ -264,7 +264,7 @@ export class Unpacker {
             from: oversized.offset,
             next: oversized.offset + 1,
             reason: 'oversized',
-            trouble: `the record at offset ${oversized.offset} has ${oversized.bytes} bytes, more than --max-record-bytes (${this.#parts.limits.maxRecordBytes})`,
+            detail: `the record at offset ${oversized.offset} has ${oversized.bytes} bytes, more than --max-record-bytes (${this.#parts.limits.maxRecordBytes})`,
             bytes: oversized.bytes,
           }
     const letGo = fetched.hold()
@@ -355,7 +355,7 @@ export class Unpacker {
     this.#suspects.delete(key)
     const highWatermark = Math.max(next, Number(unpacking.queue[0]?.highWatermark ?? next))
     this.#refetch(tp, next)
-    const lost: LostRange = { from: offset, next, reason: 'unreadable', trouble: message }
+    const lost: LostRange = { from: offset, next, reason: 'unreadable', detail: message }
     this.#parts.deliver({ ...tp, from: offset, next, records: [], lost, highWatermark })
   }
 

@@ -138,7 +138,7 @@ test('what is damaged once is fetched again; only what is damaged twice is lost'
     [15, 20, 15, 20, 'unreadable'],
   )
   assert.match(
-    lost!.trouble,
+    lost!.detail,
     /the record batch at offset 15 cannot be read: its checksum is not that of its bytes/,
   )
   assert.deepEqual(seeks.at(-1), ['events/0', 20])
