@@ -1,28 +1,30 @@
-// Runs an npm script with the dependencies installed first:
-// `node stack/bootstrap.mjs <script> [arguments]`. Plain JavaScript for whatever Node is on the
-// machine: the scripts themselves run on the Node of devDependencies.
+// Runs a program of this repository with the dependencies installed first:
+// `node stack/bootstrap.mjs test/all.ts [arguments]`. Plain JavaScript for any Node on the machine:
+// the programs run on the Node of devDependencies.
 import { spawnSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const lock = join(root, 'package-lock.json')
 const installed = join(root, 'node_modules', '.package-lock.json')
+const commands = join(root, 'node_modules', '.bin')
 
-function npm(...words) {
-  const { status, signal, error } = spawnSync('npm', words, {
+function run(command, words) {
+  const { status, signal, error } = spawnSync(command, words, {
     cwd: root,
     stdio: 'inherit',
     shell: process.platform === 'win32',
+    env: { ...process.env, PATH: `${commands}${delimiter}${process.env.PATH}` },
   })
   if (error) throw error
-  if (status !== 0) process.exit(status ?? (signal === 'SIGINT' ? 130 : 1))
+  return status ?? (signal === 'SIGINT' ? 130 : 1)
 }
 
 if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
   console.log('Installing the dependencies (npm ci) …')
-  npm('ci', '--no-audit', '--no-fund', '--loglevel=error')
+  const status = run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+  if (status !== 0) process.exit(status)
 }
-const [script, ...rest] = process.argv.slice(2)
-npm('run', '--silent', script, '--', ...rest)
+process.exit(run('node', process.argv.slice(2)))

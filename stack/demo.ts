@@ -44,15 +44,11 @@ async function show(
   env: Readonly<Record<string, string>>,
 ): Promise<void> {
   say(`\n$ npx tsx src/${script}.ts ${argv.join(' ')}`)
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', join(root, 'src', `${script}.ts`), ...argv],
-    {
-      cwd: root,
-      env: { ...process.env, ...env },
-      stdio: 'inherit',
-    },
-  )
+  const child = spawn(process.execPath, [join(root, 'src', `${script}.ts`), ...argv], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: 'inherit',
+  })
   const code = await new Promise<number>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (status) => resolve(status ?? 1))

@@ -61,6 +61,8 @@ export function elasticsearchYaml(
       ['xpack.security.http.ssl.enabled', true],
       ['xpack.security.http.ssl.key', 'http.key'],
       ['xpack.security.http.ssl.certificate', 'http.crt'],
+      // How soon it sees new users and roles in their files; by default every 5 s.
+      ['resource.reload.interval.high', '200ms'],
     )
   }
   return lines

@@ -62,6 +62,8 @@ export interface StackSettings {
 export type SavedSettings = Partial<Omit<StackSettings, 'dir' | 'cacheDir'>>
 
 const repository = fileURLToPath(new URL('..', import.meta.url))
+/** The folder of the downloads, shared by all stacks of this repository. */
+export const defaultCacheDir = join(repository, '.stack', 'cache')
 export const mebibyte = 2 ** 20
 
 /** The file that remembers the settings of a stack. */
@@ -95,7 +97,7 @@ export function resolveSettings(
   const elasticsearchPort = options.elasticsearchPort ?? saved.elasticsearchPort ?? 9200
   return {
     dir: resolve(options.dir ?? join(repository, '.stack')),
-    cacheDir: resolve(options.cacheDir ?? join(repository, '.stack', 'cache')),
+    cacheDir: resolve(options.cacheDir ?? defaultCacheDir),
     kafkaPort,
     controllerPort:
       options.controllerPort ??

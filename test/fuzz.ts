@@ -26,7 +26,7 @@ const files = [
 const child = spawn(
   process.execPath,
   [
-    ...['--import', 'tsx', '--test', '--test-concurrency=1', '--test-reporter=spec'],
+    ...['--test', '--test-concurrency=1', '--test-reporter=spec'],
     `--test-name-pattern=/^fuzz: .*(${values.only})/`,
     ...files,
   ],

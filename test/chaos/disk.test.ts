@@ -34,15 +34,7 @@ function startFixture(
   what: Record<string, unknown>,
   limits: readonly string[] = [],
 ): Fixture {
-  const command = [
-    process.execPath,
-    '--expose-gc',
-    '--import',
-    'tsx',
-    fixture,
-    root,
-    JSON.stringify(what),
-  ]
+  const command = [process.execPath, '--expose-gc', fixture, root, JSON.stringify(what)]
   const [program, ...argv] = limits.length === 0 ? command : ['prlimit', ...limits, ...command]
   const unprivileged =
     what.unprivileged === true && process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}

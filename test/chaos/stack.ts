@@ -1,16 +1,31 @@
+import { after, before } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { openStack } from '../../stack/stack-control.ts'
 
 /**
- * The servers of the chaos tests, which are killed and frozen: nobody else may use them. To be
- * imported before `helpers/servers.ts`, which reads from the environment where they are.
+ * The servers of tests that reach into them: kill them, freeze them, damage their files. `npm test`
+ * names its own in ARCHIVER_TEST_STACK; else they are servers that nobody else uses. To be imported
+ * before `helpers/servers.ts`, which reads from the environment where they are.
  */
-export const stack = openStack({
-  dir: fileURLToPath(new URL('../../.stack-chaos-test', import.meta.url)),
-  kafkaPort: 19_592,
-  elasticsearchPort: 19_590,
-  mariadbPort: 19_596,
-})
+const given = process.env.ARCHIVER_TEST_STACK
+export const stack = openStack(
+  given === undefined
+    ? {
+        dir: fileURLToPath(new URL('../../.stack-chaos-test', import.meta.url)),
+        kafkaPort: 19_592,
+        elasticsearchPort: 19_590,
+        mariadbPort: 19_596,
+      }
+    : { dir: given },
+)
 
 process.env.ARCHIVER_BROKERS = stack.brokers
 process.env.ARCHIVER_ELASTICSEARCH = stack.elasticsearchUrl
+
+/** Starts the servers for the tests of a file; stops them if nobody else uses them. */
+export function useStack(): void {
+  before(() => stack.start())
+  after(async () => {
+    if (given === undefined) await stack.stop()
+  })
+}

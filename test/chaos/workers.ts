@@ -162,7 +162,7 @@ export class Workers {
     const number = ++this.#number
     const words = [
       ...wrapper,
-      ...[process.execPath, '--import', clockModule, '--import', 'tsx', program],
+      ...[process.execPath, '--import', clockModule, program],
       ...this.#options.argv,
     ]
     const child = spawn(words[0]!, words.slice(1), {

@@ -1,17 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { brokers, elasticsearchUrl, until } from './servers.ts'
 
-const program = fileURLToPath(new URL('../../src/cmd/archiver.ts', import.meta.url))
-
-/**
- * Node strips the types itself and keeps the compiled modules: a start costs half the processor
- * time of one through tsx, and the integration tests start hundreds.
- */
-const compileCache = join(tmpdir(), 'archiver-test-compile-cache')
+const program = fileURLToPath(new URL('../../bin/archiver.mjs', import.meta.url))
 
 /** An archiver in a process of its own, as a user starts it. */
 export interface RunningArchiver {
@@ -46,7 +38,6 @@ export function startArchiver(
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       ...process.env,
-      NODE_COMPILE_CACHE: compileCache,
       ARCHIVER_BROKERS: brokers.join(','),
       ARCHIVER_ELASTICSEARCH: elasticsearchUrl,
       ...env,

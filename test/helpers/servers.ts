@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import type { Admin, IHeaders, Kafka, Producer } from 'kafkajs'
+import type { Admin, IHeaders, ITopicConfig, Kafka, Producer } from 'kafkajs'
 import { compressionTypes } from '../../src/kafka/batch/codecs.ts'
 import { createKafka } from '../../src/kafka/client.ts'
 import { createLogger } from '../../src/runtime/log.ts'
@@ -45,6 +45,35 @@ export async function withAdmin(t: TestContext): Promise<Admin> {
   return admin
 }
 
+/**
+ * Creates topics, and returns when all their partitions have leaders. kafkajs's own
+ * `waitForLeaders` fails on a topic that the broker does not know yet.
+ */
+export async function makeTopics(admin: Admin, topics: readonly ITopicConfig[]): Promise<void> {
+  // False while a topic of that name is being deleted.
+  await until('the topics are made', () =>
+    admin.createTopics({ waitForLeaders: false, topics: [...topics] }),
+  )
+  const names = topics.map(({ topic }) => topic)
+  await until(`${names.join(', ')} have leaders`, async () => {
+    try {
+      const { topics: found } = await admin.fetchTopicMetadata({ topics: names })
+      const partitions = found.flatMap(({ partitions }) => partitions)
+      return found.length === names.length && partitions.every(({ leader }) => leader >= 0)
+    } catch (error) {
+      if ((error as { retriable?: boolean }).retriable === true) return false
+      throw error
+    }
+  })
+}
+
+/** Deletes a topic and makes it again, with one partition. */
+export async function recreateTopic(admin: Admin, topic: string): Promise<void> {
+  await admin.deleteTopics({ topics: [topic] })
+  await until('the topic is gone', async () => !(await admin.listTopics()).includes(topic))
+  await makeTopics(admin, [{ topic, numPartitions: 1, replicationFactor: 1 }])
+}
+
 /** A topic that is there for the time of a test. */
 export async function createTopic(
   t: TestContext,
@@ -53,26 +82,20 @@ export async function createTopic(
   const topic = uniqueName(options.stem ?? 'test')
   const admin = testKafka().admin()
   await admin.connect()
-  await admin.createTopics({
-    waitForLeaders: true,
-    topics: [
-      {
-        topic,
-        numPartitions: options.partitions ?? 1,
-        replicationFactor: 1,
-        configEntries: Object.entries(options.config ?? {}).map(([name, value]) => ({
-          name,
-          value,
-        })),
-      },
-    ],
-  })
   t.after(async () => {
     // kafkajs tries for half a minute to delete a topic that the test itself deleted.
     const present = await admin.listTopics().catch(() => [topic])
     if (present.includes(topic)) await admin.deleteTopics({ topics: [topic] }).catch(() => {})
     await admin.disconnect()
   })
+  await makeTopics(admin, [
+    {
+      topic,
+      numPartitions: options.partitions ?? 1,
+      replicationFactor: 1,
+      configEntries: Object.entries(options.config ?? {}).map(([name, value]) => ({ name, value })),
+    },
+  ])
   return topic
 }
 
@@ -149,25 +172,38 @@ export async function freePort(): Promise<number> {
   return address.port
 }
 
-/** One request to Elasticsearch; throws for a status of 400 and above unless `allow` has it. */
+/**
+ * One request to Elasticsearch; throws for a status of 400 and above unless `allow` has it. While
+ * an index that was just made has no shard, the request is repeated.
+ */
 export async function elasticsearch<T = Record<string, unknown>>(
   method: string,
   path: string,
   body?: unknown,
   allow: readonly number[] = [],
 ): Promise<T> {
-  const response = await fetch(`${elasticsearchUrl}${path}`, {
-    method,
-    ...(body === undefined
-      ? {}
-      : {
-          headers: {
-            'content-type': typeof body === 'string' ? 'application/x-ndjson' : 'application/json',
-          },
-          body: typeof body === 'string' ? body : JSON.stringify(body),
-        }),
+  const ask = async () => {
+    const response = await fetch(`${elasticsearchUrl}${path}`, {
+      method,
+      ...(body === undefined
+        ? {}
+        : {
+            headers: {
+              'content-type':
+                typeof body === 'string' ? 'application/x-ndjson' : 'application/json',
+            },
+            body: typeof body === 'string' ? body : JSON.stringify(body),
+          }),
+    })
+    return { response, text: await response.text() }
+  }
+  let { response, text } = await ask()
+  await until('the index has a shard', async () => {
+    if (response.status !== 503 || !text.includes('no_shard_available_action_exception'))
+      return true
+    ;({ response, text } = await ask())
+    return false
   })
-  const text = await response.text()
   if (response.status >= 400 && !allow.includes(response.status))
     throw new Error(`${method} ${path}: ${response.status} ${text}`)
   return (text === '' ? {} : JSON.parse(text)) as T

@@ -36,13 +36,9 @@ it('echo-consumer --json prints what a record holds, headers in order', async (t
     '2',
     '--json',
   ]
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ['--import', 'tsx', program, ...words],
-    {
-      timeout: 60_000,
-    },
-  )
+  const { stdout } = await promisify(execFile)(process.execPath, [program, ...words], {
+    timeout: 60_000,
+  })
   const where = { topic, partition: 0, timestamp: '2023-11-14T22:13:20.000Z' }
   assert.deepEqual(
     stdout

@@ -125,7 +125,7 @@ interface User {
 /** Users and roles in files: the minimal distribution cannot keep them in an index. */
 const users = new Map<string, User>()
 
-/** What the engine reads within five seconds. */
+/** The engine of the stack sees the change within a second. */
 function writeUsers(): void {
   const lines = (line: (name: string, user: User) => string) =>
     [...users].map(([name, user]) => `${line(name, user)}\n`).join('')
@@ -336,7 +336,7 @@ describe('an engine with TLS and users', () => {
           ARCHIVER_ELASTICSEARCH_PASSWORD: canary,
         },
       )
-    // All at once: the engine looks for new users every five seconds.
+    // All at once: each waits until the engine has seen its user.
     const usersOf = async (role: Role, needed: readonly string[]) => ({
       enough: await createUser(role),
       lacking: await Promise.all(

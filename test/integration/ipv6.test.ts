@@ -21,13 +21,9 @@ import {
 
 const tool = async (name: string, ...words: readonly string[]): Promise<string> => {
   const program = fileURLToPath(new URL(`../../src/traffic/${name}.ts`, import.meta.url))
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ['--import', 'tsx', program, ...words],
-    {
-      timeout: 60_000,
-    },
-  )
+  const { stdout } = await promisify(execFile)(process.execPath, [program, ...words], {
+    timeout: 60_000,
+  })
   return stdout
 }
 

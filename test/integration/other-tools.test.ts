@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { chmod, readdir, writeFile } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
+import { readdir } from 'node:fs/promises'
+import { delimiter, dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { addFlushes, august, type MadeUpRecord, makeArchive } from '../helpers/archive.ts'
 import { runArchiver } from '../helpers/archiver.ts'
-import { temporaryDirectory } from '../helpers/servers.ts'
 
 /**
  * The examples of docs/reading-with-other-tools.md, run in an archive as archives are: half
@@ -107,23 +106,16 @@ async function halfCompacted(t: TestContext): Promise<string> {
   return root
 }
 
-/** `archiver` as a command, as users have it. */
-async function archiverOnPath(t: TestContext): Promise<string> {
-  const directory = await temporaryDirectory(t)
-  const program = fileURLToPath(new URL('../../src/cmd/archiver.ts', import.meta.url))
-  const tsx = fileURLToPath(import.meta.resolve('tsx'))
-  const path = join(directory, 'archiver')
-  await writeFile(
-    path,
-    `#!/bin/sh\nexec '${process.execPath}' --import 'file://${tsx}' '${program}' "$@"\n`,
-  )
-  await chmod(path, 0o755)
-  return `${directory}${delimiter}${process.env.PATH}`
-}
+/** The PATH of the README: `archiver`, and the Node that runs it. */
+const path = [
+  fileURLToPath(new URL('../../bin', import.meta.url)),
+  dirname(process.execPath),
+  process.env.PATH,
+].join(delimiter)
 
 test('every example of the page is right on a half compacted archive with hostile lines', async (t) => {
   const root = await halfCompacted(t)
-  const env = { ...process.env, PATH: await archiverOnPath(t) }
+  const env = { ...process.env, PATH: path }
   const run = (tool: string, ...argv: readonly string[]) =>
     execFileSync(tool, argv, { cwd: root, encoding: 'utf8', env, maxBuffer: 2 ** 26 })
   const left: string[] = []

@@ -70,12 +70,12 @@ describe('the package', { timeout: 120_000 }, () => {
   it('holds the program, its templates and nothing else', async () => {
     const unexpected = packed.filter(
       (path) =>
-        !/^(dist\/.+\.js|index-templates\/.+\.json|kibana\/.+\.ndjson|[A-Z]+(\.md)?|package\.json)$/.test(
+        !/^(bin\/archiver\.mjs|dist\/.+\.js|index-templates\/.+\.json|kibana\/.+\.ndjson|[A-Z]+(\.md)?|package\.json)$/.test(
           path,
         ),
     )
     assert.deepEqual(unexpected, [])
-    for (const needed of ['dist/cmd/archiver.js', 'README.md', 'LICENSE'])
+    for (const needed of ['bin/archiver.mjs', 'dist/cmd/archiver.js', 'README.md', 'LICENSE'])
       assert.ok(packed.includes(needed), needed)
     assert.equal(existsSync(join(directory, 'node_modules', 'typescript')), false)
     assert.equal(existsSync(join(directory, 'node_modules', 'tsx')), false)

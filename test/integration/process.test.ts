@@ -14,6 +14,7 @@ import { readFiles } from '../helpers/stores.ts'
  */
 
 const checkout = fileURLToPath(new URL('../../', import.meta.url))
+const archiver = [process.execPath, 'bin/archiver.mjs']
 const records = 100
 
 async function place(t: TestContext): Promise<{ root: string; topic: string; words: string[] }> {
@@ -45,21 +46,19 @@ async function startIdle(
 ): Promise<{ child: ChildProcess; port: number }> {
   const [program, ...before] = command
   const port = 20_000 + Math.floor(Math.random() * 10_000)
-  const argv = [
-    ...before,
-    'src/cmd/archiver.ts',
-    ...words,
-    '--flush-interval',
-    '600',
-    '--http',
-    String(port),
-  ]
+  const argv = [...before, ...words, '--flush-interval', '600', '--http', String(port)]
   const path = [`${checkout}node_modules/.bin`, process.env.PATH].join(delimiter)
   const child = spawn(program!, argv, {
     cwd: checkout,
     stdio: ['ignore', log, log],
-    // Below nohup a worker passes SIGHUP over, and these tests may run below it.
-    env: { ...process.env, _: process.execPath, PATH: path },
+    env: {
+      ...process.env,
+      // Below nohup a worker ignores SIGHUP, and these tests may run below it.
+      _: process.execPath,
+      PATH: path,
+      // npx keeps a link to this checkout there.
+      npm_config_cache: await temporaryDirectory(t),
+    },
   })
   t.after(() => {
     for (const pid of processesOf(words)) process.kill(pid, 'SIGKILL')
@@ -88,29 +87,33 @@ for (const [signal, code] of [
 ] as const) {
   test(`${signal} flushes, commits and ends with ${code}`, async (t) => {
     const { root, words } = await place(t)
-    const { child: worker } = await startIdle(t, [process.execPath, '--import', 'tsx'], words)
+    const { child: worker } = await startIdle(t, archiver, words)
     worker.kill(signal)
     assert.deepEqual(await once(worker, 'exit'), [code, null])
     assert.equal((await readFiles(root)).length, records)
   })
 }
 
-for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
-  test(`a worker below npx flushes and ends when npx gets ${signal}`, async (t) => {
-    const { root, words } = await place(t)
-    const { child: npx } = await startIdle(t, ['npx', 'tsx'], words)
-    npx.kill(signal)
-    await until('no process is left', () => processesOf(words).length === 0)
-    assert.equal((await readFiles(root)).length, records)
-  })
+for (const command of [
+  ['npx', 'archiver'],
+  ['npx', 'tsx', 'src/cmd/archiver.ts'],
+]) {
+  for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+    test(`a worker below ${command.join(' ')} flushes and ends when npx gets ${signal}`, async (t) => {
+      const { root, words } = await place(t)
+      const { child: npx } = await startIdle(t, command, words)
+      npx.kill(signal)
+      await until('no process is left', () => processesOf(words).length === 0)
+      assert.equal((await readFiles(root)).length, records)
+    })
+  }
 }
 
 test('a worker whose log disk is full archives, counts the lines, and ends well', async (t) => {
   const { root, words } = await place(t)
   const full = openSync('/dev/full', 'w')
   t.after(() => closeSync(full))
-  const command = [process.execPath, '--import', 'tsx']
-  const { child, port } = await startIdle(t, command, [...words, '--status-interval', '1'], full)
+  const { child, port } = await startIdle(t, archiver, [...words, '--status-interval', '1'], full)
   await until('lost lines are counted', async () => {
     const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
     return /^archiver_log_lines_lost_total [1-9]/m.test(metrics)

@@ -6,8 +6,8 @@ import {
   createProducer,
   createTopic,
   produce,
+  recreateTopic,
   type TestMessage,
-  until,
   withAdmin,
 } from '../helpers/servers.ts'
 import { readFiles } from '../helpers/stores.ts'
@@ -25,16 +25,7 @@ async function recreate(
   records: readonly TestMessage[],
 ): Promise<void> {
   const admin = await withAdmin(t)
-  await admin.deleteTopics({ topics: [topic] })
-  await until('the topic is gone', async () => !(await admin.listTopics()).includes(topic))
-  await until('the topic is made', async () =>
-    admin
-      .createTopics({
-        topics: [{ topic, numPartitions: 1, replicationFactor: 1 }],
-        waitForLeaders: true,
-      })
-      .catch(() => false),
-  )
+  await recreateTopic(admin, topic)
   await produce(t, topic, records)
 }
 

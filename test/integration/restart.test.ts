@@ -5,6 +5,7 @@ import { committedAndEnds, createScenario, stagedFiles } from '../helpers/scenar
 import {
   createTopic,
   produce,
+  recreateTopic,
   testKafka,
   uniqueName,
   until,
@@ -236,12 +237,7 @@ test('a topic that was recreated and has grown past the archive is refused, and 
     assert.equal((await untilEnd('--topics', topic)).code, 0)
   }
   const admin = await withAdmin(t)
-  await admin.deleteTopics({ topics: [topic] })
-  await until('the topic is gone', async () => !(await admin.listTopics()).includes(topic))
-  await admin.createTopics({
-    topics: [{ topic, numPartitions: 1, replicationFactor: 1 }],
-    waitForLeaders: true,
-  })
+  await recreateTopic(admin, topic)
   await produce(t, topic, messages(0, 120))
   const { code, output, log } = await untilEnd('--topics', topic)
   assert.equal(code, 1, output)

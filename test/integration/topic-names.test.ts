@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { runArchiver } from '../helpers/archiver.ts'
 import { committedAndEnds, createScenario } from '../helpers/scenario.ts'
-import { produce, testKafka, until, withAdmin } from '../helpers/servers.ts'
+import { makeTopics, produce, testKafka, until, withAdmin } from '../helpers/servers.ts'
 import { readDocuments, readFiles } from '../helpers/stores.ts'
 
 /** Kafka allows these names, and every object has something by them. */
@@ -30,10 +30,10 @@ async function createTopics(t: TestContext, topics: readonly string[]): Promise<
   await removeTopics(topics)
   t.after(() => removeTopics(topics))
   const admin = await withAdmin(t)
-  await admin.createTopics({
-    topics: topics.map((topic) => ({ topic, numPartitions: 2 })),
-    waitForLeaders: true,
-  })
+  await makeTopics(
+    admin,
+    topics.map((topic) => ({ topic, numPartitions: 2 })),
+  )
 }
 
 const messages = (topic: string, from: number, next: number) =>

@@ -215,7 +215,7 @@ it('is checked by the validators that are there, and says which are not', async 
   const bin = await temporaryDirectory(t)
   const check = () => {
     const path = fileURLToPath(new URL('../../deploy/check.ts', import.meta.url))
-    return spawnSync(process.execPath, ['--import', 'tsx', path], {
+    return spawnSync(process.execPath, [path], {
       encoding: 'utf8',
       env: { PATH: bin },
     })

@@ -19,7 +19,7 @@ import { temporaryDirectory } from '../../helpers/servers.ts'
 
 /** Commands as a user types them, on an archive without any server. */
 
-const program = fileURLToPath(new URL('../../../src/cmd/archiver.ts', import.meta.url))
+const program = fileURLToPath(new URL('../../../bin/archiver.mjs', import.meta.url))
 
 async function archive(t: TestContext): Promise<string> {
   return makeArchive(t, [
@@ -48,7 +48,7 @@ async function inShell(
   env: Readonly<Record<string, string>>,
 ): Promise<string> {
   const child = spawn('bash', ['-c', `exec 2>&1; ${command}`], {
-    env: { ...process.env, A: `${process.execPath} --import tsx ${program}`, ...env },
+    env: { ...process.env, A: `${process.execPath} ${program}`, ...env },
   })
   t.after(() => child.kill('SIGKILL'))
   return text(child.stdout)

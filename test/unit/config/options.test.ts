@@ -105,7 +105,7 @@ test('the archiver holds its file against the options of all commands, and warns
   const program = fileURLToPath(new URL('../../../src/cmd/lib/commands.ts', import.meta.url))
   const ls = (content: string) => {
     writeFileSync(file, content)
-    return spawnSync(process.execPath, ['--import', 'tsx', program, 'ls', '--config', file], {
+    return spawnSync(process.execPath, [program, 'ls', '--config', file], {
       encoding: 'utf8',
       env: { PATH: process.env.PATH, ARCHIVER_GRUOP: 'g' },
     })

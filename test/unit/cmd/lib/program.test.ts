@@ -16,7 +16,7 @@ const fixture = fileURLToPath(new URL('../../../helpers/program-fixture.ts', imp
 function start(t: TestContext, ...words: string[]) {
   // Below nohup a program passes SIGHUP over, and these tests may run below it.
   const env = { ...process.env, _: process.execPath }
-  const child = spawn(process.execPath, ['--import', 'tsx', fixture, ...words], { env })
+  const child = spawn(process.execPath, [fixture, ...words], { env })
   t.after(() => child.kill('SIGKILL'))
   const ended = Promise.all([once(child, 'exit'), text(child.stderr)]).then(([[code], stderr]) => ({
     code: code as number | null,
@@ -105,7 +105,7 @@ test('a reader that goes away ends a command that gives data, quietly, as SIGPIP
 /** Runs the fixture in a shell, whose redirections are those of `command`; `$P` is the fixture. */
 async function inShell(t: TestContext, command: string): Promise<string> {
   const child = spawn('bash', ['-c', `exec 2>&1; ${command}`], {
-    env: { ...process.env, P: `${process.execPath} --import tsx ${fixture}` },
+    env: { ...process.env, P: `${process.execPath} ${fixture}` },
   })
   t.after(() => child.kill('SIGKILL'))
   return await text(child.stdout)
@@ -154,7 +154,7 @@ test('a log that cannot be written costs lines, which are counted, and changes n
   const full = openSync('/dev/full', 'w')
   t.after(() => closeSync(full))
   for (const target of [full, 'pipe'] as const) {
-    const words = ['--import', 'tsx', fixture, 'logs', 'log']
+    const words = [fixture, 'logs', 'log']
     const child = spawn(process.execPath, words, { stdio: ['ignore', target, 'pipe'] })
     t.after(() => child.kill('SIGKILL'))
     child.stdout?.once('data', () => child.stdout!.destroy())
@@ -172,7 +172,7 @@ test('a log that cannot be written costs lines, which are counted, and changes n
 test('a log whose reader stops reading holds no more than its bound, and says what was lost when it reads on', {
   timeout: 60_000,
 }, async (t) => {
-  const child = spawn(process.execPath, ['--import', 'tsx', fixture, 'logs', 'log'])
+  const child = spawn(process.execPath, [fixture, 'logs', 'log'])
   t.after(() => child.kill('SIGKILL'))
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (more: string) => {
@@ -198,7 +198,7 @@ test('a log file whose disk was full goes on with a line of its own once there i
 }, async (t) => {
   const path = join(await temporaryDirectory(t), 'log')
   // A file of at most 8 KiB, as a disk that is full: a write takes what fits, the next one fails.
-  const command = `ulimit -f 8; exec ${process.execPath} --import tsx ${fixture} logs log >> ${path}`
+  const command = `ulimit -f 8; exec ${process.execPath} ${fixture} logs log >> ${path}`
   const child = spawn('bash', ['-c', command], { stdio: ['ignore', 'ignore', 'pipe'] })
   t.after(() => child.kill('SIGKILL'))
   let said = ''

@@ -80,7 +80,7 @@ test('the wrappers of a process end at the first ancestor that is none', () => {
 
 const fixture = fileURLToPath(new URL('../../../helpers/program-fixture.ts', import.meta.url))
 const bin = fileURLToPath(new URL('../../../../node_modules/.bin/', import.meta.url))
-const node = `${process.execPath} --import tsx`
+const node = process.execPath
 
 /**
  * Starts the fixture by a command line of bash, whose first line of output is the pid of what is to
