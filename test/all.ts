@@ -5,12 +5,17 @@ import { openStack, type Stack } from '../stack/stack-control.ts'
 import { filesOf, quickDirectory, removeDirectory, Steps } from './steps.ts'
 
 /**
- * `npm test`: lint, types, unit and property tests, then integration tests against a Kafka, an
- * Elasticsearch and a MariaDB of its own ports, so that a demo beside them is not disturbed. What
- * takes minutes is in `npm run test:soak`.
+ * `npm test`: lint, types, unit and property tests, then integration tests against servers on
+ * ports of their own, so that a demo beside them is not disturbed. What takes minutes is in
+ * `npm run test:soak`.
  */
 
-const ports = { kafkaPort: 19_092, elasticsearchPort: 19_200, mariadbPort: 19_306 }
+const ports = {
+  kafkaPort: 19_092,
+  elasticsearchPort: 19_200,
+  mariadbPort: 19_306,
+  s3Port: 19_900,
+}
 /** Integration tests wait for servers most of the time. */
 const sideBySide = availableParallelism() + 1
 /** These change how the engine indexes what every other test writes. */
@@ -36,9 +41,11 @@ const olderEngine = openStack(
 const ownServers =
   process.env.ARCHIVER_BROKERS === undefined || process.env.ARCHIVER_ELASTICSEARCH === undefined
 const ownMysql = process.env.ARCHIVER_TEST_MYSQL === undefined
+const ownS3 = process.env.ARCHIVER_TEST_S3 === undefined
 const parts: readonly PartName[] = [
   ...(ownServers ? usualParts : []),
   ...(ownMysql ? (['mariadb'] as const) : []),
+  ...(ownS3 ? (['s3'] as const) : []),
 ]
 
 /** Where the tests find the servers. */
@@ -54,6 +61,7 @@ function serversOf({ elasticsearchUrl }: Stack): Record<string, string> {
     ...(ownMysql
       ? { ARCHIVER_TEST_MYSQL: stack.mysqlUrl, ARCHIVER_TEST_MYSQL_CA: stack.mysqlCertificateFile }
       : {}),
+    ...(ownS3 ? { ARCHIVER_TEST_S3: stack.s3Url } : {}),
   }
 }
 
