@@ -6,11 +6,11 @@ import { findOffset, readLines } from '../files/read/lines.ts'
 import { isGone } from '../files/read/members.ts'
 import { isSelected, type Selection } from '../files/read/selection.ts'
 import type { ReadableHome } from '../home/home.ts'
-import { openHome } from '../home/open-home.ts'
 import { decodeLine, valueOfLine } from '../record/line/decoder.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { ArchiverError } from '../runtime/errors.ts'
 import { standardOutput } from '../runtime/standard-streams.ts'
+import { openArchive } from './lib/archive-home.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
 import { signalled } from './lib/program.ts'
 import { readableBytes } from './lib/readable.ts'
@@ -25,7 +25,7 @@ const maxTries = 5
 
 /** Prints records of an archive as they are stored, one line each. */
 export async function cat(options: CatOptions): Promise<void> {
-  await using home = await openHome(options.archiveDir)
+  await using home = await openArchive(options)
   const condition = options.where === undefined ? undefined : parseCondition(options.where)
   const signal = signalled()
   await requireArchive(home)

@@ -9,13 +9,13 @@ import { type Shortage, shortageFields } from '../files/compact/free-space.ts'
 import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { DamagedFiles } from '../files/log/damaged-files.ts'
 import { isSelected } from '../files/read/selection.ts'
-import { openHome } from '../home/open-home.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { ArchiverError, errorFields, messageOf } from '../runtime/errors.ts'
 import { count, plural, size } from '../runtime/format.ts'
 import { createLogger } from '../runtime/log.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal } from '../runtime/terminal.ts'
+import { openArchive } from './lib/archive-home.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
 import { signalled } from './lib/program.ts'
 import { table } from './lib/table.ts'
@@ -35,7 +35,7 @@ interface Outcome {
  * @throws ArchiverError of the first partition that could not be compacted, after all others
  */
 export async function compact(options: CompactOptions): Promise<void> {
-  await using home = await openHome(options.archiveDir)
+  await using home = await openArchive(options)
   const signal = signalled()
   await requireArchive(home)
   const terminal = createTerminal(standardError)

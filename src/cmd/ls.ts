@@ -12,12 +12,12 @@ import { readPruned } from '../files/log/pruned.ts'
 import { DamagedPartitions } from '../files/read/damaged-partitions.ts'
 import { isSelected, mayHold, type Selection } from '../files/read/selection.ts'
 import type { ReadableHome } from '../home/home.ts'
-import { openHome } from '../home/open-home.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { unknownHour } from '../record/time.ts'
 import { nameOfType } from '../record/type-name.ts'
 import { count, size } from '../runtime/format.ts'
 import { standardOutput } from '../runtime/standard-streams.ts'
+import { openArchive } from './lib/archive-home.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
 import { selectionOf } from './lib/selection-options.ts'
 import { table } from './lib/table.ts'
@@ -40,7 +40,7 @@ interface Holding {
 
 /** Lists what an archive holds, from its manifests alone. */
 export async function ls(options: LsOptions): Promise<void> {
-  await using home = await openHome(options.archiveDir)
+  await using home = await openArchive(options)
   await requireArchive(home)
   const holdings = new Map<string, Holding>()
   const total = newHolding('total')

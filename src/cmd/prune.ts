@@ -11,13 +11,13 @@ import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { readPruned } from '../files/log/pruned.ts'
 import { DamagedPartitions } from '../files/read/damaged-partitions.ts'
 import type { Home } from '../home/home.ts'
-import { openHome } from '../home/open-home.ts'
 import { Mysql } from '../mysql/client.ts'
 import { countOldRows, deleteOldRows } from '../mysql/prune.ts'
 import type { TopicPartition } from '../record/record.ts'
 import { msPerDay } from '../record/time.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
+import { openArchive } from './lib/archive-home.ts'
 import { signalled } from './lib/program.ts'
 import { describeTakings, type Takings, takesAnything } from './lib/prune-report.ts'
 
@@ -29,7 +29,7 @@ export async function prune(options: PruneOptions): Promise<void> {
   const before = dateOf(options)
   const elasticsearch = elasticsearchConnection(options, new Proxies(process.env))
   const mysql = mysqlConnection(options)
-  await using home = await openHome(options.archiveDir)
+  await using home = await openArchive(options)
   const signal = signalled()
   await requireArchive(home)
   const damaged = new DamagedPartitions()

@@ -6,7 +6,6 @@ import { Elasticsearch } from '../elasticsearch/client/client.ts'
 import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { DamagedPartitions } from '../files/read/damaged-partitions.ts'
 import { isSelected, type Selection } from '../files/read/selection.ts'
-import { openHome } from '../home/open-home.ts'
 import { Mysql } from '../mysql/client.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { typeOfName } from '../record/type-name.ts'
@@ -18,6 +17,7 @@ import { createLogger } from '../runtime/log.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal } from '../runtime/terminal.ts'
+import { openArchive } from './lib/archive-home.ts'
 import { announceConnections, type Connections } from './lib/connections.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
 import { signalled } from './lib/program.ts'
@@ -29,7 +29,7 @@ import { elasticsearchSinkOptions, mysqlSinkOptions } from './lib/sink-options.t
  */
 export async function restore(options: RestoreOptions): Promise<void> {
   const { type, partition, from, until } = options
-  await using home = await openHome(options.archiveDir)
+  await using home = await openArchive(options)
   await requireArchive(home)
   const all = await listPartitions(home)
   const topics = topicsOf(options, all)

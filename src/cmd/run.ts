@@ -1,11 +1,15 @@
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
+import { isInBucket } from '../config/archive.ts'
 import type { RunOptions } from '../config/commands/run.ts'
 import { elasticsearchConnection } from '../config/elasticsearch.ts'
+import { flushIntervalMs } from '../config/files.ts'
 import { kafkaConnection } from '../config/kafka.ts'
 import { mysqlConnection } from '../config/mysql.ts'
 import { typeSource } from '../config/types.ts'
 import { workerName } from '../config/worker.ts'
+import { bucketUrl } from '../home/s3/address.ts'
+import { requestsPerDay } from '../home/s3/cost.ts'
 import { kafkaClient } from '../kafka/client.ts'
 import type { KafkaConnection } from '../kafka/connection.ts'
 import { KafkaSource } from '../kafka/source.ts'
@@ -153,7 +157,7 @@ function logStart({ options, name, connections, log }: Run, topics: readonly str
       brokers: options.brokers,
       ...(options.topicsRegex === undefined ? {} : { topics_regex: options.topicsRegex.source }),
       topics,
-      ...(options.files ? { archive: resolve(options.archiveDir) } : {}),
+      ...(options.files ? { archive: archiveTitle(options) } : {}),
       ...(elasticsearch === undefined
         ? {}
         : {
@@ -167,6 +171,26 @@ function logStart({ options, name, connections, log }: Run, topics: readonly str
       memory_budget_bytes: options.memoryBudget,
     },
     'archiving started',
+  )
+  if (options.files && isInBucket(options.archiveDir)) logRequests(options, log)
+}
+
+function archiveTitle({ archiveDir }: RunOptions): string {
+  return typeof archiveDir === 'string' ? resolve(archiveDir) : bucketUrl(archiveDir)
+}
+
+/** Requests to a bucket cost money, and the flush interval decides how many there are. */
+function logRequests(options: RunOptions, log: Logger): void {
+  const intervalMs = flushIntervalMs(options)
+  const ofOneFile = requestsPerDay(intervalMs, 1)
+  log.info(
+    {
+      event: 'bucket_requests_estimated',
+      flush_interval_s: intervalMs / 1000,
+      requests_per_partition_and_day: ofOneFile,
+      more_for_each_further_type: requestsPerDay(intervalMs, 2) - ofOneFile,
+    },
+    'requests to the bucket while records come',
   )
 }
 
@@ -205,7 +229,7 @@ async function startMonitoring(
   const endpoint = await monitor?.serve({ name, worker, sinks, files }, log)
   const stalls = new StallWatch(
     {
-      flushIntervalMs: options.files ? options.flushInterval * 1000 : 0,
+      flushIntervalMs: options.files ? flushIntervalMs(options) : 0,
       requestTimeoutMs: 1000 * Math.max(options.elasticsearchTimeout, options.mysqlTimeout),
     },
     { status: () => worker.status(), sinks, log },

@@ -4,7 +4,6 @@ import { readIdentity } from '../files/log/archive.ts'
 import { CommitLog, listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { DamagedPartitions } from '../files/read/damaged-partitions.ts'
 import type { ReadableHome } from '../home/home.ts'
-import { openHome } from '../home/open-home.ts'
 import { kafkaClient } from '../kafka/client.ts'
 import { type KafkaPosition, readPositions } from '../kafka/positions.ts'
 import { withAdmin } from '../kafka/topics.ts'
@@ -15,6 +14,7 @@ import { count } from '../runtime/format.ts'
 import { createLogger } from '../runtime/log.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
+import { openArchive } from './lib/archive-home.ts'
 import { table } from './lib/table.ts'
 
 const workerTimeoutMs = 5000
@@ -35,7 +35,7 @@ interface PartitionRow {
 
 /** Shows for each partition what is archived and committed, how far it lags, and why it waits. */
 export async function status(options: StatusOptions): Promise<void> {
-  await using home = await openHome(options.archiveDir)
+  await using home = await openArchive(options)
   await requireArchive(home)
   const archived = await listPartitions(home)
   const kafka = options.kafka

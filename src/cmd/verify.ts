@@ -2,7 +2,6 @@ import type { VerifyOptions } from '../config/commands/verify.ts'
 import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { damageOf } from '../files/log/damage.ts'
 import type { ReadableHome } from '../home/home.ts'
-import { openHome } from '../home/open-home.ts'
 import type { KafkaPosition } from '../kafka/positions.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { ArchiverError } from '../runtime/errors.ts'
@@ -17,6 +16,7 @@ import { comparedPart } from '../verify/scope.ts'
 import { strayFiles } from '../verify/strays.ts'
 import { compareValues, describeDifference, type ValuesVerdict } from '../verify/values.ts'
 import { throwUnlessProven, type Verdict } from '../verify/verdict.ts'
+import { openArchive } from './lib/archive-home.ts'
 import { signalled } from './lib/program.ts'
 import {
   describeReaders,
@@ -46,7 +46,7 @@ interface Verification {
  * @throws ArchiverError `DAMAGED` if anything is not proven.
  */
 export async function verify(options: VerifyOptions): Promise<void> {
-  await using home = await openHome(options.archiveDir)
+  await using home = await openArchive(options)
   const signal = signalled()
   await requireArchive(home)
   const archived = await listPartitions(home)

@@ -1,13 +1,64 @@
-import { directory, flag, group, instant, integer, list, own, texts } from './options.ts'
+import type { ArchivePlace } from '../home/place.ts'
+import {
+  combine,
+  flag,
+  group,
+  instant,
+  integer,
+  list,
+  own,
+  requires,
+  texts,
+  that,
+  type ValuesOf,
+} from './options.ts'
+import { type ArchiveRoot, archiveRoot, bucketGroup, bucketSettings, scratchDir } from './s3.ts'
 
 /** How to reach an archive: for every command that reads or writes one. */
 export const archiveGroup = group('Files', {
-  archiveDir: directory({
+  archiveDir: archiveRoot({
     default: './archive',
     explanation:
-      'Root of the gzip JSONL archive. Workers that share partitions share this directory.',
+      'Root of the gzip JSONL archive: a directory, or s3://bucket/prefix for a bucket. Workers that share partitions share it.',
   }),
 })
+
+const inBucket = that('archiveDir', 'an --archive-dir in a bucket (s3://…)', isInBucket)
+
+/** The archive, in a directory or in a bucket. */
+export const archiveSet = combine(
+  [archiveGroup, bucketGroup],
+  [
+    requires(
+      [
+        's3Endpoint',
+        's3Region',
+        's3PathStyle',
+        's3RoleArn',
+        's3StorageClass',
+        's3Tags',
+        's3RequestPayer',
+        's3ExpectedOwner',
+        'scratchDir',
+      ],
+      inBucket,
+    ),
+  ],
+)
+
+export type ArchiveValues = ValuesOf<typeof archiveSet>
+
+/** True for `s3://…`. */
+export function isInBucket(root: ArchiveRoot): boolean {
+  return typeof root !== 'string'
+}
+
+/** Where the archive of these options is. */
+export function archivePlace(values: ArchiveValues): ArchivePlace {
+  const { archiveDir } = values
+  if (typeof archiveDir === 'string') return { directory: archiveDir }
+  return { bucket: bucketSettings(archiveDir, values), scratchDir: scratchDir(values) }
+}
 
 /** Which records of an archive a command is about. */
 export const selectionSet = own({

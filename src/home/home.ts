@@ -183,6 +183,12 @@ export interface Home extends ReadableHome {
   begin(): Promise<void>
 
   /**
+   * Where a name lies above the root, as people call it: an archive inside another one would count
+   * as part of it. Undefined if nothing above has the name, or nothing can be seen there.
+   */
+  above(name: string): Promise<string | undefined>
+
+  /**
    * Finds out, before anything is read from Kafka, whether this home keeps its promises: a file can
    * be staged, `create` excludes (also several at the same moment), publish works. Leaves nothing
    * behind but the directories that an archive needs.

@@ -154,6 +154,14 @@ export class PosixHome implements Home {
     }
   }
 
+  async above(name: string): Promise<string | undefined> {
+    for (let directory = this.#root; directory !== dirname(directory); ) {
+      directory = dirname(directory)
+      if (await exists(join(directory, name))) return directory
+    }
+    return undefined
+  }
+
   /** Does once what every flush does: writes in staging, links to the log, renames to the data. */
   async prove({ staged, created, published }: Probe): Promise<void> {
     for (const name of [staged, created]) await makeDirectory(this.#root, dirname(name))
@@ -242,6 +250,17 @@ export class PosixHome implements Home {
     // The root itself may be a link.
     directories.delete('.')
     await requireDirectories(this.#root, directories)
+  }
+}
+
+/** False too for what this user may not look at. */
+async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path)
+    return true
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'].includes(systemCode(error) ?? '')) return false
+    throw error
   }
 }
 

@@ -84,7 +84,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
  * read.
  */
 const vocabulary =
-  /^(?:kafka|elasticsearch|mysql|kibana)\/(?:connection|index-name|table-name)\.ts$/
+  /^(?:(?:kafka|elasticsearch|mysql|kibana)\/(?:connection|index-name|table-name)|home\/(?:place|s3\/(?:address|settings)))\.ts$/
 
 /** Programs that share the kit of `cmd/lib`. */
 const programs = ['cmd', 'traffic']
@@ -141,7 +141,8 @@ test('the vocabulary of a technology speaks of nothing but words', () => {
   assert.deepEqual(
     violations(
       ({ path }, { target, isLocal }) =>
-        vocabulary.test(path) && !(isLocal && words.includes(roomOf(target))),
+        vocabulary.test(path) &&
+        !(isLocal && (words.includes(roomOf(target)) || vocabulary.test(target))),
     ),
     [],
   )

@@ -18,8 +18,8 @@ const common = new Set([
   'untilEnd',
 ])
 
-/** Up to this many other options are shown as well. */
-const maxRest = 2
+/** A group of up to this many other options is shown as well, beside one larger group at most. */
+const maxShown = 2
 
 /**
  * The options of a command for `--help`: its own and the common ones. With `all` the others follow,
@@ -31,13 +31,16 @@ export function describeGroups(set: OptionSet, all: boolean): string {
   )
   const isFirst = (key: string) => common.has(key) || !titleOf.has(key)
   const options = Object.entries(set.options)
-  const first: Options = Object.fromEntries(options.filter(([key]) => isFirst(key)))
   const rest = options.filter(([key]) => !isFirst(key))
-  if (rest.length <= maxRest) return describeOptions(set, { ...first, ...Object.fromEntries(rest) })
   const titles = [...new Set(sharedGroups.map(({ title }) => title))]
-  const groups = titles
+  const every = titles
     .map((title) => ({ title, found: rest.filter(([key]) => titleOf.get(key) === title) }))
     .filter(({ found }) => found.length > 0)
+  const large = every.filter(({ found }) => found.length > maxShown)
+  const groups = large.length > 1 ? every : large
+  const isShown = (key: string) => !groups.some(({ title }) => titleOf.get(key) === title)
+  const first: Options = Object.fromEntries(options.filter(([key]) => isFirst(key) || isShown(key)))
+  if (groups.length === 0) return describeOptions(set, first)
   if (all) {
     const described = groups.map(
       ({ title, found }) => `${title}:\n${describeOptions(set, Object.fromEntries(found))}`,

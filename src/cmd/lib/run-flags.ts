@@ -1,10 +1,11 @@
+import type { ArchiveValues as ArchiveOptions } from '../../config/archive.ts'
 import { type RunOptions, runSet } from '../../config/commands/run.ts'
 import { flagName, type Options, readOptions } from '../../config/options.ts'
 import { readIdentity } from '../../files/log/archive.ts'
 import { listPartitions } from '../../files/log/commit-log.ts'
 import type { ReadableHome } from '../../home/home.ts'
-import { openHome } from '../../home/open-home.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
+import { openArchive } from './archive-home.ts'
 
 /**
  * Flags of `run` on the command line of a command that reads the same archive: people start both
@@ -59,7 +60,7 @@ function find(
 }
 
 interface ArchiveValues {
-  readonly archiveDir?: string
+  readonly archiveDir?: ArchiveOptions['archiveDir']
   readonly topic?: readonly string[] | undefined
   readonly topics?: readonly string[] | undefined
 }
@@ -76,7 +77,9 @@ export async function withRunFlags<V extends object>(
 ): Promise<V> {
   const { archiveDir, topic, topics } = values as ArchiveValues
   if (archiveDir === undefined) return values
-  await using home = await openHome(archiveDir)
+  if (run.group === undefined && run.topics === undefined && run.topicsRegex === undefined)
+    return values
+  await using home = await openArchive(values as unknown as ArchiveOptions)
   if (run.group !== undefined) await checkGroup(home, run.group)
   if (run.topics === undefined && run.topicsRegex === undefined) return values
   if ((topic ?? topics ?? run.topics) !== undefined && run.topicsRegex !== undefined) {

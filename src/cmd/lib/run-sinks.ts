@@ -1,12 +1,13 @@
 import type { RunOptions } from '../../config/commands/run.ts'
+import { flushIntervalMs } from '../../config/files.ts'
 import type { ElasticsearchConnection } from '../../elasticsearch/connection.ts'
 import { FilesSink } from '../../files/sink.ts'
-import { openHome } from '../../home/open-home.ts'
 import type { MysqlConnection } from '../../mysql/connection.ts'
 import type { Observer } from '../../pipeline/observer.ts'
 import type { Coordinator } from '../../pipeline/offsets/coordinator.ts'
 import type { Sink } from '../../pipeline/sink.ts'
 import type { Logger } from '../../runtime/log.ts'
+import { openArchive } from './archive-home.ts'
 import { elasticsearchSinkOptions, mysqlSinkOptions } from './sink-options.ts'
 
 /**
@@ -58,12 +59,12 @@ async function filesSink(options: RunOptions, parts: SinkParts): Promise<FilesSi
   const { worker, clusterId, coordinator, observer, log } = parts
   return new FilesSink(
     {
-      home: await openHome(options.archiveDir),
+      home: await openArchive(options, log),
       clusterId,
       group: options.group,
       worker,
       gzipLevel: options.gzipLevel,
-      flushIntervalMs: options.flushInterval * 1000,
+      flushIntervalMs: flushIntervalMs(options),
       flushBytes: options.flushBytes,
       memoryLimit: options.memoryBudget * filesShare,
       committedOffset: (tp) => coordinator.committedOffset(tp),

@@ -1,9 +1,9 @@
-import { archiveGroup, selectionSet } from '../archive.ts'
+import { archiveSet, selectionSet } from '../archive.ts'
 import { logGroup } from '../log.ts'
 import { combine, flag, integer, oneOf, own, text, type ValuesOf } from '../options.ts'
 
 export const catSet = combine([
-  archiveGroup,
+  archiveSet,
   selectionSet,
   own({
     offset: integer({

@@ -1,10 +1,10 @@
-import { archiveGroup, dryRun, json, selectionSet } from '../archive.ts'
+import { archiveSet, dryRun, json, selectionSet } from '../archive.ts'
 import { compactMaxBytes } from '../files.ts'
 import { logGroup } from '../log.ts'
 import { combine, duration, own, pick, type ValuesOf } from '../options.ts'
 
 export const compactSet = combine([
-  archiveGroup,
+  archiveSet,
   pick(selectionSet, 'topic', 'partition'),
   own({
     compactAfter: duration({

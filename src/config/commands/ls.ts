@@ -1,9 +1,9 @@
-import { archiveGroup, json, selectionSet } from '../archive.ts'
+import { archiveSet, json, selectionSet } from '../archive.ts'
 import { logGroup } from '../log.ts'
 import { combine, oneOf, own, type ValuesOf } from '../options.ts'
 
 export const lsSet = combine([
-  archiveGroup,
+  archiveSet,
   own({
     by: oneOf(['type', 'day', 'hour', 'partition', 'file'], {
       default: 'type',

@@ -1,5 +1,5 @@
 import { msPerDay } from '../../record/time.ts'
-import { archiveGroup, dryRun } from '../archive.ts'
+import { archiveSet, dryRun } from '../archive.ts'
 import { elasticsearchGroup } from '../elasticsearch.ts'
 import { logGroup } from '../log.ts'
 import { mysqlGroup } from '../mysql.ts'
@@ -7,7 +7,7 @@ import { age, because, combine, exclusive, flag, needed, own, type ValuesOf } fr
 
 export const pruneSet = combine(
   [
-    archiveGroup,
+    archiveSet,
     own({
       olderThan: age({
         minMs: msPerDay,

@@ -1,4 +1,4 @@
-import { archiveGroup, selectionSet } from '../archive.ts'
+import { archiveSet, selectionSet } from '../archive.ts'
 import { bulkGroup } from '../bulk.ts'
 import { elasticsearchGroup } from '../elasticsearch.ts'
 import { kafkaConnectionSet } from '../kafka.ts'
@@ -27,7 +27,7 @@ const toMysql = is('to', 'mysql')
 
 export const restoreSet = combine(
   [
-    archiveGroup,
+    archiveSet,
     own({
       to: oneOf(['elasticsearch', 'mysql', 'kafka'], {
         default: 'elasticsearch',

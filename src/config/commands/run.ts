@@ -1,5 +1,5 @@
 import { statusIndexPrefix } from '../../elasticsearch/index-name.ts'
-import { archiveGroup } from '../archive.ts'
+import { archiveSet } from '../archive.ts'
 import { bulkGroup } from '../bulk.ts'
 import { consumerGroup } from '../consumer.ts'
 import { elasticsearchGroup } from '../elasticsearch.ts'
@@ -19,7 +19,7 @@ export const runSet = combine(
     consumerGroup,
     topicsGroup,
     typesGroup,
-    archiveGroup,
+    archiveSet,
     filesGroup,
     elasticsearchGroup,
     bulkGroup,

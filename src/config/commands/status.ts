@@ -1,10 +1,10 @@
-import { archiveGroup, json } from '../archive.ts'
+import { archiveSet, json } from '../archive.ts'
 import { kafkaConnectionSet } from '../kafka.ts'
 import { logGroup } from '../log.ts'
 import { combine, flag, list, onlyIf, own, type ValuesOf } from '../options.ts'
 
 export const statusSet = combine([
-  archiveGroup,
+  archiveSet,
   onlyIf('kafka', kafkaConnectionSet),
   own({
     kafka: flag({

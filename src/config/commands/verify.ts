@@ -1,4 +1,4 @@
-import { archiveGroup, json } from '../archive.ts'
+import { archiveSet, json } from '../archive.ts'
 import { elasticsearchGroup } from '../elasticsearch.ts'
 import { kafkaConnectionSet } from '../kafka.ts'
 import { logGroup } from '../log.ts'
@@ -19,7 +19,7 @@ const readsNoFiles = '--fast reads no files'
 
 export const verifySet = combine(
   [
-    archiveGroup,
+    archiveSet,
     onlyIf('kafka', kafkaConnectionSet),
     own({
       kafka: flag({

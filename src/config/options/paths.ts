@@ -9,10 +9,7 @@ function pathKind(what: string) {
       if (value === '' || value.includes('\0')) throw new Error(`the path of a ${what}`)
       const [, scheme] = /^([A-Za-z][A-Za-z0-9+.-]+):\//.exec(value) ?? []
       if (scheme !== undefined) {
-        const object = what === 'directory' ? '; object stores are not supported' : ''
-        throw new Error(
-          `the path of a ${what} in a mounted file system, without ${scheme}://${object}`,
-        )
+        throw new Error(`the path of a ${what} in a mounted file system, without ${scheme}://`)
       }
       if (value.startsWith('~')) {
         const meant = /^~(\/|$)/.test(value)

@@ -103,6 +103,14 @@ async function createIdentity(home: Home, clusterId: string, group: string): Pro
       { root: home.title },
     )
   }
+  const outer = await home.above(archiveMarker)
+  if (outer !== undefined) {
+    throw new ArchiverError(
+      'ARCHIVE_MISMATCH',
+      `${home.title} lies inside the archive ${outer}: name a place beside it with --archive-dir`,
+      { root: home.title },
+    )
+  }
   const identity: ArchiveIdentity = {
     format: home.manifestFormat,
     cluster_id: clusterId,

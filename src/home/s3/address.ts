@@ -28,7 +28,9 @@ export const maxPrefixBytes = 400
  */
 export function parseBucketUrl(text: string): BucketAddress {
   const refuse = (why: string) =>
-    new ArchiverError('USAGE', `${JSON.stringify(text)} ${why}; expected ${bucketUrlForm}`)
+    new ArchiverError('USAGE', `${JSON.stringify(text)} ${why}; expected ${bucketUrlForm}`, {
+      expected: `${bucketUrlForm}; it ${why}`,
+    })
   const [, bucket, rest = ''] = /^s3:\/\/([^/]*)(?:\/(.*))?$/s.exec(text) ?? []
   if (bucket === undefined) throw refuse('does not begin with s3://')
   // Amazon's names have 3 to 63 lower-case characters; older buckets and other stores allow more.

@@ -149,6 +149,18 @@ export class S3Home implements Home {
     await this.#store.objects.findBucket(this.#prefix)
   }
 
+  async above(name: string): Promise<string | undefined> {
+    const { settings, objects } = this.#store
+    const { prefix } = settings
+    for (let end = prefix.length; end > 0; ) {
+      end = Math.max(0, prefix.lastIndexOf('/', end - 1))
+      const above = prefix.slice(0, end)
+      const key = above === '' ? name : `${above}/${name}`
+      if ((await objects.head(key)) !== undefined) return bucketUrl({ ...settings, prefix: above })
+    }
+    return undefined
+  }
+
   async prove(): Promise<void> {
     await proveStore(this, this.#store, { prefix: this.#prefix, log: this.#options.log })
     // It works. What goes wrong from here on passes, or is somebody's to mend.

@@ -76,7 +76,7 @@ export class Retrier {
         operation: attempt.operation,
         key: attempt.key,
         failures,
-        retryMs,
+        retry_ms: retryMs,
         reason: storeCode(error),
         err: explainStore(this.#settings, attempt, error).message,
       },

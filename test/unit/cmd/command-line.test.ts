@@ -74,11 +74,11 @@ describe('the command line', { concurrency: 3 }, () => {
     const config = join(await temporaryDirectory(t), 'archiver.yaml')
     writeFileSync(config, 'archive-dir: ~/archive\n')
     for (const command of ['run', 'verify', 'ls', 'cat', 'restore', 'status', 'compact', 'prune']) {
-      const url = await outcome(t, command, '--archive-dir', 's3://bucket/archive')
+      const url = await outcome(t, command, '--archive-dir', 's3a://bucket/archive')
       assert.equal(url.code, 2, command)
       assert.match(
         url.errors,
-        /--archive-dir: "s3:\/\/bucket\/archive" is not allowed; .*object stores are not supported/,
+        /--archive-dir: "s3a:\/\/bucket\/archive" is not allowed; expected s3:\/\/bucket or/,
       )
       const home = await outcome(t, command, '--config', config)
       assert.equal(home.code, 2, command)

@@ -481,8 +481,8 @@ describe('paths', () => {
       }
     }
     assert.throws(
-      () => readOptions(runOptions, { argv: ['--archive-dir', 's3://bucket/a'], env: {} }),
-      /without s3:\/\/; object stores are not supported/,
+      () => readOptions(runOptions, { argv: ['--archive-dir', 'gs://bucket/a'], env: {} }),
+      /the path of a directory in a mounted file system, without gs:\/\/|s3:\/\/bucket/,
     )
     assert.throws(
       () => readOptions(runOptions, { argv: ['--archive-dir=~/archive'], env: {} }),

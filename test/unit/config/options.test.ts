@@ -125,8 +125,8 @@ test('the archiver holds its file against the options of all commands, and warns
 
 test('every option has its flag, its variable and a default that its own validation takes', () => {
   for (const [key, option] of Object.entries(runOptions)) {
-    assert.match(flagName(key), /^[a-z][a-z-]*$/)
-    assert.match(variableName(key), /^ARCHIVER_[A-Z_]+$/)
+    assert.match(flagName(key), /^[a-z][a-z0-9-]*$/)
+    assert.match(variableName(key), /^ARCHIVER_[A-Z0-9_]+$/)
     assert.ok(
       option.explanation.endsWith('.') || option.explanation.endsWith(').'),
       `${key}: ${option.explanation}`,

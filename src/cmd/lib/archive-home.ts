@@ -1,0 +1,18 @@
+import { type ArchiveValues, archivePlace } from '../../config/archive.ts'
+import type { Home } from '../../home/home.ts'
+import { openHome } from '../../home/open-home.ts'
+import { createLogger, type Logger } from '../../runtime/log.ts'
+import { standardError } from '../../runtime/standard-streams.ts'
+
+/**
+ * The archive that the options of a command name. A command without a log of its own says on
+ * standard error what it waits for.
+ *
+ * @throws ArchiverError `USAGE`.
+ */
+export function openArchive(
+  values: ArchiveValues,
+  log: Logger = createLogger({ level: 'warn', stream: standardError }),
+): Promise<Home> {
+  return openHome(archivePlace(values), log)
+}
