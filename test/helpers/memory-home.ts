@@ -171,6 +171,9 @@ export class MemoryHome implements Home {
 
   async begin(): Promise<void> {}
 
+  /** Nothing lies above the memory of a test. */
+  async above(): Promise<undefined> {}
+
   async prove(): Promise<void> {}
 
   create(name: string, content: string): Promise<boolean> {
