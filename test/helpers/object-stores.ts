@@ -1,16 +1,16 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { S3Home } from '../../src/home/s3/home.ts'
 import { type BucketSettings, usualSettings } from '../../src/home/s3/settings.ts'
 import { createLogger, type Logger } from '../../src/runtime/log.ts'
 import { s3AccessKey, s3Bucket, s3SecretKey } from '../../stack/s3proxy-part.ts'
 import { freePort, temporaryDirectory, until } from './servers.ts'
+import { versitygwProgram } from './versitygw.ts'
 
 /**
  * The object stores that tests use: S3Proxy of the environment, else of the development stack, and
@@ -54,32 +54,6 @@ export async function openS3Home(
   const home = await S3Home.open(settings, { scratchDir, log, patienceMs })
   t.after(() => home[Symbol.asyncDispose]())
   return home
-}
-
-const versitygwVersion = 'v1.8.0'
-const tools = fileURLToPath(new URL('../../.stack/cache/versitygw', import.meta.url))
-
-/** The program, built once; undefined without Go. */
-function versitygwProgram(): string | undefined {
-  const program = join(tools, `versitygw-${versitygwVersion}`, 'versitygw')
-  if (existsSync(program)) return program
-  const go = ['go', '/usr/local/go/bin/go'].find(
-    (candidate) => spawnSync(candidate, ['version']).status === 0,
-  )
-  if (go === undefined) return undefined
-  mkdirSync(join(program, '..'), { recursive: true })
-  const { status } = spawnSync(
-    go,
-    [
-      'install',
-      '-trimpath',
-      '-ldflags',
-      '-s -w',
-      `github.com/versity/versitygw/cmd/versitygw@${versitygwVersion}`,
-    ],
-    { env: { ...process.env, CGO_ENABLED: '0', GOBIN: join(program, '..') }, stdio: 'inherit' },
-  )
-  return status === 0 ? program : undefined
 }
 
 /** A versitygw for the time of a test: its endpoint; undefined where it cannot be built. */

@@ -177,7 +177,7 @@ export class Uploads {
     const isGone = (error: unknown) =>
       storeCode(error) === 'NoSuchUpload' || statusOf(error) === 404
     try {
-      await this.#connection.retrier.send(
+      const { Parts = [] } = await this.#connection.retrier.send(
         { operation: 'ListMultipartUploadParts', key },
         () =>
           this.#connection.s3.send(
@@ -190,7 +190,8 @@ export class Uploads {
           ),
         isGone,
       )
-      return true
+      // S3Proxy lists no parts of an upload that is gone, and ours have one at least.
+      return Parts.length > 0
     } catch (error) {
       if (isGone(error)) return false
       throw error
