@@ -18,7 +18,7 @@ import { LineMemory } from './write/line-memory.ts'
 import { PartitionWriter, type WriterContext } from './write/partition-writer.ts'
 
 export interface FilesSinkOptions {
-  /** Where the archive lives; `stop` gives it up. */
+  /** The home of the archive; `stop` disposes of it. */
   readonly home: Home
   readonly clusterId: string
   readonly group: string
@@ -32,50 +32,47 @@ export interface FilesSinkOptions {
   /** Bytes of lines in memory at which partitions are paused. */
   readonly memoryLimit: number
   readonly committedOffset: (tp: TopicPartition) => number | undefined
-  /** The files of an hour become one so long after it has closed, in ms; 0: never. */
+  /** Merge the files of an hour this many ms after it has closed; 0 disables compaction. */
   readonly compactAfterMs: number
   /** No merged file is larger, in bytes; 1 GiB without it. */
   readonly compactMaxBytes?: number
-  /** Types and hours of one range, 20,000 unless a test wants fewer. */
+  /** Max types and hours of one range; 20,000 unless a test wants fewer. */
   readonly maxBuckets?: number
-  /** Hears of flushes. */
+  /** Is told of flushes. */
   readonly observer?: Observer
 }
 
 /**
- * Above this part of the memory limit the lines of all buckets go to spill files; while they are
- * written, as much may gather again.
+ * Above this share of the memory limit, the lines of all buckets move to spill files. While they are
+ * written, as many may gather again.
  */
 const spillAbove = 0.4
+/** Share of the memory limit that may queue for compression: enough to keep the threads busy. */
+const maxCompressing = 0.4
 /**
- * This part of the memory limit may wait for the threads that compress: it keeps them busy, and
- * more would only be memory.
- */
-const mostCompressing = 0.4
-/**
- * Above this part of the memory limit, taken by the fixed cost of open buckets, the partition with
- * the largest number is flushed.
+ * When the fixed cost of open buckets exceeds this share of the memory limit, the partition with the
+ * largest number of them is flushed.
  */
 const bucketsAbove = 0.5
 /**
- * A range is cut before it has more buckets: its manifest has 10 MB then, and is no more than some
- * of what else there is to do in a flush. Who puts an id into the type gets as many files either
- * way; this bounds what one flush needs at once.
+ * A range is cut before it has more buckets. Its manifest has 10 MB then, a small part of the work of
+ * such a flush. An id in the type makes as many files either way; this limits what one flush needs
+ * at once.
  */
 const maxBuckets = 20_000
 /** Staged files that are compressed or open at once, of all partitions. */
 const openFiles = 16
 const ageCheckMs = 250
-/** A partition in trouble is opened again sooner than this. */
-const mostRetryMs = 60_000
+/** A partition that failed is reopened sooner than this. */
+const maxRetryMs = 60_000
 
 /**
- * The gzip JSONL archive. It holds no more than buffers in memory: ten thousand open types and
- * hours cost their unwritten lines, and when those are too many they wait on the disk.
+ * The gzip JSONL archive. It holds only buffers in memory: ten thousand open types and hours cost
+ * their unwritten lines, and too many of those wait on the disk.
  *
- * It never waits for a disk that is in trouble: a partition whose flush failed reports that to who
- * wrote it and is opened again by the worker, which reads the records anew. So there is one way
- * back from every trouble, and it is the same as after a crash.
+ * It never waits for a failing disk. A partition whose flush failed rejects the writes; the worker
+ * reopens it and reads the records again. So there is one way back from every failure, and it is the
+ * same as after a crash.
  */
 export class FilesSink implements Sink {
   readonly name = 'files'
@@ -84,7 +81,7 @@ export class FilesSink implements Sink {
   readonly #options: FilesSinkOptions
   readonly #log: Logger
   readonly #files = new PQueue({ concurrency: openFiles })
-  /** One at a time keeps all files busy, too. */
+  /** One at a time keeps all files busy. */
   readonly #spilled = new PQueue({ concurrency: 1 })
   readonly #writers = new Map<string, PartitionWriter>()
   readonly #context: WriterContext
@@ -93,7 +90,7 @@ export class FilesSink implements Sink {
   #ageTimer: NodeJS.Timeout | undefined
   #compactor: Compactor | undefined
   #compactedFiles = 0
-  /** What failed last of a partition, and when. */
+  /** The last failure of each partition, and its time. */
   readonly #failures = new Map<string, { readonly message: string; readonly at: number }>()
 
   constructor(options: FilesSinkOptions, log: Logger) {
@@ -125,15 +122,12 @@ export class FilesSink implements Sink {
     return buckets
   }
 
-  /** Files that were merged into larger ones. */
+  /** The number of files that were merged into larger ones. */
   get compactedFiles(): number {
     return this.#compactedFiles
   }
 
-  /**
-   * How long it takes at the most until what is staged of a partition is committed, in ms;
-   * undefined where nothing is.
-   */
+  /** Max ms until staged records of a partition are committed; undefined if there are none. */
   flushDueMs(tp: TopicPartition): number | undefined {
     const since = this.#writers.get(partitionKey(tp))?.stagedSince
     if (since === undefined) return undefined
@@ -141,12 +135,12 @@ export class FilesSink implements Sink {
   }
 
   /**
-   * A disk in trouble is tried again by opening the partition, which may go well on a full disk,
-   * and by the next flush, which does not. So a failure counts until that much time has gone by, or
-   * a flush went well.
+   * A failing disk is tried again by reopening the partition, which may succeed on a full disk, and
+   * by the next flush, which does not. So a failure counts until a flush succeeds, or until both
+   * have had time.
    */
   get waiting(): string | undefined {
-    const oldest = performance.now() - this.#options.flushIntervalMs - mostRetryMs
+    const oldest = performance.now() - this.#options.flushIntervalMs - maxRetryMs
     for (const [key, { message, at }] of this.#failures) {
       if (at > oldest) return message
       this.#failures.delete(key)
@@ -189,7 +183,7 @@ export class FilesSink implements Sink {
 
   write(batch: RecordBatch): Promise<void> {
     const writer = this.#writers.get(partitionKey(batch))
-    // A partition that was given up: nobody waits for its records any more.
+    // The partition was given up: nobody waits for its records any more.
     if (writer === undefined) return new Promise(() => {})
     const committed = writer.write(batch)
     this.#watch({ topic: batch.topic, partition: batch.partition }, committed)
@@ -228,12 +222,11 @@ export class FilesSink implements Sink {
   pressure(): number {
     const { memoryLimit } = this.#options
     return (
-      Math.max(this.#memory.heldBytes, this.#memory.compressingBytes / mostCompressing) /
-      memoryLimit
+      Math.max(this.#memory.heldBytes, this.#memory.compressingBytes / maxCompressing) / memoryLimit
     )
   }
 
-  /** Knows no batch: what waits for a flush must not keep the lines that were copied already. */
+  /** Captures no batch: its lines are copied, and must not stay in memory until the flush. */
   #watch(tp: TopicPartition, committed: Promise<void>): void {
     committed.then(
       () => this.#failures.delete(partitionKey(tp)),
@@ -264,8 +257,8 @@ export class FilesSink implements Sink {
 
   #spill(): void {
     this.#log.debug(
-      { gathered: this.#memory.gatheringBytes },
-      'memory is short: lines wait in spill files',
+      { event: 'lines_spilled', bytes: this.#memory.gatheringBytes },
+      'memory is short: moving lines to spill files',
     )
     for (const writer of this.#writers.values()) writer.spill()
   }

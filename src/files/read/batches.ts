@@ -10,7 +10,7 @@ import { readPruned } from '../log/pruned.ts'
 import { isGone, readBlocks } from './members.ts'
 import { isWhollySelected, mayHold, type Selection } from './selection.ts'
 
-/** What is selected of the files of one manifest. */
+/** The selected files of one manifest. */
 export interface SelectedFiles {
   readonly log: CommitLog
   /** In the order of their first offsets. */
@@ -18,8 +18,8 @@ export interface SelectedFiles {
 }
 
 /**
- * The files of a partition that may hold what is selected, manifest by manifest. @throws
- * ArchiverError `MANIFEST_INVALID`
+ * The files of a partition that may hold selected records, manifest by manifest.
+ * @throws ArchiverError `MANIFEST_INVALID`
  */
 export async function* selectedFiles(
   home: ReadableHome,
@@ -41,8 +41,8 @@ export async function* selectedFiles(
 
 /**
  * The selected records of a file as batches, as a sink gets them from Kafka. Offsets between its
- * records are in other files. Where the file was merged into another one meanwhile, its records
- * come from that one.
+ * records are in other files. If the file was merged into another one meanwhile, its records come
+ * from that one.
  */
 export async function* batchesOf(
   home: ReadableHome,
@@ -114,10 +114,7 @@ function batchOf(
   }
 }
 
-/**
- * The lines of a block whose offsets are those of the entry of a file, and whose timestamps are
- * between two.
- */
+/** The lines of a block whose offsets and timestamps are in the ranges of an entry and a selection. */
 function linesBetween(
   block: Buffer,
   { first, last }: ManifestFile,
@@ -137,7 +134,7 @@ function linesBetween(
   return Buffer.concat(kept)
 }
 
-/** A batch and how far it has been gone through. */
+/** A batch, and the record to be read next. */
 interface Cursor {
   readonly batches: AsyncGenerator<RecordBatch>
   batch: RecordBatch
@@ -145,15 +142,15 @@ interface Cursor {
 }
 
 /**
- * Files whose lines all fit here are read whole, so that a flush of thousands of files does not
- * keep each of them open.
+ * Files with at most this many bytes of lines are read whole. So thousands of files of one flush are
+ * not open at once.
  */
 const smallFileBytes = 2 ** 20
 
 /**
- * The selected lines of the files of one manifest in the order of their offsets, as Kafka had them,
- * without their LF. A file is opened when the offsets come to it: memory holds a member of each
- * file that has a part in the same stretch of offsets.
+ * The selected lines of the files of one manifest in the order of their offsets, as in Kafka,
+ * without their LF. A file is opened when the offsets reach it. Memory holds a member of each file
+ * that has lines in the current stretch of offsets.
  */
 export async function* linesByOffset(
   home: ReadableHome,

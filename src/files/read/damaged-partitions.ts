@@ -7,9 +7,8 @@ import { damageOf } from '../log/damage.ts'
 import type { ListedPartition } from '../log/manifest.ts'
 
 /**
- * The partitions of an archive that a command cannot read. One damaged file is the trouble of its
- * partition alone: the command names it on standard error, goes on with the others, and fails at
- * its end.
+ * The partitions of an archive that a command cannot read. A damaged file affects its partition
+ * alone: the command names it on standard error, continues with the others, and fails at its end.
  */
 export class DamagedPartitions {
   readonly #tell: (text: string) => void
@@ -19,7 +18,7 @@ export class DamagedPartitions {
     this.#tell = tell
   }
 
-  /** Those whose origin can be trusted; names the others. */
+  /** Returns those whose origin can be trusted, and names the others. */
   sound(partitions: readonly ListedPartition[]): TopicPartition[] {
     for (const { error, topic, partition } of partitions)
       if (error !== undefined) this.add({ topic, partition }, error)

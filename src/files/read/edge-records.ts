@@ -9,15 +9,15 @@ import { isPruned, readPruned } from '../log/pruned.ts'
 import { inflate, memberHead, readBlocks } from './members.ts'
 
 const maxRecords = 32
-/** Manifests that are looked at from the last one backwards: those of gaps have no file. */
+/** Max manifests to look at, because those of gaps have no file. */
 const maxManifests = 16
-/** What is read of the end of a file first: more than a member takes, unless a record is larger. */
+/** The first read at the end of a file. A member is smaller, unless it is one large record. */
 const firstTailBytes = 1.25 * 2 ** 20
 
 /**
- * The last archived records of a partition, in order: the end of the file that has the highest
- * offset. None if the archive holds none that can be read, or the files of the last manifests were
- * pruned. Reads the end of one file.
+ * The last archived records of a partition, in order: the end of the file with the highest offset.
+ * None if no record can be read, or if the files of the last manifests were pruned. Reads the end of
+ * one file.
  *
  * @throws ArchiverError `MANIFEST_INVALID` if the log cannot be listed
  */
@@ -42,8 +42,8 @@ export async function lastRecords(
 }
 
 /**
- * Some archived records at or behind an offset, in order: the beginning of the file that has the
- * lowest offset there. None as above. Reads the beginning of one file.
+ * Some archived records from an offset on, in order: the beginning of the file with the lowest
+ * offset there. None in the same cases as `lastRecords`. Reads the beginning of one file.
  *
  * @throws ArchiverError `MANIFEST_INVALID` if the log cannot be listed
  */
@@ -122,7 +122,7 @@ async function readLastMember(home: ReadableHome, path: string): Promise<Buffer 
       for (let bytes = firstTailBytes; ; bytes *= 8) {
         const tail = Buffer.allocUnsafeSlow(Math.min(size, bytes))
         await file.read(tail, size - tail.length)
-        // What looks like the beginning of a member may stand inside one: then it cannot be
+        // Bytes inside a member may look like the beginning of one; then they cannot be
         // decompressed.
         for (
           let at = tail.lastIndexOf(memberHead);

@@ -15,43 +15,40 @@ import {
 } from './selection.ts'
 
 /**
- * Streams that are read side by side, so that their records come in order of time: memory holds a
- * member of each.
+ * Max streams that are read side by side, so that their records come in order of time. Memory holds
+ * a member of each.
  */
-const mostStreams = 256
-/** Up to here, with a few members of each decompressed ahead. */
+const maxStreams = 256
+/** Up to this many streams, a few members of each are decompressed ahead. */
 const fewStreams = 64
-/** As many lines as this are chosen among more streams. */
-const mostChosen = 10_000
-/** How often in a row a stream is listed anew because a file of it is gone. */
-const mostTries = 5
+/** Up to this many lines are sorted among more streams. */
+const maxChosen = 10_000
+/** How often in a row a stream is listed again because a file of it is gone. */
+const maxTries = 5
 
 export type Order = 'oldest' | 'newest'
 
-/**
- * One line of a file: `[start, end)` of a block, without its LF. Good until the next one is asked
- * for.
- */
+/** One line of a file: `[start, end)` of a block, without its LF. Valid until the next one. */
 export interface LineAt {
   readonly block: Buffer
   readonly start: number
   readonly end: number
 }
 
-/** Which lines are wanted of those that are selected. */
+/** The order of selected lines, and which of them are wanted. */
 export interface Wanted {
   readonly order: Order
   readonly matches?: ((line: Buffer) => boolean) | undefined
-  /** So many are enough. */
+  /** The max number of lines. */
   readonly limit?: number | undefined
 }
 
 /**
  * The selected lines of an archive by time: hour by hour, and within an hour by timestamp, as far
- * as the records of each partition are in that order themselves. Reads directories and files as it
- * goes: memory holds a few members, whatever the archive holds. Where an hour has more than 256
- * streams (of a type and a topic-partition each), the order holds for a `limit` of up to 10,000;
- * without one, 256 streams at a time.
+ * as the records of each partition are in that order themselves. It reads directories and files as
+ * it goes, so memory holds a few members, however large the archive is. If an hour has more than 256
+ * streams (one for each type and topic-partition), the order holds for a `limit` of up to 10,000.
+ * Without such a limit, it holds among 256 streams at a time.
  */
 export async function* readLines(
   home: ReadableHome,
@@ -61,7 +58,7 @@ export async function* readLines(
   yield* readHours(home, await hoursOf(home, selection), selection, wanted)
 }
 
-/** The selected lines of these hours, which are in order, as `readLines` gives them. */
+/** Like `readLines`, for hours that are in order. */
 export async function* readHours(
   home: ReadableHome,
   hours: readonly Hour[],
@@ -86,9 +83,9 @@ async function* linesOfHour(
 ): AsyncGenerator<LineAt> {
   const streams = await streamsOf(home, hour, selection)
   const parts: StreamFile[][][] = []
-  for (let at = 0; at < streams.length; at += mostStreams)
-    parts.push(streams.slice(at, at + mostStreams))
-  if (parts.length > 1 && wanted.limit <= mostChosen) yield* chosen(home, parts, selection, wanted)
+  for (let at = 0; at < streams.length; at += maxStreams)
+    parts.push(streams.slice(at, at + maxStreams))
+  if (parts.length > 1 && wanted.limit <= maxChosen) yield* chosen(home, parts, selection, wanted)
   else
     for (const part of parts)
       for await (const { line } of matching(home, part, selection, wanted)) yield line
@@ -99,7 +96,7 @@ interface TimedLine {
   readonly line: LineAt
 }
 
-/** The first lines in time of all parts: those of each, sorted. */
+/** The first lines in time of all parts: the first ones of each part, sorted. */
 async function* chosen(
   home: ReadableHome,
   parts: readonly (readonly StreamFile[][])[],
@@ -144,8 +141,8 @@ async function* matching(
 }
 
 /**
- * Directories say the type, except those in which an earlier version put several types: then each
- * line is looked at.
+ * The directory says the type. But an earlier version put several types into some directories; there
+ * each line is checked.
  */
 function typeFilter({ types }: Selection): (line: Buffer) => boolean {
   const mayBeShared = types?.some((type) => !type.reserved && mayShareSegment(type)) ?? false
@@ -154,7 +151,7 @@ function typeFilter({ types }: Selection): (line: Buffer) => boolean {
     : () => true
 }
 
-/** Takes from each stream in turn what comes first in time. */
+/** Merges streams by time. */
 async function* merged(streams: readonly LineStream[], order: Order): AsyncGenerator<TimedLine> {
   const open = [...streams]
   const sign = order === 'newest' ? -1 : 1
@@ -172,8 +169,8 @@ async function* merged(streams: readonly LineStream[], order: Order): AsyncGener
 }
 
 /**
- * The lines of some files one after another, forwards or backwards. Where one of them was merged
- * into another meanwhile, it goes on in that one, behind the last offset.
+ * The lines of some files one after another, forwards or backwards. If a file was merged into another
+ * one meanwhile, it continues in that one, behind the last offset.
  */
 class LineStream {
   readonly #home: ReadableHome
@@ -184,16 +181,16 @@ class LineStream {
   readonly #head = new LineHead()
   #blocks: AsyncGenerator<Buffer> | undefined
   #block: Buffer = Buffer.alloc(0)
-  /** Where lines of the block begin, in the order in which they are to come. */
+  /** Where the lines of the block begin, in the order of reading. */
   #starts: number[] = []
   #at = 0
   current: LineAt | undefined
   timestamp = Number.NaN
-  /** The last one that was looked at. */
+  /** The offset of the last line. */
   #offset: number | undefined
   #tries = 0
 
-  /** `ahead`: members decompressed before they are asked for, see `readBlocks`. */
+  /** `ahead`: members that are decompressed at once, see `readBlocks`. */
   constructor(
     home: ReadableHome,
     files: readonly StreamFile[],
@@ -208,7 +205,7 @@ class LineStream {
     this.#order = order
   }
 
-  /** Goes on to the next line of the block; `current` is undefined where it has no more. */
+  /** Moves to the next line of the block; `current` is undefined at its end. */
   advance(): void {
     const { from, to } = this.#selection
     this.current = undefined
@@ -248,10 +245,7 @@ class LineStream {
     }
   }
 
-  /**
-   * Undefined at the end of a file, and where it was merged into another one, which then comes
-   * next.
-   */
+  /** Undefined at the end of a file, and if it was merged into another one, which comes next. */
   async #nextBlock(): Promise<Buffer | undefined> {
     if (this.#blocks === undefined) return undefined
     try {
@@ -261,9 +255,9 @@ class LineStream {
       this.#tries = 0
     } catch (error) {
       const [gone] = this.#files
-      if (!isGone(error) || gone === undefined || this.#tries++ === mostTries) throw error
+      if (!isGone(error) || gone === undefined || this.#tries++ === maxTries) throw error
       const files = await listStream(this.#home, gone)
-      // A file that prune took has no other in its place.
+      // No other file has the records of a pruned one.
       if (!files.some(({ first, last }) => first <= gone.first && gone.last <= last)) throw error
       if (this.#order === 'newest') files.reverse()
       this.#files = files.filter(({ first, last }) =>
@@ -291,8 +285,8 @@ function startsOf(block: Buffer): number[] {
 }
 
 /**
- * The line of one offset among some files that may hold it; undefined where none does. Stops at the
- * first greater offset.
+ * The line with an offset in files that may hold it; undefined if none does. Stops at the first
+ * greater offset.
  */
 export async function findOffset(
   home: ReadableHome,

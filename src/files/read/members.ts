@@ -4,35 +4,32 @@ import type { HomeFile, ReadableHome } from '../../home/home.ts'
 import { LF } from '../../record/ascii.ts'
 import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
 
-/** With `info`, zlib says how much it took: it passes over zeros behind a member without a word. */
+/** With `info`, zlib says how many bytes it took: it silently skips zeros behind a member. */
 const decompress = promisify(gunzip) as unknown as (
   bytes: Buffer,
   options: ZlibOptions,
 ) => Promise<{ readonly buffer: Buffer; readonly engine: { readonly bytesWritten: number } }>
 
 /**
- * How a member begins: magic, deflate, no flags, no time (RFC 1952, section 2.3), as this program
- * writes it.
+ * The beginning of a member as this program writes it: magic, deflate, no flags, no time (RFC 1952,
+ * section 2.3).
  */
 export const memberHead = Buffer.from([0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0])
 const windowBytes = 2 ** 20
-/** Members that are decompressed in zlib's thread pool while one is looked at. */
+/** Members that are decompressed in zlib's thread pool while the caller uses one. */
 const membersAhead = 3
 /**
- * Bytes that look like the beginning of a member may stand inside one; so many neighbours are tried
- * as one.
+ * Bytes inside a member may look like the beginning of one. So up to this many neighbours are tried
+ * as one member.
  */
-const mostJoined = 3
-const largestChunk = 4 * 2 ** 20
-/**
- * A member holds 512 KiB of lines, or one line. A few bytes of what somebody else has put here may
- * stand for any number.
- */
+const maxJoined = 3
+const maxChunk = 4 * 2 ** 20
+/** A member holds 512 KiB of lines, or one line. A file of somebody else may inflate to anything. */
 const maxMemberBytes = 2 ** 30
 
 /** One gzip member of a data file: what it holds, or why it cannot be read. */
 export interface Member {
-  /** Where it lies in the file, in bytes. */
+  /** Its first byte in the file. */
   readonly start: number
   readonly end: number
   readonly text: Buffer | undefined
@@ -47,16 +44,15 @@ interface Slice {
 interface Outcome {
   readonly text: Buffer | undefined
   readonly trouble: string | undefined
-  /** It ended too early: what follows may belong to it. */
+  /** It ends too early: the following bytes may belong to it. */
   readonly isShort: boolean
 }
 
 /**
- * The members of a gzip file in order, decompressed with their checksum checked, a few ahead. A
- * member that cannot be read is told as such, and the next one follows: members stand by
- * themselves.
+ * The members of a gzip file in order, decompressed a few ahead, their checksums checked. A member
+ * that cannot be read comes with its `trouble`, and the next one follows: members are independent.
  *
- * @param observe gets every byte of the file in order, for a hash of it.
+ * @param observe gets every byte of the file in order, to hash it.
  * @param ahead how many members are decompressed at once, from 1.
  */
 export async function* readMembers(
@@ -83,7 +79,7 @@ export async function* readMembers(
       const { slice } = first
       let outcome = await first.outcome
       let end = slice.start + slice.bytes.length
-      for (let joined = 1; joined < mostJoined && outcome.isShort; joined++) {
+      for (let joined = 1; joined < maxJoined && outcome.isShort; joined++) {
         await fill(joined)
         if (queue.length < joined) break
         const more = queue.slice(0, joined).map((next) => next.slice)
@@ -127,12 +123,12 @@ async function* readSlices(
   return undefined
 }
 
-/** Decompresses members that lie behind one another, with their checksums checked. */
+/** Decompresses a series of members and checks their checksums. */
 export async function inflate(bytes: Buffer, maxBytes = maxMemberBytes): Promise<Outcome> {
   // The last four bytes are the size of the text (modulo 2^32): one chunk for most members.
   const size = bytes.length < 18 ? 0 : bytes.readUInt32LE(bytes.length - 4)
   try {
-    const chunkSize = Math.max(64, Math.min(size + 1, largestChunk))
+    const chunkSize = Math.max(64, Math.min(size + 1, maxChunk))
     const { buffer, engine } = await decompress(bytes, {
       chunkSize,
       info: true,
@@ -155,8 +151,7 @@ export async function inflate(bytes: Buffer, maxBytes = maxMemberBytes): Promise
 
 /**
  * The lines of a data file, many at a time: each block ends with the LF of its last line.
- * @throws ArchiverError `DAMAGED` where the file cannot be read as gzip or does not end with a
- *   line.
+ * @throws ArchiverError `DAMAGED` if the file cannot be read as gzip or does not end with a line.
  */
 export async function* readBlocks(
   home: ReadableHome,
@@ -177,8 +172,8 @@ export async function* readBlocks(
 }
 
 /**
- * The same from the last block to the first; the lines in each are in their own order. A block is a
- * member here, so its members must hold whole lines, as those of this program do.
+ * The same from the last block to the first; the lines of each keep their order. Here a block is a
+ * member, so members must hold whole lines, as those of this program do.
  */
 export async function* readBlocksBackwards(
   home: ReadableHome,
@@ -199,8 +194,8 @@ export async function* readBlocksBackwards(
       await file.read(bytes, starts[i]!)
       const { text, trouble } = await inflate(bytes)
       if (text === undefined) {
-        // What looked like a beginning was none: the one before begins this member.
-        if (i === 0 || joined++ === mostJoined)
+        // This was no beginning: the member begins with the bytes before.
+        if (i === 0 || joined++ === maxJoined)
           throw damaged(where, `bytes ${starts[i]} to ${end}: ${trouble}`)
         continue
       }
@@ -230,8 +225,8 @@ function damaged(path: string, why: string, isGone = false): ArchiverError {
 }
 
 /**
- * True for what reading a file that is not there throws: where it was merged meanwhile, another one
- * has its records.
+ * True for the error of a file that is not there. If it was merged meanwhile, another one has its
+ * records.
  */
 export function isGone(error: unknown): boolean {
   return error instanceof ArchiverError && error.context.isGone === true

@@ -8,18 +8,18 @@ import { typeOf } from '../log/commit-log.ts'
 import type { ManifestFile } from '../log/manifest.ts'
 import { parseDataFileName } from '../log/path.ts'
 
-/** Which records of an archive are meant; what is absent restricts nothing. */
+/** Which records of an archive are meant; an absent field restricts nothing. */
 export interface Selection {
   readonly types?: readonly RecordType[] | undefined
   readonly topics?: readonly string[] | undefined
   readonly partitions?: readonly number[] | undefined
-  /** Kafka's timestamps in ms, from this … */
+  /** The min Kafka timestamp in ms. */
   readonly from?: number | undefined
-  /** … up to, and without, this. */
+  /** All Kafka timestamps are below this, in ms. */
   readonly to?: number | undefined
 }
 
-/** True where a file may hold what is selected; false where its manifest says that it does not. */
+/** False if the manifest says that a file holds no selected record. */
 export function mayHold(selection: Selection, tp: TopicPartition, file: ManifestFile): boolean {
   const { types, from, to } = selection
   if (!isSelected(selection, tp)) return false
@@ -30,7 +30,7 @@ export function mayHold(selection: Selection, tp: TopicPartition, file: Manifest
   )
 }
 
-/** True if the time of a selection leaves out no record of a file. */
+/** True if the time range of a selection includes every record of a file. */
 export function isWhollySelected(
   { from, to }: Selection,
   { min_timestamp: min, max_timestamp: max }: ManifestFile,
@@ -38,7 +38,7 @@ export function isWhollySelected(
   return (from === undefined || min >= from) && (to === undefined || max < to)
 }
 
-/** True where a topic-partition is selected. */
+/** True if a topic-partition is selected. */
 export function isSelected(
   { topics, partitions }: Selection,
   { topic, partition }: TopicPartition,
@@ -53,7 +53,7 @@ export interface Hour {
   readonly directories: readonly string[]
 }
 
-/** The hours that may hold what is selected, in order, from the names of directories alone. */
+/** The hours that may hold selected records, in order, from the names of directories alone. */
 export async function hoursOf(home: ReadableHome, { types, from, to }: Selection): Promise<Hour[]> {
   const hours = new Map<string, string[]>()
   for (const parent of types === undefined ? [''] : segmentsOf(types)) {
@@ -70,9 +70,9 @@ export async function hoursOf(home: ReadableHome, { types, from, to }: Selection
     .map(([key, directories]) => ({ key, directories }))
 }
 
-/** One day of the directory of a type: what one index has records of. */
+/** One day of the directory of a type: the records of one index. */
 export interface TypeDay {
-  /** `type=readings`: the directory. */
+  /** The directory: `type=readings`. */
   readonly type: string
   /** `2019-08-01` or `unknown`. */
   readonly day: string
@@ -103,7 +103,7 @@ interface HourDirectory {
   readonly directory: string
 }
 
-/** What the segments of the directory of an hour begin with. */
+/** The beginnings of the segments of the directory of an hour. */
 const levels = ['type=', 'dt=', 'hr=']
 
 /** The directories of hours below one of a type, or below the root, sorted. */
@@ -178,7 +178,7 @@ export async function streamsOf(
   return [...streams.values()].map(inOrder)
 }
 
-/** The files of a stream as its directory lists them now. */
+/** The files of a stream, listed again. */
 export async function listStream(
   home: ReadableHome,
   { path: of }: StreamFile,
@@ -199,8 +199,8 @@ export async function listStream(
 }
 
 /**
- * In the order of their offsets, without those that lie inside another one: they were merged into
- * it, and are about to go.
+ * In the order of their offsets, without files inside the offsets of another one: they were merged
+ * into it and are about to be removed.
  */
 function inOrder(files: readonly StreamFile[]): StreamFile[] {
   const kept: StreamFile[] = []

@@ -2,8 +2,8 @@ import type { RecordType } from '../../record/record.ts'
 import type { Bucket } from './bucket.ts'
 
 /**
- * The buckets of one type, by hour. Most types have one hour: a map for each would be a third of
- * what a bucket costs.
+ * The buckets of one type, by hour. Most types have one hour. A map for each type would cost a third
+ * as much as a bucket.
  */
 export class HourBuckets {
   #hour = Number.NaN
@@ -24,13 +24,10 @@ export class HourBuckets {
   }
 }
 
-/**
- * The buckets of a range, by type and hour. Types are told apart by what they are, never by a name
- * made of them.
- */
+/** The buckets of a range, by type and hour. Types are compared themselves, not by a made-up key. */
 export class BucketIndex {
   readonly #own = new Map<string, HourBuckets>()
-  /** A message may call itself by a reserved name and is then of another type. */
+  /** A message may claim a reserved name; that is another type. */
   readonly #reserved = new Map<string, HourBuckets>()
 
   of({ name, reserved }: RecordType): HourBuckets {

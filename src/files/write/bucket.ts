@@ -12,18 +12,12 @@ import type { Extent, SpillFile } from './spill.ts'
 
 const compress = promisify(gzip)
 
-/**
- * Lines are compressed in members of at most this many bytes: measured, twice as many make files 1
- * % smaller.
- */
+/** The max size of a gzip member, in bytes of lines. Measured: twice as many save 1 %. */
 export const memberBytes = 2 ** 19
-const smallestBuffer = 1024
-/** The largest window of deflate, in bits; a member that fits into a smaller one needs no more. */
-const mostWindowBits = 15
-/**
- * Lines up to here have fewer matches and literals than the smaller setting of zlib holds for one
- * block.
- */
+const minBuffer = 1024
+/** The max window of deflate, in bits. A member that fits into a smaller window needs no more. */
+const maxWindowBits = 15
+/** Up to this size, lines have fewer symbols than zlib's smaller setting holds for one block. */
 const smallMember = 2 ** 16
 
 /** The first `used` bytes of a buffer. */
@@ -33,25 +27,25 @@ interface Lines {
 }
 
 /**
- * Few different sizes, so that the pool has one that fits. Lines that are a member by themselves
- * get what they need.
+ * The size of a buffer for this many bytes. There are few sizes, so the pool has one that fits. Lines
+ * that are a member by themselves get exactly what they need.
  */
 function capacityFor(bytes: number): number {
   if (bytes > memberBytes) return bytes
-  let capacity = smallestBuffer
+  let capacity = minBuffer
   while (capacity < bytes) capacity *= 2
   return capacity
 }
 
 /**
- * How much memory zlib sets up, and clears, before it compresses this many bytes. Ten thousand
- * buckets have as many small members: the 384 KiB of the largest setting cost as much as
+ * How much memory zlib allocates and clears before it compresses this many bytes. Ten thousand
+ * buckets have ten thousand small members, and the 384 KiB of the max setting cost as much as
  * compressing 20 kB (measured: 230 µs of CPU against 140 µs, to the same size).
  */
 function zlibMemory(bytes: number): { readonly windowBits: number; readonly memLevel: number } {
-  if (bytes > smallMember) return { windowBits: mostWindowBits, memLevel: 9 }
+  if (bytes > smallMember) return { windowBits: maxWindowBits, memLevel: 9 }
   return {
-    windowBits: Math.min(mostWindowBits, Math.max(9, Math.ceil(Math.log2(bytes)))),
+    windowBits: Math.min(maxWindowBits, Math.max(9, Math.ceil(Math.log2(bytes)))),
     memLevel: 8,
   }
 }
@@ -61,16 +55,15 @@ export interface BucketContext {
   readonly gzipLevel: number
   readonly buffers: BufferPool
   readonly memory: LineMemory
-  /** Runs a task on a staged file; bounds how many are open, or compressed, at once. */
+  /** Runs a task on a staged file; limits how many are open or compressed at once. */
   readonly onFile: <T>(task: () => Promise<T>) => Promise<T>
 }
 
 /**
  * One file in the making: the records of one topic-partition, type and hour of one range. Lines
- * gather in a buffer; when there are enough for a member, they become a gzip member (RFC 1952,
- * section 2.2: members stand one after another) at the end of the staged file. When memory is
- * short, what is in the buffer waits for that in the range's spill file. A bucket keeps neither a
- * zlib stream nor a descriptor open.
+ * gather in a buffer. Enough of them become a gzip member at the end of the staged file (RFC 1952,
+ * section 2.2: a file is a series of members). When memory is short, buffered lines wait in the
+ * range's spill file instead. A bucket keeps neither a zlib stream nor a descriptor open.
  */
 export class Bucket {
   readonly type: RecordType
@@ -80,7 +73,7 @@ export class Bucket {
   readonly #first: number
   #buffer: Buffer | undefined
   #used = 0
-  /** The lines before those in the buffer, of the same member. */
+  /** Lines of the same member, before those in the buffer. */
   #spilled: Extent[] | undefined
   #spilledBytes = 0
   #spillFile: SpillFile | undefined
@@ -94,8 +87,8 @@ export class Bucket {
   #minTimestamp = Number.POSITIVE_INFINITY
   #maxTimestamp = Number.NEGATIVE_INFINITY
   /**
-   * The members before are written when this settles; undefined before the first. A failure stays
-   * in it and comes out of `complete`.
+   * Settles when all members so far are written; undefined before the first. A failure stays in it
+   * until `complete` throws it.
    */
   #written: Promise<void> | undefined
 
@@ -148,10 +141,7 @@ export class Bucket {
     return larger
   }
 
-  /**
-   * The buffer is not this bucket's any more; what becomes of it the memory is told by who takes
-   * it.
-   */
+  /** Hands over the buffer; the caller updates `LineMemory`. */
   #takeBuffer(): Lines | undefined {
     const buffer = this.#buffer
     if (buffer === undefined) return undefined
@@ -161,7 +151,7 @@ export class Bucket {
     return { buffer, used }
   }
 
-  /** Lets what is buffered wait in a spill file. */
+  /** Moves the buffered lines to a spill file. */
   spill(file: SpillFile): void {
     const taken = this.#takeBuffer()
     if (taken === undefined) return
@@ -173,8 +163,8 @@ export class Bucket {
   }
 
   /**
-   * Makes a member of what waits: the last one of the file if `tp` says of which partition it is.
-   * Compression runs in zlib's thread pool; members are written in their order.
+   * Makes a member of the lines that wait. With `tp`, their partition, it is the last one of the
+   * file. Compression runs in zlib's thread pool; members are written in order.
    */
   #seal(tp: TopicPartition | undefined): void {
     const { memory, buffers, gzipLevel, onFile } = this.#context
@@ -187,7 +177,7 @@ export class Bucket {
     this.#spilledBytes = 0
     this.#written = (async () => {
       try {
-        // Compressing waits for its turn too: it takes zlib 384 KiB each, and a flush seals ten
+        // Compression waits for its turn too: zlib takes 384 KiB each time, and a flush seals ten
         // thousand buckets at once.
         await onFile(async () => {
           const lines =
@@ -195,7 +185,7 @@ export class Bucket {
           const bytes = await compress(lines.buffer.subarray(0, lines.used), {
             level: gzipLevel,
             ...zlibMemory(lines.used),
-            // One chunk for most members: each further one is a turn through the event loop.
+            // One chunk for most members: each further one is a turn of the event loop.
             chunkSize: Math.max(1024, lines.used >> 1),
           })
           if (lines !== taken) buffers.give(lines.buffer)
@@ -209,7 +199,7 @@ export class Bucket {
         }
       }
     })()
-    // Nobody may be waiting yet; `complete` is where the failure is met.
+    // Nobody may be waiting yet; `complete` throws the failure.
     this.#written.catch(() => {})
   }
 
@@ -244,15 +234,15 @@ export class Bucket {
   }
 
   /**
-   * Writes what is left and makes the file's data durable; nothing is appended after that. Throws
-   * what any member met.
+   * Writes the rest and makes the file's data durable; nothing is appended after that. Throws the
+   * first failure of any member.
    */
   async complete(tp: TopicPartition): Promise<void> {
     this.#seal(tp)
     await this.#written
   }
 
-  /** Waits for what is being written, whatever comes of it, and gives the memory back. */
+  /** Waits until nothing is being written, ignores failures, and gives the memory back. */
   async drop(): Promise<void> {
     if (this.#buffer !== undefined) this.#context.memory.drop(this.#buffer.length)
     this.#buffer = undefined

@@ -1,24 +1,23 @@
-/** Sizes of which many come and go: what buckets grow through. */
-const largestKept = 2 ** 20
-/** Bytes kept for the next bucket; beyond that the garbage collector may have them. */
-const mostKept = 16 * 2 ** 20
+/** Buffers up to this size come and go often: buckets grow through them. */
+const maxKept = 2 ** 20
+/** Bytes kept for the next bucket; beyond that the garbage collector takes them. */
+const maxKeptBytes = 16 * 2 ** 20
 /**
- * Of small ones there are many only where there are thousands of buckets, and a spill gives back
- * those of all of them at once.
+ * Many small buffers exist only when there are thousands of buckets, and a spill gives all of them
+ * back at once.
  */
-const largestSmall = 2 ** 14
-const mostKeptSmall = 64 * 2 ** 20
+const maxSmall = 2 ** 14
+const maxKeptSmallBytes = 64 * 2 ** 20
 
 /**
- * Buffers that buckets are done with, for those that need one. Ten thousand buckets grow through
- * buffers faster than the garbage collector frees them: without this, a process takes twice the
- * memory that it holds.
+ * Buffers to be used again. Ten thousand buckets grow through buffers faster than the garbage
+ * collector frees them. Without the pool, a process takes twice the memory that it holds.
  */
 export class BufferPool {
   readonly #kept = new Map<number, Buffer[]>()
   #bytes = 0
 
-  /** A buffer of exactly this many bytes, with anything in it. */
+  /** A buffer of exactly this many bytes, with arbitrary content. */
   take(bytes: number): Buffer {
     const buffer = this.#kept.get(bytes)?.pop()
     if (buffer === undefined) return Buffer.allocUnsafeSlow(bytes)
@@ -26,10 +25,10 @@ export class BufferPool {
     return buffer
   }
 
-  /** The buffer is not used any more by who gives it. */
+  /** Gives a buffer back; the caller does not use it any more. */
   give(buffer: Buffer): void {
-    const most = buffer.length > largestSmall ? mostKept : mostKeptSmall
-    if (buffer.length > largestKept || this.#bytes + buffer.length > most) return
+    const max = buffer.length > maxSmall ? maxKeptBytes : maxKeptSmallBytes
+    if (buffer.length > maxKept || this.#bytes + buffer.length > max) return
     this.#bytes += buffer.length
     const same = this.#kept.get(buffer.length)
     if (same === undefined) this.#kept.set(buffer.length, [buffer])

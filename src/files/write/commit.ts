@@ -11,23 +11,23 @@ import { reportMissing } from '../log/roll-forward.ts'
 import type { StagedRange } from './staged-range.ts'
 import type { TakenPartition, TakeOverContext } from './take-over.ts'
 
-/** What committing a range needs. */
+/** What a commit needs. */
 export interface CommitContext extends TakeOverContext {
-  /** What the group has committed for a partition, as far as this worker knows. */
+  /** The committed offset of the group for a partition, as far as this worker knows. */
   readonly committedOffset: (tp: TopicPartition) => number | undefined
   /** Milliseconds that only move forward. */
   readonly now: () => number
-  /** A flush was committed, and took so long, in ms. */
+  /** A flush was committed after this many ms. */
   readonly flushed: (ms: number) => void
 }
 
 /**
- * Who removes what is staged: the writer that staged it; or, while a manifest may name it, whoever
- * opens the partition next, which publishes it first.
+ * Who removes staged files: the writer that staged them (`writer`), or, while a manifest may name
+ * them, the next one who opens the partition and publishes them first (`log`).
  */
 export type StagingOwner = 'writer' | 'log'
 
-/** What came of a commit. */
+/** The result of a commit. */
 export type CommitOutcome =
   | { readonly is: 'committed' }
   | { readonly is: 'failed'; readonly error: ArchiverError; readonly owner: StagingOwner }
@@ -38,7 +38,7 @@ export type CommitOutcome =
  * 1. The staged files are complete and durable.
  * 2. The manifest of the range is created as `<from>.json`. That is the commit point, and the
  *    compare-and-swap: of two workers at the same position, one gets the name. A compaction frees
- *    names; so whoever got one looks whether a compacted manifest has its offset. That look cannot
+ *    names, so the winner checks whether a compacted manifest covers its offset. This check cannot
  *    come too early: the name was freed after that manifest was there.
  * 3. The staged files are published. Whoever takes over repeats this step for the last manifest.
  * 4. The range is acknowledged, by the caller.
@@ -65,7 +65,7 @@ export async function commitRange(
     if (!(await staging.create(name, content, 'files'))) throw fenced(tp, range.from)
     owner = 'log'
     if ((await compactedOver(home, tp, range.from, known)) !== undefined) {
-      // Void from the beginning, whoever saw it.
+      // It was void from the beginning, even if somebody read it.
       await home.remove([name])
       owner = 'writer'
       throw fenced(tp, range.from)
@@ -76,7 +76,7 @@ export async function commitRange(
     const missing = await home.publish(files, 'files')
     owner = 'writer'
     if (missing.length > 0) {
-      // While this worker was frozen, others have put the files in place, and merged them since.
+      // While this worker was frozen, others published the files and have merged them since.
       if ((await compactedOver(home, tp, range.from, known)) !== undefined)
         throw fenced(tp, range.from)
       reportMissing(log, tp, missing)
@@ -131,19 +131,16 @@ function describeRange(
 }
 
 /**
- * Removes what others had staged when the partition was taken over. Only after its first own
- * manifest: until then a worker that was merely frozen could still commit what it staged; from then
- * on the name that it would need is taken. What was staged later is not touched: it may be the next
- * owner's, if this worker was frozen here.
+ * Removes what others had staged when the partition was taken over. Only after the first own
+ * manifest: until then, a worker that was merely frozen could still commit what it staged. From then
+ * on, the name that it would need is taken. Younger staging stays: if this worker was frozen here,
+ * it may be the next owner's.
  */
 async function removeForeign({ home }: CommitContext, { foreign }: TakenPartition): Promise<void> {
   await home.removeStaging(foreign.splice(0))
 }
 
-/**
- * Staged files that vanished are trouble of the disk, or were removed by whoever committed this
- * range first.
- */
+/** Staged files vanish because of the disk, or because somebody else committed this range first. */
 async function explain(
   { home }: CommitContext,
   { tp, known }: TakenPartition,

@@ -1,14 +1,14 @@
 /**
- * What a bucket costs by itself, in bytes, whatever its lines are: its object, its place in the
- * maps of its range, and the entry of its file at the flush. Measured with a type for each record
- * (`heapUsed` after a collection, Node 24): 0.6 kB while it is open, and 1.2 kB for the entry.
+ * The fixed cost of a bucket in bytes, besides its lines: its object, its place in the maps of its
+ * range, and the entry of its file at the flush. Measured with a type for each record (`heapUsed`
+ * after a collection, Node 24): 0.6 kB while it is open, and 1.2 kB for the entry.
  */
 export const bucketBytes = 2048
 
 /**
- * The memory that buckets take, in bytes. Their lines gather, then they are spilled or compressed,
- * and then they are in a file; each bucket has a fixed cost besides, from when it is begun until
- * its range is committed or dropped.
+ * The memory that buckets take, in bytes. Lines gather, then they are spilled or compressed, and
+ * then they are in a file. Besides, each bucket has a fixed cost from its beginning until its range
+ * is committed or dropped.
  */
 export class LineMemory {
   readonly #relieved: () => void
@@ -18,7 +18,7 @@ export class LineMemory {
   #spilling = 0
   #compressing = 0
 
-  /** `relieved` is called whenever less is held than before. */
+  /** `relieved` is called whenever the memory shrinks. */
   constructor(relieved: () => void) {
     this.#relieved = relieved
   }
@@ -28,7 +28,7 @@ export class LineMemory {
     return this.#gathering
   }
 
-  /** Bytes that are compressed, or wait for that. */
+  /** Bytes that are being compressed, or wait for it. */
   get compressingBytes(): number {
     return this.#compressing
   }
@@ -52,13 +52,13 @@ export class LineMemory {
     this.#openBuckets++
   }
 
-  /** A flush of them began. */
+  /** Their flush has begun. */
   closeBuckets(buckets: number): void {
     this.#openBuckets -= buckets
     this.#closingBuckets += buckets
   }
 
-  /** They are committed, or given up. */
+  /** They are committed or dropped. */
   bucketsClosed(buckets: number): void {
     this.#closingBuckets -= buckets
     this.#relieved()
@@ -68,7 +68,7 @@ export class LineMemory {
     this.#gathering += bytes
   }
 
-  /** What gathered is not wanted any more. */
+  /** Gathered lines are not needed any more. */
   drop(bytes: number): void {
     this.#gathering -= bytes
     this.#relieved()
@@ -89,7 +89,7 @@ export class LineMemory {
     this.#compressing += bytes
   }
 
-  /** And written. */
+  /** Compressed, and written. */
   compressed(bytes: number): void {
     this.#compressing -= bytes
     this.#relieved()

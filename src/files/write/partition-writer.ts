@@ -10,8 +10,8 @@ export type WriterContext = CommitContext & RangeContext
 /**
  * - `writing`: takes batches and flushes ranges.
  * - `failed`: a range could not be committed. The chain is broken there, so nothing that was staged
- *   after it can be committed either; the worker opens the partition again.
- * - `closed`: given up. Nobody waits for its records any more.
+ *   after it can be committed either. The worker reopens the partition.
+ * - `closed`: the partition was given up. Nobody waits for its records any more.
  */
 type State =
   | { readonly is: 'writing' }
@@ -28,9 +28,9 @@ type State =
 export class PartitionWriter {
   readonly #context: WriterContext
   readonly #partition: TakenPartition
-  /** Where the next batch goes on. */
+  /** The next batch continues here. */
   #position: number
-  /** What is staged and not being flushed. */
+  /** The range that is staged and not being flushed. */
   #current: StagedRange | undefined
   #flushing: Promise<void> = Promise.resolve()
   #state: State = { is: 'writing' }
@@ -58,13 +58,13 @@ export class PartitionWriter {
   }
 
   /**
-   * Settles when the records are committed. The batch may begin before where the partition was
-   * taken over.
+   * Settles when the records are committed. The batch may begin before the position of the
+   * take-over.
    */
   write(batch: RecordBatch): Promise<void> {
     if (this.#state.is === 'failed') return Promise.reject(this.#state.error)
     const { tp, position } = this.#partition
-    // Below where the partition was taken over everything is committed; after that, batches come in
+    // Everything below the position of the take-over is committed. From there on, batches come in
     // order.
     if (batch.next <= position.next) return Promise.resolve()
     if (batch.from > this.#position || batch.next <= this.#position) {
@@ -87,20 +87,20 @@ export class PartitionWriter {
     return committed.length === 1 ? committed[0]! : Promise.all(committed).then(() => {})
   }
 
-  /** Lets the lines in memory wait on the disk. */
+  /** Moves the lines in memory to a spill file. */
   spill(): void {
     this.#current?.spill()
   }
 
   /**
-   * When the oldest record that is not being flushed was staged, in ms of `now`; undefined if there
-   * is none.
+   * The time when the oldest record that is not being flushed was staged, in ms of `now`; undefined
+   * if there is none.
    */
   get stagedSince(): number | undefined {
     return this.#current?.since
   }
 
-  /** Bytes of the lines that are staged and not being flushed. */
+  /** Bytes of lines that are staged and not being flushed. */
   get stagedBytes(): number {
     return this.#current?.lineBytes ?? 0
   }
@@ -110,8 +110,8 @@ export class PartitionWriter {
   }
 
   /**
-   * Commits all that is staged. Settles when that is done or failed; a failure reaches those who
-   * wrote.
+   * Commits everything that is staged. Settles when that succeeded or failed; a failure rejects the
+   * promises of `write`.
    */
   flush(): Promise<void> {
     const range = this.#current
@@ -139,7 +139,7 @@ export class PartitionWriter {
 
   #fail(error: ArchiverError, owner: StagingOwner): void {
     this.#stagingOwner = owner
-    // It may have been closed while it committed.
+    // It may have been closed during the commit.
     if (this.#state.is === 'writing') this.#state = { is: 'failed', error }
   }
 
@@ -164,8 +164,8 @@ export class PartitionWriter {
   }
 
   /**
-   * Gives the partition up: waits for a flush that is under way, forgets the rest. Those who wait
-   * for it wait for ever.
+   * Gives the partition up: waits for a running flush and drops the rest. The promises of dropped
+   * records never settle.
    */
   async close(): Promise<void> {
     this.#state = { is: 'closed' }

@@ -12,7 +12,7 @@ export interface RangeContext extends BucketContext {
   readonly maxBuckets: number
   /** Milliseconds that only move forward. */
   readonly now: () => number
-  /** Runs what reads all of a spill file; bounds the memory that takes. */
+  /** Runs a task that reads a whole spill file; limits the memory that this takes. */
   readonly onSpilled: (task: () => Promise<void>) => Promise<void>
 }
 
@@ -21,10 +21,7 @@ interface Waiter {
   readonly reject: (error: unknown) => void
 }
 
-/**
- * A range `[from, next)` whose records lie in staged files, and those who wait for it to be
- * committed.
- */
+/** A range `[from, next)` whose records are in staged files, and who waits for its commit. */
 export class StagedRange {
   readonly from: number
   next: number
@@ -32,13 +29,13 @@ export class StagedRange {
   readonly since: number
   lineBytes = 0
   records = 0
-  /** In the order in which they were begun. */
+  /** In the order of their beginning. */
   readonly buckets: Bucket[] = []
   readonly gaps: Gap[] = []
   readonly #context: RangeContext
   readonly #staging: Staging
   readonly #index = new BucketIndex()
-  /** Where lines wait since memory was short. */
+  /** Lines wait here since memory was short. */
   #spillFile: SpillFile | undefined
   readonly #waiters: Waiter[] = []
 
@@ -52,7 +49,7 @@ export class StagedRange {
 
   /**
    * Takes records of a batch from record `start` on, and the gaps before and between them. Returns
-   * the record that would begin one bucket too many, which begins the next range; or `count`.
+   * `count`, or the record that would begin one bucket too many: it begins the next range.
    */
   take(batch: RecordBatch, start: number): number {
     const from = this.next
@@ -65,8 +62,8 @@ export class StagedRange {
   }
 
   #stage(batch: RecordBatch, start: number): number {
-    // The bucket of each type of the batch for the hour seen last: most records follow one of the
-    // same hour.
+    // The bucket of each type of the batch, for the hour of its last record: most records have the
+    // hour of the one before.
     const hourOfType = new Int32Array(batch.types.length).fill(-2)
     const bucketOfType = new Array<Bucket>(batch.types.length)
     const bucketsOfType = batch.types.map((type) => this.#index.of(type))
@@ -97,7 +94,7 @@ export class StagedRange {
     return bucket
   }
 
-  /** Lets the lines in memory wait on the disk. */
+  /** Moves the lines in memory to a spill file. */
   spill(): void {
     this.#spillFile ??= new SpillFile(this.#staging.scratch(spillName(this.from)), {
       buffers: this.#context.buffers,
@@ -107,7 +104,7 @@ export class StagedRange {
     this.#spillFile.endWave()
   }
 
-  /** Settles with the range: see `acknowledge` and `reject`. */
+  /** Settles when `acknowledge` or `reject` is called. */
   committed(): Promise<void> {
     return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }))
   }
@@ -132,14 +129,14 @@ export class StagedRange {
     await spillFile.drop()
   }
 
-  /** Waits for what is being written, whatever comes of it, and gives the memory back. */
+  /** Waits until nothing is being written, ignores failures, and gives the memory back. */
   async drop(): Promise<void> {
     await Promise.all(this.buckets.map((bucket) => bucket.drop()))
     await this.#spillFile?.drop()
   }
 }
 
-/** Adds the part of some gaps that lies in a range. */
+/** Adds the parts of gaps that lie in a range. */
 function takeGaps(taken: Gap[], gaps: readonly Gap[], { from, next }: OffsetRange): void {
   for (const gap of gaps) {
     const part = { ...gap, from: Math.max(gap.from, from), next: Math.min(gap.next, next) }

@@ -29,9 +29,9 @@ export interface LogPosition {
 export interface TakenPartition {
   readonly tp: TopicPartition
   readonly position: LogPosition
-  /** Its own, and nobody else's. */
+  /** Used by this writer alone. */
   readonly staging: Staging
-  /** The directories that others had staged in when it was taken over, until they are removed. */
+  /** The staging directories of others at the take-over, until they are removed. */
   readonly foreign: string[]
   readonly known: KnownHeads
   /** What the next manifest has as `prev`; changes with each commit. */
@@ -53,21 +53,20 @@ export async function takeOver(
   const { home, worker } = context
   try {
     await checkMarker(home)
-    // Before the manifest is read, or it could be staging of a worker that went on from there:
-    // see `removeForeign` in `commit.ts`.
+    // Before the manifest is read. Later, it could be staging of a worker that continues from
+    // there: see `removeForeign` in `commit.ts`.
     const staged = await home.list(stagingOf(tp))
     const foreign = staged
-      // A compacted manifest may name what a compaction staged; `completeCompaction` knows when
-      // that is over.
+      // A compacted manifest may name what a compaction staged; `completeCompaction` removes it.
       .filter((name) => parseCompactionStaging(name) === undefined)
       .map((name) => `${stagingOf(tp)}/${name}`)
     const known: KnownHeads = new Map()
     const last = await rollForward(context, tp, known)
     await completeOrWarn(context, tp)
-    // After the manifest is read: whoever finds this directory there stands at its `next` or behind
-    // it, so it removes the directory only after that position is taken.
-    // Never the same name twice, so that a range staged again does not meet what a failed try
-    // left.
+    // After the manifest is read. So a worker that finds this directory at its own take-over is at
+    // `next` or behind it, and removes the directory only after that position is taken.
+    // The name is new each time, so a range that is staged again does not meet leftovers of a
+    // failed try.
     const unique = `${worker}-${randomBytes(3).toString('hex')}`
     const staging = await home.stage(`${stagingOf(tp)}/${unique}`)
     const origin =
@@ -81,7 +80,7 @@ export async function takeOver(
   }
 }
 
-/** What a compaction left unfinished does not keep a partition from being archived. */
+/** An unfinished compaction does not stop archiving. */
 async function completeOrWarn(context: CompletionContext, tp: TopicPartition): Promise<void> {
   try {
     await completeCompaction(context, tp)
@@ -93,10 +92,7 @@ async function completeOrWarn(context: CompletionContext, tp: TopicPartition): P
   }
 }
 
-/**
- * The origin is created exclusively, before the first record is read; whoever loses takes the
- * winner's.
- */
+/** Creates the origin exclusively, before the first record is read. A loser takes the winner's. */
 async function createOrigin(
   { home, worker }: TakeOverContext,
   tp: TopicPartition,
