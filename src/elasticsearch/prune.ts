@@ -1,6 +1,7 @@
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { count, digits, list, nullable, object, optional, text } from '../runtime/shape.ts'
-import { type Elasticsearch, RequestFailure } from './client/client.ts'
+import type { Elasticsearch } from './client/client.ts'
+import { RequestFailure } from './client/failure.ts'
 
 /** An index of a day that goes. */
 export interface OldIndex {

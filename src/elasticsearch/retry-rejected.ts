@@ -14,7 +14,8 @@ import {
   type Shape,
   text,
 } from '../runtime/shape.ts'
-import { AnswerTooLarge, type Elasticsearch, RequestFailure } from './client/client.ts'
+import type { Elasticsearch } from './client/client.ts'
+import { AnswerTooLarge, RequestFailure } from './client/failure.ts'
 import { IndexNames } from './index-name.ts'
 import { lineOfRejected, type RejectedSource, typeOfRejected } from './rejected.ts'
 import { type BulkItem, judgeItem, judgeRequest, kindOf, rejectionOf } from './sink/answer.ts'
@@ -316,7 +317,10 @@ export class RejectRetry {
       const busy = items?.find((item) => judgeItem(item) === 'request')
       // Those that were taken answer 409 the next time, which is as good.
       if (busy !== undefined)
-        throw new RequestFailure(busy.error?.reason ?? 'busy', busy.status, busy.error?.type)
+        throw new RequestFailure(busy.error?.reason ?? 'busy', {
+          status: busy.status,
+          type: busy.error?.type,
+        })
       return items
     })
   }

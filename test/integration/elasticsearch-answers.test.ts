@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { test } from 'node:test'
 import { deflateSync, gzipSync } from 'node:zlib'
+import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
 import {
   AnswerTooLarge,
-  Elasticsearch,
   maxAnswerBytes,
   RequestFailure,
-} from '../../src/elasticsearch/client/client.ts'
+} from '../../src/elasticsearch/client/failure.ts'
 import { batchOf, openSink } from '../helpers/elasticsearch-sink.ts'
 import { until } from '../helpers/servers.ts'
 import { json, standIn } from '../helpers/stand-in-elasticsearch.ts'

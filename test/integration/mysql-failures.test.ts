@@ -388,6 +388,6 @@ test('a mistake at the start is one clear line, and shows no password', async (t
   assert.equal(wrong.code, 2)
   assert.match(
     wrong.line,
-    /--mysql: URL number 1 is not allowed; expected mysql:\/\/user@host:3306\/database/,
+    /--mysql: the value is not allowed; expected mysql:\/\/user@host:3306\/database/,
   )
 })

@@ -227,7 +227,7 @@ const homes: readonly { readonly name: RegExp; readonly home: (path: string) => 
   },
   {
     name: /^@elastic\//,
-    home: (path) => ['elasticsearch/client/client.ts', bounded].includes(path),
+    home: (path) => path.startsWith('elasticsearch/client/'),
   },
   {
     name: /^(node:)?zlib$/,

@@ -1,141 +1,31 @@
 import { readFileSync } from 'node:fs'
-import {
-  Client,
-  type ClientOptions,
-  type DiagnosticResult,
-  errors,
-  Serializer,
-  SniffingTransport,
-} from '@elastic/elasticsearch'
+import { Client, type DiagnosticResult } from '@elastic/elasticsearch'
 import { pathOf, redirected } from '../../runtime/address.ts'
-import { DeadlineExceeded, withDeadline } from '../../runtime/deadline.ts'
+import { withDeadline } from '../../runtime/deadline.ts'
 import { ArchiverError, messageOf } from '../../runtime/errors.ts'
 import { describeProxy, noProxies } from '../../runtime/proxies.ts'
-import { each, object, optional, type Shape, text, UnlikeAnswer } from '../../runtime/shape.ts'
+import { each, object, optional, type Shape, text } from '../../runtime/shape.ts'
 import type { ElasticsearchConnection } from '../connection.ts'
-import { type BulkItem, isSayable } from '../sink/answer.ts'
-import { bulkItemOf } from '../sink/bulk-item.ts'
-import { agentFor } from './agent.ts'
-import { BoundedConnection } from './bounded-connection.ts'
-import { errorIn } from './error-body.ts'
+import type { BulkItem } from '../sink/answer.ts'
+import {
+  bulkFilter,
+  itemsOf,
+  type ParsedBulk,
+  type UnparsedBulk,
+  withoutQuotes,
+} from './bulk-answer.ts'
+import { clientOptions } from './client-options.ts'
+import { AnswerTooLarge, maxAnswerBytes, RequestFailure } from './failure.ts'
+import { failureOf } from './failure-of.ts'
 import { checkedFingerprint, type PinnedTls, pinnedTls, trustsNobody } from './pinned-authority.ts'
 
 /**
- * What a request needs of an answer: the status decides, the body is only read where there is
+ * What a request needs of an answer: the status decides, and the body is read only if there is
  * something to judge.
  */
 export interface Answer<T> {
   readonly status: number
   readonly body: T
-}
-
-/** A request that got no answer, or one that is not an answer of Elasticsearch. */
-export class RequestFailure extends Error {
-  /** The HTTP status; undefined where there was no answer at all. */
-  readonly status: number | undefined
-  /** Elasticsearch's `error.type`, where the body had one. */
-  readonly type: string | undefined
-  /** All that was answered, which may quote a record; the message does not where that can be. */
-  readonly reason: string
-
-  constructor(
-    message: string,
-    status: number | undefined,
-    type: string | undefined,
-    reason = message,
-  ) {
-    super(message)
-    this.name = 'RequestFailure'
-    this.status = status
-    this.type = type
-    this.reason = reason
-  }
-}
-
-/** The time for the request was over before its answer was complete. */
-export class NoAnswerInTime extends RequestFailure {
-  constructor() {
-    super('no answer in time', undefined, undefined)
-    this.name = 'NoAnswerInTime'
-  }
-}
-
-/** The answer is larger than what is read of one: the same again for less. */
-export class AnswerTooLarge extends RequestFailure {
-  constructor(maxBytes: number) {
-    super(`the answer has more than ${maxBytes / 2 ** 20} MiB`, undefined, undefined)
-    this.name = 'AnswerTooLarge'
-  }
-}
-
-const mediaType = (kind: string, major: number) =>
-  `application/vnd.elasticsearch+${kind}; compatible-with=${major}`
-
-/**
- * The client speaks the REST API of one major version; a server takes its own and the one before
- * (Elasticsearch reference, "REST API compatibility"). So everybody understands 8 until the
- * server's version is known.
- */
-function transportFor(major: number): typeof SniffingTransport {
-  return class extends SniffingTransport {
-    constructor(options: ConstructorParameters<typeof SniffingTransport>[0]) {
-      super({
-        ...options,
-        // Whoever sends waits between tries, for a time that suits what is sent.
-        retryBackoff: () => 0,
-        vendoredHeaders: {
-          jsonContentType: mediaType('json', major),
-          ndjsonContentType: mediaType('x-ndjson', major),
-          accept: `${mediaType('json', major)},text/plain`,
-        },
-      })
-    }
-  }
-}
-
-/**
- * The largest answer that is read, in bytes: a server that does not end must not fill the memory.
- */
-export const maxAnswerBytes = 64 * 2 ** 20
-/**
- * The same for an answer that is read as bytes, and that the caller cannot ask for in smaller
- * pieces.
- */
-export const maxRawBytes = 512 * 2 ** 20
-
-const noErrors = '{"errors":false'
-/**
- * Asks for what is needed to judge each document and no more: 26 bytes instead of 174 a document.
- */
-const bulkFilter = 'errors,items.*.error,items.*.status,items.*.failure_store'
-const storedItem = '{"create":{"status":201}}'
-
-/**
- * An answer to a bulk request that says "no errors" is not parsed where it says the same of every
- * item.
- */
-class UnparsedBulk {
-  readonly text: string
-
-  constructor(text: string) {
-    this.text = text
-  }
-
-  /** True where the answer is that of exactly so many documents, all created. */
-  isOf(documents: number): boolean {
-    return this.text === `${noErrors},"items":[${`${storedItem},`.repeat(documents).slice(0, -1)}]}`
-  }
-}
-
-class BulkSerializer extends Serializer {
-  override deserialize<T>(json: string): T {
-    return json.startsWith(noErrors) ? (new UnparsedBulk(json) as T) : super.deserialize(json)
-  }
-}
-
-interface ParsedBulk {
-  readonly errors?: boolean
-  readonly items?: readonly unknown[]
 }
 
 /**
@@ -171,38 +61,12 @@ export class Elasticsearch {
   }
 
   #connect(): Client {
-    const { nodes, username, password, apiKey, cloudId, headers, compression } = this.#connection
     const tls =
       this.#fingerprint === undefined
         ? this.#ca && { ca: this.#ca }
         : (this.#pinned ?? trustsNobody)
-    const { proxies = noProxies, requestTimeoutMs } = this.#connection
-    const options: ClientOptions = {
-      ...agentFor(proxies, nodes, tls, requestTimeoutMs),
-      Transport: transportFor(this.#major),
-      Connection: BoundedConnection,
-      Serializer: BulkSerializer,
-      // Another node at once where one does not answer; a connection that the other side has closed
-      // is tried once more.
-      maxRetries: Math.max(1, nodes.length - 1),
-      requestTimeout: this.#connection.requestTimeoutMs,
-      // Else each error gets a copy of its request in which secrets are masked, made byte by byte:
-      // of 5 MB that takes half a minute and a gigabyte, and the worker falls out of its group.
-      // `failureOf` keeps nothing of a request.
-      redaction: { type: 'off' },
-      compression,
-      maxResponseSize: maxAnswerBytes,
-      maxCompressedResponseSize: maxAnswerBytes,
-      ...(cloudId === undefined ? { nodes: [...nodes] } : { cloud: { id: cloudId } }),
-      ...(apiKey === undefined ? {} : { auth: { apiKey } }),
-      ...(username === undefined || apiKey !== undefined
-        ? {}
-        : { auth: { username, password: password ?? '' } }),
-      ...(tls === undefined ? {} : { tls }),
-      ...(headers === undefined ? {} : { headers: { ...headers } }),
-    }
     try {
-      return new Client(options)
+      return new Client(clientOptions(this.#connection, this.#major, tls))
     } catch (error) {
       throw new ArchiverError(
         'USAGE',
@@ -232,7 +96,7 @@ export class Elasticsearch {
 
   /**
    * Asks for the server's version and speaks its REST API from now on.
-   * @throws ArchiverError `UNREACHABLE` where no node answers or we are refused.
+   * @throws ArchiverError `UNREACHABLE` if no node answers or we are refused
    */
   async detect(): Promise<void> {
     const where = this.address
@@ -271,8 +135,8 @@ export class Elasticsearch {
   }
 
   /**
-   * Finds out once which certificate the fingerprint stands for; what fails is tried again with the
-   * next request.
+   * Finds out once which certificate the fingerprint stands for. If that fails, the next request
+   * tries again.
    */
   #pin(): Promise<void> | undefined {
     if (this.#fingerprint === undefined || this.#pinned !== undefined) return undefined
@@ -310,12 +174,12 @@ export class Elasticsearch {
   }
 
   /**
-   * One bulk request of so many documents. `timeoutMs`: how long the server waits for shards and
+   * One bulk request of this many documents. `timeoutMs`: how long the server waits for shards and
    * new indices.
    *
-   * @returns an item a document, in order; undefined where all of them were created.
-   * @throws RequestFailure where the request as a whole failed, or the answer is not one for these
-   *   documents.
+   * @returns an item a document, in order; undefined if all of them were created
+   * @throws RequestFailure if the request as a whole failed, or the answer is not one for these
+   *   documents
    */
   async bulk(
     body: Buffer,
@@ -332,37 +196,16 @@ export class Elasticsearch {
     }).catch((error: unknown) => {
       throw error instanceof RequestFailure ? withoutQuotes(error) : error
     })
-    if (answer.body instanceof UnparsedBulk && answer.body.isOf(documents)) return undefined
-    const parsed = answer.body instanceof UnparsedBulk ? parse(answer.body.text) : answer.body
-    if (
-      typeof parsed !== 'object' ||
-      parsed === null ||
-      parsed.errors === undefined ||
-      !Array.isArray(parsed.items)
-    ) {
-      throw new RequestFailure(
-        'the answer is not that of Elasticsearch to a bulk request',
-        undefined,
-        undefined,
-      )
-    }
-    if (parsed.items.length !== documents) {
-      throw new RequestFailure(
-        `the answer has ${parsed.items.length} items for ${documents} documents`,
-        undefined,
-        undefined,
-      )
-    }
     try {
-      return parsed.items.map(bulkItemOf)
+      return itemsOf(answer.body, documents)
     } catch (error) {
       throw failureOf(error, this.#way)
     }
   }
 
   /**
-   * Whether a bulk request passes, on the same way as all others, and is answered by Elasticsearch.
-   * It stores nothing: it asks for an alias of this name, and there is none (`require_alias`,
+   * Whether a bulk request passes, the same way as all others, and Elasticsearch answers it. It
+   * stores nothing: it asks for an alias of this name, and there is none (`require_alias`,
    * Elasticsearch reference, "Bulk API").
    */
   async takesBulk(alias: string, signal: AbortSignal): Promise<boolean> {
@@ -383,11 +226,11 @@ export class Elasticsearch {
   }
 
   /**
-   * One request. `path` has a name a segment, as it is: encoded here. Statuses in `ignore` are
+   * One request. `path` has a name a segment, which is encoded here. Statuses in `ignore` are
    * answers like any other. `shape`: what an answer with a status below 400 must have. `timeoutMs`
-   * is for the request as a whole, from the connection to the last byte of the answer: the timeouts
-   * of the client count from one byte to the next.
-   * @throws RequestFailure for any other status of 400 and above, and where there was no answer.
+   * is for the whole request, from the connection to the last byte of the answer: the timeouts of
+   * the client count from one byte to the next.
+   * @throws RequestFailure for any other status of 400 and above, and if there was no answer
    */
   async request<T>(
     method: string,
@@ -439,8 +282,8 @@ export class Elasticsearch {
   }
 
   /**
-   * One request whose answer is wanted byte for byte: parsing and printing would change numbers
-   * that JavaScript does not have.
+   * One request whose answer is wanted byte for byte: parsing and printing would change numbers that
+   * JavaScript does not have.
    * @throws RequestFailure, also for an answer of more than `maxBytes`
    */
   async raw(
@@ -483,25 +326,10 @@ export class Elasticsearch {
   }
 }
 
-/** What is sent holds credentials and records, so it goes nowhere else: who has moved is named. */
+/** What is sent holds credentials and records, so it goes nowhere else: the new place is named. */
 function refuseRedirect({ statusCode = 0, headers }: DiagnosticResult): void {
   if (statusCode < 300 || statusCode > 399) return
-  throw new RequestFailure(redirected(statusCode, headers?.location), undefined, undefined)
-}
-
-/** A refused bulk request: its reason may quote a record of the body. */
-function withoutQuotes(failure: RequestFailure): RequestFailure {
-  const { status, type, message } = failure
-  if (status === undefined || (type !== undefined && isSayable(type))) return failure
-  return new RequestFailure(`${type ?? 'refused'} (${status})`, status, type, message)
-}
-
-function parse(text: string): ParsedBulk {
-  try {
-    return JSON.parse(text) as ParsedBulk
-  } catch {
-    throw new RequestFailure('the answer to a bulk request was cut off', undefined, undefined)
-  }
+  throw new RequestFailure(redirected(statusCode, headers?.location))
 }
 
 function readCertificate(file: string): Buffer {
@@ -513,48 +341,4 @@ function readCertificate(file: string): Buffer {
       `--elasticsearch-ca ${file} cannot be read: ${messageOf(error)}`,
     )
   }
-}
-
-/**
- * The client's errors as what the sink judges. They carry bodies and headers, secrets among them:
- * only words are kept.
- */
-function failureOf(error: unknown, way: string): RequestFailure {
-  if (error instanceof errors.ResponseError) {
-    const status = error.statusCode
-    const { type, reason } = errorIn(error.body)
-    return new RequestFailure(
-      `${type ?? 'refused'} (${status}): ${reason ?? `status ${status}`}`,
-      status,
-      type,
-    )
-  }
-  if (error instanceof UnlikeAnswer) {
-    return new RequestFailure(
-      `the answer is not one of Elasticsearch: ${error.message}`,
-      undefined,
-      undefined,
-    )
-  }
-  if (error instanceof RequestFailure) return error
-  if (error instanceof DeadlineExceeded) return new NoAnswerInTime()
-  if (error instanceof errors.RequestAbortedError && /content length/.test(error.message)) {
-    return new AnswerTooLarge(maxAnswerBytes)
-  }
-  if (error instanceof errors.RequestAbortedError && way !== '') {
-    return new RequestFailure('the proxy refuses to connect to it', undefined, undefined)
-  }
-  if (error instanceof errors.TimeoutError) return new NoAnswerInTime()
-  if (error instanceof errors.ProductNotSupportedError) {
-    return new RequestFailure(
-      'what answers is not Elasticsearch (no header X-Elastic-Product): a proxy, or another product',
-      undefined,
-      undefined,
-    )
-  }
-  if (error instanceof errors.DeserializationError) {
-    return new RequestFailure('the answer is no JSON, or was cut off', undefined, undefined)
-  }
-  // Addresses and ports of a connection would make the same failure a new one each time.
-  return new RequestFailure(messageOf(error).replace(/ - Local: .*$/s, ''), undefined, undefined)
 }

@@ -13,7 +13,8 @@ import {
   type Shape,
   text,
 } from '../../runtime/shape.ts'
-import { type Elasticsearch, maxRawBytes, RequestFailure } from '../client/client.ts'
+import type { Elasticsearch } from '../client/client.ts'
+import { maxRawBytes, RequestFailure } from '../client/failure.ts'
 
 /** A document as a person finds it again. */
 export interface DocumentPlace {

@@ -11,7 +11,8 @@ import {
   optional,
   type Shape,
 } from '../../runtime/shape.ts'
-import { type Elasticsearch, RequestFailure } from '../client/client.ts'
+import type { Elasticsearch } from '../client/client.ts'
+import { RequestFailure } from '../client/failure.ts'
 import { IndexNames } from '../index-name.ts'
 
 /** What Elasticsearch computes of the numbers of a field. The sum is that of a double. */

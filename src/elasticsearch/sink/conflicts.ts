@@ -1,5 +1,6 @@
 import { list, number, object, optional } from '../../runtime/shape.ts'
-import { type Elasticsearch, RequestFailure } from '../client/client.ts'
+import type { Elasticsearch } from '../client/client.ts'
+import { RequestFailure } from '../client/failure.ts'
 import type { IndexNames } from '../index-name.ts'
 import type { ItemError } from './answer.ts'
 import { itemErrorShape } from './bulk-item.ts'
@@ -63,8 +64,7 @@ export async function compareConflicts(
     ['_mget'],
     { body: { docs }, shape: mgetShape, signal },
   )
-  if (body.docs.length !== docs.length)
-    throw new RequestFailure('not an answer to _mget', undefined, undefined)
+  if (body.docs.length !== docs.length) throw new RequestFailure('not an answer to _mget')
   return parts.map((part, i) => conflictWith(body.docs[i]!, timestampOf(part)))
 }
 

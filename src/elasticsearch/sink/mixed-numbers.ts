@@ -2,7 +2,8 @@ import { visitNumbers } from '../../record/json-numbers.ts'
 import { messageOf } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { anything, each, list, object, optional, text } from '../../runtime/shape.ts'
-import { type Elasticsearch, RequestFailure } from '../client/client.ts'
+import type { Elasticsearch } from '../client/client.ts'
+import { RequestFailure } from '../client/failure.ts'
 
 /**
  * Fields that are `long` because a number beyond 2^53 came first, and that got a fraction later.

@@ -1,5 +1,5 @@
 import { splitParts } from '../../delivery/part-queue.ts'
-import type { RequestFailure } from '../client/client.ts'
+import type { RequestFailure } from '../client/failure.ts'
 import { judgeRequest } from './answer.ts'
 import type { BulkRequest } from './bulk.ts'
 import type { BulkContext } from './context.ts'

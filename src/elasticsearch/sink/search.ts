@@ -1,7 +1,7 @@
 import { recordsOf, splitParts } from '../../delivery/part-queue.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { sleep } from '../../runtime/retry.ts'
-import { NoAnswerInTime, type RequestFailure } from '../client/client.ts'
+import { NoAnswerInTime, type RequestFailure } from '../client/failure.ts'
 import type { IndexNames } from '../index-name.ts'
 import type { BulkRequest } from './bulk.ts'
 import { bytesOfPart, indexOf, type Part, rejectIn, trialOf } from './part.ts'

@@ -1,5 +1,5 @@
 import { lineStart } from '../../record/record.ts'
-import { RequestFailure } from '../client/client.ts'
+import { RequestFailure } from '../client/failure.ts'
 import type { Rejection } from '../rejected.ts'
 import { type ItemError, judgeRequest, rejectionOf } from './answer.ts'
 import { type Conflict, compareConflicts, maxConflicts, timestampOf } from './conflicts.ts'

@@ -1,6 +1,7 @@
 import { ArchiverError } from '../../runtime/errors.ts'
 import { list, number, object, optional, text } from '../../runtime/shape.ts'
-import { type Elasticsearch, RequestFailure } from '../client/client.ts'
+import type { Elasticsearch } from '../client/client.ts'
+import { RequestFailure } from '../client/failure.ts'
 
 /**
  * Whose templates match the names of our indices. Elasticsearch refuses two index templates of one

@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { ArchiverError, messageOf } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { each, list, number, object, optional, text } from '../../runtime/shape.ts'
-import { type Elasticsearch, RequestFailure } from '../client/client.ts'
+import type { Elasticsearch } from '../client/client.ts'
+import { RequestFailure } from '../client/failure.ts'
 import {
   haveCommonName,
   readClusterTemplates,

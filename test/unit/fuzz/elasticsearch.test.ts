@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { errors, SniffingTransport } from '@elastic/elasticsearch'
 import fc from 'fast-check'
-import { Elasticsearch, RequestFailure } from '../../../src/elasticsearch/client/client.ts'
+import { Elasticsearch } from '../../../src/elasticsearch/client/client.ts'
+import { RequestFailure } from '../../../src/elasticsearch/client/failure.ts'
 import { oldIndices } from '../../../src/elasticsearch/prune.ts'
 import {
   DocumentReader,

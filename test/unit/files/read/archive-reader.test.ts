@@ -4,7 +4,8 @@ import { basename, dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
-import { type Elasticsearch, RequestFailure } from '../../../../src/elasticsearch/client/client.ts'
+import type { Elasticsearch } from '../../../../src/elasticsearch/client/client.ts'
+import { RequestFailure } from '../../../../src/elasticsearch/client/failure.ts'
 import { DocumentReader, hitsIn, sameUntil } from '../../../../src/elasticsearch/read/reader.ts'
 import { readBlocks, readBlocksBackwards, readMembers } from '../../../../src/files/read/members.ts'
 import { ArchiverError } from '../../../../src/runtime/errors.ts'
@@ -110,8 +111,14 @@ test('of a damaged file all members but the damaged ones are read, and which tho
 
 test('a shard that cannot answer yet is asked again; a server that is away is told at once', async () => {
   const failures = [
-    new RequestFailure('search_phase_execution_exception', 503, 'search_phase_execution_exception'),
-    new RequestFailure('es_rejected_execution_exception', 429, 'es_rejected_execution_exception'),
+    new RequestFailure('search_phase_execution_exception', {
+      status: 503,
+      type: 'search_phase_execution_exception',
+    }),
+    new RequestFailure('es_rejected_execution_exception', {
+      status: 429,
+      type: 'es_rejected_execution_exception',
+    }),
   ]
   let asked = 0
   const client = {
@@ -125,7 +132,7 @@ test('a shard that cannot answer yet is asked again; a server that is away is to
   const reader = new DocumentReader(client, 'archive-')
   assert.equal(await reader.total({ topic: 't', partition: 0 }, { from: 0, next: 10 }), 7)
   assert.equal(asked, 3)
-  failures.push(new RequestFailure('connect ECONNREFUSED', undefined, undefined))
+  failures.push(new RequestFailure('connect ECONNREFUSED'))
   await assert.rejects(reader.total({ topic: 't', partition: 0 }, { from: 0, next: 10 }), {
     code: 'UNREACHABLE',
   })
