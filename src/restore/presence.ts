@@ -1,5 +1,5 @@
 import { IndexNames } from '../elasticsearch/index-name.ts'
-import { type DocumentReader, mostOffsetsAtOnce } from '../elasticsearch/read/reader.ts'
+import { type DocumentReader, maxOffsetsAtOnce } from '../elasticsearch/read/reader.ts'
 import { hourOfFile, typeOf } from '../files/log/commit-log.ts'
 import type { ManifestFile } from '../files/log/manifest.ts'
 import type { RowReader } from '../mysql/reader.ts'
@@ -66,8 +66,8 @@ export class DocumentPresence implements Presence {
     const documents = await this.#reader.total(this.#tp, range, undefined, indices)
     if (documents === 0) return 'none'
     if (documents !== file.records || !isDense(file)) return 'some'
-    for (let { from } = range; from < range.next; from += mostOffsetsAtOnce) {
-      const next = Math.min(range.next, from + mostOffsetsAtOnce)
+    for (let { from } = range; from < range.next; from += maxOffsetsAtOnce) {
+      const next = Math.min(range.next, from + maxOffsetsAtOnce)
       const counted = await this.#reader.count(this.#tp, { from, next }, undefined, indices)
       if (counted.documents !== next - from || counted.doubled.size > 0) return 'some'
     }

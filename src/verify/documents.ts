@@ -1,12 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { IndexNames } from '../elasticsearch/index-name.ts'
-import {
-  type DocumentReader,
-  mostOffsetsAtOnce,
-  parseDocuments,
-  type StoredDocument,
-  sameUntil,
-} from '../elasticsearch/read/reader.ts'
+import { parseDocuments, type StoredDocument, sameUntil } from '../elasticsearch/read/raw-answer.ts'
+import { type DocumentReader, maxOffsetsAtOnce } from '../elasticsearch/read/reader.ts'
 import { documentId } from '../elasticsearch/sink/part.ts'
 import { LF } from '../record/ascii.ts'
 import { decodeLine, envelopeOfLine, valueOfLine } from '../record/line/decoder.ts'
@@ -56,7 +51,7 @@ export class DocumentsCheck implements StoreCheck {
   async compare(range: OffsetRange, held: OffsetBitmap): Promise<number> {
     const { reader, tp, since } = this.#options
     let documents = 0
-    for (const part of held.partsOf(range, mostOffsetsAtOnce)) {
+    for (const part of held.partsOf(range, maxOffsetsAtOnce)) {
       if (part.isEmpty) {
         const found = await reader.total(tp, part, since)
         documents += found

@@ -1,4 +1,4 @@
-import { mostOffsetsAtOnce } from '../elasticsearch/read/reader.ts'
+import { maxOffsetsAtOnce } from '../elasticsearch/read/reader.ts'
 import type { OffsetBitmap } from './offset-bitmap.ts'
 import type { ComparedStore } from './store-check.ts'
 
@@ -52,7 +52,7 @@ export class StoreComparison {
     const from = this.#compared
     const to = Math.min(next, end)
     if (stores.length === 0 || to <= from) return
-    if (to - from < mostOffsetsAtOnce && !isLast && to !== end) return
+    if (to - from < maxOffsetsAtOnce && !isLast && to !== end) return
     this.#compared = to
     const records = this.#uncompared
     this.#uncompared = 0

@@ -1,5 +1,4 @@
 import type { RecordType } from '../../record/record.ts'
-import { ArchiverError, messageOf } from '../../runtime/errors.ts'
 import {
   anything,
   count,
@@ -12,7 +11,7 @@ import {
   type Shape,
 } from '../../runtime/shape.ts'
 import type { Elasticsearch } from '../client/client.ts'
-import { RequestFailure } from '../client/failure.ts'
+import { guarded } from '../client/guarded.ts'
 import { IndexNames } from '../index-name.ts'
 
 /** What Elasticsearch computes of the numbers of a field. The sum is that of a double. */
@@ -162,19 +161,11 @@ export class ValueReader {
     query: Readonly<Record<string, string>>,
     shape: Shape,
   ): Promise<T> {
-    try {
-      const content = body === undefined ? {} : { body }
-      const answer = await this.#client.request<T>(method, path, { ...content, query, shape })
-      return answer.body
-    } catch (error) {
-      if (!(error instanceof RequestFailure)) throw error
-      throw new ArchiverError(
-        'UNREACHABLE',
-        `Elasticsearch did not answer: ${messageOf(error)}`,
-        {},
-        error,
-      )
-    }
+    const content = body === undefined ? {} : { body }
+    const answer = await guarded(() =>
+      this.#client.request<T>(method, path, { ...content, query, shape }),
+    )
+    return answer.body
   }
 }
 

@@ -5,12 +5,8 @@ import fc from 'fast-check'
 import { Elasticsearch } from '../../../src/elasticsearch/client/client.ts'
 import { RequestFailure } from '../../../src/elasticsearch/client/failure.ts'
 import { oldIndices } from '../../../src/elasticsearch/prune.ts'
-import {
-  DocumentReader,
-  hitsIn,
-  parseDocuments,
-  sameUntil,
-} from '../../../src/elasticsearch/read/reader.ts'
+import { hitsIn, parseDocuments, sameUntil } from '../../../src/elasticsearch/read/raw-answer.ts'
+import { DocumentReader } from '../../../src/elasticsearch/read/reader.ts'
 import { readTypeFacts } from '../../../src/elasticsearch/read/type-facts.ts'
 import { ValueReader } from '../../../src/elasticsearch/read/value-reader.ts'
 import {
