@@ -1,7 +1,7 @@
 import type { RetryRejectedOptions } from '../config/commands/retry-rejected.ts'
 import { elasticsearchConnection } from '../config/elasticsearch.ts'
 import { Elasticsearch } from '../elasticsearch/client/client.ts'
-import { RejectRetry } from '../elasticsearch/retry-rejected.ts'
+import { RejectRetry } from '../elasticsearch/retry/reject-retry.ts'
 import { typeOfName } from '../record/type-name.ts'
 import { ArchiverError } from '../runtime/errors.ts'
 import { count, plural } from '../runtime/format.ts'
