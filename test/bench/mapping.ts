@@ -6,7 +6,7 @@ import {
   type IndexProfile,
   valueComponents,
 } from '../../src/elasticsearch/templates/index-profile.ts'
-import { readTemplates } from '../../src/elasticsearch/templates/templates.ts'
+import { readTemplates } from '../../src/elasticsearch/templates/shipped.ts'
 import { writeBodies } from './bodies.ts'
 import { runNode } from './child.ts'
 import { type Contender, inTurn } from './contenders.ts'

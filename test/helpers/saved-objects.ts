@@ -1,4 +1,4 @@
-import { readTemplates } from '../../src/elasticsearch/templates/templates.ts'
+import { readTemplates } from '../../src/elasticsearch/templates/shipped.ts'
 import type { SavedObject } from '../../src/kibana/saved-object.ts'
 
 /**

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
-import {
-  compareTemplates,
-  installedProfile,
-  installTemplates,
-  readTemplates,
-} from '../../src/elasticsearch/templates/templates.ts'
+import { installedProfile } from '../../src/elasticsearch/templates/cluster.ts'
+import { compareTemplates } from '../../src/elasticsearch/templates/compare.ts'
+import { installTemplates } from '../../src/elasticsearch/templates/install.ts'
+import { readTemplates } from '../../src/elasticsearch/templates/shipped.ts'
 import { createLogger } from '../../src/runtime/log.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { batchOf, openSink } from '../helpers/elasticsearch-sink.ts'

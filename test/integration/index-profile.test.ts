@@ -2,15 +2,13 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
 import { readTypeFacts } from '../../src/elasticsearch/read/type-facts.ts'
+import { installedProfile } from '../../src/elasticsearch/templates/cluster.ts'
+import { compareTemplates } from '../../src/elasticsearch/templates/compare.ts'
 import {
   type IndexProfile,
   indexProfiles,
 } from '../../src/elasticsearch/templates/index-profile.ts'
-import {
-  compareTemplates,
-  installedProfile,
-  installTemplates,
-} from '../../src/elasticsearch/templates/templates.ts'
+import { installTemplates } from '../../src/elasticsearch/templates/install.ts'
 import { createLogger } from '../../src/runtime/log.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { batchOf, openSink, someDay, someTime } from '../helpers/elasticsearch-sink.ts'

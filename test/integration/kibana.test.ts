@@ -10,7 +10,7 @@ import {
   type IndexProfile,
   indexProfiles,
 } from '../../src/elasticsearch/templates/index-profile.ts'
-import { installTemplates } from '../../src/elasticsearch/templates/templates.ts'
+import { installTemplates } from '../../src/elasticsearch/templates/install.ts'
 import type { SavedObject } from '../../src/kibana/saved-object.ts'
 import { shippedObjects } from '../../src/kibana/shipped.ts'
 import { StatusDocuments } from '../../src/monitor/status-documents.ts'

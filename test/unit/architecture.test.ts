@@ -209,7 +209,7 @@ const readsFiles = [
   'config/options/exposed-secrets.ts',
   'config/options/yaml-file.ts',
   'elasticsearch/client/client.ts',
-  'elasticsearch/templates/templates.ts',
+  'elasticsearch/templates/shipped.ts',
   'kibana/client.ts',
   'mysql/tls.ts',
 ]

@@ -40,6 +40,8 @@ const namedShape = object({
     }),
   ),
 })
+
+/** All index templates of the cluster. @throws RequestFailure */
 export async function readClusterTemplates(
   client: Elasticsearch,
 ): Promise<readonly ClusterTemplate[]> {

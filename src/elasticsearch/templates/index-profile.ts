@@ -1,7 +1,7 @@
 /**
  * How the producers' values are mapped: the component template that the index template of ordinary
- * records is composed of. What a profile costs and serves is measured by `npm run bench -- mapping`
- * and told in `docs/elasticsearch.md`.
+ * records is composed of. `npm run bench -- mapping` measures what a profile costs and serves, and
+ * `docs/elasticsearch.md` says it.
  */
 export const valueComponents = { standard: 'archive@value', lean: 'archive@value-lean' } as const
 
@@ -16,7 +16,7 @@ export function composedFor(profile: IndexProfile, composedOf: readonly string[]
 }
 
 /**
- * The profile of an index template that is composed of these; undefined where it is none of ours.
+ * The profile of an index template that is composed of these; undefined if it is none of ours.
  */
 export function profileOf(composedOf: readonly string[]): IndexProfile | undefined {
   return indexProfiles.find((profile) => composedOf.includes(valueComponents[profile]))

@@ -3,8 +3,10 @@ import type { Logger } from '../../runtime/log.ts'
 import { sleep } from '../../runtime/retry.ts'
 import type { Elasticsearch } from '../client/client.ts'
 import { mendMixedNumbers } from '../sink/mixed-numbers.ts'
+import { installedProfile } from './cluster.ts'
+import { compareTemplates } from './compare.ts'
 import type { IndexProfile } from './index-profile.ts'
-import { compareTemplates, installedProfile, installTemplates } from './templates.ts'
+import { installTemplates } from './install.ts'
 
 /**
  * Keeps this version's templates on the cluster while a worker works, and has fractions counted. A

@@ -19,7 +19,7 @@ import {
   sayableOf,
 } from '../../../src/elasticsearch/sink/answer.ts'
 import { mendMixedNumbers } from '../../../src/elasticsearch/sink/mixed-numbers.ts'
-import { compareTemplates } from '../../../src/elasticsearch/templates/templates.ts'
+import { compareTemplates } from '../../../src/elasticsearch/templates/compare.ts'
 import { ArchiverError } from '../../../src/runtime/errors.ts'
 import { createLogger } from '../../../src/runtime/log.ts'
 import { answerLike, damagedBytes, fuzz } from '../../helpers/fuzz.ts'

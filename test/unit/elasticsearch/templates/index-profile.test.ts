@@ -9,7 +9,7 @@ import {
   profileOf,
   valueComponents,
 } from '../../../../src/elasticsearch/templates/index-profile.ts'
-import { readTemplates } from '../../../../src/elasticsearch/templates/templates.ts'
+import { readTemplates } from '../../../../src/elasticsearch/templates/shipped.ts'
 
 const composedOf = (body: Readonly<Record<string, unknown>>) =>
   (body.composed_of ?? []) as readonly string[]

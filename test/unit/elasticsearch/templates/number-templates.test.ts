@@ -7,7 +7,7 @@ import {
   numberTemplatesOf,
   numberTemplatesOfLine,
 } from '../../../../src/elasticsearch/templates/number-templates.ts'
-import { templatesFolder } from '../../../../src/elasticsearch/templates/templates.ts'
+import { templatesFolder } from '../../../../src/elasticsearch/templates/shipped.ts'
 import { LineEncoder } from '../../../../src/record/line/encoder.ts'
 import type { RecordBatch } from '../../../../src/record/record.ts'
 
