@@ -43,7 +43,8 @@ async function show(
   argv: readonly string[],
   env: Readonly<Record<string, string>>,
 ): Promise<void> {
-  say(`\n$ npx tsx src/${script}.ts ${argv.join(' ')}`)
+  const command = script === 'cmd/archiver' ? 'npx archiver' : `node src/${script}.ts`
+  say(`\n$ ${command} ${argv.join(' ')}`)
   const child = spawn(process.execPath, [join(root, 'src', `${script}.ts`), ...argv], {
     cwd: root,
     env: { ...process.env, ...env },
@@ -218,8 +219,8 @@ async function demo({
 Try next
   zcat ${archiveDir}/type=object.one/dt=*/hr=12/*.gz | head -3 | jq .value
   curl -s '${url}/archive-object.two-*/_search?q=value.status_code:500&size=1&pretty'
-  npx tsx src/traffic/producer.ts --topic ${topics[0]}          one message a second …
-  npx tsx src/cmd/archiver.ts run ${shared.join(' ')} --flush-interval 5   … and the archiver that keeps them
+  npm run --silent producer -- --topic ${topics[0]}          one message a second …
+  npx archiver run ${shared.join(' ')} --flush-interval 5   … and the archiver that keeps them
   npm run stack -- down                                  the data stays; wipe removes it`)
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { takeRunFlags } from '../../src/cmd/lib/run-flags.ts'
 import { commandSets, everyOption } from '../../src/config/commands.ts'
@@ -16,8 +16,7 @@ const pages = [
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
 ]
-const start =
-  /^ {4}(?:npx tsx src\/cmd\/archiver\.ts|node_modules\/\.bin\/node --import tsx src\/cmd\/archiver\.ts|(?:npx |node_modules\/\.bin\/)?archiver) +(.+)$/gm
+const start = /^ {4}(?:npx |node_modules\/\.bin\/)?archiver +(.+)$/gm
 
 const shown = pages.flatMap((page) =>
   [...readFileSync(new URL(page, root), 'utf8').matchAll(start)].map(([, line]) => ({
@@ -60,3 +59,28 @@ for (const { page, line } of shown) {
     if (at === -1) related(set, values)
   })
 }
+
+const readme = readFileSync(new URL('README.md', root), 'utf8')
+
+test('the README runs scripts that exist, names the way from source once, and quotes the benchmarks', () => {
+  const { scripts } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as {
+    scripts: Record<string, string>
+  }
+  const named = [...readme.matchAll(/npm run (?:--silent )?([\w:-]+)/g)].map(([, name]) => name!)
+  assert.ok(named.length > 5)
+  assert.deepEqual(
+    named.filter((name) => scripts[name] === undefined),
+    [],
+  )
+  assert.equal(readme.match(/tsx/g)?.length, 1)
+  const results = readFileSync(new URL('test/bench/RESULTS.md', root), 'utf8')
+  const figures = [...readme.matchAll(/\| ([\d,]+) records\/s \|/g)].map(([, figure]) => figure!)
+  assert.equal(figures.length, 3)
+  for (const figure of figures) assert.ok(results.includes(`| ${figure} |`), figure)
+})
+
+test('every file that the README links to exists', () => {
+  const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, path]) => path!)
+  assert.ok(links.length > 10)
+  for (const path of links) assert.ok(existsSync(new URL(path, root)), path)
+})
