@@ -241,7 +241,7 @@ export class S3Home implements Home {
     }
   }
 
-  /** What others staged is no directory: see `sweep`. */
+  /** What others staged is no directory: a lifecycle rule of the bucket ends their uploads. */
   async removeStaging(): Promise<void> {}
 
   /** A bucket has no end. */
