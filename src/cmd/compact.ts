@@ -8,13 +8,14 @@ import {
 import { type Shortage, shortageFields } from '../files/compact/free-space.ts'
 import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { DamagedFiles } from '../files/log/damaged-files.ts'
+import type { ListedPartition } from '../files/log/manifest.ts'
 import { isSelected } from '../files/read/selection.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { ArchiverError, errorFields, messageOf } from '../runtime/errors.ts'
 import { count, plural, size } from '../runtime/format.ts'
 import { createLogger } from '../runtime/log.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
-import { createTerminal } from '../runtime/terminal.ts'
+import { createTerminal, type Terminal } from '../runtime/terminal.ts'
 import { openArchive } from './lib/archive-home.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
 import { signalled } from './lib/program.ts'
@@ -53,64 +54,77 @@ export async function compact(options: CompactOptions): Promise<void> {
     topics: options.topic,
     partitions: options.partition === undefined ? undefined : [options.partition],
   }
-  const outcomes: Outcome[] = []
-  let failure: ArchiverError | undefined
-  let shortage: Shortage | undefined
-  try {
-    const partitions = (await listPartitions(home)).filter((tp) => isSelected(selection, tp))
-    if (partitions.length === 0) return await explainNothing(home, selection)
-    for (const [i, tp] of partitions.entries()) {
-      const outcome: Outcome = { tp, merged: 0, replaced: 0, bytes: 0, folded: 0 }
-      outcomes.push(outcome)
-      const tell = () =>
-        terminal.setStatus(
-          `${i + 1}/${partitions.length} ${partitionKey(tp)}: ${plural(outcome.replaced, 'file')} merged into ${count(outcome.merged)}`,
-        )
-      try {
-        if (tp.error !== undefined) throw tp.error
-        await compactWhole(context, tp, options, signal, (pass) => {
-          add(outcome, pass)
-          shortage ??= pass.shortage
-          tell()
-        })
-      } catch (error) {
-        signal.throwIfAborted()
-        log.error(
-          {
-            event: 'partition_not_compacted',
-            topic: tp.topic,
-            partition: tp.partition,
-            ...errorFields(error),
-          },
-          'a partition cannot be compacted',
-        )
-        failure ??=
-          error instanceof ArchiverError
-            ? error
-            : new ArchiverError('ARCHIVE_UNUSABLE', messageOf(error))
-      }
-    }
-    if (shortage !== undefined) {
-      log.warn(
-        { event: 'files_not_merged', ...shortageFields(home.title, shortage) },
-        'some files are not merged: too little free space',
-      )
-    }
-  } finally {
-    terminal.close()
+  const partitions = (await listPartitions(home)).filter((tp) => isSelected(selection, tp))
+  if (partitions.length === 0) return await explainNothing(home, selection)
+  const run: Run = { options, context, terminal, signal }
+  const { outcomes, failure, shortage } = await compactAll(partitions, run).finally(() =>
+    terminal.close(),
+  )
+  if (shortage !== undefined) {
+    log.warn(
+      { event: 'files_not_merged', ...shortageFields(home.title, shortage) },
+      'some files are not merged: too little free space',
+    )
   }
   if (options.json) for (const outcome of outcomes) standardOutput.printJson(fieldsOf(outcome))
   else standardOutput.print(print(outcomes, options.dryRun))
   if (failure !== undefined) throw failure
 }
 
+interface Run {
+  readonly options: CompactOptions
+  readonly context: CompactionContext
+  readonly terminal: Terminal
+  readonly signal: AbortSignal
+}
+
+interface Results {
+  readonly outcomes: readonly Outcome[]
+  /** Of the first partition that could not be compacted. */
+  readonly failure: ArchiverError | undefined
+  /** Of the first merge for which space was short. */
+  readonly shortage: Shortage | undefined
+}
+
+async function compactAll(partitions: readonly ListedPartition[], run: Run): Promise<Results> {
+  const { context, terminal, signal } = run
+  const outcomes: Outcome[] = []
+  let failure: ArchiverError | undefined
+  let shortage: Shortage | undefined
+  for (const [i, tp] of partitions.entries()) {
+    const outcome: Outcome = { tp, merged: 0, replaced: 0, bytes: 0, folded: 0 }
+    outcomes.push(outcome)
+    try {
+      if (tp.error !== undefined) throw tp.error
+      await compactWhole(run, tp, (pass) => {
+        add(outcome, pass)
+        shortage ??= pass.shortage
+        terminal.setStatus(
+          `${i + 1}/${partitions.length} ${partitionKey(tp)}: ${plural(outcome.replaced, 'file')} merged into ${count(outcome.merged)}`,
+        )
+      })
+    } catch (error) {
+      signal.throwIfAborted()
+      const { topic, partition } = tp
+      context.log.error(
+        { event: 'partition_not_compacted', topic, partition, ...errorFields(error) },
+        'a partition cannot be compacted',
+      )
+      failure ??=
+        error instanceof ArchiverError
+          ? error
+          : new ArchiverError('ARCHIVE_UNUSABLE', messageOf(error))
+    }
+  }
+  return { outcomes, failure, shortage }
+}
+
 async function compactWhole(
-  context: CompactionContext,
+  { options, context, signal }: Run,
   tp: TopicPartition,
-  { compactAfter: compactAfterMs, compactMaxBytes: maxBytes, dryRun }: CompactOptions,
-  signal: AbortSignal,
   done: (pass: Compaction) => void,
 ): Promise<void> {
+  const { compactAfter: compactAfterMs, compactMaxBytes: maxBytes, dryRun } = options
   for (let isMore = true; isMore; ) {
     const pass = await compactPartition(context, tp, {
       compactAfterMs,

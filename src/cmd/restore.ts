@@ -13,7 +13,7 @@ import type { Account, Restore } from '../restore/job.ts'
 import { restoreToKafka } from '../restore/to-kafka.ts'
 import { restoreToElasticsearch, restoreToMysql } from '../restore/to-sink.ts'
 import { count, plural } from '../runtime/format.ts'
-import { createLogger } from '../runtime/log.ts'
+import { createLogger, type Logger } from '../runtime/log.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal } from '../runtime/terminal.ts'
@@ -52,16 +52,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
   const partitions = damaged.sound(selected)
   const target = targetOf(options)
   announceConnections(target, log)
-  if (options.topic === undefined && topics !== undefined) {
-    const left = [...new Set(all.map(({ topic }) => topic))].filter(
-      (topic) => !topics.includes(topic),
-    )
-    if (left.length > 0)
-      log.warn(
-        { event: 'topics_left_out', topics: left },
-        'not all topics of the archive are restored',
-      )
-  }
+  logTopicsLeft(options, all, topics, log)
   const account: Account = { records: 0, present: 0, refused: 0 }
   const startedAt = performance.now()
   const job: Restore = {
@@ -90,6 +81,23 @@ export async function restore(options: RestoreOptions): Promise<void> {
     await explainNothing(home, selection)
   tell(account, options.to, (performance.now() - startedAt) / 1000)
   damaged.throwIfAny()
+}
+
+/** A restore without `--topic` takes only the topics that workers archive. */
+function logTopicsLeft(
+  { topic }: RestoreOptions,
+  partitions: readonly TopicPartition[],
+  restored: readonly string[] | undefined,
+  log: Logger,
+): void {
+  if (topic !== undefined || restored === undefined) return
+  const topics = [...new Set(partitions.map((tp) => tp.topic))]
+  const left = topics.filter((name) => !restored.includes(name))
+  if (left.length > 0)
+    log.warn(
+      { event: 'topics_left_out', topics: left },
+      'not all topics of the archive are restored',
+    )
 }
 
 /** The one connection that the restore uses. */

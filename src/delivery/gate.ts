@@ -39,7 +39,7 @@ export class Gate {
   constructor(random?: () => number) {
     this.#backoff = new Backoff({
       firstMs: firstRetryMs,
-      mostMs: maxRetryMs,
+      maxMs: maxRetryMs,
       ...(random === undefined ? {} : { random }),
     })
   }

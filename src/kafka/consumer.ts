@@ -56,7 +56,7 @@ export class GroupConsumer {
   readonly #events: GroupConsumerEvents
   readonly #log: Logger
   readonly #stopping = new AbortController()
-  readonly #backoff = new Backoff({ firstMs: firstRetryMs, mostMs: maxRetryMs })
+  readonly #backoff = new Backoff({ firstMs: firstRetryMs, maxMs: maxRetryMs })
   #state: State = { name: 'idle' }
   #membership: Membership = noMembership
   readonly #signs: Signs = { began: 0, lastSign: 0, lastAnswer: 0 }

@@ -45,7 +45,7 @@ export class RecordLookup {
 
   /** The leader may have changed since the client got its metadata: a new client asks again. */
   async #ask(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]> {
-    const backoff = new Backoff({ firstMs: 200, mostMs: 2000 })
+    const backoff = new Backoff({ firstMs: 200, maxMs: 2000 })
     for (;;) {
       try {
         return await this.#cluster.ask((cluster) => fetchRecords(cluster, tp, offset))

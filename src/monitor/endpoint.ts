@@ -60,9 +60,10 @@ export interface MonitorParts {
  */
 export async function serveMonitor(
   address: HttpOptions,
-  { name, worker, sinks, files, metrics }: MonitorParts,
+  parts: MonitorParts,
   log: Logger,
 ): Promise<HttpEndpoint> {
+  const { worker, sinks, files, metrics } = parts
   const ages = new UnacknowledgedAges()
   const sample = () => ages.sample(worker.status(), performance.now())
   metrics.watch({
@@ -74,29 +75,7 @@ export async function serveMonitor(
     files,
     lostLogLines: () => standardOutput.lostLines + standardError.lostLines,
   })
-  const status = (): WorkerStatus => {
-    const partitions = worker.status()
-    const reasons = reasonsNotReady(worker.problems, partitions, sinks)
-    return {
-      worker: name,
-      ready: reasons.length === 0,
-      reasons,
-      records: worker.counts.records,
-      sinks: sinks.map((sink) => ({
-        name: sink.name,
-        held_bytes: sink.heldBytes,
-        ...(sink.waiting === undefined ? {} : { waiting: sink.waiting }),
-      })),
-      partitions: partitions.map((partition) => {
-        const due = files?.flushDueMs(partition)
-        return {
-          ...partition,
-          oldest_unacknowledged_s: ages.of(partition, performance.now()),
-          ...(due === undefined ? {} : { flush_due_s: due / 1000 }),
-        }
-      }),
-    }
-  }
+  const status = () => statusOf(parts, ages)
   const endpoint = await serveHttp(address, {
     '/metrics': cached(async () => ({ status: 200, ...(await metrics.print()) }), answerAgeMs),
     '/healthz': () => jsonAnswer(200, { healthy: true }),
@@ -117,6 +96,33 @@ export async function serveMonitor(
       clearInterval(timer)
       return endpoint.close()
     },
+  }
+}
+
+function statusOf(
+  { name, worker, sinks, files }: MonitorParts,
+  ages: UnacknowledgedAges,
+): WorkerStatus {
+  const partitions = worker.status()
+  const reasons = reasonsNotReady(worker.problems, partitions, sinks)
+  return {
+    worker: name,
+    ready: reasons.length === 0,
+    reasons,
+    records: worker.counts.records,
+    sinks: sinks.map((sink) => ({
+      name: sink.name,
+      held_bytes: sink.heldBytes,
+      ...(sink.waiting === undefined ? {} : { waiting: sink.waiting }),
+    })),
+    partitions: partitions.map((partition) => {
+      const due = files?.flushDueMs(partition)
+      return {
+        ...partition,
+        oldest_unacknowledged_s: ages.of(partition, performance.now()),
+        ...(due === undefined ? {} : { flush_due_s: due / 1000 }),
+      }
+    }),
   }
 }
 

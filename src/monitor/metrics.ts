@@ -1,12 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Observer, SinkEvent } from '../pipeline/observer.ts'
 import { LoopStalls } from '../runtime/loop-stalls.ts'
+import { maxTimerMs } from '../runtime/retry.ts'
 import { type Metric, type MetricsParts, metrics } from './metrics-table.ts'
 
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
-/** The longest that a timer of Node waits. */
-const neverMs = 2 ** 31 - 1
-/** prom-client's figures of the event loop, which it would take a hundred times a second. */
+/** prom-client's figures of the event loop. Measuring them wakes an idle worker all the time. */
 const loopFigures = ['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99']
 
 /**
@@ -73,7 +72,7 @@ export class Metrics implements Observer {
    * idle worker a hundred times a second.
    */
   #watchProcess(): void {
-    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: neverMs })
+    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: maxTimerMs })
     for (const figure of loopFigures)
       this.#registry.removeSingleMetric(`nodejs_eventloop_lag_${figure}_seconds`)
     const stalls = new LoopStalls()

@@ -58,7 +58,7 @@ export class Partition implements PartitionEvents {
   constructor(tp: TopicPartition, now: number, random: () => number = Math.random) {
     this.tp = tp
     this.key = partitionKey(tp)
-    this.#backoff = new Backoff({ firstMs: firstRetryMs, mostMs: maxRetryMs, random })
+    this.#backoff = new Backoff({ firstMs: firstRetryMs, maxMs: maxRetryMs, random })
     this.#state = { name: 'opening', dueAt: now }
   }
 

@@ -8,14 +8,14 @@ const intervalMs = 100
 export class LoopStalls {
   readonly #timer = setInterval(() => this.#wake(), intervalMs).unref()
   #wokenAt = performance.now()
-  #longestMs = 0
+  #maxMs = 0
 
   /** The longest since the last call, in ms. */
   takeMs(): number {
     this.#wake()
-    const longestMs = this.#longestMs
-    this.#longestMs = 0
-    return longestMs
+    const maxMs = this.#maxMs
+    this.#maxMs = 0
+    return maxMs
   }
 
   stop(): void {
@@ -25,7 +25,7 @@ export class LoopStalls {
   /** A timer that fires late shows a stall. */
   #wake(): void {
     const now = performance.now()
-    this.#longestMs = Math.max(this.#longestMs, now - this.#wokenAt - intervalMs)
+    this.#maxMs = Math.max(this.#maxMs, now - this.#wokenAt - intervalMs)
     this.#wokenAt = now
   }
 }

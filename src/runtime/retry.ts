@@ -1,5 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 
+/** The longest time a timer can wait, in ms. Node waits 1 ms for anything longer. */
+export const maxTimerMs = 2 ** 31 - 1
+
 /**
  * Delays that grow with each failure, with jitter so that many workers do not retry at the same
  * moment ("full jitter" of the AWS Architecture Blog, "Exponential Backoff And Jitter", but half of
@@ -7,13 +10,13 @@ import { setTimeout as wait } from 'node:timers/promises'
  */
 export class Backoff {
   readonly #firstMs: number
-  readonly #mostMs: number
+  readonly #maxMs: number
   readonly #random: () => number
   #failures = 0
 
-  constructor(options: { firstMs: number; mostMs: number; random?: () => number }) {
+  constructor(options: { firstMs: number; maxMs: number; random?: () => number }) {
     this.#firstMs = options.firstMs
-    this.#mostMs = options.mostMs
+    this.#maxMs = options.maxMs
     this.#random = options.random ?? Math.random
   }
 
@@ -24,7 +27,7 @@ export class Backoff {
 
   /** The delay before the next attempt, in ms. */
   next(): number {
-    const full = Math.min(this.#mostMs, this.#firstMs * 2 ** Math.min(this.#failures, 30))
+    const full = Math.min(this.#maxMs, this.#firstMs * 2 ** Math.min(this.#failures, 30))
     this.#failures++
     return Math.round(full / 2 + (full / 2) * this.#random())
   }

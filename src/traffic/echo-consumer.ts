@@ -34,24 +34,24 @@ const set = combine(
     kafkaConnectionSet,
     own({
       topics: list({
-        explanation: 'Topics to read; events where neither this nor --topics-regex is given.',
+        explanation: 'Topics to read. Without this and --topics-regex: events.',
         placeholder: '<a,b,…>',
       }),
       topicsRegex: pattern({
-        explanation: 'Read every topic whose name matches, as far as it is there at the start.',
+        explanation: 'Read every topic that exists at the start and whose name matches.',
       }),
       group: text({
         explanation:
-          'The consumer group, which then remembers what was read; a new one that leaves nothing behind where it is not given.',
+          'Consumer group, which remembers what was read. By default a new group that leaves nothing behind.',
         placeholder: '<name>',
       }),
       fromBeginning: flag({
         explanation:
-          'Begin with the oldest record, not with the next, wherever the group has no position.',
+          'Start partitions without a position at their oldest record instead of the next new one.',
         default: false,
       }),
-      count: integer({ explanation: 'Stop after so many records.', min: 1 }),
-      json: flag({ explanation: 'One JSON object a line, for jq.', default: false }),
+      count: integer({ explanation: 'Stop after this many records.', min: 1 }),
+      json: flag({ explanation: 'Print one JSON object a line, for jq.', default: false }),
     }),
     logGroup,
   ],

@@ -40,7 +40,7 @@ const set = combine([
   kafkaConnectionSet,
   own({
     topics: list({
-      explanation: 'Topics to fill in turn; made where they are missing.',
+      explanation: 'Topics to fill in turn. Missing topics are created.',
       placeholder: '<a,b,…>',
       default: 'events',
     }),
@@ -52,54 +52,54 @@ const set = combine([
     }),
     count: negatable(
       integer({
-        explanation: 'How many records in all; --no-count with --live: until stopped.',
+        explanation: 'Number of records in all. --no-count with --live: until stopped.',
         min: 1,
         default: '100000',
       }),
     ),
     rate: decimal({
-      explanation: 'Records per second; as fast as possible where it is not given.',
+      explanation: 'Records per second. By default as fast as possible.',
       min: 0.01,
     }),
     partitions: integer({
-      explanation: 'Partitions of topics that are made.',
+      explanation: 'Partitions of topics that are created.',
       min: 1,
       max: 10_000,
       default: '4',
     }),
     seed: integer({
-      explanation: 'The same seed makes the same records, provided that --from and --to are given.',
+      explanation: 'The same seed makes the same records, if --from and --to are given.',
       min: 0,
       max: 2 ** 32 - 1,
       default: '1',
     }),
     from: text({
       explanation:
-        'The earliest timestamp, such as 2026-11-01 or 2026-11-01T06:00:00Z; a day before --to where it is not given.',
+        'Earliest timestamp, e.g. 2026-11-01 or 2026-11-01T06:00:00Z. By default a day before --to.',
       placeholder: '<time>',
     }),
     to: text({
-      explanation: 'The latest timestamp, or the word now.',
+      explanation: 'Latest timestamp, or the word now.',
       placeholder: '<time>',
       default: 'now',
     }),
     live: flag({
-      explanation: 'Each record has the time at which it is sent; --from and --to do not apply.',
+      explanation: 'Give each record the time at which it is sent. --from and --to do not apply.',
       default: false,
     }),
     malformed: decimal({
       explanation:
-        'The share of records that are no JSON message with a type (broken, empty, tombstones …).',
+        'Share of records that are not JSON messages with a type (broken, empty, tombstones …).',
       min: 0,
       max: 1,
       default: '0',
     }),
     compression: oneOf(Object.keys(compressionTypes) as Compression[], {
-      explanation: 'How batches are compressed.',
+      explanation: 'Compression of batches.',
       default: 'none',
     }),
     acks: oneOf(Object.keys(acknowledgements) as (keyof typeof acknowledgements)[], {
-      explanation: 'Who must have a batch before it counts as sent.',
+      explanation: 'Which replicas must have a batch before it counts as sent.',
       default: 'all',
     }),
   }),

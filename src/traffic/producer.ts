@@ -27,7 +27,7 @@ const set = combine([
   kafkaConnectionSet,
   own({
     topic: text({
-      explanation: 'The topic to send to; made where it is missing.',
+      explanation: 'Topic to send to. A missing topic is created.',
       placeholder: '<topic>',
       default: 'events',
     }),
@@ -37,23 +37,23 @@ const set = combine([
       default: 'object.one,object.two,object.three',
     }),
     interval: integer({
-      explanation: 'Time from one message to the next.',
+      explanation: 'Interval between messages.',
       min: 1,
       unit: 'ms',
       default: '1000',
     }),
     count: integer({
-      explanation: 'How many messages; until stopped where it is not given.',
+      explanation: 'Number of messages. By default until stopped.',
       min: 1,
     }),
     partitions: integer({
-      explanation: 'Partitions of a topic that is made.',
+      explanation: 'Partitions of a topic that is created.',
       min: 1,
       max: 10_000,
       default: '4',
     }),
     seed: integer({
-      explanation: 'The same seed makes the same messages, but for their time.',
+      explanation: 'The same seed makes the same messages, except for their time.',
       min: 0,
       max: 2 ** 32 - 1,
       default: '1',

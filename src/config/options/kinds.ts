@@ -1,9 +1,7 @@
 import { msPerDay, msPerHour } from '../../record/time.ts'
 import { messageOf } from '../../runtime/errors.ts'
+import { maxTimerMs } from '../../runtime/retry.ts'
 import type { Option } from './option.ts'
-
-/** The longest time a timer can wait, in ms. Node waits 1 ms for anything longer. */
-export const maxTimerMs = 2 ** 31 - 1
 
 /** The units of options that are times: a value with one of them may become a timer. */
 const timeUnits: ReadonlyMap<string | undefined, number> = new Map([

@@ -1,4 +1,4 @@
-import { messageOf } from '../../runtime/errors.ts'
+import { readFlags } from './flags.ts'
 import { trueOrFalse } from './kinds.ts'
 import { didYouMean } from './nearest.ts'
 import {
@@ -10,6 +10,7 @@ import {
   type Values,
   variableName,
 } from './option.ts'
+import { parsed } from './parsed.ts'
 import { type FileValue, readYamlFile } from './yaml-file.ts'
 
 /** What the options are read from; `argv` has neither the program's nor the command's name. */
@@ -42,57 +43,6 @@ export function readOptions<O extends Options>(
       given.has(key) ? given.get(key) : option.defaultValue,
     ]),
   ) as Values<O>
-}
-
-/** The values of the flags, by the key of their option. */
-function readFlags(declared: Options, argv: readonly string[]): Given {
-  const byFlag = new Map(Object.keys(declared).map((key) => [flagName(key), key]))
-  const given: Given = new Map()
-  const lists = new Map<string, string[]>()
-  const words = [...argv]
-  const once = (key: string, name: string) => {
-    if (given.has(key) || lists.has(key)) throw usage(`--${name} is given twice`)
-  }
-  while (words.length > 0) {
-    const word = words.shift()!
-    if (!word.startsWith('--'))
-      throw usage(`"${word}" is not an option; options begin with -- (see --help)`)
-    const equals = word.indexOf('=')
-    const name = equals === -1 ? word.slice(2) : word.slice(2, equals)
-    const inline = equals === -1 ? undefined : word.slice(equals + 1)
-    const key = byFlag.get(name)
-    const negatedKey = name.startsWith('no-') ? byFlag.get(name.slice(3)) : undefined
-    if (
-      key === undefined &&
-      negatedKey !== undefined &&
-      declared[negatedKey]!.negated !== undefined
-    ) {
-      if (inline !== undefined) throw usage(`--${name} takes no value`)
-      // After a value, it revokes that value: a wrapper may append it to a command line.
-      lists.delete(negatedKey)
-      given.set(negatedKey, declared[negatedKey]!.negated.value)
-      continue
-    }
-    if (key === undefined) {
-      throw usage(
-        `--${name} is not an option${didYouMean(name, [...byFlag.keys()], '--')} (see --help)`,
-      )
-    }
-    const option = declared[key]!
-    const isList = option.elements !== undefined
-    if (!isList || given.has(key)) once(key, name)
-    if (option.isSwitch && inline === undefined) {
-      given.set(key, true)
-      continue
-    }
-    const value = inline ?? words.shift()
-    if (value === undefined) throw usage(`--${name} needs a value: ${option.placeholder}`)
-    if (isList) lists.set(key, [...(lists.get(key) ?? []), ...option.elements!.split(value)])
-    else given.set(key, parsed(`--${name}`, value, option))
-  }
-  for (const [key, elements] of lists)
-    given.set(key, parsed(`--${flagName(key)}`, elements, declared[key]!))
-  return given
 }
 
 /** An empty variable counts as not set: Compose sets one for `${NAME:-}`. */
@@ -139,20 +89,4 @@ function ofFile(
     )
   }
   return parsed(shown, value, option)
-}
-
-/** The value of a text, or of the elements of a list. */
-function parsed<T>(
-  shown: string,
-  raw: string | readonly string[],
-  { parse, elements, isSecret = false }: Pick<Option<T>, 'parse' | 'elements' | 'isSecret'>,
-): T {
-  try {
-    return typeof raw === 'string' ? parse(raw) : elements!.parse(raw)
-  } catch (error) {
-    const text = typeof raw === 'string' ? raw : raw.join(',')
-    const isHidden = typeof isSecret === 'function' ? isSecret(text) : isSecret
-    const value = isHidden ? 'the value' : `"${text}"`
-    throw usage(`${shown}: ${value} is not allowed; expected ${messageOf(error)}`)
-  }
 }

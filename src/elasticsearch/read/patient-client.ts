@@ -54,7 +54,7 @@ export class PatientClient {
 }
 
 async function untilShardsAnswer<T>(ask: () => Promise<T>): Promise<T> {
-  const backoff = new Backoff({ firstMs: firstRetryMs, mostMs: maxRetryMs })
+  const backoff = new Backoff({ firstMs: firstRetryMs, maxMs: maxRetryMs })
   const until = performance.now() + patienceMs
   for (;;) {
     try {

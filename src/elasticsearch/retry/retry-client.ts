@@ -64,7 +64,7 @@ export class RetryClient {
   }
 
   async #patiently<T>(ask: () => Promise<T>): Promise<T> {
-    const backoff = new Backoff({ firstMs: 500, mostMs: 10_000 })
+    const backoff = new Backoff({ firstMs: 500, maxMs: 10_000 })
     for (;;) {
       try {
         return await ask()

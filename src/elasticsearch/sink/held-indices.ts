@@ -110,7 +110,7 @@ export class HeldIndices implements Held {
     const held: HeldIndex = {
       reason,
       since: now,
-      backoff: new Backoff({ firstMs: firstProbeMs, mostMs: maxProbeMs }),
+      backoff: new Backoff({ firstMs: firstProbeMs, maxMs: maxProbeMs }),
       outage: new Outage({ sayAgainMs }),
       parts: [],
       isProbing: false,

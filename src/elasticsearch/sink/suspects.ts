@@ -108,7 +108,7 @@ export class Suspects<T, F extends SuspectFacts> {
     group.root.found = true
     const backoff = new Backoff({
       firstMs: firstRetryMs,
-      mostMs: mostRetryMs,
+      maxMs: mostRetryMs,
       random: this.#random,
     })
     const { item } = group

@@ -71,7 +71,7 @@ export class Compactor {
       closing: new AbortController(),
       backoff: new Backoff({
         firstMs: Math.min(firstRetryMs, this.#intervalMs),
-        mostMs: maxRetryMs,
+        maxMs: maxRetryMs,
       }),
       at: this.#clock() + Math.random() * this.#intervalMs * staggered,
     }

@@ -5,7 +5,7 @@ import { type Attempt, explainStore, isPassing, storeCode } from './errors.ts'
 import type { BucketSettings } from './settings.ts'
 
 const firstMs = 100
-const mostMs = 20_000
+const maxMs = 20_000
 /** A store that asks us once to slow down is no news; one that goes on with it is. */
 const quietFailures = 2
 const sayAgainMs = 60_000
@@ -49,7 +49,7 @@ export class Retrier {
     request: () => Promise<T>,
     isAnswer: (error: unknown) => boolean = () => false,
   ): Promise<T> {
-    const backoff = new Backoff({ firstMs, mostMs })
+    const backoff = new Backoff({ firstMs, maxMs })
     const since = performance.now()
     for (;;) {
       try {

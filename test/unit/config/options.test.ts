@@ -14,7 +14,6 @@ import {
   describeOptions,
   flagName,
   integer,
-  maxTimerMs,
   type Options,
   readOptions,
   related,
@@ -23,6 +22,7 @@ import {
 } from '../../../src/config/options.ts'
 import { typeSource } from '../../../src/config/types.ts'
 import { ArchiverError } from '../../../src/runtime/errors.ts'
+import { maxTimerMs } from '../../../src/runtime/retry.ts'
 import { temporaryDirectory } from '../../helpers/servers.ts'
 
 const runOptions = runSet.options

@@ -9,17 +9,17 @@ test('delays double up to the most, with at least half of each kept', () => {
     fc.integer({ min: 1, max: 100_000 }),
     fc.double({ min: 0, max: 1, noNaN: true }),
     fc.integer({ min: 1, max: 100 }),
-    (firstMs, mostMs, random, failures) => {
-      const backoff = new Backoff({ firstMs, mostMs, random: () => random })
+    (firstMs, maxMs, random, failures) => {
+      const backoff = new Backoff({ firstMs, maxMs, random: () => random })
       for (let i = 0; i < failures; i++) {
-        const full = Math.min(mostMs, firstMs * 2 ** i)
+        const full = Math.min(maxMs, firstMs * 2 ** i)
         const delay = backoff.next()
         assert.ok(delay >= Math.floor(full / 2) && delay <= Math.ceil(full), `${delay} of ${full}`)
         assert.equal(backoff.failures, i + 1)
       }
       backoff.reset()
       assert.equal(backoff.failures, 0)
-      assert.ok(backoff.next() <= Math.ceil(Math.min(mostMs, firstMs)))
+      assert.ok(backoff.next() <= Math.ceil(Math.min(maxMs, firstMs)))
     },
   )
   fc.assert(grows, { numRuns: 300 })
@@ -27,7 +27,7 @@ test('delays double up to the most, with at least half of each kept', () => {
 
 test('without a random of its own it still jitters within the bounds', () => {
   const delays = Array.from({ length: 50 }, () =>
-    new Backoff({ firstMs: 1000, mostMs: 5000 }).next(),
+    new Backoff({ firstMs: 1000, maxMs: 5000 }).next(),
   )
   assert.ok(delays.every((delay) => delay >= 500 && delay <= 1000))
   assert.ok(new Set(delays).size > 5)
