@@ -83,7 +83,7 @@ test('after the template is mended rejects go to their index, with the bytes the
     'field [value.n]',
   ])
   assert.equal(some.code, 0, some.output)
-  assert.match(some.output, /type +rejects +stored +already there +stay +refused for/)
+  assert.match(some.output, /type +rejects +stored +already there +left +reason/)
   assert.match(some.output, /a +2 +2 +0 +0 +document_parsing_exception/)
   assert.equal((await documents(rejected)).size, 2)
 

@@ -351,7 +351,7 @@ test('two workers, one of them killed, leave every record once in files and in M
   assert.equal(await second.ended, 143, second.output())
   const ended = await runArchiver(t, ['run', ...options, ...mysql, '--until-end'])
   assert.equal(ended.code, 0, ended.output)
-  assert.match(ended.output, /mysql acknowledged/)
+  assert.match(ended.output, /"event":"worker_stopped".*"acknowledged":\{"files":\d+,"mysql":\d+\}/)
   const verified = await runArchiver(t, [
     'verify',
     '--archive-dir',

@@ -368,7 +368,7 @@ test('topics of the workers narrow a restore, and what they leave out is named',
   const narrowed = await restore()
   assert.equal(narrowed.code, 0, narrowed.output)
   assert.match(narrowed.output, /restored 5 records/)
-  assert.match(narrowed.output, new RegExp(`"topics":\\["${old}"\\].*name them with --topic`))
+  assert.match(narrowed.output, new RegExp(`"event":"topics_left_out","topics":\\["${old}"\\]`))
   const named = await restore('--topic', old)
   assert.match(named.output, /restored 3 records/)
 })
