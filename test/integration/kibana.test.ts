@@ -285,7 +285,7 @@ for (const profile of indexProfiles) {
       const directory = await temporaryDirectory(t)
       const cases: readonly (readonly [readonly string[], number, string])[] = [
         [['--out', join(directory, 'a.ndjson')], 2, '--type is needed'],
-        [['--type', 'object.one'], 2, 'either --kibana or --out'],
+        [['--type', 'object.one'], 2, '--kibana or --out is needed'],
         [['--type', 'object.one', '--out', join(directory, 'a.json')], 2, '.ndjson'],
         [
           ['--type', 'object.one', '--out', join(directory, 'no', 'a.ndjson')],
