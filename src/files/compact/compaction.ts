@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { MayBeCreated, type ReadableHome, type Staging, StagingGone } from '../../home/home.ts'
 import type { TopicPartition } from '../../record/record.ts'
+import { errorFields } from '../../runtime/errors.ts'
 import { faultPoint } from '../../runtime/fault.ts'
 import { type ChainLink, newNonce } from '../log/chain.ts'
 import { DamagedFiles } from '../log/damaged-files.ts'
@@ -233,7 +234,7 @@ async function mergeAll(
       await damaged.add(home, error.path)
       unmergeable.push(...files)
       log.warn(
-        { event: 'file_not_merged', ...tp, path: error.path, err: error },
+        { event: 'file_not_merged', ...tp, path: error.path, ...errorFields(error) },
         'leaving the files of an hour unmerged: one of them is damaged',
       )
     }

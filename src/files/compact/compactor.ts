@@ -1,6 +1,6 @@
 import { partitionKey, type TopicPartition } from '../../record/record.ts'
 import { msPerHour } from '../../record/time.ts'
-import { messageOf } from '../../runtime/errors.ts'
+import { errorFields } from '../../runtime/errors.ts'
 import { Backoff } from '../../runtime/retry.ts'
 import { DamagedFiles } from '../log/damaged-files.ts'
 import {
@@ -142,23 +142,21 @@ export class Compactor {
       const delay = backoff.next()
       due.at = this.#clock() + delay
       this.#context.log[backoff.failures > 1 ? 'debug' : 'warn'](
-        { ...tp, retry_ms: delay },
-        `${partitionKey(tp)} cannot be compacted: ${messageOf(error)}; archiving goes on, trying again later`,
+        { event: 'partition_not_compacted', ...tp, retry_ms: delay, ...errorFields(error) },
+        'a partition cannot be compacted',
       )
     }
   }
 
-  /**
-   * A lack of room is that of the whole file system: it is said once, until a merge has room again.
-   */
+  /** A lack of room concerns the whole home: it is logged once, until a merge has room again. */
   #say({ shortage, merged }: Compaction): void {
     if (shortage === undefined) {
       if (merged > 0) this.#isShort = false
       return
     }
     this.#context.log[this.#isShort ? 'debug' : 'warn'](
-      shortageFields(this.#context.home.title, shortage),
-      'small files are not merged: too little free space; archiving goes on, trying again later',
+      { event: 'files_not_merged', ...shortageFields(this.#context.home.title, shortage) },
+      'some files are not merged: too little free space',
     )
     this.#isShort = true
   }

@@ -1,5 +1,5 @@
 import { partitionKey, type RecordBatch, type TopicPartition } from '../../record/record.ts'
-import { ArchiverError } from '../../runtime/errors.ts'
+import { ArchiverError, errorFields } from '../../runtime/errors.ts'
 import { type CommitContext, commitRange, type StagingOwner } from './commit.ts'
 import { type RangeContext, StagedRange } from './staged-range.ts'
 import { type LogPosition, type TakenPartition, takeOver } from './take-over.ts'
@@ -177,7 +177,12 @@ export class PartitionWriter {
       await staging.remove()
     } catch (error) {
       this.#context.log.debug(
-        { event: 'staging_left', topic: tp.topic, partition: tp.partition, err: error },
+        {
+          event: 'staging_left',
+          topic: tp.topic,
+          partition: tp.partition,
+          ...errorFields(error),
+        },
         'leaving own staging behind',
       )
     }

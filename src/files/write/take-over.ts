@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { type Home, type Staging, StagingGone } from '../../home/home.ts'
 import { partitionKey, type TopicPartition } from '../../record/record.ts'
-import { ArchiverError } from '../../runtime/errors.ts'
+import { ArchiverError, errorFields } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { type CompletionContext, completeCompaction } from '../compact/completion.ts'
 import { checkMarker } from '../log/archive.ts'
@@ -86,7 +86,12 @@ async function completeOrWarn(context: CompletionContext, tp: TopicPartition): P
     await completeCompaction(context, tp)
   } catch (error) {
     context.log.warn(
-      { event: 'compaction_unfinished', topic: tp.topic, partition: tp.partition, err: error },
+      {
+        event: 'compaction_unfinished',
+        topic: tp.topic,
+        partition: tp.partition,
+        ...errorFields(error),
+      },
       'leaving an unfinished compaction to the next pass',
     )
   }

@@ -268,7 +268,7 @@ test('a damaged file is said and copied once; its neighbours are merged without 
   interface Warning {
     readonly event: string
     readonly path: string
-    readonly err: { readonly message: string }
+    readonly err: string
   }
   const warnings: Warning[] = []
   const stream = { write: (line: string) => void warnings.push(JSON.parse(line) as Warning) }
@@ -288,7 +288,7 @@ test('a damaged file is said and copied once; its neighbours are merged without 
     warnings.map(({ event, path }) => ({ event, path })),
     [{ event: 'file_not_merged', path: paths[3]! }],
   )
-  assert.match(warnings[0]!.err.message, /sha256 is not that of its manifest/)
+  assert.match(warnings[0]!.err, /sha256 is not that of its manifest/)
   assert.equal((await dataFiles(root)).length, 3)
   await writeFile(damagedPath, bytes)
   await flush(() => august, 1)
