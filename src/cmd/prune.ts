@@ -21,7 +21,9 @@ import { openArchive } from './lib/archive-home.ts'
 import { signalled } from './lib/program.ts'
 import { describeTakings, type Takings, takesAnything } from './lib/prune-report.ts'
 
-/** The start of the first day that is kept, in ms; undefined for `--finish`: each store has its own. */
+/**
+ * The start of the first day that is kept, in ms; undefined for `--finish`: each store has its own.
+ */
 type Before = number | undefined
 
 /** Removes whole days from the stores: shows what goes, notes it in the archive, and removes it. */

@@ -16,8 +16,8 @@ export function plainLog(options: { readonly json: boolean; readonly logLevel: L
 }
 
 /**
- * A log line for people: its message, the fields of an event, the message of an error, and its level
- * unless that is `info`.
+ * A log line for people: its message, the fields of an event, the message of an error, and its
+ * level unless that is `info`.
  */
 export function plainLine(line: string): string {
   const {

@@ -151,7 +151,9 @@ export const pattern = kind<RegExp>(
   },
 )
 
-/** A time in UTC, as ms since 1970: `2026-11-01`, `2026-11-01T06`, `2026-11-01T06:30:00Z`, or ms. */
+/**
+ * A time in UTC, as ms since 1970: `2026-11-01`, `2026-11-01T06`, `2026-11-01T06:30:00Z`, or ms.
+ */
 export const instant = kind<number>(
   () => '<time>',
   () => (value) => {

@@ -41,7 +41,9 @@ export function listKind<E>(
   })) as ListKind<E>
 }
 
-/** Names without commas and without blanks at their ends (topics, hosts): such blanks are ignored. */
+/**
+ * Names without commas and without blanks at their ends (topics, hosts): such blanks are ignored.
+ */
 export const list = listKind('<a,b,…>', namesIn)
 
 /** @throws Error whose message says what is allowed. */
@@ -64,7 +66,10 @@ export const texts = listKind('<a,b,…>', (elements) => {
 
 const maxPort = 65_535
 
-/** `host:port` or `[IPv6 address]:port`, as Kafka's clients take them; blanks at the ends are ignored. */
+/**
+ * `host:port` or `[IPv6 address]:port`, as Kafka's clients take them; blanks at the ends are
+ * ignored.
+ */
 export const hostPorts = listKind('<host:port,…>', (elements) => {
   const addresses = elements.map((element) => element.trim())
   const wrong = addresses.find((address) => !isHostPort(address))

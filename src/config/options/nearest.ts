@@ -7,7 +7,9 @@ export function didYouMean(word: string, candidates: readonly string[], prefix =
   return meant === undefined ? '' : `; did you mean ${prefix}${meant}?`
 }
 
-/** A longer word is not a mistyped name. Comparing a key of 1 MB with every option takes minutes. */
+/**
+ * A longer word is not a mistyped name. Comparing a key of 1 MB with every option takes minutes.
+ */
 const maxNameLength = 64
 
 function nearest(word: string, candidates: readonly string[]): string | undefined {

@@ -2,8 +2,8 @@ import { messageOf } from '../../runtime/errors.ts'
 import { type Option, usage } from './option.ts'
 
 /**
- * The value of a text, or of the elements of a list. `shown` names the flag, the variable or the key
- * of the file.
+ * The value of a text, or of the elements of a list. `shown` names the flag, the variable or the
+ * key of the file.
  * @throws ArchiverError `USAGE`
  */
 export function parsed<T>(

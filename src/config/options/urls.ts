@@ -63,8 +63,8 @@ export function url<T>(described: Described, parse: (text: string) => T): Option
 }
 
 /**
- * Several URLs of one kind. A comma in a password makes two URLs, neither of which looks as if it
- * had one: so a message shows all of them or none. `check` throws an Error whose message says what
+ * Several URLs of one kind. A comma in a password makes two URLs that both look as if they had no
+ * password. So a message shows all of them or none. `check` throws an Error whose message says what
  * is allowed.
  */
 export function urls(
