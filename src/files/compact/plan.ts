@@ -57,10 +57,7 @@ export interface PlanOptions {
   readonly dryRun?: boolean
 }
 
-/**
- * An hour that closed this long ago is merged while it still gets files: late records may never
- * end.
- */
+/** An hour that closed this long ago is merged while it still gets files from late records. */
 const longOverMs = msPerDay
 /**
  * Manifests behind those that a full pass takes: their hours wait for the next pass, to become one
