@@ -49,7 +49,6 @@ export const unclean: readonly string[] = [
   'src/elasticsearch/templates/watch.ts',
   'src/files/compact/compaction.ts',
   'src/files/compact/compactor.ts',
-  'src/files/compact/plan.ts',
   'src/files/log/archive.ts',
   'src/files/log/chain.ts',
   'src/files/log/log-cursor.ts',
