@@ -2,15 +2,24 @@
 
 export const LF = 0x0a
 const CR = 0x0d
+const TAB = 0x09
 const SPACE = 0x20
 export const QUOTE = 0x22
 export const COMMA = 0x2c
 export const MINUS = 0x2d
+export const ZERO = 0x30
+export const NINE = 0x39
+export const COLON = 0x3a
 export const BACKSLASH = 0x5c
 export const OPEN_BRACKET = 0x5b
 export const CLOSE_BRACKET = 0x5d
 export const OPEN_BRACE = 0x7b
 export const CLOSE_BRACE = 0x7d
+
+/** White space of a JSON text (RFC 8259, section 2). */
+export function isWhiteSpace(byte: number): boolean {
+  return byte === SPACE || byte === LF || byte === CR || byte === TAB
+}
 
 /** Every byte as itself, but a line break as a space. */
 const withoutBreaks = Uint8Array.from({ length: 256 }, (_, byte) => byte)

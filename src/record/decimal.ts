@@ -3,13 +3,14 @@
  * offsets and timestamps, which are safe integers from 0 on.
  */
 
-const ZERO = 0x30
+import { ZERO } from './ascii.ts'
+
 const billion = 1e9
 
 /** The longest number that `putNumber` writes, in bytes. */
 export const longestNumber = 16
 
-/** Writes a safe integer from 0 on; returns the position behind it. */
+/** Writes a safe integer from 0 on and returns the position behind it. */
 export function putNumber(buffer: Buffer, at: number, number: number): number {
   const high = Math.floor(number / billion)
   if (high === 0) return putAll(buffer, at, number)

@@ -1,23 +1,25 @@
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COMMA,
+  MINUS,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+} from './ascii.ts'
+
 /**
  * Every number of one valid JSON text with the path of object keys that leads to it. Arrays add
  * nothing to a path, as in Elasticsearch: `{"a":[{"b":1},{"b":2}]}` has two numbers at `a.b`.
  */
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const COMMA = 0x2c
-const MINUS = 0x2d
-const OPEN_OBJECT = 0x7b
-const CLOSE_OBJECT = 0x7d
-const OPEN_ARRAY = 0x5b
-const CLOSE_ARRAY = 0x5d
 
 /** `start` and `end`: where the number is in the bytes. `path`: its keys, joined by dots. */
 export type NumberVisitor = (path: string, start: number, end: number) => void
 
 /**
  * Calls `visit` for each number between `start` and `end`, in the order of the text. The bytes must
- * be valid JSON: what `JsonScanner` accepts. Depth costs memory, never the stack.
+ * be valid JSON, as `JsonScanner` accepts it. Depth costs memory, never stack.
  */
 export function visitNumbers(
   bytes: Buffer,
@@ -46,11 +48,11 @@ export function visitNumbers(
       while (after < end && isInNumber(bytes[after]!)) after++
       visit(path, i, after)
       i = after - 1
-    } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
+    } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
       bases.push(path)
-      isObject.push(byte === OPEN_OBJECT)
-      expectsKey = byte === OPEN_OBJECT
-    } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) {
+      isObject.push(byte === OPEN_BRACE)
+      expectsKey = byte === OPEN_BRACE
+    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
       path = bases.pop() ?? root
       isObject.pop()
       expectsKey = false

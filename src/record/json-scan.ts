@@ -1,53 +1,52 @@
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+} from './ascii.ts'
+
 /**
- * A strict RFC 8259 check over bytes that builds nothing: it says whether the bytes are one JSON
- * text, whether line breaks stand in its white space, and where the string at one path of object
- * keys is. It agrees with `JSON.parse` on what is valid and on which of several equal keys counts
- * (the last); `test/unit/record/json-scan.test.ts` holds that.
+ * A strict RFC 8259 check over bytes that builds nothing. It says whether the bytes are one JSON
+ * text, whether its white space has line breaks, and where the string at one path of object keys
+ * is. It agrees with `JSON.parse` on what is valid, and that the last of several equal keys counts
+ * (`test/unit/record/json-scan.test.ts`).
  */
 export interface JsonScan {
   /**
-   * Undefined where the bytes are one JSON text, else what is wrong, with the position in bytes.
+   * Undefined when the bytes are one JSON text, else what is wrong, with the position in bytes.
    */
   error: string | undefined
-  /** LF or CR stand between tokens. Inside strings RFC 8259 forbids them raw. */
+  /** There is a LF or CR between tokens. Inside strings RFC 8259 forbids them raw. */
   lineBreaks: boolean
-  /**
-   * Bytes of the string at the path, without its quotes; -1 where there is none or it is not a
-   * string.
-   */
+  /** The string at the path, without its quotes; -1 when there is none or it is not a string. */
   foundStart: number
   foundEnd: number
   /** The found string has escapes and must be read by JSON.parse. */
   foundEscaped: boolean
-  /** All bytes are ASCII. Where they are not, whether they are UTF-8 is for the caller to check. */
+  /** All bytes are ASCII. If not, the caller must check that they are UTF-8. */
   ascii: boolean
   /**
-   * A number of 16 characters and more, or with an exponent of three digits and more, is there: one
-   * that a double may not hold. The same number, written shorter, fits into a double.
+   * There is a number of 16 characters and more, or with an exponent of three digits and more: a
+   * double may not hold it. A double holds every shorter one.
    */
   longNumbers: boolean
 }
 
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const COMMA = 0x2c
-const COLON = 0x3a
-const OPEN_OBJECT = 0x7b
-const CLOSE_OBJECT = 0x7d
-const OPEN_ARRAY = 0x5b
-const CLOSE_ARRAY = 0x5d
-
 const PLAIN = 0
 const SPACE = 1
 const BREAK = 2
-/** What a byte outside strings means; everything that is not white space is PLAIN. */
+/** The kind of a byte outside strings; everything that is not white space is PLAIN. */
 const spaceKind = new Uint8Array(256)
 spaceKind[0x20] = SPACE
 spaceKind[0x09] = SPACE
 spaceKind[0x0a] = BREAK
 spaceKind[0x0d] = BREAK
 
-/** 1 for ASCII bytes that simply continue a string. */
+/** 1 for each byte of ASCII that needs no look inside a string. */
 const inString = new Uint8Array(256)
 inString.fill(1, 0x20, 0x80)
 inString[QUOTE] = 0
@@ -59,9 +58,9 @@ const isSimpleEscape = new Uint8Array(256)
 for (const letter of '"\\/bfnrt') isSimpleEscape[letter.charCodeAt(0)] = 1
 
 /**
- * Four bytes at once: 0 where all of them simply continue a string, as `inString` has it, else a
- * number whose lowest bit that is set is the highest of the first byte that does not. What is above
- * that bit means nothing: subtracting carries upwards.
+ * Four bytes at once: 0 when all of them are `inString`. Otherwise, the lowest bit that is set is
+ * the highest bit of the first byte that is not. Bits above it mean nothing, as subtraction carries
+ * upwards.
  */
 function endsInString(word: number): number {
   const quote = word ^ 0x22222222
@@ -71,11 +70,11 @@ function endsInString(word: number): number {
     (word - 0x20202020) |
     ((quote - 0x01010101) & ~quote) |
     ((backslash - 0x01010101) & ~backslash)
-  // The high bit of each byte, 0x80808080, as an int32: as it is written here it is no double.
+  // The high bit of each byte, 0x80808080, as an int32: written that way it would be a double.
   return found & -0x7f7f7f80
 }
 
-/** A key of the path, as the bytes that an unescaped key has, and as text for keys with escapes. */
+/** A key of the path: as bytes, for keys without escapes, and as a text, for keys with escapes. */
 interface PathKey {
   readonly bytes: Buffer
   readonly text: string
@@ -92,24 +91,21 @@ export class JsonScanner {
     ascii: true,
     longNumbers: false,
   }
-  /**
-   * 1 for an object, 0 for an array, per level of nesting; grows, so that depth has no limit but
-   * memory.
-   */
+  /** 1 for an object, 0 for an array, for each level. It grows: only memory limits the depth. */
   #containers = new Uint8Array(64)
   #start = 0
-  /** The bytes looked at last: many values lie in the same. `#words` reads them four at a time. */
+  /** The bytes scanned last: many values share a buffer. `#words` reads them four at a time. */
   #bytes: Buffer | undefined
   #words: DataView = new DataView(new ArrayBuffer(0))
 
-  /** `path`: the keys that lead to the wanted string; empty where nothing is wanted. */
+  /** `path`: the keys that lead to the wanted string; empty when none is wanted. */
   constructor(path: readonly string[]) {
     this.#path = path.map((text) => ({ text, bytes: Buffer.from(text) }))
   }
 
   /**
-   * Looks at the bytes from `start` up to `end`; what is around them does not matter. The result is
-   * valid until the next call.
+   * Scans the bytes from `start` up to `end`, whatever is around them. The result is valid until
+   * the next call.
    */
   scan(bytes: Buffer, start = 0, end = bytes.length): JsonScan {
     const result = this.#result
@@ -140,7 +136,7 @@ export class JsonScanner {
     let i = start
 
     for (;;) {
-      // One round reads one value, with the key before it where an object is open.
+      // One round reads one value, with the key before it when an object is open.
       let byte = bytes[i]!
       while (byte <= 0x20 && i < end && spaceKind[byte] !== PLAIN) {
         if (spaceKind[byte] === BREAK) breaks = true
@@ -150,8 +146,8 @@ export class JsonScanner {
 
       let completed = true
       if (byte === QUOTE) {
-        // The loop over a string stands here and below: in a method of its own it makes the whole
-        // scan 15 % slower (measured).
+        // The loop over a string is here and below: in a method of its own it makes the whole scan
+        // 15 % slower (measured).
         const first = ++i
         let escaped = false
         for (;;) {
@@ -185,20 +181,20 @@ export class JsonScanner {
           result.foundEscaped = escaped
         }
         i++
-      } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
+      } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
         if (depth === containers.length) {
           const larger = new Uint8Array(depth * 2)
           larger.set(containers)
           this.#containers = containers = larger
         }
-        containers[depth++] = byte === OPEN_OBJECT ? 1 : 0
+        containers[depth++] = byte === OPEN_BRACE ? 1 : 0
         i++
         byte = bytes[i]!
         while (byte <= 0x20 && i < end && spaceKind[byte] !== PLAIN) {
           if (spaceKind[byte] === BREAK) breaks = true
           byte = bytes[++i]!
         }
-        if (i < end && byte === (containers[depth - 1] === 1 ? CLOSE_OBJECT : CLOSE_ARRAY)) {
+        if (i < end && byte === (containers[depth - 1] === 1 ? CLOSE_BRACE : CLOSE_BRACKET)) {
           i++
           depth--
           if (matched > depth) matched = depth
@@ -215,7 +211,7 @@ export class JsonScanner {
         if (i === -1) return this.#fail(describeByte(bytes, first, start, end), first)
       }
 
-      // Close what ends here, up to the comma that begins the next value.
+      // Close the containers that end here, up to the comma before the next value.
       while (completed) {
         byte = bytes[i]!
         while (byte <= 0x20 && i < end && spaceKind[byte] !== PLAIN) {
@@ -232,7 +228,7 @@ export class JsonScanner {
           i++
           break
         }
-        if (byte !== (containers[depth - 1] === 1 ? CLOSE_OBJECT : CLOSE_ARRAY)) {
+        if (byte !== (containers[depth - 1] === 1 ? CLOSE_BRACE : CLOSE_BRACKET)) {
           return this.#fail(`expected a comma or a closing bracket`, i)
         }
         i++
@@ -240,7 +236,7 @@ export class JsonScanner {
         if (matched > depth) matched = depth
       }
 
-      // A key, where the open container is an object.
+      // The key, when the open container is an object.
       if (containers[depth - 1] === 1) {
         byte = bytes[i]!
         while (byte <= 0x20 && i < end && spaceKind[byte] !== PLAIN) {
@@ -278,7 +274,7 @@ export class JsonScanner {
         }
         if (depth <= wanted && matched >= depth - 1) {
           if (isKey(bytes, first, i, escaped, path[depth - 1]!)) {
-            // Of duplicate keys the last counts, whatever its value is.
+            // The last of duplicate keys counts, whatever its value is.
             matched = depth
             result.foundStart = -1
             result.foundEnd = -1
@@ -306,7 +302,7 @@ export class JsonScanner {
   }
 }
 
-/** The position after the escape that begins at `i`, or -1 where it is none. */
+/** The position after the escape that begins at `i`, or -1 if it is none. */
 function afterEscape(bytes: Buffer, i: number, end: number): number {
   const letter = bytes[i + 1]!
   if (i + 1 >= end) return -1
@@ -316,7 +312,7 @@ function afterEscape(bytes: Buffer, i: number, end: number): number {
   return i + 6
 }
 
-/** The position after the number that begins at `i`, or -1 where it is none. */
+/** The position after the number that begins at `i`, or -1 if it is none. */
 function afterNumber(bytes: Buffer, i: number, end: number): number {
   if (bytes[i] === 0x2d) i++
   if (i >= end) return -1
@@ -358,7 +354,7 @@ function afterDigits(bytes: Buffer, i: number, end: number): number {
   return i
 }
 
-/** The position after `true`, `false` or `null` that begins at `i`, or -1 where none does. */
+/** The position after the `true`, `false` or `null` that begins at `i`, or -1 if none does. */
 function afterLiteral(bytes: Buffer, i: number, end: number): number {
   if (i + 4 > end) return -1
   const byte = bytes[i]!

@@ -1,15 +1,16 @@
 import { isUtf8 } from 'node:buffer'
+import { isWhiteSpace, OPEN_BRACE, OPEN_BRACKET } from './ascii.ts'
 import { JsonScanner } from './json-scan.ts'
 import { describeFrame, isUtf16BigEndian, looksUtf16 } from './wire-format.ts'
 
 /**
- * Why a value is kept as base64. Says nothing of what the value holds: logs and consoles show it.
+ * Why a value is kept as base64. It quotes nothing of the value, as logs and consoles show it.
  */
 export interface ValueError {
   readonly type: 'invalid_utf8' | 'invalid_json'
   /**
-   * What is wrong and where, in bytes of the message; then what the bytes look like, if they look
-   * like anything.
+   * What is wrong and where, in bytes of the message. Then what the bytes look like, if they look
+   * like a known format.
    */
   readonly reason: string
 }
@@ -17,8 +18,7 @@ export interface ValueError {
 const scanner = new JsonScanner([])
 
 /**
- * Formats that are known by their first bytes. Longer beginnings stand before those that they
- * contain.
+ * Formats and their first bytes. A longer beginning comes before one that it contains.
  */
 const signatures: readonly (readonly [hex: string, name: string])[] = [
   ['1f8b', 'gzip'],
@@ -42,7 +42,7 @@ const knownSignatures = signatures.map(([hex, name]) => ({ bytes: Buffer.from(he
 const bom = Buffer.from([0xef, 0xbb, 0xbf])
 /** AWS Glue: version 3, compression 0 or 5, a UUID. */
 const glueHeaderBytes = 18
-/** A word that other writers of "JSON" use at the place of a value. */
+/** Words that other writers of "JSON" use in place of a value. */
 const foreignWords: readonly (readonly [word: string, name: string])[] = [
   ['NaN', 'NaN, which JSON does not have'],
   ['Infinity', 'Infinity, which JSON does not have'],
@@ -56,7 +56,7 @@ const foreignWords: readonly (readonly [word: string, name: string])[] = [
   ['/*', 'JSON with comments'],
 ]
 
-/** Why the bytes of `[start, end)`, which are no JSON text in UTF-8, are none. */
+/** Why the bytes of `[start, end)` are no JSON text in UTF-8. */
 export function explainMalformed(bytes: Buffer, start: number, end: number): ValueError {
   const { error } = scanner.scan(bytes, start, end)
   const look = lookOf(bytes, start, end, error)
@@ -67,7 +67,7 @@ export function explainMalformed(bytes: Buffer, start: number, end: number): Val
   return { type: 'invalid_json', reason: `${error ?? 'not read as JSON'}${suffix}` }
 }
 
-/** What a value that is no JSON looks like; undefined if it looks like nothing known. */
+/** What a value that is no JSON looks like; undefined if it looks like no known format. */
 function lookOf(
   bytes: Buffer,
   start: number,
@@ -81,7 +81,7 @@ function lookOf(
   return contentLook(bytes, start, end) ?? textLook(bytes, start, end, error)
 }
 
-/** What stands behind a frame, as the end of a sentence. */
+/** What is behind a frame, as the end of a sentence. */
 function insideOf(bytes: Buffer, start: number, from: number, end: number): string | undefined {
   const { error } = scanner.scan(bytes, from, end)
   const inside = bytes.subarray(from, end)
@@ -90,12 +90,12 @@ function insideOf(bytes: Buffer, start: number, from: number, end: number): stri
   if (look !== undefined) return `not JSON inside: ${look}`
   if (!beginsAsJson(bytes, from, end)) return undefined
   if (error === undefined) return 'not JSON inside: not valid UTF-8'
-  // The scanner counts from where it began; the message begins with the frame.
+  // The scanner counts from where it began, but the message begins with the frame.
   const at = /^(.*) at byte (\d+)$/.exec(error)
   return `not JSON inside: ${at === null ? error : `${at[1]} at byte ${Number(at[2]) + from - start}`}`
 }
 
-/** Formats that are known by how they begin. */
+/** The format that the first bytes show. */
 function contentLook(bytes: Buffer, start: number, end: number): string | undefined {
   const utf16 = looksUtf16(bytes, start, end)
   if (utf16 !== undefined) return utf16
@@ -116,7 +116,7 @@ function contentLook(bytes: Buffer, start: number, end: number): string | undefi
   return undefined
 }
 
-/** What is wrong with a text that is nearly JSON, by what stands at the error. */
+/** What is wrong with a text that is nearly JSON, judged by the bytes at the error. */
 function textLook(
   bytes: Buffer,
   start: number,
@@ -128,7 +128,7 @@ function textLook(
   const at = start + Number(position)
   if (what === 'something follows the value') {
     if (bytes[at] === 0) return 'JSON with a zero byte behind it'
-    // Two texts that stand apart by a line break, or that begin like JSON: `{…}{…}`.
+    // A second text follows, with or without a line break: `{…}{…}`.
     if (beginsAsJson(bytes, at, end)) return 'several JSON texts in one message'
     return undefined
   }
@@ -139,12 +139,8 @@ function textLook(
 
 function beginsAsJson(bytes: Buffer, start: number, end: number): boolean {
   let at = start
-  while (
-    at < end &&
-    (bytes[at] === 0x20 || bytes[at] === 0x09 || bytes[at] === 0x0a || bytes[at] === 0x0d)
-  )
-    at++
-  return at < end && (bytes[at] === 0x7b || bytes[at] === 0x5b)
+  while (at < end && isWhiteSpace(bytes[at]!)) at++
+  return at < end && (bytes[at] === OPEN_BRACE || bytes[at] === OPEN_BRACKET)
 }
 
 function beginsWith(bytes: Buffer, start: number, end: number, beginning: Buffer): boolean {

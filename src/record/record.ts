@@ -1,7 +1,7 @@
 /**
  * The vocabulary of the data: what every room of this program means by a topic-partition, a range,
- * a type, a batch. An offset is a `number`; the source refuses one above 2^53 - 1, so that
- * everybody else may count on it.
+ * a type, a batch. An offset is a `number`, and the source rejects one above 2^53 - 1, so all other
+ * code may rely on exact numbers.
  */
 
 /** One log of Kafka. "Partition" alone always means Kafka's. */
@@ -10,7 +10,7 @@ export interface TopicPartition {
   readonly partition: number
 }
 
-/** `topic/partition`: a key for maps, and what log lines say. */
+/** `topic/partition`: a key for maps, and a name for log lines. */
 export function partitionKey({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`
 }
@@ -34,7 +34,7 @@ export interface Header {
 /** One record as Kafka delivered it. */
 export interface SourceRecord {
   readonly offset: number
-  /** Kafka's int64, in ms; a bigint where a number would not be exact. */
+  /** Kafka's int64, in ms; a bigint when a number would not be exact. */
   readonly timestamp: number | bigint
   readonly key: Buffer | null
   readonly value: Buffer | null
@@ -42,11 +42,8 @@ export interface SourceRecord {
   readonly headers: readonly Header[]
 }
 
-/**
- * A record where its bytes lie: positions instead of objects, as a million records come in ten
- * seconds. A null begins at -1.
- */
-export class RecordInPlace implements SourceRecord {
+/** Where the parts of a record lie in its bytes. A null begins at -1. */
+export interface RecordPositions {
   readonly offset: number
   readonly timestamp: number | bigint
   /** What the positions are in; other records lie around this one. */
@@ -55,30 +52,37 @@ export class RecordInPlace implements SourceRecord {
   readonly keyEnd: number
   readonly valueStart: number
   readonly valueEnd: number
-  /** Four a header: where its key begins and ends, where its value does. */
+  /** Four for each header: where its key begins and ends, then the same of its value. */
+  readonly headerPositions: readonly number[]
+}
+
+/**
+ * A record where its bytes lie: positions instead of objects, as a million records come in ten
+ * seconds.
+ */
+export class RecordInPlace implements SourceRecord, RecordPositions {
+  readonly offset: number
+  readonly timestamp: number | bigint
+  readonly bytes: Buffer
+  readonly keyStart: number
+  readonly keyEnd: number
+  readonly valueStart: number
+  readonly valueEnd: number
   readonly headerPositions: readonly number[]
 
-  constructor(
-    offset: number,
-    timestamp: number | bigint,
-    bytes: Buffer,
-    keyStart: number,
-    keyEnd: number,
-    valueStart: number,
-    valueEnd: number,
-    headerPositions: readonly number[],
-  ) {
-    this.offset = offset
-    this.timestamp = timestamp
-    this.bytes = bytes
-    this.keyStart = keyStart
-    this.keyEnd = keyEnd
-    this.valueStart = valueStart
-    this.valueEnd = valueEnd
-    this.headerPositions = headerPositions
+  /** The object that is passed costs nothing once this is compiled: it is never allocated. */
+  constructor(at: RecordPositions) {
+    this.offset = at.offset
+    this.timestamp = at.timestamp
+    this.bytes = at.bytes
+    this.keyStart = at.keyStart
+    this.keyEnd = at.keyEnd
+    this.valueStart = at.valueStart
+    this.valueEnd = at.valueEnd
+    this.headerPositions = at.headerPositions
   }
 
-  /** The same record with its bytes in one place; itself where they are already. */
+  /** The same record with its bytes in one place; itself when they are there already. */
   static of(record: SourceRecord): RecordInPlace {
     if (record instanceof RecordInPlace) return record
     const parts: Buffer[] = []
@@ -93,19 +97,19 @@ export class RecordInPlace implements SourceRecord {
     const keyEnd = end
     const valueStart = lay(record.value)
     const valueEnd = end
-    const positions: number[] = []
+    const headerPositions: number[] = []
     for (const { key, value } of record.headers)
-      positions.push(lay(Buffer.from(key)), end, lay(value), end)
-    return new RecordInPlace(
-      record.offset,
-      record.timestamp,
-      parts.length === 1 ? parts[0]! : Buffer.concat(parts),
+      headerPositions.push(lay(Buffer.from(key)), end, lay(value), end)
+    return new RecordInPlace({
+      offset: record.offset,
+      timestamp: record.timestamp,
+      bytes: parts.length === 1 ? parts[0]! : Buffer.concat(parts),
       keyStart,
       keyEnd,
       valueStart,
       valueEnd,
-      positions,
-    )
+      headerPositions,
+    })
   }
 
   get key(): Buffer | null {
@@ -130,9 +134,8 @@ export class RecordInPlace implements SourceRecord {
 }
 
 /**
- * What one fetch brought of one partition. It covers `[from, next)` whole: an offset in it without
- * a record is one that Kafka has no record for (compaction, transaction markers, aborted
- * transactions).
+ * What one fetch returned for one partition. It covers `[from, next)` whole: for an offset in it
+ * without a record, Kafka has none (compaction, transaction markers, aborted transactions).
  */
 export interface SourceBatch extends TopicPartition, OffsetRange {
   readonly records: readonly SourceRecord[]
@@ -142,8 +145,8 @@ export interface SourceBatch extends TopicPartition, OffsetRange {
 export interface RecordType {
   readonly name: string
   /**
-   * True for `_malformed` and `_untyped` as given by this program; a message that calls itself so
-   * is an ordinary type.
+   * True for the program's own `_malformed` and `_untyped`. A message that names itself so has an
+   * ordinary type.
    */
   readonly reserved: boolean
 }
@@ -153,8 +156,8 @@ export const untypedType: RecordType = { name: '_untyped', reserved: true }
 
 export type GapReason =
   /**
-   * Kafka delivered past these offsets: removed by compaction, transaction markers, or aborted
-   * transactions.
+   * Kafka delivered past these offsets: they were removed by compaction, are transaction markers,
+   * or belong to aborted transactions.
    */
   | 'not-delivered'
   /** Retention removed records before they were read. They are lost to the archive. */
@@ -164,13 +167,13 @@ export type GapReason =
   /** The record is larger than `--max-record-bytes`. Kafka still has it. */
   | 'oversized'
   /**
-   * The log ended before these offsets when it was read again (truncated, or the topic was made
-   * anew).
+   * The log ended before these offsets when it was read again: it was truncated, or the topic was
+   * recreated.
    */
   | 'truncated'
   /**
-   * Kafka has other records at offsets that are archived: the topic was deleted and made again.
-   * Stops the partition.
+   * Kafka has other records at offsets that are archived: the topic was recreated. Stops the
+   * partition.
    */
   | 'recreated'
 
@@ -179,7 +182,7 @@ export interface Gap extends OffsetRange {
   readonly reason: GapReason
 }
 
-/** Offsets whose records Kafka has and the archive does not get, and why. */
+/** Offsets of records that Kafka has and the archive does not get, and why. */
 export interface LostRange extends Gap {
   /** What is wrong with them, for people. */
   readonly detail: string
@@ -188,9 +191,9 @@ export interface LostRange extends Gap {
 }
 
 /**
- * Records of one partition, encoded once: `lines` holds one line of JSON a record, each ended by
- * LF, in offset order. Every sink takes its bytes from here. Line `i` is
- * `lines[start(i), ends[i])`, its offset `offsets[i]`.
+ * Records of one partition, encoded once. `lines` holds one line of JSON for each record, ended by
+ * LF, in the order of offsets. Every sink takes its bytes from here. Line `i` is
+ * `lines[lineStart(i), ends[i])`, and its offset is `offsets[i]`.
  */
 export interface RecordBatch extends TopicPartition, OffsetRange {
   readonly count: number
@@ -206,7 +209,7 @@ export interface RecordBatch extends TopicPartition, OffsetRange {
   readonly types: readonly RecordType[]
   readonly gaps: readonly Gap[]
   /**
-   * 1 for each record whose value has a number that a double may not hold; undefined: not known.
+   * 1 for each record whose value has a number that a double may not hold; undefined if unknown.
    */
   readonly longNumbers?: Uint8Array
   /**
@@ -221,7 +224,7 @@ export function lineStart(batch: RecordBatch, i: number): number {
   return i === 0 ? 0 : batch.ends[i - 1]!
 }
 
-/** A batch without records: it only carries a position, and gaps, forward. */
+/** A batch without records: it only moves a position forward, past gaps. */
 export function emptyBatch(
   tp: TopicPartition,
   range: OffsetRange,

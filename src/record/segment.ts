@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import type { RecordType } from './record.ts'
 
 /**
- * A text as one segment of a path or of an index name: nothing that a message says can leave its
+ * A text as one segment of a path or of an index name. Nothing in a message can leave its
  * directory, be hidden in it or break a name. Injective: two texts never share a segment (beyond a
- * collision of 128 bits of SHA-256). Reversible by percent-decoding, except for the long ones,
- * which a prefix and a hash represent.
+ * collision of 128 bits of SHA-256). Reversible by percent-decoding, except for long texts: a
+ * prefix and a hash represent them.
  */
 
 export interface SegmentRules {
@@ -26,12 +26,12 @@ const hashDigits = 32
 const maxTrimmed = 2
 const looksHashed = /-[0-9a-f]{32}$/
 
-/** Encodes a text by the rules. The empty text has no segment: the caller excludes it. */
+/** Encodes a text by the rules. The empty text has no segment: the caller must exclude it. */
 export function encodeSegment(text: string, rules: SegmentRules): string {
   const bytes = wtf8(text)
   const encoded = percentEncode(bytes, rules)
-  // A text that spells a shortened segment is shortened too: only a hash of the whole text can end
-  // such a segment.
+  // A text that spells a shortened segment is shortened too. So such a segment always ends with the
+  // hash of a whole text.
   const isLikeShortened = encoded.length >= rules.maxBytes - maxTrimmed && looksHashed.test(encoded)
   return encoded.length > rules.maxBytes || isLikeShortened
     ? shorten(encoded, bytes, rules.maxBytes)
@@ -39,9 +39,9 @@ export function encodeSegment(text: string, rules: SegmentRules): string {
 }
 
 /**
- * The segment that earlier versions wrote, if it differs from that of `encodeSegment`: they
- * replaced lone surrogates and left texts that spell a shortened segment as they are, so several
- * texts share it. Only for names in an existing archive.
+ * The segment that earlier versions wrote, if it differs from that of `encodeSegment`. They
+ * replaced lone surrogates, and kept texts that spell a shortened segment, so several texts share
+ * it. Only for names in an existing archive.
  */
 export function formerSegment(text: string, rules: SegmentRules): string | undefined {
   const former = encodeAsBefore(text, rules)
@@ -91,8 +91,8 @@ function percent(byte: number, { hexDigits }: SegmentRules): string {
 }
 
 /**
- * An escape is never cut in two; the hash is of the whole text, so two long texts do not share a
- * name.
+ * An escape is never cut in two. The hash is that of the whole text, so two long texts do not share
+ * a name.
  */
 function shorten(encoded: string, bytes: Buffer, maxBytes: number): string {
   const hash = createHash('sha256').update(bytes).digest('hex').slice(0, hashDigits)
@@ -115,16 +115,16 @@ const maxTopicBytes = 180
 const topicRules: SegmentRules = { ...typeRules, notFirst: '', maxBytes: maxTopicBytes }
 
 /**
- * A type as a path segment. A leading `.` or `_` of a message's own type is encoded: such names are
- * hidden, or reserved.
+ * A type as a path segment. A leading `.` or `_` of a message's own type is encoded, as such names
+ * are hidden or reserved.
  */
 export function typeSegment(type: RecordType): string {
   return type.reserved ? type.name : encodeSegment(type.name, typeRules)
 }
 
 /**
- * Every segment under which an archive may hold a type: the one that is written now, then that of
- * earlier versions.
+ * Every segment under which an archive may hold a type: that of this version, then that of earlier
+ * ones.
  */
 export function typeSegments(type: RecordType): readonly string[] {
   const former = type.reserved ? undefined : formerSegment(type.name, typeRules)
@@ -139,17 +139,17 @@ export function mayShareSegment(type: RecordType): boolean {
 }
 
 /**
- * A topic as a path segment. Kafka allows only characters that stand for themselves, and refuses
- * `.` and `..`, which would leave the directory; whoever offers them all the same gets an escape.
- * The name must never change: workers of every version contend for the commit log in it. A topic
- * whose name spells the shortened segment of another one is refused by the `topic` in each
- * manifest.
+ * A topic as a path segment. Kafka allows only characters that need no escape, and rejects `.` and
+ * `..`, which would leave the directory; here they get an escape. The name must never change:
+ * workers of every version contend for the commit log in it. When a topic's name spells the
+ * shortened segment of another topic, the `topic` in each manifest shows it, and the topic is
+ * refused.
  */
 export function topicSegment(topic: string): string {
   return /^\.\.?$/.test(topic) ? `%2E${topic.slice(1)}` : encodeAsBefore(topic, topicRules)
 }
 
-/** The topic of a segment; of a shortened one, the segment itself. */
+/** The topic of a segment; the segment itself if it was shortened. */
 export function topicOfSegment(segment: string): string {
   return segment.startsWith('%2E') ? `.${segment.slice(3)}` : segment
 }

@@ -1,11 +1,13 @@
+import { BACKSLASH, QUOTE } from './ascii.ts'
+
 /**
- * What RFC 8259 allows in a JSON text and a strict reader refuses, or reads as something else. RFC
+ * What RFC 8259 allows in a JSON text and strict readers reject, or read as something else. RFC
  * 8259 leaves open what a reader makes of equal names (section 4), of the size and depth of a text
- * (section 9) and of numbers (section 6), and allows escapes of lone surrogates (section 8.2).
- * Which reader refuses what stands in `docs/reading-with-other-tools.md`, measured.
+ * (section 9) and of numbers (section 6). It allows escapes of lone surrogates (section 8.2).
+ * `docs/reading-with-other-tools.md` says which reader rejects what, as measured.
  */
 
-/** In the order of the bits of a finding. */
+/** The order is that of the bits of a finding. */
 const kinds = [
   'lone-surrogate',
   'equal-names',
@@ -19,7 +21,7 @@ const kinds = [
 
 export type StrictKind = (typeof kinds)[number]
 
-/** Each kind with what it is, in a few words. */
+/** What each kind is, in a few words. */
 export const strictKinds: Readonly<Record<StrictKind, string>> = {
   'lone-surrogate': 'half of a surrogate pair in a text or a name',
   'equal-names': 'equal names in one object',
@@ -32,45 +34,43 @@ export const strictKinds: Readonly<Record<StrictKind, string>> = {
 }
 
 /**
- * Levels of a value; the line around it has one more, and DuckDB refuses 128 of them with what
- * stands in the innermost.
+ * Levels of a value. The line around it has one more, and DuckDB rejects 128 with what is in the
+ * innermost one.
  */
 export const maxDepth = 126
 /**
- * pyarrow refuses a line that is longer than its blocks are by default; DuckDB one of more than 16
+ * pyarrow rejects a line that is longer than its default block. DuckDB rejects one of more than 16
  * MiB.
  */
 export const maxLineBytes = 2 ** 20
 /**
- * Names of all objects that are open at one place, at most: a value may hold millions. Names beyond
+ * Max names of all objects that are open at one place, as a value may hold millions. Names beyond
  * are not compared with each other.
  */
 const maxOpenNames = 200_000
 /** Up to here a list of names is faster than a set. */
 const fewNames = 12
 
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
 const LETTER_U = 0x75
 
-/** Bits of the kinds that no reader refuses. */
+/** Bits of the kinds that no reader rejects. */
 const notes = bitOf('integer-beyond-53-bits')
 
 function bitOf(kind: StrictKind): number {
   return 1 << kinds.indexOf(kind)
 }
 
-/** The kinds of a finding, those that are refused first. */
+/** The kinds of a finding; those that readers reject come first. */
 export function kindsOf(found: number): readonly StrictKind[] {
   return kinds.filter((_, i) => (found & (1 << i)) !== 0)
 }
 
-/** Whether a finding has a kind that some reader refuses; a note alone is none. */
+/** Whether a finding has a kind that some reader rejects, not a note alone. */
 export function isRefused(found: number): boolean {
   return (found & ~notes) !== 0
 }
 
-/** Whether a kind is one that no reader refuses. */
+/** Whether a kind is one that no reader rejects. */
 export function isNote(kind: StrictKind): boolean {
   return (bitOf(kind) & notes) !== 0
 }
@@ -81,7 +81,7 @@ class Names {
   #exact: Set<string> | undefined
   #folded: Set<string> | undefined
 
-  /** Adds a name; says what it is equal to. */
+  /** Adds a name and says whether an earlier one is equal to it. */
   add(name: string): 'new' | 'equal' | 'case' {
     if (this.#exact === undefined) {
       if (this.#list.includes(name)) return 'equal'
@@ -110,11 +110,11 @@ class Names {
 }
 
 /**
- * Scans one valid JSON text in UTF-8 once, from left to right, without recursion. Memory holds a
- * byte a level and the names of the objects that are open.
+ * Scans one valid JSON text in UTF-8 once, from left to right, without recursion. Memory holds the
+ * names of the objects that are open.
  *
  * @param lineBytes the size of the line that the value is in
- * @returns bits for `kindsOf`; 0 if every reader takes it
+ * @returns bits for `kindsOf`; 0 if every reader accepts it
  */
 export function scanForStrictReaders(
   bytes: Buffer,
@@ -196,10 +196,10 @@ function isNumberByte(byte: number): boolean {
 
 /** Digits of 2^64 - 1. */
 const longestInteger = 20
-/** pyarrow refuses a larger exponent even of zero. */
+/** pyarrow rejects a larger exponent even of zero. */
 const maxExponent = 308
 
-/** Of a number of five characters and more; a shorter one has none of these kinds. */
+/** The kind of a number of five characters and more. A shorter one has none. */
 function numberKind(bytes: Buffer, start: number, end: number): number {
   const text = bytes.toString('latin1', start, end)
   const [, digits, exponent] = /^-?(\d+)(?:\.\d+)?(?:[eE]\+?(-?\d+))?$/.exec(text) ?? []

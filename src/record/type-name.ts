@@ -2,9 +2,9 @@ import { malformedType, type RecordType, untypedType } from './record.ts'
 
 /**
  * How people name a type of messages, on a command line and in a list. A type is named as messages
- * give it, and `_untyped` and `_malformed` are the records that have none. A message may call
- * itself by one of these two: that type is named with the underscore as `%5F`, as in the path of
- * its files. A type that is such a name itself gets one more `%25`.
+ * give it. `_untyped` and `_malformed` are the records that have none. A message may give itself
+ * one of these two names: that type is named with the underscore as `%5F`, as in the path of its
+ * files. A type that is such a name itself gets one more `%25`.
  */
 
 const reserved = [malformedType, untypedType]
@@ -22,7 +22,7 @@ export function typeOfName(name: string): RecordType {
   }
 }
 
-/** The name of a type: `typeOfName` gives the type back. */
+/** The name of a type. `typeOfName` is the inverse. */
 export function nameOfType({ name, reserved: isReserved }: RecordType): string {
   if (isReserved) return name
   if (reserved.some((type) => type.name === name)) return `%5F${name.slice(1)}`

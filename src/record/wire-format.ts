@@ -2,7 +2,7 @@
  * How serializers of a Schema Registry send a value: a zero byte, the id of its schema in four
  * bytes (big endian), then what the schema describes. (Confluent Platform, "Wire format"; Apicurio
  * and Karapace write the same.) A JSON text never begins with a zero byte, so a frame with JSON
- * inside cannot be taken for anything else.
+ * inside is unambiguous.
  */
 
 /** Bytes before the payload. */
@@ -10,14 +10,14 @@ export const frameBytes = 5
 /** Apicurio's own setting: a zero byte and an id of eight bytes. */
 const longFrameBytes = 9
 /**
- * Confluent's Protobuf serializer names the message by its indexes in the schema; nobody nests
- * deeper than this.
+ * Confluent's Protobuf serializer names the message by its indexes in the schema. Real schemas are
+ * not nested deeper than this.
  */
 const maxMessageIndexes = 32
-/** So many fields that fit are no accident. */
+/** This many fields that fit are no accident. */
 const maxFields = 1000
 
-/** Whether a value may be framed: a zero byte, an id, and a payload of a byte and more. */
+/** Whether a value may be framed: a zero byte, an id, and a payload of at least one byte. */
 export function mayBeFramed(bytes: Buffer, start: number, end: number): boolean {
   return end - start > frameBytes && bytes[start] === 0
 }
@@ -27,7 +27,7 @@ export function schemaIdAt(bytes: Buffer, start: number): number {
   return bytes.readUInt32BE(start + 1)
 }
 
-/** The payload with its frame before it again. */
+/** The payload behind its frame, as the producer sent it. */
 export function framed(schemaId: number, payload: Buffer): Buffer {
   const value = Buffer.allocUnsafe(frameBytes + payload.length)
   value[0] = 0
@@ -39,8 +39,8 @@ export function framed(schemaId: number, payload: Buffer): Buffer {
 /**
  * What a frame without a readable JSON text inside looks like; undefined if it is no frame.
  *
- * @param inside what the bytes from a position on are, as the end of a sentence; undefined if that
- *   is not known
+ * @param inside names the format of the bytes from a position on, as the end of a sentence;
+ *   undefined if it is unknown
  */
 export function describeFrame(
   bytes: Buffer,
@@ -67,8 +67,8 @@ export function describeFrame(
 }
 
 /**
- * The message indexes before a Protobuf message, if what follows has the form of one; `[0]` is
- * written as one zero byte.
+ * The message indexes before a Protobuf message, if what follows looks like one. `[0]` is written
+ * as one zero byte.
  */
 function protobufIndexes(bytes: Buffer, start: number, end: number): readonly number[] | undefined {
   const reader = new VarintReader(bytes, start, end)
@@ -84,7 +84,7 @@ function protobufIndexes(bytes: Buffer, start: number, end: number): readonly nu
 }
 
 /**
- * Fields with a number and a wire type, up to the end:
+ * True for fields with a number and a wire type, up to the end:
  * https://protobuf.dev/programming-guides/encoding/
  */
 function hasProtobufForm(reader: VarintReader, end: number): boolean {
@@ -133,8 +133,8 @@ class VarintReader {
 }
 
 /**
- * UTF-16 without a byte order mark, big endian: a zero byte before each ASCII character, as a frame
- * begins too.
+ * UTF-16 without a byte order mark, big endian: a zero byte before each ASCII character. A frame
+ * begins with a zero byte, too.
  */
 export function isUtf16BigEndian(bytes: Buffer, start: number, end: number): boolean {
   return isZeroEverySecond(bytes, start, end, 0)
@@ -152,8 +152,8 @@ export function looksUtf16(bytes: Buffer, start: number, end: number): string | 
 }
 
 /**
- * Whether of the first characters of two bytes each has one zero byte, at `zero`, and an ASCII
- * character beside it.
+ * Whether each of the first pairs of bytes has a zero byte, at `zero`, and an ASCII character
+ * beside it.
  */
 function isZeroEverySecond(bytes: Buffer, start: number, end: number, zero: 0 | 1): boolean {
   if ((end - start) % 2 !== 0 || end - start < 4) return false

@@ -1,4 +1,5 @@
 import { faultPoints } from '../../src/runtime/fault.ts'
+import { seeded } from '../helpers/seeded.ts'
 
 /** What `--faults` names. */
 export const faultKinds = [
@@ -65,17 +66,6 @@ export interface PlanOptions {
   readonly everyMs: number
   /** Once in the run the broker, and once the engine, is away for so long, in ms. */
   readonly awayMs?: number
-}
-
-/** Numbers from 0 to 1 that follow from a seed (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 /** How often a kind comes, against the others. */

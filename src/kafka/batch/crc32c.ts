@@ -14,7 +14,8 @@ export function loadNativeCrc32c(): Crc32c | undefined {
   try {
     native = createRequire(import.meta.url)('@node-rs/crc32') as typeof Native
   } catch {
-    // None was made for this platform, or it was not installed: JavaScript takes five times as long.
+    // None was made for this platform, or it was not installed: JavaScript takes five times as
+    // long.
     return undefined
   }
   return (bytes, from, to) =>

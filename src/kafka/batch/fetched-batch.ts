@@ -107,8 +107,8 @@ export class FetchedPartitionBatch implements UnpackedFetch {
   }
 
   /**
-   * Copies the batches, so that the rest of the answer of the broker is kept no longer: they have to
-   * wait. None of them may be unpacked yet.
+   * Copies the batches, so that the rest of the answer of the broker is kept no longer: they have
+   * to wait. None of them may be unpacked yet.
    */
   detach(): void {
     const { batches, damaged } = this.#set

@@ -1,9 +1,8 @@
 import { DamagedData } from './damaged-data.ts'
+import { FrameCursor } from './frame-cursor.ts'
 import { SlidingOutput } from './sliding-output.ts'
 
 const magic = 0x18_4d_22_04
-/** Sixteen magics of frames that readers pass over. */
-const skippableMagic = 0x18_4d_2a_50
 const uncompressedBit = 0x80_00_00_00
 /** One byte of a match's length means at most 255 bytes. */
 const maxRatio = 255
@@ -24,40 +23,29 @@ interface Block {
  * @throws DamagedData
  */
 function* blocks(bytes: Buffer): Generator<Block> {
-  let at = 0
-  const take = (length: number): number => {
-    if (length < 0 || at + length > bytes.length) throw new DamagedData('a frame of LZ4 is cut off')
-    at += length
-    return at - length
-  }
-  while (at < bytes.length) {
-    const frame = bytes.readUInt32LE(take(4))
-    if ((frame & 0xff_ff_ff_f0) >>> 0 === skippableMagic) {
-      take(bytes.readUInt32LE(take(4)))
-      continue
-    }
-    if (frame !== magic) throw new DamagedData('this is no frame of LZ4')
-    const flags = bytes[take(1)]!
+  const cursor = new FrameCursor(bytes, 'LZ4', magic)
+  while (cursor.nextFrame()) {
+    const flags = cursor.byte()
     if (flags >>> 6 !== 1) throw new DamagedData(`version ${flags >>> 6} of a frame of LZ4`)
-    const size = (bytes[take(1)]! >>> 4) & 7
+    const size = (cursor.byte() >>> 4) & 7
     if (size < 4) throw new DamagedData('a frame of LZ4 has no size of its blocks')
-    if ((flags & 0x08) !== 0) take(8)
+    if ((flags & 0x08) !== 0) cursor.take(8)
     if ((flags & 0x01) !== 0) throw new DamagedData('a frame of LZ4 needs a dictionary')
-    take(1)
+    cursor.take(1)
     for (let isFirst = true; ; isFirst = false) {
-      const word = bytes.readUInt32LE(take(4))
+      const word = cursor.uint32()
       if (word === 0) break
       const length = word & ~uncompressedBit
-      const start = take(length)
+      const start = cursor.take(length)
       yield {
         bytes: bytes.subarray(start, start + length),
         isCompressed: word < uncompressedBit,
         limit: 2 ** (8 + 2 * size),
         isLinked: (flags & 0x20) === 0 && !isFirst,
       }
-      if ((flags & 0x10) !== 0) take(4)
+      if ((flags & 0x10) !== 0) cursor.take(4)
     }
-    if ((flags & 0x04) !== 0) take(4)
+    if ((flags & 0x04) !== 0) cursor.take(4)
   }
 }
 

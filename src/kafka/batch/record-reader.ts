@@ -88,14 +88,14 @@ export class BatchReader {
       if (length + headerCount * headerOverheadBytes > maxRecordBytes) {
         return { records, oversized: { offset, bytes: length }, end, cost: costTo(reader.position) }
       }
-      const headers = headerCount === 0 ? noHeaders : reader.headerPositions(headerCount)
+      const headerPositions = headerCount === 0 ? noHeaders : reader.headerPositions(headerCount)
       if (reader.position !== end) {
         throw new DamagedData(
           `the record at offset ${offset} has ${length} bytes, and its fields ${reader.position - end} more`,
         )
       }
       records.push(
-        new RecordInPlace(
+        new RecordInPlace({
           offset,
           timestamp,
           bytes,
@@ -103,8 +103,8 @@ export class BatchReader {
           keyEnd,
           valueStart,
           valueEnd,
-          headers,
-        ),
+          headerPositions,
+        }),
       )
     }
     return { records, oversized: undefined, end: reader.position, cost: costTo(reader.position) }

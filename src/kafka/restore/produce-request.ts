@@ -4,8 +4,9 @@ import type { Header, SourceRecord } from '../../record/record.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
 import { crc32c } from '../batch/crc32c.ts'
 import { kafkajs } from '../kafkajs.ts'
+import { nullableSize, RequestBytes, varIntSize } from './request-bytes.ts'
 
-/** kafkajs's own, reached by deep import: the package is pinned exactly. */
+/** Parts of kafkajs, reached by deep import: the package is pinned exactly. */
 const require = createRequire(import.meta.url)
 const requestPath = require.resolve('kafkajs/src/protocol/requests/produce/v7/request')
 const Encoder = require('kafkajs/src/protocol/encoder') as new (size: number) => KafkaEncoder
@@ -42,12 +43,12 @@ interface ProduceRequest {
 export type RequestFactory = (args: ProduceArguments) => ProduceRequest
 
 /**
- * Makes kafkajs's producers encode their requests several times faster: kafkajs allocates 512 bytes
- * for every record and every header and counts with BigInt (9 to 15 µs a record of 300 bytes), this
- * writes into one buffer (about 2 µs). The bytes are the same, which a property test holds.
- * Requests of transactional producers stay kafkajs's.
+ * Makes kafkajs's producers encode their requests several times faster. kafkajs allocates 512 bytes
+ * for every record and every header and counts with BigInt: 9 to 15 µs for a record of 300 bytes.
+ * This writes into one buffer, in about 2 µs. The bytes are the same; a property test compares
+ * them. Requests of transactional producers are left to kafkajs.
  *
- * @throws ArchiverError `INTERNAL` where kafkajs is not built as the version this was written for.
+ * @throws ArchiverError `INTERNAL` when kafkajs is not the version that this was written for.
  */
 export function speedUpProduceRequests(): void {
   const original: unknown = require(requestPath)
@@ -63,7 +64,7 @@ export function speedUpProduceRequests(): void {
   })
 }
 
-/** kafkajs's request with an `encode` of our own, for whatever needs nothing but plain batches. */
+/** kafkajs's request with an `encode` of our own, when it needs plain batches only. */
 export function fastRequests(original: RequestFactory): RequestFactory {
   return (args) => {
     const request = original(args)
@@ -82,16 +83,16 @@ function hasPlainTimestamp({ timestamp }: Message): boolean {
   return timestamp === undefined || /^-?\d{1,19}$/.test(timestamp)
 }
 
-/** Differences between numbers of less are exact, as a variable-length integer too. */
-const mostAsNumber = 2 ** 50
+/** Differences between smaller numbers are exact, also as a variable-length integer. */
+const maxAsNumber = 2 ** 50
 
-/** A number where that is exact in all that is done with it here. */
+/** A number when that is exact in every use here. */
 function exact(timestamp: string): number | bigint {
   const number = Number(timestamp)
-  return Math.abs(number) < mostAsNumber ? number : BigInt(timestamp)
+  return Math.abs(number) < maxAsNumber ? number : BigInt(timestamp)
 }
 
-/** As Kafka's clients add them: in 64 bits, whatever overflows. */
+/** The difference in 64 bits, with overflow, as Kafka's clients compute it. */
 function minus(timestamp: number | bigint, earliest: number | bigint): number | bigint {
   if (typeof timestamp === 'number' && typeof earliest === 'number') return timestamp - earliest
   return exact(String(BigInt.asIntN(64, BigInt(timestamp) - BigInt(earliest))))
@@ -107,7 +108,7 @@ async function encodeRequest({
   topicData,
 }: ProduceArguments) {
   const id = idOf(producerId)
-  const bytes = new Bytes(1 << 16)
+  const bytes = new RequestBytes(1 << 16)
   bytes.int16(-1)
   bytes.int16(acks)
   bytes.int32(timeout)
@@ -130,7 +131,7 @@ async function encodeRequest({
 }
 
 /**
- * kafkajs has the id of a producer as text, as a number for none, or as an object around a bigint.
+ * kafkajs has the id of a producer as a text, as a number for none, or as an object with a bigint.
  */
 function idOf(producerId: unknown): bigint {
   if (producerId === undefined) return -1n
@@ -138,8 +139,8 @@ function idOf(producerId: unknown): bigint {
 }
 
 /**
- * Who sent a batch, and the number of its first record, by which a broker knows one that comes
- * again (KIP-98).
+ * The producer of a batch, and the number of its first record. By these a broker recognizes a batch
+ * that is sent again (KIP-98).
  */
 interface BatchProducer {
   readonly id: bigint
@@ -149,7 +150,7 @@ interface BatchProducer {
 
 /** A record batch, format version 2 (https://kafka.apache.org/documentation/#recordbatch). */
 async function writeBatch(
-  bytes: Bytes,
+  bytes: RequestBytes,
   messages: readonly Message[],
   { compression, producer }: { readonly compression: number; readonly producer: BatchProducer },
 ): Promise<void> {
@@ -178,7 +179,7 @@ async function writeBatch(
   bytes.int32(messages.length)
   if (compression === 0) writeRecords(bytes, messages, timestamps, earliest)
   else {
-    const plain = new Bytes(1 << 16)
+    const plain = new RequestBytes(1 << 16)
     writeRecords(plain, messages, timestamps, earliest)
     const codecs: Record<number, () => { compress(encoder: { buffer: Buffer }): Promise<Buffer> }> =
       kafkajs.CompressionCodecs
@@ -191,7 +192,7 @@ async function writeBatch(
 }
 
 function writeRecords(
-  bytes: Bytes,
+  bytes: RequestBytes,
   messages: readonly Message[],
   timestamps: readonly (number | bigint)[],
   earliest: number | bigint,
@@ -236,7 +237,7 @@ function bodySize(
 export const batchOverhead = 61
 
 /**
- * Bytes of a batch, not compressed, that holds this record alone: what `max.message.bytes` limits.
+ * Bytes of an uncompressed batch that holds this record alone: what `max.message.bytes` limits.
  */
 export function singleBatchBytes({
   key,
@@ -248,8 +249,8 @@ export function singleBatchBytes({
 }
 
 /**
- * kafkajs's headers as Kafka has them: a list, in which an array stands for a repeated name.
- * Headers that are a list already, which kafkajs does not know, keep their order.
+ * kafkajs's headers as Kafka has them: a list. kafkajs writes a repeated name as an array. A list,
+ * which kafkajs does not know, keeps its order.
  */
 function flatten(headers: IHeaders | readonly Header[]): [string, string | Buffer | null][] {
   if (Array.isArray(headers))
@@ -259,106 +260,4 @@ function flatten(headers: IHeaders | readonly Header[]): [string, string | Buffe
       ? content.map((one): [string, string | Buffer] => [name, one])
       : [[name, content ?? null] as [string, string | Buffer | null]],
   )
-}
-
-const zigzag = (value: number): number => (value < 0 ? -value * 2 - 1 : value * 2)
-const zigzagBig = (value: bigint): bigint => (value < 0n ? -value * 2n - 1n : value * 2n)
-
-/** Bytes of a zigzag variable-length integer; of numbers exact to 2^52. */
-function varIntSize(value: number | bigint): number {
-  if (typeof value === 'bigint') return Math.ceil(zigzagBig(value).toString(2).length / 7)
-  let size = 1
-  for (let rest = zigzag(value); rest >= 0x80; rest = Math.floor(rest / 0x80)) size++
-  return size
-}
-
-function nullableSize(content: string | Buffer | null): number {
-  if (content === null) return 1
-  const length = typeof content === 'string' ? Buffer.byteLength(content) : content.length
-  return varIntSize(length) + length
-}
-
-/** A buffer that grows; numbers are big-endian. */
-class Bytes {
-  buffer: Buffer
-  length = 0
-
-  constructor(capacity: number) {
-    this.buffer = Buffer.allocUnsafe(capacity)
-  }
-
-  #room(needed: number): void {
-    if (this.length + needed <= this.buffer.length) return
-    const larger = Buffer.allocUnsafe(Math.max(this.length + needed, this.buffer.length * 2))
-    this.buffer.copy(larger, 0, 0, this.length)
-    this.buffer = larger
-  }
-
-  int8(value: number): void {
-    this.#room(1)
-    this.buffer[this.length++] = value & 0xff
-  }
-
-  int16(value: number): void {
-    this.#room(2)
-    this.length = this.buffer.writeInt16BE(value, this.length)
-  }
-
-  /** Returns where it was written, for a length that is known later. */
-  int32(value: number): number {
-    this.#room(4)
-    const at = this.length
-    this.length = this.buffer.writeInt32BE(value, at)
-    return at
-  }
-
-  setInt32(at: number, value: number): void {
-    this.buffer.writeInt32BE(value, at)
-  }
-
-  int64(value: number | bigint): void {
-    this.#room(8)
-    this.length = this.buffer.writeBigInt64BE(BigInt(value), this.length)
-  }
-
-  varInt(value: number | bigint): void {
-    this.#room(10)
-    if (typeof value === 'bigint') {
-      this.#varIntBig(zigzagBig(value))
-      return
-    }
-    let rest = zigzag(value)
-    while (rest >= 0x80) {
-      this.buffer[this.length++] = (rest % 0x80) | 0x80
-      rest = Math.floor(rest / 0x80)
-    }
-    this.buffer[this.length++] = rest
-  }
-
-  #varIntBig(zigzagged: bigint): void {
-    let rest = zigzagged
-    for (; rest >= 0x80n; rest >>= 7n) this.buffer[this.length++] = Number(rest & 0x7fn) | 0x80
-    this.buffer[this.length++] = Number(rest)
-  }
-
-  utf8(value: string): void {
-    this.#room(value.length * 3)
-    this.length += this.buffer.write(value, this.length)
-  }
-
-  copy(value: Buffer): void {
-    this.#room(value.length)
-    this.length += value.copy(this.buffer, this.length)
-  }
-
-  nullable(content: string | Buffer | null): void {
-    if (content === null) this.varInt(-1)
-    else if (typeof content === 'string') {
-      this.varInt(Buffer.byteLength(content))
-      this.utf8(content)
-    } else {
-      this.varInt(content.length)
-      this.copy(content)
-    }
-  }
 }

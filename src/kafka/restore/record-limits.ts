@@ -3,12 +3,14 @@ import { ArchiverError } from '../../runtime/errors.ts'
 import { singleBatchBytes } from './produce-request.ts'
 
 /**
- * What a topic takes, by its settings, and the records that it does not. Pure: settings and the
- * time are arguments. Names and meanings are those of Kafka's topic and broker configuration
+ * Which records a topic accepts, by its settings, and which it rejects. Pure: settings and the time
+ * are arguments. Names and meanings are those of Kafka's topic and broker configuration
  * (https://kafka.apache.org/documentation/#topicconfigs).
  */
 
-/** A record that breaks a limit, and how many do. `figure`: bytes, or a timestamp in ms. */
+/**
+ * The first record that breaks a limit, and how many do. `figure`: bytes, or a timestamp in ms.
+ */
 export interface Finding {
   readonly setting: string
   readonly limit: string
@@ -22,11 +24,11 @@ export interface Finding {
 export interface RecordFacts {
   readonly partition: number
   readonly offset: number
-  /** In ms; -1 is no time, which no limit refuses. */
+  /** In ms; -1 means no time, and breaks no limit. */
   readonly timestamp: number
 }
 
-/** No limit that a record of 64 bits could break. */
+/** No timestamp of 64 bits breaks a limit from here on. */
 const unlimited = 2 ** 62
 
 /** The bytes of a request around one batch, apart from the names of client and topic. */
@@ -44,14 +46,15 @@ export class RecordLimits {
   readonly #after: readonly [setting: string, ms: number]
   readonly #retentionMs: number
   readonly #now: number
-  /** Records without a key are refused. */
+  /** The topic rejects records without a key. */
   readonly needsKeys: boolean
   readonly #refused = new Map<string, Finding>()
   readonly #expired = new Map<string, Finding>()
   #largest = 0
 
   /**
-   * `settings`: those in force for the topic; `broker`: those of the brokers, the lowest of each.
+   * `settings` are those in force for the topic, `broker` is the lowest value of each broker
+   * setting.
    */
   constructor(
     topic: string,
@@ -74,7 +77,7 @@ export class RecordLimits {
         bytes: number(broker, 'socket.request.max.bytes') - requestOverhead - 2 * topic.length,
       },
     ]
-    // A broker before 3.6 has one setting for both directions; those from 4.0 on do not know it.
+    // A broker before 3.6 has one setting for both directions. Brokers from 4.0 on do not know it.
     const difference = number(settings, 'message.timestamp.difference.max.ms')
     const time = (name: string): readonly [string, number] => {
       const ms = number(settings, name)
@@ -88,20 +91,19 @@ export class RecordLimits {
     this.#retentionMs = retention < 0 ? Number.POSITIVE_INFINITY : retention
   }
 
-  /** The largest batch that every limit takes. */
+  /** The largest batch that every limit allows, in bytes. */
   get batchBytes(): number {
     return Math.min(...this.#sizes.map(({ bytes }) => bytes))
   }
 
   /**
-   * The largest record that was looked at because of its size, as the bytes of a batch that holds
-   * it alone.
+   * The largest record whose size was checked, as the bytes of a batch that holds it alone.
    */
   get largest(): number {
     return this.#largest
   }
 
-  /** What the topic would refuse, one for each setting. */
+  /** What the topic would reject, one finding for each setting. */
   get refused(): readonly Finding[] {
     return [...this.#refused.values()]
   }
@@ -112,14 +114,14 @@ export class RecordLimits {
   }
 
   /**
-   * True if no record with a line of at most so many bytes is too large: a record is smaller than
-   * its line.
+   * True if no record with a line of up to this size is too large: a record is smaller than its
+   * line.
    */
   takesLines(bytes: number): boolean {
     return bytes <= this.batchBytes
   }
 
-  /** True if every record with a timestamp between two is taken and kept. */
+  /** True if every record with a timestamp between these two is accepted and kept. */
   takesTimes(min: number, max: number): boolean {
     return [min, max].every((timestamp) => this.#timeTroubles(timestamp).length === 0)
   }
@@ -138,14 +140,14 @@ export class RecordLimits {
     return troubles
   }
 
-  /** Looks at the time of a record. */
+  /** Checks the time of a record. */
   checkTime(facts: RecordFacts): void {
     for (const [into, setting, limit] of this.#timeTroubles(facts.timestamp)) {
       note(into, setting, `${limit}`, facts, facts.timestamp)
     }
   }
 
-  /** Looks at the size and the key of a record. */
+  /** Checks the size and the key of a record. */
   checkRecord(facts: RecordFacts, record: SourceRecord): void {
     const bytes = singleBatchBytes(record)
     this.#largest = Math.max(this.#largest, bytes)
@@ -195,7 +197,7 @@ function timeOf(timestamp: number): string {
   return `timestamp ${timestamp}${isDate ? ` (${new Date(timestamp).toISOString()})` : ''}`
 }
 
-/** @throws ArchiverError `USAGE` for what no topic may be called (Kafka's `Topic.validate`). */
+/** @throws ArchiverError `USAGE` for a name that Kafka does not allow (its `Topic.validate`). */
 export function checkTopicName(topic: string): void {
   if (
     /^[a-zA-Z0-9._-]{1,249}$/.test(topic) &&

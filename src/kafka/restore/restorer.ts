@@ -4,33 +4,30 @@ import { ArchiverError, messageOf } from '../../runtime/errors.ts'
 import { batchOverhead, speedUpProduceRequests } from './produce-request.ts'
 
 const batchRecords = 1000
-/**
- * With what a broker takes by default (`message.max.bytes`, 1 MiB) a batch of this size always
- * fits.
- */
+/** A batch of this size fits the default limit of a broker (`message.max.bytes`, 1 MiB). */
 export const usualBatchBytes = 512 * 1024
 /**
- * How often a batch is sent again before the restore ends: some minutes, with a broker that
- * restarts in mind, and far less than a broker remembers a producer (`producer.id.expiration.ms`, a
- * day): once it has forgotten it, a batch whose answer was lost would be there twice.
+ * Retries of a batch before the restore ends. They last some minutes, so a broker may restart. That
+ * is far less than a broker remembers a producer (`producer.id.expiration.ms`, a day): once it has
+ * forgotten the producer, a batch whose answer was lost would be stored twice.
  */
 const retries = 30
 /**
- * The sequence of a batch is an int32. kafkajs would go on at 0 one too early; a new producer
- * begins at 0 by right.
+ * The sequence of a batch is an int32. kafkajs would wrap to 0 one too early; a new producer
+ * rightly begins at 0.
  */
 const maxSequence = 2 ** 31 - 1
 
 /** Where records go. */
 export interface RestoreTarget extends TopicPartition {
-  /** The topic takes batches of this size, in bytes before compression. */
+  /** The topic accepts batches of this size, in bytes before compression. */
   readonly batchBytes: number
 }
 
 /**
- * Gives records back to Kafka: key, value, headers in their order, timestamp and partition as they
- * were. The producer is idempotent (KIP-98), so a batch whose answer was lost is there once; one
- * request is under way at a time, so that records keep their order and a producer can be replaced
+ * Sends records back to Kafka, with the same key, value, headers and their order, timestamp and
+ * partition. The producer is idempotent (KIP-98), so a batch whose answer was lost is stored once.
+ * One request is in flight at a time: records keep their order, and a producer can be replaced
  * between two batches.
  */
 export class KafkaRestorer {
@@ -48,8 +45,8 @@ export class KafkaRestorer {
   #sending: Promise<unknown> = Promise.resolve()
 
   /**
-   * `renewAfter`: records of a partition after which a new producer id is asked for; tests need
-   * few.
+   * `renewAfter`: records of a partition after which a new producer id is requested. Tests use a
+   * small number.
    */
   constructor(kafka: Kafka, renewAfter: number = maxSequence - batchRecords) {
     speedUpProduceRequests()
@@ -80,8 +77,9 @@ export class KafkaRestorer {
   }
 
   /**
-   * Records go to this partition from now on. @throws ArchiverError `INTERNAL` before the last one
-   * was flushed.
+   * From now on records go to this partition.
+   *
+   * @throws ArchiverError `INTERNAL` before the last partition was flushed.
    */
   begin(target: RestoreTarget): void {
     if (this.#messages.length > 0)
@@ -92,8 +90,8 @@ export class KafkaRestorer {
   }
 
   /**
-   * Adds a record; a promise if a full batch has to be sent first. A batch stays below the target's
-   * limit, unless one record is as large by itself.
+   * Adds a record. Returns a promise if a full batch must be sent first. A batch stays below the
+   * target's limit, unless a single record is larger.
    */
   add(record: SourceRecord): Promise<void> | undefined {
     const bytes = bytesOf(record)
@@ -111,8 +109,7 @@ export class KafkaRestorer {
       key,
       value,
       timestamp: String(timestamp),
-      // A list, unlike kafkajs's object, which would lose the order: `produce-request.ts` takes
-      // both.
+      // A list keeps the order; kafkajs's object would not. `produce-request.ts` accepts both.
       ...(headers.length === 0 ? {} : { headers: headers as unknown as IHeaders }),
     })
     this.#bytes += bytes
@@ -152,8 +149,8 @@ export class KafkaRestorer {
   }
 
   /**
-   * Nothing is under way: what was sent before is acknowledged, and the next batch is the first of
-   * a new producer.
+   * Makes the next batch the first of a new producer. Nothing is in flight: what was sent before is
+   * acknowledged.
    */
   async #renew(): Promise<void> {
     await this.#producer.disconnect()
@@ -164,8 +161,9 @@ export class KafkaRestorer {
   }
 
   /**
-   * Settles when all is acknowledged. @throws ArchiverError `UNREACHABLE` if Kafka did not take a
-   * batch.
+   * Settles when all records are acknowledged.
+   *
+   * @throws ArchiverError `UNREACHABLE` if Kafka did not accept a batch.
    */
   async flush(): Promise<void> {
     if (this.#messages.length > 0) await this.#send()
@@ -173,7 +171,7 @@ export class KafkaRestorer {
   }
 }
 
-/** What a record takes in a batch, at most. */
+/** An upper bound for the bytes of a record in a batch. */
 function bytesOf({ key, value, headers }: SourceRecord): number {
   let bytes = (key?.length ?? 0) + (value?.length ?? 0) + 64
   for (const header of headers)
@@ -181,7 +179,7 @@ function bytesOf({ key, value, headers }: SourceRecord): number {
   return bytes
 }
 
-/** Kafka's name of an error, which kafkajs wraps in those of its retries. */
+/** Kafka's name of an error, which kafkajs wraps in the errors of its retries. */
 export function protocolErrorOf(error: unknown): string | undefined {
   for (let one: unknown = error; one instanceof Error; one = one.cause) {
     if ('type' in one && typeof one.type === 'string') return one.type
@@ -189,10 +187,10 @@ export function protocolErrorOf(error: unknown): string | undefined {
   return undefined
 }
 
-/** What an error of Kafka's says of records that were sent. */
+/** What an error of Kafka means for records that were sent. */
 const meanings: Readonly<Record<string, string>> = {
   OUT_OF_ORDER_SEQUENCE_NUMBER:
-    'it misses records that it had acknowledged: a replica without them became the leader, or the topic was deleted and made again',
+    'it misses records that it had acknowledged: a replica without them became the leader, or the topic was recreated',
   UNKNOWN_PRODUCER_ID:
     'it has forgotten this producer (producer.id.expiration.ms, or retention removed what was sent), so it cannot tell whether these records are there',
   INVALID_PRODUCER_EPOCH: 'another producer has the same id',

@@ -3,18 +3,18 @@ import { ArchiverError } from '../../runtime/errors.ts'
 import { kafkajs } from '../kafkajs.ts'
 import { protocolErrorOf } from './restorer.ts'
 
-/** A topic that records are to be restored to, as it is. */
+/** The topic of a restore, as it is now. */
 export interface TargetTopic {
   readonly topic: string
   /** 0 if it does not exist. */
   readonly partitions: number
-  /** The settings in force; none if they may not be read. */
+  /** The settings in force; empty when reading them is not allowed. */
   readonly settings: ReadonlyMap<string, string>
-  /** Why settings may not be read. */
+  /** Kafka's error when reading the settings is not allowed. */
   readonly unread: string | undefined
-  /** Offsets of the log that hold something, by partition. */
+  /** The offsets of each partition that is not empty. */
   readonly held: ReadonlyMap<number, { readonly low: number; readonly high: number }>
-  /** The fewest replicas in sync of a partition. */
+  /** The min number of in-sync replicas over all partitions. */
   readonly inSync: number
 }
 
@@ -37,7 +37,11 @@ const brokerSettingNames = [
   'socket.request.max.bytes',
 ]
 
-/** What the topic is and holds now. @throws kafkajs's error */
+/**
+ * The topic's settings and what it holds now.
+ *
+ * @throws kafkajs's error
+ */
 export async function describeTarget(admin: Admin, topic: string): Promise<TargetTopic> {
   if (!(await admin.listTopics()).includes(topic)) {
     return {
@@ -69,7 +73,7 @@ export async function describeTarget(admin: Admin, topic: string): Promise<Targe
   return { topic, partitions: partitions.length, settings, unread, held, inSync }
 }
 
-/** Settings of the brokers, the lowest of each; empty if they may not be read. */
+/** The lowest value of each broker setting; empty when reading them is not allowed. */
 export async function brokerSettings(admin: Admin): Promise<ReadonlyMap<string, string>> {
   const lowest = new Map<string, string>()
   for (const { nodeId } of (await admin.describeCluster()).brokers) {
@@ -110,7 +114,7 @@ async function readSettings(
   }
 }
 
-/** What the settings of a topic say against a restore, whatever the records are. */
+/** Why the settings of a topic do not fit a restore, whatever the records are. */
 export function unfitSettings({ topic, settings, inSync }: TargetTopic): string[] {
   const unfit: string[] = []
   const say = (name: string, why: string) =>
@@ -135,9 +139,10 @@ export function unfitSettings({ topic, settings, inSync }: TargetTopic): string[
 const forEver = String(2n ** 63n - 1n)
 
 /**
- * Makes a topic that takes records of any age and keeps them for ever. `maxMessageBytes`: undefined
- * for the broker's.
- * @throws ArchiverError `TARGET_UNFIT` if Kafka refuses it.
+ * Creates a topic that accepts records of any age and keeps them forever. `maxMessageBytes`:
+ * undefined for the broker's default.
+ *
+ * @throws ArchiverError `TARGET_UNFIT` if Kafka refuses.
  */
 export async function createTarget(
   admin: Admin,
@@ -154,8 +159,8 @@ export async function createTarget(
     'message.timestamp.type': 'CreateTime',
     ...(maxMessageBytes === undefined ? {} : { 'max.message.bytes': String(maxMessageBytes) }),
   }
-  // Since 3.6 a broker refuses timestamps by two settings (KIP-937), before by one; 4.0 no longer
-  // knows that one.
+  // Since 3.6 two settings limit timestamps (KIP-937), before that one. 4.0 does not know the old
+  // one.
   const limits = [
     { 'message.timestamp.before.max.ms': forEver, 'message.timestamp.after.max.ms': forEver },
     { 'message.timestamp.difference.max.ms': forEver },
@@ -176,7 +181,7 @@ export async function createTarget(
       if (first?.type === 'INVALID_CONFIG' && i + 1 < limits.length) continue
       throw new ArchiverError(
         'TARGET_UNFIT',
-        `topic ${topic} cannot be made: ${first === undefined ? String(error) : `${first.type}: ${first.message}`}; make it with what the archive needs, ${configEntries.map(({ name, value }) => `${name}=${value}`).join(', ')}`,
+        `topic ${topic} cannot be created: ${first === undefined ? String(error) : `${first.type}: ${first.message}`}; create it with what the archive needs, ${configEntries.map(({ name, value }) => `${name}=${value}`).join(', ')}`,
         { topic },
         error,
       )

@@ -1,10 +1,7 @@
+import { COMMA, MINUS, ZERO } from '../ascii.ts'
 import { marks } from './layout.ts'
 
-// Constants of this module: an imported one is looked up and checked for each digit.
 const { offset: offsetMark, timestamp: timestampMark } = marks
-const COMMA = 0x2c
-const MINUS = 0x2d
-const ZERO = 0x30
 const LETTER_T = 0x74
 
 /**

@@ -77,7 +77,9 @@ export interface EnvelopeParts extends TopicPartition {
   readonly schemaId: number | string | undefined
 }
 
-/** The envelope of a record whose parts are kept apart; `}` and the rest of the line are missing. */
+/**
+ * The envelope of a record whose parts are kept apart; `}` and the rest of the line are missing.
+ */
 export function envelopeText(parts: EnvelopeParts): string {
   const { time, typeJson, offset, timestamp, key, keyBase64, headersJson, schemaId } = parts
   return [

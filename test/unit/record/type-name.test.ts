@@ -131,5 +131,5 @@ test('cat and ls select types with commas, blanks and reserved names, each apart
     `${root}/x.ndjson`,
   ])
   assert.equal(dashboard.code, 2)
-  assert.match(dashboard.output, /the type that messages call _untyped is %5Funtyped/)
+  assert.match(dashboard.output, /type that messages call _untyped is %5Funtyped/)
 })

@@ -21,6 +21,7 @@ import {
 import { type Fault, isInjected } from '../../../helpers/faults.ts'
 import type { Actor, Gates } from '../../../helpers/gates.ts'
 import { type FaultOf, MemoryStore } from '../../../helpers/memory-home.ts'
+import { seeded } from '../../../helpers/seeded.ts'
 import { inDirectory, inMemory, type TestArchive } from '../../../helpers/test-archive.ts'
 
 /**
@@ -28,17 +29,6 @@ import { inDirectory, inMemory, type TestArchive } from '../../../helpers/test-a
  * freeze, thaw and die before any step; in memory their calls fail, lose their answers or take
  * effect late, too. A seed names a history.
  */
-
-/** A generator of numbers from 0 to 1 (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 interface History {
   readonly archive: TestArchive
@@ -168,7 +158,7 @@ test('a directory: whoever writes, compacts, freezes, thaws or dies at whatever 
   const { gates, create } = await inDirectory.begin(t)
   const isWhole = fc.asyncProperty(fc.integer(), fc.record(odds), async (seed, chances) => {
     const archive = await begin(create())
-    const random = randomFrom(seed)
+    const random = seeded(seed)
     const history = { archive, random, hasFaults: false, acknowledged: 0, unexpected: [] }
     await act(history, gates, chances, () => {})
     await endWhole(history)
@@ -194,7 +184,7 @@ test('memory: whoever else fails, hears no answer, or acts late: every offset is
     fc.record(odds),
     faults,
     async (seed, chances, { often, kind }) => {
-      const random = randomFrom(seed)
+      const random = seeded(seed)
       let isQuiet = true
       const store = new MemoryStore()
       const faultOf: FaultOf = () =>
