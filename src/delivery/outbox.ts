@@ -39,10 +39,10 @@ const calm: Patience = { is: 'calm' }
 const urgent: Patience = { is: 'urgent' }
 
 /**
- * The delivery engine of a sink that sends to a server: takes batches, makes requests of them, keeps
- * a number of them in flight, waits for more to fill one, and holds all of them back while the
- * server does not take any. Nothing is dropped: a part is queued, in flight, or put aside by the
- * courier, until its records are acknowledged or their partition is given up.
+ * The delivery engine of a sink that sends to a server: takes batches, makes requests of them,
+ * keeps a number of them in flight, waits for more to fill one, and holds all of them back while
+ * the server does not take any. Nothing is dropped: a part is queued, in flight, or put aside by
+ * the courier, until its records are acknowledged or their partition is given up.
  */
 export class Outbox<P extends Part, R, A> {
   readonly queue: PartQueue<P>

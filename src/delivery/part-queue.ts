@@ -8,8 +8,8 @@ export interface Part {
 }
 
 /**
- * The parts that wait to be sent, first in, first out. A part of a partition that was given up never
- * comes out.
+ * The parts that wait to be sent, first in, first out. A part of a partition that was given up
+ * never comes out.
  */
 export class PartQueue<P extends Part> {
   readonly #bytesOf: (part: P) => number

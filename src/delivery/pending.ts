@@ -9,7 +9,7 @@ export interface PendingBatch {
   readonly written: Promise<void>
   /** Settles when every record is stored or the partition was given up. */
   readonly done: Promise<void>
-  /** So many more of its records are stored. */
+  /** This many more of its records are stored. */
   acknowledge(records: number): void
   /** Something that must not happen: whoever wrote the batch reads its records again. */
   fail(error: unknown): void
@@ -75,8 +75,8 @@ export class PendingBatches {
   }
 
   /**
-   * As `Sink.pressure`. Partitions share the limit, so that one that stalls does not keep the others
-   * from going on.
+   * As `Sink.pressure`. Partitions share the limit, so that one that stalls does not keep the
+   * others from going on.
    */
   pressure(tp: TopicPartition): number {
     const held = this.#heldByPartition.get(partitionKey(tp)) ?? 0

@@ -7,7 +7,7 @@ import { dayOf, isoDay, unknownHour } from '../record/time.ts'
  * `\ / * ? " < > | , # :` and space (Elasticsearch reference, create index API, path parameters).
  */
 
-const longestName = 255
+const maxName = 255
 /** `-2019.08.01`, `-unknown`: the longer of the two. */
 const dayBytes = 11
 
@@ -52,7 +52,7 @@ export class IndexNames {
     const current = this.of(type, hour)
     const former = type.reserved
       ? undefined
-      : formerSegment(type.name.toLowerCase(), rulesFor(this.#longestSegment))
+      : formerSegment(type.name.toLowerCase(), rulesFor(this.#maxSegment))
     return former === undefined
       ? [current]
       : [current, `${this.#prefix}${former}-${indexDay(hour)}`]
@@ -68,15 +68,15 @@ export class IndexNames {
     return `${this.#prefix}_rejected-*`
   }
 
-  get #longestSegment(): number {
-    return longestName - this.#prefix.length - dayBytes
+  get #maxSegment(): number {
+    return maxName - this.#prefix.length - dayBytes
   }
 
   #segment(type: RecordType): string {
     if (type.reserved) return type.name
     const known = this.#segments.get(type.name)
     if (known !== undefined) return known
-    const segment = typeIndexSegment(type.name, this.#longestSegment)
+    const segment = typeIndexSegment(type.name, this.#maxSegment)
     if (this.#segments.size >= 10_000) this.#segments.clear()
     this.#segments.set(type.name, segment)
     return segment

@@ -19,8 +19,8 @@ export interface StatusOrigin {
 const timeoutMs = 5000
 
 /**
- * Writes status documents now and then. Never in the way of archiving: it waits for nobody, has one
- * request under way at most, and what is not taken is dropped.
+ * Writes status documents now and then. It never delays archiving: it has one request in flight at
+ * most, and drops what is not taken.
  */
 export class StatusWriter {
   readonly #client: Elasticsearch

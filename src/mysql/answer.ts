@@ -5,12 +5,12 @@ import type { MysqlFailure } from './failure.ts'
  * translated, numbers are not. Numbers below 2000 mean the same in both; MySQL's own begin at 3000,
  * MariaDB's own at 4000 (and a few at 1900).
  *
- * - again: nothing is wrong with the rows; the same again later.
+ * - again: nothing is wrong with the rows. They are sent again later.
  * - refused: the same, but somebody must mend something first: rights, a missing table.
  * - exists: a row has this position already.
- * - row: one of the rows will never be taken as it is.
- * - unknown: nobody has met it. Waited for; after a while it is taken for the row's own where the
- *   server takes the same row as text.
+ * - row: one of the rows will never be accepted as it is.
+ * - unknown: an unrecognized error. It is waited out; if it persists, the row is to blame if the
+ *   server accepts the same row as text.
  */
 export type Verdict = 'again' | 'refused' | 'exists' | 'row' | 'unknown'
 
@@ -18,7 +18,7 @@ const againNumbers = new Set([
   1021, // ER_DISK_FULL
   1026, // ER_ERROR_ON_WRITE
   1028, // ER_FILSORT_ABORT
-  1030, // ER_GET_ERRNO: the engine's own, such as no space
+  1030, // ER_GET_ERRNO: the engine's own, for example no space
   1036, // ER_OPEN_AS_READONLY
   1037, // ER_OUTOFMEMORY
   1040, // ER_CON_COUNT_ERROR: too many connections
@@ -146,7 +146,7 @@ const rowNumbers = new Set([
 const duplicateNumbers = new Set([1022, 1062, 1586])
 
 /**
- * Judges an error by its number; undefined stands for no answer at all: a lost connection, a
+ * Judges an error by its number; undefined means no answer at all: a lost connection, a
  * timeout, no such host.
  */
 export function judge(errno: number | undefined): Verdict {
@@ -167,7 +167,7 @@ export function sayable({ message, code, errno }: MysqlFailure): string {
   return `${isOfNoRow ? message : code} (error ${errno})`
 }
 
-/** True where a statement was too large for the server. */
+/** True if a statement was too large for the server. */
 export function isTooLarge(errno: number | undefined): boolean {
   return errno === 1153 || errno === 1301 || errno === 1162 || errno === 2020
 }

@@ -33,11 +33,11 @@ const connectTimeoutMs = 10_000
 const sessionSql =
   "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', autocommit = 1, innodb_lock_wait_timeout = 10, lock_wait_timeout = 10"
 
-/** One connection and what is under way on it. */
+/** One connection and what runs on it. */
 interface Session {
   readonly connection: Connection
   readonly socket: Socket
-  /** Ends what is under way. */
+  /** Ends what runs. */
   fail: ((failure: MysqlFailure) => void) | undefined
   broken: boolean
 }
@@ -133,13 +133,13 @@ export class Mysql {
     } catch (error) {
       throw failureOf(error)
     } finally {
-      // What was not read to its end stands in the way of the next answer.
+      // What was not read to its end would come before the next answer.
       if (!done) destroy(session)
       this.#release(session)
     }
   }
 
-  /** Cuts all connections; what is under way fails. */
+  /** Cuts all connections; what runs on them fails. */
   async close(): Promise<void> {
     this.#closed = true
     for (const session of [...this.#used, ...this.#idle]) destroy(session, closedFailure())
@@ -164,8 +164,8 @@ export class Mysql {
     const { host, port, user, password, database } = this.#settings
     const tls = tlsOptions(this.#settings)
     const socket = connect({ host, port, noDelay: true, keepAlive: true })
-    // A host without an address would otherwise be an error that nobody hears, where mysql2 is not
-    // listening yet.
+    // mysql2 does not listen yet: a host without an address would be an error without a listener,
+    // which ends the process.
     socket.on('error', () => {})
     const session: Session = {
       socket,

@@ -137,7 +137,7 @@ export class Inserter {
   }
 
   /**
-   * Looks `asked` up, and sees to those that are there. @returns those of `rows` that are not
+   * Looks `asked` up, and settles those that are there. @returns those of `rows` that are not
    * settled. @throws MysqlFailure
    */
   async #withoutPresent(asked: readonly Row[], rows: readonly Row[]): Promise<readonly Row[]> {

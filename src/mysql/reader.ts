@@ -68,8 +68,8 @@ export class RowReader {
   }
 
   /**
-   * The offsets of a range of which another record has the row; the records themselves are in the
-   * table of rejects.
+   * The offsets of a range whose row another record has. The records themselves are in the table of
+   * rejects.
    */
   async collisions(
     tp: TopicPartition,

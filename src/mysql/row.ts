@@ -15,7 +15,7 @@ import {
 
 /**
  * A record as one row. The row holds everything that the record's line holds, so that the line can
- * be made of it again, byte for byte: `verify --deep` compares it, and nothing is lost where the
+ * be made from it again, byte for byte: `verify --deep` compares it, and nothing is lost if the
  * files are.
  *
  * - `value_text` is the producer's text as it came; `value` is generated from it by the server, as
@@ -44,16 +44,16 @@ export const columns = [
 type Column = (typeof columns)[number]
 
 /**
- * Characters of a type in its column; a longer one, or one that is no Unicode text, is shortened
- * there and whole in `type_json`.
+ * Max characters of a type in its column. A longer one, or one that is no Unicode text, is
+ * shortened there and whole in `type_json`.
  */
-export const longestType = 512
+export const maxType = 512
 const hashDigits = 32
-const longestReason = 1000
+const maxReason = 1000
 
 /**
- * What is kept of a record that the server does not take as it is: without `value` as JSON, without
- * any value, without all that has no end.
+ * What is kept of a record that the server does not accept as it is: without `value` as JSON,
+ * without any value, without all that has no max length.
  */
 export type Kept = 'text' | 'envelope' | 'position'
 
@@ -114,7 +114,7 @@ export function rowSql(batch: RecordBatch, i: number, reduction?: Reduction): st
     quote(text),
     bytesSql(base64),
     quote(reduction?.errorType ?? error?.type),
-    quote((reduction?.reason ?? error?.reason)?.slice(0, longestReason).toWellFormed()),
+    quote((reduction?.reason ?? error?.reason)?.slice(0, maxReason).toWellFormed()),
   ].join(',')})`
 }
 
@@ -150,16 +150,16 @@ export function timestampOf(batch: RecordBatch, i: number): string {
   return String(timestampOfLine(batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)))
 }
 
-/** A type as its column holds it, and whole where that is not all of it. */
+/** A type as its column holds it, and whole if that is not all of it. */
 export function typeColumns(type: string | undefined): {
   readonly name?: string
   readonly json?: string
 } {
   if (type === undefined) return {}
-  if (type.length <= longestType && type.isWellFormed()) return { name: type }
+  if (type.length <= maxType && type.isWellFormed()) return { name: type }
   const json = JSON.stringify(type)
   const hash = createHash('sha256').update(json).digest('hex').slice(0, hashDigits)
-  return { name: `${type.slice(0, longestType - hashDigits - 1).toWellFormed()}-${hash}`, json }
+  return { name: `${type.slice(0, maxType - hashDigits - 1).toWellFormed()}-${hash}`, json }
 }
 
 /** A row as mysql2 gives it back: texts, bytes as Buffers, large integers as texts. */

@@ -3,18 +3,18 @@ import type { Logger } from '../runtime/log.ts'
 import { list, nullable, object, text } from '../runtime/shape.ts'
 import type { Mysql } from './client.ts'
 import { guarded } from './failure.ts'
-import { longestType } from './row.ts'
+import { maxType } from './row.ts'
 import type { ServerFacts } from './server-facts.ts'
 import { rejectedTable } from './table-name.ts'
 
 /**
- * The table of the records, and beside it the one of rejects: records whose position another record
- * has taken. Made where they are missing and brought up to this version where they are of an older
- * one; never the other way.
+ * The table of the records, and the one of rejects: records whose position another record has. Both
+ * are created if they are missing, and migrated if they are of an older version; never the other
+ * way.
  */
 
 /**
- * The version of the tables that this program makes and understands. It stands in their comment.
+ * The version of the tables that this program makes and understands. It is in their comment.
  */
 export const schemaVersion = 2
 const commentStart = 'archiver schema '
@@ -26,7 +26,7 @@ function textCollation({ kind }: Pick<ServerFacts, 'kind'>): string {
   return kind === 'mysql' ? 'utf8mb4_0900_bin' : 'utf8mb4_nopad_bin'
 }
 
-/** A column as `information_schema` tells of it, in the words that MySQL and MariaDB share. */
+/** A column as `information_schema` has it, in the words that MySQL and MariaDB share. */
 interface ColumnDeclaration {
   readonly name: string
   readonly sql: string
@@ -72,7 +72,7 @@ function columnsOf(
     needed('offset', 'bigint', 'BIGINT UNSIGNED'),
     needed('timestamp', 'bigint', 'BIGINT'),
     optional('time', 'datetime', 'DATETIME(3)'),
-    optional('type', 'varchar', `VARCHAR(${longestType}) ${text}`),
+    optional('type', 'varchar', `VARCHAR(${maxType}) ${text}`),
     optional('type_json', 'longtext', `LONGTEXT ${text}`),
     optional('key_text', 'longtext', `LONGTEXT ${text}`),
     optional('key_bytes', 'longblob', 'LONGBLOB'),
@@ -110,7 +110,8 @@ export function createTableSql(
       : Object.entries(indexes).map(([name, columns]) => `KEY \`${name}\` (${list(columns)})`)),
     ...(facts.kind === 'mysql' || isRejected
       ? []
-      : // What its JSON functions do not understand is told when it is written, as MySQL does by the type of the column.
+      : // Refuses a value that its JSON functions do not understand, as the column's type does in
+        // MySQL.
         [
           'CONSTRAINT `value_is_json` CHECK (`error_type` IS NOT NULL OR `value_text` IS NULL OR JSON_VALID(`value_text`))',
         ]),
@@ -250,11 +251,10 @@ async function indexDifferences(
 }
 
 /**
- * Makes what is missing and brings older tables up to this version; harmless where nothing is to be
- * done.
- * @returns how many steps were done.
- * @throws ArchiverError `UNREACHABLE` where the server refuses, `DIFFERS` where the tables are
- *   newer, or none of this program.
+ * Creates missing tables and migrates older ones. Does nothing if both are of this version.
+ * @returns how many steps were done
+ * @throws ArchiverError `UNREACHABLE` if the server refuses, `DIFFERS` if the tables are newer, or
+ *   not this program's
  */
 export async function installTables(client: Mysql, table: string, log: Logger): Promise<number> {
   let steps = 0

@@ -40,9 +40,10 @@ const name = 'mysql'
  * Writes records into a table of MySQL or MariaDB, each under the primary key that its position
  * gives it, by plain `INSERT`s: a record that is sent twice is there once.
  *
- * A row that exists is an acknowledgement if its Kafka timestamp is that of the record. With another
- * one it is a collision, and the record goes to the table of rejects. A row that the server refuses
- * for its own content is kept with less of it. Everything else is waited for: see `answer.ts`.
+ * A row that exists is an acknowledgement if its Kafka timestamp is that of the record. With
+ * another one it is a collision, and the record goes to the table of rejects. A row that the server
+ * refuses for its own content is kept with less of it. Everything else is waited for: see
+ * `answer.ts`.
  */
 export class MysqlSink implements Sink {
   readonly name = name

@@ -35,7 +35,9 @@ export interface Row {
   settled: boolean
 }
 
-/** Rows that go together, and those met on the way that are too large for the server by themselves. */
+/**
+ * Rows that go together, and those met on the way that are too large for the server by themselves.
+ */
 export interface Statement {
   readonly rows: readonly Row[]
   readonly tooLarge: readonly Row[]

@@ -56,8 +56,8 @@ export function clientOptions(
     maxRetries: Math.max(1, nodes.length - 1),
     requestTimeout: requestTimeoutMs,
     // Otherwise each error gets a copy of its request in which secrets are masked, made byte by
-    // byte: for 5 MB that takes half a minute and a gigabyte, and the worker falls out of its group.
-    // `failureOf` keeps nothing of a request.
+    // byte: for 5 MB that takes half a minute and a gigabyte, and the worker falls out of its
+    // group. `failureOf` keeps nothing of a request.
     redaction: { type: 'off' },
     compression,
     maxResponseSize: maxAnswerBytes,

@@ -282,8 +282,8 @@ export class Elasticsearch {
   }
 
   /**
-   * One request whose answer is wanted byte for byte: parsing and printing would change numbers that
-   * JavaScript does not have.
+   * One request whose answer is wanted byte for byte: parsing and printing would change numbers
+   * that JavaScript does not have.
    * @throws RequestFailure, also for an answer of more than `maxBytes`
    */
   async raw(

@@ -45,7 +45,7 @@ export function checkedFingerprint(text: string): string {
  * certificate from.
  *
  * @param nodes URLs with https
- * @param ca certificates that the chain must lead to as well, where a file names them
+ * @param ca certificates that the chain must lead to, too, if a file names them
  * @throws Error if no node can be reached or none presents the certificate
  */
 export async function pinnedTls(

@@ -75,7 +75,7 @@ function unlikeSearch(why: string): ArchiverError {
   )
 }
 
-/** Where the JSON object that begins at `start` ends. @throws ArchiverError `UNREACHABLE` */
+/** The end of the JSON object that begins at `start`. @throws ArchiverError `UNREACHABLE` */
 function endOfObject(bytes: Buffer, start: number): number {
   let depth = 0
   for (let i = start; i < bytes.length; i++) {

@@ -50,7 +50,7 @@ export type FieldFacts = {
       readonly isWhole: boolean
       readonly min: number
       readonly max: number
-      /** Where 5 and 95 per cent of the values lie below. */
+      /** The values below which 5 and 95 per cent of all values are. */
       readonly low: number
       readonly high: number
     }
@@ -59,13 +59,13 @@ export type FieldFacts = {
 const wholeTypes = new Set(['long', 'integer', 'short', 'byte', 'unsigned_long'])
 const decimalTypes = new Set(['double', 'float', 'half_float', 'scaled_float'])
 
-/** A field is asked about in the newest records only, where there are more than these. */
-const mostRecords = 1_000_000
+/** If there are more records than this, only the newest are searched for a field's values. */
+const maxRecords = 1_000_000
 const fieldsAtOnce = 40
-/** Of so many of the newest records the values are looked at one by one. */
+/** The newest records whose values are read one by one. */
 const sampledRecords = 200
-/** More fields than this nobody looks at; the mapping's own limit is 1000. */
-const mostFields = 600
+/** A person reads no more fields than this; the mapping's own limit is 1000. */
+const maxFields = 600
 
 interface FieldCaps {
   readonly indices?: readonly string[]
@@ -112,16 +112,16 @@ const fieldsShape = answerShape(
 const errorOptions = { ignore_unavailable: 'true', allow_no_indices: 'true' }
 
 /**
- * @throws ArchiverError `NO_SUCH_TYPE` where no record of the type is archived; it names those that
- *   are.
+ * @throws ArchiverError `NO_SUCH_TYPE` if no record of the type is archived; it names the types
+ *   that are
  */
 export async function readTypeFacts(
   client: Elasticsearch,
   indexPrefix: string,
   type: string,
 ): Promise<TypeFacts> {
-  const longestSegment = 200
-  const indexPattern = `${indexPrefix}${typeIndexSegment(type, longestSegment)}-*`
+  const maxSegment = 200
+  const indexPattern = `${indexPrefix}${typeIndexSegment(type, maxSegment)}-*`
   const ofType = { term: { type } }
   const times = { first: { min: { field: '@timestamp' } }, last: { max: { field: '@timestamp' } } }
   const totals = await search(client, indexPattern, ofType, times, timesShape)
@@ -136,7 +136,7 @@ export async function readTypeFacts(
 
   const { usable, conflicting } = await readFieldTypes(client, indexPattern)
   const since =
-    records <= mostRecords ? undefined : Math.floor(end - (end - begin) * (mostRecords / records))
+    records <= maxRecords ? undefined : Math.floor(end - (end - begin) * (maxRecords / records))
   const query =
     since === undefined
       ? ofType
@@ -175,7 +175,7 @@ async function readFieldTypes(
     const types = Object.keys(body.fields[name]!).filter((type) => type !== 'unmapped')
     const kinds = new Set(types.map(kindOf))
     if (kinds.size > 1) conflicting.push(name)
-    else if (!kinds.has(undefined) && usable.size < mostFields) {
+    else if (!kinds.has(undefined) && usable.size < maxFields) {
       usable.set(name, types.find((type) => decimalTypes.has(type)) ?? types[0]!)
     }
   }
@@ -242,7 +242,7 @@ async function readFields(
   })
 }
 
-/** `sampled`: fields of which the values of the newest records are wanted as well. */
+/** `sampled`: fields whose values in the newest records are wanted, too. */
 async function search(
   client: Elasticsearch,
   index: string,

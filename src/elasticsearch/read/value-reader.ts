@@ -37,7 +37,7 @@ const fieldsAtOnce = 50
 /** A search gives no more hits than this (`index.max_result_window`). */
 const maxHits = 10_000
 /** `ignore_above` of the field `type`, in characters. */
-const longestType = 1024
+const maxType = 1024
 const capsShape = object({ fields: optional(each(each(anything))) })
 const searchShape = object({
   hits: object({
@@ -173,7 +173,7 @@ function queryOf({ type, topics }: TypeDayRecords) {
   return {
     bool: {
       filter: [
-        ...(type.name.length > longestType ? [] : [{ term: { type: type.name } }]),
+        ...(type.name.length > maxType ? [] : [{ term: { type: type.name } }]),
         ...(topics === undefined ? [] : [{ terms: { 'kafka.topic': topics } }]),
       ],
     },

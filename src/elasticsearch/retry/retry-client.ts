@@ -22,7 +22,8 @@ export class RetryClient {
   }
 
   /**
-   * One bulk request. @returns an item an operation, in order; undefined if all of them were created
+   * One bulk request. @returns an item an operation, in order; undefined if all of them were
+   * created
    * @throws ArchiverError `UNREACHABLE`
    */
   bulk(operations: readonly Operation[]): Promise<readonly BulkItem[] | undefined> {

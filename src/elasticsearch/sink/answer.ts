@@ -74,7 +74,7 @@ const indexTypes = new Set([
 
 /**
  * The shard limit comes as `illegal_argument_exception` when a bulk request would create the index.
- * Anchored, and looked for under no other type: reasons quote field names and values, and a message
+ * Anchored, and used for no other type: reasons quote field names and values, and a message
  * must not hold its index by what it says.
  */
 const indexReasons = [

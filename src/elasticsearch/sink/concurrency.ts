@@ -68,8 +68,8 @@ export class AdaptiveConcurrency {
   }
 
   /**
-   * Compares with what is usual, and learns it. Each alarm is one step down: what is usual is learnt
-   * again after it.
+   * Compares with what is usual, and learns it. Each alarm is one step down: what is usual is
+   * learnt again after it.
    */
   #isSlow(tookMs: number): boolean {
     if (tookMs <= 0) return false

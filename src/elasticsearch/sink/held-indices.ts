@@ -137,8 +137,8 @@ export class HeldIndices implements Held {
   }
 
   /**
-   * A probe was answered: whether the index takes documents again. What was refused of it is held by
-   * then.
+   * A probe was answered: whether the index takes documents again. What was refused of it is held
+   * by then.
    */
   probed(index: string, isTaken: boolean): void {
     const held = this.#held.get(index)

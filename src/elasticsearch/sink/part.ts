@@ -23,8 +23,8 @@ export interface Reject {
  *
  * - record: its own line.
  * - reject: what is kept of it, because it was refused.
- * - trial: a reject in the place of a document whose request was refused as a whole. The document is
- *   to blame only if the request of the trial passes.
+ * - trial: a reject in the place of a document whose request was refused as a whole. The document
+ *   is to blame only if the request of the trial passes.
  */
 export type Content =
   | { readonly is: 'record' }
@@ -86,7 +86,7 @@ export function rejectIn({ content }: Part): Reject | undefined {
   return content.is === 'record' ? undefined : content.reject
 }
 
-/** The document that is tried: a trial stands for another one. */
+/** The document itself: a trial is sent in the place of another one. */
 export function original(part: Part): Part {
   return part.content.is === 'trial' ? part.content.insteadOf : part
 }

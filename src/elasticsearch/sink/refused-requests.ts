@@ -74,7 +74,7 @@ export class RefusedRequests {
 
   /**
    * A request failed for the second time without an answer of Elasticsearch. If another one passes,
-   * one of its documents may be to blame: it is looked for beside the others.
+   * one of its documents may be to blame. The search finds it beside the others.
    */
   async #isSuspect(request: BulkRequest, { message }: RequestFailure): Promise<boolean> {
     const { parts, body, probes } = request

@@ -121,7 +121,9 @@ export class DocumentSearch {
     this.#suspects.filter(({ parts }) => parts.some(({ pending }) => !pending.closed))
   }
 
-  /** Settles when no request of the search is in flight. To be called once `stopping` is aborted. */
+  /**
+   * Settles when no request of the search is in flight. To be called once `stopping` is aborted.
+   */
   async stop(): Promise<void> {
     clearTimeout(this.#timer)
     await this.#running

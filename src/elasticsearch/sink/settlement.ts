@@ -73,7 +73,9 @@ export class Settlement {
     return { retried: again.length, error, conflicts }
   }
 
-  /** A 409 is an acknowledgement if the stored record is the same one. Another one is a collision. */
+  /**
+   * A 409 is an acknowledgement if the stored record is the same one. Another one is a collision.
+   */
   async settleConflicts(conflicts: readonly Part[]): Promise<void> {
     for (let start = 0; start < conflicts.length; start += maxConflicts)
       await this.#compare(conflicts.slice(start, start + maxConflicts))

@@ -108,7 +108,7 @@ export class Suspects<T, F extends SuspectFacts> {
     group.root.found = true
     const backoff = new Backoff({
       firstMs: firstRetryMs,
-      maxMs: mostRetryMs,
+      maxMs: maxRetryMs,
       random: this.#random,
     })
     const { item } = group
@@ -170,7 +170,7 @@ export class Suspects<T, F extends SuspectFacts> {
 /** How often a document must fail alone while other requests pass. */
 export const neededRefusals = 3
 const firstRetryMs = 1000
-const mostRetryMs = 60_000
+const maxRetryMs = 60_000
 
 /** Documents that failed together. */
 export interface GroupCase<T> {

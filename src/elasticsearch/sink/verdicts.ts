@@ -155,8 +155,8 @@ export interface Refusals {
 }
 
 /**
- * Counts stored and refused documents by index, for the breaker. A reject says nothing of a mapping,
- * nor does a value without fields.
+ * Counts stored and refused documents by index, for the breaker. A reject says nothing of a
+ * mapping, nor does a value without fields.
  */
 export function refusalsOf(documents: readonly AnsweredDocument[]): ReadonlyMap<string, Refusals> {
   const counted = new Map<string, Refusals>()

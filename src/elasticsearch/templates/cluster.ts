@@ -5,7 +5,7 @@ import { needsLifecycle, readTemplates, type Template, type Versioned } from './
 
 /**
  * The profile that the cluster's template of ordinary records has; undefined if it is not there, or
- * is none of ours.
+ * is not ours.
  */
 export async function installedProfile(
   client: Elasticsearch,
@@ -44,7 +44,7 @@ export async function templatesFor(
     .sort((a, b) => Number(b.api === '_ilm/policy') - Number(a.api === '_ilm/policy'))
 }
 
-/** Where the cluster has a template. */
+/** The path of a template on the cluster. */
 export function segmentsOf({ api, name }: Pick<Template, 'api' | 'name'>): string[] {
   return [...api.split('/'), name]
 }

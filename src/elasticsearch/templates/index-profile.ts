@@ -16,7 +16,7 @@ export function composedFor(profile: IndexProfile, composedOf: readonly string[]
 }
 
 /**
- * The profile of an index template that is composed of these; undefined if it is none of ours.
+ * The profile of an index template that is composed of these; undefined if it is not ours.
  */
 export function profileOf(composedOf: readonly string[]): IndexProfile | undefined {
   return indexProfiles.find((profile) => composedOf.includes(valueComponents[profile]))

@@ -13,8 +13,8 @@ import { stateOf, type TemplateState } from './state.ts'
  * do not undo each other. `mend`: also what was changed on the cluster. `profile`: of indices made
  * from now on; without it, the installed one stays.
  * @returns how many were installed
- * @throws ArchiverError `USAGE` if somebody else's template has the same priority for the same names:
- *   then nothing is installed. `UNREACHABLE` if the cluster refuses one
+ * @throws ArchiverError `USAGE` if somebody else's template has the same priority for the same
+ *   names: then nothing is installed. `UNREACHABLE` if the cluster refuses one
  */
 export async function installTemplates(
   client: Elasticsearch,

@@ -4,11 +4,10 @@ import { rangeOfValue } from '../../record/line/decoder.ts'
 import { lineStart, type RecordBatch } from '../../record/record.ts'
 
 /**
- * How the numbers of a value that a double does not hold are mapped. Elasticsearch maps a field
- * when it meets it first, and all numbers to `double`. Where a value has a whole number beyond 2^53
- * or a number beyond all doubles, the action line of its document names another dynamic template
- * for that very field, as the bulk API allows (`dynamic_templates`). An existing field stays as it
- * is.
+ * How the numbers of a value that a double does not hold are mapped. Elasticsearch maps a field the
+ * first time it comes, and all numbers to `double`. If a value has a whole number beyond 2^53 or a
+ * number beyond all doubles, the action line of its document names another dynamic template for
+ * that field, as the bulk API allows (`dynamic_templates`). An existing field stays as it is.
  */
 
 /** Names in `component-archive@value.json`. Both templates have no match: they count when named. */
@@ -21,7 +20,7 @@ export const numberTemplates = {
 
 type NumberTemplate = (typeof numberTemplates)[keyof typeof numberTemplates]
 
-/** An action line names at most so many fields; others are mapped as if they had no such number. */
+/** The max of fields that an action line names; others are mapped as if they had no such number. */
 const maxNamed = 200
 const maxSafe = 2 ** 53
 

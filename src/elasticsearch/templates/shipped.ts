@@ -9,7 +9,7 @@ const shippedPrefix = 'archive-'
 
 export interface Template {
   readonly name: string
-  /** `_component_template` or `_index_template`: where it is installed. */
+  /** `_component_template` or `_index_template`: the API that installs it. */
   readonly api: '_component_template' | '_index_template' | '_ilm/policy'
   readonly version: number
   readonly body: Readonly<Record<string, unknown>>
@@ -26,7 +26,7 @@ export function needsLifecycle({ name, api }: Template): boolean {
   return api === '_ilm/policy' || name.endsWith('@lifecycle')
 }
 
-/** Where a template has its version. */
+/** The part of a template that has its version. */
 export interface Versioned {
   readonly version?: number
   readonly policy?: { readonly _meta?: { readonly version?: number } }

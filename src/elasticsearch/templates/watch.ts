@@ -10,8 +10,8 @@ import { installTemplates } from './install.ts'
 
 /**
  * Keeps this version's templates on the cluster while a worker works, and has fractions counted. A
- * template that somebody deletes, or somebody else's that wins over ours, decides how the indices of
- * the next day are made, for good.
+ * template that somebody deletes, or somebody else's that wins over ours, decides how the indices
+ * of the next day are made, for good.
  */
 export class TemplateWatch {
   readonly #client: Elasticsearch
@@ -41,8 +41,8 @@ export class TemplateWatch {
   }
 
   /**
-   * Installs, looks, and goes on looking. @throws ArchiverError `UNREACHABLE` if the cluster refuses
-   * a template
+   * Installs, looks, and goes on looking. @throws ArchiverError `UNREACHABLE` if the cluster
+   * refuses a template
    */
   async start(): Promise<void> {
     await installTemplates(this.#client, this.#indexPrefix, this.#log, { profile: this.#profile })
@@ -60,7 +60,8 @@ export class TemplateWatch {
     try {
       const differences = await compareTemplates(this.#client, this.#indexPrefix)
       if (differences.some(({ state }) => state === 'missing' || state === 'older')) {
-        // Another worker may have chosen another profile meanwhile: ours counts only if none is left.
+        // Another worker may have chosen another profile meanwhile: ours counts only if none is
+        // left.
         const profile = (await installedProfile(this.#client, this.#indexPrefix)) ?? this.#profile
         await installTemplates(this.#client, this.#indexPrefix, this.#log, { profile })
       }

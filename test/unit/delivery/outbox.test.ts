@@ -25,7 +25,7 @@ function batchOf(partition: number, from: number, count: number): RecordBatch {
 
 type Outcome = 'stored' | 'later' | 'half' | 'away'
 
-/** A server that does with each request what it is told to, and a courier that knows it. */
+/** A server whose outcomes are given, and a courier that knows it. */
 class FakeServer implements Courier<Part, readonly Part[], Outcome> {
   readonly fullBytes = fullRecords
   readonly outcomes: Outcome[] = []
@@ -94,7 +94,7 @@ class FakeServer implements Courier<Part, readonly Part[], Outcome> {
   }
 }
 
-/** An outbox with a clock that only moves when it is told to. */
+/** An outbox with a clock that only `pass` moves. */
 function open(options: { concurrency?: number; lingerMs?: number } = {}) {
   mock.timers.enable({ apis: ['setTimeout'] })
   let now = 0

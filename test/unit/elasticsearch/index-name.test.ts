@@ -98,7 +98,7 @@ test('an index of an earlier version is known as one of its type', () => {
   assert.deepEqual(names.every(malformedType, 0), ['archive-_malformed-1970.01.01'])
 })
 
-test('long types keep a beginning and are told apart by a hash', () => {
+test('long types keep a beginning, and a hash makes them different', () => {
   const names = new IndexNames('archive-')
   const long = 'x'.repeat(300)
   const [one, other] = [names.of(own(`${long}a`), 0), names.of(own(`${long}b`), 0)]

@@ -103,7 +103,7 @@ const rows: readonly (readonly [Scope, BulkItem])[] = [
       "[1:27] Can't find dynamic template for dynamic template name [whole_numbers_beyond_double] of field [value.id]",
     ),
   ],
-  // A name that is none of ours, and a message that quotes ours.
+  // A name that is not ours, and a message that quotes ours.
   [
     'document',
     item(

@@ -139,7 +139,7 @@ describe('documents that do not pass', () => {
     )
   })
 
-  test('by size: a proxy that takes so many bytes of a request', () => {
+  test('by size: a proxy that limits the bytes of a request', () => {
     fc.assert(
       fc.property(
         world,

@@ -82,7 +82,7 @@ test('a template of the same priority over the same names is refused by its name
   )
 })
 
-test('archives whose prefix begins with ours are told apart from types of ours', () => {
+test('archives whose prefix begins with ours are not taken for types of ours', () => {
   const parts = { composed_of: ['archive@settings', 'archive@envelope'] }
   const present = [
     template('archive', ['archive-*'], parts),
