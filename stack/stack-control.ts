@@ -46,10 +46,10 @@ import { otherWay, StackError } from './stack-error.ts'
 const silent: Progress = { update: () => {}, say: () => {} }
 
 /**
- * A real Kafka and a real Elasticsearch in one folder, and for those who ask for them a MariaDB
- * and an object store, each a process of its own that outlives the program that started it. Tests
- * start, freeze and kill the parts one by one: `stack.kafka.signal('SIGSTOP')`, `stack.elasticsearch.kill()`, then
- * `stack.start('kafka')`.
+ * A real Kafka and a real Elasticsearch in one folder; on request also a MariaDB and an object
+ * store. Each is a process of its own that outlives the program that started it. Tests start,
+ * freeze and kill the parts one by one: `stack.kafka.signal('SIGSTOP')`,
+ * `stack.elasticsearch.kill()`, then `stack.start('kafka')`.
  */
 export class Stack {
   readonly settings: StackSettings

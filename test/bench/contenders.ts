@@ -196,7 +196,7 @@ async function makePoster(context: Context, data: Data): Promise<Contender> {
   }
 }
 
-/** Reads every byte of an archive's files: what a proof needs at the least. */
+/** Reads every byte of an archive's files: the least that a proof needs. */
 export function zcat(context: Context, archive: Archive, records: number): Contender {
   return {
     name: 'zcat | wc',

@@ -191,7 +191,7 @@ export class Context {
     return bytes
   }
 
-  /** Bytes of the primary shards; throws where they do not hold so many documents. */
+  /** Bytes of the primary shards; throws if they do not hold this number of documents. */
   async indexBytes(indexPrefix: string, documents: number): Promise<number> {
     await this.#client.request('POST', [`${indexPrefix}*`, '_refresh'])
     const { body } = await this.#client.request<{

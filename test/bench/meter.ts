@@ -22,8 +22,8 @@ const namedAbove = 0.03
 const namedMost = 3
 
 /**
- * Begins to measure; the returned function ends it. `pids`: the servers', whose CPU time is told
- * apart.
+ * Begins to measure; the returned function ends it. `pids` are those of the servers: their CPU
+ * time is counted separately.
  */
 export function meter(pids: {
   readonly kafka: number | undefined

@@ -13,12 +13,14 @@ import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
- * Writes all committed records of some topics to standard output, as Kafka's own client reads them: the one witness of the chaos
- * tests that shares no code with the archiver. Arguments: brokers, topic…
+ * Writes all committed records of some topics to standard output, as Kafka's own client reads them.
+ * It is the one witness of the chaos tests that shares no code with the archiver. Arguments:
+ * brokers, topic…
  *
- * A record is a 1, then topic (index of the argument), partition, offset, timestamp, key, value, number of headers, headers. At the
- * end of a partition comes a 2, topic, partition, log start, end. At the end of all a 0. Big-endian; bytes have an int length before
- * them, -1 for null.
+ * A record is a 1, then topic (index of the argument), partition, offset, timestamp, key, value,
+ * number of headers, headers. At the end of a partition comes a 2, topic, partition, log start,
+ * end. At the end of all comes a 0. Numbers are big-endian; bytes have an int length before them,
+ * -1 for null.
  */
 public class PlainConsumer {
     public static void main(String[] arguments) throws IOException {

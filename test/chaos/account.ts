@@ -255,7 +255,7 @@ export function isClean({ missing, duplicate, changed, unexpected }: StoreAccoun
   return missing + duplicate + changed + unexpected === 0
 }
 
-/** What is told of a record by both its forms, Kafka's and the line's. */
+/** What both forms of a record, Kafka's and the line's, say of it. */
 interface Shown {
   /** The reserved types are `_malformed` and `_untyped`. */
   readonly type: string

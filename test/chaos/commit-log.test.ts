@@ -261,7 +261,7 @@ for (const [what, fits] of [
   })
 }
 
-test('an archive whose file system was unmounted is not begun anew below it', async (t) => {
+test('an archive whose file system was unmounted is not begun again below it', async (t) => {
   const root = join(await temporaryDirectory(t), 'archive')
   const sink = await startSink(t, root, 'one')
   await sink.open(tp, 0)

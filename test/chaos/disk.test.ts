@@ -162,7 +162,7 @@ test('permission that is lost, and given back', async (t) => {
   await assertAllThere(root, 2000)
 })
 
-test('the limit of file sizes: a flush that meets it is told, and smaller ones go through', async (t) => {
+test('the limit of file sizes: a flush that meets it is logged, and smaller ones succeed', async (t) => {
   const root = join(await temporaryDirectory(t), 'archive')
   const worker = startFixture(
     t,

@@ -6,7 +6,7 @@ import { RecordMaker } from '../../src/traffic/data/record-maker.ts'
 export interface LoadTopic {
   readonly name: string
   readonly partitions: number
-  /** In transactions, of which some are aborted. */
+  /** In transactions; some are aborted. */
   readonly transactional: boolean
 }
 
@@ -28,7 +28,7 @@ const abortedShare = 0.25
  */
 const transactionTimeoutMs = 8000
 const dayMs = 86_400_000
-/** So many records are sent as a Schema Registry's serializer would. */
+/** One record in this number is sent as a Schema Registry's serializer would send it. */
 const framedEvery = 41
 const frameHead = Buffer.from([0, 0, 0, 1, 7])
 

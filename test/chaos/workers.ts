@@ -10,16 +10,16 @@ const clockModule = new URL('clock.mjs', import.meta.url).href
  * fails takes less.
  */
 const mutedStartMs = 60_000
-/** Within this, any worker ends that was told to, however long a broker is away meanwhile. */
+/** A worker that has to end does so within this, however long a broker is away meanwhile. */
 export const endDeadlineMs = 120_000
 
 /** A worker in a process of its own. */
 export interface ChaosWorker {
   readonly number: number
   readonly child: ChildProcess
-  /** It has told that it archives; before that, a start that fails is no fault of it. */
+  /** It has logged that it archives; before that, a start that fails is not its fault. */
   started: boolean
-  /** It was told to end, or to die by itself at a fault point. */
+  /** It has to end, or to die by itself at a fault point. */
   mayEnd: boolean
   frozen: boolean
   /** It runs below a shell, which is the child: signals reach only that. */

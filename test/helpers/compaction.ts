@@ -104,7 +104,10 @@ export function verify(home: ReadableHome) {
   return checkPartition(verifyOptions(home))
 }
 
-/** Every offset below the end of the log is there once, and that is behind what was acknowledged. */
+/**
+ * Every offset below the end of the log is there once, and the end is not before what was
+ * acknowledged.
+ */
 export async function assertWhole(archive: TestArchive, acknowledged: number): Promise<void> {
   const home = archive.home()
   const next = (await (await CommitLog.open(home, tp)).next()) ?? 0

@@ -25,11 +25,14 @@ export type Fault =
   | { readonly kind: 'cut-body' }
   /** Nobody answers, and the store does not see the request. */
   | { readonly kind: 'hang' }
-  /** An answer without the store, such as 503 SlowDown; with status 200 the error is in the body. */
+  /**
+   * An answer that does not come from the store, 503 SlowDown for example. With status 200 the
+   * error is in the body.
+   */
   | { readonly kind: 'answer'; readonly status: number; readonly code: string }
-  /** The client hears 503, and the store does it so many ms later. */
+  /** The client gets 503, and the store does it after this delay in ms. */
   | { readonly kind: 'late'; readonly ms: number }
-  /** Nothing, but the store does it so many ms later. */
+  /** Nothing, but the store does it after this delay in ms. */
   | { readonly kind: 'delay'; readonly ms: number }
 
 export const slowDown: Fault = { kind: 'answer', status: 503, code: 'SlowDown' }

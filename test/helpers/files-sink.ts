@@ -5,7 +5,7 @@ import { homeAt } from './home.ts'
 
 const quiet = createLogger({ level: 'silent', stream: process.stderr })
 
-/** A files sink that flushes when it is told to, and compacts nothing. */
+/** A files sink that flushes on demand, and compacts nothing. */
 export function createFilesSink(
   place: string | Home,
   options: Partial<FilesSinkOptions> = {},

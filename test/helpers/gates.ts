@@ -37,8 +37,8 @@ const acting = new AsyncLocalStorage<Actor>()
 
 /**
  * Lets several actors of one process act as processes of their own would: every call that goes
- * through `pass` waits until `run` chooses it. An actor that dies is one that is never chosen again:
- * nothing of it runs any more, not even what tidies up.
+ * through `pass` waits until `run` chooses it. `run` never again chooses an actor that dies:
+ * nothing of it runs any more, not even its cleanup.
  */
 export class Gates {
   readonly #actors = new Set<Actor>()

@@ -122,7 +122,7 @@ const clauses: Readonly<Record<string, (clause: Clause) => Promise<void>>> = {
     await home.removeStaging([`${staged}/gone-0a1b2c`])
   },
 
-  'people are told where a name is': async ({ home }) => {
+  'a home says where a name is, for people': async ({ home }) => {
     assert.ok(home.title.length > 0)
     assert.ok(home.locate(manifest(0)).startsWith(home.title))
     assert.ok(home.locate(manifest(0)).endsWith(manifest(0)))
@@ -292,7 +292,7 @@ const clauses: Readonly<Record<string, (clause: Clause) => Promise<void>>> = {
     assert.ok((await home.list('')).includes('_manifests'))
   },
 
-  'a walk enters the directories that it is told to, and gives the names of the others': async ({
+  'a walk enters the directories that a filter picks, and gives the names of others': async ({
     home,
   }) => {
     for (const from of [0, 1, 2]) await home.publish(await commit(home, from), 'files')

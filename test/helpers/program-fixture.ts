@@ -55,7 +55,7 @@ const behaviours: Readonly<Record<string, () => Promise<void>>> = {
   },
   verdict: lines,
   'one-write': async () => standardOutput.print('x'.repeat(10_000)),
-  /** A worker: logs until it is told to stop, and says at the end how many lines were lost. */
+  /** A worker: logs until a signal stops it, and says at the end how many lines were lost. */
   logs: async () => {
     const stop = signalled()
     const log = createLogger({ level: 'info', stream: standardOutput })

@@ -24,7 +24,7 @@ export interface RefusingProxy {
   passed: number
 }
 
-/** Starts one for the time of a test; it passes everything until it is told otherwise. */
+/** Starts one for the time of a test; it passes everything until the test changes that. */
 export async function refusingProxy(t: TestContext, target: string): Promise<RefusingProxy> {
   const { hostname, port } = new URL(target)
   const refuse = (request: IncomingMessage, response: ServerResponse) => {

@@ -16,8 +16,8 @@ interface Coordinator {
 
 /**
  * Commits offsets for a group without members, as `kafka-consumer-groups --reset-offsets` does.
- * kafkajs's own `setOffsets` commits by a consumer that never reads a paused topic; with our repairs
- * such a consumer never gets as far as its commit.
+ * kafkajs's own `setOffsets` commits with a consumer that never reads a paused topic. With our
+ * repairs such a consumer never reaches its commit.
  *
  * @throws if Kafka refuses it, and if it is not committed afterwards
  */

@@ -70,7 +70,7 @@ export class StandInConsumer {
   seek(): void {}
 }
 
-/** A client of kafkajs whose consumers a test has in its hands, in the order in which they began. */
+/** A client of kafkajs whose consumers a test drives, in the order in which they began. */
 export function standInKafka(topics: readonly string[] = ['events']): {
   readonly kafka: Kafka
   readonly consumers: readonly StandInConsumer[]

@@ -19,7 +19,7 @@ export interface StandInOperation {
   readonly index: string
   readonly id: string
   readonly source: string
-  /** Asks for an alias, of which there is none: it stores nothing. */
+  /** Asks for an alias that does not exist: it stores nothing. */
   readonly isControl: boolean
 }
 
@@ -40,7 +40,7 @@ export interface StandInElasticsearch {
   readonly documents: Map<string, string>
   readonly requests: StandInRequest[]
   readonly bulks: () => readonly StandInRequest[]
-  /** The next so many bulk requests get this instead of an answer. */
+  /** This number of the next bulk requests get this trouble instead of an answer. */
   readonly trouble: (times: number, trouble: Trouble) => void
   /** Every request asks this first. */
   intercept: Trouble | undefined

@@ -346,7 +346,7 @@ test('what an ingest pipeline drops is not taken for stored: it is kept as a rej
   assert.match(actions.at(-1)!, /^\{"create":\{"pipeline":"_none","_index":"archive-_rejected-/)
 })
 
-test('of an answer to a bulk request only what is needed to judge it is asked for', async (t) => {
+test('a bulk request asks only for what is needed to judge its answer', async (t) => {
   const server = await standIn(t)
   const { write } = await openSink(t, { nodes: [server.url], shardTimeoutMs: 3000 })
   await write(batchOf('topic', ['{"type":"a"}']))

@@ -139,7 +139,7 @@ describe('documents that something in front of Elasticsearch refuses', { concurr
     })
   }
 
-  test('for the size of their requests: 4,000 small ones and one of 1.5 MB, of which 1 MB passes', async (t) => {
+  test('for the size of their requests: 4,000 small ones pass and one of 1.5 MB does not, as the limit is 1 MB', async (t) => {
     const { write, proxy, prefix, topic, log } = await place(t)
     proxy.refuses = (body) => body.length > 1_000_000
     const big = `{"type":"a","big":"${'z '.repeat(750_000)}"}`

@@ -63,8 +63,8 @@ test('after the template is mended rejects go to their index, with the bytes the
   )
   assert.equal((await documents(rejected)).size, 4)
 
-  // Mended, for what comes next: the mapping of the index that is there stays, so it is made anew
-  // from its documents' files.
+  // Mended, for what comes next: the existing index keeps its mapping, so it is recreated from the
+  // files of its documents.
   await template({})
   const again = await runArchiver(t, ['retry-rejected', '--index-prefix', prefix, '--type', 'a'])
   assert.equal(again.code, 1, again.output)
@@ -151,7 +151,7 @@ test('after the template is mended rejects go to their index, with the bytes the
   assert.match(none.output, /there are rejects of a \(1, /)
 })
 
-test('a reject that cannot be removed is told, and fails the command: the record is in both places', async (t) => {
+test('a reject that cannot be removed is named and fails the command: the record is in both places', async (t) => {
   const prefix = indexPrefix(t)
   const topic = uniqueName('topic')
   const template = (properties: unknown) =>

@@ -113,7 +113,7 @@ test('setup --check tells each difference and ends with 1; setup mends what is o
   )
 })
 
-test('a worker says what wins over our templates, and puts back one that is deleted under way', async (t) => {
+test('a worker says what wins over our templates, and puts back one that is deleted while it runs', async (t) => {
   const prefix = indexPrefix(t)
   const foreign = (name: string) =>
     elasticsearch('PUT', `/_index_template/${prefix}${name}`, {

@@ -69,8 +69,7 @@ for (const profile of indexProfiles) {
     assert.equal(stored.count, orders.length + awkward.length)
     assert.equal(counts.rejected, 0, said('warn').join('\n'))
 
-    // A document as deep as no engine takes it is a reject at the most, and never in the way of
-    // others.
+    // A document that is too deep for any engine is a reject at worst, and never blocks others.
     await write(
       batchOf(
         topic,

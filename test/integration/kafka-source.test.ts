@@ -74,7 +74,7 @@ test('a clock that is set back or forward stops neither heartbeats nor requests'
   })
   for (const [i, jump] of [-hour, hour, -24 * hour].entries()) {
     Date.now = () => now() + jump
-    // Requests that were under way when the clock was set are answered, too.
+    // Requests that were in flight when the clock was set are answered, too.
     await produce(t, topic, [{ value }, { value }])
     await until('records come', () => seen.records === 2 * (i + 1))
     const before = source.silentMs

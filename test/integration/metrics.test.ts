@@ -183,7 +183,7 @@ test('a worker whose archive cannot be written is not ready, and says what waits
   assert.equal(await age(), 0)
 })
 
-test('an address that is taken is told in one line', async (t) => {
+test('an address that is taken is reported in one line', async (t) => {
   const server = createServer()
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)

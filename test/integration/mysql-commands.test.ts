@@ -129,7 +129,7 @@ test('verify finds in MySQL, by name', async (t) => {
     ['the timestamp', '`timestamp` = `timestamp` + 1'],
     ['the type', `type = 'A'`],
   ] as const) {
-    await t.test(`a row of which ${what} was changed`, async () => {
+    await t.test(`a row with ${what} changed`, async () => {
       const back = `DELETE FROM ${table} WHERE \`offset\` = 500`
       await changed(
         client,

@@ -64,8 +64,8 @@ test('a deadlock is tried again', async (t) => {
 })
 
 /**
- * Whether an INSERT into the table waits for a lock: one that merely runs may not have come to the
- * row yet. Not asked of `INNODB_TRX`, which shows the same picture for as long as it is asked more
+ * True if an INSERT into the table waits for a lock: one that merely runs may not have reached the
+ * row yet. `INNODB_TRX` does not help: it shows the same picture for as long as it is queried more
  * often than every 100 ms.
  */
 async function isWaiting(client: Mysql, table: string): Promise<boolean> {
@@ -123,7 +123,7 @@ test('a server that takes no writes now is waited for', async (t) => {
   assert.ok(said('info').some((message) => message.startsWith('sink_recovered:')))
 })
 
-test('a table that is gone is told as an error and waited for', async (t) => {
+test('a missing table is logged as an error, and the sink waits for it', async (t) => {
   const { write, table, sink, said } = await openMysqlSink(t, { lingerMs: 0 })
   const client = mysqlClient(t)
   await client.query(`RENAME TABLE ${table} TO ${table}_away`)

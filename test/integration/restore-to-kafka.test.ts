@@ -58,7 +58,7 @@ test('a lost answer doubles nothing', async (t) => {
   assert.equal(await sizeOf(t, target), 4500)
 })
 
-test('a second run says what it would double, and sends nothing unless it is told to', async (t) => {
+test('a second run says what it would duplicate, and sends nothing without a yes', async (t) => {
   const { restore } = await archived(t, records(0, 8))
   const target = await newTopic(t)
   assert.equal((await restore(target)).code, 0)

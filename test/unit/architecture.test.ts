@@ -58,7 +58,9 @@ const words = ['runtime', 'record']
 const contracts = [...words, 'pipeline']
 const technologies = ['kafka', 'files', 'elasticsearch', 'mysql', 'kibana']
 
-/** The rooms, and which other rooms each may import. A room that is not named here does not exist. */
+/**
+ * The rooms, and which other rooms each may import. A room that is not named here does not exist.
+ */
 const rooms: Readonly<Record<string, readonly string[]>> = {
   runtime: [],
   record: ['runtime'],

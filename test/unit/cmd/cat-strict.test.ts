@@ -7,7 +7,7 @@ import { startArchiver } from '../../helpers/archiver.ts'
 
 const tp = { topic: 'chat', partition: 2 }
 
-/** A hundred records, some of which strict readers refuse. */
+/** A hundred records; strict readers refuse some. */
 function archive(t: Parameters<typeof makeArchive>[0]) {
   const special: Readonly<Record<number, string>> = {
     10: '{"type":"a","text":"cut \\ud83d"}',

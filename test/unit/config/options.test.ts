@@ -83,7 +83,7 @@ test('a key of the file that no command has is a mistake, one of another command
   }
 })
 
-test('a variable that no command has is told, with the one that was meant', () => {
+test('a variable that no command has is named, with the one that was meant', () => {
   const env = {
     PATH: '/bin',
     ARCHIVER_GROUP: 'g',

@@ -115,7 +115,7 @@ test('a request that takes too long is found within a tenth of its time, and a f
   await promise
 })
 
-test('a fetch of which all partitions are paused goes on as soon as one is resumed', async () => {
+test('a fetch with all its partitions paused continues as soon as one is resumed', async () => {
   const { prototype } = createRequire(import.meta.url)('kafkajs/src/consumer/consumerGroup') as {
     prototype: { fetch(nodeId: number): Promise<unknown[]>; resume(topicPartitions: unknown): void }
   }

@@ -51,7 +51,7 @@ test('what waits grows older while its partition is opened again and again', () 
   assert.equal(at(100_000, undefined, 300), 0, 'nothing waits')
 })
 
-test('observations are told once, and have no more reasons than can be read', () => {
+test('observations are reported once, and have no more reasons than can be read', () => {
   const observations = new Observations()
   observations.done('files', 10)
   observations.done('files', 30)

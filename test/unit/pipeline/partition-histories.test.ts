@@ -8,8 +8,9 @@ import { judge } from '../../../src/pipeline/standing.ts'
 import type { OffsetRange } from '../../../src/record/record.ts'
 
 /**
- * Random histories of one partition: the state machine with the real coordinator, between a log
- * that retention cuts, a group, and two sinks that store in any order, fail and lose what they took.
+ * Random histories of one partition: the state machine with the real coordinator. Around it are a
+ * log that retention cuts, a group, and two sinks that store in any order, fail and lose what they
+ * took.
  */
 
 const tp = { topic: 'events', partition: 0 }

@@ -11,7 +11,7 @@ const failure = { why: 'no space left', isFenced: false }
 
 type EventName = keyof PartitionEvents
 type Action = ReturnType<PartitionEvents[EventName]>['action']
-/** What the worker has to do, and the state afterwards. An event that is ignored changes nothing. */
+/** What the worker has to do, and the state afterwards. An ignored event changes nothing. */
 type Cell = 'ignored' | `${Exclude<Action, 'ignored'>} → ${StateName}`
 
 const newTracker = () => new Tracker(start, ['files'])

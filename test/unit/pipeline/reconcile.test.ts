@@ -168,7 +168,7 @@ test('a comparison that fails is logged, and that of other topics goes on', asyn
   )
 })
 
-test('a group that loses its offset under way gets it again, and that is logged', async (t) => {
+test('a group that loses its offset while a worker runs gets it again, and that is logged', async (t) => {
   const source = new FakeSource()
   source.setLog(tp, { start: 0, end: 100 })
   const { worker, logged, pass, partition } = await startWorker(t, source, [

@@ -32,7 +32,7 @@ interface Taken {
   readonly written: PromiseWithResolvers<void>
 }
 
-/** A sink that stores when it is told to. One that `remembers` knows its position, as files do. */
+/** A sink that stores on demand. One that `remembers` knows its position, as files do. */
 class ModelSink implements Sink {
   readonly name: string
   readonly waiting = undefined

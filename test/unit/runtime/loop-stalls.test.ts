@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LoopStalls } from '../../../src/runtime/loop-stalls.ts'
 
-test('a stall of the event loop is told once, and what is none is not', async (t) => {
+test('a stall of the event loop counts once, and what is none does not', async (t) => {
   const stalls = new LoopStalls()
   t.after(() => stalls.stop())
   await sleep(250)

@@ -6,7 +6,7 @@ import { parseCondition } from '../../../../src/cmd/lib/where.ts'
 
 const digits = (minLength: number) =>
   fc.array(fc.nat({ max: 9 }), { minLength, maxLength: 35 }).map((all) => all.join(''))
-/** JSON's numbers (RFC 8259, section 6), some of which spell the same number. */
+/** JSON's numbers (RFC 8259, section 6); some of them spell the same number. */
 const number = fc
   .record({
     sign: fc.constantFrom('', '-'),

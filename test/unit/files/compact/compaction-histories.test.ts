@@ -33,7 +33,7 @@ import { inDirectory, inMemory, type TestArchive } from '../../../helpers/test-a
 interface History {
   readonly archive: TestArchive
   readonly random: () => number
-  /** The end of what a writer was told is committed. */
+  /** The end of what a writer knows to be committed. */
   acknowledged: number
   /** Calls fail: also the look whether staging is gone because somebody else committed. */
   readonly hasFaults: boolean

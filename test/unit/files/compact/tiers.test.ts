@@ -45,7 +45,7 @@ const history = fc.array(
   },
 )
 
-test('whatever the sizes and the passes: each byte is copied 1 + log2(n) times at the most, and no offset changes its place', () => {
+test('whatever the sizes and the passes: each byte is copied at most 1 + log2(n) times, and no offset changes its place', () => {
   fc.assert(
     fc.property(history, fc.constantFrom(2 ** 20, 2 ** 30, 2 ** 60), (flushes, maxBytes) => {
       const files: TestFile[] = []
@@ -66,7 +66,7 @@ test('whatever the sizes and the passes: each byte is copied 1 + log2(n) times a
   )
 })
 
-test('without a cap, files grow smaller from one to the next by half: there are log2(bytes) at the most', () => {
+test('without a cap, each file is larger than all after it together: there are at most log2(bytes)', () => {
   fc.assert(
     fc.property(history, (flushes) => {
       const files: TestFile[] = []

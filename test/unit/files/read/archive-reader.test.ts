@@ -76,7 +76,7 @@ test('members are found and read in either direction, whatever bytes they hold',
   assert.deepEqual(Buffer.concat(backwards), Buffer.concat(members))
 })
 
-test('of a damaged file all members but the damaged ones are read, and which those are is told', async (t) => {
+test('a reader gives all members of a damaged file but the damaged ones, and names those', async (t) => {
   const path = join(await temporaryDirectory(t), 'x.jsonl.gz')
   const members = Array.from({ length: 6 }, (_, i) => gzipSync(`{"n":${i}}\n`.repeat(50)))
   const start = members[0]!.length + members[1]!.length
@@ -91,8 +91,8 @@ test('of a damaged file all members but the damaged ones are read, and which tho
         for (const line of text?.toString().split('\n') ?? []) read.add(line)
         if (text === undefined) troubles++
       }
-      // Where its first bytes are damaged, a member is taken for the end of the one before, and
-      // told and lost with it.
+      // If its first bytes are damaged, a member is taken for the end of the one before, and is
+      // named and lost with it.
       const others = at < start + 8 ? [0, 4, 5] : [0, 1, 4, 5]
       for (const i of others) assert.ok(read.has(`{"n":${i}}`), `byte ${at}: ${i} is lost`)
       // A member that can be read all the same was damaged where nothing depends on it.
@@ -110,7 +110,7 @@ test('of a damaged file all members but the damaged ones are read, and which tho
   )
 })
 
-test('a shard that cannot answer yet is asked again; a server that is away is told at once', async () => {
+test('a shard that cannot answer yet is asked again; a server that is away is an error at once', async () => {
   const failures = [
     new RequestFailure('search_phase_execution_exception', {
       status: 503,

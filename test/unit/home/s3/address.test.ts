@@ -57,7 +57,7 @@ test('an address that was read prints as a URL that reads the same', () => {
   )
 })
 
-test('a bucket is told from a directory, however it is written', () => {
+test('a bucket is distinguished from a directory, however it is written', () => {
   for (const url of ['s3://a', 'S3://a', 's3:/a', 's3a://a', 's3n://a']) assert.ok(isBucketUrl(url))
   for (const path of ['./s3', '/srv/s3:', 's3', 'x/s3://y']) assert.ok(!isBucketUrl(path))
 })

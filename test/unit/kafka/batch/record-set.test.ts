@@ -231,7 +231,7 @@ test('more records than a call has room for arguments', async () => {
   assert.equal(messages.at(-1)!.offset, 199_999)
 })
 
-test('a damaged batch is told with its offsets, behind the records before it', async () => {
+test('a damaged batch is reported with its offsets, after the records before it', async () => {
   const before = wireBatch({ baseOffset: 40, records: [{ offsetDelta: 0 }, { offsetDelta: 1 }] })
   const good = wireBatch({
     baseOffset: 42,

@@ -145,7 +145,7 @@ test('what is damaged once is fetched again; only what is damaged twice is lost'
   assert.deepEqual(unreadable, [])
 })
 
-test('an error that a broker gives for a partition is told, and moves nothing', async () => {
+test('an error that a broker gives for a partition is reported, and moves nothing', async () => {
   const { take, pieces, seeks, unreadable } = createUnpacker()
   const failure = new Error('otherwise corrupt')
   const batch = new FetchedPartitionBatch('events', 7, {
@@ -340,7 +340,7 @@ test('what has to wait is copied out of its answer, and read from there', async 
   await until('the first is read', () => of(tp).at(-1)?.next === 50)
 })
 
-test('an answer of which a part was dropped is left to the garbage collector', async () => {
+test('an answer that lost a part is left to the garbage collector', async () => {
   const { take, of, unpacker } = createUnpacker({ onPiece: ({ release }) => release!() })
   const { answer, first, second } = answerOf(bytesOf(0, 5000), plainBytes(0, 100))
   const batches = [fetchedAs(tp, 0, first), fetchedAs(other, 0, second)]

@@ -17,7 +17,10 @@ const cuts = fc.array(fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min:
   maxLength: 8,
 })
 
-/** What a reader gives of a stream in pieces of these sizes, in turn, that are read in place or not. */
+/**
+ * What a reader gives of a stream that comes in pieces of these sizes, in turn. The pieces are read
+ * in place or not.
+ */
 function read(stream: Buffer, sizes: readonly number[], isInPlace: boolean): Buffer[] {
   const reader = new FrameReader()
   const given: Buffer[] = []

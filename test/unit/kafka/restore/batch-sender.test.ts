@@ -56,7 +56,7 @@ test('every record is sent once, in order within its partition, and a partition 
   assert.ok(most > 1, 'several requests are under way at a time')
 })
 
-test('a batch that fails ends the sending, and is told once all is settled', async () => {
+test('a batch that fails ends the sending, and is reported once all is settled', async () => {
   let sent = 0
   const sender = new BatchSender(topics, () =>
     ++sent === 2 ? Promise.reject(new Error('away')) : Promise.resolve(),
