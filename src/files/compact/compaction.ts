@@ -23,8 +23,7 @@ import {
 } from './plan.ts'
 
 /**
- * Compaction: the small files of an hour that is over become one, and old manifests are folded into
- * one.
+ * Compaction merges the small files of a past hour into one, and folds old manifests into one.
  *
  *     before   0.json  6185.json  11020.json … 98000.json  99500.json
  *     after    compacted-0-1.json [0, 98000)   98000.json  99500.json
@@ -32,22 +31,22 @@ import {
  *
  * A pass of one topic-partition:
  *
- * 1. Neighbours of an hour are appended to one staged file: gzip members stand one after another,
- *    so nothing is
- *    compressed again. `tiers.ts` says which: no byte is copied more often than the logarithm of what is written.
- * 2. The compacted manifest `[from, next)` is written beside them, fsynced, and linked to
- *    `compacted-<from>-<generation>.json`. That is
- *    the commit point, and the compare-and-swap between two that compact the same partition. From now on every manifest of a
- *    flush inside the range, and every lower generation, is void.
- * 3. Completion: merged files are renamed into place, the files that they replace removed, then the
- *    void manifests. Each step can be
- *    repeated by anyone at any time, and is by whoever finds a void manifest: they go last, so they say that it is not done.
+ * 1. It appends neighbours of an hour to one staged file. Gzip members follow one another, so
+ *    it compresses nothing again. `tiers.ts` chooses the neighbours: no byte is copied more often
+ *    than the logarithm of what is written.
+ * 2. It writes the compacted manifest `[from, next)` beside them, fsyncs it, and links it to
+ *    `compacted-<from>-<generation>.json`. That is the commit point. It is also the
+ *    compare-and-swap between two that compact the same partition. From then on, every manifest of
+ *    a flush inside the range is void, and so is every lower generation.
+ * 3. Completion: it renames merged files into place, then removes the files that they replace, then
+ *    the void manifests. Anyone can repeat each step at any time. A void manifest is removed last,
+ *    so it shows that a completion is not done, and anyone who finds one repeats it.
  *
  * **Invariants.** A name in the commit log becomes free only after a compacted manifest has its
  * offset: see step 2 of a flush. The highest generation of a range is never removed. A data file's
- * name is never used again: a merged file begins or ends elsewhere than each that it replaces. So
- * whoever was frozen anywhere in here finds, when it thaws, that its renames and removals have
- * nothing left to act upon.
+ * name is never used again: a merged file begins or ends elsewhere than each file that it replaces.
+ * So a process that was frozen at any step finds, when it thaws, that its renames and removals have
+ * nothing left to act on.
  */
 
 export interface CompactionContext extends CompletionContext {
@@ -62,7 +61,7 @@ export interface CompactionOptions extends PlanOptions {
   readonly limits?: Partial<CompactionLimits>
 }
 
-/** What a pass did, or, of a dry run, would do. */
+/** What a pass did, or what a dry run would do. */
 export interface Compaction {
   /** Files that took the place … */
   readonly merged: number
@@ -81,9 +80,9 @@ export interface Compaction {
 const nothing: Compaction = { merged: 0, replaced: 0, bytes: 0, folded: 0, isMore: false }
 
 /**
- * One pass over a topic-partition. Safe beside its live owner, and beside others that compact it.
- * @throws ArchiverError `DAMAGED`, `MANIFEST_INVALID`, or the file system's error; what was begun
- *   is taken up by the next pass.
+ * One pass over a topic-partition. Safe while its owner runs, and while others compact it.
+ * @throws ArchiverError `DAMAGED`, `MANIFEST_INVALID`, or the file system's error. The next pass
+ *   continues what this one began.
  */
 export async function compactPartition(
   context: CompactionContext,
@@ -126,7 +125,7 @@ async function carryOut(
     const copies = await mergeAll(context, tp, staging, plan, signal)
     if (copies === undefined) return nothing
     if (!isWorthIt(plan, copies, limits)) return { ...nothing, ...shortageIn(copies) }
-    // The directories of what is merged are there: what it replaces lies in them.
+    // The directories of merged files exist: the files that they replace lie in them.
     await staging.sync([])
     faultPoint('compaction.synced')
     const manifest = describeCompacted(context, tp, plan, copies)
@@ -135,13 +134,13 @@ async function carryOut(
     const name = `${manifestDirectory(tp)}/${compactedName(plan)}`
     if (!(await staging.create(name, manifestPieces(manifest), 'compaction'))) return nothing
     owner = 'log'
-    // What is in force is completed, and everything else removed: also this one, if its name was
-    // free because it is void.
+    // This completes the manifest in force and removes all others. It also removes this one, if its
+    // name was free because it is void.
     await completeCompaction(context, tp)
     return report(context, tp, plan, copies)
   } catch (error) {
     if (error instanceof MayBeCreated) owner = 'log'
-    // Whoever completes a compaction removes what slower ones stage for the same one.
+    // Completing a compaction removes what slower passes stage for the same one.
     if (error instanceof StagingGone && (await isOvertaken(home, tp, plan))) return nothing
     throw error
   } finally {
@@ -150,8 +149,8 @@ async function carryOut(
 }
 
 /**
- * Who removes what is staged: the pass that staged it; or, once a manifest may name it, whoever
- * completes the compaction.
+ * Who removes staged files: the pass that staged them. Once a manifest may name them, it is the one
+ * that completes the compaction.
  */
 type StagingOwner = 'pass' | 'log'
 
@@ -243,7 +242,7 @@ async function mergeAll(
   return { merged, delayed, unmergeable, shortage }
 }
 
-/** The lists stand last: who only needs the range does not read them. */
+/** The lists come last: a reader that needs only the range skips them. */
 function describeCompacted(
   { home, worker }: PassContext,
   tp: TopicPartition,
@@ -266,7 +265,7 @@ function describeCompacted(
     ...(home.manifestFormat === 1 ? {} : linkOf(plan)),
     records: files.reduce((sum, { records }) => sum + records, 0),
     ...(committed === undefined ? {} : { committed }),
-    // What waits for room is merged later: then no generation may have been the last.
+    // Merges that wait for room come later, so no generation may be the last one until then.
     ...(closed && delayed.length === 0 ? { closed } : {}),
     unmerged: unmerged + delayed.length,
     ...(omitted === 0 ? {} : { omitted_gaps: omitted }),
@@ -276,13 +275,13 @@ function describeCompacted(
 }
 
 function linkOf({ prev, head }: Plan): ChainLink {
-  // The check of each manifest that was read has refused one without.
+  // The check of each manifest that was read rejects one without it.
   return { nonce: newNonce(), prev: prev!, head: head! }
 }
 
 /**
- * True where others compacted meanwhile, or a prune took some of the files: they are not to be
- * merged with what it leaves.
+ * True if others compacted meanwhile, or if a prune took some of the files. Those must not be
+ * merged with the files that it leaves.
  */
 async function isOvertaken(home: ReadableHome, tp: TopicPartition, plan: Plan): Promise<boolean> {
   const { files: pruned } = await readPruned(home, tp)

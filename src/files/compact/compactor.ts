@@ -13,9 +13,9 @@ import { shortageFields } from './free-space.ts'
 
 export interface CompactorOptions {
   readonly compactAfterMs: number
-  /** No merged file is larger; 1 GiB without it. */
+  /** The max size of a merged file; 1 GiB without it. */
   readonly maxBytes?: number | undefined
-  /** Hears of every pass that did something. */
+  /** Called after every pass that did something. */
   readonly compacted?: (compaction: Compaction) => void
   /** Milliseconds of a clock that never goes back. */
   readonly clock?: () => number
@@ -37,9 +37,9 @@ const firstRetryMs = 10_000
 const maxRetryMs = 600_000
 
 /**
- * Compacts the partitions that a worker owns, one at a time: once an hour, as long after the full
- * hour as an hour is left alone. When a pass ends, the next partition that is due begins. A failure
- * is logged and retried; archiving goes on beside it.
+ * Compacts the partitions that a worker owns, one at a time. Passes begin once an hour: the delay
+ * after the full hour is the time for which a closed hour is left alone. When a pass ends, the next
+ * due partition begins. A failure is logged and retried; archiving continues.
  */
 export class Compactor {
   readonly #context: CompactionContext
@@ -79,9 +79,7 @@ export class Compactor {
     if (this.#running === undefined && due.at < this.#wakesAt) this.#wakeFor(due)
   }
 
-  /**
-   * It is given up: a pass that is under way ends as soon as it may. Others may have it already.
-   */
+  /** The worker gives it up: a running pass ends as soon as it may. Others may own it already. */
   remove(tp: TopicPartition): void {
     this.#partitions.get(partitionKey(tp))?.closing.abort()
     this.#partitions.delete(partitionKey(tp))
@@ -112,7 +110,7 @@ export class Compactor {
   }
 
   #begin(due: Due): void {
-    // It may have been given up since.
+    // The worker may have given it up since.
     if (this.#partitions.get(partitionKey(due.tp)) !== due) {
       this.#wakeForNext()
       return
@@ -162,8 +160,8 @@ export class Compactor {
   }
 
   /**
-   * Ms until the next pass. Hours close at the full hour, and are merged so long after it;
-   * partitions one after another.
+   * Ms until the next pass. Hours close at the full hour and are merged a fixed delay later, one
+   * partition after another.
    */
   #delay({ isMore, shortage }: Compaction): number {
     if (isMore) return 0

@@ -23,11 +23,11 @@ export interface CompletionContext {
 }
 
 /**
- * Completes compactions of a partition that were committed, whoever began them: step 3. Does
- * nothing but a look where nothing is left over.
+ * Completes committed compactions of a partition, including those of others: step 3. If nothing is
+ * left to complete, it only looks.
  *
- * @throws ArchiverError `DAMAGED` where a merged file is nowhere: then nothing is removed. Or the
- *   file system's error.
+ * @throws ArchiverError `DAMAGED` if a merged file is missing: then nothing is removed. Or the file
+ *   system's error.
  */
 export async function completeCompaction(
   context: CompletionContext,
@@ -37,7 +37,7 @@ export async function completeCompaction(
   const listing = await listLog(home, tp)
   const staged = (await stagedCompactions(home, tp)).filter(({ from, generation }) => {
     const inForce = listing.entries.find((entry) => entry.from === from)?.compacted
-    // Of a higher one the manifest may yet be linked.
+    // The manifest of a higher generation may still be linked.
     return inForce !== undefined && generation <= inForce.generation
   })
   for (const { compacted } of listing.entries) {
@@ -80,7 +80,7 @@ async function complete(
   const { home } = context
   const inLog = (name: string) => `${manifestDirectory(tp)}/${name}`
   const manifest = await readManifest(home, tp, head.from, head.generation)
-  // A higher generation is in force by now; whoever made it completes both.
+  // A higher generation is in force by now; its owner completes both.
   if (manifest === undefined) return
   // What it replaces must not be gone when it is.
   await home.confirm(inLog(compactedName(head)))
@@ -101,7 +101,7 @@ async function complete(
   const unseen = merged.filter((file) => isPruned(pruned, file)).map(({ path }) => path)
   await home.remove([...replaced, ...unseen], { label: 'compaction.replaced' })
   faultPoint('compaction.replaced-removed')
-  // Last: as long as one of them is there, this is repeated.
+  // Last: while one of them exists, the completion is repeated.
   const voided = [...flushes.map(manifestName), ...compacted.map(compactedName)]
   await home.remove(voided.map(inLog), { label: 'compaction.manifest' })
   faultPoint('compaction.manifest-removed')

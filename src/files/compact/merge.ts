@@ -15,7 +15,7 @@ import { bytesOf } from './plan.ts'
 
 const copyBytes = 2 ** 20
 
-/** A file that is not as its manifest says: it is left as it is, for `verify` to name it. */
+/** A file that differs from its manifest. It stays as it is, and `verify` names it. */
 export class Unlike extends Error {
   /** Relative to the root. */
   readonly path: string
@@ -27,8 +27,8 @@ export class Unlike extends Error {
 }
 
 /**
- * Appends files to one staged file, and makes it durable. What is copied is compared with the
- * sha256 of each file, so that no damage gets a checksum that fits it.
+ * Appends files to one staged file, and makes it durable. It compares the copied bytes with the
+ * sha256 of each file, so that damage never gets a matching checksum.
  * @throws Unlike if a file is damaged; then nothing is staged.
  */
 export async function merge(

@@ -24,9 +24,9 @@ export interface CompactionLimits {
   readonly maxFiles: number
   /** One pass takes up to this many files of flushes. */
   readonly maxTaken: number
-  /** One pass copies up to this many bytes: it needs as much room until it is completed. */
+  /** One pass copies up to this many bytes: it needs this much room until it is completed. */
   readonly maxCopied: number
-  /** Fewer manifests than these are not worth a pass of their own. */
+  /** The min number of manifests that is worth a pass of its own. */
   readonly minFolded: number
   /** See `tiers.ts`. */
   readonly freeBytes: number
@@ -45,15 +45,15 @@ const standardMaxBytes = 2 ** 30
 /** Which hours and manifests are old enough, and how large a file may become. */
 export interface PlanOptions {
   /**
-   * An hour is merged so long after it has closed and its newest file was written, in ms. Manifests
-   * this old are folded.
+   * The delay, in ms, before an hour is merged: after it has closed and its newest file was
+   * written. Manifests this old are folded.
    */
   readonly compactAfterMs: number
-  /** No merged file is larger; 1 GiB without it. */
+  /** The max size of a merged file; 1 GiB without it. */
   readonly maxBytes?: number | undefined
   /** Ms since 1970: other workers' dates are compared with it. */
   readonly now: number
-  /** Say what would be done, and do nothing. */
+  /** Report what a pass would do, and do nothing. */
   readonly dryRun?: boolean
 }
 
@@ -66,15 +66,15 @@ const longOverMs = msPerDay
 const lookahead = 100
 /** Manifests behind the range that are looked at for files of its hours. */
 const maxLookedAt = 10_000
-/** Files between two looks of the event loop at something else. */
+/** Files that are handled in one turn of the event loop. */
 const filesPerTurn = 5000
 
 /** What a pass does. */
 export interface Plan extends CompactedName {
   readonly next: number
-  /** In the order of their offsets: what stays as it is … */
+  /** In the order of their offsets: files that stay as they are … */
   readonly kept: readonly ManifestFile[]
-  /** … and what becomes one, each neighbours of one type and hour. */
+  /** … and runs of neighbours of one type and hour, each of them merged into one file. */
   readonly merges: readonly (readonly ManifestFile[])[]
   /** Files that a later pass merges. */
   readonly unmerged: number
@@ -95,8 +95,8 @@ export interface PlanContext {
   readonly home: ReadableHome
   readonly tp: TopicPartition
   /**
-   * The files of flushes below it are where readers look. A flush that was linked since may still
-   * be its writer's to complete.
+   * The files of flushes below it are published. The writer of a flush that was linked since may
+   * still have to complete it.
    */
   readonly inPlace: number
   readonly limits: CompactionLimits
@@ -110,8 +110,8 @@ export async function makePlan(
 ): Promise<Plan | undefined> {
   const { home, tp, limits } = context
   const listing = await listLog(home, tp)
-  // A generation follows only when the one before is completed: its completion is that of its own
-  // files alone.
+  // A generation follows only when the previous one is completed, because a completion covers only
+  // the files of its own generation.
   const isCompleted = listing.voidFlushes.length === 0 && listing.voidCompacted.length === 0
   if (!isCompleted && options.dryRun !== true) return undefined
   const last = listing.entries.findLast(({ compacted }) => compacted !== undefined)?.compacted
@@ -123,7 +123,7 @@ export async function makePlan(
   const before =
     base === undefined ? undefined : await readManifest(home, tp, base.from, base.generation)
   if (base !== undefined && before === undefined) return undefined
-  // It is full, and merging it took more than one pass: first that comes to its end.
+  // It is full, and merging it takes more than one pass: finish that first.
   if (before !== undefined && before.files.length >= limits.maxFiles) {
     taken = { ...nothingTaken, isMore: taken.isMore || taken.manifests.length > 0 }
   }
@@ -224,8 +224,8 @@ function isOld({ written }: Manifest, { compactAfterMs, now }: PlanOptions): boo
 }
 
 /**
- * True if the hour of a timestamp closed so long ago, in ms; also if it has not begun, by a
- * producer's wrong clock.
+ * True if the hour of a timestamp closed this many ms ago. Also true if the hour has not begun,
+ * because of a producer's wrong clock.
  */
 function isOver(timestamp: number, closedMs: number, now: number): boolean {
   const hour = hourOf(timestamp)
@@ -236,8 +236,8 @@ type Choice = Pick<Plan, 'kept' | 'merges' | 'unmerged' | 'closed' | 'isMore'>
 
 /**
  * Which files become one: neighbours of one directory, in the order of their offsets. A directory
- * is of one hour, and of one type unless an earlier version put several into it. Those are no
- * neighbours: readers take the files of a directory one after another.
+ * is of one hour, and of one type unless an earlier version put several into it. Files of different
+ * types are no neighbours: readers take the files of a directory one after another.
  */
 async function chooseMerges(
   { home, limits, damaged }: PlanContext,
@@ -292,7 +292,7 @@ async function chooseMerges(
     }
   }
   const mergedAway = ready.reduce((sum, { length }) => sum + length - 1, 0)
-  // A full manifest is not written again: then what waits for the rest of its hour is merged
+  // A full manifest is not written again, so files that wait for the rest of their hour are merged
   // without it.
   const isFull = count - mergedAway >= limits.maxFiles
   const { merges, left } = upTo(limits.maxCopied, isFull ? [...ready, ...waiting] : ready)
@@ -329,7 +329,7 @@ function wasMerged(file: ManifestFile): boolean {
   return parseCompactionStaging(basename(dirname(file.staged))) !== undefined
 }
 
-/** Merges in order up to a number of bytes, one at least. */
+/** Merges in order, up to a number of bytes but at least one. */
 function upTo(
   maxCopied: number,
   merges: readonly ManifestFile[][],

@@ -17,7 +17,7 @@ interface Removal {
 
 /**
  * Notes for every partition what a store is about to lose, removes it, and notes that it is gone.
- * So everyone who misses it can tell why.
+ * So a reader that misses it knows why.
  */
 export async function removeNoted(
   { home, partitions, store, before }: Removal,
@@ -43,8 +43,8 @@ export async function removeNoted(
     }))
   }
   await remove()
-  // This prune does not complete one that goes further or was interrupted on the way there. One
-  // that was complete still is.
+  // This prune does not complete a prune that goes further or that was interrupted on the way
+  // there. A complete one stays complete.
   for (const tp of partitions) {
     await update(tp, (noted) =>
       noted !== undefined &&

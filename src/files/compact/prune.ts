@@ -10,24 +10,24 @@ const removedAtOnce = 1000
 /** What a prune takes of one topic-partition. */
 export interface PrunePlan {
   readonly tp: TopicPartition
-  /** What this prune takes, and no more. */
+  /** What this prune takes, and nothing else. */
   readonly taking: Pick<Pruned, 'before' | 'committed_until'>
   readonly files: number
   readonly records: number
   readonly bytes: number
   /**
-   * Old files that stay because they are of the last flush, or hold records of it: they may still
-   * be on their way.
+   * Old files that stay because they are of the last flush or hold records of it. They may not be
+   * published yet.
    */
   readonly ofLastFlush: number
-  /** An earlier prune was interrupted, and its date is later: what is left of it stays for now. */
+  /** An earlier prune with a later date was interrupted. Its remaining files stay for now. */
   readonly interrupted: { readonly before: number; readonly files: number } | undefined
 }
 
 /**
- * What there is of a partition from days before `before`, in ms; undefined if an earlier prune went
- * further. Without `before`: what an interrupted prune left. The manifest of the last flush stays
- * out of it: its files may still be on their way.
+ * The records of a partition from days before `before`, in ms; undefined if an earlier prune went
+ * further. Without `before`: what an interrupted prune left. The manifest of the last flush is left
+ * out: its files may not be published yet.
  * @throws ArchiverError `MANIFEST_INVALID`
  */
 export async function planPrune(
@@ -76,9 +76,9 @@ async function* filesOf(log: CommitLog): AsyncGenerator<ManifestFile> {
 }
 
 /**
- * Removes the files of a plan, and directories that are empty then. The note says so first, so that
- * whoever finds a file gone knows why; it is complete once nothing is left of what it says.
- * Interrupted, a later prune of the same date, or of a later one, goes on.
+ * Removes the files of a plan, and directories that are empty then. It writes the note first, so a
+ * reader that misses a file knows why. The note is complete once all files that it names are gone.
+ * If a prune is interrupted, the next one with the same or a later date continues it.
  */
 export async function pruneFiles(home: Home, { tp, taking }: PrunePlan): Promise<void> {
   await updatePruned(home, tp, ({ files: noted, ...others }) => ({
@@ -98,14 +98,14 @@ export async function pruneFiles(home: Home, { tp, taking }: PrunePlan): Promise
   if (noted === undefined || noted.complete || (await isAnythingLeft(home, tp, noted))) return
   await updatePruned(home, tp, (stores) => {
     const { files } = stores
-    // Another prune may have begun meanwhile: what that one takes is its own to complete.
+    // Another prune may have begun meanwhile. It completes what it takes itself.
     const isSame = files?.before === noted.before && files.committed_until === noted.committed_until
     return isSame ? { ...stores, files: { ...noted, complete: true } } : stores
   })
 }
 
 /**
- * The note while this prune is at work: it covers what another one, or an interrupted one, may have
+ * The note while this prune runs. It covers what another prune or an interrupted one may have
  * removed already.
  */
 function begun(
@@ -131,8 +131,8 @@ async function isAnythingLeft(
 }
 
 /**
- * True if retention took a file. What an interrupted prune did not come to is there as before:
- * nothing may hide it.
+ * True if retention took a file. Files that an interrupted prune did not reach are still there, and
+ * nothing may hide them.
  */
 export async function isTaken(
   home: ReadableHome,

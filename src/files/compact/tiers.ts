@@ -1,7 +1,8 @@
 /**
- * Which neighbours of one hour become one file, by size. A pass that merged everything again would
- * copy a growing file at each pass: quadratic. Here a byte is copied again only when its file at
- * least doubles (the rule of size-tiered merges, as in an LSM tree or Lucene's TieredMergePolicy).
+ * Chooses by size which neighbours of one hour become one file. Merging everything at each pass
+ * would copy a growing file each time: quadratic cost. Here a byte is copied again only when its
+ * file at least doubles (the rule of size-tiered merges, as in an LSM tree or Lucene's
+ * TieredMergePolicy).
  *
  * **Bound.** Let `n` flushes write `w` bytes into an hour. The first merge copies each byte once.
  * Each later merge at least doubles the file of every byte, except in one file of at most
@@ -19,7 +20,7 @@ export interface TieredFile {
 export const standardFreeBytes = 16 * 1024
 
 export interface TierLimits {
-  /** No merged file is larger. */
+  /** The max size of a merged file. */
   readonly maxBytes: number
   readonly freeBytes: number
 }
@@ -58,7 +59,7 @@ export function chooseRuns(
   return runs
 }
 
-/** True if what joins the largest file that was merged before is at least as large. */
+/** True if the files that join the largest merged file are together at least as large. */
 function isFair(largest: number, total: number, freeBytes: number): boolean {
   return largest <= freeBytes || total - largest >= largest
 }

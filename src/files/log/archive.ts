@@ -16,9 +16,9 @@ export interface ArchiveIdentity {
 const maxIdentityBytes = 2 ** 16
 
 /**
- * Reads `_archive.json`; undefined where there is none.
- * @throws ArchiverError `ARCHIVE_MISMATCH` for one that is damaged, `ARCHIVE_UNUSABLE` for one that
- *   cannot be read.
+ * Reads `_archive.json`; undefined if there is none.
+ * @throws ArchiverError `ARCHIVE_MISMATCH` if it is damaged, `ARCHIVE_UNUSABLE` if it cannot be
+ *   read.
  */
 export async function readIdentity(home: ReadableHome): Promise<ArchiveIdentity | undefined> {
   const path = home.locate(archiveMarker)
@@ -39,8 +39,8 @@ export async function readIdentity(home: ReadableHome): Promise<ArchiveIdentity 
 }
 
 /**
- * Manifests of a directory name staged files, those of a bucket open uploads: copied from one to the
- * other by another program they say what is not so.
+ * Manifests of a directory name staged files; those of a bucket name open uploads. If another
+ * program copies one kind of home to the other, its manifests are wrong there.
  */
 function checkFormat({ title, manifestFormat }: ReadableHome, { format }: ArchiveIdentity): void {
   if (format === manifestFormat) return
@@ -53,8 +53,8 @@ function checkFormat({ title, manifestFormat }: ReadableHome, { format }: Archiv
 }
 
 /**
- * Makes a home the archive of this cluster and group, or checks that it is. Also finds out, before
- * anything is read from Kafka, whether the home keeps its promises.
+ * Makes a home the archive of this cluster and group, or checks that it is. Before anything is read
+ * from Kafka, it also checks that the home keeps its promises.
  *
  * @throws ArchiverError `ARCHIVE_MISMATCH` if it belongs to others or is not an archive,
  *   `ARCHIVE_UNUSABLE` if it cannot be written.
@@ -78,8 +78,8 @@ export async function claimArchive(home: Home, clusterId: string, group: string)
 }
 
 /**
- * A root without its marker is the empty directory below a file system that is not mounted: nothing
- * is to be written there.
+ * A root without its marker is the empty mount point of a file system that is not mounted. Nothing
+ * may be written there.
  * @throws ArchiverError `ARCHIVE_UNUSABLE`.
  */
 export async function checkMarker(home: ReadableHome): Promise<void> {
@@ -94,8 +94,8 @@ export async function checkMarker(home: ReadableHome): Promise<void> {
 async function createIdentity(home: Home, clusterId: string, group: string): Promise<void> {
   const names = await home.list('')
   if (names.some((name) => name !== 'lost+found' && !name.startsWith(`${archiveMarker}.`))) {
-    // Another worker that begins at the same moment was faster: its marker is there before anything
-    // else is.
+    // Another worker began at the same moment and was faster. Its marker appears before anything
+    // else.
     if ((await readIdentity(home)) !== undefined) return
     throw new ArchiverError(
       'ARCHIVE_MISMATCH',
@@ -117,7 +117,7 @@ async function createIdentity(home: Home, clusterId: string, group: string): Pro
     group,
     created: new Date().toISOString(),
   }
-  // Another worker may be faster; the check that follows reads whoever's it is.
+  // Another worker may be faster. The check that follows reads the file of the one that won.
   await home.create(archiveMarker, `${JSON.stringify(identity, undefined, 1)}\n`)
 }
 

@@ -1,15 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto'
 
 /**
- * In format 2 each manifest names the one before it by the SHA-256 of its exact bytes, the first one
- * the origin. The sha256 of every file is inside, so one number commits to all content below it.
+ * In format 2 each manifest names the previous one by the SHA-256 of its exact bytes. The first
+ * manifest names the origin. A manifest contains the sha256 of every file, so one number commits to
+ * all content below it.
  */
 export interface ChainLink {
-  /** Makes this content differ from what anybody else creates under the name. */
+  /** Makes this content differ from any other content that is created under the name. */
   readonly nonce: string
   /** SHA-256 of the manifest before this one, else of `origin.json`. */
   readonly prev: string
-  /** Of a compacted manifest: that of the last manifest of a flush that it holds. */
+  /** In a compacted manifest: the hash of the last flush's manifest that it holds. */
   readonly head?: string
 }
 
@@ -18,7 +19,7 @@ export function newNonce(): string {
   return randomBytes(12).toString('hex')
 }
 
-/** Text in pieces that is hashed as it goes by. */
+/** Text in pieces, hashed as it passes. */
 export class HashedPieces implements Iterable<string> {
   readonly #pieces: Iterable<string>
   #sha256: string | undefined

@@ -34,7 +34,7 @@ import {
 } from './manifest.ts'
 import { manifestsDirectory, parseDataFileName } from './path.ts'
 
-/** Manifests that are kept for who asks again, and the files that they list together. */
+/** Limits of the cache: the number of manifests, and of the files that they list together. */
 const rememberedManifests = 64
 const rememberedFiles = 20_000
 
@@ -50,7 +50,7 @@ export async function requireArchive(home: ReadableHome): Promise<void> {
 
 /**
  * The topic-partitions of an archive by topic and partition, as their commit logs name them. One
- * with a damaged origin comes with its error: it is no reason to keep the others from anyone.
+ * with a damaged origin comes with its error, and does not hide the others.
  */
 export async function listPartitions(home: ReadableHome): Promise<ListedPartition[]> {
   const found: ListedPartition[] = []
@@ -76,10 +76,7 @@ export function hourOfFile(file: ManifestFile): number {
   return hourOf(file.min_timestamp)
 }
 
-/**
- * True where only the offsets `first` to `last` of a data file are meant, and it holds more than
- * those.
- */
+/** True if the entry means only the offsets `first` to `last`, and the data file holds more. */
 export function isSlice(file: ManifestFile): boolean {
   const name = parseDataFileName(file.path.slice(file.path.lastIndexOf('/') + 1))
   return name !== undefined && (name.first !== file.first || name.last !== file.last)
@@ -100,9 +97,9 @@ export class CommitLog implements CursorSource {
   readonly #remembered = new Map<string, Manifest>()
   #rememberedFiles = 0
   #entries: readonly LogEntry[]
-  /** Where archiving began; undefined where `origin.json` is gone or cannot be trusted. */
+  /** Where archiving began; undefined if `origin.json` is missing or cannot be trusted. */
   readonly origin: number | undefined
-  /** Why the origin cannot be trusted: the manifests can be read all the same. */
+  /** Why the origin cannot be trusted. The manifests can still be read. */
   readonly originError: ArchiverError | undefined
 
   private constructor(
@@ -138,12 +135,12 @@ export class CommitLog implements CursorSource {
     return this.#entries
   }
 
-  /** Looks again what is there: a worker may have committed, or compacted, meanwhile. */
+  /** Lists the log again: a worker may have committed or compacted meanwhile. */
   async refresh(): Promise<void> {
     this.#entries = (await listLog(this.#home, this.tp, this.#known)).entries
   }
 
-  /** @returns undefined where it is gone. @throws ArchiverError `MANIFEST_INVALID` */
+  /** @returns undefined if it is gone. @throws ArchiverError `MANIFEST_INVALID` */
   async read({ from, compacted }: LogEntry): Promise<Manifest | undefined> {
     const key = `${from}/${compacted?.generation}`
     const remembered = this.#remembered.get(key)
@@ -162,7 +159,9 @@ export class CommitLog implements CursorSource {
     return manifest
   }
 
-  /** All manifests in order, read a few ahead; one that cannot be read comes as its error. */
+  /**
+   * All manifests in order. Reads a few ahead. A manifest that cannot be read comes as its error.
+   */
   async *manifests(): AsyncGenerator<LoggedManifest | UnreadableManifest> {
     const cursor = new LogCursor(this)
     for (;;) {
@@ -194,8 +193,8 @@ export class CommitLog implements CursorSource {
   }
 
   /**
-   * The file that has the records of one that is gone, because they were merged; undefined where
-   * none says so.
+   * The file that has the merged records of a file that is gone; undefined if no manifest names
+   * one.
    */
   async replacementOf(file: ManifestFile): Promise<ManifestFile | undefined> {
     await this.refresh()

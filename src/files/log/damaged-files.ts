@@ -1,11 +1,11 @@
 import type { ReadableHome } from '../../home/home.ts'
 
-/** More than these are forgotten: then a pass finds out again. */
+/** The max number that is remembered. A pass detects the others again. */
 const maxRemembered = 1000
 
 /**
- * Files that were found to differ from their manifest, by path. A pass leaves them alone, and does
- * not copy their neighbours in vain again, until somebody changes them.
+ * Files that were found to differ from their manifest, by path. Until somebody changes them, a pass
+ * leaves them alone and does not copy their neighbours again for nothing.
  */
 export class DamagedFiles {
   readonly #stamps = new Map<string, string | undefined>()
@@ -15,7 +15,7 @@ export class DamagedFiles {
     this.#stamps.set(path, await stampOf(home, path))
   }
 
-  /** Those that are as they were; the others are forgotten. */
+  /** Those that have not changed; the others are forgotten. */
   async unchanged(home: ReadableHome): Promise<ReadonlySet<string>> {
     for (const [path, stamp] of this.#stamps) {
       if ((await stampOf(home, path)) !== stamp) this.#stamps.delete(path)
@@ -29,7 +29,7 @@ async function stampOf(home: ReadableHome, path: string): Promise<string | undef
   try {
     return (await home.stat(path))?.stamp
   } catch {
-    // Why it cannot be looked at is what a merge says.
+    // A merge reports why it cannot be looked at.
     return undefined
   }
 }

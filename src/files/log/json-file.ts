@@ -6,9 +6,9 @@ import { JsonObjectReader } from './json-object-reader.ts'
 const chunkBytes = 2 ** 18
 
 export interface JsonFileOptions {
-  /** What to throw for a file that is none of JSON, or no file. */
+  /** What to throw for a file that is not JSON, or for something that is not a file. */
   readonly refuse: (why: string) => Error
-  /** A file that is larger is refused. Absent: any size, for files with lists. */
+  /** A larger file is rejected. Absent: any size, for files with lists. */
   readonly maxBytes?: number
   /** Gets every byte of the file in order. */
   readonly observe?: (bytes: Buffer) => void

@@ -4,8 +4,7 @@
  */
 const batchBytes = 2 ** 16
 /**
- * A field, or an element of an array, is never larger than this: what follows no comma would grow
- * without end.
+ * The max size of a field or of an array's element: text without a comma would grow without end.
  */
 const maxPieceBytes = 64 * 2 ** 20
 
@@ -20,9 +19,9 @@ const blank = /^[ \t\r\n]*$/
 
 /**
  * Parses one JSON object (RFC 8259) that comes in chunks, without a string of the whole: the arrays
- * of its fields are parsed a batch of elements at a time. So the lists of a manifest may be of any
- * size. Unlike `JSON.parse` it refuses a field that comes twice: who reads only the beginning of a
- * file must see the same value.
+ * of its fields are parsed a batch of elements at a time. So the lists of a manifest may have any
+ * size. Unlike `JSON.parse`, it rejects a field that comes twice: a reader of only the beginning of
+ * a file must see the same value.
  */
 export class JsonObjectReader {
   readonly #fields = new Map<string, unknown>()

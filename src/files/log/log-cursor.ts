@@ -1,7 +1,7 @@
 import { firstBehind, type LogEntry } from './log-listing.ts'
 import type { Manifest } from './manifest.ts'
 
-/** Manifests that are read at once, ahead of who goes through them. */
+/** Manifests that are read at once, ahead of the caller. */
 const manifestsAhead = 16
 /** How often a manifest that is gone is looked up again. */
 export const maxTries = 20
@@ -9,9 +9,9 @@ export const maxTries = 20
 /** A manifest as readers get it. */
 export type LoggedManifest = Manifest & {
   /**
-   * True if it took the place of manifests of which some had been read already: it begins where
-   * those ended, and a file of it may begin earlier than its `first` says (see `isSlice`). The
-   * number of its records is not known then.
+   * True if it replaced manifests, and some of those had been read already. It begins where those
+   * ended, and one of its files may begin earlier than its `first` says (see `isSlice`). Then the
+   * number of its records is not known.
    */
   readonly isPart?: boolean
 }
@@ -37,18 +37,18 @@ export interface CursorSource {
 /**
  * Goes through the manifests of a commit log in order, and reads some ahead.
  *
- * It knows two numbers: every manifest that begins at or below `#given` was returned, and
+ * It knows two numbers. Every manifest that begins at or below `#given` was returned, and
  * `#position` is the `next` of the last one. Between two calls a compaction may replace what it
- * listed. It finds out in two ways, lists the log again, and goes on:
+ * listed. It detects that in two ways, lists the log again, and continues:
  *
  * - a manifest is gone, or the next one begins behind `#position`;
- * - a compacted manifest spans `#position`: its part from there on is next.
+ * - a compacted manifest spans `#position`; its part from there on is next.
  */
 export class LogCursor {
   readonly #log: CursorSource
   readonly #ahead = new Map<LogEntry, Promise<Manifest | UnreadableManifest | undefined>>()
   #given = -1
-  /** Undefined at the beginning, and behind a manifest that cannot be read. */
+  /** Undefined at the beginning, and after a manifest that cannot be read. */
   #position: number | undefined
 
   constructor(log: CursorSource) {
@@ -56,7 +56,7 @@ export class LogCursor {
   }
 
   /**
-   * The next manifest; undefined at the end of the log. Asked again there, it returns what was
+   * The next manifest; undefined at the end of the log. A later call there returns what was
    * committed and listed since.
    * @throws ArchiverError `MANIFEST_INVALID`
    */
@@ -67,18 +67,17 @@ export class LogCursor {
       const { entry, spans } = found
       const manifest = await this.#take(entry)
       const isHole = this.#position !== undefined && entry.from > this.#position
-      // Listed again, a hole is one: `verify` names it.
+      // A hole that is still there in a second listing is a real one: `verify` names it.
       if (manifest !== undefined && !(isHole && tries === 0)) return this.#give(manifest, spans)
       if (tries === maxTries) throw this.#log.vanished(entry.from)
       await this.#log.refresh()
     }
   }
 
-  /** Reads what is listed next, and what comes behind it. */
+  /** Reads the next manifest of the listing, and some that follow. */
   #find(): { readonly entry: LogEntry; readonly spans: boolean } | undefined {
     const { entries } = this.#log
-    // Of a listing that is younger than the position: it took the place of what was read, and of
-    // more.
+    // It comes from a listing that is newer than the position: it replaced what was read, and more.
     const over = spanning(entries, this.#position)
     if (over !== undefined) {
       this.#readAhead([over])
@@ -129,7 +128,7 @@ export class LogCursor {
   }
 }
 
-/** The compacted manifest that a position lies in, and does not begin. */
+/** The compacted manifest that holds a position and begins before it. */
 function spanning(
   entries: readonly LogEntry[],
   position: number | undefined,
@@ -139,7 +138,9 @@ function spanning(
   return entry?.compacted !== undefined && position < entry.compacted.next ? entry : undefined
 }
 
-/** What a manifest says of the offsets from `position` on, for who has read what is before. */
+/**
+ * What a manifest says about the offsets from `position` on, for a reader that has read the rest.
+ */
 function partFrom(position: number, manifest: Manifest): LoggedManifest {
   return {
     ...manifest,

@@ -26,14 +26,11 @@ export interface LogListing {
    * ascending order.
    */
   readonly voidFlushes: readonly number[]
-  /**
-   * Compacted manifests of which there is a higher generation. In ascending order of their
-   * generations.
-   */
+  /** Compacted manifests with a higher generation beside them. In ascending order of generation. */
   readonly voidCompacted: readonly CompactedName[]
 }
 
-/** Heads of compacted manifests that were read before, by name: they never change. */
+/** Heads of compacted manifests that were read before, by name. They never change. */
 export type KnownHeads = Map<string, CompactedHead>
 
 const maxTries = 20
@@ -93,7 +90,7 @@ async function listNames(
   for (let tries = 0; tries < maxTries; tries++) {
     const names = parse(await home.list(manifestDirectory(tp), beginning))
     const heads = await readHeads(home, tp, inForce(names.compacted), known)
-    // One that was removed since it was listed gave way to a higher generation.
+    // If one was removed since the listing, a higher generation has replaced it.
     if (heads !== undefined) return { names, heads }
   }
   throw new ArchiverError(
@@ -117,7 +114,9 @@ function parse(names: readonly string[]): Names {
   }
 }
 
-/** Of those that begin at the same offset the last, which is the highest generation. */
+/**
+ * Of the manifests that begin at the same offset: the last one, which has the highest generation.
+ */
 function inForce(compacted: readonly CompactedName[]): CompactedName[] {
   return compacted.filter(({ from }, i) => compacted[i + 1]?.from !== from)
 }

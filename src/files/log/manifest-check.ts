@@ -21,9 +21,9 @@ import {
 
 /**
  * An archive's root is not trusted: another client of the share, or a copy from a partner, may have
- * written what lies there. Names follow from topic, partition, type, hour and offsets, so what a
- * manifest says is compared with them and nothing else is ever opened, renamed or removed. Checked
- * once, when a manifest is read: no reader can forget it.
+ * written its files. Names follow from topic, partition, type, hour and offsets. So each name in a
+ * manifest is compared with them, and nothing else is ever opened, renamed or removed. The check
+ * runs once, when a manifest is read, so no reader can forget it.
  */
 
 /** Files that are checked in one turn of the event loop: some milliseconds. */
@@ -40,7 +40,7 @@ export function invalidManifest(path: string, why: string): ArchiverError {
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** What is read: where people find it, in which format this home has it, and of what it is. */
+/** What is read: its name for people, the format that this home uses, and the topic-partition. */
 export interface CheckedPlace {
   readonly path: string
   readonly format: 1 | 2
@@ -116,7 +116,7 @@ function checkPartition({ path, tp }: CheckedPlace, { topic, partition }: Fields
 }
 
 /**
- * What a manifest says, whole. Gives way to the event loop where it lists many files.
+ * What a manifest says, whole. Yields to the event loop if it lists many files.
  * @throws ArchiverError `MANIFEST_INVALID`
  */
 export async function checkManifest(

@@ -19,9 +19,9 @@ import {
 /**
  * The commit log of a topic-partition: `origin.json`, then one manifest a flush, each named by the
  * offset that it begins at. A manifest's name is created exclusively, and begins exactly at the
- * `next` of the one before: two workers at the same position contend for the same name, and one
- * loses. Old manifests are folded into compacted ones, see `compaction.ts`; which of them all are
- * in force says `log-listing.ts`.
+ * `next` of the previous one. Two workers at the same position contend for the same name, and one
+ * loses. `compaction.ts` folds old manifests into compacted ones; `log-listing.ts` says which ones
+ * are in force.
  */
 
 /** A data file, as its manifest describes it, and where it was until it was published. */
@@ -31,8 +31,8 @@ interface DataFile {
   /** Relative to the root, with `/`. */
   readonly path: string
   /**
-   * The type as messages give it, which the path may only show encoded or as a hash. Absent for
-   * reserved types.
+   * The type as messages give it. The path may show it encoded or as a hash. Absent for reserved
+   * types.
    */
   readonly type?: string
   readonly records: number
@@ -47,41 +47,42 @@ interface DataFile {
   readonly min_timestamp: number
   readonly max_timestamp: number
   /**
-   * The files that were merged into this one by the compaction that wrote this manifest: gone once
-   * it is completed.
+   * The files that the compaction of this manifest merged into this one. They are gone once it is
+   * completed.
    */
   readonly replaces?: readonly string[]
 }
 
-/** What one flush committed, or, where it has a `generation`, what several did. */
+/** What one flush committed, or several flushes if it has a `generation`. */
 export interface Manifest extends TopicPartition, OffsetRange, Partial<ChainLink> {
   readonly format: number
   readonly worker: string
   readonly written: string
   readonly records: number
   readonly files: readonly ManifestFile[]
-  /** Offsets of the range without a record, why, in ascending order. */
+  /** Offsets of the range that have no record, with the reason, in ascending order. */
   readonly gaps: readonly Gap[]
-  /** How many gaps without loss are not listed, where there are very many. */
+  /** How many gaps without loss are not listed, if there are too many to list. */
   readonly omitted_gaps?: number
-  /** What the group had committed when this was written; a lower bound for what every sink held. */
+  /** What the group had committed when this was written: a lower bound for what every sink held. */
   readonly committed?: number
-  /** Of a compacted manifest: of those that begin at the same offset the highest is in force. */
+  /** In a compacted manifest: of those that begin at the same offset, the highest is in force. */
   readonly generation?: number
   /**
-   * Of a compacted manifest: it is full, no generation follows; the next one begins at its `next`.
+   * In a compacted manifest: it is full, so no generation follows. The next one begins at its
+   * `next`.
    */
   readonly closed?: boolean
   /**
-   * Of a compacted manifest: how many of its files wait to become one with others, because their
-   * hour has not closed long enough.
+   * In a compacted manifest: how many of its files wait for a merge, because their hour closed too
+   * recently.
    */
   readonly unmerged?: number
 }
 
 /**
- * The range of a compacted manifest, and what else is known without reading the list of its files.
- * Never changes.
+ * The range of a compacted manifest, and its other fields before the list of its files. It never
+ * changes.
  */
 export interface CompactedHead extends OffsetRange, CompactedName {
   /** See `ChainLink`; absent in format 1. */
@@ -113,8 +114,8 @@ export function printManifest(manifest: Manifest | Origin): string {
 }
 
 /**
- * The same in pieces, for `Staging.create`: a manifest may list more files than fit into one
- * string, and must not hold the event loop meanwhile. Together they are what `JSON.stringify` makes
+ * The same in pieces, for `Staging.create`. A manifest may list more files than fit into one
+ * string, and must not hold the event loop. Together the pieces are the output of `JSON.stringify`
  * with an indentation of one blank.
  */
 export function* manifestPieces(manifest: Manifest | Origin): Generator<string> {
@@ -155,7 +156,7 @@ function readManifestFile(
 }
 
 /**
- * The manifest that begins at `from`, of a flush or, with a generation, compacted; undefined where
+ * The manifest that begins at `from`, of a flush or, with a generation, compacted; undefined if
  * there is none.
  * @throws ArchiverError `MANIFEST_INVALID`, or the home's error.
  */
@@ -174,7 +175,7 @@ export async function readManifest(
   return await checkManifest(place, from, generation, read)
 }
 
-/** Something of the log, and the SHA-256 of its bytes: what the manifest behind it has as `prev`. */
+/** A manifest or the origin, and the SHA-256 of its bytes: the `prev` of the next manifest. */
 export interface Hashed<T> {
   readonly content: T
   readonly sha256: string
@@ -196,13 +197,13 @@ export async function readHashedManifest(
 
 /** An origin has some 250 bytes. */
 const maxOriginBytes = 2 ** 16
-/** Where the lists of a compacted manifest begin; the head stands before them. */
+/** Where the lists of a compacted manifest begin. The head comes before them. */
 const listsMark = ',\n "gaps": ['
 const headBytes = 4096
 
 /**
- * The head of a compacted manifest, without reading its list of ten thousand files; undefined where
- * it is gone.
+ * The head of a compacted manifest, without reading its list of ten thousand files; undefined if it
+ * is gone.
  * @throws ArchiverError `MANIFEST_INVALID`, or the home's error.
  */
 export async function readCompactedHead(
@@ -213,7 +214,7 @@ export async function readCompactedHead(
   const name = `${manifestDirectory(tp)}/${compactedName(compacted)}`
   const start = await readStart(home, name)
   if (start === undefined) return undefined
-  // Where it is not as this program writes it, it is read whole, and that says what is wrong.
+  // If it is not as this program writes it, it is read whole, which tells what is wrong.
   const read = parseHead(start) ?? (await readManifestFile(home, name))
   if (read === undefined) return undefined
   const place = { path: home.locate(name), format: home.manifestFormat, tp }
@@ -256,8 +257,8 @@ async function readStart(home: ReadableHome, name: string): Promise<string | und
 }
 
 /**
- * The origin of a topic-partition, or undefined where archiving has not begun. @throws
- * ArchiverError `MANIFEST_INVALID`
+ * The origin of a topic-partition, or undefined if archiving has not begun. @throws ArchiverError
+ * `MANIFEST_INVALID`
  */
 export async function readOrigin(
   home: ReadableHome,
@@ -279,14 +280,14 @@ export async function readHashedOrigin(
   return { content: checkOrigin(place, read), sha256: hash.digest('hex') }
 }
 
-/** A topic-partition of an archive, and why its `origin.json` cannot be trusted, if that is so. */
+/** A topic-partition of an archive and, if its `origin.json` cannot be trusted, the reason. */
 export interface ListedPartition extends TopicPartition {
   readonly error?: ArchiverError
 }
 
 /**
- * The topic-partition of a directory below `_manifests`. The origin has the topic whole; the
- * segment of a long one does not. A damaged origin is that partition's trouble alone, so it is
+ * The topic-partition of a directory below `_manifests`. The origin has the whole topic; the
+ * segment of a long topic does not. A damaged origin concerns that partition alone, so it is
  * returned, never thrown.
  */
 export async function partitionOf(
@@ -324,14 +325,14 @@ function readSmall(
 }
 
 /**
- * A manifest lists no more gaps than this: in a much compacted topic they would be larger than the
- * data.
+ * The max number of gaps that a manifest lists. In a heavily compacted topic, the list would be
+ * larger than the data.
  */
 const mostGaps = 1000
 
 /**
- * Gaps in order, neighbours with the same reason joined. Beyond `mostGaps` only those that are a
- * loss are listed.
+ * Gaps in order; neighbours with the same reason are joined. Beyond `mostGaps`, only losses are
+ * listed.
  */
 export function describeGaps(gaps: readonly Gap[]): {
   gaps: readonly Gap[]

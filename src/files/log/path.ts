@@ -75,7 +75,7 @@ export function parseManifestName(name: string): number | undefined {
 }
 
 /**
- * A compacted manifest: of several that begin at the same offset, the highest generation is in
+ * A compacted manifest. Of several that begin at the same offset, the highest generation is in
  * force.
  */
 export interface CompactedName {
@@ -103,7 +103,7 @@ export function stagingOf({ topic, partition }: TopicPartition): string {
 }
 
 /**
- * A staged file of which only the first offset is known yet. Does not end in `.jsonl.gz`: no glob
+ * A staged file, when only its first offset is known. It does not end in `.jsonl.gz`, so no glob
  * takes it for data.
  */
 export function stagedName(first: number): string {
@@ -119,8 +119,8 @@ export function spillName(from: number): string {
 export const compactionBeginning = 'compaction-'
 
 /**
- * Where a compaction stages, below `stagingOf`: says for which manifest, so that only what can
- * never be named any more is removed.
+ * Where a compaction stages, below `stagingOf`. The name says for which manifest, so only staging
+ * that no manifest can name any more is removed.
  */
 export function compactionStaging({ from, generation }: CompactedName, unique: string): string {
   return `${compactionBeginning}${offsetDigits(from)}-${generation}-${unique}`

@@ -17,7 +17,7 @@ export interface Pruned {
   readonly before: number
   /** Records that came later are kept, however old their timestamps are. */
   readonly committed_until: number
-  /** False while it is being taken: what was to go may still be there. */
+  /** False while a prune takes it: some of it may still be there. */
   readonly complete: boolean
 }
 
@@ -49,8 +49,8 @@ export async function readPruned(home: ReadableHome, tp: TopicPartition): Promis
 }
 
 /**
- * True where retention took a file, or was about to. A file whose records have no day is never
- * taken; nor is one into which records were merged that came later.
+ * True if retention took a file, or was about to. It never takes a file whose records have no day,
+ * nor a merged file that holds records that came later.
  */
 export function isPruned(pruned: Pruned | undefined, file: ManifestFile): boolean {
   if (pruned === undefined || file.last >= pruned.committed_until) return false
@@ -58,10 +58,10 @@ export function isPruned(pruned: Pruned | undefined, file: ManifestFile): boolea
 }
 
 /**
- * Changes the note of a topic-partition, durably: whoever finds records gone knows why. Safe beside
- * others that do the same. A note is numbered, and its number is created exclusively, so of two
- * that start from the same note one starts again. `pruned.json` is a copy of the newest. `change`
- * may be called again, also with what it returned itself.
+ * Changes the note of a topic-partition durably, so a reader that misses records knows why. Safe
+ * while others do the same. A note is numbered, and its number is created exclusively. If two start
+ * from the same note, one of them starts again. `pruned.json` is a copy of the newest note.
+ * `change` may be called again, also with its own result.
  */
 export async function updatePruned(
   home: Home,
@@ -75,8 +75,8 @@ export async function updatePruned(
     const name = `${directory}/${noteName(version + 1)}`
     const content = `${JSON.stringify(next, undefined, 1)}\n`
     if (!(await home.create(name, content))) continue
-    // A number becomes free once a higher one is there: whoever got a free one looks, and starts
-    // again.
+    // A number becomes free once a higher one exists. If this one was free for that reason, a look
+    // at the notes finds the higher one, and this starts again.
     const [newest] = await noteVersions(home, tp)
     if (newest !== version + 1) {
       await home.remove([name])

@@ -18,7 +18,7 @@ export interface LogEnd extends Pick<Manifest, 'next'> {
   readonly head: string | undefined
 }
 
-/** Says that committed files are nowhere. */
+/** Reports that committed files are missing. */
 export function reportMissing(
   log: Logger,
   { topic, partition }: TopicPartition,
@@ -33,8 +33,8 @@ export function reportMissing(
 }
 
 /**
- * Completes the last flush of a partition, whoever began it. Returns where the log ends, and what
- * its last manifest says was committed; undefined if nothing was flushed yet.
+ * Completes the last flush of a partition, even if another worker began it. Returns where the log
+ * ends, and what its last manifest says was committed; undefined if nothing was flushed yet.
  *
  * @throws ArchiverError `MANIFEST_INVALID`, or the home's error.
  */
@@ -51,7 +51,7 @@ export async function rollForward(
       return { next, committed, head }
     }
     const read = await readHashedManifest(home, tp, last.from)
-    // Compacted since it was listed: then its files were in place.
+    // It was compacted since it was listed, so its files were in place.
     if (read === undefined) continue
     const { content: manifest, sha256 } = read
     await home.confirm(`${manifestDirectory(tp)}/${manifestName(last.from)}`)
