@@ -1,4 +1,5 @@
 import { type FileHandle, open, unlink } from 'node:fs/promises'
+import { BlockCache, blockBytes } from './block-cache.ts'
 import type { BufferPool } from './buffer-pool.ts'
 
 /** Lines of one bucket in a spill file. */
@@ -7,10 +8,6 @@ export interface Extent {
   readonly length: number
 }
 
-/**
- * What is read at once in order: larger than most extents, so that one read serves many buckets.
- */
-const blockBytes = 2 ** 16
 const writeBytes = 2 ** 20
 
 interface Piece {
@@ -53,8 +50,9 @@ export class SpillFile {
    * in it.
    */
   #written: Promise<void> = Promise.resolve()
-  /** While buckets are read in order: the blocks read last, the oldest first. */
-  #blocks: Map<number, Promise<Buffer>> | undefined
+  #isInOrder = false
+  /** While buckets are read in order: what was read last. */
+  #blocks: BlockCache | undefined
 
   constructor(path: string, context: SpillContext) {
     this.#path = path
@@ -107,8 +105,9 @@ export class SpillFile {
           used += part
         }
         copied++
+        const held = buffer.length
         this.#context.buffers.give(buffer)
-        this.#context.written(buffer.length)
+        this.#context.written(held)
       }
       await writeBlock()
     } finally {
@@ -121,7 +120,7 @@ export class SpillFile {
    * serves the next ones as well. Takes up to 128 KiB a wave.
    */
   readInOrder(): void {
-    this.#blocks = new Map()
+    this.#isInOrder = true
   }
 
   /**
@@ -130,48 +129,21 @@ export class SpillFile {
    */
   async read(extents: readonly Extent[], target: Buffer): Promise<void> {
     await this.#written
+    const handle = this.#handle!
+    // Of every wave one block is in use, or two.
+    if (this.#isInOrder) this.#blocks ??= new BlockCache(handle, 2 * this.#waves + 1)
     let at = 0
     for (const { start, length } of extents) {
       for (const end = at + length, shift = start - at; at < end; ) {
         const position = at + shift
-        const blocks = this.#blocks
-        const copied =
-          blocks === undefined
-            ? (await this.#handle!.read(target, at, end - at, position)).bytesRead
-            : await this.#copy(blocks, position, target, at, end)
+        const copying =
+          this.#blocks?.copy(position, target, at, end) ??
+          handle.read(target, at, end - at, position).then(({ bytesRead }) => bytesRead)
+        const copied = typeof copying === 'number' ? copying : await copying
         if (copied <= 0) throw new Error(`${this.#path} ends before byte ${start + length}`)
         at += copied
       }
     }
-  }
-
-  /** Copies what the block of a position has of it. */
-  async #copy(
-    blocks: Map<number, Promise<Buffer>>,
-    position: number,
-    target: Buffer,
-    at: number,
-    end: number,
-  ): Promise<number> {
-    const index = Math.floor(position / blockBytes)
-    const block = await this.#block(blocks, index)
-    const from = position - index * blockBytes
-    return block.copy(target, at, from, Math.min(block.length, from + end - at))
-  }
-
-  #block(blocks: Map<number, Promise<Buffer>>, index: number): Promise<Buffer> {
-    const block = blocks.get(index) ?? this.#readBlock(index)
-    blocks.delete(index)
-    blocks.set(index, block)
-    // Of every wave one block is in use, or two.
-    if (blocks.size > 2 * this.#waves + 1) blocks.delete(blocks.keys().next().value!)
-    return block
-  }
-
-  async #readBlock(index: number): Promise<Buffer> {
-    const block = Buffer.allocUnsafeSlow(blockBytes)
-    const { bytesRead } = await this.#handle!.read(block, 0, blockBytes, index * blockBytes)
-    return block.subarray(0, bytesRead)
   }
 
   /**
@@ -180,6 +152,7 @@ export class SpillFile {
    */
   async drop(): Promise<void> {
     this.#blocks = undefined
+    this.#isInOrder = false
     await Promise.allSettled([this.#written])
     if (this.#handle === undefined) return
     await Promise.allSettled([this.#handle.close(), unlink(this.#path)])
