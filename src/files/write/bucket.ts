@@ -132,11 +132,11 @@ export class Bucket {
     if (present !== undefined && needed <= present.length) return present
     const capacity = capacityFor(needed)
     const larger = this.#context.buffers.take(capacity)
+    this.#context.memory.gather(capacity - (present?.length ?? 0))
     if (present !== undefined) {
       present.copy(larger, 0, 0, this.#used)
       this.#context.buffers.give(present)
     }
-    this.#context.memory.gather(capacity - (present?.length ?? 0))
     this.#buffer = larger
     return larger
   }
@@ -194,8 +194,9 @@ export class Bucket {
         })
       } finally {
         if (taken !== undefined) {
+          const { length } = taken.buffer
           buffers.give(taken.buffer)
-          memory.compressed(taken.buffer.length)
+          memory.compressed(length)
         }
       }
     })()

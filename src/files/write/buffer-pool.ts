@@ -1,37 +1,45 @@
-/** Buffers up to this size come and go often: buckets grow through them. */
-const maxKept = 2 ** 20
-/** Bytes kept for the next bucket; beyond that the garbage collector takes them. */
-const maxKeptBytes = 16 * 2 ** 20
+/** Sizes of which many come and go: what buckets grow through. */
+const maxKeptLength = 2 ** 20
 /**
- * Many small buffers exist only when there are thousands of buckets, and a spill gives all of them
- * back at once.
+ * Of small ones there are many only where there are thousands of buckets, and a spill gives back
+ * those of all of them at once.
  */
-const maxSmall = 2 ** 14
-const maxKeptSmallBytes = 64 * 2 ** 20
+const maxSmallLength = 2 ** 14
+
+/** Bytes kept for the next bucket. Neither kind takes the place of the other. */
+const maxKept = { small: 64 * 2 ** 20, large: 16 * 2 ** 20 } as const
 
 /**
- * Buffers to be used again. Ten thousand buckets grow through buffers faster than the garbage
- * collector frees them. Without the pool, a process takes twice the memory that it holds.
+ * Buffers that buckets are done with, for those that need one. Ten thousand buckets grow through
+ * buffers faster than the garbage collector frees them: without this, a process takes twice the
+ * memory that it holds. For the same reason those that are not kept are freed at once.
  */
 export class BufferPool {
   readonly #kept = new Map<number, Buffer[]>()
-  #bytes = 0
+  readonly #bytes = { small: 0, large: 0 }
 
-  /** A buffer of exactly this many bytes, with arbitrary content. */
+  /** A buffer of exactly this many bytes, with anything in it. */
   take(bytes: number): Buffer {
     const buffer = this.#kept.get(bytes)?.pop()
     if (buffer === undefined) return Buffer.allocUnsafeSlow(bytes)
-    this.#bytes -= bytes
+    this.#bytes[kindOf(buffer)] -= bytes
     return buffer
   }
 
-  /** Gives a buffer back; the caller does not use it any more. */
+  /** Nobody uses the buffer, which came from `take`, any more: not even another thread. */
   give(buffer: Buffer): void {
-    const max = buffer.length > maxSmall ? maxKeptBytes : maxKeptSmallBytes
-    if (buffer.length > maxKept || this.#bytes + buffer.length > max) return
-    this.#bytes += buffer.length
+    const kind = kindOf(buffer)
+    if (buffer.length > maxKeptLength || this.#bytes[kind] + buffer.length > maxKept[kind]) {
+      ;(buffer.buffer as ArrayBuffer).transfer(0)
+      return
+    }
+    this.#bytes[kind] += buffer.length
     const same = this.#kept.get(buffer.length)
     if (same === undefined) this.#kept.set(buffer.length, [buffer])
     else same.push(buffer)
   }
+}
+
+function kindOf({ length }: Buffer): keyof typeof maxKept {
+  return length > maxSmallLength ? 'large' : 'small'
 }
