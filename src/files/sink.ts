@@ -14,6 +14,7 @@ import { Compactor } from './compact/compactor.ts'
 import { claimArchive } from './log/archive.ts'
 import { lastRecords } from './read/edge-records.ts'
 import { BufferPool } from './write/buffer-pool.ts'
+import { GzipMembers } from './write/gzip-members.ts'
 import { LineMemory } from './write/line-memory.ts'
 import { PartitionWriter, type WriterContext } from './write/partition-writer.ts'
 
@@ -98,7 +99,7 @@ export class FilesSink implements Sink {
     this.#log = log
     this.#context = {
       home: options.home,
-      gzipLevel: options.gzipLevel,
+      members: new GzipMembers(options.gzipLevel),
       buffers: new BufferPool(),
       worker: options.worker,
       log,

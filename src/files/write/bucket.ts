@@ -1,24 +1,17 @@
 import { createHash, type Hash, hash } from 'node:crypto'
-import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
 import type { Staged, StagedFacts, StagedFile, Staging } from '../../home/home.ts'
 import type { RecordBatch, RecordType, TopicPartition } from '../../record/record.ts'
 import { lineStart } from '../../record/record.ts'
 import type { ManifestFile } from '../log/manifest.ts'
 import { dataFileName, hourDirectory, stagedName } from '../log/path.ts'
 import type { BufferPool } from './buffer-pool.ts'
+import type { GzipMembers } from './gzip-members.ts'
 import type { LineMemory } from './line-memory.ts'
 import type { Extent, SpillFile } from './spill.ts'
-
-const compress = promisify(gzip)
 
 /** The max size of a gzip member, in bytes of lines. Measured: twice as many save 1 %. */
 export const memberBytes = 2 ** 19
 const minBuffer = 1024
-/** The max window of deflate, in bits. A member that fits into a smaller window needs no more. */
-const maxWindowBits = 15
-/** Up to this size, lines have fewer symbols than zlib's smaller setting holds for one block. */
-const smallMember = 2 ** 16
 
 /** The first `used` bytes of a buffer. */
 interface Lines {
@@ -37,22 +30,9 @@ function capacityFor(bytes: number): number {
   return capacity
 }
 
-/**
- * How much memory zlib allocates and clears before it compresses this many bytes. Ten thousand
- * buckets have ten thousand small members, and the 384 KiB of the max setting cost as much as
- * compressing 20 kB (measured: 230 µs of CPU against 140 µs, to the same size).
- */
-function zlibMemory(bytes: number): { readonly windowBits: number; readonly memLevel: number } {
-  if (bytes > smallMember) return { windowBits: maxWindowBits, memLevel: 9 }
-  return {
-    windowBits: Math.min(maxWindowBits, Math.max(9, Math.ceil(Math.log2(bytes)))),
-    memLevel: 8,
-  }
-}
-
 /** What all buckets of a sink share. */
 export interface BucketContext {
-  readonly gzipLevel: number
+  readonly members: GzipMembers
   readonly buffers: BufferPool
   readonly memory: LineMemory
   /** Runs a task on a staged file; limits how many are open or compressed at once. */
@@ -167,7 +147,7 @@ export class Bucket {
    * file. Compression runs in zlib's thread pool; members are written in order.
    */
   #seal(tp: TopicPartition | undefined): void {
-    const { memory, buffers, gzipLevel, onFile } = this.#context
+    const { memory, buffers, members, onFile } = this.#context
     const taken = this.#takeBuffer()
     if (taken !== undefined) memory.compress(taken.buffer.length)
     const spilled = this.#spilled
@@ -182,12 +162,7 @@ export class Bucket {
         await onFile(async () => {
           const lines =
             spilledBytes === 0 ? taken! : await this.#gather(spilled ?? [], spilledBytes, taken)
-          const bytes = await compress(lines.buffer.subarray(0, lines.used), {
-            level: gzipLevel,
-            ...zlibMemory(lines.used),
-            // One chunk for most members: each further one is a turn of the event loop.
-            chunkSize: Math.max(1024, lines.used >> 1),
-          })
+          const bytes = await members.compress(lines.buffer.subarray(0, lines.used))
           if (lines !== taken) buffers.give(lines.buffer)
           await before
           await this.#write(bytes, tp)
