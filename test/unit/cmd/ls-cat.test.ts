@@ -123,7 +123,7 @@ test('an offset is found, or it is said why it is not there', async (t) => {
     7,
     { topics: ['users'] },
     'NOT_FOUND',
-    /users\/3 has no offset 7: Kafka delivered none/,
+    /users\/3 has no offset 7: Kafka delivered no record/,
   )
   await refusal(60, { topics: ['orders'] }, 'NOT_FOUND', /holds 0 to 59/)
   await refusal(1, {}, 'USAGE', /--topic and the --partition.*orders\/0, users\/3/)
