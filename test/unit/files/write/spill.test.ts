@@ -3,14 +3,13 @@ import { randomBytes } from 'node:crypto'
 import { readdir, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { BufferPool } from '../../../../src/files/write/buffer-pool.ts'
 import { bucketBytes } from '../../../../src/files/write/line-memory.ts'
 import { type Extent, SpillFile } from '../../../../src/files/write/spill.ts'
 import { makeBatch } from '../../../chaos/records.ts'
 import { createFilesSink } from '../../../helpers/files-sink.ts'
+import { collectGarbage } from '../../../helpers/garbage.ts'
 import { temporaryDirectory } from '../../../helpers/servers.ts'
 import { readFiles } from '../../../helpers/stores.ts'
 
@@ -168,8 +167,6 @@ test('lines that are copied are not kept: a batch is garbage before it is flushe
     return { lines: new WeakRef(batch.lines), committed: sink.write(batch) }
   }
   const { lines, committed } = write()
-  setFlagsFromString('--expose-gc')
-  const collectGarbage = runInNewContext('gc') as () => void
   for (let tries = 0; lines.deref() !== undefined && tries < 20; tries++) {
     await new Promise((resolve) => setImmediate(resolve))
     collectGarbage()
