@@ -8,9 +8,9 @@ import { describeOptions, own, readOptions, text } from '../src/config/options.t
 import { ArchiverError, messageOf } from '../src/runtime/errors.ts'
 
 /**
- * `npm run check:deploy`: what others say of the files that deploy this program. A validator that
- * is not on this machine is named, so that nobody takes silence for consent; none is needed by
- * `npm test`.
+ * `npm run check:deploy` runs other projects' validators over the files that deploy this program.
+ * It names a validator that is not on this machine, so that nobody takes silence for consent.
+ * `npm test` needs none of them.
  */
 
 const options = {
@@ -35,7 +35,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const base = ['--file', 'docker-compose.yml']
 const both = [...base, '--file', 'docker-compose.override.yml']
 
-/** What a validator objected to, if anything; or why it was not asked. */
+/** What a validator objected to, if anything; or why it did not run. */
 type Verdict = { readonly objection: string | undefined } | { readonly notRun: string }
 
 interface Check {
@@ -43,7 +43,7 @@ interface Check {
   readonly run: () => Verdict
 }
 
-/** The first of some ways to call a program that answers to `probe`. */
+/** The first command of several that answers to `probe`. */
 function program(
   ways: readonly (readonly string[])[],
   probe: string,
@@ -66,7 +66,7 @@ function composeSchema(file: string | undefined, path: string): Verdict {
   } catch (error) {
     throw new ArchiverError('USAGE', `--compose-schema ${file} cannot be read: ${messageOf(error)}`)
   }
-  // Ajv knows the draft by another spelling of its name.
+  // Ajv spells the name of the draft differently.
   const { $schema: _, ...rest } = schema
   const ajv = new Ajv({ allErrors: true, strict: false, validateFormats: false })
   const isValid = ajv.validate(

@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 /**
- * `npm version` runs this first (`preversion`): a release without its notes is refused.
+ * `npm version` runs this first (`preversion`). It refuses a release without its notes.
  */
 
 /**
  * Why a version may not be released with this CHANGELOG; undefined when it may.
  *
  * @param changelog sections that begin with `## <version>, <date>`, the newest first
- * @param version the version to be released
+ * @param version the version to release
  */
 export function refusalOf(changelog: string, version: string): string | undefined {
   const [newest] = changelog.split(/^## /m).slice(1)
