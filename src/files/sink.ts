@@ -39,26 +39,26 @@ export interface FilesSinkOptions {
   readonly compactMaxBytes?: number
   /** Max types and hours of one range; 20,000 unless a test wants fewer. */
   readonly maxBuckets?: number
-  /** Is told of flushes. */
+  /** Gets the flushes. */
   readonly observer?: Observer
 }
 
 /**
- * Above this share of the memory limit, the lines of all buckets move to spill files. While they are
- * written, as many may gather again.
+ * Above this share of the memory limit, the lines of all buckets move to spill files. While they
+ * are written, as many may gather again.
  */
 const spillAbove = 0.4
 /** Share of the memory limit that may queue for compression: enough to keep the threads busy. */
 const maxCompressing = 0.4
 /**
- * When the fixed cost of open buckets exceeds this share of the memory limit, the partition with the
- * largest number of them is flushed.
+ * When the fixed cost of open buckets exceeds this share of the memory limit, the partition with
+ * the largest number of them is flushed.
  */
 const bucketsAbove = 0.5
 /**
- * A range is cut before it has more buckets. Its manifest has 10 MB then, a small part of the work of
- * such a flush. An id in the type makes as many files either way; this limits what one flush needs
- * at once.
+ * A range is cut before it has more buckets. Its manifest has 10 MB then, a small part of the work
+ * of such a flush. An id in the type makes as many files either way; this limits what one flush
+ * needs at once.
  */
 const maxBuckets = 20_000
 /** Staged files that are compressed or open at once, of all partitions. */
@@ -72,8 +72,8 @@ const maxRetryMs = 60_000
  * their unwritten lines, and too many of those wait on the disk.
  *
  * It never waits for a failing disk. A partition whose flush failed rejects the writes; the worker
- * reopens it and reads the records again. So there is one way back from every failure, and it is the
- * same as after a crash.
+ * reopens it and reads the records again. So there is one way back from every failure, and it is
+ * the same as after a crash.
  */
 export class FilesSink implements Sink {
   readonly name = 'files'

@@ -62,8 +62,8 @@ export class StagingGone extends Error {
 }
 
 /**
- * A commit was asked for and its answer is not known: the name may be there, or may be yet. What is
- * staged must not be removed, because a manifest may name it.
+ * A commit has no known answer: the name may exist, or may still appear. What is staged must not be
+ * removed, because a manifest may name it.
  */
 export class MayBeCreated extends Error {
   constructor(name: string, cause: unknown) {
@@ -84,15 +84,15 @@ export interface StagedAsUpload {
     /** The ETags of its parts, in order. */
     readonly parts: readonly string[]
     /**
-     * The checksums of its parts, in order, as the store wants them again from whoever completes the
-     * upload; absent if it was begun without.
+     * The checksums of its parts, in order. The store wants them again when the upload is
+     * completed. Absent if the upload began without checksums.
      */
     readonly checksums?: readonly string[]
   }
 }
 
 /**
- * Where a committed file is until it is published. It stands in the manifest, so that anybody can
+ * Where a committed file is until it is published. The manifest holds it, so that anybody can
  * publish the file after its writer died.
  */
 export type Staged = StagedInDirectory | StagedAsUpload
@@ -134,8 +134,8 @@ export interface ReadableHome extends AsyncDisposable {
   locate(name: string): string
 
   /**
-   * Opens a file to read it; undefined if nothing has the name. Who was told that a name is there
-   * (by `list`, by a manifest) and does not find it knows that somebody removed it since.
+   * Opens a file to read it; undefined if nothing has the name. If `list` or a manifest named it
+   * and it is not found, somebody has removed it since.
    *
    * @throws NotRegular; ArchiverError `ARCHIVE_UNUSABLE` if a directory above it is a link.
    */
@@ -339,8 +339,8 @@ export interface StagedFile {
    * bucket uploads here. Returns where it is, for the manifest.
    *
    * @throws ArchiverError `ARCHIVE_UNUSABLE` if somebody changed the file. After any error the file
-   *   is staged anew from its first byte, under another name: what a second fsync says of it is not
-   *   to be relied on.
+   *   is staged again from its first byte, under another name: the result of a second fsync is not
+   *   reliable.
    */
   complete(facts: StagedFacts, last?: Buffer): Promise<Staged>
 

@@ -8,10 +8,10 @@ import { kafkaSecurity } from './security.ts'
 
 export interface KafkaOptions {
   readonly brokers: readonly string[]
-  /** What the broker's logs and quotas call us. */
+  /** Our name in the broker's logs and quotas. */
   readonly clientId: string
   readonly log: Logger
-  /** Overrides of how often and how long kafkajs tries again. */
+  /** Overrides of how often and how long kafkajs retries. */
   readonly retry?: RetryOptions
   readonly ssl?: KafkaConfig['ssl']
   readonly sasl?: KafkaConfig['sasl']
@@ -34,8 +34,8 @@ export function createKafka({ brokers, clientId, log, retry, ssl, sasl }: KafkaO
     requestTimeout: 30_000,
     socketFactory: brokerSocket,
     retry: { initialRetryTime: 300, multiplier: 2, maxRetryTime: 8_000, retries: 8, ...retry },
-    // kafkajs builds the object of a line before its log creator sees it: let it not build what is
-    // dropped.
+    // kafkajs builds the object of a line before its log creator sees it. The level keeps it from
+    // building lines that are dropped.
     logLevel: log.isLevelEnabled('trace')
       ? level.DEBUG
       : log.isLevelEnabled('debug')
@@ -71,15 +71,16 @@ const levels: Readonly<Record<number, 'error' | 'warn' | 'debug' | 'trace'>> = {
 const connecting = new Set(['Connection', 'ConnectionPool', 'BrokerPool', 'Broker', 'Cluster'])
 /** How long a connection may fail before it is worth a line. */
 const connectionPatienceMs = 10_000
-/** A line that is repeated is logged again after this time, and is a new one after such a silence. */
+/** A repeated line is logged again after this time. After such a silence it counts as new. */
 const sayAgainMs = 30_000
 
 /**
  * Makes kafkajs's log lines those of this program; the namespace is the field `kafkajs`.
  *
- * A broker that is away brings the same lines several times a second. So a warning or error that is
- * repeated is logged every 30 s, and at debug in between. That of a connection is a warning, and
- * only once it has lasted for 10 s: most recover, and a command that cannot begin says so itself.
+ * A broker that is away causes the same lines several times a second. So a repeated warning or
+ * error is logged every 30 s, and at debug in between. A connection's error is a warning, and only
+ * after it has lasted for 10 s: most connections recover, and a command that cannot begin says so
+ * itself.
  *
  * @param now milliseconds of a clock that never goes back
  */
@@ -110,8 +111,8 @@ export function kafkaLogger(
     if (ours === 'error' || ours === 'warn') {
       const isConnecting = /^SaslAuthenticator/.test(namespace) || connecting.has(namespace)
       if (isConnecting) ours = 'warn'
-      // A restore ends when its retries do, so it never sends with another sequence what may be
-      // there.
+      // A restore ends when its retries do. So it never sends a batch that Kafka may have already
+      // with another sequence.
       if (message.startsWith('Limiting retries for the idempotent producer')) ours = 'debug'
       const key = `${namespace} ${String(fields.broker ?? '')} ${message}`
       if (!isNews(key, isConnecting ? connectionPatienceMs : 0)) ours = 'debug'

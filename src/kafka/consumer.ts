@@ -22,7 +22,7 @@ export interface GroupConsumerEvents {
   revoked(tps: readonly TopicPartition[]): Promise<void>
   /** `isCurrent` turns false when the consumer ends. */
   eachBatch(payload: EachBatchPayload, isCurrent: () => boolean): Promise<void>
-  /** The consumer ended, and what was fetched is not to be delivered. */
+  /** The consumer ended, and what it fetched must not be delivered. */
   ended(): void
   /** It cannot go on at all. */
   failed(error: unknown): void
@@ -32,7 +32,7 @@ export interface GroupConsumerEvents {
  * - `idle`: there is nothing to consume.
  * - `joining`: it connects, joins, or joins again.
  * - `consuming`: it is a member of the group, as far as it knows.
- * - `restarting`: it has ended, and another begins after a delay.
+ * - `restarting`: it has ended, and another one begins after a delay.
  * - `stopped`: for good.
  */
 type State =
@@ -48,8 +48,8 @@ const firstRetryMs = 500
 const maxRetryMs = 15_000
 
 /**
- * This worker's member of the group. A consumer of kafkajs cannot change what it consumes, nor be
- * used again after a crash: this one replaces it, and hides that it does.
+ * This worker's member of the group. A kafkajs consumer cannot change its topics, nor be used again
+ * after a crash. This class replaces it, and hides the replacement.
  */
 export class GroupConsumer {
   readonly #options: GroupConsumerOptions
@@ -60,7 +60,7 @@ export class GroupConsumer {
   #state: State = { name: 'idle' }
   #membership: Membership = noMembership
   readonly #signs: Signs = { began: 0, lastSign: 0, lastAnswer: 0 }
-  /** The consumer connects and joins; what comes after waits for it. */
+  /** The consumer connects and joins; later steps wait for it. */
   #beginning: Promise<void> = Promise.resolve()
   #restarting: Promise<void> = Promise.resolve()
 
@@ -70,7 +70,7 @@ export class GroupConsumer {
     this.#log = log
   }
 
-  /** How long the group has not taken this worker for a member, in ms; 0 if it need not. */
+  /** How long the group has not regarded this worker as a member, in ms; 0 if it need not. */
   get silentMs(): number {
     const { name } = this.#state
     return name === 'idle' || name === 'stopped' ? 0 : performance.now() - this.#signs.lastAnswer
@@ -165,14 +165,14 @@ export class GroupConsumer {
   }
 
   /**
-   * Only what was taken is progress: a consumer may also join, and fail at the same batch, again
-   * and again.
+   * Only delivered records count as progress: a consumer may also join and fail at the same batch,
+   * again and again.
    */
   progressed(): void {
     this.#backoff.reset()
   }
 
-  /** A consumer ended. What may pass is waited for; what cannot pass ends the source. */
+  /** A consumer ended. The source waits if the cause may pass; otherwise it ends. */
   #crashed(error: unknown): void {
     const cause = rootCause(error)
     const isBug =
@@ -196,7 +196,7 @@ export class GroupConsumer {
     this.#restarting = (async () => {
       await ending
       const isOver = await sleep(delayMs, this.#stopping.signal)
-      // Meanwhile the topics may have gone.
+      // The topics may be gone by now.
       if (isOver && this.#state.name === 'restarting') this.#replace()
     })()
     this.#restarting.catch((error: unknown) => this.#events.failed(error))
@@ -215,7 +215,7 @@ export class GroupConsumer {
     }
   }
 
-  /** Joins the group again, with the topics that are to be consumed now. */
+  /** Rejoins the group with the topics to consume now. */
   async changeTopics(): Promise<void> {
     await this.#drain()
     this.#restart('topics_changed', {}, 0)
@@ -229,7 +229,9 @@ export class GroupConsumer {
     await this.#end('idle')
   }
 
-  /** Restarts a consumer that does nothing any more. One that works fetches several times a second. */
+  /**
+   * Restarts a consumer that does nothing any more. A working one fetches several times a second.
+   */
   restartIfStill(): void {
     const now = performance.now()
     if (!('consumer' in this.#state) || !isStill(this.#signs, this.#options.sessionTimeoutMs, now))
@@ -265,8 +267,8 @@ export class GroupConsumer {
   async commit(offsets: readonly (TopicPartition & { readonly offset: number })[]): Promise<void> {
     if (!('consumer' in this.#state)) throw new Error('no consumer is running')
     const { consumer } = this.#state
-    // kafkajs says nothing when it does not commit because it is stopping; the event says that it
-    // did.
+    // If kafkajs does not commit because it is stopping, it reports nothing. The event says that it
+    // did commit.
     let isConfirmed = false
     const remove = consumer.on(consumer.events.COMMIT_OFFSETS, () => {
       isConfirmed = true
@@ -289,9 +291,9 @@ export class GroupConsumer {
   }
 
   /**
-   * The group does not know this member any more. A heartbeat finds that too and joins again, but
-   * only a heartbeat that is sent. A consumer that joins already is left alone: what it commits
-   * before may well come too late.
+   * The group does not know this member any more. A heartbeat detects that too and rejoins, but
+   * only if it is sent. A consumer that joins already is left alone: a commit that it sent before
+   * may well come too late.
    */
   #restartIfExpelled(error: unknown): void {
     const cause = rootCause(error)

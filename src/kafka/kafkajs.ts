@@ -15,10 +15,10 @@ import { withSourceEdits } from './repairs/source-edits.ts'
 import { topicMapEdits } from './repairs/topic-maps.ts'
 
 /**
- * The only door to kafkajs. It puts the repairs in place before kafkajs is loaded. kafkajs 2.2.4 has
- * been the last version since 2023 and is pinned exactly. Each repair replaces one module, method or
- * text by its name, and fails loudly if that is not what it was written for. Nothing that guards the
- * data relies on them: the worker checks positions itself.
+ * The only door to kafkajs. It puts the repairs in place before kafkajs is loaded. kafkajs 2.2.4
+ * has been the last version since 2023 and is pinned exactly. Each repair replaces one module,
+ * method or text by its name, and fails loudly if that is not what it was written for. Nothing that
+ * guards the data relies on them: the worker checks positions itself.
  */
 
 function load(): unknown {
@@ -29,7 +29,7 @@ function load(): unknown {
   repairOffsetReset()
   repairPausedFetch()
   repairRequestQueue()
-  // kafkajs loads what it needs of a protocol when it first asks a broker; edits are for what is
+  // kafkajs loads parts of a protocol when it first asks a broker; edits are for modules that are
   // loaded here.
   for (const { module } of partitionErrorEdits) loadModule(module)
   return createRequire(import.meta.url)('kafkajs')

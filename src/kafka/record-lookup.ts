@@ -32,8 +32,8 @@ export class RecordLookup {
   }
 
   /**
-   * The records from an offset on that one small fetch brings; none if Kafka has none there, or none
-   * any more. Those of aborted transactions are left out.
+   * The records from an offset on that one small fetch brings. None if Kafka has none there, or has
+   * lost them. Records of aborted transactions are left out.
    *
    * @throws ArchiverError `UNREACHABLE` if Kafka does not answer, or refuses
    */
@@ -43,7 +43,10 @@ export class RecordLookup {
     return answer
   }
 
-  /** The leader may have changed since the client got its metadata: a new client asks again. */
+  /**
+   * The leader may have changed since the client fetched its metadata: a new client fetches it
+   * again.
+   */
   async #ask(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]> {
     const backoff = new Backoff({ firstMs: 200, maxMs: 2000 })
     for (;;) {
@@ -109,8 +112,8 @@ async function fetchRecords(
 }
 
 /**
- * The first records; none of a damaged batch. They are copies: what a stream gives is valid only
- * until the next piece.
+ * The first records; none of a damaged batch. They are copies: a piece of a stream is valid only
+ * until the next one.
  */
 async function recordsOf(fetched: FetchedPartitionBatch): Promise<readonly SourceRecord[]> {
   try {

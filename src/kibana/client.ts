@@ -100,7 +100,7 @@ export class Kibana {
   /** ` through the proxy …`, or nothing. */
   readonly #way: string
 
-  /** @throws ArchiverError `USAGE` where the certificate authority cannot be read. */
+  /** @throws ArchiverError `USAGE` if the certificate authority cannot be read. */
   constructor(connection: KibanaConnection) {
     const { username, password, apiKey, caFile, timeoutMs } = connection
     const parsed = new URL(connection.url)
@@ -129,7 +129,7 @@ export class Kibana {
         : proxyAgent(proxy, parsed.protocol, tls, silence)
   }
 
-  /** Where it is, for people: without credentials. */
+  /** Its address for people, without credentials. */
   get address(): string {
     return this.#base
   }
@@ -149,8 +149,8 @@ export class Kibana {
   }
 
   /**
-   * Waits until Kibana is there, for as long as `waitMs`, and looks whether it takes our objects
-   * and has our space.
+   * Waits up to `waitMs` until Kibana answers, and checks that it takes our objects and has our
+   * space.
    * @returns its version.
    * @throws ArchiverError `KIBANA`.
    */
@@ -176,7 +176,7 @@ export class Kibana {
     }
   }
 
-  /** What Kibana says of itself: its version, or why it is worth waiting. */
+  /** The status of Kibana: its version, or the reason to wait. */
   async #status(): Promise<{ readonly version: string } | { readonly waiting: string }> {
     let answer: Answer
     try {
@@ -196,7 +196,7 @@ export class Kibana {
         `what answers there is not Kibana (${firstLine(answer)}); is --kibana right, with its base path?`,
       )
     }
-    // Whoever has not logged in learns that it is well, and not its version.
+    // Without a login, Kibana says that it is well, but not its version.
     if (status.version?.number === undefined) {
       throw this.#failure(
         'it wants to know who asks; give --kibana-user and --kibana-password, or --kibana-api-key',
@@ -216,7 +216,7 @@ export class Kibana {
     )
   }
 
-  /** A space that does not exist takes objects all the same, and nobody ever sees them. */
+  /** A space that does not exist takes objects anyway, and nobody ever sees them. */
   async #checkSpace(): Promise<void> {
     const { space } = this.#connection
     if (space === undefined) return
@@ -243,7 +243,7 @@ export class Kibana {
       }
       return new Map(objects.map((object) => [objectKey(object), object]))
     }
-    // The whole export is refused where one object is absent, and the answer names those that are.
+    // Kibana refuses the whole export if an object is absent, and names the absent ones.
     const body = likely<AbsentAnswer>(answer.text, absentShape)
     const absent = new Set(
       (body?.attributes.objects ?? []).filter(({ error }) => error !== undefined).map(objectKey),
@@ -268,8 +268,8 @@ export class Kibana {
 
   /**
    * Imports objects in place of those with the same ids.
-   * @throws ArchiverError `KIBANA` where Kibana did not take every one of them: an answer of 200
-   *   says nothing about that.
+   * @throws ArchiverError `KIBANA` if Kibana did not take all of them: an answer of 200 says
+   *   nothing about that.
    */
   async import(objects: readonly SavedObject[]): Promise<void> {
     if (objects.length === 0) return
@@ -327,7 +327,7 @@ export class Kibana {
       }
       return { status: response.status, text: await boundedText(response, maxAnswerBytes) }
     } catch (error) {
-      // `fetch failed` alone tells nothing; its cause does.
+      // `fetch failed` alone says nothing; its cause does.
       throw error instanceof TypeError && error.cause !== undefined ? error.cause : error
     }
   }
@@ -378,14 +378,14 @@ function tryParse(text: string): unknown {
   }
 }
 
-/** The answer, if it is one of Kibana's; what is not is judged by its status. */
+/** The answer, if it is one of Kibana's. Any other is judged by its status. */
 function likely<T>(answer: string, shape: Shape): T | undefined {
   const body = tryParse(answer)
   try {
     shape(body, 'the answer')
     return body as T
   } catch {
-    // What it is instead stands in the error that the caller makes of it.
+    // The error that the caller makes of it says what it is instead.
     return undefined
   }
 }

@@ -9,7 +9,7 @@ import {
 
 /** What a panel shows, under its title. */
 export type Panel = {
-  /** Names the panel for good: the same when the dashboard is built again. */
+  /** A permanent name of the panel: the same when the dashboard is rebuilt. */
   readonly id: string
   /** Columns of the 48 that a dashboard has. */
   readonly width: number
@@ -28,7 +28,7 @@ export interface Row {
 
 /** A list above the panels in which values of a field are chosen. */
 export interface Control {
-  /** Names the control for good. Kibana tells its references apart by colons, so it has none. */
+  /** A permanent name of the control. Kibana separates its references by colons, so it has none. */
   readonly id: string
   readonly field: string
   readonly title: string
@@ -41,7 +41,7 @@ export interface Dashboard {
   readonly description: string
   readonly from: string
   readonly to: string
-  /** In seconds; paused where it is absent. */
+  /** In seconds; paused if it is absent. */
   readonly refreshEvery?: number
   /** What all panels are limited to. */
   readonly query?: string

@@ -47,7 +47,7 @@ export const envelopeLabels = {
 const errorLabels = { 'error.type': 'Error', 'error.reason': 'Reason' }
 
 /**
- * The data views of an archive; their ids begin as its indices do, so that two archives share a
+ * The data views of an archive. Their ids begin as its indices do, so two archives can share a
  * Kibana.
  */
 export interface ArchiveDataViews {
@@ -56,7 +56,7 @@ export interface ArchiveDataViews {
   readonly malformed: DataViewSpec
 }
 
-/** What people call an archive: nothing more than that where it has the usual prefix. */
+/** What people call an archive: just `Archive` with the usual prefix. */
 export function archiveName(indexPrefix: string): string {
   return indexPrefix === 'archive-' ? 'Archive' : `Archive ${indexPrefix.replace(/[-_.]+$/, '')}`
 }

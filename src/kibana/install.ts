@@ -23,13 +23,13 @@ export function stateOf(ours: SavedObject, theirs: StoredObject | undefined): Ob
     if (mark === undefined) return 'foreign'
     if (mark !== markOf(ours.attributes.description)) return 'older'
   }
-  // What a newer Kibana has migrated cannot be compared any more; the mark in the description says
+  // An object that a newer Kibana has migrated cannot be compared. The mark in the description says
   // that it was ours.
   if (theirs.typeMigrationVersion !== ours.typeMigrationVersion) return 'same'
   return holds(unfolded(theirs.attributes), unfolded(ours.attributes)) ? 'same' : 'changed'
 }
 
-/** Attributes that are JSON as text, as what they say. */
+/** Attributes that are JSON as text, parsed. */
 function unfolded(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(unfolded)
   if (typeof value === 'object' && value !== null) {
@@ -45,8 +45,8 @@ function unfolded(value: unknown): unknown {
 }
 
 /**
- * True where everything that ours says stands in theirs; Kibana adds to it, such as how often a
- * field was used.
+ * True if theirs contains everything in ours. Kibana adds to it, for example how often a field was
+ * used.
  */
 function holds(theirs: unknown, ours: unknown): boolean {
   if (typeof ours !== 'object' || ours === null || Array.isArray(ours)) {
@@ -60,8 +60,8 @@ function holds(theirs: unknown, ours: unknown): boolean {
 }
 
 /**
- * How each of our objects, with the ids that it has in the space, is found.
- * @throws ArchiverError `KIBANA` where Kibana cannot be asked.
+ * The state of each of our objects, with the ids that it has in the space.
+ * @throws ArchiverError `KIBANA` if Kibana cannot be asked.
  */
 export async function compareObjects(
   kibana: Kibana,
@@ -73,9 +73,9 @@ export async function compareObjects(
 }
 
 /**
- * Imports what is missing, older or changed; never what somebody else made, and nothing where all
- * is as it should be.
- * @returns how every object was found.
+ * Imports objects that are missing, older or changed. Never replaces a foreign object, and imports
+ * nothing if all is as it should be.
+ * @returns the state in which it found each object.
  * @throws ArchiverError `KIBANA`
  */
 export async function installObjects(

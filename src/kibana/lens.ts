@@ -14,14 +14,14 @@ export interface Column {
   readonly filter?: Kql
   /** The value per second (`s`) instead of per group. */
   readonly timeScale?: 's'
-  /** Only the last part of the time range: what is so now. */
+  /** Only the last part of the time range: the current value. */
   readonly reducedTimeRange?: string
   readonly references?: readonly string[]
 }
 
 export type Columns = Readonly<Record<string, Column>>
 
-/** What every computed column may say besides its field. */
+/** Options of every computed column besides its field. */
 export interface MetricOptions {
   readonly format?: FieldFormat
   readonly filter?: string
@@ -136,7 +136,7 @@ export function share(id: string, label: string, query: string, decimals = 2): C
   }
 }
 
-/** Groups of time; as wide as the time range asks for unless told. */
+/** Groups of time; their width follows the time range unless it is given. */
 export function byTime(interval = 'auto'): Column {
   return {
     label: 'Time',
@@ -153,8 +153,8 @@ export function byTime(interval = 'auto'): Column {
 export interface TopOptions {
   readonly size?: number
   /**
-   * The column that orders the values, the largest first; the values themselves in ascending order
-   * where there is none.
+   * The column that orders the values, the largest first. Without it, the values themselves in
+   * ascending order.
    */
   readonly by?: string
   readonly other?: boolean
@@ -286,7 +286,7 @@ export interface XyOptions extends Source {
   readonly y: readonly string[]
   readonly split?: string
   readonly legend?: 'right' | 'bottom' | 'none'
-  /** The title of the vertical axis; none where the panel's title says it. */
+  /** The title of the vertical axis; none if the panel's title says it. */
   readonly yTitle?: string
   readonly colors?: Readonly<Record<string, string>>
 }
@@ -359,7 +359,7 @@ export function donut(
 }
 
 export interface TableOptions extends Source {
-  /** Which columns, in this order; all but what formulas need where it is absent. */
+  /** Which columns, in this order. If it is absent: all, except those that formulas need. */
   readonly sortBy?: string
   readonly direction?: 'asc' | 'desc'
   readonly widths?: Readonly<Record<string, number>>

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 
 /**
- * Kibana's saved objects, as an import takes them. The stamps are those that every Kibana from 8.12
- * to 9.x understands: it migrates older objects up and refuses newer ones, and without a stamp it
- * runs migrations of version 7 over modern state and fails.
+ * Kibana's saved objects, as an import takes them. Every Kibana from 8.12 to 9.x understands the
+ * stamps. It migrates older objects up and rejects newer ones. Without a stamp it runs migrations
+ * of version 7 over modern state and fails.
  */
 const coreMigrationVersion = '8.8.0'
 const typeMigrationVersions = {
@@ -69,16 +69,16 @@ export interface FieldFormat {
 const ownerMark = 'Made by the archiver'
 
 /**
- * What ends the description of every object of ours: that it is ours, and a digest of its content.
- * By the first it is told from an object that somebody else gave the same id, by the second an
- * older one from this one, whatever Kibana's migrations did to it.
+ * The end of the description of each of our objects: a mark that it is ours, and a digest of its
+ * content. The mark distinguishes it from a foreign object with the same id. The digest
+ * distinguishes an older version from this one, whatever Kibana's migrations did to it.
  */
 function mark(description: string, content: unknown): string {
   const digest = createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 8)
   return `${description} ${ownerMark} (${digest}).`.trimStart()
 }
 
-/** The mark at the end of a description, with its digest; undefined where it is not ours. */
+/** The mark at the end of a description, with its digest; undefined if it is not ours. */
 export function markOf(description: unknown): string | undefined {
   return typeof description === 'string'
     ? new RegExp(`${ownerMark} \\(\\w+\\)\\.$`).exec(description)?.[0]
@@ -155,7 +155,7 @@ export interface Search {
   readonly query?: string
   /** Widths of columns in pixels; the others share what is left. */
   readonly widths?: Readonly<Record<string, number>>
-  /** Lines of a row; as many as its longest text needs, up to a few, where it is absent. */
+  /** Lines of a row. If it is absent: the lines that its longest text needs, up to a few. */
   readonly rowHeight?: number
 }
 

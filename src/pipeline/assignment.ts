@@ -67,19 +67,19 @@ export class Assignment {
     for (const tp of gained) this.#opener.add(tp)
   }
 
-  /** The group may take any partition. What can be stored and committed in time is. */
+  /** The group may take any partition. The worker stores and commits what it can in time. */
   async beforeJoin(): Promise<void> {
     await this.#committer.drain(this.tracked(), this.#timeouts.drainTimeoutMs)
   }
 
-  /** What can be stored and committed in time is; then others may have the partitions. */
+  /** Stores and commits what it can in time; then others may have the partitions. */
   async revoked(tps: readonly TopicPartition[]): Promise<void> {
     const partitions = this.#owned(tps)
     await this.#committer.drain(this.#drain(partitions), this.#timeouts.drainTimeoutMs)
     for (const partition of partitions) this.#opener.close(partition)
   }
 
-  /** The worker ends: nothing more is taken, and what was read is stored and committed in time. */
+  /** The worker ends: it takes nothing more, and stores and commits in time what it has read. */
   async shutDown(): Promise<void> {
     const { drainTimeoutMs, shutdownTimeoutMs } = this.#timeouts
     const held = this.#drain([...this.#partitions.values()])
@@ -94,14 +94,14 @@ export class Assignment {
     await this.#committer.drain([], drainTimeoutMs)
   }
 
-  /** Partitions of which the sinks may hold something that is not stored, stopped ones as well. */
+  /** Partitions that may have records in the sinks that are not stored yet, also stopped ones. */
   tracked(): TopicPartition[] {
     return [...this.#partitions.values()].flatMap(({ tp, tracker }) =>
       tracker === undefined ? [] : [tp],
     )
   }
 
-  /** @returns those of which the sinks may hold something */
+  /** @returns those that may have records in the sinks */
   #drain(partitions: readonly Partition[]): TopicPartition[] {
     return partitions.flatMap((partition) => (this.#opener.drain(partition) ? [partition.tp] : []))
   }

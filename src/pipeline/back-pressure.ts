@@ -7,8 +7,8 @@ import type { WorkerCounts } from './worker-status.ts'
 /** Below this pressure a paused partition is resumed: well below 1, so that it does not flap. */
 const resumeBelow = 0.75
 /**
- * A large record takes its bytes, its line, which in base64 is a third longer, and what a sink
- * makes of that.
+ * A large record takes memory for its bytes, for its line (a third longer in base64) and for what a
+ * sink makes of it.
  */
 const largeRecordCost = 3
 /** When the sinks hold no more than this, there is room for any record that may be kept. */
@@ -44,7 +44,7 @@ export class BackPressure {
   }
 
   /**
-   * Whether the sinks have room for more of a partition, or for one record of so many bytes. A
+   * Whether the sinks have room for more of a partition, or for one record of this many bytes. A
    * partition without room is paused until a sink has some.
    */
   hasRoom(tp: TopicPartition, bytes: number): boolean {
@@ -67,8 +67,8 @@ export class BackPressure {
   }
 
   /**
-   * A large record and its line need much at once: the sinks hold little before one is read, and
-   * are flushed until they do.
+   * A large record and its line need much memory at once. So the sinks are flushed until they hold
+   * little, and only then is one read.
    */
   #hasRoomForLarge(bytes: number): boolean {
     const held = this.#sinks.reduce((sum, { heldBytes }) => sum + heldBytes, 0)

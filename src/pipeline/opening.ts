@@ -17,8 +17,8 @@ import type { WorkerCounts } from './worker-status.ts'
 export type Opened = (partition: Partition, tracker: Tracker, loss: Gap | undefined) => void
 
 /**
- * The life of the worker's partitions: opened, perhaps opened again, given up. To open one is to
- * ask every sink for its position and to begin at the lowest. It is retried until it succeeds.
+ * The life of the worker's partitions: opened, perhaps opened again, given up. To open one, the
+ * worker asks every sink for its position and begins at the lowest. It retries until that succeeds.
  */
 export class Opener {
   readonly #partitions: Map<string, Partition>
@@ -48,7 +48,7 @@ export class Opener {
     counts: WorkerCounts
     log: Logger
     opened: Opened
-    /** Hears of a mistake of this program. */
+    /** Called with a mistake of this program. */
     failed: (error: unknown) => void
   }) {
     this.#partitions = parts.partitions
@@ -105,8 +105,8 @@ export class Opener {
   async #tryToOpen(partition: Partition, life: AbortSignal): Promise<void> {
     let standing = await this.#standing(partition)
     if (life.aborted) return
-    // What stops a partition is asked for twice: another worker may have archived between two of
-    // the answers.
+    // A reason to stop a partition is checked twice: another worker may have archived between two
+    // of the answers.
     if (judge(standing).loss !== undefined) standing = await this.#standing(partition)
     if (life.aborted) return
 
@@ -202,7 +202,7 @@ export class Opener {
   }
 
   /**
-   * The worker is about to give a partition up: nothing more is taken of it.
+   * The worker is about to give a partition up, and takes nothing more of it.
    * @returns true if the sinks may hold something of it that is not stored
    */
   drain(partition: Partition): boolean {
@@ -226,7 +226,7 @@ export class Opener {
     })
   }
 
-  /** The worker ends, and the sinks are stopped next. Where partitions ended stays in the status. */
+  /** The worker ends, and the sinks stop next. The status keeps the last positions. */
   async stop(): Promise<void> {
     for (const partition of this.#partitions.values()) {
       partition.committed = this.#coordinator.committedOffset(partition.tp) ?? partition.committed

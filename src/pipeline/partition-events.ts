@@ -31,12 +31,12 @@ export interface Pause {
   readonly action: 'pause'
 }
 
-/** Nothing is under way any more; what the sinks have taken and not stored is dropped. */
+/** Nothing runs for it any more. What the sinks have taken and not stored is dropped. */
 export interface Close {
   readonly action: 'close'
 }
 
-/** Kafka's client gets this position, and the partition is resumed as soon as the sinks have room. */
+/** Kafka's client gets this position. The partition resumes as soon as the sinks have room. */
 export interface Seek {
   readonly action: 'seek'
   readonly tracker: Tracker
@@ -51,7 +51,7 @@ export interface Reopen {
 export interface Failure {
   /** For people. */
   readonly why: string
-  /** Another worker committed first. Its position is there already, so there is nothing to wait for. */
+  /** Another worker committed first. Its position is known already, so there is no delay. */
   readonly isFenced: boolean
 }
 
@@ -74,8 +74,8 @@ export interface PartitionEvents {
   full(): Ignored | Pause
   roomFreed(): Ignored | { readonly action: 'resume' }
   /**
-   * The batch at an offset cannot be read, and is no loss as far as is known. `isFinal`: reading it
-   * again is of no use.
+   * The batch at an offset cannot be read, and is not known to be lost. `isFinal`: reading it again
+   * does not help.
    */
   unreadable(
     why: string,
@@ -93,7 +93,7 @@ export interface PartitionEvents {
   gone(why: string): Ignored | { readonly action: 'settle'; readonly tracker: Tracker }
   /** Every sink stores what was read, and the group has it committed. */
   settled(why: string, now: number): Ignored | Reopen
-  /** What was delivered under this tracker, or is done for it, failed. */
+  /** A delivery or another task under this tracker failed. */
   failed(tracker: Tracker, failure: Failure, now: number): Ignored | Reopen | Close
   /** Records below `resumesAt` are lost, and a person must decide. */
   lost(why: string, resumesAt: number): Ignored | { readonly action: 'stop' }

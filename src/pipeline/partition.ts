@@ -35,7 +35,7 @@ const maxRetryMs = 30_000
  *              settled                 │                              ▼
  *                 └──── settling ◄── gone ────────────────────── locating
  *
- * Every problem of a partition has one way back: it is opened again, exactly as after a crash.
+ * Every problem of a partition has one way back: it is reopened, exactly as after a crash.
  *
  * **Invariant**: it has a tracker exactly while it is open, or was open when it stopped. A new one
  * only comes in `opening`, which has none.
@@ -70,7 +70,7 @@ export class Partition implements PartitionEvents {
     return 'tracker' in this.#state ? this.#state.tracker : undefined
   }
 
-  /** Aborted when the partition is opened again or given up: what was begun before has no effect. */
+  /** Aborted when the partition is reopened or given up: what began before has no effect. */
   get life(): AbortSignal {
     return this.#life.signal
   }
@@ -137,7 +137,7 @@ export class Partition implements PartitionEvents {
     }
   }
 
-  /** A batch was encoded: whatever it waited for is over. */
+  /** A batch was encoded: any earlier wait is over. */
   encoded(): void {
     this.#waiting = undefined
   }
@@ -198,7 +198,7 @@ export class Partition implements PartitionEvents {
   }
 
   failed(tracker: Tracker, { why, isFenced }: Failure, now: number): Ignored | Reopen | Close {
-    // One of an earlier life: what it was about is read again, or is another worker's.
+    // It belongs to an earlier life: its records are read again, or belong to another worker.
     if (this.tracker !== tracker || tracker.closed) return ignored
     if (this.#state.name === 'draining') return this.close()
     return isFenced
@@ -238,7 +238,7 @@ export class Partition implements PartitionEvents {
         return { action: 'seek', tracker }
       }
       default:
-        // What is looked up or made durable goes on, and ends with a position of its own.
+        // Lookups and flushes continue, and end with their own position.
         return ignored
     }
   }

@@ -61,12 +61,12 @@ export class Reconciler {
   }
 
   /**
-   * A batch cannot be read, and is no loss as far as is known: its partition reads it again after a
-   * while, and others go on.
+   * A batch cannot be read, and is not known to be lost. Its partition reads it again after a
+   * while; other partitions continue.
    */
   reread(partition: Partition, { offset, error, canPass }: UnreadableBatch): void {
     const { tp, life, key } = partition
-    // A worker that is to end stops at the batch. One that runs for good waits until somebody mends
+    // A worker with an end stops at the batch. One that runs for good waits until somebody repairs
     // the log.
     const isFinal = !canPass || (this.#options.untilEnd && partition.failures >= maxTriesUntilEnd)
     const why = `${key}: the batch at offset ${offset} cannot be read: ${messageOf(error)}`
@@ -93,8 +93,8 @@ export class Reconciler {
 
   /**
    * Kafka's client is at another offset than this worker: it was late with a position, or it reset
-   * one by itself because the offset is gone (tulios/kafkajs#1119). The bounds of the log tell which
-   * of the two.
+   * one by itself because the offset is gone (tulios/kafkajs#1119). The bounds of the log tell
+   * which one.
    *
    * @param fetched what the client brought, if it did
    */
@@ -129,8 +129,8 @@ export class Reconciler {
   }
 
   /**
-   * Asks until there is an answer: to open the partition again instead would drop what a sink that
-   * is away still has to store.
+   * Asks until there is an answer. Reopening the partition instead would drop what a sink that is
+   * away still has to store.
    */
   async #boundsOf(partition: Partition): Promise<LogBounds | undefined> {
     const { tp, key, life } = partition
@@ -158,8 +158,8 @@ export class Reconciler {
 
   /**
    * Resolves with true when every sink has stored what was read and the group has it committed,
-   * with false if the partition was given up. It may take any time: Kafka may not have these
-   * records any more, so this worker's memory may be the only place where they are.
+   * with false if the partition was given up. It may take any time. Kafka may not have these
+   * records any more, so they may exist only in this worker's memory.
    */
   async #settle({ tp, life }: Partition, tracker: Tracker): Promise<boolean> {
     // If kafkajs reset an offset it may have committed that, and a worker that is killed now would
@@ -180,7 +180,7 @@ export class Reconciler {
     if (result.action === 'seek') this.#resume(partition, result.tracker)
   }
 
-  /** What is done for a partition; if that fails, the partition is opened again. */
+  /** Runs a task for a partition. If it fails, the partition is reopened. */
   #run(partition: Partition, tracker: Tracker, task: () => Promise<void>): void {
     task().catch((error: unknown) => this.#opener.reopen(partition, tracker, error))
   }
@@ -231,14 +231,14 @@ export class Reconciler {
     const bounds = await this.#source.bounds([topic])
     partitions.forEach((partition, i) => {
       const found = bounds.get(partition.key)
-      // Nothing comes of a partition that is paused, and its lag grows all the same.
+      // A paused partition brings nothing, but its lag still grows.
       if (found !== undefined)
         partition.highWatermark = Math.max(partition.highWatermark ?? 0, found.end)
       const { tracker, life, position, committed: ours } = before[i]!
       if (tracker === undefined || life.aborted || !partition.isReading) return
       const { start, end } = found ?? { start: 0, end: position }
       const theirs = committed.get(partition.key)
-      // The position and the log may have gone on meanwhile.
+      // The position and the log may have moved meanwhile.
       if (position > end || tracker.position < start) {
         partition.doubted()
         this.locate(partition, tracker)

@@ -23,7 +23,7 @@ export interface Sink {
   /**
    * Connects and prepares. The sink calls `roomFreed` whenever it releases memory that `pressure`
    * counts.
-   * @throws ArchiverError if a start makes no sense: unreachable, no rights, the directory of another
+   * @throws ArchiverError if it cannot start: unreachable, no rights, the directory of another
    *   archive.
    */
   start(roomFreed: () => void): Promise<void>
@@ -48,7 +48,7 @@ export interface Sink {
 
   /**
    * Makes what was taken of these partitions durable without waiting for size or age. Resolves when
-   * it is, or was lost.
+   * it is durable or lost.
    */
   flush(tps: readonly TopicPartition[]): Promise<void>
 
@@ -67,7 +67,7 @@ export interface Sink {
 
   /**
    * How full the sink's memory is for a partition: at 1 and above it wants no more of it for now.
-   * The signal for back-pressure; `write` takes a batch all the same.
+   * The signal for back-pressure; `write` takes a batch anyway.
    */
   pressure(tp: TopicPartition): number
 

@@ -6,8 +6,8 @@ import type { LogBounds } from './source.ts'
 const checkMs = 25
 
 /**
- * Resolves when the partitions are at the ends that were seen at the start and every sink has stored
- * what lies before, or at the signal.
+ * Resolves at the signal, or when every partition has reached the end that was seen at the start
+ * and every sink has stored what lies before.
  *
  * @param partitions those of the worker now; undefined until it has joined the group
  * @param flush has the sinks store what they hold
@@ -35,7 +35,7 @@ export async function untilEnds(
   }
 }
 
-/** A partition that stopped, or was not there at the start, keeps nobody waiting. */
+/** A partition that stopped, or did not exist at the start, holds nothing up. */
 function hasReached(
   { state, tracker }: Partition,
   bounds: LogBounds | undefined,

@@ -114,7 +114,7 @@ function batchOf(
   }
 }
 
-/** The lines of a block whose offsets and timestamps are in the ranges of an entry and a selection. */
+/** The lines of a block with offsets and timestamps in the ranges of an entry and a selection. */
 function linesBetween(
   block: Buffer,
   { first, last }: ManifestFile,
@@ -142,8 +142,8 @@ interface Cursor {
 }
 
 /**
- * Files with at most this many bytes of lines are read whole. So thousands of files of one flush are
- * not open at once.
+ * Files with at most this many bytes of lines are read whole. So thousands of files of one flush
+ * are never open at once.
  */
 const smallFileBytes = 2 ** 20
 

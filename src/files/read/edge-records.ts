@@ -15,9 +15,9 @@ const maxManifests = 16
 const firstTailBytes = 1.25 * 2 ** 20
 
 /**
- * The last archived records of a partition, in order: the end of the file with the highest offset.
- * None if no record can be read, or if the files of the last manifests were pruned. Reads the end of
- * one file.
+ * The last archived records of a partition, in order, from the end of the file with the highest
+ * offset. None if no record can be read, or if the files of the last manifests were pruned. Reads
+ * the end of one file.
  *
  * @throws ArchiverError `MANIFEST_INVALID` if the log cannot be listed
  */

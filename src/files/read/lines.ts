@@ -46,9 +46,9 @@ export interface Wanted {
 /**
  * The selected lines of an archive by time: hour by hour, and within an hour by timestamp, as far
  * as the records of each partition are in that order themselves. It reads directories and files as
- * it goes, so memory holds a few members, however large the archive is. If an hour has more than 256
- * streams (one for each type and topic-partition), the order holds for a `limit` of up to 10,000.
- * Without such a limit, it holds among 256 streams at a time.
+ * it goes, so memory holds a few members, however large the archive is. If an hour has more than
+ * 256 streams (one for each type and topic-partition), the order holds for a `limit` of up to
+ * 10,000. Without such a limit, it holds among 256 streams at a time.
  */
 export async function* readLines(
   home: ReadableHome,
@@ -141,8 +141,8 @@ async function* matching(
 }
 
 /**
- * The directory says the type. But an earlier version put several types into some directories; there
- * each line is checked.
+ * The directory says the type. But an earlier version put several types into some directories, so
+ * there each line is checked.
  */
 function typeFilter({ types }: Selection): (line: Buffer) => boolean {
   const mayBeShared = types?.some((type) => !type.reserved && mayShareSegment(type)) ?? false
@@ -169,8 +169,8 @@ async function* merged(streams: readonly LineStream[], order: Order): AsyncGener
 }
 
 /**
- * The lines of some files one after another, forwards or backwards. If a file was merged into another
- * one meanwhile, it continues in that one, behind the last offset.
+ * The lines of some files one after another, forwards or backwards. If a file was merged into
+ * another one meanwhile, it continues in that one, behind the last offset.
  */
 class LineStream {
   readonly #home: ReadableHome

@@ -24,7 +24,7 @@ const membersAhead = 3
  */
 const maxJoined = 3
 const maxChunk = 4 * 2 ** 20
-/** A member holds 512 KiB of lines, or one line. A file of somebody else may inflate to anything. */
+/** A member holds 512 KiB of lines, or one line. A foreign file may inflate to any size. */
 const maxMemberBytes = 2 ** 30
 
 /** One gzip member of a data file: what it holds, or why it cannot be read. */

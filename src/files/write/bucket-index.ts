@@ -2,8 +2,8 @@ import type { RecordType } from '../../record/record.ts'
 import type { Bucket } from './bucket.ts'
 
 /**
- * The buckets of one type, by hour. Most types have one hour. A map for each type would cost a third
- * as much as a bucket.
+ * The buckets of one type, by hour. Most types have one hour. A map for each type would cost a
+ * third of a bucket.
  */
 export class HourBuckets {
   #hour = Number.NaN
@@ -24,7 +24,9 @@ export class HourBuckets {
   }
 }
 
-/** The buckets of a range, by type and hour. Types are compared themselves, not by a made-up key. */
+/**
+ * The buckets of a range, by type and hour. It compares the types themselves, not a derived key.
+ */
 export class BucketIndex {
   readonly #own = new Map<string, HourBuckets>()
   /** A message may claim a reserved name; that is another type. */

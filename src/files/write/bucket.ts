@@ -20,8 +20,8 @@ interface Lines {
 }
 
 /**
- * The size of a buffer for this many bytes. There are few sizes, so the pool has one that fits. Lines
- * that are a member by themselves get exactly what they need.
+ * The size of a buffer for this many bytes. There are few sizes, so the pool has one that fits.
+ * Lines that form a member alone get exactly their size.
  */
 function capacityFor(bytes: number): number {
   if (bytes > memberBytes) return bytes
@@ -61,7 +61,7 @@ export class Bucket {
   #last: number
   #lineBytes = 0
   #bytes = 0
-  /** Undefined while the file has one member at the most. */
+  /** Undefined while the file has at most one member. */
   #hash: Hash | undefined
   #complete: (StagedFacts & { readonly staged: Staged }) | undefined
   #minTimestamp = Number.POSITIVE_INFINITY

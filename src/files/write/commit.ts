@@ -132,9 +132,9 @@ function describeRange(
 
 /**
  * Removes what others had staged when the partition was taken over. Only after the first own
- * manifest: until then, a worker that was merely frozen could still commit what it staged. From then
- * on, the name that it would need is taken. Younger staging stays: if this worker was frozen here,
- * it may be the next owner's.
+ * manifest. Until then, a worker that was merely frozen could still commit what it staged. From
+ * then on, the name that it would need is taken. Younger staging stays: if this worker was frozen
+ * here, it may be the next owner's.
  */
 async function removeForeign({ home }: CommitContext, { foreign }: TakenPartition): Promise<void> {
   await home.removeStaging(foreign.splice(0))

@@ -6,9 +6,9 @@ import { inLanes } from '../../runtime/lanes.ts'
 import { requireDirectories } from './no-links.ts'
 
 /**
- * What it takes on a POSIX file system for a thing to be there after a power cut: the data is
- * fsynced before the name, and a name is there once its directory is fsynced (man 2 fsync: "an
- * explicit fsync() on a file descriptor for the directory is also needed").
+ * How a file or name survives a power cut on a POSIX file system: the data is fsynced before the
+ * name, and a name is there once its directory is fsynced (man 2 fsync: "an explicit fsync() on a
+ * file descriptor for the directory is also needed").
  */
 
 /** Fsyncs a file or a directory. */
@@ -46,7 +46,8 @@ export async function makePath(wanted: string): Promise<void> {
 
 /**
  * Makes many directories and those above them below `root`, then fsyncs each directory that names
- * one of them, once. Those that were there too: who made them may not have come to that yet.
+ * one of them, once. It also fsyncs directories that exist already: their creator may not have done
+ * so yet.
  */
 export async function makeDirectories(
   root: string,
@@ -69,7 +70,7 @@ export async function makeDirectories(
   await inLanes(above, (path) => onFile(() => syncPath(join(root, path))))
 }
 
-/** Of a link, or a FIFO, in the place of the file nothing is written. */
+/** Writes nothing if a link or a FIFO is in the place of the file. */
 const writeFlags =
   constants.O_WRONLY |
   constants.O_CREAT |
@@ -96,16 +97,15 @@ export async function writeDurably(
 
 /**
  * Gives a complete, fsynced file its final name if nothing has that name: an exclusive create that
- * shows the file whole or not at all. Returns false where the name is taken. The directory is
- * fsynced.
+ * shows the file whole or not at all. Returns false if the name is taken. The directory is fsynced.
  */
 export async function linkExclusively(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to)
   } catch (error) {
     if (systemCode(error) !== 'EEXIST') throw error
-    // NFS may have made the link and lost the answer: sent again, the request finds the name taken
-    // (man 2 link, "BUGS").
+    // NFS may have made the link and lost the answer. The request is then sent again and finds the
+    // name taken (man 2 link, "BUGS").
     if (!(await isSameFile(from, to))) return false
   }
   await syncPath(dirname(to))
@@ -117,15 +117,15 @@ async function isSameFile(one: string, other: string): Promise<boolean> {
     const [a, b] = await Promise.all([stat(one), stat(other)])
     return a.ino === b.ino && a.dev === b.dev
   } catch (error) {
-    // Whoever took the name has given it up since.
+    // The process that took the name has given it up since.
     if (systemCode(error) === 'ENOENT') return false
     throw error
   }
 }
 
 /**
- * Renames; a missing source is fine where the target is there: somebody else did it. Returns false
- * in that case.
+ * Renames a file. If the source is missing and the target exists, somebody else did it; returns
+ * false.
  */
 export async function renameOnce(
   from: string,

@@ -1,12 +1,12 @@
 import { makeDirectories } from './durable.ts'
 
-/** Beyond this many, all are forgotten: what a worker needs again soon, it asks for again soon. */
+/** Beyond this many, all are forgotten. A worker soon asks again for those that it needs. */
 const maxKnown = 20_000
 
 /**
  * The directories of hours that this worker made or found, durable: every partition and every flush
- * puts files into the same ones. One that a prune removes meanwhile is made anew where a file finds
- * it gone; see `publish`.
+ * puts files into the same ones. If a prune removes one meanwhile, the publication that misses it
+ * recreates it; see `publish`.
  */
 export class KnownDirectories {
   readonly #root: () => string

@@ -7,13 +7,13 @@ import { NotRegular } from '../home.ts'
 
 /**
  * The root of an archive may be shared with others, who may put a symbolic link, a FIFO or a device
- * in the place of a directory or file. Nothing below the root is followed as a link: what would be
- * written, renamed or removed lies outside then. The root itself may be a link: its owner chose it.
+ * in the place of a directory or file. No link below the root is followed: writes, renames and
+ * removals would happen outside. The root itself may be a link: its owner chose it.
  */
 
 /**
- * Directories below the root, relative to it, are directories and no links, each component of them;
- * or they are not there yet.
+ * Checks that directories below the root, relative to it, are directories or do not exist yet. No
+ * component may be a link.
  * @throws ArchiverError `ARCHIVE_UNUSABLE` that names the first one that is something else.
  */
 export async function requireDirectories(root: string, relatives: Iterable<string>): Promise<void> {
@@ -67,8 +67,8 @@ function kindOf(stats: Stats): string {
 }
 
 /**
- * Opens a regular file to read it, and says its size. Follows no link, and waits for nobody who
- * might write into a FIFO.
+ * Opens a regular file to read it, and returns its size. Follows no link, and never waits for the
+ * writer of a FIFO.
  * @throws NotRegular, or the file system's error.
  */
 export async function openRegular(
@@ -78,7 +78,7 @@ export async function openRegular(
   try {
     handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (error) {
-    // Of a link ELOOP (EMLINK on FreeBSD), of a socket ENXIO.
+    // A link gives ELOOP (EMLINK on FreeBSD), a socket ENXIO.
     if (['ELOOP', 'EMLINK', 'ENXIO'].includes(systemCode(error) ?? '')) throw await notRegular(path)
     throw error
   }
@@ -100,8 +100,8 @@ const stagingName = /.-[0-9a-f]{6}$/
 const stagedFile = /^[^/]+\.(?:part|spill|json)$/
 
 /**
- * Removes a directory of staging, relative to the root, file by file: only what has a name that
- * this program gives. Anything else stays, and the directory with it.
+ * Removes a staging directory, relative to the root, file by file. It removes only names that this
+ * program gives. Anything else stays, and so does the directory.
  * @throws ArchiverError `ARCHIVE_UNUSABLE`, or the file system's error.
  */
 export async function removeStaging(root: string, directory: string): Promise<void> {
@@ -125,7 +125,7 @@ async function removeFile(path: string): Promise<void> {
   try {
     await unlink(path)
   } catch (error) {
-    // Linux says EISDIR of a directory, POSIX EPERM.
+    // For a directory, Linux gives EISDIR and POSIX gives EPERM.
     const code = systemCode(error)
     const isLeft =
       code === 'ENOENT' ||

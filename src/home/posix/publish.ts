@@ -15,8 +15,8 @@ export interface FilesContext {
 }
 
 /**
- * Renames committed files from staging to where readers look, durably. Idempotent: what was renamed
- * already is there. Returns the files that are neither staged nor there.
+ * Renames committed files from staging to their final names, durably. Idempotent: files that were
+ * renamed already stay. Returns the files that are neither staged nor there.
  * @throws ArchiverError `ARCHIVE_UNUSABLE` if a link is in the way; or the file system's error.
  */
 export async function publish<T extends Publishable>(
@@ -48,7 +48,7 @@ export async function publish<T extends Publishable>(
   return missing
 }
 
-/** How often a directory is made that a prune keeps removing. */
+/** Max retries when a prune keeps removing the directory. */
 const maxTries = 10
 
 /** False if the file is neither staged nor there. */
@@ -79,15 +79,15 @@ async function makeAgain(root: string, directory: string): Promise<void> {
 }
 
 /**
- * Where a file is staged, relative to the root. A check of each manifest that is read has refused
- * others.
+ * Where a file is staged, relative to the root. The check of each manifest that is read rejects
+ * other places.
  */
 export function stagedPath(file: Publishable): string {
   if ('staged' in file) return file.staged
   throw new Error(`${file.path} is staged as an upload, and this archive is a directory`)
 }
 
-/** Fsyncs the directories of some files, each once; one that a prune removed needs none. */
+/** Fsyncs the directories of some files, each once. One that a prune removed needs no fsync. */
 export async function syncDirectories(
   { root, onFile }: FilesContext,
   paths: readonly string[],

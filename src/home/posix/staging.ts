@@ -21,7 +21,7 @@ import { type FilesContext, isThere } from './publish.ts'
 const newFile = 'wx'
 const presentFile = constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW
 
-/** A directory of staging, of one writer: files, and what is to become a manifest. */
+/** The staging directory of one writer: its files, and the next manifest. */
 export class PosixStaging implements Staging {
   readonly directory: string
   readonly #context: FilesContext
@@ -69,7 +69,7 @@ export class PosixStaging implements Staging {
   /** From the link on, only one error says that nothing was created. */
   async #explain(error: unknown, name: string, beside: string): Promise<Error> {
     if (isNotThere(error)) {
-      // What is not there was not linked.
+      // A name that does not exist was not linked.
       if (!(await isThere(beside))) return new StagingGone(beside, error)
       this.#known.forget(dirname(name))
     }
@@ -101,8 +101,7 @@ class PosixStagedFile implements StagedFile {
     await this.#open(async (handle, path) => {
       if (last !== undefined) await handle.writeFile(last)
       faultPoint('staging.written')
-      // After a failure the file must be made anew: what a second fsync says of it is not to be
-      // relied on.
+      // After a failure the file must be recreated: the result of a second fsync is not reliable.
       await handle.sync()
       if (!isWhole) await checkSize(handle, path, facts.bytes)
     })
@@ -111,7 +110,7 @@ class PosixStagedFile implements StagedFile {
 
   async #open(task: (handle: FileHandle, path: string) => Promise<void>): Promise<void> {
     const path = join(this.#root, this.#staged)
-    // A file that somebody removed is not made anew without what was in it.
+    // If somebody removed the file, it must not be recreated without its content.
     const flags = this.#isBegun ? presentFile : newFile
     const handle = await orGone(path, () => open(path, flags))
     this.#isBegun = true
@@ -141,7 +140,7 @@ function isNotThere(error: unknown): error is Error {
   return error instanceof Error && systemCode(error) === 'ENOENT'
 }
 
-/** Does something in a directory of staging; says so if that is gone. */
+/** Does something in a staging directory; throws `StagingGone` if that is gone. */
 async function orGone<T>(path: string, task: () => Promise<T>): Promise<T> {
   try {
     return await task()

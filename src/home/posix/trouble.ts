@@ -20,7 +20,7 @@ const troubles: Readonly<Record<string, string>> = {
   ESTALE: 'the network file system lost the directory',
 }
 
-/** A file system's trouble in words that tell a person what to do, with what is free. */
+/** An error of the file system for people: what to do, and how much space is free. */
 async function describeTrouble(root: string, error: unknown): Promise<string> {
   const code = systemCode(error)
   const words = (code === undefined ? undefined : troubles[code]) ?? messageOf(error)
@@ -38,7 +38,7 @@ export async function spaceOf(path: string): Promise<Space | undefined> {
     const { bavail, blocks, bsize } = await statfs(path)
     return { free: bavail * bsize, total: blocks * bsize }
   } catch {
-    // Some file systems have no answer; then writing finds out.
+    // Some file systems do not answer; then a write finds out.
     return undefined
   }
 }

@@ -5,7 +5,10 @@ export function requestsOfFlush(files: number): number {
 
 const msPerDay = 86_400_000
 
-/** What a partition that always has records costs in requests, with so many files in each flush. */
+/**
+ * The cost, in requests, of a partition that always has records, by the number of files in each
+ * flush.
+ */
 export function requestsPerDay(flushIntervalMs: number, files: number): number {
   return Math.ceil((msPerDay / flushIntervalMs) * requestsOfFlush(files))
 }

@@ -66,7 +66,7 @@ export function isMissing(error: unknown): boolean {
 
 /** Names of refusals that go away by themselves. */
 const passing = new Set([
-  // Another conditional write to the same key is under way: "Retry the upload" (Amazon S3,
+  // Another conditional write to the same key is running: "Retry the upload" (Amazon S3,
   // "Conditional writes").
   'ConditionalRequestConflict',
   'OperationAborted',
@@ -91,7 +91,7 @@ const passing = new Set([
   'AbortError',
 ])
 
-/** What a connection says when nobody, or not the whole answer, comes from the other end. */
+/** Error codes of a connection when the other end does not answer, or not completely. */
 const connection =
   /^(ECONN(RESET|REFUSED|ABORTED)|ETIMEDOUT|EPIPE|EHOSTUNREACH|ENETUNREACH|ENETDOWN|EAI_AGAIN|ENOTFOUND|ERR_STREAM_PREMATURE_CLOSE|UND_ERR_.*)$/
 
@@ -103,7 +103,7 @@ function connectionCode(error: unknown): string | undefined {
   return error instanceof AggregateError ? connectionCode(error.errors[0]) : undefined
 }
 
-/** True for what is tried again: it says nothing about the request itself. */
+/** True for errors that are retried: they say nothing about the request itself. */
 export function isPassing(error: unknown): boolean {
   const code = storeCode(error)
   const status = statusOf(error)
@@ -124,7 +124,7 @@ export class TruncatedBody extends Error {}
 /** Neither an upload nor its object was found, yet. */
 export class StillNowhere extends Error {}
 
-/** True when an upload can never be completed: it is gone, or its parts are others. */
+/** True when an upload can never be completed: it is gone, or its parts differ. */
 export function isLostUpload(error: unknown): boolean {
   const code = storeCode(error) ?? ''
   if (['NoSuchUpload', 'InvalidPart', 'InvalidPartOrder', 'NoSuchKey', 'NotFound'].includes(code))

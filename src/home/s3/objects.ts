@@ -62,8 +62,8 @@ export class Objects {
   }
 
   /**
-   * Asks for the first key of the bucket. HeadBucket would do, but the answer to a HEAD has no body,
-   * which says why a request is refused.
+   * Asks for the first key of the bucket. HeadBucket would be enough, but the answer to a HEAD has
+   * no body, and the body says why the store rejects a request.
    *
    * @throws ArchiverError that names what is wrong with bucket, region, credentials or network.
    */
@@ -93,7 +93,7 @@ export class Objects {
     }
   }
 
-  /** Writes an object in the place of whatever has its key. */
+  /** Writes an object and replaces any other with its key. */
   async put(key: string, body: Buffer): Promise<void> {
     await this.#connection.retrier.send({ operation: 'PutObject', key }, () => this.#put(key, body))
   }
@@ -117,7 +117,7 @@ export class Objects {
     return this.#orMissing('HeadObject', key, () => this.headOnce(key))
   }
 
-  /** The same, sent once, by whoever sends it again himself. Any error is thrown as it is. */
+  /** The same, sent once, for a caller that retries by itself. Any error is thrown as it is. */
   async headOnce(key: string): Promise<ObjectHead> {
     const answer = await this.#connection.s3.send(
       new HeadObjectCommand({ ...this.#connection.common, Key: key }),

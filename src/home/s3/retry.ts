@@ -6,19 +6,19 @@ import type { BucketSettings } from './settings.ts'
 
 const firstMs = 100
 const maxMs = 20_000
-/** A store that asks us once to slow down is no news; one that goes on with it is. */
+/** A store that asks once to slow down is no news; one that keeps asking is. */
 const quietFailures = 2
 const sayAgainMs = 60_000
-/** Requests that are under way at once. Beyond that they would wait for a socket, and time out. */
+/** The max number of concurrent requests. More would wait for a socket, and time out. */
 const maxRequests = 64
 
 /**
- * Sends requests until they are answered. What passes by itself (a store that is away, overloaded
- * or restarting, a reset, a clock that is being set) is tried again; anything else is thrown as one
- * line for a person.
+ * Sends requests until they are answered. It retries what passes by itself: a store that is away,
+ * overloaded or restarting, a reset, a clock that is being set. It throws anything else as one line
+ * for people.
  *
- * The SDK's own retries are off: after a lost answer it would meet the object that its first try
- * wrote, and only the caller knows whether that is a success.
+ * The SDK's own retries are off. After a lost answer a retry may find the object that the first try
+ * wrote. Only the caller knows whether that is a success.
  */
 export class Retrier {
   readonly #settings: BucketSettings

@@ -15,7 +15,7 @@ export class Scratch {
   }
 
   /**
-   * Makes a folder of its own below `parent`, which is made if need be.
+   * Makes its own folder below `parent`, and `parent` if it does not exist.
    * @throws ArchiverError `ARCHIVE_UNUSABLE`
    */
   static async open(parent: string): Promise<Scratch> {
@@ -65,7 +65,7 @@ export class ScratchFile {
   }
 
   async append(pieces: Buffer | AsyncIterable<Buffer>): Promise<void> {
-    // A file that somebody removed is not made anew without what was in it.
+    // If somebody removed the file, it must not be recreated without its content.
     const handle = await open(this.path, this.#bytes === 0 ? 'w' : 'r+', 0o600)
     try {
       if (Buffer.isBuffer(pieces)) await this.#write(handle, pieces)

@@ -67,7 +67,7 @@ export class Uploads {
             ...this.#connection.common,
             ...storedWith(this.#connection.settings),
             Key: key,
-            // Never Content-Encoding: a client would hand over the lines under a name that ends in .gz.
+            // Never Content-Encoding: a client would decompress it under a name that ends in .gz.
             ContentType: 'application/gzip',
             Metadata: { sha256 },
             ...(storageClass === undefined ? {} : { StorageClass: storageClass as 'STANDARD' }),
@@ -122,7 +122,7 @@ export class Uploads {
           // Not by `head`: this request holds a lane already.
           if (isObject(await missingAsUndefined(this.#objects.headOnce(key)), facts)) return true
           if (!isLostUpload(error)) throw error
-          // Another completion may be under way: a store may forget the upload before it shows the
+          // Another completion may be running: a store may forget the upload before it shows the
           // object.
           if (++looks === maxLooks) return false
           throw new StillNowhere(`${key} is neither an upload nor an object`, { cause: error })
@@ -199,8 +199,8 @@ export class Uploads {
   }
 
   /**
-   * The open uploads of the bucket. MinIO lists none for the prefix of a directory, so all are
-   * asked for, and those of the prefix chosen here.
+   * The open uploads of the bucket. MinIO lists none for the prefix of a directory. So this asks
+   * for all and selects those with the prefix.
    */
   async *list(prefix: string): AsyncGenerator<OpenUpload> {
     let KeyMarker: string | undefined
@@ -228,8 +228,8 @@ export class Uploads {
   }
 
   /**
-   * After how many days the bucket ends uploads below a prefix: the shortest of its rules. Undefined
-   * if no rule does, if there is none, or if we may not read them.
+   * After how many days the bucket ends uploads below a prefix: the shortest time of its rules.
+   * Undefined if no rule applies, if there are no rules, or if the credentials may not read them.
    */
   async abortAfterDays(prefix: string): Promise<number | undefined> {
     const isAnswer = (error: unknown) => {

@@ -5,17 +5,16 @@ import { plainCrc32c } from './crc32c-plain.ts'
 /** CRC-32C (Castagnoli, RFC 3720) of the bytes `[from, to)`, as a signed 32-bit number. */
 export type Crc32c = (bytes: Uint8Array, from: number, to: number) => number
 
-/** Of fewer bytes, JavaScript has the checksum before native code was called. */
+/** For fewer bytes, JavaScript is faster than a call of native code. */
 const minNativeBytes = 512
 
-/** By the instructions of the processor; undefined where there is no native module to be loaded. */
+/** Uses the processor's instructions; undefined if there is no native module to load. */
 export function loadNativeCrc32c(): Crc32c | undefined {
   let native: typeof Native
   try {
     native = createRequire(import.meta.url)('@node-rs/crc32') as typeof Native
   } catch {
-    // None was made for this platform, or it was not installed: JavaScript takes five times as
-    // long.
+    // There is none for this platform, or it is not installed. JavaScript takes five times as long.
     return undefined
   }
   return (bytes, from, to) =>

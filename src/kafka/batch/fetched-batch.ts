@@ -5,7 +5,7 @@ import { emptyRecordSet, isRecordBatch, type RecordSet, readRecordSet } from './
 import type { UnpackedFetch } from './unpack.ts'
 
 /**
- * What a broker sent of one partition, as it came: nothing is inflated before the sinks have room.
+ * What a broker sent for one partition, as it came. Nothing is inflated before the sinks have room.
  */
 export interface FetchedBytes {
   readonly bytes: Buffer
@@ -21,7 +21,7 @@ export interface FetchedPartition {
   readonly highWatermark: string
   readonly messages: FetchedBytes | readonly never[]
   readonly abortedTransactions?: readonly AbortedTransaction[] | null
-  /** Why the broker gave nothing of the partition; see `partition-errors.ts`. */
+  /** Why the broker returned nothing for the partition; see `partition-errors.ts`. */
   readonly failure?: Error
 }
 
@@ -42,7 +42,7 @@ export class FetchedPartitionBatch implements UnpackedFetch {
   readonly old: OldMessages | undefined
   /** kafkajs looks for the last of them. */
   readonly messages: readonly never[] = []
-  /** The offset behind everything that came; that of the fetch when nothing moves it. */
+  /** The offset behind everything that came; the offset of the fetch when nothing moves it. */
   readonly next: number
   #set: RecordSet
   /** The broker answered for the partition: with records, or with an error. */
@@ -63,7 +63,7 @@ export class FetchedPartitionBatch implements UnpackedFetch {
     const { bytes, decodeOld } =
       'bytes' in fetched.messages ? fetched.messages : { bytes: undefined, decodeOld: undefined }
     this.failure = fetched.failure
-    // An error is not an empty answer: kafkajs would not pass it on.
+    // An error is not an empty answer, which kafkajs would not pass on.
     this.#brought = this.failure !== undefined || (bytes !== undefined && bytes.length > 0)
     this.#bytes = bytes ?? noBytes
     this.letGo = holdAnswer(this.#bytes)
@@ -94,7 +94,7 @@ export class FetchedPartitionBatch implements UnpackedFetch {
     return this.#set.damaged
   }
 
-  /** It brought something, and nothing at or behind the offset that was asked for. */
+  /** It brought something, but nothing at or behind the requested offset. */
   get isStalled(): boolean {
     return this.#brought && this.next === this.fetchedOffset
   }
@@ -107,8 +107,8 @@ export class FetchedPartitionBatch implements UnpackedFetch {
   }
 
   /**
-   * Copies the batches, so that the rest of the answer of the broker is kept no longer: they have
-   * to wait. None of them may be unpacked yet.
+   * Copies the batches, because they have to wait: so the rest of the broker's answer is freed.
+   * None of them may be unpacked yet.
    */
   detach(): void {
     const { batches, damaged } = this.#set
@@ -117,7 +117,7 @@ export class FetchedPartitionBatch implements UnpackedFetch {
     this.letGo()
   }
 
-  /** Keeps what was read of it, which lies in the answer, until what this returns is called. */
+  /** Keeps the answer, which holds what was read, until the returned function is called. */
   hold(): () => void {
     return holdAnswer(this.#bytes)
   }

@@ -11,8 +11,8 @@ import { unpack } from './unpack.ts'
 
 export interface UnpackerLimits extends RecordLimits {
   /**
-   * What waiting partitions may keep in memory together, in bytes. Beyond it the oldest is fetched
-   * again later.
+   * Max memory of all waiting partitions together, in bytes. Beyond it, the oldest is fetched again
+   * later.
    */
   readonly heldBytes: number
 }
@@ -33,7 +33,7 @@ export interface UnpackerParts {
   resumeFetch(tp: TopicPartition): void
 }
 
-/** What was fetched of one partition and is being unpacked. */
+/** The fetched batches of one partition that are being unpacked. */
 interface Unpacking {
   readonly tp: TopicPartition
   readonly key: string
@@ -69,9 +69,8 @@ const stallMs = 200
 
 /**
  * Unpacks what was fetched, piece by piece and only while there is room. It hands over one piece a
- * turn of the event loop. Whatever goes wrong with a batch stays with its partition. A damaged
- * batch is fetched once more before it counts as lost: only what is damaged twice is damaged in
- * Kafka's log.
+ * turn of the event loop. A failure of a batch concerns only its partition. A damaged batch is
+ * fetched once more before it counts as lost: only what is damaged twice is damaged in Kafka's log.
  */
 export class Unpacker {
   readonly #parts: UnpackerParts
@@ -93,8 +92,8 @@ export class Unpacker {
 
   /**
    * Takes over what was fetched. Returns false when it must be fetched again: the partition waits
-   * for the worker or for a long stream, or `isCurrent` says that another position is wanted by
-   * now. Waits only while the partition makes progress.
+   * for the worker or for a long stream, or `isCurrent` says that the wanted position has changed.
+   * Waits only while the partition makes progress.
    */
   async take(fetched: FetchedPartitionBatch, isCurrent: () => boolean): Promise<boolean> {
     const key = partitionKey(fetched)
@@ -284,8 +283,8 @@ export class Unpacker {
   }
 
   /**
-   * Waits until the worker wants more. What waits keeps little memory; if all of it is too much,
-   * the oldest is fetched again later.
+   * Waits until the worker wants more. Waiting batches keep little memory. If they are too much
+   * together, the oldest is fetched again later.
    */
   async #hold(unpacking: Unpacking): Promise<void> {
     if (!unpacking.isHeld) {
@@ -360,7 +359,7 @@ export class Unpacker {
   }
 
   /**
-   * A broker must answer with what lies at the offset or behind it. One that does not may do so
+   * A broker must answer with records at the offset or behind it. If it does not, it may do so
    * later; the position stays.
    */
   async #stalled(unpacking: Unpacking, { fetchedOffset }: FetchedPartitionBatch): Promise<void> {

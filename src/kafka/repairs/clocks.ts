@@ -2,8 +2,8 @@ import type { SourceEdit } from './source-edits.ts'
 
 /**
  * Modules of kafkajs that measure time by the wall clock: when a heartbeat is due, how long a
- * request may take, how old metadata is. A clock that is set back by an hour silences heartbeats for
- * that hour; one that is set forward lets every request time out. They get the monotonic clock.
+ * request may take, how old metadata is. If that clock is set back by an hour, heartbeats stop for
+ * that hour; if it is set forward, every request times out. These modules get the monotonic clock.
  *
  * The other uses are for people and for records: the time of a log line and of an instrumentation
  * event, and the timestamp of a record that has none.

@@ -4,15 +4,15 @@ import { allocateAnswer } from '../batch/answer-memory.ts'
 const lengthBytes = 4
 
 /**
- * Bytes whose frame is not known yet are read to here. All connections share it: a reader takes
- * what it wants of them before anything else is read.
+ * Bytes of a frame that is not known yet are read to here. All connections share it: a reader takes
+ * its bytes before anything else is read.
  */
 const shared = Buffer.allocUnsafeSlow(64 * 1024)
 
 /**
- * Cuts what one broker sends into frames. An answer to a fetch is megabytes, and comes in many
- * reads: each is read to, or copied to, where it stays. Pieces that wait to be joined would be as
- * much memory again, which the garbage collector has to find.
+ * Cuts what one broker sends into frames. An answer to a fetch has megabytes, and comes in many
+ * reads. Each is read or copied to its final place. Pieces that wait to be joined would take the
+ * same memory a second time, and the garbage collector would have to find it.
  */
 export class FrameReader {
   readonly #length = Buffer.alloc(lengthBytes)
@@ -26,11 +26,11 @@ export class FrameReader {
   }
 
   /**
-   * Takes the next bytes of the stream, of which it keeps none but those in `room`, and gives the
-   * frames that they complete, each with its length before it.
+   * Takes the next bytes of the stream, and returns the frames that they complete, each with its
+   * length before it. It keeps only the bytes that are in `room`.
    *
-   * @param isFrame whether a frame may be of so many bytes
-   * @returns the length that is refused, of four bytes; the stream ends there
+   * @param isFrame whether a frame may have this many bytes
+   * @returns the rejected length, four bytes; the stream ends there
    */
   take(
     bytes: Buffer,
@@ -53,7 +53,7 @@ export class FrameReader {
     return undefined
   }
 
-  /** A frame of the length that was read; undefined if none may have that. */
+  /** A frame of the length that was read; undefined if no frame may have that length. */
   #begin(isFrame: (size: number) => boolean): Buffer | undefined {
     const size = this.#length.readInt32BE(0)
     if (!isFrame(size)) return undefined

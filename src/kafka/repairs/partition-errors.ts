@@ -9,9 +9,9 @@ const moved: readonly number[] = [1, 3, 5, 6]
 
 /**
  * A broker answers for each partition, and kafkajs throws all of the answer away if one partition
- * has an error. A damaged length in the log, a disk that fails or a topic that may not be read would
- * end the consumer of all others. What is no reason to look elsewhere becomes the `failure` of its
- * partition.
+ * has an error. A damaged length in the log, a failing disk or a topic without read permission
+ * would end the consumer of all others. An error that is no reason to look elsewhere becomes the
+ * `failure` of its partition.
  */
 export const partitionErrorEdits: readonly SourceEdit[] = [
   {

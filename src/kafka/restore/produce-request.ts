@@ -86,7 +86,7 @@ function hasPlainTimestamp({ timestamp }: Message): boolean {
 /** Differences between smaller numbers are exact, also as a variable-length integer. */
 const maxAsNumber = 2 ** 50
 
-/** A number when that is exact in every use here. */
+/** A number if that is exact in every use here. */
 function exact(timestamp: string): number | bigint {
   const number = Number(timestamp)
   return Math.abs(number) < maxAsNumber ? number : BigInt(timestamp)
@@ -139,7 +139,7 @@ function idOf(producerId: unknown): bigint {
 }
 
 /**
- * The producer of a batch, and the number of its first record. By these a broker recognizes a batch
+ * The producer of a batch, and the number of its first record. They let a broker recognize a batch
  * that is sent again (KIP-98).
  */
 interface BatchProducer {

@@ -3,8 +3,8 @@ import { ArchiverError } from '../../runtime/errors.ts'
 import { singleBatchBytes } from './produce-request.ts'
 
 /**
- * Which records a topic accepts, by its settings, and which it rejects. Pure: settings and the time
- * are arguments. Names and meanings are those of Kafka's topic and broker configuration
+ * Which records a topic accepts or rejects by its settings. Pure: settings and the time are
+ * arguments. Names and meanings are those of Kafka's topic and broker configuration
  * (https://kafka.apache.org/documentation/#topicconfigs).
  */
 

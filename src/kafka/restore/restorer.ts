@@ -7,9 +7,9 @@ const batchRecords = 1000
 /** A batch of this size fits the default limit of a broker (`message.max.bytes`, 1 MiB). */
 export const usualBatchBytes = 512 * 1024
 /**
- * Retries of a batch before the restore ends. They last some minutes, so a broker may restart. That
- * is far less than a broker remembers a producer (`producer.id.expiration.ms`, a day): once it has
- * forgotten the producer, a batch whose answer was lost would be stored twice.
+ * Retries of a batch before the restore ends. They last some minutes, so a broker may restart. A
+ * broker remembers a producer much longer (`producer.id.expiration.ms`, a day). Once it has
+ * forgotten the producer, it would store a batch twice if its answer was lost.
  */
 const retries = 30
 /**

@@ -62,7 +62,7 @@ export interface SortedFields {
   /** Nearly every record has another value. */
   readonly identifiers: readonly DescribedField[]
   readonly constants: readonly DescribedField[]
-  /** On some records only: those that are absent from most first. */
+  /** Only on some records: the field that is absent most often comes first. */
   readonly partial: readonly DescribedField[]
 }
 
@@ -72,7 +72,7 @@ const mostPartial = 15
 const mostColumns = 8
 const panelsInRow = 3
 
-/** A field that fewer records have tells about them alone. */
+/** A field that fewer records have says something only about those. */
 const rarest = 0.001
 
 /** Sorts the fields by what they are good for. Deterministic: ties go by name. */
@@ -105,7 +105,7 @@ export function sortFields({
   }
 }
 
-/** Nearly as many values as records, or so many that none of them tells anything. */
+/** Nearly as many values as records, or so many that no single one says anything. */
 function isIdentifier(
   { kind, present, distinct, isWhole, max }: DescribedField,
   records: number,
@@ -132,13 +132,13 @@ function measureScore({ name, present, isWhole }: NumberField): number {
   return present * (isWhole ? 0.9 : 1) * (placeNames.test(name) ? 0.2 : 1) * shallowness(name)
 }
 
-/** Half of a place is no measure: its mean is nowhere. */
+/** Half of a place is no measure: a mean of coordinates is no place. */
 const placeNames = /[._](lat|lon|lng|latitude|longitude)$/i
 
 /** Names of fields that say how something went: what people look at first. */
 const stateNames = /[._](status|state|level|severity|result|outcome|error|alarm|code)(_\w+)?$/i
 
-/** Of two fields that tell as much, the one that stands less deep says more of the whole record. */
+/** If two fields say as much, the less nested one says more about the whole record. */
 function shallowness(name: string): number {
   return 1 - 0.02 * Math.min(10, name.split('.').length)
 }
@@ -154,8 +154,8 @@ function label(name: string): string {
 }
 
 /**
- * A field in the id of a panel or a control: the same for the same field; references to panels are
- * told apart by a colon.
+ * A field in the id of a panel or a control: the same for the same field. A colon separates
+ * references to panels, so it has none.
  */
 function idPart(name: string): string {
   if (/^[\w.-]{1,100}$/.test(name)) return name
@@ -188,7 +188,10 @@ export function typeDashboardId(indexPrefix: string, type: string): string {
   return idsOf(indexPrefix, type).dashboard
 }
 
-/** The time range that shows the data: up to now where records still come, else where they lie. */
+/**
+ * The time range that shows the data: up to now if records still come, else the range of the
+ * records.
+ */
 export function timeRange(
   first: number,
   last: number,
@@ -212,8 +215,8 @@ export function timeRange(
 }
 
 /**
- * A dashboard for a type that nobody described beforehand, with its data view and its search: each
- * object after what it needs. Pure: the same facts at the same time make the same objects.
+ * A dashboard for a type without any description, with its data view and its search. Each object
+ * comes after those that it needs. Pure: the same facts at the same time make the same objects.
  */
 export function typeDashboard(
   indexPrefix: string,
@@ -450,7 +453,7 @@ function percent(share: number): string {
   return share < 0.01 ? 'under 1 %' : `${Math.round(share * 100)} %`
 }
 
-/** Panels three in a row, wider where the last row has fewer. */
+/** Three panels in a row; those of a shorter last row are wider. */
 function inRows(
   panels: readonly (Omit<Panel, 'width'> & { readonly width?: number })[],
   height: number,
@@ -467,8 +470,8 @@ function inRows(
 }
 
 /**
- * Of a number: how it is distributed, how it changes, and how it differs between the values of the
- * best category.
+ * Panels of a number: its distribution, its change over time, and how it differs between the values
+ * of the best category.
  */
 function measureRow(
   source: Source,
@@ -479,8 +482,8 @@ function measureRow(
   const title = label(name)
   const format = formatOf(field)
   const of = (what: Statistic, words: string) => statistic(what, name, words, format)
-  // The first category is that of the panel over time; the next one tells something new. Of many
-  // values none would be seen.
+  // The first category is that of the panel over time; the next one says something new. With many
+  // values, none would be visible.
   const by =
     categories.find(({ distinct, present }, i) => i > 0 && distinct <= 30 && present > 0.5) ??
     categories[0]
@@ -541,7 +544,7 @@ function measureRow(
   }
 }
 
-/** As many decimals as tell values of the field apart. */
+/** The decimals that distinguish values of the field. */
 function formatOf({ isWhole, low, high }: NumberField) {
   const range = high - low
   const decimals = isWhole || range >= 1000 ? 0 : range >= 10 ? 1 : range >= 0.1 ? 3 : 6
@@ -551,8 +554,8 @@ function formatOf({ isWhole, low, high }: NumberField) {
 const wantedBins = 10
 
 /**
- * About ten ranges of one round width between where 5 and 95 per cent of the values lie, with what
- * is beyond at the ends.
+ * About ten ranges of one round width between the 5th and the 95th percentile, with all other
+ * values at the ends.
  */
 export function binsOf({
   low,

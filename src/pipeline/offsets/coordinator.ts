@@ -16,7 +16,7 @@ interface Assigned {
  * The offset coordinator of a worker: one tracker for each partition that it owns now, and what the
  * group has committed. Pure: no clock, no network, no disk.
  *
- * **Invariant**: it never offers an offset below one that is committed, nor one that a sink does not
+ * **Invariant**: it never offers an offset below a committed one, nor one that a sink does not
  * hold.
  */
 export class Coordinator {
@@ -51,8 +51,8 @@ export class Coordinator {
   committable(): CommittableOffset[] {
     const offsets: CommittableOffset[] = []
     for (const { tp, tracker, committed } of this.#assigned.values()) {
-      // The start is worth a commit by itself: a group with an offset does not depend on what a
-      // client takes for a default.
+      // The start is worth a commit by itself: a group with an offset does not depend on the
+      // default of a client.
       if (committed === undefined || tracker.committable > committed) {
         offsets.push({ topic: tp.topic, partition: tp.partition, offset: tracker.committable })
       }
@@ -69,7 +69,7 @@ export class Coordinator {
     }
   }
 
-  /** The group has another offset than was committed, so the next commit has this partition again. */
+  /** The group has another offset than this worker committed. The next commit repeats it. */
   forgetCommitted(tp: TopicPartition): void {
     const assigned = this.#assigned.get(partitionKey(tp))
     if (assigned !== undefined) assigned.committed = undefined

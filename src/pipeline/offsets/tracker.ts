@@ -3,8 +3,8 @@ import { ArchiverError } from '../../runtime/errors.ts'
 import { RangeSet } from './range-set.ts'
 
 /**
- * What was delivered of one partition, during one life of it, and what each sink has acknowledged of
- * that.
+ * The records of one partition that were delivered during one life of it, and what each sink has
+ * acknowledged of them.
  *
  * The rule that guards the data: **the committable offset is the end of the contiguous prefix that
  * every sink holds.** A committed offset is the next one to read, so everything below it must be
@@ -43,8 +43,8 @@ export class Tracker {
 
   /**
    * A batch went to all sinks.
-   * @throws ArchiverError `INTERNAL` if it does not begin at the position: then records were skipped
-   *   or came twice.
+   * @throws ArchiverError `INTERNAL` if it does not begin at the position: records were skipped or
+   *   came twice.
    */
   delivered({ from, next }: OffsetRange): void {
     if (from !== this.#position || next < from) {
