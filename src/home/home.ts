@@ -24,7 +24,7 @@ import type { ArchiverError } from '../runtime/errors.ts'
 /** A name that is there. */
 export interface NameStat {
   readonly bytes: number
-  /** Changes whenever the content does; compared, and nothing else. */
+  /** Changes whenever the content does. Callers only compare it. */
   readonly stamp: string
 }
 
@@ -156,14 +156,14 @@ export interface ReadableHome extends AsyncDisposable {
   list(directory: string, beginning?: string): Promise<string[]>
 
   /**
-   * All names below a directory; what is below one directory comes in one piece, in the home's own
-   * order. `enters` is asked about each directory that it comes to, by its whole name, and perhaps
-   * about names that are none: true, and what is below it comes; false, and the name of the
-   * directory comes instead. Something that is no directory has nothing below it. A directory that
-   * is empty may come or not.
+   * All names below a directory. The names below one directory come together, in the home's own
+   * order. `walk` calls `enters` for each directory that it reaches, with its whole name, and
+   * perhaps for names that are no directories. If it returns true, the names below it come; if
+   * false, the name of the directory comes instead. Something that is no directory has nothing
+   * below it. A directory that is empty may come or not.
    *
-   * For readers: it reads as it goes, so memory does not grow with the archive, and what changes
-   * meanwhile may be seen or not.
+   * For readers: it reads as it goes, so memory does not grow with the archive. Changes meanwhile
+   * may be seen or not.
    */
   walk(directory: string, enters: (directory: string) => boolean): AsyncIterable<string>
 
@@ -183,8 +183,9 @@ export interface Home extends ReadableHome {
   begin(): Promise<void>
 
   /**
-   * Where a name lies above the root, as people call it: an archive inside another one would count
-   * as part of it. Undefined if nothing above has the name, or nothing can be seen there.
+   * The path, for people, of a directory above the root that holds this name: an archive inside
+   * another one would count as part of it. Undefined if nothing above has the name, or nothing can
+   * be seen there.
    */
   above(name: string): Promise<string | undefined>
 
@@ -206,8 +207,8 @@ export interface Home extends ReadableHome {
    *
    * **It knows its own lost answer**: if the request took effect and the answer was lost, a retry
    * that finds this very content has won, and returns true. So a content that must have one owner
-   * differs from every other one: manifests of format 2 have a nonce. Returns false only if the
-   * content that has the name is another one.
+   * differs from any other: manifests of format 2 have a nonce. Returns false only if the content
+   * that has the name is another one.
    */
   create(name: string, content: string): Promise<boolean>
 
@@ -218,8 +219,8 @@ export interface Home extends ReadableHome {
   replace(name: string, content: string): Promise<void>
 
   /**
-   * Makes a name durable that somebody else created: who did may have died before it was. To be
-   * called before anything is done that this name is the only reason for.
+   * Makes a name durable that somebody else created: the creator may have died before it was
+   * durable. To be called before any step that only this name justifies.
    */
   confirm(name: string): Promise<void>
 
@@ -251,9 +252,9 @@ export interface Home extends ReadableHome {
   remove(names: readonly string[], how?: Removal): Promise<void>
 
   /**
-   * Removes what others staged, by the names of their directories, as `list` gave them: what this
-   * program puts there and nothing else. The caller knows that nothing of it can be committed any
-   * more. A home without staging directories lists none, and does nothing.
+   * Removes what others staged, by the names of their directories, as `list` gave them. It removes
+   * only what this program puts there. The caller knows that none of it can be committed any more.
+   * A home without staging directories lists none, and does nothing.
    */
   removeStaging(directories: readonly string[]): Promise<void>
 
@@ -287,8 +288,8 @@ export interface Removal {
 }
 
 /**
- * What one writer stages, and what it commits of it. All but `create` works on what nobody else
- * touches, except to remove it; then each call throws `StagingGone`.
+ * What one writer stages, and what it commits of it. Every call except `create` works on files that
+ * nobody else touches, except to remove them; then each call throws `StagingGone`.
  */
 export interface Staging {
   /** Relative to the root. */
@@ -301,8 +302,8 @@ export interface Staging {
   file(name: string): StagedFile
 
   /**
-   * Makes everything that is staged durable by name, and the place ready for these final names, so
-   * that a publication does not fail for want of room after the commit. A bucket has nothing to do
+   * Makes the names of all staged files durable, and prepares the place for these final names, so
+   * that a publication does not fail for lack of room after the commit. A bucket has nothing to do
    * here: uploads are complete.
    */
   sync(paths: Iterable<string>): Promise<void>
@@ -330,7 +331,7 @@ export interface Staging {
 export interface StagedFile {
   /**
    * Appends bytes, or all pieces as they come. Not durable yet. A piece is overwritten once the
-   * next one is asked for, so whoever keeps it copies it.
+   * next one is requested, so a caller that keeps it copies it.
    */
   append(bytes: Buffer | AsyncIterable<Buffer>): Promise<void>
 
@@ -344,6 +345,6 @@ export interface StagedFile {
    */
   complete(facts: StagedFacts, last?: Buffer): Promise<Staged>
 
-  /** Removes it, whatever is there of it. */
+  /** Removes all that exists of it. */
   remove(): Promise<void>
 }

@@ -18,11 +18,11 @@ export class UnacknowledgedAges {
     for (const { topic, partition, position, committed } of partitions) {
       const key = partitionKey({ topic, partition })
       sampled.add(key)
-      // A partition that is being opened: its records from before are still not committed.
+      // A partition that is opening: its earlier records are still not committed.
       if (position === undefined) continue
       const before = this.#positions.get(key) ?? []
-      // A group that was reset reads again what it had committed. A partition that was reopened
-      // reads again what still waits.
+      // After a reset, the group reads again what it had committed. A reopened partition reads
+      // again what still waits.
       const isSetBack =
         committed !== undefined && before[0] !== undefined && committed < before[0].position
       const seen = isSetBack ? before.filter((earlier) => earlier.position <= position) : before

@@ -11,7 +11,7 @@ import type { Metrics } from './metrics.ts'
 const sampleMs = 1000
 /**
  * An answer for thousands of partitions takes tens of ms of the event loop. So one answer serves
- * everyone who asks within this time.
+ * all requests within this time.
  */
 const answerAgeMs = 1000
 
@@ -29,22 +29,22 @@ export interface WorkerStatus {
   }[]
   readonly partitions: readonly (PartitionStatus & {
     readonly oldest_unacknowledged_s: number
-    /** Time until the files that are being written are committed, at the latest. */
+    /** Max time until the files that are being written are committed. */
     readonly flush_due_s?: number
   })[]
 }
 
-/** What the files sink alone can tell. */
+/** What only the files sink knows. */
 export interface FilesFacts {
   /** Files that are being written: one for each partition, type and hour. */
   readonly openBuckets: number
-  /** Small files that were merged since the start. */
+  /** The number of small files that were merged since the start. */
   readonly compactedFiles: number
-  /** Time until a partition is flushed at the latest, in ms; undefined if it holds nothing. */
+  /** Max time until a partition is flushed, in ms; undefined if it holds nothing. */
   flushDueMs(tp: TopicPartition): number | undefined
 }
 
-/** What the endpoint tells about. */
+/** What the endpoint reports. */
 export interface MonitorParts {
   readonly name: string
   readonly worker: Worker

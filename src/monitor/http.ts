@@ -25,9 +25,9 @@ export interface HttpOptions {
 }
 
 /**
- * Anyone who reaches the port may open connections without asking anything, so their number is
- * bounded: beyond it, a new connection closes the oldest idle one. A flood closes its own
- * connections, and a probe is answered.
+ * Anyone who reaches the port may open connections without a request, so their number is bounded.
+ * Beyond it, a new connection closes the oldest idle one. A flood closes its own connections, and a
+ * probe gets its answer.
  */
 const maxConnections = 64
 const headersTimeoutMs = 5_000
@@ -114,7 +114,9 @@ class Connections {
     response.on('close', () => this.#busy.delete(socket))
   }
 
-  /** The oldest idle connection; if none is idle, the one whose answer is the longest under way. */
+  /**
+   * The oldest idle connection; if none is idle, the one that has waited longest for its answer.
+   */
   #oldest(): Socket | undefined {
     let oldest: Socket | undefined
     for (const socket of this.#open) {

@@ -56,7 +56,7 @@ export class Metrics implements Observer {
     this.#events[event].inc({ sink }, count)
   }
 
-  /** Begins to tell about a worker and the process. */
+  /** Begins to report a worker and the process. */
   watch(parts: MetricsParts): void {
     this.#watchProcess()
     for (const { name } of parts.sinks) {
@@ -84,7 +84,7 @@ export class Metrics implements Observer {
     })
   }
 
-  /** Every scrape asks for the values: nothing is counted twice. */
+  /** Every scrape reads the values, so nothing is counted twice. */
   #add({ name, help, kind, labels = [], read }: Metric, parts: MetricsParts): void {
     const options = { name, help, labelNames: [...labels], registers: [this.#registry] }
     if (kind === 'gauge') {

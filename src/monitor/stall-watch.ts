@@ -9,15 +9,15 @@ const logAgainMs = 60_000
 const timeouts = 3
 
 export interface StallWatchOptions {
-  /** Maximum time until records are flushed, in ms. */
+  /** Max time until records are flushed, in ms. */
   readonly flushIntervalMs: number
-  /** Maximum time of a request to a sink, in ms. */
+  /** Max time of a request to a sink, in ms. */
   readonly requestTimeoutMs: number
 }
 
 /**
- * Warns of records that no sink has acknowledged for longer than a flush and a few timeouts
- * explain.
+ * Warns of records that no sink has acknowledged for longer than a flush and a few timeouts can
+ * take.
  */
 export class StallWatch {
   readonly #ages = new UnacknowledgedAges()

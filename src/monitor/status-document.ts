@@ -1,9 +1,9 @@
 import type { Latency, SinkEvent } from '../pipeline/observer.ts'
 
 /**
- * One fact about one worker at one moment. Counts (`records`, `bytes`, `count`, `rebalances` …) are
- * those since the document before, so that sums over time and over workers are right. Everything
- * else is the state now. Fields: `index-templates/index-archiver-status.json`.
+ * One fact about one worker at one moment. Counts (`records`, `bytes`, `count`, `rebalances` …)
+ * begin at the previous document, so that sums over time and over workers are right. Everything
+ * else is the current state. Fields: `index-templates/index-archiver-status.json`.
  */
 export type StatusDocument =
   | {

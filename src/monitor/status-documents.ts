@@ -8,7 +8,10 @@ import { UnacknowledgedAges } from './ages.ts'
 import type { StatusDocument } from './status-document.ts'
 
 const sampleMs = 1000
-/** Of more partitions, only those that wait, and then those with the largest lag, have documents. */
+/**
+ * Max partitions with documents. Beyond it: those that wait come first, then those with the largest
+ * lag.
+ */
 const maxPartitions = 100
 
 /** What status documents are made of. */
@@ -29,7 +32,7 @@ interface Interval {
   readonly before: Totals
 }
 
-/** Samples a worker every second, and tells at an interval what it saw. */
+/** Samples a worker every second, and reports at an interval what it saw. */
 export class StatusDocuments {
   readonly #parts: StatusParts
   readonly #ages = new UnacknowledgedAges()

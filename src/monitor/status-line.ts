@@ -20,7 +20,7 @@ interface Status {
 }
 
 /**
- * Shows what a worker does: on a terminal a line that is rewritten in place, otherwise a log line
+ * Shows what a worker does: on a terminal, a line that is rewritten in place; otherwise, a log line
  * at an interval.
  */
 export class StatusReporter {
@@ -99,7 +99,7 @@ function fieldsOf(status: Status): Record<string, unknown> {
   }
 }
 
-/** Why things wait: each reason once, with the number of partitions it holds up. */
+/** The reasons for waits: each reason once, with the number of partitions that it holds up. */
 function waitingReasons(partitions: readonly PartitionStatus[], sinks: readonly Sink[]): string[] {
   const reasons = new Map<string, number>()
   for (const { waiting } of partitions)
@@ -112,7 +112,7 @@ function waitingReasons(partitions: readonly PartitionStatus[], sinks: readonly 
   ]
 }
 
-/** What a run did, as the fields of a log line. */
+/** The results of a run, as fields of a log line. */
 export function accountOf({ counts }: Worker, seconds: number): Record<string, unknown> {
   const { records, bytes, acknowledged, lostOffsets, rebalances, fenced } = counts
   return {

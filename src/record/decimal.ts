@@ -1,5 +1,5 @@
 /**
- * Decimal numbers as bytes, for what is written a million times: 32-bit arithmetic, no strings. For
+ * Decimal numbers as bytes, for code that runs a million times: 32-bit arithmetic, no strings. For
  * offsets and timestamps, which are safe integers from 0 on.
  */
 

@@ -12,7 +12,7 @@ import {
 /**
  * A strict RFC 8259 check over bytes that builds nothing. It says whether the bytes are one JSON
  * text, whether its white space has line breaks, and where the string at one path of object keys
- * is. It agrees with `JSON.parse` on what is valid, and that the last of several equal keys counts
+ * is. It agrees with `JSON.parse` on what is valid. Both also take the last of several equal keys
  * (`test/unit/record/json-scan.test.ts`).
  */
 export interface JsonScan {
@@ -104,8 +104,8 @@ export class JsonScanner {
   }
 
   /**
-   * Scans the bytes from `start` up to `end`, whatever is around them. The result is valid until
-   * the next call.
+   * Scans the bytes from `start` up to `end`, and no others. The result is valid until the next
+   * call.
    */
   scan(bytes: Buffer, start = 0, end = bytes.length): JsonScan {
     const result = this.#result

@@ -81,7 +81,7 @@ function lookOf(
   return contentLook(bytes, start, end) ?? textLook(bytes, start, end, error)
 }
 
-/** What is behind a frame, as the end of a sentence. */
+/** What follows a frame, as the end of a sentence. */
 function insideOf(bytes: Buffer, start: number, from: number, end: number): string | undefined {
   const { error } = scanner.scan(bytes, from, end)
   const inside = bytes.subarray(from, end)

@@ -70,7 +70,7 @@ export class RecordInPlace implements SourceRecord, RecordPositions {
   readonly valueEnd: number
   readonly headerPositions: readonly number[]
 
-  /** The object that is passed costs nothing once this is compiled: it is never allocated. */
+  /** The object argument costs nothing once this is compiled: it is never allocated. */
   constructor(at: RecordPositions) {
     this.offset = at.offset
     this.timestamp = at.timestamp
@@ -156,8 +156,8 @@ export const untypedType: RecordType = { name: '_untyped', reserved: true }
 
 export type GapReason =
   /**
-   * Kafka delivered past these offsets: they were removed by compaction, are transaction markers,
-   * or belong to aborted transactions.
+   * Kafka skipped these offsets: compaction removed them, they are transaction markers, or they
+   * belong to aborted transactions.
    */
   | 'not-delivered'
   /** Retention removed records before they were read. They are lost to the archive. */
@@ -213,8 +213,8 @@ export interface RecordBatch extends TopicPartition, OffsetRange {
    */
   readonly longNumbers?: Uint8Array
   /**
-   * To be called, if it is there, once nobody reads `lines` any more: gives their memory back, and
-   * leaves them empty. The garbage collector would look at the whole heap for each 64 MB of them.
+   * If it exists, call it once nobody reads `lines` any more. It frees their memory and leaves them
+   * empty. Otherwise the garbage collector would scan the whole heap for each 64 MB of them.
    */
   readonly free?: () => void
 }

@@ -9,11 +9,11 @@ import type { RecordType } from './record.ts'
  */
 
 export interface SegmentRules {
-  /** Matches a text of bytes that stand for themselves. All others are percent-encoded. */
+  /** Matches a text of bytes that are kept as they are. All others are percent-encoded. */
   readonly allowed: RegExp
   /** Characters that are encoded when the segment would begin with one of them. */
   readonly notFirst: string
-  /** Bytes beyond which a prefix and a hash stand for the text. */
+  /** Bytes beyond which a prefix and a hash represent the text. */
   readonly maxBytes: number
   readonly hexDigits: 'upper' | 'lower'
 }
@@ -143,7 +143,7 @@ export function mayShareSegment(type: RecordType): boolean {
  * `..`, which would leave the directory; here they get an escape. The name must never change:
  * workers of every version contend for the commit log in it. When a topic's name spells the
  * shortened segment of another topic, the `topic` in each manifest shows it, and the topic is
- * refused.
+ * rejected.
  */
 export function topicSegment(topic: string): string {
   return /^\.\.?$/.test(topic) ? `%2E${topic.slice(1)}` : encodeAsBefore(topic, topicRules)

@@ -14,7 +14,7 @@ const longFrameBytes = 9
  * not nested deeper than this.
  */
 const maxMessageIndexes = 32
-/** This many fields that fit are no accident. */
+/** This many matching fields are no accident. */
 const maxFields = 1000
 
 /** Whether a value may be framed: a zero byte, an id, and a payload of at least one byte. */

@@ -106,7 +106,7 @@ function chooseTopics(
   return [...named]
 }
 
-/** What is printed at once, and the largest record that is shown. */
+/** The max bytes that are printed at once, and of a record that is shown. */
 const pieceBytes = 2 ** 20
 const maxRecordBytes = 2 ** 27
 

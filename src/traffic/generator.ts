@@ -114,7 +114,7 @@ users, rare errors and one bad half-hour a day.
 ${describeOptions(set)}`
 
 /**
- * How often a signal is looked for and, with a rate, the clock: ten times a second, so that the
+ * How often it checks for a signal and, with a rate, the clock: ten times a second, so that the
  * rate is steady.
  */
 const recordsPerTurn = 2_000
@@ -194,8 +194,8 @@ interface Sending {
 }
 
 /**
- * Makes and sends records until all are acknowledged or `stop` is aborted; what is under way is
- * waited for either way.
+ * Makes and sends records until all are acknowledged or `stop` is aborted. In both cases it waits
+ * for the requests that are open.
  */
 async function send({ producer, maker, topics, sent, stop, values }: Sending): Promise<void> {
   const { count = Number.POSITIVE_INFINITY, rate } = values
@@ -264,7 +264,7 @@ class Account {
 }
 
 /**
- * Says how far it is: a line in place on a terminal, else a log line every few seconds and one at
+ * Shows the progress: a line in place on a terminal, else a log line every few seconds and one at
  * the end.
  */
 function startReport(about: {

@@ -68,7 +68,7 @@ export function manifestName(from: number): string {
   return `${offsetDigits(from)}.json`
 }
 
-/** The `from` of a manifest's name; undefined for any other name. */
+/** The `from` in a manifest's name; undefined for any other name. */
 export function parseManifestName(name: string): number | undefined {
   const match = /^(\d{20})\.json$/.exec(name)
   return match === null ? undefined : Number(match[1])

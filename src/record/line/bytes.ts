@@ -5,7 +5,7 @@ import { putNumber } from '../decimal.ts'
 
 /** Room for the longest number, with the names and brackets around it. */
 export const fixedBytes = 128
-/** More than the longest error, and what is around it. */
+/** More than the longest error and the text around it. */
 const endBytes = 4096
 /** A multiple of three, so that pieces of base64 join without padding. */
 const base64PieceBytes = 48 * 1024
@@ -16,7 +16,7 @@ export const maxGrowthBytes = 16 * 2 ** 20
 
 const nothing = Buffer.alloc(0)
 
-/** 1 for each byte of ASCII that stands for itself in a JSON string. */
+/** 1 for each byte of ASCII that a JSON string has without an escape. */
 const isPlain = new Uint8Array(256).fill(1, 0x20, 0x7f)
 isPlain[QUOTE] = 0
 isPlain[BACKSLASH] = 0
@@ -29,7 +29,7 @@ export interface BytesField {
 
 /**
  * The bytes of one batch's lines, as they are written. Every record passes through here field by
- * field, so what a line always has makes no object and no string.
+ * field, so the fixed parts of a line make no object and no string.
  *
  * `put`, `putByte` and `putNumber` write where `reserve` has made room. The others make their own
  * room, and leave `fixedBytes` of it behind what they write.
@@ -62,8 +62,7 @@ export class LineBytes {
         `the lines of one batch would be ${needed} bytes; the limit is ${maxBytes}`,
       )
     }
-    // Half as much again makes growth rare. For large buffers that would be memory that nobody
-    // counts.
+    // Adding half of the size makes growth rare. For large buffers that would be uncounted memory.
     const grown = Math.min(
       Math.ceil(this.#buffer.length * 1.5),
       this.#buffer.length + maxGrowthBytes,
@@ -97,7 +96,7 @@ export class LineBytes {
     this.reserve(fixedBytes)
   }
 
-  /** A field with its closing quote: a text where the bytes are UTF-8, else base64. */
+  /** A field with its closing quote: a text if the bytes are UTF-8, else base64. */
   putBytesField({ text, base64 }: BytesField, bytes: Buffer, start: number, end: number): void {
     this.reserve(text.length + (end - start) + fixedBytes)
     const before = this.position
@@ -120,7 +119,7 @@ export class LineBytes {
   }
 
   /**
-   * A JSON text as it is, and what ends the line behind it. `lineBreaks`: the text has some, and
+   * A JSON text as it is, and the end of the line after it. `lineBreaks`: the text has some, and
    * they become spaces.
    */
   putValue(name: Buffer, bytes: Buffer, start: number, end: number, lineBreaks: boolean): void {
@@ -138,7 +137,7 @@ export class LineBytes {
 
   /** Base64 in pieces: a string of a whole value may be longer than any string can be. */
   putBase64(bytes: Buffer, start: number, end: number): void {
-    // With room for what ends the line: growing once more would copy all of it.
+    // With room for the end of the line: growing once more would copy all of it.
     this.reserve(Math.ceil((end - start) / 3) * 4 + endBytes)
     for (let at = start; at < end; at += base64PieceBytes) {
       const text = bytes.toString('base64', at, Math.min(end, at + base64PieceBytes))

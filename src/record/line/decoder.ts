@@ -74,7 +74,7 @@ export function timestampOfLine(line: Buffer): number | bigint {
 }
 
 /**
- * The record that a line was made of, a framed value with its frame. A JSON `null` and a tombstone
+ * The record that a line was made from; a framed value has its frame. A JSON `null` and a tombstone
  * have the same line; both come back as a tombstone. A framed `null` does not.
  *
  * @throws ArchiverError `INTERNAL` when it is not a line of this encoding.
@@ -146,7 +146,7 @@ function decodeBytes(text: string | undefined, base64: string | undefined): Buff
   return base64 === undefined ? null : Buffer.from(base64, 'base64')
 }
 
-/** What lies in an archive may be anybody's. @throws Error */
+/** Anybody may have written the lines of an archive. @throws Error */
 function requireEnvelope({ type, kafka }: Envelope): void {
   const { topic, partition, offset, key, key_base64, headers = [] } = kafka
   const isPlace = isText(topic) && Number.isSafeInteger(partition) && Number.isSafeInteger(offset)

@@ -23,9 +23,9 @@ import { type KnownType, TypeLookup } from './type-lookup.ts'
 const dayAt = timeOpen.length
 const clockAt = dayAt + '2019-08-01T'.length
 
-/** More days than this are not remembered at once. */
+/** The max number of days that are remembered at once. */
 const maxDays = 10_000
-/** Beyond this, the lines of one batch say nothing of the next. */
+/** Beyond this, the lines of one batch say nothing about the next. */
 const maxBytesPerRecord = 64 * 1024
 
 const nothing = Buffer.alloc(0)
@@ -57,7 +57,7 @@ export class LineEncoder {
   #types: RecordType[] = []
   #begun: KnownType[] = []
   #afterType = ''
-  /** Of the value of the record that was appended last. */
+  /** For the value of the last appended record. */
   #hasLongNumbers = false
   /** Lines grow by about this many bytes a record; the next batch's buffer is sized by it. */
   #bytesPerRecord = 512
@@ -136,7 +136,10 @@ export class LineEncoder {
     }
   }
 
-  /** The size of the lines is guessed: too small, it grows; too large, its end is cut off. */
+  /**
+   * The size of the lines is a guess. If it is too small, the buffer grows; if it is too large, its
+   * end is cut off.
+   */
   #begin(batch: SourceBatch, valueBytes: number): void {
     const growth = Math.ceil(batch.records.length * this.#bytesPerRecord)
     this.#out.begin(valueBytes + Math.min(growth, maxGrowthBytes))
@@ -146,10 +149,10 @@ export class LineEncoder {
   }
 
   #end(overheadPerRecord: number): Buffer {
-    // 5 % above what the last batch needed keeps growth rare and waste small.
-    // One large value in base64 says nothing of the records that follow.
+    // 5 % above what the last batch needed keeps growth rare and waste small. One large value in
+    // base64 says nothing about the records that follow.
     this.#bytesPerRecord = Math.min(maxBytesPerRecord, Math.max(128, overheadPerRecord * 1.05 + 16))
-    // Of ten thousand types the beginnings of lines are megabytes that hardly any batch needs.
+    // With ten thousand types, the beginnings of lines are megabytes that hardly any batch needs.
     for (const known of this.#begun) known.timed = nothing
     this.#begun = []
     return this.#out.take()
@@ -194,7 +197,7 @@ export class LineEncoder {
     return known.index
   }
 
-  /** What begins the lines of a type in this batch. */
+  /** The beginning of a type's lines in this batch. */
   #beginType(known: KnownType): void {
     known.batch = this.#batch
     known.index = this.#types.push(known.type) - 1
@@ -251,7 +254,7 @@ export class LineEncoder {
   }
 }
 
-/** Of lines that have their memory to themselves. */
+/** For lines that share their memory with no others. */
 function freeing({ buffer }: Buffer): () => void {
   return () => void (buffer as ArrayBuffer).transfer(0)
 }

@@ -5,20 +5,20 @@ const { offset: offsetMark, timestamp: timestampMark } = marks
 const LETTER_T = 0x74
 
 /**
- * Reads the offset and the timestamp of one line after another without making objects of them: for
- * those who look at millions.
+ * Reads the offset and the timestamp of one line after another and makes no objects: for callers
+ * that read millions.
  */
 export class LineHead {
   offset = -1
   /** In ms; the nearest double beyond 2^53. */
   timestamp = Number.NaN
   /**
-   * Where `,"offset":` begins. What is before it is the same in all lines of a file but for
+   * Where `,"offset":` begins. The text before it is the same in all lines of a file, except for
    * `@timestamp`.
    */
   offsetAt = -1
 
-  /** Reads the line that begins at `start`; false when it is none of this encoding. */
+  /** Reads the line that begins at `start`; false when it does not have this encoding. */
   read(lines: Buffer, start: number): boolean {
     const at = lines.indexOf(offsetMark, start)
     if (at === -1) return false
@@ -46,8 +46,8 @@ export class LineHead {
     ) {
       timestamp = timestamp * 10 + digit
     }
-    // Beyond 2^53 adding up digit by digit rounds more than once, and would not be the double of
-    // the batch and of the manifest.
+    // Beyond 2^53, adding digit by digit rounds more than once. The result would differ from the
+    // double in the batch and in the manifest.
     if (timestamp > Number.MAX_SAFE_INTEGER)
       timestamp = Number(lines.toString('latin1', first, position))
     this.timestamp = negative ? -timestamp : timestamp

@@ -7,10 +7,10 @@ import type { RecordType, TopicPartition } from '../record.ts'
  *     "offset":120045,"timestamp":1564629783000,"key":"…","headers":[…],"schema_id":7},"value":…}
  *
  * All of it is one line. The envelope is everything before the value. Quotes inside a string are
- * escaped and a topic has none, so the first place where a mark is found is the envelope's own.
+ * escaped and a topic has none, so the first match of a mark is the envelope's own.
  */
 
-/** What comes before the digits of the time. A timestamp without a day has no `@timestamp`. */
+/** The text before the digits of the time. A timestamp without a day has no `@timestamp`. */
 export const timeOpen = '{"@timestamp":"'
 
 /** `{"@timestamp":"2019-08-01T03:23:03.000Z",` */
@@ -57,7 +57,7 @@ export function partitionField({ topic, partition }: TopicPartition): string {
   return `${kafkaOpen}${topic}","partition":${partition}`
 }
 
-/** What every line of one type and topic-partition has between its time and its offset. */
+/** The text between time and offset, the same in every line of one type and topic-partition. */
 export function envelopeOf(type: RecordType, tp: TopicPartition): string {
   return `${typeField(type)}${partitionField(tp)}`
 }
@@ -77,9 +77,7 @@ export interface EnvelopeParts extends TopicPartition {
   readonly schemaId: number | string | undefined
 }
 
-/**
- * The envelope of a record whose parts are kept apart; `}` and the rest of the line are missing.
- */
+/** The envelope of a record from its separate parts, without `}` and the rest of the line. */
 export function envelopeText(parts: EnvelopeParts): string {
   const { time, typeJson, offset, timestamp, key, keyBase64, headersJson, schemaId } = parts
   return [

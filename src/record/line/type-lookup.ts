@@ -4,7 +4,7 @@ import { malformedType, type RecordInPlace, type RecordType, untypedType } from 
 import type { TypeSource } from '../type-source.ts'
 import { typeField } from './layout.ts'
 
-/** A type, with what begins a line of it in the batch that is being encoded. */
+/** A type, with the beginning of its lines in the batch that is being encoded. */
 export interface KnownType {
   readonly type: RecordType
   /** `"type":"…",`, or nothing for a reserved type. */
@@ -13,21 +13,19 @@ export interface KnownType {
   batch: number
   /** Index into the types of that batch. */
   index: number
-  /** The line up to its offset, with an `@timestamp` of which only the digits change. */
+  /** The line up to its offset. Only the digits of its `@timestamp` change. */
   timed: Buffer
   /** The day, since 1970, that is written in `timed`. */
   day: number
 }
 
-/**
- * More different names than this are not remembered at once: a producer may put anything there.
- */
+/** The max number of names that are remembered at once: a producer may send any number of them. */
 const maxNames = 10_000
 /** A power of two. */
 const quickTypes = 256
 /**
- * A longer name of a type is read again for each record: ten thousand of them would fill the
- * memory.
+ * A longer name of a type is read again for each record: ten thousand of those in memory would fill
+ * it.
  */
 const maxRememberedLength = 4096
 /** A longer text is no usable type: every line would repeat it, and so would every manifest. */
@@ -40,7 +38,7 @@ export class TypeLookup {
   readonly malformed = knownType(malformedType)
   readonly #untyped = knownType(untypedType)
   readonly #source: TypeSource
-  /** The name of the header that has the type, when one has. */
+  /** The name of the header that has the type, if there is one. */
   readonly #header: Buffer
   readonly #known = new Map<string, KnownType>()
   /** The types found last, by a hash of their bytes in the message. */
@@ -76,8 +74,8 @@ export class TypeLookup {
   }
 
   /**
-   * The type whose name stands between two quotes, perhaps with escapes: `"a"` and `"\u0061"` are
-   * two texts of one type.
+   * The type whose name is between two quotes, perhaps with escapes: `"a"` and `"\u0061"` are two
+   * texts of one type.
    */
   #inPlace(bytes: Buffer, start: number, end: number, escaped: boolean): KnownType {
     let hash = end - start

@@ -5,8 +5,8 @@ const hour = 60 * minute
 const day = 24 * hour
 
 /**
- * How busy a moment is, 0 to 1: quiet at four in the morning, most at noon and a little less in the
- * evening; weekends are slower. UTC.
+ * How busy a moment is, 0 to 1: quiet at four in the morning, busiest at noon and a little less
+ * busy in the evening. Weekends are slower. UTC.
  */
 export function activity(timestamp: number): number {
   const ofDay = (((timestamp % day) + day) % day) / hour
@@ -27,8 +27,8 @@ export function isIncident(seed: number, timestamp: number): boolean {
 }
 
 /**
- * Spreads records over a time range as a day does it: the share of records before a moment is the
- * share of activity before it.
+ * Spreads records over a time range by the activity of a day: the share of records before a moment
+ * is the share of activity before it.
  */
 export class DayCurve {
   readonly #from: number

@@ -1,9 +1,9 @@
-/** A value that is not a JSON message with a type, made from one that is. */
+/** A value that is no JSON message with a type, made from one that is. */
 export interface Malformation {
   readonly name: string
   /** The reserved type that an archive gives it. */
   readonly reservedType: '_malformed' | '_untyped'
-  /** @param json a JSON object with a type; @param quotedType that type as it stands in it */
+  /** @param json a JSON object with a type; @param quotedType that type as it is written in it */
   readonly spoil: (json: string, quotedType: string) => string | Buffer | null
 }
 

@@ -1,10 +1,7 @@
 import type { Kafka, Message, Producer, TopicMessages } from 'kafkajs'
 import type { MadeRecord } from './record-maker.ts'
 
-/**
- * A producer that leaves each record in the partition that was chosen for it, and makes no topic by
- * itself.
- */
+/** A producer that keeps each record in its chosen partition, and creates no topic by itself. */
 export function createProducer(kafka: Kafka): Producer {
   const createPartitioner =
     () =>
@@ -23,8 +20,8 @@ export function kafkaMessage({ partition, key, value, headers, timestamp }: Made
 export type SendBatch = (batch: readonly TopicMessages[]) => Promise<void>
 
 /**
- * kafkajs groups a batch by partition in time that grows with the square of it, and a broker takes
- * a megabyte for each.
+ * The time in which kafkajs groups a batch by partition grows with the square of its size. A broker
+ * takes a megabyte for each.
  */
 const batchRecords = 1000
 const mostLanes = 6
@@ -37,8 +34,8 @@ interface Lane {
 
 /**
  * Sends records in batches, several at a time, in order within each partition. kafkajs sends over
- * two connections to a broker, so two requests under way may change places: each partition belongs
- * to one lane, and a lane has one request under way.
+ * two connections to a broker, so two open requests may change places. So each partition belongs to
+ * one lane, and a lane has one open request.
  */
 export class BatchSender {
   readonly #send: SendBatch
@@ -66,8 +63,8 @@ export class BatchSender {
   }
 
   /**
-   * A promise to wait for before the next record, where the record filled a batch. Throws, or
-   * rejects with, what a batch failed of.
+   * A promise to wait for before the next record, if the record filled a batch. Throws, or rejects
+   * with, the error of a failed batch.
    */
   add(record: MadeRecord): Promise<void> | undefined {
     const lane =
@@ -82,12 +79,12 @@ export class BatchSender {
     return lane.records < batchRecords ? undefined : this.#begin(lane)
   }
 
-  /** Sends what is not yet under way, after what is. */
+  /** Sends the records that wait, after the requests that are open. */
   async flush(): Promise<void> {
     await Promise.all(this.#lanes.map((lane) => this.#begin(lane)))
   }
 
-  /** Waits for all that is under way. */
+  /** Waits for all open requests. */
   async settle(): Promise<void> {
     await Promise.all(this.#lanes.map(({ sending }) => sending))
     this.#throwFailure()

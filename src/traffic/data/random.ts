@@ -1,6 +1,6 @@
 /**
- * Chance that can be repeated: a small generator (splitmix32) that is set anew for every record, so
- * that record `i` of a seed is the same whether or not the ones before it were made.
+ * Repeatable chance: a small generator (splitmix32) that is seeded again for every record. So
+ * record `i` of a seed is the same whether or not the earlier ones were made.
  */
 export class Random {
   #state = 0

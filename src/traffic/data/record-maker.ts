@@ -16,8 +16,8 @@ export interface RecordMakerOptions {
   /** The share of records, 0 to 1, that are no JSON message with a type. */
   readonly malformed: number
   /**
-   * How many records are spread over which time (ms since 1970); undefined where the caller gives
-   * each its timestamp.
+   * How many records are spread over which time (ms since 1970); undefined if the caller gives each
+   * record its timestamp.
    */
   readonly history:
     | { readonly count: number; readonly from: number; readonly to: number }
@@ -33,7 +33,7 @@ export interface MadeRecord {
   readonly key: string | null
   readonly value: string | Buffer | null
   readonly headers: IHeaders | undefined
-  /** The type it has, or would have had were it not spoilt. */
+  /** The type that it has, or would have if it were not spoilt. */
   readonly type: string
   readonly malformation: Malformation | undefined
 }
@@ -43,7 +43,7 @@ const services = ['checkout', 'catalogue', 'gateway', 'warehouse']
 
 /**
  * The data of the generator, without Kafka: record `i` depends on the options and on `i` alone, so
- * any part of a run can be made again to compare it with what was archived.
+ * any part of a run can be recreated and compared with the archive.
  */
 export class RecordMaker {
   readonly #options: RecordMakerOptions
@@ -51,8 +51,8 @@ export class RecordMaker {
   readonly #curve: DayCurve | undefined
   readonly #random = new Random()
   /**
-   * What depends on the minute alone, for the minute that was asked last: records come almost in
-   * order.
+   * The values that depend only on the minute, for the last minute that was used: records come
+   * almost in order.
    */
   #minute = { number: Number.NaN, mood: { activity: 0, incident: false } }
 
@@ -77,7 +77,7 @@ export class RecordMaker {
     const { name: topic, partitions } = topics[index % topics.length]!
     return {
       topic,
-      // As with every keyed topic, what has the same key stays in order.
+      // As with every keyed topic, records with the same key stay in order.
       partition: key === null ? random.below(partitions) : hashText(key) % partitions,
       timestamp,
       key,
@@ -98,7 +98,7 @@ export class RecordMaker {
     return this.#minute.mood
   }
 
-  /** Three shapes have their shares; of more types, those of one shape divide its share. */
+  /** The three shapes have fixed shares. With more types, those of one shape divide its share. */
   #typeIndex(): number {
     const count = this.#types.length
     let roll =
@@ -110,7 +110,9 @@ export class RecordMaker {
     return count <= 3 ? shape : shape + 3 * this.#random.below(Math.ceil((count - shape) / 3))
   }
 
-  /** Ascending as in a log, most a little late, a few very late; always within the range. */
+  /**
+   * Ascending as in a log: most are a little late, a few are very late. Always within the range.
+   */
   #timestamp(index: number, now: number): number {
     const { history } = this.#options
     if (history === undefined || this.#curve === undefined) return now

@@ -1,6 +1,6 @@
 import { type Random, weighted } from './random.ts'
 
-/** What a value may depend on, besides chance. */
+/** The inputs of a value, besides chance. */
 export interface Moment {
   readonly random: Random
   /** Milliseconds since 1970. */
@@ -14,7 +14,7 @@ export interface Moment {
 export interface MadeValue {
   readonly key: string | null
   /**
-   * JSON, written directly: no value is built to be serialised, and all text is either plain ASCII
+   * JSON, written directly: no value is built and then serialised. All text is either plain ASCII
    * or quoted beforehand.
    */
   readonly json: string
@@ -69,7 +69,7 @@ const countries = weighted<readonly [country: string, currency: string]>([
   [['CH', 'CHF'], 4],
 ])
 
-/** A few users do most of it: user 0 about one in eleven. */
+/** A few users cause most records: user 0 about one in eleven. */
 function heavyUser(random: Random): number {
   return Math.floor(users ** random.unit()) - 1
 }
@@ -80,8 +80,8 @@ const countryOf = (user: number): readonly [string, string] =>
 const nameOf = (user: number): string => names[(user * 31) % names.length]!
 
 /**
- * Hundredths as a decimal: `1234` → `12.34`, `1200` → `12.00`, kept so because a producer's digits
- * are kept.
+ * Hundredths as a decimal: `1234` → `12.34`, `1200` → `12.00`. The zeros stay because a producer's
+ * digits are kept.
  */
 function hundredths(value: number): string {
   const rounded = Math.round(Math.abs(value))
@@ -181,7 +181,7 @@ const failures = [
 
 /**
  * A request to an API: status code, latency that follows the load, text of words, an error object
- * where it failed.
+ * if it failed.
  */
 export const request: ValueMaker = ({ random, activity, incident }, quotedType) => {
   const [method, path, usual, bytes] = random.pick(endpoints)
