@@ -51,8 +51,8 @@ const spillAbove = 0.4
 /** Share of the memory limit that may queue for compression: enough to keep the threads busy. */
 const maxCompressing = 0.4
 /**
- * When the fixed cost of open buckets exceeds this share of the memory limit, the partition with
- * the largest number of them is flushed.
+ * When open buckets cost more than this share of the memory limit, the partition with the largest
+ * number of them is flushed.
  */
 const bucketsAbove = 0.5
 /**
@@ -136,9 +136,9 @@ export class FilesSink implements Sink {
   }
 
   /**
-   * A failing disk is tried again by reopening the partition, which may succeed on a full disk, and
-   * by the next flush, which does not. So a failure counts until a flush succeeds, or until both
-   * have had time.
+   * A failing disk is retried in two ways: by reopening the partition, which may succeed on a full
+   * disk, and by the next flush, which does not. So a failure counts until a flush succeeds, or
+   * until both have had time.
    */
   get waiting(): string | undefined {
     const oldest = performance.now() - this.#options.flushIntervalMs - maxRetryMs

@@ -47,7 +47,7 @@ export class NotRegular extends Error {}
 
 /**
  * What was staged has been removed by others. They remove only what can never be committed any
- * more, so nothing of it was committed by this call and nothing ever will be.
+ * more. So this call committed none of it, and no later call will.
  */
 export class StagingGone extends Error {
   /** As the error behind it says it, for `explain`. */
@@ -199,7 +199,7 @@ export interface Home extends ReadableHome {
 
   /**
    * Gives a content a name that nothing has yet. Others see it whole or not at all. Durable, name
-   * and content, when it settles. Where there are directories, `prove` or `Staging.sync` has made
+   * and content, when it settles. In a home with directories, `prove` or `Staging.sync` has made
    * the one of the name.
    *
    * **It excludes**: of all who ever create a name, at any time, exactly one gets `true`, until it
@@ -302,9 +302,9 @@ export interface Staging {
   file(name: string): StagedFile
 
   /**
-   * Makes the names of all staged files durable, and prepares the place for these final names, so
-   * that a publication does not fail for lack of room after the commit. A bucket has nothing to do
-   * here: uploads are complete.
+   * Makes the names of all staged files durable, and prepares the place for these final names. So a
+   * publication does not fail for lack of room after the commit. A bucket has nothing to do here:
+   * uploads are complete.
    */
   sync(paths: Iterable<string>): Promise<void>
 

@@ -30,7 +30,7 @@ import { type FilesContext, publish, stagedPath, syncDirectories } from './posix
 import { PosixStaging } from './posix/staging.ts'
 import { archiveTrouble, spaceOf } from './posix/trouble.ts'
 
-/** Files that are open at once for what is not staged. */
+/** The max number of files that are open at once, besides staged ones. */
 const openFiles = 16
 
 /**
@@ -43,7 +43,7 @@ export class PosixHome implements Home {
   readonly #files = new PQueue({ concurrency: openFiles })
   readonly #known = new KnownDirectories(() => this.#root)
 
-  /** `root`: an absolute path; the last directory need not be there. */
+  /** `root`: an absolute path; the last directory need not exist. */
   constructor(root: string) {
     this.#root = root
   }
@@ -61,7 +61,7 @@ export class PosixHome implements Home {
   }
 
   /**
-   * Of a data file the directories are looked at, too. Those of a manifest were when it was listed.
+   * For a data file it also checks the directories. The listing has checked those of a manifest.
    */
   async open(name: string): Promise<HomeFile | undefined> {
     if (!name.startsWith('_')) await this.#require([name])
@@ -82,7 +82,7 @@ export class PosixHome implements Home {
     try {
       const stats = await lstat(this.locate(name))
       const { dev, ino, size, mtimeMs, ctimeMs } = stats
-      // What has a file's name and is none holds nothing.
+      // Something else with a file's name holds nothing.
       return {
         bytes: stats.isFile() ? size : 0,
         stamp: [dev, ino, size, mtimeMs, ctimeMs].join(),
@@ -122,9 +122,7 @@ export class PosixHome implements Home {
     }
   }
 
-  /**
-   * Sorted; undefined if it is no directory. A link is found out by who opens a file below it.
-   */
+  /** Sorted; undefined if it is no directory. Opening a file below a link detects the link. */
   async #namesIn(directory: string): Promise<string[] | undefined> {
     try {
       return (await readdir(this.locate(directory))).sort()
@@ -162,7 +160,7 @@ export class PosixHome implements Home {
     return undefined
   }
 
-  /** Does once what every flush does: writes in staging, links to the log, renames to the data. */
+  /** Does once what every flush does: write in staging, link to the log, rename to the data. */
   async prove({ staged, created, published }: Probe): Promise<void> {
     for (const name of [staged, created]) await makeDirectory(this.#root, dirname(name))
     const [from, link, to] = [staged, created, published].map((name) => this.locate(name))
@@ -244,7 +242,7 @@ export class PosixHome implements Home {
     await this.#files.onIdle()
   }
 
-  /** The directories of these names are directories, or are not there yet. */
+  /** Checks that the directories of these names are directories or do not exist yet. */
   async #require(names: readonly string[]): Promise<void> {
     const directories = new Set(names.map((name) => dirname(name)))
     // The root itself may be a link.
@@ -253,7 +251,7 @@ export class PosixHome implements Home {
   }
 }
 
-/** False too for what this user may not look at. */
+/** Also false for a name that this user may not look at. */
 async function exists(path: string): Promise<boolean> {
   try {
     await lstat(path)

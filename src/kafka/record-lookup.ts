@@ -35,7 +35,7 @@ export class RecordLookup {
    * The records from an offset on that one small fetch brings. None if Kafka has none there, or has
    * lost them. Records of aborted transactions are left out.
    *
-   * @throws ArchiverError `UNREACHABLE` if Kafka does not answer, or refuses
+   * @throws ArchiverError `UNREACHABLE` if Kafka does not answer, or rejects the request
    */
   records(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]> {
     const answer = this.#asking.then(() => this.#ask(tp, offset))

@@ -19,7 +19,7 @@ export type Panel = {
   | { readonly markdown: string }
 )
 
-/** Panels side by side, all as high; their widths sum up to at most 48. */
+/** Panels side by side, of one height. Their widths add up to at most 48. */
 export interface Row {
   /** In units of 20 pixels. */
   readonly height: number

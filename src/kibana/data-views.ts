@@ -23,7 +23,7 @@ const seconds = {
   },
 } as const
 
-/** Shorter than Kibana's own, and sorted as it reads. */
+/** Shorter than Kibana's own format, and in an order that sorts. */
 const moment = { id: 'date', params: { pattern: 'YYYY-MM-DD HH:mm:ss.SSS' } } as const
 /** Pixels that such a moment takes in a table. */
 export const dateWidth = 205

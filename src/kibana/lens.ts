@@ -95,7 +95,7 @@ export function countOf(field: string, label: string, options: MetricOptions = {
 
 /**
  * The share of records that a query finds, as columns `id`, `id-part`, `id-all` and `id-math`: Lens
- * keeps a formula as what it says and, beside it, as the columns it was compiled to.
+ * keeps a formula as its text and as the columns that it was compiled to.
  */
 export function share(id: string, label: string, query: string, decimals = 2): Columns {
   const [part, all, math] = [`${id}-part`, `${id}-all`, `${id}-math`]

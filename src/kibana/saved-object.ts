@@ -15,7 +15,7 @@ const typeMigrationVersions = {
 
 export type SavedObjectType = keyof typeof typeMigrationVersions
 
-/** What an object needs of another one; Kibana finds it by `name`. */
+/** A reference to another object; Kibana finds it by `name`. */
 export interface Reference {
   readonly type: string
   readonly id: string

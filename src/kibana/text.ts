@@ -12,7 +12,7 @@ const maxNameCharacters = 120
  */
 const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu
 
-/** A name on one line, as long as a title may be: Kibana shows titles and labels as they are. */
+/** A name on one line, cut to the length of a title: Kibana shows titles and labels as they are. */
 export function plainName(name: string): string {
   const shown = name.replace(invisible, ' ')
   if (shown.trim() === '') return '(no name)'

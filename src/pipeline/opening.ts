@@ -17,8 +17,8 @@ import type { WorkerCounts } from './worker-status.ts'
 export type Opened = (partition: Partition, tracker: Tracker, loss: Gap | undefined) => void
 
 /**
- * The life of the worker's partitions: opened, perhaps opened again, given up. To open one, the
- * worker asks every sink for its position and begins at the lowest. It retries until that succeeds.
+ * The life of the worker's partitions: opened, perhaps reopened, given up. To open one, the worker
+ * asks every sink for its position and begins at the lowest. It retries until that succeeds.
  */
 export class Opener {
   readonly #partitions: Map<string, Partition>

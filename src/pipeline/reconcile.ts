@@ -157,9 +157,9 @@ export class Reconciler {
   }
 
   /**
-   * Resolves with true when every sink has stored what was read and the group has it committed,
-   * with false if the partition was given up. It may take any time. Kafka may not have these
-   * records any more, so they may exist only in this worker's memory.
+   * Resolves with true when every sink has stored what was read and the group has it committed.
+   * Resolves with false if the partition was given up. It may take any time. Kafka may not have
+   * these records any more, so they may exist only in this worker's memory.
    */
   async #settle({ tp, life }: Partition, tracker: Tracker): Promise<boolean> {
     // If kafkajs reset an offset it may have committed that, and a worker that is killed now would

@@ -40,9 +40,9 @@ export interface Sink {
   /**
    * Resolves when the batch is durable. Batches of one partition come in order and without holes.
    * After `close` it never resolves.
-   * @throws ArchiverError `FENCED` if another worker owns the partition by now, or any other if the
-   *   sink lost what it had taken of this partition. The caller opens the partition again and reads
-   *   it again.
+   * @throws ArchiverError `FENCED` if another worker owns the partition by now. Any other means
+   *   that the sink lost what it had taken of this partition. The caller opens the partition again
+   *   and reads it again.
    */
   write(batch: RecordBatch): Promise<void>
 

@@ -6,8 +6,8 @@ import type { LogBounds } from './source.ts'
 const checkMs = 25
 
 /**
- * Resolves at the signal, or when every partition has reached the end that was seen at the start
- * and every sink has stored what lies before.
+ * Resolves when every partition has reached the end that was seen at the start, and every sink has
+ * stored the records before it. Also resolves at the signal.
  *
  * @param partitions those of the worker now; undefined until it has joined the group
  * @param flush has the sinks store what they hold

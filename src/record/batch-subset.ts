@@ -1,6 +1,6 @@
 import { lineStart, type RecordBatch } from './record.ts'
 
-/** The records of a batch whose offsets are not in `held`; the batch itself if all are kept. */
+/** The records of a batch with offsets that are not in `held`; the batch itself if it keeps all. */
 export function withoutOffsets(batch: RecordBatch, held: ReadonlySet<number>): RecordBatch {
   if (held.size === 0) return batch
   const kept: number[] = []

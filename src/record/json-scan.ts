@@ -11,8 +11,8 @@ import {
 
 /**
  * A strict RFC 8259 check over bytes that builds nothing. It says whether the bytes are one JSON
- * text, whether its white space has line breaks, and where the string at one path of object keys
- * is. It agrees with `JSON.parse` on what is valid. Both also take the last of several equal keys
+ * text and whether its white space has line breaks. It also finds the string at one path of object
+ * keys. It agrees with `JSON.parse` on what is valid. Both also take the last of several equal keys
  * (`test/unit/record/json-scan.test.ts`).
  */
 export interface JsonScan {

@@ -2,8 +2,8 @@ import { BACKSLASH, QUOTE } from './ascii.ts'
 
 /**
  * What RFC 8259 allows in a JSON text and strict readers reject, or read as something else. RFC
- * 8259 leaves open what a reader makes of equal names (section 4), of the size and depth of a text
- * (section 9) and of numbers (section 6). It allows escapes of lone surrogates (section 8.2).
+ * 8259 leaves it to the reader how to treat equal names (section 4), size and depth of a text
+ * (section 9) and numbers (section 6). It allows escapes of lone surrogates (section 8.2).
  * `docs/reading-with-other-tools.md` says which reader rejects what, as measured.
  */
 

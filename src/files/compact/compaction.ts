@@ -45,8 +45,7 @@ import {
  * **Invariants.** A name in the commit log becomes free only after a compacted manifest has its
  * offset: see step 2 of a flush. The highest generation of a range is never removed. A data file's
  * name is never used again: a merged file begins or ends elsewhere than each file that it replaces.
- * So a process that was frozen at any step finds, when it thaws, that its renames and removals have
- * nothing left to act on.
+ * So when a frozen process thaws at any step, its renames and removals find nothing left to act on.
  */
 
 export interface CompactionContext extends CompletionContext {

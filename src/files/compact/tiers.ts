@@ -1,8 +1,8 @@
 /**
  * Chooses by size which neighbours of one hour become one file. Merging everything at each pass
  * would copy a growing file each time: quadratic cost. Here a byte is copied again only when its
- * file at least doubles (the rule of size-tiered merges, as in an LSM tree or Lucene's
- * TieredMergePolicy).
+ * file at least doubles. That is the rule of size-tiered merges, as in an LSM tree or Lucene's
+ * TieredMergePolicy.
  *
  * **Bound.** Let `n` flushes write `w` bytes into an hour. The first merge copies each byte once.
  * Each later merge at least doubles the file of every byte, except in one file of at most

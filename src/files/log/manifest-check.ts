@@ -164,7 +164,7 @@ function checkGaps(path: string, { from, next }: Manifest, gaps: unknown): void 
   }
 }
 
-/** Says what is wrong with the entry of a file, but for where it was staged; else undefined. */
+/** Says what is wrong with the entry of a file, except for its staged place; else undefined. */
 function whatIsWrong(
   tp: TopicPartition,
   { from, next, generation }: Manifest,

@@ -33,8 +33,8 @@ export function reportMissing(
 }
 
 /**
- * Completes the last flush of a partition, even if another worker began it. Returns where the log
- * ends, and what its last manifest says was committed; undefined if nothing was flushed yet.
+ * Completes the last flush of a partition, even if another worker began it. Returns the end of the
+ * log, and the committed offset in its last manifest; undefined if nothing was flushed yet.
  *
  * @throws ArchiverError `MANIFEST_INVALID`, or the home's error.
  */

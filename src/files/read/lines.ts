@@ -46,9 +46,9 @@ export interface Wanted {
 /**
  * The selected lines of an archive by time: hour by hour, and within an hour by timestamp, as far
  * as the records of each partition are in that order themselves. It reads directories and files as
- * it goes, so memory holds a few members, however large the archive is. If an hour has more than
- * 256 streams (one for each type and topic-partition), the order holds for a `limit` of up to
- * 10,000. Without such a limit, it holds among 256 streams at a time.
+ * it goes, so memory holds a few members, however large the archive is. There is one stream for
+ * each type and topic-partition. If an hour has more than 256 streams, the order holds for a
+ * `limit` of up to 10,000. Without such a limit, it holds among 256 streams at a time.
  */
 export async function* readLines(
   home: ReadableHome,

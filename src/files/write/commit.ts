@@ -22,8 +22,8 @@ export interface CommitContext extends TakeOverContext {
 }
 
 /**
- * Who removes staged files: the writer that staged them (`writer`), or, while a manifest may name
- * them, the next one who opens the partition and publishes them first (`log`).
+ * Who removes staged files: the writer that staged them (`writer`). While a manifest may name them,
+ * it is the next one who opens the partition and publishes them first (`log`).
  */
 export type StagingOwner = 'writer' | 'log'
 
@@ -40,7 +40,7 @@ export type CommitOutcome =
  *    compare-and-swap: of two workers at the same position, one gets the name. A compaction frees
  *    names, so the winner checks whether a compacted manifest covers its offset. This check cannot
  *    come too early: the name was freed after that manifest was there.
- * 3. The staged files are published. Whoever takes over repeats this step for the last manifest.
+ * 3. The staged files are published. The next owner repeats this step for the last manifest.
  * 4. The range is acknowledged, by the caller.
  */
 export async function commitRange(

@@ -7,7 +7,7 @@ import { requireDirectories } from './no-links.ts'
 
 /**
  * How a file or name survives a power cut on a POSIX file system: the data is fsynced before the
- * name, and a name is there once its directory is fsynced (man 2 fsync: "an explicit fsync() on a
+ * name, and a name survives once its directory is fsynced (man 2 fsync: "an explicit fsync() on a
  * file descriptor for the directory is also needed").
  */
 

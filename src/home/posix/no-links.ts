@@ -6,9 +6,9 @@ import { inLanes } from '../../runtime/lanes.ts'
 import { NotRegular } from '../home.ts'
 
 /**
- * The root of an archive may be shared with others, who may put a symbolic link, a FIFO or a device
- * in the place of a directory or file. No link below the root is followed: writes, renames and
- * removals would happen outside. The root itself may be a link: its owner chose it.
+ * Others may share the root of an archive. They may replace a directory or file by a symbolic link,
+ * a FIFO or a device. No link below the root is followed: writes, renames and removals would happen
+ * outside. The root itself may be a link: its owner chose it.
  */
 
 /**

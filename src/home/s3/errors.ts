@@ -2,8 +2,8 @@ import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
 import type { BucketSettings, Encryption } from './settings.ts'
 
 /**
- * What a store's refusal means. Codes are those of Amazon's "Error responses", and what MinIO,
- * Ceph, SeaweedFS, versitygw and S3Proxy give in their place.
+ * What a rejection by the store means. Codes are those of Amazon's "Error responses", and what
+ * MinIO, Ceph, SeaweedFS, versitygw and S3Proxy give in their place.
  */
 
 /** A request, as a message names it. */
@@ -64,7 +64,7 @@ export function isMissing(error: unknown): boolean {
   return statusOf(error) === 404 && code !== 'NoSuchBucket' && code !== 'NoSuchUpload'
 }
 
-/** Names of refusals that go away by themselves. */
+/** Names of rejections that pass by themselves. */
 const passing = new Set([
   // Another conditional write to the same key is running: "Retry the upload" (Amazon S3,
   // "Conditional writes").
@@ -112,7 +112,7 @@ export function isPassing(error: unknown): boolean {
     return code !== 'NotImplemented' && status !== 501
   if (error instanceof TruncatedBody || error instanceof StillNowhere) return true
   if (connectionCode(error) !== undefined) return true
-  // An answer that is no XML, from something between us and the store, or one that was cut.
+  // An answer that is not XML, from a proxy between us and the store, or one that was cut.
   return (
     error instanceof Error && /Deserialization error|socket hang up|aborted/.test(error.message)
   )
@@ -121,7 +121,7 @@ export function isPassing(error: unknown): boolean {
 /** The store promised more bytes than came. */
 export class TruncatedBody extends Error {}
 
-/** Neither an upload nor its object was found, yet. */
+/** Neither the upload nor its object was found yet. */
 export class StillNowhere extends Error {}
 
 /** True when an upload can never be completed: it is gone, or its parts differ. */
@@ -191,7 +191,7 @@ function reasonOf(settings: BucketSettings, { operation, key }: Attempt, error: 
   return `${at} refused ${operation} of ${what}: ${status} ${name}: ${firstLine(message)}`
 }
 
-/** Refusals whose name says what to do. */
+/** Rejections whose name says what to do. */
 function named(
   settings: BucketSettings,
   name: string,

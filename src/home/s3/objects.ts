@@ -39,7 +39,7 @@ export interface Page {
 export interface ObjectHead {
   readonly bytes: number
   readonly etag: string
-  /** What the writer says that it holds. */
+  /** Its content, as the writer describes it. */
   readonly sha256: string | undefined
 }
 
@@ -197,7 +197,7 @@ export class Objects {
     if (keys.length === 1) return this.#removeOne(first)
     try {
       const failed = await this.#removeMany(keys)
-      // Said of some of them alone: a request for each says why.
+      // If this concerns only some of them, a request for each says why.
       for (const key of failed) await this.#removeOne(key)
     } catch (error) {
       if (!isWithoutBatches(error)) throw error

@@ -103,9 +103,9 @@ export class Uploads {
   }
 
   /**
-   * Makes an upload the object. Safe for anybody, at any time, any number of times: an answer that
-   * is no success is followed by a look at the object, and only the object that was meant counts
-   * (ClickHouse/ClickHouse#113994 counted a foreign one). Without `If-None-Match`, on purpose:
+   * Makes an upload the object. Anybody may call it, at any time, any number of times. After an
+   * answer that is no success, it looks at the object. Only the intended object counts
+   * (ClickHouse/ClickHouse#113994 counted a foreign one). It sends no `If-None-Match`, on purpose:
    * Amazon answers a conflict with 409 and asks for a new upload, and this one is the only copy.
    *
    * @returns false if it is nowhere: no open upload, and not the object.

@@ -20,7 +20,9 @@ export class FrameReader {
   /** Bytes of the frame, or of its length, that are there. */
   #filled = 0
 
-  /** Where the next bytes are best read to. What was read is given to `take` at once. */
+  /**
+   * The best place to read the next bytes to. The caller gives what it read to `take` immediately.
+   */
   get room(): Buffer {
     return this.#frame?.subarray(this.#filled) ?? shared
   }

@@ -1,7 +1,7 @@
 import type { SourceEdit } from './source-edits.ts'
 
 /**
- * Error codes of a partition in the answer to a fetch after which the consumer looks for the
+ * Error codes of a partition in the answer to a fetch. After these the consumer looks for the
  * partition, or for its log, again (https://kafka.apache.org/protocol#protocol_error_codes):
  * OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER.
  */

@@ -10,7 +10,7 @@ export function overviewId(indexPrefix: string): string {
   return `${indexPrefix}overview`
 }
 
-/** Near those that Kibana gives the two in the panel beside it. */
+/** Close to the colors that Kibana gives the two in the next panel. */
 const orange = '#da8b45'
 const brown = '#aa6556'
 

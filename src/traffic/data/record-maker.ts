@@ -42,7 +42,7 @@ const typeShares = [0.45, 0.35, 0.2]
 const services = ['checkout', 'catalogue', 'gateway', 'warehouse']
 
 /**
- * The data of the generator, without Kafka: record `i` depends on the options and on `i` alone, so
+ * The data of the generator, without Kafka: record `i` depends only on the options and on `i`. So
  * any part of a run can be recreated and compared with the archive.
  */
 export class RecordMaker {
