@@ -19,7 +19,7 @@ import { otherWay, StackError } from './stack-error.ts'
 
 const pom = fileURLToPath(new URL('pom.xml', import.meta.url))
 
-/** Where progress goes: a line that is replaced on a terminal, a line of its own elsewhere. */
+/** The target of progress: a line that is replaced on a terminal, a line of its own elsewhere. */
 export interface Progress {
   /** A state that the next one replaces. */
   readonly update: (line: string) => void

@@ -25,7 +25,7 @@ export function versionIn(printed: string): string | undefined {
   return /(?:JAVA_VERSION=|version )"([^"]+)"/.exec(printed)?.[1]
 }
 
-/** The Java in a folder, or undefined where there is none. */
+/** The Java in a folder, or undefined if there is none. */
 export function javaAt(home: string): Java | undefined {
   const program = join(home, 'bin', 'java')
   if (!existsSync(program)) return undefined

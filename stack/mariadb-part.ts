@@ -46,7 +46,7 @@ export function mariadbUrl(
   return `mysql://${user}:${mariadbPassword}@127.0.0.1:${mariadbPort}/${mariadbDatabase}`
 }
 
-/** MariaDB of one stack: what stands for MySQL here, as Maven Central has binaries of it. */
+/** MariaDB of one stack: it represents MySQL here, as Maven Central has binaries of it. */
 export function mariadbPart(settings: StackSettings, javas: () => readonly Java[]): PartDefinition {
   const title = `MariaDB ${mariadbVersion()}`
   const dir = join(settings.dir, 'mariadb')

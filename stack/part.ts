@@ -31,12 +31,12 @@ export interface PartDefinition {
   readonly name: PartName
   /** As a person calls it, with its version. */
   readonly title: string
-  /** Where it listens, as a client writes it. */
+  /** Its address, as a client writes it. */
   readonly address: string
   readonly ports: readonly Port[]
   /** Bytes that it takes in all, heap and beside. */
   readonly memory: number
-  /** A text that stands in the command line of this part of this stack and nowhere else. */
+  /** A text that only the command line of this part of this stack contains. */
   readonly marker: string
   readonly pidFile: string
   readonly logFile: string
@@ -205,7 +205,7 @@ export class Part {
     return true
   }
 
-  /** Sends a signal such as SIGSTOP; returns false where the part does not run. */
+  /** Sends a signal, SIGSTOP for example; returns false if the part does not run. */
   signal(signal: NodeJS.Signals): boolean {
     const pid = this.pid
     if (pid === undefined) return false
@@ -277,8 +277,7 @@ export function errorLine(log: string): string | undefined {
 }
 
 /**
- * What the first of some files says about a failure; where none does, the last line that stands in
- * one.
+ * What the first of some files says about a failure; if none does, the last line in any of them.
  */
 function reasonIn(paths: readonly string[]): string | undefined {
   const logs = paths

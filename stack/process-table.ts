@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
 /**
- * The command line of a process, its words separated by one space; empty where there is no such
+ * The command line of a process, its words separated by one space; empty if there is no such
  * process or it is a zombie. A pid alone proves nothing: after a crash or a reboot it may belong to
  * somebody else.
  */

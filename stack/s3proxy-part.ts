@@ -48,7 +48,7 @@ export function s3proxyPart(settings: StackSettings, javas: () => readonly Java[
     logFile,
     outputFile: join(dir, 'output.log'),
     ask: async (signal) => {
-      // It answers 403 to whoever does not sign; any answer means that it is up.
+      // It answers 403 to unsigned requests; any answer means that it is up.
       const response = await fetch(url, { signal })
       await response.body?.cancel()
       if (response.status >= 500) throw new StackError(`${title} answers ${response.status}`)

@@ -87,7 +87,7 @@ ${describeOptions(own(options))}
 
 ${legend.join('\n')}`
 
-/** What is printed besides the tables. */
+/** What is printed in addition to the tables. */
 interface Circumstances {
   readonly date: string
   readonly commit: string

@@ -3,8 +3,8 @@ import { LineEncoder } from '../../src/record/line/encoder.ts'
 import { readTopic } from './read-topic.ts'
 
 /**
- * A worker without sinks: reads a topic and, unless told otherwise, encodes every record. Prints
- * what it read.
+ * A worker without sinks: reads a topic and encodes every record, unless an option turns this off.
+ * Prints what it read.
  */
 
 const values = readOptions(

@@ -20,7 +20,7 @@ export interface Contender {
 }
 
 /**
- * Runs all in turn, round by round; every second round in the opposite order, so that nobody always
+ * Runs all in turn, round by round; every second round in the opposite order, so that none always
  * comes first.
  */
 export async function inTurn(

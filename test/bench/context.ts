@@ -11,7 +11,7 @@ import { meter, untilQuiet } from './meter.ts'
 import { type Run, runOf } from './run.ts'
 import { type Servers, silentLog } from './servers.ts'
 
-/** Where the program that is measured lies: this working tree, or that of another commit. */
+/** The directory of the measured program: this working tree, or that of another commit. */
 export interface Program {
   readonly name: string
   readonly root: string
@@ -26,7 +26,7 @@ export interface ContextOptions {
   readonly servers: Servers
   readonly records: number
   readonly rounds: number
-  /** Where archives are made; wiped. */
+  /** The directory for archives; wiped. */
   readonly directory: string
   /** More options for the measured worker. */
   readonly workerOptions: readonly string[]
@@ -48,7 +48,7 @@ export interface Archive {
   readonly indexPrefix: string
 }
 
-/** What all cases need: names that nobody else has, measuring, and leaving nothing behind. */
+/** What all cases need: unique names, measuring, and leaving nothing behind. */
 export class Context {
   readonly options: ContextOptions
   readonly #client: Elasticsearch
@@ -102,7 +102,7 @@ export class Context {
     return { group, directory: join(this.options.directory, group), indexPrefix }
   }
 
-  /** The prefix of indices that somebody else than a worker fills: templates are installed here. */
+  /** The prefix of indices that another program than a worker fills; installs the templates. */
   async templatesFor(stem: string): Promise<string> {
     const { indexPrefix } = this.archive(stem)
     await this.#client.detect()

@@ -1,12 +1,12 @@
 import type { MadeRecord } from '../../src/traffic/data/record-maker.ts'
 
 /**
- * What Kibana asks an archive most, word for word as far as it costs anything, and how to tell that
- * the answer is right.
+ * Kibana's most frequent queries to an archive, word for word as far as they cost anything, and how
+ * to recognize a right answer.
  */
 export interface KibanaQuery {
   readonly name: string
-  /** Why it is one of those that are asked most. */
+  /** Why it is one of the most frequent queries. */
   readonly why: string
   readonly body: Readonly<Record<string, unknown>>
   /** The figure of an answer that is compared with the records themselves. */

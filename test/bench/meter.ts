@@ -14,7 +14,7 @@ export interface OtherLoad {
   readonly cores: number
   /** The share that the host took away from this machine, in cores. */
   readonly stolen: number
-  /** The busiest of them, such as `java 0.41`. */
+  /** The busiest of them, `java 0.41` for example. */
   readonly names: readonly string[]
 }
 

@@ -26,7 +26,7 @@ export function describeCommit(): string {
  * The program as another commit has it, in a work tree of its own; `remove` takes it away. Its
  * dependencies are ours where both lock the same ones, else they are installed.
  *
- * @throws ArchiverError `USAGE` where there is no such commit.
+ * @throws ArchiverError `USAGE` if there is no such commit.
  */
 export function checkOut(
   commit: string,

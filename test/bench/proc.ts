@@ -29,7 +29,7 @@ export interface ProcessTimes {
   readonly ofEnded: number
 }
 
-/** `/proc/<pid>/stat`. The name stands in brackets and may have any character in it. */
+/** `/proc/<pid>/stat`. The name is in brackets and may contain any character. */
 export function parseStat(stat: string): ProcessTimes {
   const close = stat.lastIndexOf(')')
   const fields = stat.slice(close + 2).split(' ')
@@ -42,7 +42,7 @@ export function parseStat(stat: string): ProcessTimes {
   }
 }
 
-/** Undefined where there is no such process any more. */
+/** Undefined if the process has ended. */
 export function processTimes(pid: number): ProcessTimes | undefined {
   const stat = readProc(`${pid}/stat`)
   return stat === undefined ? undefined : parseStat(stat)
@@ -67,7 +67,7 @@ export function treeOf(root: number, processes: ReadonlyMap<number, ProcessTimes
 }
 
 export interface MachineTimes {
-  /** Worked for anybody on this machine. */
+  /** Worked for any process on this machine. */
   readonly busy: number
   /** Taken by the host for other machines. */
   readonly stolen: number
@@ -90,7 +90,7 @@ export function machineTimes(): MachineTimes {
   return parseMachine(readFileSync('/proc/stat', 'utf8'))
 }
 
-/** The most memory that a process has had resident, in bytes; undefined where it has ended. */
+/** The max resident memory of a process so far, in bytes; undefined if it has ended. */
 export function peakMemory(pid: number): number | undefined {
   const [, kibibytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readProc(`${pid}/status`) ?? '') ?? []
   return kibibytes === undefined ? undefined : Number(kibibytes) * 1024
@@ -107,7 +107,7 @@ export function listeningInode(table: string, port: number): string | undefined 
 }
 
 /**
- * The process on this machine that listens on a TCP port; undefined where there is none, or it may
+ * The process on this machine that listens on a TCP port; undefined if there is none, or it may
  * not be looked at.
  */
 export function listenerOf(port: number): number | undefined {

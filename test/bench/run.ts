@@ -80,7 +80,7 @@ export interface Summary {
 
 const cores = availableParallelism()
 
-/** @throws Error where there is no run. */
+/** @throws Error if there is no run. */
 export function summarize(name: string, runs: readonly Run[], rival?: Summary): Summary {
   const middle = (figure: (run: Run) => number) => {
     const value = medianOf(runs, figure)

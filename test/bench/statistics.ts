@@ -31,7 +31,7 @@ export function spread(values: readonly number[]): number | undefined {
     : (Math.max(...values) - Math.min(...values)) / middle
 }
 
-/** `a / b`; undefined where there is nothing to divide, or by. */
+/** `a / b`; undefined if there is nothing to divide, or to divide by. */
 export function ratio(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || b === undefined || b === 0 ? undefined : a / b
 }

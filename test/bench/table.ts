@@ -1,5 +1,5 @@
 /**
- * A column of a table: what stands above it and what it shows of a row; undefined shows as a dash.
+ * A column of a table: its heading and what it shows of a row; undefined shows as a dash.
  */
 export interface Column<Row> {
   readonly title: string

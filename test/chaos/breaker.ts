@@ -88,7 +88,7 @@ export class Breaker {
     this.#lanes.set(lane, next)
   }
 
-  /** Returns false where there is nothing to break just now. */
+  /** Returns false if there is nothing to break just now. */
   async #carryOut(fault: Fault): Promise<boolean> {
     const { workers, stack, proxy, disk, poison, clock } = this.#parts
     const chosen = (index: number): ChaosWorker | undefined => {
@@ -234,7 +234,7 @@ async function disconnectAll({ mysqlRootUrl }: Stack): Promise<void> {
   }
 }
 
-/** Waits so long, in ms. */
+/** Waits this time, in ms. */
 export async function pause(ms: number): Promise<void> {
   if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms))
 }

@@ -104,7 +104,7 @@ test('ranges that a fenced worker staged after the one that it lost are dropped 
   const ofOwner = outcomeOf(owner.write(makeBatch(tp, 0, 10)))
   await owner.flush([tp])
   assert.equal(await ofOwner, 'acknowledged')
-  // The second range begins exactly where the owner stands now: only the chain tells that it is not
+  // The second range begins exactly at the owner's position: only the chain shows that it is not
   // to be committed.
   const flushing = zombie.flush([tp])
   const second = outcomeOf(zombie.write(makeBatch(tp, 10, 20)))

@@ -27,7 +27,7 @@ async function damageSecondBatch(topic: string): Promise<void> {
   }
 }
 
-test('a record batch that was damaged on the disk of the broker: told, recorded as a gap, and all others are archived', async (t) => {
+test('a record batch that was damaged on the disk of the broker is logged and recorded as a gap, and all others are archived', async (t) => {
   const topic = await createTopic(t, { stem: 'damaged', partitions: 2 })
   const scenario = await createScenario(t)
   const batches = [messages(50), messages(50, 50), messages(50, 100)]

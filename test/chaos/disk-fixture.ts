@@ -9,10 +9,10 @@ import { homeAt } from '../helpers/home.ts'
 import { makeBatch } from './records.ts'
 
 /**
- * A files sink that takes records and, as the worker does, opens the partition again after every
- * trouble and goes on from where it stands. Words on standard input: `small` makes batches small,
- * `release` gives hoarded descriptors back, `finish` lets it come to its end; until then it goes
- * slowly. See disk.test.ts.
+ * A files sink that takes records. As the worker does, it reopens the partition after every failure
+ * and continues from its position. Words on standard input: `small` makes batches small, `release`
+ * gives hoarded descriptors back, `finish` lets it come to its end; until then it goes slowly. See
+ * disk.test.ts.
  */
 interface What {
   readonly records: number
@@ -63,8 +63,8 @@ createInterface({ input: process.stdin }).on('line', (word) => {
 const types = what.types ?? 3
 const typeOf = (offset: number) => `type-${offset % types}`
 /**
- * Of hexadecimal digits by chance, which compress to a half. Made beforehand: strings would be most
- * of the memory measured.
+ * Random hexadecimal digits, which compress to a half. Made beforehand, because strings would be
+ * most of the memory measured.
  */
 const paddings = Array.from({ length: 64 }, () =>
   Buffer.from(randomBytes((what.padding ?? 0) >> 1).toString('hex')),

@@ -83,7 +83,7 @@ async function mountDisk(t: TestContext, size: number): Promise<Disk | undefined
 }
 
 /**
- * In memory where there is such a place: ten thousand fsyncs of a disk are not what is tried here.
+ * In memory if there is such a place: ten thousand fsyncs of a disk are not what is tried here.
  */
 async function fastDirectory(t: TestContext): Promise<string> {
   if (!existsSync('/dev/shm')) return await temporaryDirectory(t)
@@ -191,7 +191,7 @@ test('5,000 open buckets with 256 descriptors', async (t) => {
   await assertAllThere(root, 10_000)
 })
 
-test('descriptors that run short: told, and gone on with when there are some', async (t) => {
+test('a lack of descriptors is logged, and work continues once there are some', async (t) => {
   const root = join(await temporaryDirectory(t), 'archive')
   const worker = startFixture(t, root, { records: 3000, batch: 100, types: 40, hoard: true }, [
     '--nofile=128',

@@ -112,7 +112,7 @@ export class Load {
       else await (await this.#producer('plain')).sendBatch({ topicMessages: [messages] })
       this.sent += messages.messages.length
     } catch {
-      // The broker is away, or a transaction was fenced off: a new producer goes on.
+      // The broker is away, or a transaction was fenced off: a new producer continues.
       this.failures++
       await this.#forget(transactional ? name : 'plain')
     }

@@ -64,7 +64,7 @@ export interface PlanOptions {
   readonly sessionTimeoutMs: number
   /** Mean time between two faults, in ms. */
   readonly everyMs: number
-  /** Once in the run the broker, and once the engine, is away for so long, in ms. */
+  /** Once in the run the broker, and once the engine, is away for this time, in ms. */
   readonly awayMs?: number
 }
 

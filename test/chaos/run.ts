@@ -71,7 +71,7 @@ export interface ChaosAccount {
   readonly mysql: StoreAccount | undefined
   readonly chains: ChainAccount
   /**
-   * Everything that is wrong besides records: workers that ended by themselves, lag that stayed,
+   * Everything that is wrong apart from records: workers that ended by themselves, lag that stayed,
    * files as a whole.
    */
   readonly problems: readonly string[]
@@ -90,7 +90,7 @@ export function isProven(account: ChaosAccount): boolean {
   )
 }
 
-/** Where a run tells how it goes. */
+/** Where a run reports its progress. */
 export interface ChaosProgress {
   readonly say: (line: string) => void
   readonly status: (line: string) => void
@@ -303,8 +303,7 @@ function workerArguments(
     ...['--flush-interval', String(options.flushIntervalSeconds)],
     ...['--compact-after', `${options.compactAfterSeconds}s`],
     ...['--flush-bytes', '4MiB'],
-    // So little that lines spill, and partitions are paused, where there is something to catch up
-    // with.
+    // Small enough that lines spill and partitions pause while a worker catches up.
     ...['--memory-budget', '32MiB'],
     ...['--elasticsearch-timeout', '10'],
     ...['--commit-interval', '500'],

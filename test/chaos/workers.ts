@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 const program = fileURLToPath(new URL('../../src/cmd/archiver.ts', import.meta.url))
 const clockModule = new URL('clock.mjs', import.meta.url).href
 /**
- * A worker whose log nobody can read counts as started once it has lived this long: a start that
+ * A worker whose log cannot be read counts as started once it has lived this long: a start that
  * fails takes less.
  */
 const mutedStartMs = 60_000
@@ -45,7 +45,7 @@ export class Workers {
   #number = 0
   #wanted = 0
   #supervising = true
-  /** Ends that nobody asked for: each is a bug. */
+  /** Unrequested ends: each is a bug. */
   readonly unexpectedEnds: string[] = []
   /** Starts that failed because a server was away. */
   failedStarts = 0

@@ -56,7 +56,7 @@ export async function contentOf(home: ReadableHome, name: string): Promise<Buffe
   return content
 }
 
-/** The names of the data files, as whoever lists by glob sees them. */
+/** The names of the data files, as a reader that lists by glob sees them. */
 export async function dataFiles(home: ReadableHome): Promise<string[]> {
   const names: string[] = []
   for await (const name of home.walk('', (path) => !path.startsWith('_')))
@@ -64,7 +64,7 @@ export async function dataFiles(home: ReadableHome): Promise<string[]> {
   return names
 }
 
-/** How often each offset stands in the data files. */
+/** How often the data files contain each offset. */
 export async function offsetsIn(home: ReadableHome): Promise<Map<number, number>> {
   const found = new Map<number, number>()
   for (const name of await dataFiles(home)) {
@@ -105,7 +105,7 @@ export async function manifestsIn(home: ReadableHome): Promise<Manifest[]> {
   )
 }
 
-/** Where the chain of a log is broken; undefined if each manifest names the one before it. */
+/** The place where a log's chain breaks; undefined if each manifest names the one before it. */
 export async function brokenLink(home: ReadableHome): Promise<string | undefined> {
   const sha256 = async (name: string) =>
     createHash('sha256')

@@ -11,7 +11,7 @@ export interface Identity {
   readonly key: string
   readonly certificate: string
   readonly fingerprint: string
-  /** Where the two lie. */
+  /** The directory of both. */
   readonly keyFile: string
   readonly certificateFile: string
 }

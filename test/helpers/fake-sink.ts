@@ -13,8 +13,8 @@ interface Taken {
 }
 
 /**
- * A sink whose server a test takes away and gives back. One that `remembers` knows where it stands,
- * as files do.
+ * A sink whose server a test takes away and gives back. One that `remembers` knows its position, as
+ * files do.
  */
 export class FakeSink implements Sink {
   readonly name: string

@@ -154,7 +154,7 @@ export function damagedBytes(good: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer> {
     .map(([bytes, edits]) => edits.reduce(edited, bytes))
 }
 
-/** Values that nobody expects where an answer has a number, a text, a list or an object. */
+/** Unexpected values for an answer that should have a number, a text, a list or an object. */
 export const oddValue: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom<unknown>(
     null,

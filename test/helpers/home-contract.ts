@@ -45,7 +45,7 @@ function dataName(first: number): string {
   return `${hour}/events+3+${digits}-${digits}.jsonl.gz`
 }
 
-/** A directory of staging that nobody else has. */
+/** A unique directory of staging. */
 function newStaging(home: Home): Promise<Staging> {
   return home.stage(`${staged}/w-${randomBytes(3).toString('hex')}`)
 }

@@ -54,7 +54,7 @@ export class MemoryStore {
     try {
       this.late.shift()?.()
     } catch (error) {
-      // Its staging is gone by now; nobody waits for the answer.
+      // Its staging is gone by now; no caller waits for the answer.
       if (!(error instanceof StagingGone)) throw error
     }
   }

@@ -1,7 +1,7 @@
 import type { Observer, SinkEvent } from '../../src/pipeline/observer.ts'
 import { createLogger, type Logger } from '../../src/runtime/log.ts'
 
-/** What a sink told its observer, since the start. */
+/** What a sink reported to its observer, since the start. */
 export class SinkCounts implements Observer {
   /** Requests that were answered. */
   requests = 0

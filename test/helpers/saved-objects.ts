@@ -221,7 +221,7 @@ function bucketAggregation(
   }
 }
 
-/** The request that a panel's search stands for. */
+/** The request that a panel's search makes. */
 export function searchBody(
   { kql, columns, columnOrder }: PanelSearch,
   filter?: unknown,

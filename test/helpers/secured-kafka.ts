@@ -70,7 +70,7 @@ export async function startSecuredKafka(directory: string): Promise<SecuredKafka
         [login('scram-sha-256')]: `${security}.scram.ScramLoginModule required;`,
         [login('scram-sha-512')]: `${security}.scram.ScramLoginModule required;`,
         [login('oauthbearer')]: `${security}.oauthbearer.OAuthBearerLoginModule required;`,
-        // Takes tokens that nobody signed: it is the client that is tested.
+        // Accepts unsigned tokens: the client is under test.
         'listener.name.sasl_ssl.oauthbearer.sasl.server.callback.handler.class': `${security}.oauthbearer.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler`,
         'ssl.keystore.type': 'PEM',
         'ssl.keystore.location': files.broker,
@@ -99,7 +99,7 @@ export async function startSecuredKafka(directory: string): Promise<SecuredKafka
   }
 }
 
-/** A token that says who somebody is until when, signed by nobody (RFC 7515, algorithm `none`). */
+/** An unsigned token (RFC 7515, algorithm `none`) that names a user and its expiry. */
 export function unsignedToken(subject: string, lifetimeS: number): string {
   const now = Math.floor(Date.now() / 1000)
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')

@@ -8,7 +8,7 @@ export interface StoredRecord {
   readonly topic: string
   readonly partition: number
   readonly offset: number
-  /** Where it lies: the file's path, or the index. */
+  /** Its place: the file's path, or the index. */
   readonly place: string
   /** The whole line, or `_source`, as text. */
   readonly line: string

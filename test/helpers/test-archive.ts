@@ -17,7 +17,7 @@ export interface TestArchive {
   copy(): Promise<TestArchive>
   /** Everything of it. */
   drop(): Promise<void>
-  /** What somebody else does to a file, past the home. */
+  /** What another program does to a file, without the home. */
   read(name: string): Promise<Buffer>
   write(name: string, content: Buffer): Promise<void>
   remove(name: string): Promise<void>

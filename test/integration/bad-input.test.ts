@@ -92,7 +92,7 @@ test('an engine that is not there', async (t) => {
   assert.ok(!groups.includes(group), 'it never joined')
 })
 
-test('a topic that is not there, beside one that is', async (t) => {
+test('a topic that does not exist, with one that does', async (t) => {
   const topic = await createTopic(t)
   const missing = uniqueName('missing')
   const { root, argv } = await createScenario(t)

@@ -15,7 +15,7 @@ test('one warning names the credentials that go out unencrypted, and shows none'
   assert.doesNotMatch(output, /hunter2/)
 })
 
-test('nothing is said of this machine', async (t) => {
+test('there is no warning about this machine', async (t) => {
   const env = { ARCHIVER_ELASTICSEARCH: 'http://user:hunter2@127.0.0.1:9' }
   const { output } = await runArchiver(t, ['setup'], env)
   assert.doesNotMatch(output, /not encrypted|hunter2/)

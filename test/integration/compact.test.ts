@@ -125,7 +125,7 @@ test('hours become one file each, late records add one and are taken in; verify 
   assert.match(await restore(), /restored 0 records .* 2,418 records were there already/)
 })
 
-test('run compacts by itself beside its archiving, while verify reads', async (t) => {
+test('run compacts by itself while it archives and verify reads', async (t) => {
   const topic = await createTopic(t, { stem: 'compacts', partitions })
   const scenario = await createScenario(t)
   const { root, start } = scenario

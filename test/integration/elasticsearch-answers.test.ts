@@ -48,7 +48,7 @@ test('an answer that drips ends at the deadline of the request as a whole', asyn
   await assert.rejects(client.detect(), /no answer in time/)
 })
 
-test('a bulk request whose answer drips is said, and sent again', async (t) => {
+test('a bulk request whose answer drips is logged, and sent again', async (t) => {
   const server = await standIn(t)
   const { write, sink, said } = await openSink(t, {
     nodes: [server.url],
@@ -94,7 +94,7 @@ test('an answer that is larger than any should be is not read to its end', async
     await assert.rejects(ask(), AnswerTooLarge)
     await until('the connection ended', () => sent < 2 * maxAnswerBytes)
   }
-  // One that says so beforehand is not read at all.
+  // One that announces its size beforehand is not read at all.
   server.intercept = (_, response) => {
     response.writeHead(200, { ...headers, 'content-length': maxAnswerBytes + 1 })
     response.write(' ')

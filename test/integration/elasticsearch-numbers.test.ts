@@ -303,7 +303,7 @@ test('a fraction behind a number beyond 2^53 counts: the field is read as double
   assert.deepEqual(await idsOf(index, term('value.other.x', '9007199254740993')), [`${topic}+0+0`])
   assert.deepEqual(await idsOf(index, term('value.other.x', '9007199254740992')), [])
 
-  // Another worker, that sees fractions alone: whoever looks next mends it.
+  // Another worker that sees only fractions: the next one to look mends it.
   const second = await open(100)
   await second.write(batchOf(topic, [value('2', '0.5')], { from: 10 }))
   await refresh(prefix)
@@ -315,7 +315,7 @@ test('a fraction behind a number beyond 2^53 counts: the field is read as double
   assert.deepEqual(mended, ['value.other.x'])
 })
 
-test('an index of before has no such templates: its documents are stored as they were, and none is a reject', async (t) => {
+test('an older index has no such templates: its documents are stored as they were, without a reject', async (t) => {
   const prefix = indexPrefix(t)
   await elasticsearch('PUT', `/${prefix}ids-${someDay}`, { mappings: oldMappings })
   const { write, said, counts, events } = await openSink(t, {

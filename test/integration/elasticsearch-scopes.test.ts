@@ -66,8 +66,8 @@ async function putTemplate(
 const one = (type: string) => `{"type":"${type}","n":1}`
 
 /**
- * How an index comes to take no documents, and how that is mended. The first document is stored
- * already, where the index is to be there.
+ * How an index comes to take no documents, and how that is mended. If the index has to be there,
+ * the first document is already stored.
  */
 const ofTheIndex: Readonly<
   Record<

@@ -17,7 +17,7 @@ async function serve(
   return Number(new URL(endpoint.address).port)
 }
 
-/** Opens a connection that says this much and no more. */
+/** Opens a connection that sends this and nothing else. */
 async function halfOpen(t: TestContext, port: number, words = ''): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => {}) // The other end may close it: that is the subject.
@@ -125,7 +125,7 @@ test('an answer is computed once for all who ask at the same time, and again whe
   )
 })
 
-test('archiving goes on under a flood of half-open connections, and health is answered', async (t) => {
+test('archiving continues under a flood of half-open connections, and health is answered', async (t) => {
   const topic = await createTopic(t)
   const root = `${await temporaryDirectory(t)}/archive`
   const argv = ['run', '--topics', topic, '--group', topic, '--archive-dir', root, '--http', '0']

@@ -15,7 +15,7 @@ import {
 } from '../helpers/servers.ts'
 
 /**
- * Every command takes an address of IPv6, in brackets. A relay stands for servers that listen
+ * Every command takes an address of IPv6, in brackets. A relay represents servers that listen
  * there.
  */
 

@@ -107,7 +107,7 @@ describe('a Kafka with TLS and logins', { timeout: 240_000 }, () => {
     return kafkaClient(connection, { clientId: 'test', log, retry: { retries: 0 } })
   }
 
-  it('archives over TLS with a login by SCRAM-SHA-512 whose password stands in a file', async (t) => {
+  it('archives over TLS with a login by SCRAM-SHA-512 whose password is in a file', async (t) => {
     const saslPasswordFile = await secret(t, `${password}\n`)
     const { code, count, output } = await archive(t, {
       ...withLogin('scram-sha-512'),

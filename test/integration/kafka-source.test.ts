@@ -85,7 +85,7 @@ test('a clock that is set back or forward stops neither heartbeats nor requests'
   assert.deepEqual([seen.joins, seen.failure, logged], [1, undefined, []])
 })
 
-test('a worker that the group does not know any more, as a commit says, joins again', async (t) => {
+test('a worker that the group no longer knows, as a commit says, joins again', async (t) => {
   const topic = await createTopic(t)
   await produce(t, topic, [{ value }])
   const kafka = testKafka()

@@ -11,7 +11,7 @@ import {
 } from '../helpers/servers.ts'
 import { errorBody, json, standIn } from '../helpers/stand-in-elasticsearch.ts'
 
-/** No log line and no status holds what stands in a record, whatever a server quotes of it. */
+/** No log line and no status holds content of a record, whatever a server quotes of it. */
 
 const canary = 'canary9317'
 
@@ -202,7 +202,7 @@ describe('what MySQL refuses', () => {
         batchOf(uniqueName('topic'), [`{"type":"a","n":"${canary}"}`, '{"type":"a","n":"short"}']),
       )
       if (number === 7777) {
-        // It is waited for, whatever is left of the row: somebody mends it.
+        // The sink waits for it, whatever is left of the row, until it is mended.
         await until('the sink waits', () => waiting.some((text) => text?.includes('error 7777')))
         await root.query(`DROP TRIGGER ${table}_quote`)
       }

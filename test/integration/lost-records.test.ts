@@ -14,7 +14,7 @@ import {
 
 /** Records that are gone from Kafka before a worker reads them. */
 
-test('records that retention took first: told, recorded as a gap, and the other partitions go on', async (t) => {
+test('records that retention took first are logged and recorded as a gap, and the other partitions go on', async (t) => {
   const topic = await createTopic(t, { stem: 'retention', partitions: 2 })
   const scenario = await createScenario(t)
   const admin = await withAdmin(t)

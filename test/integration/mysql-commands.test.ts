@@ -154,7 +154,7 @@ test('verify finds in MySQL, by name', async (t) => {
     })
   })
 
-  await t.test('nothing in a row without its value that says so', async () => {
+  await t.test('no problem for a row that says that it has no value', async () => {
     const omit = `UPDATE ${table} SET value_text = NULL, error_type = 'value_omitted' WHERE \`offset\` = 500`
     await changed(client, omit, `DELETE FROM ${table} WHERE \`offset\` = 500`, async () => {
       const verdict = await check('deep')
@@ -234,7 +234,7 @@ test('tables of a newer version and those of others are refused by name', async 
   })
 })
 
-test('speaks TLS, and with nobody but the server it knows', async (t) => {
+test('speaks TLS, and only with the server that it knows', async (t) => {
   const caFile = process.env.ARCHIVER_TEST_MYSQL_CA
   assert.ok(caFile !== undefined, 'ARCHIVER_TEST_MYSQL_CA names the certificate of the test server')
   for (const host of ['127.0.0.1', 'localhost']) {

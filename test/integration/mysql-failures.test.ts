@@ -230,7 +230,7 @@ test('another record at a position is loud, and is kept in the table of rejects'
 test('a row that the server refuses is found among many, and the others are as they are', async (t) => {
   const { write, table, counts } = await openMysqlSink(t)
   const client = mysqlClient(t)
-  // A column that is too short for one of them stands for whatever a server may find wrong with a
+  // A column that is too short for one of them represents whatever a server may find wrong with a
   // row.
   await client.query(`ALTER TABLE ${table} MODIFY value_text VARCHAR(200) CHARACTER SET utf8mb4`)
   const batch = batchOf('t', [...values(0, 40), value(40, 300), ...values(41, 100)])

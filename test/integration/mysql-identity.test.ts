@@ -178,7 +178,7 @@ describe('a server of MySQL that is another one', () => {
     },
   }
   for (const [name, { altNames, ...connection }] of Object.entries(accepted)) {
-    test(`with a certificate for ${name}: the login goes on`, async (t) => {
+    test(`with a certificate for ${name}: the login continues`, async (t) => {
       const server = await rogue(t, await maker.make({ name: 'db', altNames, issuer: authority }))
       await assert.rejects(
         login(t, { port: server.port, caFile: authority.certificateFile, ...connection }),

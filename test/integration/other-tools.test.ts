@@ -71,7 +71,7 @@ const others = [
 const undated = [order(0), '{"type":"object.two","latency_ms":1}', '{"type":"0200","i":3}']
 const all = orders + hostile.length + others.length + undated.length
 
-/** Each hostile line stands among others that are not. */
+/** Each hostile line is among others that are not. */
 function records(): MadeUpRecord[] {
   const values: string[] = []
   for (let i = 0; i < orders; i++) {
@@ -88,8 +88,7 @@ function records(): MadeUpRecord[] {
 }
 
 /**
- * Compacts what is there, and puts one more flush behind it: the state that an archive has most of
- * the time.
+ * Compacts what is there, and adds one more flush: an archive is in this state most of the time.
  */
 async function halfCompacted(t: TestContext): Promise<string> {
   const tp = { topic, partition: 0 }

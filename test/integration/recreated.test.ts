@@ -93,14 +93,14 @@ for (const { runs, records, grown } of [
   })
 }
 
-test('verify finds a topic that was made again although the archive went on into it', async (t) => {
+test('verify finds a recreated topic although the archive continued into it', async (t) => {
   const topic = await createTopic(t, { stem: 'mixed' })
   const scenario = await createScenario(t)
   const run = () => scenario.untilEnd('--no-elasticsearch', '--topics', topic)
   await produce(t, topic, messages(1, 0, 6))
   assert.equal((await run()).code, 0)
   await recreate(t, topic, messages(2, 0, 6))
-  // A group that has an offset is believed, whoever gave it: here another archive.
+  // A group that has an offset is trusted, whatever its origin: here another archive.
   const elsewhere = ['--archive-dir', `${scenario.root}-2`]
   const start = scenario.argv.flatMap((word, i, all) =>
     word === '--archive-dir' || all[i - 1] === '--archive-dir' ? [] : [word],

@@ -47,7 +47,7 @@ test('a restart continues where the last run ended; a third run does nothing new
   await counted(3500)
 })
 
-test('SIGTERM in the middle flushes and commits: exit code 143, and the next run goes on', async (t) => {
+test('SIGTERM in the middle flushes and commits: exit code 143, and the next run continues', async (t) => {
   const topic = await createTopic(t, { stem: 'sigterm', partitions: 2 })
   const { root, prefix, group, start, untilEnd } = await createScenario(t)
   const half = 20_000

@@ -277,7 +277,7 @@ test('a topic that workers would archive again is refused', async (t) => {
     assert.match(named.output, /is one of --topics/)
   })
 
-  await t.test('one that nobody archives is not', async (t) => {
+  await t.test('one that no worker archives is not', async (t) => {
     const { code, output } = await runArchiver(t, argv, { ARCHIVER_TOPICS_REGEX: `^${source}$` })
     assert.equal(code, 0, output)
     assert.equal(await sizeOf(t, target), 1)

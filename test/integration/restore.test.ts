@@ -373,7 +373,7 @@ test('topics of the workers narrow a restore, and what they leave out is named',
   assert.match(named.output, /restored 3 records/)
 })
 
-test('goes on where it was killed', async (t) => {
+test('continues where it was killed', async (t) => {
   const prefix = indexPrefix(t)
   const tp = { topic: 'orders', partition: 0 }
   const flushes = Array.from({ length: 20 }, (_, i) => records(i * 1000, (i + 1) * 1000))

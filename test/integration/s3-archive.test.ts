@@ -74,7 +74,7 @@ async function write(
   return signal
 }
 
-/** Where the two stores could differ. */
+/** Points in which the two stores could differ. */
 const fewPoints = [
   'files.content-written',
   'files.linked',

@@ -77,7 +77,7 @@ test('every command reads and writes an archive in a bucket', async (t) => {
   assert.equal(restore.code, 0, restore.output)
   assert.match(restore.output, /300/)
 
-  // The last flush stays: nobody has shown that its files are in place.
+  // The last flush stays: nothing has shown that its files are in place.
   const old = ['--older-than', '1d', '--no-elasticsearch']
   const prune = await runArchiver(t, ['prune', ...kafka, ...archive, '--group', group, ...old])
   assert.equal(prune.code, 0, prune.output)

@@ -135,7 +135,7 @@ describe('tables', () => {
     { title: 'n', cell: () => undefined },
   ]
 
-  it('aligns, and shows a dash where there is nothing', () => {
+  it('aligns, and shows a dash for nothing', () => {
     assert.equal(textTable(columns, [{ name: 'a' }]), 'name  n\na     –')
     assert.equal(
       markdownTable(columns, [{ name: 'a|b' }]),

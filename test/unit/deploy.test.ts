@@ -121,7 +121,7 @@ it('gives workers their secrets as files, never in an environment', () => {
   assert.equal(named.length, mounted.length, 'an option for each secret that is mounted')
 })
 
-it('lets nobody but the namespace of Prometheus reach a worker', () => {
+it('lets only the namespace of Prometheus reach a worker', () => {
   const policy = kubernetes.find(({ kind }) => kind === 'NetworkPolicy') as unknown as {
     readonly spec: {
       readonly podSelector: { readonly matchLabels: object }

@@ -86,7 +86,7 @@ it('a part that was killed is started again, and a frozen one is stopped', async
   assert.equal(await part.stop(silent), true)
 })
 
-it('a pid file that names a process of somebody else is not believed', async (t) => {
+it('a pid file that names a process of another program is not trusted', async (t) => {
   const part = await createPart(t)
   const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
   t.after(() => stranger.kill('SIGKILL'))

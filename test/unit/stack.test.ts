@@ -51,7 +51,7 @@ describe('the Java to use', () => {
     )
   })
 
-  it('asks the program where there is no release file', (t) => {
+  it('asks the program if there is no release file', (t) => {
     const home = makeFolder(t)
     assert.equal(javaAt(home), undefined)
     mkdirSync(join(home, 'bin'))

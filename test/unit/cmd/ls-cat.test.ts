@@ -102,7 +102,7 @@ test('a selection restricts types, topics, partitions and times', async (t) => {
   assert.deepEqual(await offsetsOf(root, { topics: ['none'] }), [])
 })
 
-test('an offset is found, or it is said why it is not there', async (t) => {
+test('an offset is found, or the output says why it is not there', async (t) => {
   const root = await archive(t)
   for (const offset of [0, 14, 15, 39, 40, 59]) {
     const line = JSON.parse(

@@ -67,7 +67,7 @@ test('what cannot be meant is refused in a line that names the option', () => {
     assert.throws(() => read(...argv), { code: 'USAGE', message }, argv.join(' '))
 })
 
-test('no message shows the credentials that somebody put into an endpoint', () => {
+test('no message shows credentials in an endpoint', () => {
   const argv = ['--archive-dir', 's3://archive/a', '--s3-endpoint', 'http://key:hunter2@minio:9000']
   assert.throws(
     () => read(...argv),
@@ -75,7 +75,7 @@ test('no message shows the credentials that somebody put into an endpoint', () =
   )
 })
 
-test('a flush waits 60 s for a directory and 300 s for a bucket, unless something is said', () => {
+test('a flush waits 60 s for a directory and 300 s for a bucket, unless an option says otherwise', () => {
   const inBucket = { bucket: 'a', prefix: '' }
   assert.equal(flushIntervalMs({ flushInterval: undefined, archiveDir: './a' }), 60_000)
   assert.equal(flushIntervalMs({ flushInterval: undefined, archiveDir: inBucket }), 300_000)

@@ -104,7 +104,7 @@ it('names a file of a secret that cannot be read', () => {
   })
 })
 
-it('tells apart why a first connection failed', () => {
+it('distinguishes why a first connection failed', () => {
   const failure = (code: string, message: string) =>
     connectFailure(Object.assign(new Error(message), { code }), 'b:1')
   assert.match(

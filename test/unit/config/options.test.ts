@@ -345,7 +345,7 @@ test('where types come from', () => {
 })
 
 /**
- * The help is kept beside this file, so that a changed option is seen in review. Run with
+ * The help is kept next to this file, so that a changed option is seen in review. Run with
  * UPDATE_SNAPSHOTS=1 to accept a change.
  */
 test('the options of run, as --help tells them', () => {

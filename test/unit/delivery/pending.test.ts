@@ -58,7 +58,7 @@ test('a partition that is given up ends its flushes, and its writes never settle
   )
 })
 
-test('a batch that fails is read again by whoever wrote it', async () => {
+test('the writer of a batch that fails reads it again', async () => {
   const batches = new PendingBatches(1000)
   const batch = batchOf(0)
   batches.open(batch)

@@ -103,7 +103,7 @@ const status = fc.constantFrom(200, 200, 200, 200, 200, 400, 403, 404, 413, 500)
 const replyLike = (good: unknown): fc.Arbitrary<Reply> =>
   fc.record({ status, body: answerLike(good) })
 
-test('fuzz: bulk answers of anybody: an item a document, or a failure of the request', async (t) => {
+test('fuzz: any bulk answer: an item a document, or a failure of the request', async (t) => {
   let reply: Reply
   const client = answering(t, () => reply)
   const signal = AbortSignal.timeout(2 ** 31 - 1)

@@ -36,7 +36,7 @@ async function isTyped(work: () => unknown): Promise<void> {
   }
 }
 
-test('fuzz: lines of anybody: a record, or no line of an archive', async (t) => {
+test('fuzz: any line: a record, or no line of an archive', async (t) => {
   const head = new LineHead()
   await fuzz(t, 1500, damagedBytes(lines), async (bytes) => {
     for (let start = 0; start < bytes.length; ) {
@@ -57,7 +57,7 @@ test('fuzz: lines of anybody: a record, or no line of an archive', async (t) => 
   })
 })
 
-test('fuzz: values of anybody are JSON for the scanner when they are for everybody', async (t) => {
+test('fuzz: a value that the scanner accepts is JSON for other parsers', async (t) => {
   const scanner = new JsonScanner(['type'])
   await fuzz(t, 1500, damagedBytes(jsonText.map((json) => Buffer.from(json))), (bytes) => {
     const { error } = scanner.scan(bytes, 0, bytes.length)
@@ -67,7 +67,7 @@ test('fuzz: values of anybody are JSON for the scanner when they are for everybo
   })
 })
 
-test('fuzz: data files of anybody: lines, or damage', async (t) => {
+test('fuzz: any data file: lines, or damage', async (t) => {
   const root = await temporaryDirectory(t)
   const home = homeAt(root)
   const name = `${randomBytes(4).toString('hex')}.jsonl.gz`

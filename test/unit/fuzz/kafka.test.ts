@@ -110,7 +110,7 @@ function repaired(bytes: Buffer, sum: boolean, length: boolean): Buffer {
   return sum ? withChecksum(copy) : copy
 }
 
-test('fuzz: record sets of anybody: records, or damage that is named', async (t) => {
+test('fuzz: any record set: records, or damage that is named', async (t) => {
   await fuzz(t, 1500, set, async (bytes) => {
     const fetch = fetchOf(bytes, limits)
     if (fetch.failure !== undefined) {
@@ -136,7 +136,7 @@ test('fuzz: record sets of anybody: records, or damage that is named', async (t)
   })
 })
 
-test('fuzz: sets of the old formats of anybody: records, or trouble that is named', async (t) => {
+test('fuzz: any set of the old formats: records, or trouble that is named', async (t) => {
   await fuzz(t, 500, damagedBytes(oldSet), async (bytes) => {
     const { fetched, pieces, error } = await unpacked(bytes, limits)
     if (fetched.failure !== undefined) throw fetched.failure

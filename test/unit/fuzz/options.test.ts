@@ -51,7 +51,7 @@ const yamlTexts = [
   `a: &x [1, 2]\nb: *x\n? [c]\n: |\n  text\n--- \nd: !!binary aGk=\n`,
 ]
 
-test('fuzz: YAML of anybody: options, or one line without a secret', async (t) => {
+test('fuzz: any YAML: options, or one line without a secret', async (t) => {
   const file = join(await temporaryDirectory(t), 'archiver.yaml')
   const text = damagedBytes(fc.constantFrom(...yamlTexts.map((yaml) => Buffer.from(yaml))))
   await fuzz(t, 300, text, (bytes) => {
@@ -72,7 +72,7 @@ test('a name of a megabyte is compared with no option', async (t) => {
   assert.throws(read([`--${'y'.repeat(2 ** 20)}`]), { code: 'USAGE' })
 })
 
-test('fuzz: flags and variables of anybody: options, or one line that says what is allowed', async (t) => {
+test('fuzz: any flags and variables: options, or one line that says what is allowed', async (t) => {
   const odd = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 20 }),
     fc.constantFrom(

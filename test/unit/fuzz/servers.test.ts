@@ -18,7 +18,7 @@ import { answerLike, fuzz, oddValue, unlike } from '../../helpers/fuzz.ts'
 
 const log = createLogger({ level: 'silent', stream: process.stderr })
 
-test('fuzz: Kibana: answers of anybody are read, or refused by name', async (t) => {
+test('fuzz: Kibana: any answer is read, or refused by name', async (t) => {
   let answers: readonly { readonly status: number; readonly body: Buffer }[] = []
   let asked = 0
   const server = createServer((request, response) => {

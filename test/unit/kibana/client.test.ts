@@ -45,7 +45,7 @@ function fails(...words: readonly string[]) {
   }
 }
 
-/** An address that nobody listens at. */
+/** An address without a listener. */
 async function closedUrl(): Promise<string> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -88,7 +88,7 @@ test('only what is older, or was changed, is imported again', async (t) => {
   change('search', 'archive-latest', ({ description }) => ({
     description: (description as string).replace(/\(\w+\)/, '(00000000)'),
   }))
-  // Kibana notes in the data view how often fields were used: that is nobody's change.
+  // Kibana notes in the data view how often fields were used: no person changed it.
   change('index-pattern', 'archive-all', ({ fieldAttrs }) => ({
     fieldAttrs: JSON.stringify({
       ...JSON.parse(fieldAttrs as string),
@@ -123,7 +123,7 @@ test('what a newer Kibana has migrated counts as ours by its mark', async (t) =>
   assert.deepEqual(new Set(await states(kibana)), new Set(['same']))
 })
 
-test('what somebody else made is left alone', async (t) => {
+test('what others made is left alone', async (t) => {
   const foreign: readonly (readonly [string, Partial<SavedObject>])[] = [
     [
       'dashboard archive-overview',
@@ -206,7 +206,7 @@ test('a Kibana that is still starting is waited for, and not for ever', async (t
   await assert.rejects(connect(t, url).ready(0, quiet), fails('ECONNREFUSED', url))
 })
 
-test('what is not Kibana, or too old a one, or wants to know who asks, is said so', async (t) => {
+test('a server that is not Kibana, is too old, or needs a login is named as such', async (t) => {
   const cases: readonly (readonly [StandInAnswer, readonly string[]])[] = [
     [
       { status: 200, body: { status: { overall: { level: 'available' } } } },

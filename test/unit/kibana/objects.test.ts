@@ -18,7 +18,7 @@ const shipped = shippedObjects('archive-')
 const dashboards = (objects: readonly SavedObject[]) =>
   objects.filter(({ type }) => type === 'dashboard')
 
-/** What Kibana does not tell: a wrong reference or a column nobody knows draws an empty panel. */
+/** What Kibana does not report: a wrong reference or an unknown column draws an empty panel. */
 function checkObjects(objects: readonly SavedObject[]): void {
   const known = new Set(objects.map(({ type, id }) => `${type} ${id}`))
   assert.equal(known.size, objects.length, 'an id is used twice')
@@ -364,7 +364,7 @@ test('the names of types and fields are text, whatever they hold', () => {
   }
 })
 
-/** The groups of every `filters` column of an object, wherever it stands. */
+/** The groups of every `filters` column of an object, at any depth. */
 function filtersIn(
   part: unknown,
 ): { readonly label: string; readonly input: { readonly query: string } }[] {

@@ -59,7 +59,7 @@ test('a loss is judged once more, by younger answers, before it stops a partitio
 })
 
 for (const committedBefore of [undefined, 90]) {
-  test(`a topic that was made again is refused when it is opened, ${committedBefore === undefined ? 'after a short run' : 'as after a long one'}`, async (t) => {
+  test(`a recreated topic is refused when it is opened, ${committedBefore === undefined ? 'after a short run' : 'as after a long one'}`, async (t) => {
     const source = new FakeSource()
     source.setLog(tp, { start: 0, end: 300 })
     source.life = 2

@@ -145,7 +145,7 @@ test('the lag grows while a partition is paused, being opened or stopped', async
   assert.equal(partition().lag, 500)
 })
 
-test('a comparison that fails is logged, and that of other topics goes on', async (t) => {
+test('a comparison that fails is logged, and that of other topics continues', async (t) => {
   const other = { topic: 'other', partition: 0 }
   const source = new FakeSource()
   source.setLog(tp, { start: 0, end: 10 })

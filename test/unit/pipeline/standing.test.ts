@@ -26,7 +26,7 @@ test('a partition begins at the lowest position, and what is lost before it has 
     [standing({ positions: [at(60), nowhere] }), 0, undefined],
     [standing({ positions: [at(60)], bounds: { start: 70, end: 100 } }), 60, 'retention 60-70'],
     [standing({ positions: [at(120)] }), 120, 'truncated 100-120'],
-    // One sink stands within the log, the other would take new records for those that it holds.
+    // One sink is within the log; the other would take new records for those that it holds.
     [standing({ committed: 90, positions: [at(120), nowhere] }), 90, 'truncated 100-120'],
     [standing({ committed: 120, positions: [at(90)] }), 90, 'truncated 100-120'],
   ]

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { StepQueue } from '../../../src/pipeline/steps.ts'
 
-test('steps of one key run one after another, those of other keys beside them', async () => {
+test('steps of one key run one after another, those of other keys in parallel', async () => {
   const ran: string[] = []
   const failures: unknown[] = []
   const steps = new StepQueue((error) => failures.push(error))

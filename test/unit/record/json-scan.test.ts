@@ -171,7 +171,7 @@ for (const [name, text] of Object.entries(corners)) {
   })
 }
 
-test('what stands around the bytes does not matter', () => {
+test('what surrounds the bytes does not matter', () => {
   const scanner = new JsonScanner(['type'])
   const around = fc.constantFrom(
     '',
@@ -243,7 +243,7 @@ test('every byte counts alike at every place of a string, in a value and in a ke
           )
           if (plain) assert.equal(ascii, byte < 0x80)
         }
-        // Cut off before its end, which stands right behind.
+        // Cut off before its end, which comes right after.
         const cut = string.toString('latin1', 0, string.length - 1)
         const isCutValid = scanner.scan(string, 0, string.length - 1).error === undefined
         assert.equal(isCutValid, parsed(cut) !== undefined, JSON.stringify(cut))

@@ -75,7 +75,7 @@ test('a line of more than 1 MiB is long, whatever its value', () => {
   assert.deepEqual(kinds('1', 2 ** 20 + 1), ['long-line'])
 })
 
-test('equal names are found among many, in an object that is closed and one that goes on', () => {
+test('equal names are found among many, in an object that is closed and one that continues', () => {
   const many = Array.from({ length: 5000 }, (_, i) => `"n${i}":{"n${i}":1}`).join()
   assert.deepEqual(kinds(`{${many}}`), [])
   assert.deepEqual(kinds(`{${many},"N4999":1}`), ['names-equal-but-for-case'])

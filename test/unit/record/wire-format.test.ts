@@ -38,7 +38,7 @@ const bytes = (hex: string, text = '') =>
   Buffer.concat([Buffer.from(hex, 'hex'), Buffer.from(text)])
 const utf16be = (text: string) => Buffer.from(text, 'utf16le').swap16()
 
-test('framed JSON: the text is the value, the id stands last in kafka, the frame comes back', () => {
+test('framed JSON: the text is the value, the id is last in kafka, the frame comes back', () => {
   const value = bytes('0000000005', '{"type":"order","n":1.0, "value":{"kafka":1}}')
   const { line, type, record } = encode(value, {
     headers: [{ key: 'schema_id', value: Buffer.from('x') }],

@@ -10,7 +10,7 @@ test('a stall of the event loop counts once, and what is none does not', async (
   stalls.takeMs()
   const until = performance.now() + 1000
   while (performance.now() < until) {
-    // The loop stands still.
+    // The loop is blocked.
   }
   await sleep(250)
   const told = stalls.takeMs()

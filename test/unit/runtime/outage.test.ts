@@ -25,7 +25,7 @@ test('an outage lasts from the second minute on', () => {
   assert.equal(outage.lasting(200_000), undefined)
 })
 
-test('reasons that differ each time are no flood, and none goes on unsaid for two minutes', () => {
+test('reasons that differ each time are no flood, and none stays unlogged for two minutes', () => {
   const steps = fc.array(
     fc.record({ ms: fc.integer({ min: 1, max: 20_000 }), reason: fc.nat({ max: 40 }) }),
     { minLength: 1, maxLength: 200 },

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Backoff, sleep } from '../../../src/runtime/retry.ts'
 
-test('delays double up to the most, with at least half of each kept', () => {
+test('delays double up to the max, with at least half of each kept', () => {
   const grows = fc.property(
     fc.integer({ min: 1, max: 1000 }),
     fc.integer({ min: 1, max: 100_000 }),

@@ -91,7 +91,7 @@ describe('verify finds by name', () => {
     assert.ok(verdict.problems.some(({ path }) => path === file.path))
   })
 
-  test('a line that stands twice', async (t) => {
+  test('a line that is there twice', async (t) => {
     const root = await soundArchive(t)
     const [manifest] = await manifestsOf(root, tp)
     const file = manifest!.files[0]!
@@ -287,7 +287,7 @@ test('a note of a prune that cannot be true explains nothing that is gone', asyn
   }
 })
 
-test('what was pruned is said in a line of its own', async (t) => {
+test('what was pruned has a line of its own', async (t) => {
   const root = await soundArchive(t)
   await writeFile(
     join(root, manifestDirectory(tp), prunedName),
@@ -321,7 +321,7 @@ test('an origin without a manifest is nothing to prove, and no proof', async (t)
   // Beside one that is proven it is no damage: an empty partition of a topic.
   const other = await check(await soundArchive(t))
   throwUnlessProven([verdict, other], 0)
-  // The group has committed what nobody holds any more.
+  // The group has committed what no store holds any longer.
   const kafka = { start: 0, end: 400, committed: 400 }
   const options = {
     home: homeAt(root),

@@ -25,7 +25,7 @@ function start(t: TestContext, ...words: string[]) {
   return { child, ended, ready: once(child.stdout, 'data') }
 }
 
-test('help, a good end, a mistake, a bug: exit code and what is said', {
+test('help, a good end, a mistake, a bug: exit code and output', {
   timeout: 60_000,
 }, async (t) => {
   const runs = Object.fromEntries(

@@ -18,7 +18,7 @@ test('no bytes bring a control character', () => {
   fc.assert(property, { numRuns: 500 })
 })
 
-test('timestamps are ISO 8601 where there is such a time', () => {
+test('timestamps are ISO 8601 if there is such a time', () => {
   assert.equal(readableTimestamp('1564629783000'), '2019-08-01T03:23:03.000Z')
   assert.equal(readableTimestamp('-1'), '-1')
   assert.equal(readableTimestamp('9223372036854775807'), '9223372036854775807')

@@ -143,7 +143,7 @@ describe('real processes', { concurrency: 6 }, () => {
     })
   }
 
-  test('below nohup, SIGHUP is passed over; SIGTERM is not', { timeout: 60_000 }, async (t) => {
+  test('under nohup a command ignores SIGHUP, but not SIGTERM', { timeout: 60_000 }, async (t) => {
     for (const command of [`nohup ${node} $C & wait`, `nohup sh -c '${node} $C; :'`]) {
       const { pids } = await startBy(t, command)
       const worker = () => pids().filter((pid) => /node$/.test(readProcess(pid)?.words[0] ?? ''))

@@ -101,7 +101,7 @@ describe('a relation', () => {
     assert.equal(outcome(pick(inner, 'one'), ...one), 'right')
   })
 
-  it('stands in the help of every option that it is about', () => {
+  it('is in the help of every option that it is about', () => {
     const set = group('Test', options, [
       exclusive('one', 'two', 'three'),
       requires(['one'], 'how'),

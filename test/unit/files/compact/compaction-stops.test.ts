@@ -96,7 +96,7 @@ testStops(
     let folded = 0
     return {
       prepare: (archive) => flush(archive, 0, 20),
-      // Whichever of its listings of the log the compaction stands before.
+      // Before any of its listings of the log.
       async run(archive, gates, stop) {
         const compactor = gates.start('compacts', async () => {
           const { folded: more } = await pass(archive)

@@ -133,7 +133,7 @@ test('no merged file is larger than the cap, and what lies beside a full file is
   await assertWhole()
 })
 
-test('a pass copies a bounded number of bytes, and the next one goes on at once', async (t) => {
+test('a pass copies a bounded number of bytes, and the next one continues at once', async (t) => {
   const { root, flush, pass, assertWhole } = await createArchive(t)
   for (let hour = 0; hour < 6; hour++) {
     for (let i = 0; i < 3; i++) await flush(() => august + hour * msPerHour, 4, 2000)
@@ -264,7 +264,7 @@ test('what stays free for archiving: a tenth of a small file system, 4 GiB of a 
   assert.equal(shortageOf({ free: 2 * gib, total: 10 * gib }, gib + 1)?.reserve, gib)
 })
 
-test('a damaged file is said and copied once; its neighbours are merged without it until it is mended', async (t) => {
+test('a damaged file is logged and copied once; its neighbours are merged without it until it is mended', async (t) => {
   interface Warning {
     readonly event: string
     readonly path: string

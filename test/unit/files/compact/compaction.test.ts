@@ -164,7 +164,7 @@ testInHomes(
     )
     for (const path of merged.replaces!)
       assert.ok(before.includes(path) && (await dataFilesIn(home)).includes(path))
-    // Archiving goes on all the same.
+    // Archiving continues nevertheless.
     await flush(archive, 30, 35)
     assert.equal(await (await CommitLog.open(home, tp)).next(), 35)
   },

@@ -88,7 +88,7 @@ test('a partition that was given up gets no pass, and others go on', async (t) =
   assert.deepEqual(passes, ['events/1'])
 })
 
-test('too little room is said once with path and bytes, and retried', async (t) => {
+test('too little room is logged once with path and bytes, and retried', async (t) => {
   const shortage = { needed: 2000, free: 1000, reserve: 500 }
   let isShort = true
   const { compactor, passes, lines, advance } = createCompactor(t, async () =>

@@ -182,7 +182,7 @@ function isRefused(error: unknown): boolean {
   return true
 }
 
-test('a hostile manifest is refused by whoever reads it, and touches nothing', async (t) => {
+test('every reader refuses a hostile manifest, and nothing is touched', async (t) => {
   const root = await besideVictims(t)
   const [, last] = await manifestsOf(root, tp)
   const before = await everythingAround(root)
@@ -302,7 +302,7 @@ test('hostile origins, notes and markers are refused by name', async (t) => {
   }
 })
 
-test('fuzz: whatever stands in the files of a commit log, it is read or refused', async (t) => {
+test('fuzz: whatever the files of a commit log contain, it is read or refused', async (t) => {
   const root = await besideVictims(t)
   const before = await everythingAround(root)
   const directory = join(root, manifestDirectory(tp))

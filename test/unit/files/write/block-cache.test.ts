@@ -19,7 +19,7 @@ async function fileOf(t: TestContext, bytes: Buffer) {
   return handle
 }
 
-test('whoever reads at once gets what the file has, however few blocks are kept', async (t) => {
+test('concurrent readers get what the file has, however few blocks are kept', async (t) => {
   const bytes = randomBytes(6 * blockBytes + 1000)
   const handle = await fileOf(t, bytes)
   const ranges = fc.array(

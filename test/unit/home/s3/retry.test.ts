@@ -22,7 +22,7 @@ function listen() {
   return { lines, log }
 }
 
-test('a request is sent until it is answered, and a store that goes on refusing is news once', async () => {
+test('a request is sent until it is answered, and a store that keeps refusing is one warning', async () => {
   const { lines, log } = listen()
   const retrier = new Retrier(settings, log, { patienceMs: Number.POSITIVE_INFINITY })
   let sent = 0

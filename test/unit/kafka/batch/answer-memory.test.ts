@@ -16,7 +16,7 @@ test('an answer is there until the last of those who hold a part of it lets go',
   holdAnswer(answer)()
 })
 
-test('what shares its memory with others, or is nobody else’s business, stays', () => {
+test('what shares its memory with others, or was not allocated for an answer, stays', () => {
   const small = allocateAnswer(1000)
   const foreign = Buffer.alloc(100_000, 7)
   for (const bytes of [small, foreign]) holdAnswer(bytes)()

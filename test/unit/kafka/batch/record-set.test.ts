@@ -590,7 +590,7 @@ test('a batch whose offset was damaged is not taken for one of another offset: n
   for (let bit = 0n; bit < 64n; bit++) {
     const says = BigInt.asIntN(64, 500n ^ (1n << bit))
     // A fetch for the offset, and one for an offset before it.
-    // What says that it lies before what was asked for is read by nobody.
+    // Nothing reads a batch that claims to lie before the requested offset.
     const isBefore = says >= 0n && says < 500n
     if (!isBefore)
       assert.deepEqual(read(500, at(500, says), at(501)), [[], [500, 501]], `bit ${bit}`)

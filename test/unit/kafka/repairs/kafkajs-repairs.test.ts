@@ -102,7 +102,7 @@ test('what a broker says of one partition is no error of the others, unless the 
     return responses[0]!.partitions.map(({ failure }) => failure?.message)
   }
   assert.deepEqual(await ask(0, 0), [undefined, undefined])
-  // Damage, an unreadable disk, no permission, and codes that nobody knows.
+  // Damage, an unreadable disk, no permission, and unrecognized codes.
   for (const code of [2, 29, 56, -1, 999]) {
     const [healthy, failure] = await ask(0, code)
     assert.equal(healthy, undefined)
@@ -111,7 +111,7 @@ test('what a broker says of one partition is no error of the others, unless the 
   for (const code of [1, 3, 5, 6]) await assert.rejects(ask(2, code), { name: /^KafkaJS/ })
 })
 
-/** Where kafkajs reads the clock of the wall for people or for records, and may. */
+/** Places where kafkajs may read the wall clock, for people or for records. */
 const mayAskTheTime = new Set([
   'instrumentation/event.js',
   'loggers/index.js',

@@ -12,7 +12,7 @@ class FakeAdmin {
   }
 }
 
-test('a client whose question failed is not asked again, and goes when nobody waits for it', async () => {
+test('a client with a failed request gets no other one, and is closed when no caller waits for it', async () => {
   const made: FakeAdmin[] = []
   const admin = new RenewedAdmin(
     () => {
