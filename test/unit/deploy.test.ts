@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -249,4 +249,15 @@ it('starts Node so that no signal opens its debugger', () => {
   assert.match(unit, /^ExecStart=\S+node --disable-sigusr1 /m)
   for (const { command } of podOf(kubernetes).containers)
     assert.equal(command, undefined, 'the image knows how')
+})
+
+it('starts programs that the build makes', () => {
+  const named = ['docker-compose.yml', 'docker-compose.override.yml', 'Dockerfile', 'package.json']
+    .flatMap((path) => [...read(path).matchAll(/\bdist\/([\w/-]+)\.js\b/g)])
+    .map(([, program]) => program!)
+  assert.ok(named.length >= 4, String(named))
+  assert.deepEqual(
+    named.filter((program) => !existsSync(new URL(`../../src/${program}.ts`, import.meta.url))),
+    [],
+  )
 })

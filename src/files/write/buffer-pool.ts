@@ -1,8 +1,8 @@
-/** Sizes of which many come and go: what buckets grow through. */
+/** Buckets grow through these sizes, so many buffers of them come and go. */
 const maxKeptLength = 2 ** 20
 /**
- * Of small ones there are many only where there are thousands of buckets, and a spill gives back
- * those of all of them at once.
+ * There are many small ones only with thousands of buckets. A spill gives back those of all buckets
+ * at once.
  */
 const maxSmallLength = 2 ** 14
 

@@ -8,7 +8,8 @@ const maxSmall = 2 ** 16
  * How much memory zlib takes, and clears for each member. Ten thousand buckets have ten thousand
  * small members: with the 384 KiB of the max setting, they take half as much CPU again.
  *
- * `chunkSize`: output is cut from buffers of this size. Each end of one is a turn of the event loop.
+ * `chunkSize`: output is cut from buffers of this size. Each end of one is a turn of the event
+ * loop.
  */
 const settings = {
   small: { memLevel: 8, chunkSize: 2 ** 16 },
