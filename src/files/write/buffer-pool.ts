@@ -1,4 +1,4 @@
-/** Buckets grow through these sizes, so many buffers of them come and go. */
+/** Buckets grow through these sizes, so buffers of them come and go all the time. */
 const maxKeptLength = 2 ** 20
 /**
  * There are many small ones only with thousands of buckets. A spill gives back those of all buckets

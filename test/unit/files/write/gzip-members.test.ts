@@ -7,7 +7,7 @@ import { GzipMembers } from '../../../../src/files/write/gzip-members.ts'
 
 const line = '{"@timestamp":"2026-01-14T21:00:00.000Z","type":"object.one","value":{"n":1}}\n'
 
-/** Lines of any size on both sides of 64 KiB, some of which cannot be made smaller. */
+/** Lines of any size on both sides of 64 KiB. Some cannot be made smaller. */
 const lines = fc.oneof(
   fc.uint8Array({ minLength: 1, maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
   fc.integer({ min: 1, max: 200_000 }).map((bytes) => Buffer.alloc(bytes, line)),
