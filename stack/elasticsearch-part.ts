@@ -100,8 +100,8 @@ interface User {
 }
 
 /**
- * Elasticsearch refuses to run as root; root starts it as `nobody`. Undefined where we are somebody
- * else already.
+ * Elasticsearch refuses to run as root; root starts it as `nobody`. Undefined if we are another
+ * user already.
  */
 function unprivilegedUser(): User | undefined {
   if (process.getuid?.() !== 0) return undefined
@@ -131,7 +131,7 @@ function give(folder: string, user: User): void {
 }
 
 /**
- * The folder of Elasticsearch in a stack. Where we are root and the stack lies below a folder that
+ * The folder of Elasticsearch in a stack. If we are root and the stack lies below a folder that
  * only root may enter (a home directory), Elasticsearch's part goes to the system's temporary
  * folder, under a name that belongs to the stack.
  */
@@ -218,8 +218,8 @@ export function elasticsearchPart(
 }
 
 /**
- * The distribution's own options without its garbage collection log, which goes to where nobody may
- * write.
+ * The distribution's own options without its garbage collection log: no user may write to its
+ * folder.
  */
 export function jvmOptions(distribution: string): string {
   return distribution
@@ -231,7 +231,7 @@ export function jvmOptions(distribution: string): string {
     .join('\n')
 }
 
-/** Root's Elasticsearch runs as somebody who must be able to start that Java. */
+/** Root's Elasticsearch runs as a user who must be able to start that Java. */
 function chooseOpenJava(javas: readonly Java[], version: ElasticsearchVersion): Java {
   const chosen = chooseJava(javas, javaNeeded(version), `Elasticsearch ${version}`)
   const open = javas.find((java) => java.version >= javaNeeded(version) && isOpenToAll(java.home))

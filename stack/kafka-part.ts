@@ -15,8 +15,8 @@ const log4jConfiguration = fileURLToPath(new URL('kafka-log4j2.properties', impo
 const century = 100 * 365 * 24 * 3_600_000
 
 /**
- * The configuration of one KRaft node for development and tests. Where it leaves Kafka's defaults,
- * it is to make small things quick (rebalance, compaction, retention), to be satisfied with one
+ * The configuration of one KRaft node for development and tests. It leaves Kafka's defaults only to
+ * make small things quick (rebalance, compaction, retention), to be satisfied with one
  * node, or to keep history: a record of 2019 must not fall to the retention of a week, nor a mix of
  * old and new timestamps roll a segment at each batch.
  */

@@ -40,7 +40,7 @@ export interface PartDefinition {
   readonly marker: string
   readonly pidFile: string
   readonly logFile: string
-  /** What the program itself prints; of interest where it fails before it has a log. */
+  /** What the program itself prints; of interest if it fails before it has a log. */
   readonly outputFile: string
   readonly prepare: (progress: Progress) => Promise<Command>
   /** Rejects while the server does not answer a request of its own protocol. */
@@ -52,7 +52,7 @@ export interface PartStatus {
   readonly title: string
   readonly address: string
   readonly logFile: string
-  /** Undefined where it does not run. */
+  /** Undefined if it does not run. */
   readonly pid: number | undefined
   readonly answers: boolean
 }
@@ -183,7 +183,7 @@ export class Part {
   }
 
   /**
-   * Asks the part to stop, waits, and kills it where that is not enough; a frozen one is thawed
+   * Asks the part to stop, waits, and kills it if that is not enough; a frozen one is thawed
    * first.
    *
    * @returns whether there was something to stop.

@@ -69,7 +69,7 @@ export const mebibyte = 2 ** 20
 /** The file that remembers the settings of a stack. */
 export const settingsFile = (dir: string): string => join(dir, 'stack.json')
 
-/** @throws StackError where the file is there but not readable as JSON. */
+/** @throws StackError if the file is there but not readable as JSON. */
 export function readSavedSettings(dir: string): SavedSettings {
   const path = settingsFile(dir)
   try {

@@ -103,7 +103,7 @@ export class Stack {
     return join(s3Buckets(this.settings.dir), bucket)
   }
 
-  /** The file that a client of Elasticsearch trusts where security is on. */
+  /** The file that a client of Elasticsearch trusts if security is on. */
   get certificateFile(): string {
     return certificateFile(this.settings.dir)
   }
@@ -113,7 +113,7 @@ export class Stack {
   }
 
   /**
-   * Starts what does not run yet, and returns when all of it answers. Harmless where it already
+   * Starts what does not run yet, and returns when all of it answers. Harmless if it already
    * runs. Without names: Kafka and Elasticsearch.
    *
    * @throws StackError one sentence with what to do: a port that is taken, no fitting Java, no
@@ -216,14 +216,14 @@ export function openStack(options: StackOptions = {}, progress: Progress = silen
  * Bytes that new processes can have: what the machine has left, within the limit of the container.
  */
 function availableMemory(): number {
-  // On Linux this is MemAvailable; elsewhere the free pages, which say little where the rest is
+  // On Linux this is MemAvailable; elsewhere the free pages, which say little if the rest is
   // cache that can go.
   const machine = process.platform === 'linux' ? freemem() : Number.POSITIVE_INFINITY
   const limit = process.constrainedMemory()
   return limit > 0 ? Math.min(machine, limit) : machine
 }
 
-/** @throws StackError where the parts to start need more than there is. */
+/** @throws StackError if the parts to start need more than there is. */
 export function checkMemory(parts: readonly Pick<Part, 'definition'>[], available: number): void {
   const needed = parts.reduce((sum, part) => sum + part.definition.memory, 0)
   if (needed <= available) return

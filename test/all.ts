@@ -48,7 +48,7 @@ const parts: readonly PartName[] = [
   ...(ownS3 ? (['s3'] as const) : []),
 ]
 
-/** Where the tests find the servers. */
+/** The addresses at which the tests find the servers. */
 function serversOf({ elasticsearchUrl }: Stack): Record<string, string> {
   return {
     ...(ownServers

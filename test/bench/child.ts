@@ -81,7 +81,7 @@ export async function startNode(
   return { ...running, ended }
 }
 
-/** Runs a TypeScript program to its end; throws where that is not 0. */
+/** Runs a TypeScript program to its end; throws if its exit code is not 0. */
 export async function runNode(...given: Parameters<typeof startNode>): Promise<ChildRun> {
   return (await startNode(...given)).ended
 }

@@ -8,7 +8,7 @@ import type { Archive, Context, Program, Sinks } from './context.ts'
 import type { Data } from './data.ts'
 import { type Run, type Summary, summarize } from './run.ts'
 
-/** Somebody who does the work once a round, and leaves nothing behind. */
+/** A program that does the work once a round, and leaves nothing behind. */
 export interface Contender {
   readonly name: string
   /**

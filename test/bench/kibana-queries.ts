@@ -22,7 +22,7 @@ interface Answer {
 
 const latest = 500
 const status = 'cancelled'
-/** Stands in messages as one of several words, in no other field as its whole. */
+/** Messages contain it as one of several words; no other field consists of it. */
 const word = 'upstream'
 
 const total = (answer: unknown) => (answer as Answer).hits.total.value

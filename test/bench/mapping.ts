@@ -103,7 +103,7 @@ interface Found {
   /** Bytes of the indices as the run left them, and as one segment each. */
   readonly leftBytes: number
   readonly mergedBytes: number
-  /** By query, the median in ms; undefined where the answer was not that of the records. */
+  /** By query, the median in ms; undefined if the answer was not that of the records. */
   readonly latencies: ReadonlyMap<string, number | undefined>
 }
 
@@ -232,7 +232,7 @@ async function measureOnce(measured: Measured, mappings: Mappings): Promise<[Run
   return [run, { leftBytes: run.indexBytes!, mergedBytes, latencies }]
 }
 
-/** The median in ms; undefined where the answer is not that of the records. */
+/** The median in ms; undefined if the answer is not that of the records. */
 async function latencyOf(
   { client, indexPrefix, expected }: Measured,
   query: KibanaQuery,

@@ -24,7 +24,7 @@ export function describeCommit(): string {
 
 /**
  * The program as another commit has it, in a work tree of its own; `remove` takes it away. Its
- * dependencies are ours where both lock the same ones, else they are installed.
+ * dependencies are ours if both lock the same ones, else they are installed.
  *
  * @throws ArchiverError `USAGE` if there is no such commit.
  */

@@ -6,7 +6,7 @@ import { openStack, type Stack } from '../../stack/stack-control.ts'
 import { listenerOf } from './proc.ts'
 
 /**
- * The servers that a benchmark runs against, and their processes, where they run on this machine.
+ * The servers that a benchmark runs against, and their processes, if they run on this machine.
  */
 export interface Servers {
   readonly brokers: string

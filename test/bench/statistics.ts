@@ -12,7 +12,7 @@ export function median(values: readonly number[]): number | undefined {
 }
 
 /**
- * The median of one figure of several runs; undefined where any of them lacks it, so that no median
+ * The median of one figure of several runs; undefined if any of them lacks it, so that no median
  * is of fewer rounds.
  */
 export function medianOf<T>(

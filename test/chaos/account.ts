@@ -37,7 +37,7 @@ class ExpectedPartition {
     this.records++
   }
 
-  /** Undefined where Kafka has no record at that offset. */
+  /** Undefined if Kafka has no record at that offset. */
   fingerprint(offset: number): bigint | undefined {
     return this.#delivered[offset] === 1 ? this.#fingerprints[offset] : undefined
   }

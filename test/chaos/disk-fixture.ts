@@ -118,7 +118,7 @@ while (position < what.records) {
       if (what.hoard === true && hoard.length === 0 && !finishing) takeAllDescriptors()
       if (!finishing && waitsForWord) await pause(20)
       // The last batch waits for the word, however fast the disk is; opening goes on to meet
-      // whatever trouble it is in.
+      // whatever failure it has.
       while (!finishing && waitsForWord && position + batchSize >= what.records) {
         await sink.open(tp, 0)
         await pause(50)

@@ -7,7 +7,7 @@ const run = promisify(execFile)
 const mebibyte = 2 ** 20
 
 /**
- * The file system of the archive, to be filled, made read-only and forbidden. A small tmpfs where
+ * The file system of the archive, to be filled, made read-only and forbidden. A small tmpfs if
  * this user may mount one; else a plain directory, which only `forbid` can break.
  */
 export class Disk {
@@ -42,7 +42,7 @@ export class Disk {
 
   /** Takes all room but a little, so that a flush may begin and cannot end. */
   async fill(leaveBytes: number): Promise<void> {
-    // Refused where more is used by then.
+    // Refused if more is used by then.
     await untilAllowed(async () => {
       const { blocks, bfree, bsize } = await statfs(this.path)
       const used = (blocks - bfree) * bsize

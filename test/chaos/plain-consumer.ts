@@ -109,7 +109,7 @@ class ByteStream {
     this.#chunks = stream[Symbol.asyncIterator]()
   }
 
-  /** Whether there are that many more. */
+  /** True if there are that many more. */
   async has(count: number): Promise<boolean> {
     if (this.#buffer.length - this.#position >= count) return true
     const parts = [this.#buffer.subarray(this.#position)]

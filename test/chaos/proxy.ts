@@ -10,7 +10,7 @@ import type { AddressInfo } from 'node:net'
 /**
  * What the proxy does with the requests that come: `pass` them on; answer with that `status` in
  * Elasticsearch's place; `cut` the connection in the middle of the request; `mute` passes the
- * request on whole and cuts before the answer, so that nobody knows the outcome; `stall` never
+ * request on whole and cuts before the answer, so that no side knows the outcome; `stall` never
  * answers; `html` answers 200 with a page that is no answer of Elasticsearch.
  */
 export type ProxyMode = 'pass' | 'cut' | 'mute' | 'stall' | 'html' | { readonly status: 429 | 503 }

@@ -4,8 +4,8 @@ import { openStack } from '../../stack/stack-control.ts'
 
 /**
  * The servers of tests that reach into them: kill them, freeze them, damage their files. `npm test`
- * names its own in ARCHIVER_TEST_STACK; else they are servers that nobody else uses. To be imported
- * before `helpers/servers.ts`, which reads from the environment where they are.
+ * names its own in ARCHIVER_TEST_STACK; else they are servers that no other run uses. Import this
+ * before `helpers/servers.ts`, which reads their addresses from the environment.
  */
 const given = process.env.ARCHIVER_TEST_STACK
 export const stack = openStack(
@@ -22,7 +22,7 @@ export const stack = openStack(
 process.env.ARCHIVER_BROKERS = stack.brokers
 process.env.ARCHIVER_ELASTICSEARCH = stack.elasticsearchUrl
 
-/** Starts the servers for the tests of a file; stops them if nobody else uses them. */
+/** Starts the servers for the tests of a file; stops them if no other run uses them. */
 export function useStack(): void {
   before(() => stack.start())
   after(async () => {

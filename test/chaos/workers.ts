@@ -125,7 +125,7 @@ export class Workers {
     if (this.live.length > this.#wanted) this.terminate(this.live[0]!)
   }
 
-  /** Whoever read a worker's output goes away. */
+  /** The reader of a worker's output goes away. */
   closeLog(worker: ChaosWorker): void {
     worker.child.stdout?.destroy()
     worker.child.stderr?.destroy()

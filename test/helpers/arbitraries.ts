@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type { Header, SourceBatch, SourceRecord } from '../../src/record/record.ts'
 
 /**
- * Keys that collide, that members of Object have, and that need escapes, as they stand in JSON
+ * Keys that collide, that members of Object have, and that need escapes, as JSON spells them
  * text.
  */
 const keyTexts = [

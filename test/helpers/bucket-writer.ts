@@ -5,7 +5,7 @@ import { createFilesSink } from './files-sink.ts'
 import { bucketSettings } from './object-stores.ts'
 
 /**
- * A writer in a process of its own, which dies where `ARCHIVER_FAULT` says:
+ * A writer in a process of its own, which dies at the point that `ARCHIVER_FAULT` names:
  * `bucket-writer.ts <endpoint> <prefix> <scratch> <next> [compact]` writes what is missing up to
  * `next` in flushes of ten records.
  */

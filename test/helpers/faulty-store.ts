@@ -23,7 +23,7 @@ export type Fault =
   | { readonly kind: 'reset' }
   /** The answer stops in the middle of its body. */
   | { readonly kind: 'cut-body' }
-  /** Nobody answers, and the store does not see the request. */
+  /** No answer comes, and the store does not see the request. */
   | { readonly kind: 'hang' }
   /**
    * An answer that does not come from the store, 503 SlowDown for example. With status 200 the

@@ -24,7 +24,7 @@ const gatedCalls = [
 /** A look whether a directory is a link is no step of its own. */
 const isFile = /\.(?:gz|part)$/
 
-/** Nobody pulls the plug here, and fsync is most of what a flush takes. */
+/** No test pulls the plug here, and fsync is most of what a flush takes. */
 function withoutSync(result: unknown): unknown {
   if (typeof result === 'object' && result !== null && 'sync' in result)
     result.sync = async () => {}

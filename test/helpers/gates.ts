@@ -79,7 +79,7 @@ export class Gates {
 
   /**
    * Lets an actor act alone until `isThere` says of its next step that it is the one to stop
-   * before; false where it never came to it.
+   * before; false if it never came to it.
    */
   async runTo(
     actor: Actor,

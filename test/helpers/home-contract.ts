@@ -358,7 +358,7 @@ const clauses: Readonly<Record<string, (clause: Clause) => Promise<void>>> = {
   }) => {
     const contents = Array.from({ length: 12 }, (_, i) => Buffer.from(`content of ${i}`))
     const files = await commit(home, 0, contents)
-    // Somebody died in the middle.
+    // A writer died in the middle.
     assert.deepEqual(await home.publish(files.slice(0, 3), 'files'), [])
     const handles = await Promise.all(Array.from({ length: 6 }, () => place.another()))
     const nowhere = await Promise.all(handles.map((one) => one.publish(files, 'files')))

@@ -56,7 +56,7 @@ export async function openS3Home(
   return home
 }
 
-/** A versitygw for the time of a test: its endpoint; undefined where it cannot be built. */
+/** A versitygw for the time of a test: its endpoint; undefined if it cannot be built. */
 export async function startVersitygw(t: TestContext): Promise<string | undefined> {
   const program = versitygwProgram()
   if (program === undefined) return undefined

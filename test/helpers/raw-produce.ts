@@ -24,7 +24,7 @@ const int16 = (value: number) => int32(value).subarray(2)
 
 /**
  * Writes one batch to partition 0 of a topic as it is, past every client: headers in any order,
- * null headers, and whatever else kafkajs cannot send. For a cluster of one broker. Throws where
+ * null headers, and whatever else kafkajs cannot send. For a cluster of one broker. Throws if
  * the broker refuses it.
  */
 export async function produceRaw(topic: string, batch: WireBatch): Promise<void> {

@@ -2,7 +2,7 @@ import { crc32c } from '../../src/kafka/batch/crc32c.ts'
 import type { Header } from '../../src/record/record.ts'
 
 /**
- * A record in a batch of format 2; `offsetDelta` and `timestampDelta` as they stand on the wire.
+ * A record in a batch of format 2; `offsetDelta` and `timestampDelta` as they are on the wire.
  */
 export interface WireRecord {
   readonly offsetDelta: number
@@ -20,9 +20,9 @@ export interface WireBatch {
   readonly baseTimestamp?: number | bigint
   readonly maxTimestamp?: number | bigint
   readonly producerId?: number
-  /** That of the last record where it is not given; compaction leaves it as it was. */
+  /** That of the last record if it is not given; compaction leaves it as it was. */
   readonly lastOffsetDelta?: number
-  /** That of the records where it is not given. */
+  /** That of the records if it is not given. */
   readonly count?: number
   readonly compress?: (bytes: Buffer) => Buffer
 }

@@ -109,9 +109,8 @@ export interface TestMessage {
 }
 
 /**
- * A producer for the time of a test. Idempotent: kafkajs sends all partitions of a request again
- * where one of them has no leader yet, and records that are there twice are what these tests look
- * for.
+ * A producer for the time of a test. Idempotent: kafkajs sends all partitions of a request again if
+ * one of them has no leader yet, and these tests look for records that are there twice.
  */
 export async function createProducer(
   t: TestContext,
@@ -128,7 +127,7 @@ export async function createProducer(
 }
 
 /**
- * Sends messages to a topic, all to partition 0 where they name none, and waits for the
+ * Sends messages to a topic, all to partition 0 if they name none, and waits for the
  * acknowledgement.
  */
 export async function produce(

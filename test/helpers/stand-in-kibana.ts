@@ -97,7 +97,7 @@ export async function startKibana(
           .map((line) => JSON.parse(line) as SavedObject)
         imports.push(imported)
         for (const object of imported) {
-          // An id is unique across spaces: where another one has it, the object gets a new one.
+          // An id is unique across spaces: if another one has it, the object gets a new one.
           const elsewhere = [...objects.keys()].some(
             (key) => key.endsWith(` ${object.type} ${object.id}`) && key !== keyOf(object),
           )

@@ -4,9 +4,10 @@ import type { Gates } from './gates.ts'
 import { type HomeKind, inDirectory, inMemory, type TestArchive } from './test-archive.ts'
 
 /**
- * What stops before each of its steps, while others go on. In memory before every one; in a
- * directory, where each is a system call, before every few: what a call of the contract does when
- * it stops in the middle is in `test/unit/home/stopped-calls.test.ts`. `STOPS_STRIDE=1` is each.
+ * What stops before each of its steps, while others go on. In memory it stops before every step. In
+ * a directory each step is a system call, so it stops before every few. What a call of the contract
+ * does when it stops in the middle is in `test/unit/home/stopped-calls.test.ts`. `STOPS_STRIDE=1`
+ * stops before each.
  */
 const strides: readonly (readonly [HomeKind, number])[] = [
   [inMemory, 1],

@@ -497,7 +497,7 @@ test('a large request that fails does not hold the process up: heartbeats have t
     )
   }
   loop.disable()
-  // Without any trouble it is some 100 ms; where the client copies the request into its error, half
+  // Without any failure it is some 100 ms; if the client copies the request into its error, half
   // a minute.
   assert.ok(loop.max < 5e9, `the event loop stood still for ${Math.round(loop.max / 1e6)} ms`)
 })

@@ -11,7 +11,7 @@ import { noProxies, Proxies } from '../../src/runtime/proxies.ts'
 import { CertificateMaker, type Identity, keyIdOf } from '../helpers/certificates.ts'
 import { type ForwardProxy, forwardProxy } from '../helpers/forward-proxy.ts'
 
-/** Which servers `--elasticsearch-fingerprint` accepts. Nobody else may see a credential. */
+/** Which servers `--elasticsearch-fingerprint` accepts. No other server may see a credential. */
 
 const apiKey = 'c2VjcmV0LW9mLXRoZS10ZXN0'
 const altNames = ['DNS:localhost', 'IP:127.0.0.1']

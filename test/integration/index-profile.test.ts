@@ -119,7 +119,7 @@ for (const profile of indexProfiles) {
         )
       ).aggregations.revenue.value
     assert.equal(await revenue(), isStandard ? 485 : 0)
-    // A search brings its own fields along where the index has none.
+    // A search brings its own fields along if the index has none.
     assert.equal(await revenue({ runtime_mappings: { 'value.amount': { type: 'double' } } }), 485)
 
     const facts = await readTypeFacts(await openClient(t), prefix, 'order')

@@ -20,7 +20,7 @@ const messages = Array.from({ length: 50 }, (_, i) => ({
   timestamp: 1_700_000_000_000,
 }))
 
-/** A worker that serves its state, and where. */
+/** A worker that serves its state, and the address. */
 async function startWorker(t: TestContext, topic: string, more: readonly string[]) {
   const root = `${await temporaryDirectory(t)}/archive`
   const running = startArchiver(t, [

@@ -33,7 +33,7 @@ const inEveryTest = async (t: TestContext) => {
   file = join(await temporaryDirectory(t), 'archiver.yaml')
 }
 
-/** What an option became, or the message without the name of where it came from. */
+/** What an option became, or the message without the name of its origin. */
 function outcome(
   key: string,
   sources: { argv?: readonly string[]; env?: Record<string, string>; yaml?: string },

@@ -114,7 +114,7 @@ test('fuzz: any record set: records, or damage that is named', async (t) => {
   await fuzz(t, 1500, set, async (bytes) => {
     const fetch = fetchOf(bytes, limits)
     if (fetch.failure !== undefined) {
-      // The trouble of its partition, which another fetch may end.
+      // A failure of its partition, which another fetch may end.
       assert.match(messageOf(fetch.failure), /its offset is -?\d+, and nothing follows it yet$/)
       return
     }

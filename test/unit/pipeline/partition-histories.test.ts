@@ -128,7 +128,7 @@ class World {
     }
     const { start, loss } = judge({
       committed: this.#committed,
-      // Files know where they stand, Elasticsearch relies on the group.
+      // Files know their position; Elasticsearch relies on the group.
       positions: [
         { next: prefix('files'), origin: 0, committed: undefined },
         { next: undefined, origin: undefined, committed: undefined },

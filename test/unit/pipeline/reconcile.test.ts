@@ -40,7 +40,7 @@ for (const files of [false, true]) {
       new FakeSink('elasticsearch', false),
     ]
     const { source, slow, pass, partition, worker, logged } = await overtaken(t, sinks)
-    // kafkajs did this where it reset an offset.
+    // kafkajs did this when it reset an offset.
     source.group.delete(key)
     await pass(compareMs)
     assert.equal(source.group.get(key), 0, 'the group has its offset again at once')

@@ -15,7 +15,7 @@ const paths = [
   ['a.b', 'meta'],
 ]
 
-/** What JSON.parse says: undefined where it refuses the text. */
+/** What JSON.parse says: undefined if it refuses the text. */
 function parsed(text: string): { readonly value: unknown } | undefined {
   try {
     return { value: JSON.parse(text) }

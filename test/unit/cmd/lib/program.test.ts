@@ -115,7 +115,7 @@ const cannot = (what: string) => `program-fixture: standard output cannot be wri
 
 /** What a command says and its exit code, for its word, its kind of output and where that goes. */
 const endings: readonly (readonly [command: string, said: string])[] = [
-  // Nobody reads a verdict: it is the same.
+  // Without a reader the verdict is the same.
   ['{ $P verdict report; echo $? >&2; } | head -1', 'line 0\n0\n'],
   ['{ $P bad-verdict report; echo $? >&2; } | head -1', 'line 0\nprogram-fixture: not proven\n1\n'],
   ['$P verdict report >&-; echo $?', '0\n'],

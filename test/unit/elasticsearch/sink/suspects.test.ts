@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { isGroup, neededRefusals, Suspects } from '../../../../src/elasticsearch/sink/suspects.ts'
 
-/** Numbers stand for documents. */
+/** Numbers represent documents. */
 type Group = readonly number[]
 
 const holdMs = 600_000

@@ -35,7 +35,7 @@ interface History {
   readonly random: () => number
   /** The end of what a writer knows to be committed. */
   acknowledged: number
-  /** Calls fail: also the look whether staging is gone because somebody else committed. */
+  /** Calls fail: also the look whether staging is gone because another writer committed. */
   readonly hasFaults: boolean
   readonly unexpected: unknown[]
 }
@@ -137,7 +137,7 @@ async function act(
   })
 }
 
-/** A quiet point: somebody takes the partition over, and nobody else acts. Then it is whole. */
+/** A quiet point: one actor takes the partition over, and no other acts. Then it is whole. */
 async function endWhole(history: History): Promise<void> {
   const { archive } = history
   await write(history, 'last', 1)

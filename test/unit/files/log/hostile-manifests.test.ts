@@ -34,7 +34,7 @@ const tp = { topic: 'events', partition: 2 }
 const victims = '../victims/'
 const dayMs = 86_400_000
 
-/** An archive of two flushes, and beside it a directory that is nobody's business. */
+/** An archive of two flushes, and next to it a directory that no command may touch. */
 async function besideVictims(t: TestContext): Promise<string> {
   const root = await makeArchive(t, [{ tp, flushes: [records(100, 250), records(250, 400)] }])
   await mkdir(join(root, victims))

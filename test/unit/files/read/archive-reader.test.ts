@@ -61,7 +61,7 @@ test('members are found and read in either direction, whatever bytes they hold',
     (_, i) => `{"n":${i},"text":"${'x'.repeat(i * 3000)}"}\n`,
   )
   const members = lines.map((line) => Buffer.from(line))
-  // Stored, not compressed: bytes like the beginning of a member stand inside one.
+  // Stored, not compressed: bytes like the beginning of a member are inside one.
   members.splice(7, 0, Buffer.concat([Buffer.from('"'), magic, Buffer.from('"\n')]))
   await writeFile(
     path,
@@ -95,7 +95,7 @@ test('a reader gives all members of a damaged file but the damaged ones, and nam
       // named and lost with it.
       const others = at < start + 8 ? [0, 4, 5] : [0, 1, 4, 5]
       for (const i of others) assert.ok(read.has(`{"n":${i}}`), `byte ${at}: ${i} is lost`)
-      // A member that can be read all the same was damaged where nothing depends on it.
+      // A member that can be read nevertheless was damaged where nothing depends on it.
       const all = [0, 1, 2, 3, 4, 5].every((i) => read.has(`{"n":${i}}`))
       assert.ok(all || troubles > 0, `byte ${at}: nothing is told`)
     }

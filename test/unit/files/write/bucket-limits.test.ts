@@ -39,7 +39,7 @@ function batchOf(
   })
 }
 
-/** Every record has a type of its own, as where `--type-path` names an id. */
+/** Every record has a type of its own, as if `--type-path` names an id. */
 function typeEach(from: number, next: number): RecordBatch {
   return batchOf(
     from,
@@ -132,7 +132,7 @@ test('buckets count against the memory limit by themselves, until they are commi
   await sink.flush([tp])
   await written
   assert.equal(sink.heldBytes, 0)
-  // Nobody waits for what is given up.
+  // No caller waits for what is given up.
   void sink.write(typeEach(200, 300))
   assert.ok(sink.heldBytes > 0)
   await sink.close(tp)

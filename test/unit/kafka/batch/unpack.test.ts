@@ -32,7 +32,7 @@ function xerial(bytes: Buffer): Buffer {
 
 const withoutSize = { params: { [constants.ZSTD_c_contentSizeFlag]: 0 } }
 const same = (bytes: Buffer): Buffer => bytes
-/** How producers of each kind compress: the codec's number, and bytes as they stand in a batch. */
+/** How producers of each kind compress: the codec's number, and bytes as they are in a batch. */
 const compressors: Readonly<Record<string, readonly [number, (bytes: Buffer) => Buffer]>> = {
   none: [0, same],
   gzip: [1, gzipSync],

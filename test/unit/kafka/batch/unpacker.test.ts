@@ -18,7 +18,7 @@ const tp = { topic: 'events', partition: 0 }
 const other = { topic: 'events', partition: 1 }
 const pieceBytes = 64 * 1024
 
-/** A batch of records that compress well, larger than a piece where there are many. */
+/** A batch of records that compress well, larger than a piece if there are many. */
 function bytesOf(baseOffset: number, count: number): Buffer {
   const records = Array.from({ length: count }, (_, offsetDelta) => ({
     offsetDelta,

@@ -18,7 +18,7 @@ function lineOf(batch: RecordBatch, i: number): Buffer {
   return batch.lines.subarray(lineStart(batch, i), batch.ends[i]!)
 }
 
-/** Encodes one record, of offset 0 where it names none. */
+/** Encodes one record, of offset 0 if it names none. */
 function encodeOne(record: Partial<SourceRecord>, source: TypeSource = atType) {
   const whole = { offset: 0, timestamp: 0, key: null, value: null, headers: noHeaders, ...record }
   const batch = new LineEncoder(source).encode({
