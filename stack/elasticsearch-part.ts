@@ -218,8 +218,8 @@ export function elasticsearchPart(
 }
 
 /**
- * The distribution's own options without its garbage collection log: no user may write to its
- * folder.
+ * The distribution's own options without its garbage collection log: the server may not write to
+ * that log's folder.
  */
 export function jvmOptions(distribution: string): string {
   return distribution
