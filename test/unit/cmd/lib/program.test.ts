@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync, truncateSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
@@ -13,15 +14,19 @@ import { temporaryDirectory, until } from '../../../helpers/servers.ts'
 
 const fixture = fileURLToPath(new URL('../../../helpers/program-fixture.ts', import.meta.url))
 
+/** As a shell gives it. A second signal may arrive when Node no longer handles any: it ends then. */
+function statusOf(code: number | null, signal: NodeJS.Signals | null): number {
+  return code ?? 128 + constants.signals[signal!]
+}
+
 function start(t: TestContext, ...words: string[]) {
   // Below nohup a program passes SIGHUP over, and these tests may run below it.
   const env = { ...process.env, _: process.execPath }
   const child = spawn(process.execPath, [fixture, ...words], { env })
   t.after(() => child.kill('SIGKILL'))
-  const ended = Promise.all([once(child, 'exit'), text(child.stderr)]).then(([[code], stderr]) => ({
-    code: code as number | null,
-    stderr,
-  }))
+  const ended = Promise.all([once(child, 'exit'), text(child.stderr)]).then(
+    ([[code, signal], stderr]) => ({ code: statusOf(code, signal), stderr }),
+  )
   return { child, ended, ready: once(child.stdout, 'data') }
 }
 
