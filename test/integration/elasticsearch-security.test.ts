@@ -530,12 +530,12 @@ describe('an engine with TLS and users', () => {
       },
       'a URL that is none': {
         env: { ARCHIVER_ELASTICSEARCH: `ftp://${user}:${canary}@127.0.0.1` },
-        says: /--elasticsearch: URL number 1 is not allowed/,
+        says: /ARCHIVER_ELASTICSEARCH: the value is not allowed/,
         code: 2,
       },
       'a password that is not percent-encoded': {
         env: { ARCHIVER_ELASTICSEARCH: withUser.replace(canary, `${canary}%`) },
-        says: /--elasticsearch: URL number 1 is not allowed.* percent-encoded/,
+        says: /ARCHIVER_ELASTICSEARCH: the value is not allowed.* percent-encoded/,
         code: 2,
       },
       'a header that is none': {

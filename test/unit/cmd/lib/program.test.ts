@@ -14,7 +14,7 @@ import { temporaryDirectory, until } from '../../../helpers/servers.ts'
 
 const fixture = fileURLToPath(new URL('../../../helpers/program-fixture.ts', import.meta.url))
 
-/** As a shell gives it. A second signal may arrive when Node no longer handles any: it ends then. */
+/** As a shell gives it. A second signal may come when Node no longer handles any. It ends then. */
 function statusOf(code: number | null, signal: NodeJS.Signals | null): number {
   return code ?? 128 + constants.signals[signal!]
 }
