@@ -246,6 +246,25 @@ test('an outage is said once with its reason, and its end with how long it took'
   }
 })
 
+test('a request that waits for its turn while the gate closes is not sent, and not lost', async () => {
+  const { outbox, server, pass, close } = open({ concurrency: 1 })
+  try {
+    for (const partition of [0, 1]) outbox.open({ topic: 't', partition })
+    server.outcomes.push('away')
+    const first = outbox.write(batchOf(0, 0, fullRecords))
+    // It is in the queue behind the one in flight, and goes out of turn.
+    const second = outbox.write(batchOf(1, 0, fullRecords))
+    outbox.start(server.build(outbox.queue)!)
+    await pass(0)
+    assert.deepEqual([server.requests, outbox.waiting], [1, 'away'])
+    for (let i = 0; i < 10 && outbox.heldBytes > 0; i++) await pass(1000)
+    await Promise.all([first, second])
+    assert.equal(server.stored.length, 2 * fullRecords)
+  } finally {
+    close()
+  }
+})
+
 test('what must not happen fails the writes of its request, and no others', async () => {
   const { outbox, server, pass, events, close } = open({ lingerMs: 0 })
   try {
