@@ -53,7 +53,7 @@ export function isInBucket(root: ArchiveRoot): boolean {
   return typeof root !== 'string'
 }
 
-/** Where the archive of these options is. */
+/** The place of the archive that these options name. */
 export function archivePlace(values: ArchiveValues): ArchivePlace {
   const { archiveDir } = values
   if (typeof archiveDir === 'string') return { directory: archiveDir }

@@ -139,7 +139,7 @@ export function bucketSettings(
   }
 }
 
-/** Where files of a bucket are staged. */
+/** The directory in which files of a bucket are staged. */
 export function scratchDir({ scratchDir: chosen }: ValuesOf<typeof bucketGroup>): string {
   return chosen ?? tmpdir()
 }

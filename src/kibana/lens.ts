@@ -88,11 +88,6 @@ export function statistic(
   return metric('percentile', field, label, options, { percentile: of.percentile })
 }
 
-/** How many records have the field. */
-export function countOf(field: string, label: string, options: MetricOptions = {}): Column {
-  return metric('count', field, label, { format: { id: 'number' }, ...options })
-}
-
 /**
  * The share of records that a query finds, as columns `id`, `id-part`, `id-all` and `id-math`: Lens
  * keeps a formula as its text and as the columns that it was compiled to.

@@ -8,7 +8,6 @@ export const QUOTE = 0x22
 export const COMMA = 0x2c
 export const MINUS = 0x2d
 export const ZERO = 0x30
-export const NINE = 0x39
 export const COLON = 0x3a
 export const BACKSLASH = 0x5c
 export const OPEN_BRACKET = 0x5b

@@ -56,11 +56,6 @@ export function isLoopback(host: string): boolean {
   return isIP(name) === 6 && /^(::1|::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4})$/.test(name)
 }
 
-/** A URL for people. Throws as `addressOf` does. */
-export function withoutCredentials(text: string): string {
-  return addressOf(text).url.href.replace(/\/$/, '')
-}
-
 /**
  * A request path, one name a segment. This is the only place that encodes names: `%2a` in a name is
  * sent as `%252a`, which a server reads as `%2a` again, never as a wildcard or another path. A

@@ -15,7 +15,6 @@ export const unclean: readonly string[] = [
   'deploy/systemd/archiver.service',
   'docker-compose.yml',
   'docs/kibana.md',
-  'src/files/log/manifest.ts',
   'src/kafka/batch/unpacker.ts',
   'src/kibana/client.ts',
   'src/kibana/dashboards/overview.ts',

@@ -87,7 +87,7 @@ export class Elasticsearch {
     return [...new Set(used.map((proxy) => ` through ${describeProxy(proxy)}`))].join(',')
   }
 
-  /** Where it is, for people: without credentials. */
+  /** Its address for people: without credentials. */
   get address(): string {
     return this.#connection.cloudId === undefined
       ? this.#connection.nodes.join(', ')

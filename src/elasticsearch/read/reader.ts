@@ -161,7 +161,7 @@ export class DocumentReader {
     return new Set((aggregations?.offsets.buckets ?? []).map(({ key }) => key))
   }
 
-  /** Where documents of a range are, by offset, at most `limit`. */
+  /** The places of a range's documents, by offset, at most `limit`. */
   async places(
     tp: TopicPartition,
     range: Partial<OffsetRange>,

@@ -68,10 +68,7 @@ export interface Manifest extends TopicPartition, OffsetRange, Partial<ChainLink
   readonly committed?: number
   /** In a compacted manifest: of those that begin at the same offset, the highest is in force. */
   readonly generation?: number
-  /**
-   * In a compacted manifest: it is full, so no generation follows. The next one begins at its
-   * `next`.
-   */
+  /** In a compacted manifest: it is full. No generation follows; the next begins at `next`. */
   readonly closed?: boolean
   /**
    * In a compacted manifest: how many of its files wait for a merge, because their hour closed too
