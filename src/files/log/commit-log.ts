@@ -97,7 +97,7 @@ export class CommitLog implements CursorSource {
   readonly #remembered = new Map<string, Manifest>()
   #rememberedFiles = 0
   #entries: readonly LogEntry[]
-  /** The offset at which archiving began; undefined if `origin.json` is missing or cannot be trusted. */
+  /** The offset at which archiving began; undefined if `origin.json` is missing or unusable. */
   readonly origin: number | undefined
   /** Why the origin cannot be trusted. The manifests can still be read. */
   readonly originError: ArchiverError | undefined
