@@ -14,6 +14,7 @@ import {
   negatable,
   oneOf,
   own,
+  paragraph,
   readOptions,
   related,
   text,
@@ -31,6 +32,8 @@ import { createLogger, type Logger } from '../runtime/log.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal, type Terminal } from '../runtime/terminal.ts'
+import type { Kind } from './data/kinds/kind.ts'
+import { type KindName, kinds } from './data/kinds.ts'
 import { BatchSender, createProducer } from './data/producer.ts'
 import { RecordMaker, type RecordMakerOptions } from './data/record-maker.ts'
 
@@ -44,11 +47,14 @@ const set = combine([
       placeholder: '<a,b,…>',
       default: 'events',
     }),
+    kind: oneOf(Object.keys(kinds) as KindName[], {
+      explanation: 'What the messages are; see below.',
+      default: 'mixed',
+    }),
     types: texts({
       explanation:
-        'Names of the message types, mixed on every topic: orders, requests and sensor readings, in turn.',
+        'Names of the message types, mixed on every topic, instead of those of the kind and in their order. With fewer names there are fewer types.',
       placeholder: '<a,b,…>',
-      default: 'object.one,object.two,object.three',
     }),
     count: negatable(
       integer({
@@ -106,12 +112,25 @@ const set = combine([
   logGroup,
 ])
 
-const help = `Fills Kafka topics with realistic JSON: orders, API requests and sensor readings, busiest at noon, with a few heavy
-users, rare errors and one bad half-hour a day.
+/** The kinds, each with what the archiver needs to know. */
+const describedKinds = Object.entries(kinds)
+  .map(([name, { summary, typePath, shapes }]: [string, Kind]) => {
+    const types = shapes.map(({ type }) => type).join(', ')
+    const option = typePath === 'type' ? '' : ` Archive them with --type-path ${typePath}.`
+    return `  ${name}\n${paragraph(`${summary} Types: ${types}.${option}`)}`
+  })
+  .join('\n')
+
+const help = `Fills Kafka topics with realistic JSON, busiest at noon, with a few heavy users, rare errors, some dirty
+values and one bad half-hour a day.
 
   npm run generator -- [options]
 
-${describeOptions(set)}`
+${describeOptions(set)}
+
+Kinds of messages:
+
+${describedKinds}`
 
 /**
  * How often it checks for a signal and, with a rate, the clock: ten times a second, so that the
@@ -135,9 +154,11 @@ async function main(argv: readonly string[]): Promise<void> {
   const topics = await withAdmin(kafka, values.brokers, (admin) =>
     createTopics(admin, [...new Set(values.topics)], values.partitions),
   )
+  const kind: Kind = kinds[values.kind]
   const maker = new RecordMaker({
     seed: values.seed,
-    types: values.types,
+    kind,
+    types: values.types ?? kind.shapes.map(({ type }) => type),
     topics,
     malformed: values.malformed,
     history,

@@ -4,6 +4,13 @@ import { sentencesOf } from './relations.ts'
 
 const textColumns = 94
 
+/** Text of the help, indented under its heading. */
+export function paragraph(text: string): string {
+  return wrap(text, textColumns)
+    .map((line) => `      ${line}`)
+    .join('\n')
+}
+
 /** The options part of a help text: one paragraph an option, in the order of `shown`. */
 export function describeOptions(set: RelatedOptions, shown: Options = set.options): string {
   return Object.entries(shown)
@@ -11,7 +18,7 @@ export function describeOptions(set: RelatedOptions, shown: Options = set.option
       const usual = option.defaultText === undefined ? '' : ` [${option.defaultText}]`
       return [
         `  ${flagsOf(key, option).join(', ')}${isOff(option) ? '' : usual}`,
-        ...wrap(explanationOf(key, set), textColumns).map((line) => `      ${line}`),
+        paragraph(explanationOf(key, set)),
       ]
     })
     .join('\n')

@@ -1,14 +1,17 @@
 import type { IHeaders } from 'kafkajs'
 import { activity, DayCurve, isIncident } from './day.ts'
-import { type Malformation, malformations } from './malformed.ts'
+import type { Kind, Moment } from './kinds/kind.ts'
+import { mixed } from './kinds/mixed.ts'
+import { type Malformation, malformations, tombstone } from './malformed.ts'
 import { hashText, Random } from './random.ts'
-import { type Moment, valueMakers } from './values.ts'
 
 export interface RecordMakerOptions {
   readonly seed: number
+  /** What the messages are; `mixed` unless it is given. */
+  readonly kind?: Kind
   /**
-   * Names of the message types; the first gets orders, the second requests, the third sensor
-   * readings, and so on round.
+   * Names of the message types: the first is that of the kind's first shape, and so on round. With
+   * fewer names than shapes, the last shapes are left out.
    */
   readonly types: readonly string[]
   /** The topics with their number of partitions. Record `i` goes to topic `i % topics.length`. */
@@ -38,7 +41,6 @@ export interface MadeRecord {
   readonly malformation: Malformation | undefined
 }
 
-const typeShares = [0.45, 0.35, 0.2]
 const services = ['checkout', 'catalogue', 'gateway', 'warehouse']
 
 /**
@@ -47,6 +49,9 @@ const services = ['checkout', 'catalogue', 'gateway', 'warehouse']
  */
 export class RecordMaker {
   readonly #options: RecordMakerOptions
+  readonly #kind: Kind
+  /** The last key of the path of the type. */
+  readonly #typeKey: string
   readonly #types: readonly { readonly name: string; readonly quoted: string }[]
   readonly #curve: DayCurve | undefined
   readonly #random = new Random()
@@ -58,6 +63,8 @@ export class RecordMaker {
 
   constructor(options: RecordMakerOptions) {
     this.#options = options
+    this.#kind = options.kind ?? mixed
+    this.#typeKey = this.#kind.typePath.split('.').at(-1)!
     this.#types = options.types.map((name) => ({ name, quoted: JSON.stringify(name) }))
     const { history } = options
     this.#curve = history === undefined ? undefined : new DayCurve(history.from, history.to)
@@ -65,27 +72,47 @@ export class RecordMaker {
 
   /** @param now the timestamp (ms since 1970) of a record that is not history */
   make(index: number, now = Date.now()): MadeRecord {
+    const deleted = this.#kind.tombstones === true ? this.#deletedBefore(index, now) : undefined
+    if (deleted === undefined) return this.#plain(index, now).record
+    return { ...deleted, value: null, malformation: tombstone }
+  }
+
+  /** The delete that record `index` is the tombstone of. It is the record before in its topic. */
+  #deletedBefore(index: number, now: number): MadeRecord | undefined {
+    const before = index - this.#options.topics.length
+    if (before < 0) return undefined
+    const { record, isDelete } = this.#plain(before, now)
+    // What is itself a tombstone deletes nothing.
+    return isDelete && this.#deletedBefore(before, now) === undefined ? record : undefined
+  }
+
+  #plain(index: number, now: number): { readonly record: MadeRecord; readonly isDelete: boolean } {
     const { seed, topics, malformed } = this.#options
+    const { shapes } = this.#kind
     const random = this.#random
     random.reset(seed, index)
     const timestamp = this.#timestamp(index, now)
-    const moment: Moment = { random, timestamp, ...this.#mood(timestamp) }
+    const timeOf = (other: number) => this.#idealTime(other) ?? timestamp - 1000 * (index - other)
+    const moment: Moment = { random, index, timestamp, timeOf, ...this.#mood(timestamp) }
     const typeIndex = this.#typeIndex()
     const { name, quoted } = this.#types[typeIndex]!
-    const { key, json } = valueMakers[typeIndex % valueMakers.length]!(moment, quoted)
+    const made = shapes[typeIndex % shapes.length]!.make(moment, quoted)
+    const { key, json, isDelete = false } = made
     const malformation = random.chance(malformed) ? random.pick(malformations) : undefined
+    const field = { key: this.#typeKey, value: quoted }
     const { name: topic, partitions } = topics[index % topics.length]!
-    return {
+    const record = {
       topic,
       // As with every keyed topic, records with the same key stay in order.
       partition: key === null ? random.below(partitions) : hashText(key) % partitions,
       timestamp,
       key,
-      value: malformation === undefined ? json : malformation.spoil(json, quoted),
+      value: malformation === undefined ? json : malformation.spoil(json, field),
       headers: makeHeaders(random),
       type: name,
       malformation,
     }
+    return { record, isDelete: isDelete && malformation === undefined }
   }
 
   #mood(timestamp: number): { readonly activity: number; readonly incident: boolean } {
@@ -98,16 +125,24 @@ export class RecordMaker {
     return this.#minute.mood
   }
 
-  /** The three shapes have fixed shares. With more types, those of one shape divide its share. */
+  /** The shapes have fixed shares. With more types, those of one shape divide its share. */
   #typeIndex(): number {
     const count = this.#types.length
+    const shares = this.#kind.shapes.slice(0, count).map(({ share }) => share)
     let roll =
       this.#random.unit() *
-      (count >= 3 ? 1 : typeShares.slice(0, count).reduce((sum, share) => sum + share, 0))
+      (count >= this.#kind.shapes.length ? 1 : shares.reduce((sum, share) => sum + share, 0))
     let shape = 0
-    while (shape < Math.min(count, 3) - 1 && roll >= typeShares[shape]!)
-      roll -= typeShares[shape++]!
-    return count <= 3 ? shape : shape + 3 * this.#random.below(Math.ceil((count - shape) / 3))
+    while (shape < shares.length - 1 && roll >= shares[shape]!) roll -= shares[shape++]!
+    const each = this.#kind.shapes.length
+    return count <= each
+      ? shape
+      : shape + each * this.#random.below(Math.ceil((count - shape) / each))
+  }
+
+  /** When a record of the history is, if nothing is late. */
+  #idealTime(index: number): number | undefined {
+    return this.#curve?.at((index + 0.5) / this.#options.history!.count)
   }
 
   /**
@@ -115,7 +150,7 @@ export class RecordMaker {
    */
   #timestamp(index: number, now: number): number {
     const { history } = this.#options
-    if (history === undefined || this.#curve === undefined) return now
+    if (history === undefined) return now
     const roll = this.#random.unit()
     const late =
       roll < 0.9
@@ -123,7 +158,7 @@ export class RecordMaker {
         : roll < 0.999
           ? this.#random.unit() * 20_000
           : this.#random.unit() * 900_000
-    const ideal = this.#curve.at((index + 0.5) / history.count)
+    const ideal = this.#idealTime(index)!
     return Math.max(history.from, Math.min(history.to, Math.floor(ideal - late)))
   }
 }
