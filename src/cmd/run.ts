@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
-import { isInBucket } from '../config/archive.ts'
+import { archivePlace, isInBucket } from '../config/archive.ts'
 import type { RunOptions } from '../config/commands/run.ts'
 import { elasticsearchConnection } from '../config/elasticsearch.ts'
 import { flushIntervalMs } from '../config/files.ts'
@@ -10,6 +10,7 @@ import { typeSource } from '../config/types.ts'
 import { workerName } from '../config/worker.ts'
 import { bucketUrl } from '../home/s3/address.ts'
 import { requestsPerDay } from '../home/s3/cost.ts'
+import type { BucketSettings } from '../home/s3/settings.ts'
 import { kafkaClient } from '../kafka/client.ts'
 import type { KafkaConnection } from '../kafka/connection.ts'
 import { KafkaSource } from '../kafka/source.ts'
@@ -66,7 +67,7 @@ export async function run(options: RunOptions): Promise<void> {
   standardOutput.reportLostLinesTo(log)
   logProcessWarnings(log)
   await letEventLoopGoFirst(log)
-  announceConnections(connections, log)
+  announceConnections({ ...connections, bucket: bucketOf(options, proxies) }, log)
   const run: Run = { options, name: workerName(), connections, log, terminal }
   const source = kafkaSource(run)
   await source.connect()
@@ -105,6 +106,11 @@ export async function run(options: RunOptions): Promise<void> {
     for (const sink of sinks?.all ?? []) await sink.stop()
     await source.stop()
   }
+}
+
+function bucketOf(options: RunOptions, proxies: Proxies): BucketSettings | undefined {
+  const place = options.files ? archivePlace(options, proxies) : undefined
+  return place !== undefined && 'bucket' in place ? place.bucket : undefined
 }
 
 function kafkaSource({ options, name, connections, log }: Run): KafkaSource {

@@ -1,4 +1,5 @@
 import type { ArchivePlace } from '../home/place.ts'
+import type { Proxies } from '../runtime/proxies.ts'
 import {
   combine,
   flag,
@@ -54,10 +55,10 @@ export function isInBucket(root: ArchiveRoot): boolean {
 }
 
 /** The place of the archive that these options name. */
-export function archivePlace(values: ArchiveValues): ArchivePlace {
+export function archivePlace(values: ArchiveValues, proxies?: Proxies): ArchivePlace {
   const { archiveDir } = values
   if (typeof archiveDir === 'string') return { directory: archiveDir }
-  return { bucket: bucketSettings(archiveDir, values), scratchDir: scratchDir(values) }
+  return { bucket: bucketSettings(archiveDir, values, proxies), scratchDir: scratchDir(values) }
 }
 
 /** Which records of an archive a command is about. */

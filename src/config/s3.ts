@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os'
 import { type BucketAddress, isBucketUrl, parseBucketUrl } from '../home/s3/address.ts'
 import { type BucketSettings, usualSettings } from '../home/s3/settings.ts'
 import { ArchiverError } from '../runtime/errors.ts'
+import type { Proxies } from '../runtime/proxies.ts'
 import {
   addressIn,
   directory,
@@ -120,9 +121,11 @@ export const archiveRoot = kind<ArchiveRoot>(
 export function bucketSettings(
   address: BucketAddress,
   values: ValuesOf<typeof bucketGroup>,
+  proxies?: Proxies,
 ): BucketSettings {
   return {
     ...address,
+    proxies,
     endpoint: values.s3Endpoint,
     region: values.s3Region,
     pathStyle: values.s3PathStyle,

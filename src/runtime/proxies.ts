@@ -34,6 +34,11 @@ export class Proxies {
     this.#without = without.split(/[,\s]+/).flatMap((rule) => (rule === '' ? [] : [ruleOf(rule)]))
   }
 
+  /** True if no request goes through a proxy. */
+  get isEmpty(): boolean {
+    return this.#byProtocol.size === 0
+  }
+
   /** The proxy for a URL; undefined for none. */
   of({ protocol, hostname, port }: URL): HttpProxy | undefined {
     const proxy = this.#byProtocol.get(protocol)

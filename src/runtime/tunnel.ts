@@ -39,9 +39,22 @@ export function proxyAgent(
   })
 }
 
+/** A proxy that opens no tunnel. */
+export class TunnelRefused extends Error {
+  /** True if it may open one later: it, or what it asks, is overloaded or away. */
+  readonly isPassing: boolean
+
+  constructor(proxy: HttpProxy, target: string, statusCode = 0) {
+    super(`${describeProxy(proxy)} refused to connect to ${target}: ${statusCode}`)
+    this.name = 'TunnelRefused'
+    this.isPassing = statusCode === 408 || statusCode === 429 || statusCode >= 500
+  }
+}
+
 /**
  * Opens a tunnel through a proxy. Nothing is sent in it.
- * @throws Error if the proxy does not answer, or refuses
+ * @throws TunnelRefused if the proxy refuses
+ * @throws Error `ETIMEDOUT` if it does not answer, and what else went wrong with the connection
  */
 export function openTunnel(
   proxy: HttpProxy,
@@ -70,16 +83,16 @@ export function openTunnel(
     connecting.once('connect', ({ statusCode }, socket) => {
       if (statusCode === 200) return resolve(socket)
       socket.destroy()
-      reject(new Error(`${describeProxy(proxy)} refused to connect to ${target}: ${statusCode}`))
+      reject(new TunnelRefused(proxy, target, statusCode))
     })
     connecting.once('timeout', () =>
-      connecting.destroy(new Error(`${describeProxy(proxy)} does not answer`)),
+      connecting.destroy(
+        Object.assign(new Error(`${describeProxy(proxy)} does not answer`), { code: 'ETIMEDOUT' }),
+      ),
     )
     // The proxy answers instead of opening a tunnel.
     connecting.once('response', ({ statusCode }) => {
-      connecting.destroy(
-        new Error(`${describeProxy(proxy)} refused to connect to ${target}: ${statusCode}`),
-      )
+      connecting.destroy(new TunnelRefused(proxy, target, statusCode))
     })
     connecting.once('error', reject)
     connecting.end()

@@ -1,7 +1,8 @@
-import { type ArchiveValues, archivePlace } from '../../config/archive.ts'
+import { type ArchiveValues, archivePlace, isInBucket } from '../../config/archive.ts'
 import type { Home } from '../../home/home.ts'
 import { openHome } from '../../home/open-home.ts'
 import { createLogger, type Logger } from '../../runtime/log.ts'
+import { Proxies } from '../../runtime/proxies.ts'
 import { standardError } from '../../runtime/standard-streams.ts'
 
 /**
@@ -14,5 +15,6 @@ export function openArchive(
   values: ArchiveValues,
   log: Logger = createLogger({ level: 'warn', stream: standardError }),
 ): Promise<Home> {
-  return openHome(archivePlace(values), log)
+  const proxies = isInBucket(values.archiveDir) ? new Proxies(process.env) : undefined
+  return openHome(archivePlace(values, proxies), log)
 }

@@ -1,4 +1,5 @@
 import type { ElasticsearchConnection } from '../../elasticsearch/connection.ts'
+import { type BucketSettings, storeUrl } from '../../home/s3/settings.ts'
 import type { KafkaConnection } from '../../kafka/connection.ts'
 import type { KibanaConnection } from '../../kibana/connection.ts'
 import type { MysqlConnection } from '../../mysql/connection.ts'
@@ -12,6 +13,7 @@ export interface Connections {
   readonly elasticsearch?: ElasticsearchConnection | undefined
   readonly kibana?: KibanaConnection | undefined
   readonly mysql?: MysqlConnection | undefined
+  readonly bucket?: BucketSettings | undefined
 }
 
 /** Logs at the start what an operator should know of the connections. */
@@ -66,12 +68,13 @@ function isClear(text: string): boolean {
 }
 
 /** The proxies in the environment that requests go through. */
-function proxiesOf({ kafka, elasticsearch, kibana }: Connections) {
+function proxiesOf({ kafka, elasticsearch, kibana, bucket }: Connections) {
   const token = kafka?.login?.mechanism === 'oauthbearer' ? kafka.login.token : undefined
   const endpoint = token !== undefined && 'url' in token ? token : undefined
   return [
     ...proxiesFor('Elasticsearch', elasticsearch?.nodes ?? [], elasticsearch?.proxies),
     ...proxiesFor('Kibana', kibana === undefined ? [] : [kibana.url], kibana?.proxies),
+    ...proxiesFor('bucket', bucket === undefined ? [] : [storeUrl(bucket)], bucket?.proxies),
     ...proxiesFor('tokens', endpoint === undefined ? [] : [endpoint.url], endpoint?.proxies),
   ]
 }

@@ -2,6 +2,7 @@ import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import { fromTemporaryCredentials } from '@aws-sdk/credential-providers'
 import { ArchiverError } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
+import { ProxiedHandler } from './proxied.ts'
 import { Retrier } from './retry.ts'
 import type { BucketSettings } from './settings.ts'
 
@@ -65,8 +66,15 @@ async function regionOf(settings: BucketSettings): Promise<string> {
 }
 
 function configuration(settings: BucketSettings): S3ClientConfig {
-  const { endpoint, region, pathStyle, roleArn, externalId, requestTimeoutMs } = settings
+  const { endpoint, region, pathStyle, roleArn, externalId, requestTimeoutMs, proxies } = settings
   const agent = { keepAlive: true, maxSockets }
+  const timeouts = {
+    connectionTimeout: connectTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    throwOnRequestTimeout: true,
+    // A body that stops in its middle.
+    socketTimeout: requestTimeoutMs,
+  }
   return {
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(region === undefined ? {} : { region }),
@@ -75,15 +83,10 @@ function configuration(settings: BucketSettings): S3ClientConfig {
     maxAttempts: 1,
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: {
-      connectionTimeout: connectTimeoutMs,
-      requestTimeout: requestTimeoutMs,
-      throwOnRequestTimeout: true,
-      // A body that stops in its middle.
-      socketTimeout: requestTimeoutMs,
-      httpAgent: agent,
-      httpsAgent: agent,
-    },
+    requestHandler:
+      proxies === undefined || proxies.isEmpty
+        ? { ...timeouts, httpAgent: agent, httpsAgent: agent }
+        : new ProxiedHandler(proxies, { ...timeouts, agent }),
     ...(roleArn === undefined
       ? {}
       : {

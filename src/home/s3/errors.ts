@@ -1,5 +1,7 @@
 import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
-import type { BucketSettings, Encryption } from './settings.ts'
+import { describeProxy } from '../../runtime/proxies.ts'
+import { TunnelRefused } from '../../runtime/tunnel.ts'
+import { type BucketSettings, type Encryption, storeUrl } from './settings.ts'
 
 /**
  * What a rejection by the store means. Codes are those of Amazon's "Error responses", and what
@@ -110,6 +112,7 @@ export function isPassing(error: unknown): boolean {
   if (code !== undefined && passing.has(code)) return true
   if (status !== undefined && (status === 409 || status === 429 || status >= 500))
     return code !== 'NotImplemented' && status !== 501
+  if (error instanceof TunnelRefused) return error.isPassing
   if (error instanceof TruncatedBody || error instanceof StillNowhere) return true
   if (connectionCode(error) !== undefined) return true
   // An answer that is not XML, from a proxy between us and the store, or one that was cut.
@@ -175,6 +178,7 @@ function reasonOf(settings: BucketSettings, { operation, key }: Attempt, error: 
   const { bucket } = settings
   const { name = '', message = messageOf(error), status, region, headers = {} } = read(error) ?? {}
   const at = settings.endpoint ?? `Amazon S3 in ${settings.region ?? 'the region of the profile'}`
+  const via = at + wayTo(settings)
   const what = key === undefined ? `bucket ${bucket}` : `s3://${bucket}/${key}`
   const advice = named(settings, name, { operation, what, at, headers })
   if (advice !== undefined) return advice
@@ -183,12 +187,19 @@ function reasonOf(settings: BucketSettings, { operation, key }: Attempt, error: 
       ? `bucket ${bucket} is in another region than ${settings.region ?? 'that of the profile'}: give --s3-region`
       : `bucket ${bucket} is in region ${region}, not in ${settings.region ?? 'that of the profile'}: give --s3-region ${region}`
   }
-  if (status === 403) {
+  // A proxy has a 403 of its own.
+  if (status === 403 && (via === at || name === 'AccessDenied')) {
     const right = rights[operation] ?? `s3:${operation}`
     return `${at} does not allow ${right} on ${what}: add that right to the policy of the user or role, or name another bucket with --archive-dir`
   }
-  if (status === undefined) return unreached(at, error)
-  return `${at} refused ${operation} of ${what}: ${status} ${name}: ${firstLine(message)}`
+  if (status === undefined) return unreached(via, error)
+  return `${via} refused ${operation} of ${what}: ${status} ${name}: ${firstLine(message)}`
+}
+
+/** ` through the proxy …`, or nothing. */
+function wayTo(settings: BucketSettings): string {
+  const proxy = settings.proxies?.of(new URL(storeUrl(settings)))
+  return proxy === undefined ? '' : ` through ${describeProxy(proxy)}`
 }
 
 /** Rejections whose name says what to do. */
@@ -283,9 +294,10 @@ function optionsOf({ encryption, tags, storageClass, checksum }: BucketSettings)
 }
 
 function unreached(at: string, error: unknown): string {
+  if (error instanceof TunnelRefused) return error.message
   const code = systemCode(error) ?? connectionCode(error)
   const text = error instanceof Error && error.message === '' ? code : messageOf(error)
-  if (/CERT|SELF_SIGNED|ALTNAME/.test(code ?? '')) {
+  if (/CERT|SELF_SIGNED|ALTNAME|UNABLE_TO_VERIFY/.test(code ?? '')) {
     return `the certificate of ${at} is not trusted (${code}): name its authority with NODE_EXTRA_CA_CERTS, or check --s3-endpoint`
   }
   if (/EPROTO|ERR_SSL|HPE_/.test(code ?? ''))

@@ -1,3 +1,4 @@
+import type { Proxies } from '../../runtime/proxies.ts'
 import type { BucketAddress } from './address.ts'
 
 /** How objects are encrypted at rest: as the bucket says, or as each request says. */
@@ -27,6 +28,8 @@ export interface BucketSettings extends BucketAddress {
   readonly expectedOwner?: string | undefined
   /** A request that takes longer is given up and sent again, in ms. */
   readonly requestTimeoutMs: number
+  /** Absent: every request goes straight to its host. */
+  readonly proxies?: Proxies | undefined
 }
 
 /** What is usual when nothing else is asked for. */
@@ -38,3 +41,8 @@ export const usualSettings = {
   requesterPays: false,
   requestTimeoutMs: 60_000,
 } as const satisfies Partial<BucketSettings>
+
+/** The store, as far as a proxy for it is concerned. */
+export function storeUrl({ endpoint, region }: BucketSettings): string {
+  return endpoint ?? `https://s3.${region ?? 'us-east-1'}.amazonaws.com`
+}

@@ -9,6 +9,8 @@ import {
 } from '../../../../src/home/s3/errors.ts'
 import { usualSettings } from '../../../../src/home/s3/settings.ts'
 import { ArchiverError } from '../../../../src/runtime/errors.ts'
+import { Proxies } from '../../../../src/runtime/proxies.ts'
+import { TunnelRefused } from '../../../../src/runtime/tunnel.ts'
 
 /** An error as the SDK throws it for an answer. */
 function refusal(status: number, code: string, more: Record<string, unknown> = {}): Error {
@@ -25,6 +27,8 @@ function refusal(status: number, code: string, more: Record<string, unknown> = {
 function silence(code: string, message = ''): Error {
   return Object.assign(new Error(message), { code, $metadata: { attempts: 1 } })
 }
+
+const proxy = new Proxies({ https_proxy: 'http://proxy:3128' }).of(new URL('https://store'))!
 
 const settings = {
   ...usualSettings,
@@ -52,6 +56,7 @@ describe('what a refusal means', () => {
       silence('ENOTFOUND'),
       Object.assign(new AggregateError([silence('ECONNREFUSED')]), { name: 'AggregateError' }),
       Object.assign(new Error('no answer'), { name: 'TimeoutError' }),
+      new TunnelRefused(proxy, 'store:443', 503),
     ]
     for (const error of passing) assert.ok(isPassing(error), error.name)
     const lasting = [
@@ -64,6 +69,7 @@ describe('what a refusal means', () => {
       refusal(501, 'NotImplemented'),
       silence('DEPTH_ZERO_SELF_SIGNED_CERT'),
       new TypeError('a mistake of ours'),
+      new TunnelRefused(proxy, 'store:443', 403),
     ]
     for (const error of lasting) assert.ok(!isPassing(error), error.name)
   })
