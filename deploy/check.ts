@@ -77,6 +77,10 @@ function composeSchema(file: string | undefined, path: string): Verdict {
 }
 
 const compose = [['docker', 'compose'], ['docker-compose']]
+const kustomize = [
+  ['kubectl', 'kustomize'],
+  ['kustomize', 'build'],
+]
 const config = ['--profile', '*', 'config', '--quiet']
 
 await runProgram({
@@ -105,10 +109,16 @@ await runProgram({
           program([['kubeconform']], '-v', [
             '-strict',
             '-summary',
+            ...['-skip', 'Kustomization'],
             ...schemas,
             'deploy/kubernetes',
+            'deploy/kubernetes-shared-volume/volume.yaml',
           ]),
       },
+      ...['deploy/kubernetes', 'deploy/kubernetes-shared-volume'].map((path) => ({
+        name: `kustomize, ${path}`,
+        run: () => program(kustomize, '--help', [path]),
+      })),
       {
         name: 'systemd-analyze verify',
         run: () =>

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const versitygwVersion = 'v1.8.0'
+export const versitygwVersion = 'v1.8.0'
 const tools = fileURLToPath(new URL('../../.stack/cache/versitygw', import.meta.url))
 
 /** The program, built once; undefined without Go. */

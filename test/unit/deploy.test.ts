@@ -10,6 +10,7 @@ import { flagName, readOptions, variableName } from '../../src/config/options.ts
 import { kafkaVersion } from '../../stack/fetch.ts'
 import { elasticsearchVersions } from '../../stack/settings.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
+import { versitygwVersion } from '../helpers/versitygw.ts'
 
 /**
  * What is deployed says nothing that this program does not know, and gives it the time that it
@@ -28,6 +29,8 @@ interface ComposeFile {
         readonly command?: readonly string[]
         readonly environment?: Readonly<Record<string, string>>
         readonly stop_grace_period?: string
+        readonly profiles?: readonly string[]
+        readonly volumes?: readonly string[]
       }
     >
   >
@@ -37,11 +40,20 @@ const compose = ['docker-compose.yml', 'docker-compose.override.yml'].map(
   (path) => parse(read(path), { merge: true }) as ComposeFile,
 )
 const services = new Map(compose.flatMap(({ services }) => Object.entries(services)))
-const kubernetes = ['volume', 'configuration', 'deployment', 'network-policy'].flatMap((name) =>
-  parseAllDocuments(read(`deploy/kubernetes/${name}.yaml`)).map(
-    (document) => document.toJS() as Manifest,
-  ),
+const bucketDirectory = 'deploy/kubernetes'
+const volumeDirectory = 'deploy/kubernetes-shared-volume'
+const kustomization = (directory: string) =>
+  parse(read(`${directory}/kustomization.yaml`)) as {
+    readonly resources: readonly string[]
+    readonly patches?: readonly { readonly path: string }[]
+  }
+const manifestsOf = (path: string) =>
+  parseAllDocuments(read(path)).map((document) => document.toJS() as Manifest)
+const kubernetes = kustomization(bucketDirectory).resources.flatMap((file) =>
+  manifestsOf(`${bucketDirectory}/${file}`),
 )
+/** What the workers with a shared volume have in place of a bucket. */
+const volumePatch = podOf(manifestsOf(`${volumeDirectory}/statefulset.yaml`))
 const unit = read('deploy/systemd/archiver.service')
 const runOptions = runSet.options
 const shutdownTimeout = runOptions.shutdownTimeout.defaultValue
@@ -49,29 +61,92 @@ const runVariables = new Set(Object.keys(runOptions).map(variableName))
 
 interface Manifest {
   readonly kind: string
+  readonly metadata: { readonly name: string }
   readonly data?: Readonly<Record<string, string>>
-  readonly spec?: { readonly template?: { readonly spec: PodSpec } }
+  readonly spec?: {
+    readonly serviceName?: string
+    readonly podManagementPolicy?: string
+    readonly template?: { readonly spec: PodSpec }
+  }
+}
+
+/** Of a patch: what it takes away. */
+interface Removable {
+  readonly $patch?: 'delete'
 }
 
 interface PodSpec {
   readonly terminationGracePeriodSeconds: number
+  readonly serviceAccountName: string
   readonly containers: readonly {
     readonly image: string
     readonly args: readonly string[]
     readonly command?: readonly string[]
-    readonly env?: readonly { readonly name: string; readonly value?: string }[]
+    readonly env?: readonly (Removable & { readonly name: string; readonly value?: string })[]
     readonly ports: readonly { readonly name: string; readonly containerPort: number }[]
-    readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[]
+    readonly volumeMounts: readonly (Removable & {
+      readonly name: string
+      readonly mountPath: string
+    })[]
   }[]
-  readonly volumes: readonly {
+  readonly volumes: readonly (Removable & {
     readonly name: string
     readonly secret?: { readonly secretName: string }
-  }[]
+    readonly emptyDir?: { readonly sizeLimit?: string }
+    readonly persistentVolumeClaim?: { readonly claimName: string }
+  })[]
 }
 
 function podOf(manifests: readonly Manifest[]): PodSpec {
-  return manifests.find(({ kind }) => kind === 'Deployment')!.spec!.template!.spec
+  return manifests.find(({ kind }) => kind === 'StatefulSet')!.spec!.template!.spec
 }
+
+/** Variables with values of their own. */
+function environmentOf({ containers }: PodSpec): Record<string, string> {
+  const env = containers[0]!.env ?? []
+  return Object.fromEntries(
+    env.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]])),
+  )
+}
+
+it('keeps the archive of the manifests in a bucket, and what waits for it on limited scratch', () => {
+  const set = kubernetes.find(({ kind }) => kind === 'StatefulSet')!
+  assert.equal(set.spec?.podManagementPolicy, 'Parallel')
+  const named = (wanted: string, name: string | undefined) =>
+    kubernetes.some(({ kind, metadata }) => kind === wanted && metadata.name === name)
+  assert.ok(named('Service', set.spec.serviceName))
+  const pod = podOf(kubernetes)
+  assert.ok(named('ServiceAccount', pod.serviceAccountName))
+  const { ARCHIVER_ARCHIVE_DIR: place, ARCHIVER_SCRATCH_DIR: scratch } = environmentOf(pod)
+  assert.match(place!, /^s3:/)
+  const { name } = pod.containers[0]!.volumeMounts.find(({ mountPath }) => mountPath === scratch)!
+  assert.match(pod.volumes.find((volume) => volume.name === name)!.emptyDir!.sizeLimit!, /Gi$/)
+  assert.ok(pod.volumes.every(({ persistentVolumeClaim }) => persistentVolumeClaim === undefined))
+})
+
+it('keeps a variant with a shared volume, which takes away only what there is', () => {
+  const { resources, patches } = kustomization(volumeDirectory)
+  assert.deepEqual([resources[0], patches], ['../kubernetes', [{ path: 'statefulset.yaml' }]])
+  const [claim] = manifestsOf(`${volumeDirectory}/${resources[1]}`)
+  const base = podOf(kubernetes)
+  const [container] = volumePatch.containers
+  const removed = <T extends Removable>(all: readonly T[] = []) =>
+    all.filter(({ $patch }) => $patch !== undefined)
+  for (const { name } of removed(volumePatch.volumes))
+    assert.ok(
+      base.volumes.some((volume) => volume.name === name),
+      name,
+    )
+  for (const { mountPath } of removed(container!.volumeMounts))
+    assert.ok(base.containers[0]!.volumeMounts.some((mount) => mount.mountPath === mountPath))
+  for (const { name } of removed(container!.env)) assert.ok(name in environmentOf(base), name)
+  const added = volumePatch.volumes.find(({ persistentVolumeClaim }) => persistentVolumeClaim)!
+  assert.equal(added.persistentVolumeClaim!.claimName, claim!.metadata.name)
+  assert.deepEqual(
+    container!.volumeMounts.filter(({ name }) => name === added.name).map((m) => m.mountPath),
+    [environmentOf(volumePatch).ARCHIVER_ARCHIVE_DIR],
+  )
+})
 
 it('gives a worker longer to stop than its last flush may take', () => {
   const grace = Number(/^(\d+)s$/.exec(services.get('archiver')!.stop_grace_period!)![1])
@@ -82,8 +157,11 @@ it('gives a worker longer to stop than its last flush may take', () => {
 })
 
 it('configures workers with options that there are', () => {
-  const { environment, command } = services.get('archiver')!
-  readOptions(runOptions, { argv: command!.slice(1), env: environment! })
+  for (const worker of ['archiver', 'bucket-archiver']) {
+    const { environment, command } = services.get(worker)!
+    readOptions(runOptions, { argv: command!.slice(1), env: environment! })
+  }
+  const { environment } = services.get('archiver')!
   const [container] = podOf(kubernetes).containers
   for (const name of [
     ...Object.keys(environment!),
@@ -95,6 +173,26 @@ it('configures workers with options that there are', () => {
   const names = [...assigned.matchAll(/(ARCHIVER_\w+)=/g)].map(([, name]) => name!)
   assert.ok(names.length > 0)
   for (const name of names) assert.ok(runVariables.has(name), name)
+})
+
+it('lets the worker with a bucket into the store, as a group of its own', () => {
+  const [worker, other, store] = ['bucket-archiver', 'archiver', 's3'].map(
+    (name) => services.get(name)!.environment!,
+  )
+  const options = readOptions(runOptions, { argv: [], env: worker! })
+  const { archiveDir } = options
+  assert.ok(typeof archiveDir !== 'string')
+  assert.equal(new URL(options.s3Endpoint!).hostname, 's3')
+  assert.equal(worker!.AWS_ACCESS_KEY_ID, store!.ROOT_ACCESS_KEY)
+  assert.equal(worker!.AWS_SECRET_ACCESS_KEY, store!.ROOT_SECRET_KEY)
+  assert.ok(
+    services.get('s3')!.volumes!.some((v) => v.endsWith(`/${archiveDir.bucket}`)),
+    'a bucket is a directory below that of the store',
+  )
+  // Two archives of one group would each have a part.
+  assert.notEqual(options.group, readOptions(runOptions, { argv: [], env: other! }).group)
+  for (const name of ['s3', 'bucket-archiver'])
+    assert.deepEqual(services.get(name)!.profiles, ['s3'])
 })
 
 it('gives workers their secrets as files, never in an environment', () => {
@@ -166,8 +264,12 @@ it('has only known keys in the configuration for Kubernetes, and its values are 
     [],
   )
   const argv = Object.entries(values).map(([name, value]) => `--${name}=${String(value)}`)
-  const options = readOptions(runOptions, { argv, env: {} })
   const pod = podOf(kubernetes)
+  const options = readOptions(runOptions, { argv, env: environmentOf(pod) })
+  const withVolume = { ...environmentOf(pod), ...environmentOf(volumePatch) }
+  for (const { name, $patch } of volumePatch.containers[0]!.env!)
+    if ($patch !== undefined) delete withVolume[name]
+  assert.equal(readOptions(runOptions, { argv, env: withVolume }).archiveDir, '/archive')
   assert.ok(options.shutdownTimeout < pod.terminationGracePeriodSeconds)
   assert.deepEqual(
     pod.containers[0]!.ports.map(({ containerPort }) => containerPort),
@@ -177,16 +279,17 @@ it('has only known keys in the configuration for Kubernetes, and its values are 
 
 it('runs the versions that are tested here', () => {
   const images = [...services.values()].map(({ image }) => image)
-  for (const image of images) assert.match(image, /^archiver:dev$|:\d+\.\d+\.\d+(@|$)/)
+  for (const image of images) assert.match(image, /^archiver:dev$|:v?\d+\.\d+\.\d+(@|$)/)
   const versionsOf = (name: string) =>
     new Set(
       images
         .filter((image) => image.includes(`/${name}:`))
-        .map((image) => /:([\d.]+)(@|$)/.exec(image)![1]),
+        .map((image) => /:(v?[\d.]+)(@|$)/.exec(image)![1]),
     )
   assert.deepEqual(versionsOf('kafka'), new Set([kafkaVersion()]))
   assert.deepEqual(versionsOf('elasticsearch'), new Set([elasticsearchVersions[0]]))
   assert.deepEqual(versionsOf('kibana'), versionsOf('elasticsearch'))
+  assert.deepEqual(versionsOf('versitygw'), new Set([versitygwVersion]))
 
   const { devDependencies } = JSON.parse(read('package.json')) as {
     devDependencies: { node: string }
@@ -205,7 +308,7 @@ it('names the image of this version everywhere, and what has to be there before 
     new Set([`archiver:${version}`, 'archiver:dev']),
   )
   const page = read('docs/getting-started.md')
-  const needed = [...read('deploy/kubernetes/deployment.yaml').matchAll(/secretName: (\S+)/g)]
+  const needed = [...read('deploy/kubernetes/statefulset.yaml').matchAll(/secretName: (\S+)/g)]
   assert.equal(needed.length, 2)
   for (const [, name] of needed) assert.ok(page.includes(`kubectl create secret generic ${name} `))
   assert.ok(page.includes(`/archiver:${version} `))
@@ -223,7 +326,7 @@ it('is checked by the validators that are there, and says which are not', async 
   const none = check()
   assert.equal(none.status, 1, none.stdout)
   assert.match(none.stdout, /^NOT RUN {2}hadolint: hadolint is not on this machine$/m)
-  assert.match(none.stdout, /^0 of 7 checks ran/m)
+  assert.match(none.stdout, /^0 of 9 checks ran/m)
   const fake = (name: string, script: string) => {
     writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
   }
@@ -232,7 +335,7 @@ it('is checked by the validators that are there, and says which are not', async 
   const good = check()
   assert.equal(good.status, 0, good.stdout)
   assert.match(good.stdout, /^ok {7}hadolint$/m)
-  assert.match(good.stdout, /^3 of 7 checks ran, 0 objected$/m)
+  assert.match(good.stdout, /^3 of 9 checks ran, 0 objected$/m)
   fake('kubeconform', '[ "$1" = -v ] || { echo replicas is no number; exit 1; }')
   const bad = check()
   assert.equal(bad.status, 1, bad.stdout)
