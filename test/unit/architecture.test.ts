@@ -73,11 +73,12 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   elasticsearch: [...contracts, 'delivery'],
   mysql: [...contracts, 'delivery'],
   kibana: words,
+  mapping: words,
   verify: [...contracts, 'home', 'kafka', 'files', 'elasticsearch', 'mysql'],
   monitor: contracts,
   restore: [...contracts, 'config', 'home', 'kafka', 'files', 'elasticsearch', 'mysql'],
   traffic: [...words, 'config', 'kafka'],
-  cmd: [...contracts, 'config', 'home', ...technologies, 'verify', 'monitor', 'restore'],
+  cmd: [...contracts, 'config', 'home', ...technologies, 'mapping', 'verify', 'monitor', 'restore'],
 }
 
 /**

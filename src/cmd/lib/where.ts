@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { compareDecimals, compareText, decimalOf } from '../../record/exact-order.ts'
 import { visitNumbers } from '../../record/json-numbers.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
-import { compareDecimals, compareText, decimalOf } from './exact-order.ts'
 
 /** A test of one line of the archive. */
 export type Condition = (line: Buffer) => boolean

@@ -4,7 +4,7 @@
  */
 
 /** A decimal number: 0.`digits` × 10^`magnitude`. No digits mean zero, whatever the sign. */
-interface Decimal {
+export interface Decimal {
   readonly isNegative: boolean
   /** Without zeros at either end. */
   readonly digits: string

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { compareDecimals, compareText, decimalOf } from '../../../../src/cmd/lib/exact-order.ts'
-import { parseCondition } from '../../../../src/cmd/lib/where.ts'
+import { parseCondition } from '../../../src/cmd/lib/where.ts'
+import { compareDecimals, compareText, decimalOf } from '../../../src/record/exact-order.ts'
 
 const digits = (minLength: number) =>
   fc.array(fc.nat({ max: 9 }), { minLength, maxLength: 35 }).map((all) => all.join(''))

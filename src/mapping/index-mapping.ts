@@ -1,0 +1,98 @@
+import type { FieldProposal, Proposal } from './proposal.ts'
+
+/** The mapping of a field or of an object, as Elasticsearch takes it. */
+export interface Mapping {
+  [key: string]: unknown
+  properties?: Record<string, Mapping>
+}
+
+/** What a proposal makes of `value`, for an index template. */
+export interface ValueMapping {
+  /** `{"properties":{…}}` for the object `value`. */
+  readonly mapping: Mapping
+  /** Fields, objects and sub-fields that it names. */
+  readonly size: number
+}
+
+const keyword = { type: 'keyword', ignore_above: 1024 }
+const words = { type: 'text', norms: false }
+const asWritten = { ...keyword, doc_values: false }
+const double = { type: 'double', coerce: false }
+/** `verify --values` reads it: the field counts numbers in texts as well. */
+export const takesTexts = { archiver: 'texts' } as const
+
+/**
+ * The mapping of `value` that a proposal means. Fields that it does not name are mapped when they
+ * come, by the dynamic templates of the archive.
+ *
+ * @param nested lists of objects that become nested; their fields stay searchable as before
+ * @param isLeft fields that are not to be named, with what is below them
+ */
+export function valueMapping(
+  { fields }: Proposal,
+  {
+    nested = [],
+    isLeft = () => false,
+  }: { readonly nested?: readonly string[]; readonly isLeft?: (name: string) => boolean } = {},
+): ValueMapping {
+  const root: Mapping = { properties: {} }
+  let size = 0
+  for (const field of fields) {
+    const parts = field.name.split('.')
+    if (parts.some((_, i) => isLeft(parts.slice(0, i + 1).join('.')))) continue
+    const mapping = mappingOf(field, nested.includes(field.name))
+    let parent = root
+    for (const part of parts.slice(0, -1)) parent = propertiesOf(parent)[part] ??= {}
+    const all = propertiesOf(parent)
+    const last = parts.at(-1)!
+    all[last] = { ...all[last], ...mapping }
+    size += 1 + Object.keys((mapping.fields ?? {}) as object).length
+  }
+  return { mapping: root, size }
+}
+
+function propertiesOf(mapping: Mapping): Record<string, Mapping> {
+  mapping.properties ??= {}
+  return mapping.properties
+}
+
+function mappingOf(field: FieldProposal, isNested: boolean): Mapping {
+  const subFields = {
+    ...(field.hasText === true ? { text: asWritten } : {}),
+    ...(field.hasNumber === true ? { number: double } : {}),
+    ...(field.dateFormat === undefined ? {} : { date: { type: 'date', format: field.dateFormat } }),
+  }
+  const main = mainOf(field, isNested)
+  const fields = { ...(main.fields as object | undefined), ...subFields }
+  return Object.keys(fields).length === 0 ? main : { ...main, fields }
+}
+
+function mainOf({ as, format, takesTexts: coerces }: FieldProposal, isNested: boolean): Mapping {
+  switch (as) {
+    case 'object':
+      return isNested ? { type: 'nested', include_in_parent: true, properties: {} } : {}
+    case 'double':
+      return coerces === true ? { type: 'double', coerce: true, meta: takesTexts } : double
+    case 'long':
+      return { type: 'long', coerce: false }
+    case 'date':
+    case 'date_nanos':
+      // The names of months and days are English.
+      return { type: as, format, locale: 'en' }
+    case 'keyword':
+      return keyword
+    case 'keyword+text':
+      return { ...keyword, fields: { text: words } }
+    case 'text':
+      return words
+    case 'flattened':
+      // An object that is deeper would be refused.
+      return { type: 'flattened', ignore_above: 1024, depth_limit: 100 }
+    case 'not indexed':
+      return { type: 'object', enabled: false }
+    case 'boolean':
+    case 'ip':
+    case 'geo_point':
+      return { type: as }
+  }
+}

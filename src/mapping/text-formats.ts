@@ -1,0 +1,71 @@
+import { isIPv4, isIPv6 } from 'node:net'
+
+/** What short texts may be besides dates. A text has one of these formats at most. */
+export const textFormats = [
+  'empty',
+  'uuid',
+  'ipv4',
+  'ipv6',
+  /** As JSON writes a number. */
+  'decimal',
+  /** Digits that are no number of JSON, e.g. `007` or `+49170`. */
+  'digits',
+  /** What Java takes for a number and JSON does not: ` 1`, `1d`, `0x1p3`, `NaN`, `.5`. */
+  'java-number',
+  /** `true` and `false`, as Elasticsearch takes them for a boolean. */
+  'boolean',
+  /** Other words for it: `yes`, `N`, `TRUE`, `off`. */
+  'boolean-word',
+  'url',
+  /** `52.52,13.405`: latitude and longitude. */
+  'geo-point',
+  /** 64 characters of base64 and more. */
+  'base64',
+] as const
+
+export type TextFormat = (typeof textFormats)[number]
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+export const jsonNumber = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?$/
+const digits = /^[+-]?\d+$/
+const javaNumber =
+  /^\s*[+-]?(?:NaN|Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fFdD]?|0[xX][0-9a-fA-F]*\.?[0-9a-fA-F]*[pP][+-]?\d+[fFdD]?)\s*$/
+const booleanWord = /^(?:yes|no|y|n|t|f|on|off|true|false)$/i
+const url = /^[a-z][a-z0-9+.-]{1,20}:\/\/\S+$/i
+const point = /^(-?\d{1,2}(?:\.\d+)?), ?(-?\d{1,3}(?:\.\d+)?)$/
+const base64 = /^[A-Za-z0-9+/_-]{62,}={0,2}$/
+
+/** Longer texts are looked at by their beginning only. */
+export const maxShort = 64
+const maxUrl = 2048
+
+/** The format of a text that is no date; undefined if it has none. */
+export function formatOf(text: string): TextFormat | undefined {
+  if (text === '') return 'empty'
+  if (text.length > maxShort) {
+    if (text.length <= maxUrl && url.test(text)) return 'url'
+    return base64.test(text) ? 'base64' : undefined
+  }
+  const first = text.charCodeAt(0)
+  const isNumeric = first <= 0x39
+  if (isNumeric && jsonNumber.test(text)) return 'decimal'
+  if (isIPv4(text)) return 'ipv4'
+  if (text.includes(':')) {
+    // Elasticsearch takes no zone of an address.
+    if (!text.includes('%') && isIPv6(text)) return 'ipv6'
+    return url.test(text) ? 'url' : undefined
+  }
+  if (text === 'true' || text === 'false') return 'boolean'
+  if (text.length <= 5 && booleanWord.test(text)) return 'boolean-word'
+  if (text.length === 36 && uuid.test(text)) return 'uuid'
+  if (isNumeric && digits.test(text)) return 'digits'
+  if ((isNumeric || first === 0x4e || first === 0x49) && javaNumber.test(text)) return 'java-number'
+  if (isNumeric && isPoint(text)) return 'geo-point'
+  return base64.test(text) ? 'base64' : undefined
+}
+
+function isPoint(text: string): boolean {
+  const [, latitude, longitude] = point.exec(text) ?? []
+  if (latitude === undefined) return false
+  return Math.abs(Number(latitude)) <= 90 && Math.abs(Number(longitude)) <= 180
+}

@@ -1,0 +1,119 @@
+import type { DateForm } from './dates.ts'
+import type { FieldFacts } from './field-facts.ts'
+import { type EpochUnit, epochUnits, type NumberFacts } from './numbers.ts'
+import type { TextFormat } from './text-formats.ts'
+
+/**
+ * Values of another kind or form than nearly all are left out of a field, kept in `_source` and
+ * named in `_ignored`, if they are fewer than this.
+ */
+export const rare = 0.01
+
+/**
+ * The facts of one field of Elasticsearch, which messages may spell in several ways (`a.b` as a
+ * name, or `b` in an object `a`).
+ */
+export interface ValueSums {
+  readonly booleans: number
+  readonly texts: number
+  readonly objects: number
+  /** Booleans, numbers and texts. */
+  readonly scalars: number
+  readonly numbers: Numbers
+  /** Numbers in texts. */
+  readonly decimals: Numbers
+  readonly formats: ReadonlyMap<TextFormat, number>
+  readonly dates: Dates
+  readonly long: number
+  readonly beyondKeyword: number
+  readonly spaced: number
+  readonly maxLength: number
+  readonly distinct: number
+}
+
+interface Numbers {
+  readonly count: number
+  readonly whole: number
+  readonly beyondDouble: number
+  readonly beyondLong: number
+  readonly infinite: number
+  readonly epochs: Readonly<Record<EpochUnit, { readonly count: number; readonly near: number }>>
+}
+
+interface Dates {
+  readonly count: number
+  readonly forms: ReadonlyMap<DateForm, number>
+  readonly fractionDigits: readonly number[]
+  readonly earliest: string
+  readonly latest: string
+}
+
+export function sumOf(group: readonly FieldFacts[]): ValueSums {
+  const total = (pick: (facts: FieldFacts) => number | undefined) =>
+    group.reduce((sum, facts) => sum + (pick(facts) ?? 0), 0)
+  const booleans = total(({ kinds }) => kinds.boolean)
+  const texts = total(({ kinds }) => kinds.text)
+  const numbers = numbersOf(group.map((facts) => facts.numbers))
+  return {
+    booleans,
+    texts,
+    objects: total(({ kinds }) => kinds.object),
+    scalars: booleans + texts + numbers.count,
+    numbers,
+    decimals: numbersOf(group.map((facts) => facts.texts?.decimals)),
+    formats: summed(group.map((facts) => facts.texts?.formats ?? {})),
+    dates: datesOf(group),
+    long: total((facts) => facts.texts?.long),
+    beyondKeyword: total((facts) => facts.texts?.beyondKeyword),
+    spaced: total((facts) => facts.texts?.spaced),
+    maxLength: Math.max(0, ...group.map((facts) => facts.texts?.maxLength ?? 0)),
+    distinct: Math.max(0, ...group.map((facts) => facts.distinct)),
+  }
+}
+
+function numbersOf(all: readonly (NumberFacts | undefined)[]): Numbers {
+  const total = (pick: (facts: NumberFacts) => number) =>
+    all.reduce((sum, facts) => sum + (facts === undefined ? 0 : pick(facts)), 0)
+  const epochs = epochUnits.map((unit) => [
+    unit,
+    {
+      count: total((facts) => facts.epochs[unit].count),
+      near: total((facts) => facts.epochs[unit].near),
+    },
+  ])
+  return {
+    count: total((facts) => facts.count),
+    whole: total((facts) => facts.whole),
+    beyondDouble: total((facts) => facts.beyondDouble),
+    beyondLong: total((facts) => facts.beyondLong),
+    infinite: total((facts) => facts.infinite),
+    epochs: Object.fromEntries(epochs) as Numbers['epochs'],
+  }
+}
+
+function datesOf(group: readonly FieldFacts[]): Dates {
+  const all = group.flatMap((facts) => facts.texts?.dates ?? [])
+  return {
+    count: all.reduce((sum, { count }) => sum + count, 0),
+    forms: summed(all.map(({ forms }) => forms)),
+    fractionDigits: [
+      ...new Set(all.flatMap((dates) => Object.keys(dates.fractionDigits).map(Number))),
+    ].sort((a, b) => a - b),
+    earliest: all.map(({ earliest }) => earliest).sort()[0] ?? '',
+    latest:
+      all
+        .map(({ latest }) => latest)
+        .sort()
+        .at(-1) ?? '',
+  }
+}
+
+function summed<K extends string>(
+  all: readonly Readonly<Partial<Record<K, number>>>[],
+): ReadonlyMap<K, number> {
+  const sums = new Map<K, number>()
+  for (const counts of all)
+    for (const [key, count] of Object.entries(counts) as [K, number][])
+      sums.set(key, (sums.get(key) ?? 0) + count)
+  return sums
+}

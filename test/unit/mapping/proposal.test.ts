@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FactsCollector, factsOf } from '../../../src/mapping/facts.ts'
+import { valueMapping } from '../../../src/mapping/index-mapping.ts'
+import { type FieldProposal, proposalOf } from '../../../src/mapping/proposal.ts'
+
+const many = 1000
+const at = Date.UTC(2019, 7, 1, 3, 23)
+
+/** The proposal for the field `name` with these values, as JSON texts; each comes equally often. */
+function proposed(
+  values: readonly string[] | ((i: number) => string),
+  { name = 'x', records = many }: { readonly name?: string; readonly records?: number } = {},
+): FieldProposal {
+  const collector = new FactsCollector()
+  for (let i = 0; i < records; i++) {
+    const value = typeof values === 'function' ? values(i) : values[i % values.length]!
+    const bytes = Buffer.from(`{"${name}":${value}}`)
+    collector.addValue(bytes, { start: 0, end: bytes.length }, at)
+  }
+  const { fields, left } = proposalOf(collector.facts())
+  const found = fields.find((field) => field.name === name)
+  assert.ok(found !== undefined, JSON.stringify(left))
+  return found
+}
+
+test('each kind of value has its mapping', () => {
+  const table: readonly (readonly [
+    values: readonly string[] | ((i: number) => string),
+    as: string,
+    more?: Readonly<Record<string, unknown>>,
+    name?: string,
+  ])[] = [
+    [['1', '2'], 'double'],
+    [['1', '2.5'], 'double'],
+    [['9007199254740993', '1'], 'long', { hasText: true }],
+    [['9007199254740993', '1.5'], 'double', { hasText: true }],
+    [['9007199254740993', '18446744073709551615'], 'double', { hasText: true }],
+    [['1', '1e400'], 'double', { hasText: true }],
+    [['true', 'false'], 'boolean'],
+    [['true', '"false"'], 'boolean'],
+    [['"true"', '"false"'], 'boolean'],
+    [['"yes"', '"no"'], 'keyword'],
+    [['"2019-08-01"'], 'date', { format: 'strict_date' }],
+    [['"2019-08-01T03:23:03Z"'], 'date', { format: 'strict_date_optional_time' }],
+    [['"2019-08-01T03:23:03.123456+02:00"'], 'date_nanos', { format: 'strict_date_optional_time' }],
+    [['"2019-08-01"', '"2019-08-01T03:23Z"'], 'date', { format: 'strict_date_optional_time' }],
+    [
+      ['"2019-08-01 03:23:03"', '"2019-08-01 03:23:03.5"'],
+      'date',
+      { format: 'uuuu-MM-dd HH:mm:ss||uuuu-MM-dd HH:mm:ss.S' },
+    ],
+    [['"Thu, 01 Aug 2019 03:23:03 GMT"'], 'date'],
+    [['"01/Aug/2019:03:23:03 +0200"'], 'date', { format: 'dd/MMM/uuuu:HH:mm:ss Z' }],
+    [['"01/02/2019"'], 'keyword'],
+    [['"2019-02-30"'], 'keyword'],
+    [['"2019-08-01T24:00:00Z"'], 'keyword'],
+    [['"9999-12-31T23:59:59.999999Z"'], 'keyword'],
+    [['"9999-12-31T23:59:59Z"'], 'date'],
+    [['1564629783'], 'double', { dateFormat: 'epoch_second' }],
+    [['1564629783123'], 'double', { dateFormat: 'epoch_millis' }],
+    [['1564629783123'], 'double', { dateFormat: undefined }, 'orderId'],
+    [['3000000000'], 'double', { dateFormat: undefined }],
+    [['3000000000'], 'double', { dateFormat: 'epoch_second' }, 'expires_at'],
+    [['1564629783', '5'], 'double', { dateFormat: undefined }],
+    [['1564629783123456'], 'double', { dateFormat: undefined }],
+    [['"1564629783"'], 'keyword', { dateFormat: 'epoch_second' }],
+    [['"12.50"', '"-3.10"'], 'double', { takesTexts: true, hasText: true }],
+    [['"12.50"', '"1d"'], 'keyword', { takesTexts: undefined }],
+    [['"1.0"', '"2.5"'], 'keyword', { takesTexts: undefined }, 'version'],
+    [['"1"', '"2"'], 'keyword', { takesTexts: undefined }],
+    [['"007"', '"1.5"'], 'keyword', { takesTexts: undefined }],
+    [['12.5', '"12.50"'], 'double', { takesTexts: true, hasText: true }],
+    [['1', '"x"'], 'keyword+text', { hasNumber: true }],
+    [['1', 'true', '"x"', 'null'], 'keyword+text', { hasNumber: true }],
+    [['"10.0.0.1"', '"::1"'], 'ip'],
+    [['"1.2.3.4"'], 'keyword', {}, 'buildVersion'],
+    [['"6ba7b810-9dad-11d1-80b4-00c04fd430c8"'], 'keyword'],
+    [['"52.52,13.405"'], 'geo_point'],
+    [['{"lat":52.5,"lon":13.4}'], 'geo_point'],
+    [['{"lat":52.5,"lon":13.4,"name":"x"}'], 'object'],
+    [['{"lat":52.5,"lon":1300}'], 'object'],
+    [['{"latitude":52.5,"longitude":13.4}'], 'object'],
+    [['{"type":"Point","coordinates":[13.4,52.5]}'], 'geo_point'],
+    [['{"type":"Polygon","coordinates":[13.4,52.5]}'], 'object'],
+    [['[13.4,52.5]'], 'double'],
+    [['"paid"', '"in_transit"'], 'keyword'],
+    [['"Bo Nielsen"'], 'keyword+text'],
+    [[`"${'long words '.repeat(100)}"`], 'text'],
+    [[`"${'QUJD'.repeat(1000)}"`], 'not indexed'],
+    [['{"a":1}', '"x"'], 'not indexed'],
+    [(i) => `{"u${i}":${i}}`, 'flattened'],
+    [['{"a":1,"b":2}'], 'object'],
+  ]
+  for (const [values, as, more = {}, name = 'x'] of table) {
+    const found = proposed(values, { name })
+    const where = `${JSON.stringify(typeof values === 'function' ? values(0) : values).slice(0, 60)} ${name}: ${JSON.stringify(found)}`
+    assert.equal(found.as, as, where)
+    for (const [key, value] of Object.entries(more))
+      assert.equal(found[key as keyof FieldProposal], value, where)
+    assert.ok(found.reason.length > 3, where)
+  }
+})
+
+test('one value in a thousand of another form changes nothing; one in fifty does', () => {
+  const mostly = (often: string, seldom: string, every: number) => (i: number) =>
+    i % every === 7 ? seldom : often
+  const rows: readonly (readonly [string, string, number, string])[] = [
+    ['"2019-08-01"', '"soon"', 500, 'date'],
+    ['"2019-08-01"', '"soon"', 50, 'keyword'],
+    ['"10.0.0.1"', '"unknown"', 500, 'ip'],
+    ['"10.0.0.1"', '"unknown"', 50, 'keyword'],
+    ['5', '"none"', 2000, 'double'],
+    ['5', '"none"', 50, 'keyword+text'],
+    ['{"a":1}', '"x"', 500, 'object'],
+    ['"x"', '{"a":1}', 500, 'keyword'],
+    ['"x"', '{"a":1}', 50, 'not indexed'],
+  ]
+  for (const [often, seldom, every, as] of rows) {
+    const found = proposed(mostly(often, seldom, every), { records: 4000 })
+    assert.equal(found.as, as, `${often}, every ${every} ${seldom}: ${found.reason}`)
+  }
+  const dates = proposed(mostly('"2019-08-01"', '"soon"', 500), { records: 4000 })
+  assert.equal(dates.hasText, true)
+  assert.match(dates.reason, /8 of 4,000 \(0\.20 %\) are none/)
+})
+
+test('names that Elasticsearch refuses, dots, and conflicts of both are answered', () => {
+  const { fields, left } = proposalOf(
+    factsOf(['{"":1,".":2,"a..b":3," ":4,"c.d":5,"c":{"d":6.5},"e":1,"e.f":2,"g.":1}']),
+  )
+  assert.deepEqual(
+    fields.map(({ name, as }) => [name, as]),
+    [
+      ['c', 'object'],
+      ['c.d', 'double'],
+      ['e', 'not indexed'],
+    ],
+  )
+  assert.deepEqual(left.map(({ name }) => name).sort(), ['', ' ', '.', 'a..b', 'g.'])
+})
+
+test('sixty levels end in a field that is not indexed', () => {
+  const deep = `${'{"a":'.repeat(60)}1${'}'.repeat(60)}`
+  const { fields } = proposalOf(factsOf([deep]))
+  assert.equal(fields.at(-1)!.as, 'not indexed')
+  assert.equal(fields.length, 18)
+})
+
+test('lists of objects offer nested, with its price; a field without a value is left', () => {
+  const facts = factsOf(['{"items":[{"q":1},{"q":2}],"none":null,"empty":[]}', '{"items":{"q":1}}'])
+  const { fields, left } = proposalOf(facts)
+  assert.match(
+    fields[0]!.nested!,
+    /^1 of 2 \(50 %\) hold two objects and more.*1\.5 more documents/,
+  )
+  assert.deepEqual(left.map(({ name }) => name).sort(), ['empty', 'none'])
+  const { mapping } = valueMapping({ records: 1, fields, left, notes: [] }, { nested: ['items'] })
+  assert.deepEqual(mapping, {
+    properties: {
+      items: {
+        type: 'nested',
+        include_in_parent: true,
+        properties: { q: { type: 'double', coerce: false } },
+      },
+    },
+  })
+})
+
+test('the same facts give the same proposal, in any order, for 1,500 fields as well', () => {
+  const record = (i: number) =>
+    `{${Array.from({ length: 1500 }, (_, k) => `"f${(k * 7 + i) % 1500}":"${k}.5"`).join(',')}}`
+  const records = [0, 1, 2].map(record)
+  const one = proposalOf(factsOf(records))
+  assert.equal(one.fields.length, 1500)
+  assert.deepEqual(proposalOf(factsOf(records.toReversed())), one)
+})
