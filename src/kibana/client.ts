@@ -6,84 +6,20 @@ import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { describeProxy, noProxies } from '../runtime/proxies.ts'
 import { sleep } from '../runtime/retry.ts'
-import { count, flag, list, object, optional, type Shape, text } from '../runtime/shape.ts'
 import { proxyAgent } from '../runtime/tunnel.ts'
+import {
+  type Answer,
+  describeFailure,
+  firstLine,
+  type ObjectName,
+  objectKey,
+  readAnswer,
+  type StoredObject,
+} from './answer.ts'
 import type { KibanaConnection } from './connection.ts'
 import { idInSpace, ndjson, type SavedObject } from './saved-object.ts'
 
-/** What names a saved object in a space. */
-export type ObjectName = Pick<SavedObject, 'type' | 'id'>
-
-export function objectKey({ type, id }: ObjectName): string {
-  return `${type} ${id}`
-}
-
-/** An object as Kibana gives it back; it may have been migrated. */
-export type StoredObject = ObjectName &
-  Pick<SavedObject, 'attributes'> & { readonly typeMigrationVersion?: string }
-
-interface Answer {
-  readonly status: number
-  readonly text: string
-}
-
 type FetchOptions = RequestInit & { readonly base?: string }
-
-interface StatusAnswer {
-  readonly version?: { readonly number?: string }
-  readonly status: { readonly overall: { readonly level?: string } }
-}
-
-interface AbsentAnswer {
-  readonly attributes: { readonly objects: readonly (ObjectName & { readonly error?: unknown })[] }
-}
-
-interface ImportAnswer {
-  readonly success: boolean
-  readonly successCount: number
-  readonly errors?: readonly ImportFailure[]
-}
-
-interface ImportFailure {
-  readonly type: string
-  readonly id: string
-  readonly error: {
-    readonly type: string
-    readonly message?: string
-    readonly references?: readonly { readonly type: string; readonly id: string }[]
-  }
-}
-
-const statusShape = object({
-  version: optional(object({ number: optional(text) })),
-  status: object({ overall: object({ level: optional(text) }) }),
-})
-const objectShape = object({
-  type: text,
-  id: text,
-  attributes: object({}),
-  typeMigrationVersion: optional(text),
-})
-const absentShape = object({
-  attributes: object({ objects: list(object({ type: text, id: text })) }),
-})
-const importShape = object({
-  success: flag,
-  successCount: count,
-  errors: optional(
-    list(
-      object({
-        type: text,
-        id: text,
-        error: object({
-          type: text,
-          message: optional(text),
-          references: optional(list(object({ type: text, id: text }))),
-        }),
-      }),
-    ),
-  ),
-})
 
 /** The first version whose format our objects have. */
 const oldest = { major: 8, minor: 12 }
@@ -189,7 +125,7 @@ export class Kibana {
       throw this.#failure(`${message}; is --kibana right?`)
     }
     if (answer.status === 503) return { waiting: 'it is still starting' }
-    const status = likely<StatusAnswer>(answer.text, statusShape)
+    const status = readAnswer.status(answer.text)
     if (answer.status === 401 || answer.status === 403) throw this.#refused(answer)
     if (answer.status !== 200 || status === undefined) {
       throw this.#failure(
@@ -237,14 +173,14 @@ export class Kibana {
     const answer = await this.#export(names)
     if (answer.status === 200) {
       const lines = answer.text.split('\n').filter((line) => line.trim() !== '')
-      const objects = lines.map((line) => likely<StoredObject>(line, objectShape))
+      const objects = lines.map(readAnswer.object)
       if (!objects.every((object) => object !== undefined)) {
         throw this.#failure(`its export is not understood (${firstLine(answer)})`)
       }
       return new Map(objects.map((object) => [objectKey(object), object]))
     }
     // Kibana refuses the whole export if an object is absent, and names the absent ones.
-    const body = likely<AbsentAnswer>(answer.text, absentShape)
+    const body = readAnswer.absent(answer.text)
     const absent = new Set(
       (body?.attributes.objects ?? []).filter(({ error }) => error !== undefined).map(objectKey),
     )
@@ -287,7 +223,7 @@ export class Kibana {
       throw this.#failure(`it is too old for these objects (${firstLine(answer)})`)
     }
     if (answer.status !== 200) throw this.#refused(answer)
-    const result = likely<ImportAnswer>(answer.text, importShape)
+    const result = readAnswer.import(answer.text)
     if (result === undefined) {
       throw this.#failure(`its answer to the import is not understood (${firstLine(answer)})`)
     }
@@ -356,43 +292,4 @@ function readCertificate(file: string): Buffer {
   } catch (error) {
     throw new ArchiverError('USAGE', `--kibana-ca ${file} cannot be read: ${messageOf(error)}`)
   }
-}
-
-function describeFailure({ type, id, error }: ImportFailure): string {
-  const needed = (error.references ?? []).map((reference) => `${reference.type} ${reference.id}`)
-  const why: Readonly<Record<string, string>> = {
-    conflict: 'another object has its id',
-    ambiguous_conflict: 'several objects could be the one it replaces',
-    missing_references: `it needs ${needed.join(', ')}, which is not there`,
-    unsupported_type: 'this Kibana does not know such objects',
-  }
-  return `${type} ${id}: ${why[error.type] ?? error.message ?? error.type}`
-}
-
-function tryParse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // A proxy's page, or a sentence: judged by its status.
-    return undefined
-  }
-}
-
-/** The answer, if it is one of Kibana's. Any other is judged by its status. */
-function likely<T>(answer: string, shape: Shape): T | undefined {
-  const body = tryParse(answer)
-  try {
-    shape(body, 'the answer')
-    return body as T
-  } catch {
-    // The error that the caller makes of it says what it is instead.
-    return undefined
-  }
-}
-
-/** The status, and what the body says in a few words. */
-function firstLine({ status, text }: Answer): string {
-  const body = tryParse(text) as { readonly message?: unknown } | undefined
-  const message = typeof body?.message === 'string' ? body.message : text
-  return `${status} ${message.replace(/\s+/g, ' ').slice(0, 200)}`.trim()
 }

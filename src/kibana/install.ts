@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { ArchiverError } from '../runtime/errors.ts'
-import { type Kibana, objectKey, type StoredObject } from './client.ts'
+import { objectKey, type StoredObject } from './answer.ts'
+import type { Kibana } from './client.ts'
 import { markOf, objectsInSpace, type SavedObject } from './saved-object.ts'
 
 /**

@@ -174,7 +174,7 @@ export async function runChaos(
     proxy.heal()
     workers.scale(options.workers)
     progress.say(
-      `healed; ${load.sent} records sent, of which ${load.aborted} aborted; waiting for lag 0`,
+      `healed; ${load.sent} records sent (${load.aborted} aborted); waiting for lag 0`,
     )
     const drainStarted = performance.now()
     const behind = await watch.untilDrained(options.drainSeconds, progress.status)

@@ -305,7 +305,7 @@ describe('an engine with TLS and users', () => {
         await sink.open(batch)
       }
       void sink.write(batch)
-      await until(`the lack of ${missing} is told`, () =>
+      await until(`the sink logs the lack of ${missing}`, () =>
         said('error').some((text) => /security_exception/.test(text)),
       )
       assert.equal(counts.rejected, 0)
@@ -447,7 +447,7 @@ describe('an engine with TLS and users', () => {
     writeUsers()
     await until('the engine noticed', async () => (await statusFor(username, canary)) === 401)
     const written = write(batchOf('topic', ['{"type":"a","n":2}'], { from: 1 }))
-    await until('it is told', () =>
+    await until('the sink logs it', () =>
       said('error').some((text) => text.includes('security_exception (401)')),
     )
     assert.match(sink.waiting ?? '', /401/)

@@ -105,7 +105,7 @@ for (const files of [true, false]) {
     await new Promise((resolve) => setTimeout(resolve, 4000))
     const committed = async () =>
       (await committedAndEnds(t, scenario.group, [topic])).get(`${topic}/0`)!.committed
-    assert.equal(await committed(), 0, 'what the sinks hold is told the group, and nothing else')
+    assert.equal(await committed(), 0, 'the worker commits what the sinks hold, and nothing else')
     proxy.heal()
     await worker.says('offsets 50 to 89 are gone from Kafka')
     assert.equal(await committed(), 50)

@@ -18,3 +18,26 @@ export class Lane {
     }
   }
 }
+
+/** A place in one of several lanes, kept from one step to the next. */
+export class LaneSeat {
+  #lane: Lane | undefined
+  #leave: (() => void) | undefined
+
+  isIn(lane: Lane): boolean {
+    return this.#lane === lane
+  }
+
+  /** Gives the place back, and waits for one in this lane. */
+  async move(lane: Lane): Promise<void> {
+    this.leave()
+    this.#leave = await lane.enter()
+    this.#lane = lane
+  }
+
+  leave(): void {
+    this.#leave?.()
+    this.#leave = undefined
+    this.#lane = undefined
+  }
+}

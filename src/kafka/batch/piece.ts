@@ -1,4 +1,4 @@
-import type { RecordInPlace } from '../../record/record.ts'
+import type { LostRange, RecordInPlace } from '../../record/record.ts'
 import type { OversizedRecord, RecordLimits } from './record-reader.ts'
 
 /** A part of what one fetch brought: `[from, next)` with all its records. */
@@ -37,6 +37,20 @@ export class UnpackError extends Error {
     this.offset = range.offset
     this.next = range.next
     this.isDamage = range.isDamage
+  }
+}
+
+/** The range that is lost when a record is too large to be kept. */
+export function oversizedRange(
+  { offset, bytes }: OversizedRecord,
+  { maxRecordBytes }: RecordLimits,
+): LostRange {
+  return {
+    from: offset,
+    next: offset + 1,
+    reason: 'oversized',
+    detail: `the record at offset ${offset} has ${bytes} bytes, more than --max-record-bytes (${maxRecordBytes})`,
+    bytes,
   }
 }
 

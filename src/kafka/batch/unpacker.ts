@@ -4,10 +4,11 @@ import { type LostRange, partitionKey, type TopicPartition } from '../../record/
 import type { Logger } from '../../runtime/log.ts'
 import { sleep } from '../../runtime/retry.ts'
 import type { FetchedPartitionBatch } from './fetched-batch.ts'
-import { Lane } from './lane.ts'
-import { type Piece, releaseLarge, UnpackError } from './piece.ts'
+import { Lane, LaneSeat } from './lane.ts'
+import { oversizedRange, type Piece, releaseLarge, UnpackError } from './piece.ts'
 import type { RecordLimits } from './record-reader.ts'
 import { unpack } from './unpack.ts'
+import { Unpacking } from './unpacking.ts'
 
 export interface UnpackerLimits extends RecordLimits {
   /**
@@ -31,25 +32,6 @@ export interface UnpackerParts {
   /** Makes the client fetch nothing of a partition. */
   pauseFetch(tp: TopicPartition): void
   resumeFetch(tp: TopicPartition): void
-}
-
-/** The fetched batches of one partition that are being unpacked. */
-interface Unpacking {
-  readonly tp: TopicPartition
-  readonly key: string
-  /** The first is being unpacked, once that has begun. */
-  readonly queue: FetchedPartitionBatch[]
-  hasBegun: boolean
-  /** Nobody wants it any more. */
-  isClosed: boolean
-  /** It waits for the worker. */
-  isHeld: boolean
-  /** What its open stream keeps in memory. */
-  streamBytes: number
-  /** Behind the last piece that was delivered. */
-  position: number
-  /** Ends its wait for the worker. */
-  wake: () => void
 }
 
 const maxQueued = 2
@@ -110,21 +92,10 @@ export class Unpacker {
     }
     const unpacking = this.#unpackings.get(key)
     if (unpacking !== undefined) {
-      if (unpacking.isHeld) fetched.detach()
-      unpacking.queue.push(fetched)
+      unpacking.add(fetched)
       return true
     }
-    const begun: Unpacking = {
-      tp: { topic: fetched.topic, partition: fetched.partition },
-      key,
-      queue: [fetched],
-      hasBegun: false,
-      isClosed: false,
-      isHeld: false,
-      streamBytes: 0,
-      position: fetched.fetchedOffset,
-      wake: () => {},
-    }
+    const begun = new Unpacking(fetched)
     this.#unpackings.set(key, begun)
     this.#run(begun).catch((error: unknown) => this.#failed(begun, error))
     return true
@@ -146,8 +117,7 @@ export class Unpacker {
   /** Forgets what was fetched of a partition: another position is fetched. */
   drop(tp: TopicPartition): void {
     const key = partitionKey(tp)
-    const unpacking = this.#unpackings.get(key)
-    if (unpacking !== undefined) close(unpacking)
+    this.#unpackings.get(key)?.close()
     this.#unpackings.delete(key)
     this.#full.delete(key)
     this.#tell()
@@ -155,7 +125,7 @@ export class Unpacker {
 
   /** Forgets everything: another consumer, or another assignment, begins. */
   clear(): void {
-    for (const unpacking of this.#unpackings.values()) close(unpacking)
+    for (const unpacking of this.#unpackings.values()) unpacking.close()
     this.#unpackings.clear()
     this.#paused.clear()
     this.#full.clear()
@@ -198,25 +168,17 @@ export class Unpacker {
       isWanted: () => !unpacking.isClosed,
       room: (bytes) => this.#room(unpacking, bytes),
     })
-    let lane: Lane | undefined
-    let leave: (() => void) | undefined
-    const leaveLane = () => {
-      leave?.()
-      leave = undefined
-      lane = undefined
-    }
+    const seat = new LaneSeat()
     try {
       while (!unpacking.isClosed) {
         if (!this.#isWanted(unpacking)) {
-          leaveLane()
+          seat.leave()
           await this.#hold(unpacking)
           continue
         }
         const needed = unpacking.streamBytes > 0 ? this.#streams : this.#small
-        if (lane !== needed) {
-          leaveLane()
-          leave = await needed.enter()
-          lane = needed
+        if (!seat.isIn(needed)) {
+          await seat.move(needed)
           continue
         }
         unpacking.hasBegun = true
@@ -233,7 +195,7 @@ export class Unpacker {
         if (piece.next > piece.from) await this.#handOver(unpacking, fetched, piece)
       }
     } finally {
-      leaveLane()
+      seat.leave()
       unpacking.streamBytes = 0
       await pieces.return(undefined)
     }
@@ -256,16 +218,7 @@ export class Unpacker {
     unpacking.position = next
     this.#stalls.delete(key)
     if ((this.#suspects.get(key) ?? next) < next) this.#suspects.delete(key)
-    const lost: LostRange | undefined =
-      oversized === undefined
-        ? undefined
-        : {
-            from: oversized.offset,
-            next: oversized.offset + 1,
-            reason: 'oversized',
-            detail: `the record at offset ${oversized.offset} has ${oversized.bytes} bytes, more than --max-record-bytes (${this.#parts.limits.maxRecordBytes})`,
-            bytes: oversized.bytes,
-          }
+    const lost = oversized === undefined ? undefined : oversizedRange(oversized, this.#parts.limits)
     const letGo = fetched.hold()
     const release = () => {
       releaseLarge(records, this.#parts.limits.pieceBytes)
@@ -283,31 +236,26 @@ export class Unpacker {
   }
 
   /**
-   * Waits until the worker wants more. Waiting batches keep little memory. If they are too much
-   * together, the oldest is fetched again later.
+   * Waits until the worker wants more. If what waits is too much together, the oldest is fetched
+   * again later.
    */
   async #hold(unpacking: Unpacking): Promise<void> {
     if (!unpacking.isHeld) {
-      unpacking.isHeld = true
-      for (const fetched of unpacking.queue.slice(unpacking.hasBegun ? 1 : 0)) fetched.detach()
+      unpacking.hold()
       this.#evict()
     }
     if (unpacking.isClosed) return
-    if (!this.#paused.has(unpacking.key)) await sleep(lookAgainMs)
-    else {
-      await new Promise<void>((resolve) => {
-        unpacking.wake = resolve
-      })
-    }
-    if (this.#isWanted(unpacking)) unpacking.isHeld = false
+    if (this.#paused.has(unpacking.key)) await unpacking.woken()
+    else await sleep(lookAgainMs)
+    if (this.#isWanted(unpacking)) unpacking.release()
   }
 
   #evict(): void {
     const held = [...this.#unpackings.values()].filter(({ isHeld }) => isHeld)
-    let bytes = held.reduce((sum, unpacking) => sum + heldBytes(unpacking), 0)
+    let bytes = held.reduce((sum, unpacking) => sum + unpacking.heldBytes, 0)
     for (const unpacking of held) {
       if (bytes <= this.#parts.limits.heldBytes) return
-      bytes -= heldBytes(unpacking)
+      bytes -= unpacking.heldBytes
       this.#refetch(unpacking.tp, unpacking.position)
     }
   }
@@ -381,13 +329,4 @@ export class Unpacker {
     )
     this.#parts.unreadable({ ...tp, offset: fetchedOffset, error, canPass: false })
   }
-}
-
-function heldBytes({ queue, streamBytes }: Unpacking): number {
-  return queue.reduce((sum, fetched) => sum + fetched.byteLength, streamBytes)
-}
-
-function close(unpacking: Unpacking): void {
-  unpacking.isClosed = true
-  unpacking.wake()
 }

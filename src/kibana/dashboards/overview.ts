@@ -116,7 +116,7 @@ export function overviewDashboard(indexPrefix: string): SavedObject {
     id: overviewId(indexPrefix),
     title: `${archiveName(indexPrefix)} overview`,
     description:
-      'What is in the archive: how much, of which types, from which topics and keys, and what is wrong with it.',
+      'What the archive holds: how much, by type, topic and key, and what is wrong with it.',
     from: 'now-24h',
     to: 'now',
     controls: [

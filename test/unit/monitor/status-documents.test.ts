@@ -22,7 +22,7 @@ test('the age of what is not committed is that of its oldest record', () => {
   )
   assert.equal(at(64_000, 200, 200), 0)
   assert.equal(at(65_000, 250, 200), 1)
-  assert.equal(at(66_000, 120, 120), 0, 'opened anew')
+  assert.equal(at(66_000, 120, 120), 0, 'opened again')
 })
 
 test('what waits grows older while its partition is opened again and again', () => {

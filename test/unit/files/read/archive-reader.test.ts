@@ -97,7 +97,7 @@ test('a reader gives all members of a damaged file but the damaged ones, and nam
       for (const i of others) assert.ok(read.has(`{"n":${i}}`), `byte ${at}: ${i} is lost`)
       // A member that can be read nevertheless was damaged where nothing depends on it.
       const all = [0, 1, 2, 3, 4, 5].every((i) => read.has(`{"n":${i}}`))
-      assert.ok(all || troubles > 0, `byte ${at}: nothing is told`)
+      assert.ok(all || troubles > 0, `byte ${at}: nothing is reported`)
     }
   }
   await writeFile(path, bytes.subarray(0, bytes.length - 3))

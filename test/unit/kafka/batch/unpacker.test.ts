@@ -157,7 +157,7 @@ test('an error that a broker gives for a partition is reported, and moves nothin
   // kafkajs hands over what is not empty, and moves behind the last offset.
   assert.deepEqual([batch.isEmpty(), batch.lastOffset(), batch.isStalled], [false, '6', true])
   await take(batch)
-  await until('it is told', () => unreadable.length === 1)
+  await until('it is reported', () => unreadable.length === 1)
   assert.deepEqual(unreadable, [{ ...tp, offset: 7, error: failure, canPass: true }])
   assert.deepEqual([pieces, seeks], [[], []])
 })
@@ -169,7 +169,7 @@ test('an error that does not blame the bytes loses nothing: no memory for a buff
   })
   for (let i = 1; i <= 2; i++) {
     await take(fetched(tp, 7, bytesOf(7, 200)))
-    await until('it is told', () => unreadable.length === i)
+    await until('it is reported', () => unreadable.length === i)
   }
   mocked.mock.restore()
   assert.deepEqual(

@@ -13,7 +13,7 @@ const records: readonly MadeRecord[] = Array.from({ length: 20_000 }, (_, i) => 
 
 test('every record is sent once, in order within its partition, and a partition is never in two requests at a time', async () => {
   const arrived = new Map<string, number[]>()
-  const underWay = new Set<string>()
+  const inRequest = new Set<string>()
   let most = 0
   let inFlight = 0
   const sender = new BatchSender(topics, async (batch) => {
@@ -23,8 +23,8 @@ test('every record is sent once, in order within its partition, and a partition 
       ),
     )
     for (const partition of partitions) {
-      assert.ok(!underWay.has(partition), `${partition} is under way already`)
-      underWay.add(partition)
+      assert.ok(!inRequest.has(partition), `${partition} has a request in flight already`)
+      inRequest.add(partition)
     }
     most = Math.max(most, ++inFlight)
     // Requests end in another order than they began in.
@@ -36,7 +36,7 @@ test('every record is sent once, in order within its partition, and a partition 
         arrived.set(key, [...(arrived.get(key) ?? []), Number(timestamp)])
       }
     }
-    for (const partition of partitions) underWay.delete(partition)
+    for (const partition of partitions) inRequest.delete(partition)
     inFlight--
   })
   for (const record of records) await sender.add(record)
@@ -53,7 +53,7 @@ test('every record is sent once, in order within its partition, and a partition 
       )
     }
   }
-  assert.ok(most > 1, 'several requests are under way at a time')
+  assert.ok(most > 1, 'several requests are in flight at a time')
 })
 
 test('a batch that fails ends the sending, and is reported once all is settled', async () => {
