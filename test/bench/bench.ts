@@ -1,3 +1,4 @@
+import '../../stack/needs-node.mjs'
 import { cpus, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { runProgram } from '../../src/cmd/lib/program.ts'

@@ -1,3 +1,4 @@
+import '../../stack/needs-node.mjs'
 import { fileURLToPath } from 'node:url'
 import { runProgram } from '../../src/cmd/lib/program.ts'
 import {

@@ -98,6 +98,8 @@ export interface ChaosProgress {
 
 const types = ['object.one', 'object.two', 'object.three', 'Order placed/v2']
 const unprivileged = 65_534
+/** How long the first worker may take until it archives. */
+const firstStartMs = 20_000
 
 /**
  * Breaks things by the plan of the seed while records come, heals all, lets the workers finish, and
@@ -158,8 +160,8 @@ export async function runChaos(
         'no tmpfs may be mounted here: the disk is only forbidden, never full or read-only',
       )
     const watch = new CommitWatch(admin, name, topics)
+    await workers.begin(options.workers, firstStartMs)
     watch.start()
-    workers.scale(options.workers)
     load.start()
     const poison = new Poison(kafka, topics[0]!.name)
     const breaker = new Breaker({ stack, proxy, disk, workers, poison, clock, problems, progress })
@@ -173,9 +175,7 @@ export async function runChaos(
     await load.stop()
     proxy.heal()
     workers.scale(options.workers)
-    progress.say(
-      `healed; ${load.sent} records sent (${load.aborted} aborted); waiting for lag 0`,
-    )
+    progress.say(`healed; ${load.sent} records sent (${load.aborted} aborted); waiting for lag 0`)
     const drainStarted = performance.now()
     const behind = await watch.untilDrained(options.drainSeconds, progress.status)
     const drainedSeconds = (performance.now() - drainStarted) / 1000

@@ -2,6 +2,7 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { closeSync, createWriteStream, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ArchiverError } from '../../src/runtime/errors.ts'
 
 const program = fileURLToPath(new URL('../../src/cmd/archiver.ts', import.meta.url))
 const clockModule = new URL('clock.mjs', import.meta.url).href
@@ -10,6 +11,9 @@ const clockModule = new URL('clock.mjs', import.meta.url).href
  * fails takes less.
  */
 const mutedStartMs = 60_000
+/** A worker that cannot start at all fails this often: no server explains it. */
+const maxFirstStarts = 3
+const firstStartPollMs = 100
 /** A worker that has to end does so within this, however long a broker is away meanwhile. */
 export const endDeadlineMs = 120_000
 
@@ -25,6 +29,8 @@ export interface ChaosWorker {
   /** It runs below a shell, which is the child: signals reach only that. */
   readonly isWrapped: boolean
   readonly ended: Promise<void>
+  /** The end of what it printed. */
+  output: string
 }
 
 export interface WorkersOptions {
@@ -72,6 +78,27 @@ export class Workers {
     this.#wanted = count
     for (const worker of this.live.slice(count)) this.terminate(worker)
     while (this.live.length < count) this.#start()
+  }
+
+  /**
+   * Starts the first workers, and waits until one of them archives.
+   * @throws ArchiverError `INTERNAL` with the words of a worker, if none archives in time or each
+   *   has failed several times
+   */
+  async begin(count: number, deadlineMs: number): Promise<void> {
+    this.scale(count)
+    const deadline = performance.now() + deadlineMs
+    while (![...this.#workers].some(({ started }) => started)) {
+      const isLate = performance.now() >= deadline
+      if (isLate || this.failedStarts >= maxFirstStarts * count) {
+        const words = this.lastFailedStart || this.live.map(({ output }) => output).join('')
+        throw new ArchiverError(
+          'INTERNAL',
+          `no worker can start (${isLate ? `none archives after ${deadlineMs / 1000} s` : `${this.failedStarts} have ended`}); one says: ${words.trim() || 'nothing'}`,
+        )
+      }
+      await new Promise((resolve) => setTimeout(resolve, firstStartPollMs))
+    }
   }
 
   /** Starts one more that kills itself at a fault point. */
@@ -180,7 +207,6 @@ export class Workers {
     const log = createWriteStream(
       join(this.#options.logDir, `worker-${String(number).padStart(4, '0')}.log`),
     )
-    let tail = ''
     const ended = new Promise<void>((resolve) => child.on('close', () => resolve()))
     const isWrapped = wrapper.length > 0
     const worker: ChaosWorker = {
@@ -191,9 +217,10 @@ export class Workers {
       frozen: false,
       isWrapped,
       ended,
+      output: '',
     }
     const onOutput = (text: string) => {
-      tail = (tail + text).slice(-2000)
+      worker.output = (worker.output + text).slice(-2000)
       if (!worker.started && text.includes('archiving ')) worker.started = true
       log.write(text)
     }
@@ -205,12 +232,12 @@ export class Workers {
       if (signal === 'SIGKILL' && fault !== undefined && !worker.mayEnd) this.diedAtFaultPoint++
       else if (!worker.mayEnd && !worker.started) {
         this.failedStarts++
-        this.lastFailedStart = tail
+        this.lastFailedStart = worker.output
       } else if (!worker.mayEnd)
-        this.unexpectedEnds.push(`worker ${number} ended with ${code ?? signal}: ${tail}`)
+        this.unexpectedEnds.push(`worker ${number} ended with ${code ?? signal}: ${worker.output}`)
       else if (signal !== 'SIGKILL' && worker.started && code !== 143 && code !== 0)
         this.unexpectedEnds.push(
-          `worker ${number}, told to end, ended with ${code ?? signal}: ${tail}`,
+          `worker ${number}, told to end, ended with ${code ?? signal}: ${worker.output}`,
         )
       if (!worker.mayEnd) this.#replaceLater()
     })
