@@ -29,13 +29,20 @@ export type Fault =
    * An answer that does not come from the store, 503 SlowDown for example. With status 200 the
    * error is in the body.
    */
-  | { readonly kind: 'answer'; readonly status: number; readonly code: string }
+  | {
+      readonly kind: 'answer'
+      readonly status: number
+      readonly code: string
+      readonly headers?: Readonly<Record<string, string>>
+      /** More elements of the body: `<Region>eu-west-1</Region>`. */
+      readonly elements?: string
+    }
   /** The client gets 503, and the store does it after this delay in ms. */
   | { readonly kind: 'late'; readonly ms: number }
   /** Nothing, but the store does it after this delay in ms. */
   | { readonly kind: 'delay'; readonly ms: number }
 
-export const slowDown: Fault = { kind: 'answer', status: 503, code: 'SlowDown' }
+export const slowDown = { kind: 'answer', status: 503, code: 'SlowDown' } as const satisfies Fault
 export const conflict: Fault = { kind: 'answer', status: 409, code: 'ConditionalRequestConflict' }
 export const errorInside: Fault = { kind: 'answer', status: 200, code: 'InternalError' }
 
@@ -153,7 +160,7 @@ export class FaultyStore implements AsyncDisposable {
       case 'answer':
         return refuse(answer, fault)
       case 'late':
-        refuse(answer, slowDown as { status: number; code: string })
+        refuse(answer, slowDown)
         await sleep(fault.ms)
         await forward()
         return
@@ -203,9 +210,10 @@ export class FaultyStore implements AsyncDisposable {
   }
 }
 
-function refuse(answer: ServerResponse, { status, code }: { status: number; code: string }): void {
-  answer.writeHead(status, { 'content-type': 'application/xml' })
+function refuse(answer: ServerResponse, refusal: Omit<Fault & { kind: 'answer' }, 'kind'>): void {
+  const { status, code, headers = {}, elements = '' } = refusal
+  answer.writeHead(status, { 'content-type': 'application/xml', ...headers })
   answer.end(
-    `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code><Message>by the test</Message></Error>`,
+    `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code><Message>by the test</Message>${elements}</Error>`,
   )
 }

@@ -1,10 +1,11 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { promisify } from 'node:util'
 import { S3Home } from '../../src/home/s3/home.ts'
 import { type BucketSettings, usualSettings } from '../../src/home/s3/settings.ts'
 import { createLogger, type Logger } from '../../src/runtime/log.ts'
@@ -56,21 +57,45 @@ export async function openS3Home(
   return home
 }
 
-/** A versitygw for the time of a test: its endpoint; undefined if it cannot be built. */
-export async function startVersitygw(t: TestContext): Promise<string | undefined> {
+/** Keys of a user of a store. */
+export interface StoreKeys {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+}
+
+/** Those that the environment has: the tests' own. */
+export function environmentKeys(): StoreKeys {
+  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = process.env
+  return { accessKeyId: accessKeyId!, secretAccessKey: secretAccessKey! }
+}
+
+/**
+ * A versitygw for the time of a test: its endpoint; undefined if it cannot be built. With `root`,
+ * that one is its owner, and whom the environment has is a user without any right.
+ */
+export async function startVersitygw(
+  t: TestContext,
+  root?: StoreKeys,
+): Promise<string | undefined> {
   const program = versitygwProgram()
   if (program === undefined) return undefined
   const dir = await mkdtemp(join(tmpdir(), 'archiver-test-'))
   mkdirSync(join(dir, 'root', s3Bucket), { recursive: true })
+  mkdirSync(join(dir, 'users'))
+  const owner = root ?? environmentKeys()
   const url = `http://127.0.0.1:${await freePort()}`
   const child = spawn(
     program,
-    ['--port', new URL(url).host, '--quiet', '--keep-alive', 'posix', join(dir, 'root')],
+    [
+      ...['--port', new URL(url).host, '--quiet', '--keep-alive'],
+      ...(root === undefined ? [] : ['--iam-dir', join(dir, 'users')]),
+      ...['posix', join(dir, 'root')],
+    ],
     {
       env: {
         ...process.env,
-        ROOT_ACCESS_KEY: process.env.AWS_ACCESS_KEY_ID,
-        ROOT_SECRET_KEY: process.env.AWS_SECRET_ACCESS_KEY,
+        ROOT_ACCESS_KEY: owner.accessKeyId,
+        ROOT_SECRET_KEY: owner.secretAccessKey,
       },
       stdio: 'ignore',
     },
@@ -86,5 +111,15 @@ export async function startVersitygw(t: TestContext): Promise<string | undefined
     await response?.body?.cancel()
     return response !== undefined
   })
+  if (root !== undefined) await addUser(program, url, root, environmentKeys())
   return url
+}
+
+async function addUser(program: string, url: string, root: StoreKeys, user: StoreKeys) {
+  await promisify(execFile)(program, [
+    ...['admin', '--endpoint-url', url],
+    ...['--access', root.accessKeyId, '--secret', root.secretAccessKey],
+    ...['create-user', '--role', 'user'],
+    ...['--access', user.accessKeyId, '--secret', user.secretAccessKey],
+  ])
 }

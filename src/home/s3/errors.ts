@@ -190,7 +190,11 @@ function reasonOf(settings: BucketSettings, { operation, key }: Attempt, error: 
   // A proxy has a 403 of its own.
   if (status === 403 && (via === at || name === 'AccessDenied')) {
     const right = rights[operation] ?? `s3:${operation}`
-    return `${at} does not allow ${right} on ${what}: add that right to the policy of the user or role, or name another bucket with --archive-dir`
+    const owner =
+      settings.expectedOwner === undefined
+        ? ''
+        : `, or the bucket is not of account ${settings.expectedOwner} (--s3-expected-owner)`
+    return `${at} does not allow ${right} on ${what}${owner}: add that right to the policy of the user or role, or name another bucket with --archive-dir`
   }
   if (status === undefined) return unreached(via, error)
   return `${via} refused ${operation} of ${what}: ${status} ${name}: ${firstLine(message)}`

@@ -156,7 +156,8 @@ export class S3Home implements Home {
       end = Math.max(0, prefix.lastIndexOf('/', end - 1))
       const above = prefix.slice(0, end)
       const key = above === '' ? name : `${above}/${name}`
-      if ((await objects.head(key)) !== undefined) return bucketUrl({ ...settings, prefix: above })
+      // Rights that end at the prefix are the rule, and then nothing above it can be seen.
+      if (await objects.isVisible(key)) return bucketUrl({ ...settings, prefix: above })
     }
     return undefined
   }

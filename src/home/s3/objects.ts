@@ -41,6 +41,10 @@ export interface ObjectHead {
   readonly etag: string
   /** Its content, as the writer describes it. */
   readonly sha256: string | undefined
+  /** How it is encrypted at rest: `AES256`; undefined if the store does not say. */
+  readonly encryption: string | undefined
+  /** Undefined for the standard class, on most stores. */
+  readonly storageClass: string | undefined
 }
 
 /** A piece of an object, and how large the object is. */
@@ -117,7 +121,24 @@ export class Objects {
     return this.#orMissing('HeadObject', key, () => this.headOnce(key))
   }
 
-  /** The same, sent once, for a caller that retries by itself. Any error is thrown as it is. */
+  /** True if there is such an object, and these credentials may look at it. */
+  async isVisible(key: string): Promise<boolean> {
+    const isHidden = (error: unknown) => isMissing(error) || statusOf(error) === 403
+    const looked = this.#connection.retrier.send(
+      { operation: 'HeadObject', key },
+      () => this.headOnce(key),
+      isHidden,
+    )
+    return looked.then(
+      () => true,
+      (error: unknown) => {
+        if (isHidden(error)) return false
+        throw error
+      },
+    )
+  }
+
+  /** `head`, sent once, for a caller that retries by itself. Any error is thrown as it is. */
   async headOnce(key: string): Promise<ObjectHead> {
     const answer = await this.#connection.s3.send(
       new HeadObjectCommand({ ...this.#connection.common, Key: key }),
@@ -126,6 +147,8 @@ export class Objects {
       bytes: answer.ContentLength ?? 0,
       etag: answer.ETag ?? '',
       sha256: answer.Metadata?.sha256,
+      encryption: answer.ServerSideEncryption,
+      storageClass: answer.StorageClass,
     }
   }
 

@@ -1,8 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { ArchiverError } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
+import type { ObjectHead } from './objects.ts'
+import type { BucketSettings } from './settings.ts'
 import type { Store } from './store.ts'
-import type { StoredUpload } from './uploads.ts'
+import type { ObjectFacts, StoredUpload } from './uploads.ts'
 
 /** Creates at the same moment, and how often: a race that two win is not lost every time. */
 const racers = 8
@@ -57,7 +59,7 @@ export async function proveStore(
       refuse,
     )
     made.push(prefix + name('upload'))
-    await proveUpload(store, prefix + name('upload'), refuse)
+    await proveUploads(store, { key: prefix + name('upload'), log }, refuse)
   } finally {
     await store.objects.remove(made)
   }
@@ -88,16 +90,37 @@ async function proveCreate(
   }
 }
 
-/** Upload, complete, head, list, remove; and what was removed does not come back. */
-async function proveUpload(
-  { objects, uploads }: Store,
-  key: string,
+async function proveUploads(
+  store: Store,
+  { key, log }: { readonly key: string; readonly log: Logger },
   refuse: (why: string) => never,
 ): Promise<void> {
   const body = Buffer.from('can be uploaded and completed\n')
-  const sha256 = createHash('sha256').update(body).digest('hex')
-  const facts = { bytes: body.length, sha256 }
-  const id = await uploads.create(key, sha256)
+  const facts = { bytes: body.length, sha256: createHash('sha256').update(body).digest('hex') }
+  const id = await store.uploads.create(key, facts.sha256)
+  try {
+    await proveUpload(store, { key, id, body, facts, log }, refuse)
+  } catch (error) {
+    // The first error says more than one of this request, without which the upload would stay.
+    await store.uploads.abort(key, id).catch(() => undefined)
+    throw error
+  }
+}
+
+interface ProofUpload {
+  readonly key: string
+  readonly id: string
+  readonly body: Buffer
+  readonly facts: ObjectFacts
+  readonly log: Logger
+}
+
+/** Upload, complete, head, list, remove; and what was removed does not come back. */
+async function proveUpload(
+  { objects, uploads, settings }: Store,
+  { key, id, body, facts, log }: ProofUpload,
+  refuse: (why: string) => never,
+): Promise<void> {
   const upload: StoredUpload = { id, parts: [await uploads.uploadPart(key, id, 1, body)] }
   const isListed = async () => (await objects.listPage(key)).objects.length > 0
   if ((await objects.head(key)) !== undefined || (await isListed()))
@@ -106,9 +129,32 @@ async function proveUpload(
   if (!(await uploads.isThere(key, facts)))
     refuse('an object does not keep its size and the metadata "sha256" that its upload was given')
   if (!(await isListed())) refuse('an object is not listed once it is written')
+  checkStoredAs(await objects.head(key), settings, log)
   await objects.remove([key])
   if ((await objects.head(key)) !== undefined || (await isListed()))
     refuse('an object is still there after it was removed')
+}
+
+/**
+ * Some stores take the headers of encryption and classes, and ignore them (versitygw 1.8.0). Who
+ * asks for encryption must not believe in one that is not there.
+ *
+ * @throws ArchiverError `ARCHIVE_UNUSABLE`
+ */
+function checkStoredAs(head: ObjectHead | undefined, settings: BucketSettings, log: Logger): void {
+  const { bucket, encryption, storageClass } = settings
+  if (encryption !== 'bucket' && head?.encryption !== encryption) {
+    throw new ArchiverError(
+      'ARCHIVE_UNUSABLE',
+      `${settings.endpoint ?? 'Amazon S3'} takes --s3-sse ${encryption}, and does not encrypt so: leave the option out, or use a store that does`,
+      { bucket, encryption: head?.encryption },
+    )
+  }
+  if (storageClass === undefined || storageClass === (head?.storageClass ?? 'STANDARD')) return
+  log.warn(
+    { event: 'store_ignores_storage_class', bucket, storage_class: head?.storageClass },
+    'object store ignores the storage class',
+  )
 }
 
 /**
