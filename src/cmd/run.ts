@@ -118,7 +118,7 @@ function kafkaSource({ options, name, connections, log }: Run): KafkaSource {
   return new KafkaSource(
     {
       kafka: kafkaClient(connections.kafka, client),
-      firstContact: kafkaClient(connections.kafka, { ...client, retry: { retries: 2 } }),
+      impatient: kafkaClient(connections.kafka, { ...client, retry: { retries: 2 } }),
       brokers: options.brokers,
       group: options.group,
       topics: options.topicsRegex ?? options.topics!,

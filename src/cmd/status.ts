@@ -94,7 +94,9 @@ async function askKafka(
   const connection = kafkaConnection(options, new Proxies(process.env))
   const kafka = kafkaClient(connection, { clientId: 'archiver-status', log, retry: { retries: 4 } })
   const identity = await readIdentity(home)
-  return withAdmin(kafka, options.brokers, (admin) => readPositions(admin, identity!.group, topics))
+  return withAdmin(kafka, options.brokers, (admin) =>
+    readPositions(kafka, admin, identity!.group, topics),
+  )
 }
 
 function ofKafka(position: KafkaPosition | undefined): Partial<PartitionRow> {

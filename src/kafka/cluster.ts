@@ -21,6 +21,27 @@ export interface Broker {
   }): Promise<{
     readonly responses: readonly { readonly partitions: readonly FetchedPartition[] }[]
   }>
+  listOffsets(request: {
+    readonly isolationLevel: number
+    readonly topics: readonly {
+      readonly topic: string
+      readonly partitions: readonly { readonly partition: number; readonly timestamp: string }[]
+    }[]
+  }): Promise<OffsetAnswer>
+  offsetFetch(request: {
+    readonly groupId: string
+    readonly topics: readonly {
+      readonly topic: string
+      readonly partitions: readonly { readonly partition: number }[]
+    }[]
+  }): Promise<OffsetAnswer>
+}
+
+interface OffsetAnswer {
+  readonly responses: readonly {
+    readonly topic: string
+    readonly partitions: readonly { readonly partition: number; readonly offset: string }[]
+  }[]
 }
 
 /** What is used of the cluster behind every client of kafkajs. */
@@ -29,12 +50,18 @@ export interface Cluster {
   connect(): Promise<void>
   disconnect(): Promise<void>
   addTargetTopic(topic: string): Promise<void>
+  addMultipleTargetTopics(topics: readonly string[]): Promise<void>
+  refreshMetadata(): Promise<void>
   refreshMetadataIfNecessary(): Promise<void>
   /** The ids of the partitions by the id of the broker that leads them. */
   findLeaderForPartitions(
     topic: string,
     partitions: readonly number[],
   ): Readonly<Record<string, readonly number[]>>
+  findTopicPartitionMetadata(
+    topic: string,
+  ): readonly { readonly partitionId: number; readonly leader: number }[]
+  findGroupCoordinator(of: { readonly groupId: string }): Promise<Broker>
   findBroker(of: { readonly nodeId: string }): Promise<Broker>
 }
 

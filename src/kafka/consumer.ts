@@ -2,7 +2,7 @@ import type { Consumer, EachBatchPayload } from 'kafkajs'
 import type { AssignmentChange } from '../pipeline/source.ts'
 import type { TopicPartition } from '../record/record.ts'
 import { withDeadline } from '../runtime/deadline.ts'
-import { ArchiverError, errorFields } from '../runtime/errors.ts'
+import { ArchiverError, errorFields, rootCause } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Backoff, sleep } from '../runtime/retry.ts'
 import { createAssigner } from './assigner.ts'
@@ -315,8 +315,4 @@ export class GroupConsumer {
         ),
     )
   }
-}
-
-function rootCause(error: unknown): unknown {
-  return error instanceof Error && error.cause !== undefined ? rootCause(error.cause) : error
 }

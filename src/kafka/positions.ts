@@ -1,6 +1,7 @@
-import type { Admin } from 'kafkajs'
-import type { LogBounds } from '../pipeline/source.ts'
+import type { Admin, Kafka } from 'kafkajs'
+import type { Answers, LogBounds } from '../pipeline/source.ts'
 import { partitionKey } from '../record/record.ts'
+import { PositionLookup } from './position-lookup.ts'
 
 /** What Kafka knows of a topic-partition: its log, and what the group has committed. */
 export interface KafkaPosition extends LogBounds {
@@ -9,6 +10,7 @@ export interface KafkaPosition extends LogBounds {
 
 /** By `partitionKey`. Topics that Kafka does not have are absent. */
 export async function readPositions(
+  kafka: Kafka,
   admin: Admin,
   group: string,
   topics: readonly string[],
@@ -16,42 +18,26 @@ export async function readPositions(
   const existing = new Set(await admin.listTopics())
   const present = topics.filter((topic) => existing.has(topic))
   if (present.length === 0) return new Map()
-  // Before the log's ends: what is committed then is never behind them.
-  const committed = await committedOffsets(admin, group, present)
-  const positions = new Map<string, KafkaPosition>()
-  for (const topic of present) {
-    for (const [key, bounds] of await logBounds(admin, topic))
-      positions.set(key, { ...bounds, committed: committed.get(key) })
+  const lookup = new PositionLookup(kafka, group, () => {})
+  try {
+    const tps = await lookup.partitionsOf(present)
+    // Before the log's ends: what is committed then is never behind them.
+    const committed = complete(await lookup.committedOffsets(tps))
+    const bounds = complete(await lookup.bounds(tps))
+    return new Map(
+      tps.flatMap((tp) => {
+        const key = partitionKey(tp)
+        const ofLog = bounds.get(key)
+        return ofLog === undefined ? [] : [[key, { ...ofLog, committed: committed.get(key) }]]
+      }),
+    )
+  } finally {
+    await lookup.disconnect()
   }
-  return positions
 }
 
-/** The group's offsets by `partitionKey`; partitions without one are absent. */
-export async function committedOffsets(
-  admin: Admin,
-  group: string,
-  topics: readonly string[],
-): Promise<Map<string, number>> {
-  const committed = new Map<string, number>()
-  for (const { topic, partitions } of await admin.fetchOffsets({
-    groupId: group,
-    topics: [...topics],
-  })) {
-    for (const { partition, offset } of partitions) {
-      // -1 is none; kafkajs itself commits -2 ("earliest") when it resets an offset.
-      if (Number(offset) >= 0) committed.set(partitionKey({ topic, partition }), Number(offset))
-    }
-  }
-  return committed
-}
-
-/** The bounds of a topic's logs by `partitionKey`. Throws if the topic does not exist. */
-export async function logBounds(admin: Admin, topic: string): Promise<Map<string, LogBounds>> {
-  const offsets = await admin.fetchTopicOffsets(topic)
-  return new Map(
-    offsets.map(({ partition, low, high }) => [
-      partitionKey({ topic, partition }),
-      { start: Number(low), end: Number(high) },
-    ]),
-  )
+/** @throws why a topic could not be asked about, if there is one */
+export function complete<T>({ found, refused }: Answers<T>): ReadonlyMap<string, T> {
+  for (const error of refused.values()) throw error
+  return found
 }

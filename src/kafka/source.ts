@@ -1,5 +1,6 @@
 import type { Admin, EachBatchPayload, Kafka } from 'kafkajs'
 import type {
+  Answers,
   AssignmentChange,
   FetchedBatch,
   LogBounds,
@@ -14,7 +15,8 @@ import { FetchedPartitionBatch } from './batch/fetched-batch.ts'
 import { Unpacker } from './batch/unpacker.ts'
 import { GroupConsumer } from './consumer.ts'
 import type { Membership } from './membership.ts'
-import { committedOffsets, logBounds } from './positions.ts'
+import { PositionLookup } from './position-lookup.ts'
+import { complete } from './positions.ts'
 import { RecordLookup } from './record-lookup.ts'
 import { unexpectedKafkajs } from './repairs/modules.ts'
 import { RenewedAdmin } from './repairs/renewed-admin.ts'
@@ -24,9 +26,10 @@ import { type TopicChoice, TopicWatch } from './topic-watch.ts'
 export interface KafkaSourceOptions {
   readonly kafka: Kafka
   /**
-   * A client of the same cluster that gives up soon: at the start a person waits for the answer.
+   * A client of the same cluster that gives up soon. At the start a person waits for the answer;
+   * later, who asks for positions retries by itself.
    */
-  readonly firstContact: Kafka
+  readonly impatient: Kafka
   readonly brokers: readonly string[]
   readonly group: string
   readonly topics: TopicChoice
@@ -62,6 +65,7 @@ export class KafkaSource implements Source {
   readonly #log: Logger
   readonly #admin: RenewedAdmin<Admin>
   readonly #lookup: RecordLookup
+  readonly #positions: PositionLookup
   readonly #topics: TopicWatch
   readonly #consumer: GroupConsumer
   /** What was fetched and not handed over yet. */
@@ -72,7 +76,7 @@ export class KafkaSource implements Source {
   #watching: Promise<void> = Promise.resolve()
 
   constructor(options: KafkaSourceOptions, log: Logger) {
-    const { kafka, maxRecordBytes, memoryLimit } = options
+    const { kafka, impatient, group, maxRecordBytes, memoryLimit } = options
     this.#options = options
     this.#log = log
     this.#admin = new RenewedAdmin(
@@ -80,6 +84,7 @@ export class KafkaSource implements Source {
       (error) => this.#notDisconnected(error),
     )
     this.#lookup = new RecordLookup(kafka, (error) => this.#notDisconnected(error))
+    this.#positions = new PositionLookup(impatient, group, (error) => this.#notDisconnected(error))
     this.#topics = new TopicWatch(
       options.topics,
       () => this.#admin.ask((admin) => admin.listTopics()),
@@ -123,9 +128,9 @@ export class KafkaSource implements Source {
   }
 
   async connect(): Promise<void> {
-    const { brokers, connectTimeoutMs, firstContact } = this.#options
+    const { brokers, connectTimeoutMs, impatient } = this.#options
     const where = brokers.join(', ')
-    const first = firstContact.admin()
+    const first = impatient.admin()
     const connecting = first.connect()
     const inTime = <T>(answer: Promise<T>) =>
       withDeadline(connectTimeoutMs, undefined, () => answer)
@@ -153,7 +158,10 @@ export class KafkaSource implements Source {
       {
         due: () => this.#consumer.restartIfStill(),
         answered: () => this.#consumer.restartIfForgotten(),
-        vanished: () => this.#admin.renew(),
+        vanished: () => {
+          this.#admin.renew()
+          this.#positions.renew()
+        },
         changed: (topics) =>
           topics.length === 0 ? this.#consumer.leave() : this.#consumer.changeTopics(),
       },
@@ -230,18 +238,16 @@ export class KafkaSource implements Source {
     this.#consumer.whileRunning((consumer) => consumer.resume([{ topic, partitions: [partition] }]))
   }
 
-  committedOffsets(tps: readonly TopicPartition[]): Promise<Map<string, number>> {
-    const topics = [...new Set(tps.map(({ topic }) => topic))]
-    return this.#admin.ask((admin) => committedOffsets(admin, this.#options.group, topics))
+  committedOffsets(tps: readonly TopicPartition[]): Promise<Answers<number>> {
+    return this.#positions.committedOffsets(tps)
   }
 
-  async bounds(topics: readonly string[]): Promise<Map<string, LogBounds>> {
-    const bounds = new Map<string, LogBounds>()
-    for (const topic of topics) {
-      const found = await this.#admin.ask((admin) => logBounds(admin, topic))
-      for (const [key, ofPartition] of found) bounds.set(key, ofPartition)
-    }
-    return bounds
+  bounds(tps: readonly TopicPartition[]): Promise<Answers<LogBounds>> {
+    return this.#positions.bounds(tps)
+  }
+
+  async allBounds(topics: readonly string[]): Promise<ReadonlyMap<string, LogBounds>> {
+    return complete(await this.bounds(await this.#positions.partitionsOf(topics)))
   }
 
   records(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]> {
@@ -258,7 +264,11 @@ export class KafkaSource implements Source {
     await this.#consumer.stop()
     try {
       await withDeadline(disconnectTimeoutMs, undefined, () =>
-        Promise.all([this.#admin.disconnect(), this.#lookup.disconnect()]),
+        Promise.all([
+          this.#admin.disconnect(),
+          this.#lookup.disconnect(),
+          this.#positions.disconnect(),
+        ]),
       )
     } catch (error) {
       this.#notDisconnected(error)

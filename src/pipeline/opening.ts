@@ -6,10 +6,11 @@ import { describeLoss, describeRecreated, type Losses } from './loss.ts'
 import type { Coordinator } from './offsets/coordinator.ts'
 import type { Tracker } from './offsets/tracker.ts'
 import { Partition } from './partition.ts'
+import type { Questions } from './questions.ts'
 import type { IdentityCheck } from './recreated.ts'
 import type { Sink } from './sink.ts'
 import type { LogBounds, Source } from './source.ts'
-import { askStanding, firstKnown, judge, type Standing } from './standing.ts'
+import { firstKnown, judge, type Standing, Standings } from './standing.ts'
 import { StepQueue } from './steps.ts'
 import type { WorkerCounts } from './worker-status.ts'
 
@@ -22,8 +23,9 @@ export type Opened = (partition: Partition, tracker: Tracker, loss: Gap | undefi
  */
 export class Opener {
   readonly #partitions: Map<string, Partition>
-  readonly #source: Pick<Source, 'bounds' | 'committedOffsets' | 'pause'>
+  readonly #source: Pick<Source, 'pause'>
   readonly #sinks: readonly Sink[]
+  readonly #standings: Standings
   readonly #coordinator: Coordinator
   readonly #identities: IdentityCheck
   readonly #losses: Losses
@@ -40,7 +42,8 @@ export class Opener {
   constructor(parts: {
     /** The partitions that the worker owns, by `partitionKey`. */
     partitions: Map<string, Partition>
-    source: Pick<Source, 'bounds' | 'committedOffsets' | 'pause'>
+    source: Pick<Source, 'pause'>
+    questions: Questions
     sinks: readonly Sink[]
     coordinator: Coordinator
     identities: IdentityCheck
@@ -54,6 +57,7 @@ export class Opener {
     this.#partitions = parts.partitions
     this.#source = parts.source
     this.#sinks = parts.sinks
+    this.#standings = new Standings(parts.questions, parts.sinks)
     this.#coordinator = parts.coordinator
     this.#identities = parts.identities
     this.#losses = parts.losses
@@ -130,9 +134,7 @@ export class Opener {
 
   #standing(partition: Partition): Promise<Standing> {
     const latest = this.startAtLatest.get(partition.key)?.end
-    return askStanding(partition.tp, this.#source, this.#sinks, latest, (known) =>
-      Object.assign(partition, known),
-    )
+    return this.#standings.of(partition.tp, latest, (known) => Object.assign(partition, known))
   }
 
   /**

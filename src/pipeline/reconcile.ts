@@ -8,6 +8,7 @@ import type { Coordinator } from './offsets/coordinator.ts'
 import type { Tracker } from './offsets/tracker.ts'
 import type { Opener } from './opening.ts'
 import type { Partition } from './partition.ts'
+import type { Questions } from './questions.ts'
 import type { IdentityCheck } from './recreated.ts'
 import type { LogBounds, Source, UnreadableBatch } from './source.ts'
 
@@ -24,6 +25,7 @@ const maxTriesUntilEnd = 10
 export class Reconciler {
   readonly #partitions: ReadonlyMap<string, Partition>
   readonly #source: Source
+  readonly #questions: Questions
   readonly #coordinator: Coordinator
   readonly #committer: Committer
   readonly #opener: Opener
@@ -38,6 +40,7 @@ export class Reconciler {
   constructor(parts: {
     partitions: ReadonlyMap<string, Partition>
     source: Source
+    questions: Questions
     coordinator: Coordinator
     committer: Committer
     opener: Opener
@@ -50,6 +53,7 @@ export class Reconciler {
   }) {
     this.#partitions = parts.partitions
     this.#source = parts.source
+    this.#questions = parts.questions
     this.#coordinator = parts.coordinator
     this.#committer = parts.committer
     this.#opener = parts.opener
@@ -133,11 +137,11 @@ export class Reconciler {
    * away still has to store.
    */
   async #boundsOf(partition: Partition): Promise<LogBounds | undefined> {
-    const { tp, key, life } = partition
+    const { tp, life } = partition
     let delay = 0
     while (await sleep(delay, life)) {
       try {
-        return (await this.#source.bounds([tp.topic])).get(key)
+        return await this.#questions.bounds(tp)
       } catch (error) {
         delay = partition.nextRetryMs()
         const { topic, partition: number } = tp
@@ -199,14 +203,11 @@ export class Reconciler {
   }
 
   async #compareAll(): Promise<void> {
-    const topics = Map.groupBy(this.#partitions.values(), ({ tp }) => tp.topic)
     let failure: unknown
-    for (const [topic, partitions] of topics) {
-      try {
-        await this.#compareTopic(topic, partitions)
-      } catch (error) {
-        failure = error
-      }
+    try {
+      failure = await this.#comparePartitions([...this.#partitions.values()])
+    } catch (error) {
+      failure = error
     }
     const now = performance.now()
     if (failure === undefined) {
@@ -220,24 +221,32 @@ export class Reconciler {
     )
   }
 
-  async #compareTopic(topic: string, partitions: readonly Partition[]): Promise<void> {
+  /**
+   * Few questions, however many topics there are.
+   * @returns why topics could not be asked about, if there are any
+   */
+  async #comparePartitions(partitions: readonly Partition[]): Promise<unknown> {
     const before = partitions.map(({ tp, tracker, life }) => ({
       tracker,
       life,
       position: tracker?.position ?? 0,
       committed: this.#coordinator.committedOffset(tp),
     }))
-    const committed = await this.#source.committedOffsets(partitions.map(({ tp }) => tp))
-    const bounds = await this.#source.bounds([topic])
+    if (partitions.length === 0) return undefined
+    const tps = partitions.map(({ tp }) => tp)
+    const committed = await this.#source.committedOffsets(tps)
+    const bounds = await this.#source.bounds(tps)
+    const refused = new Map([...committed.refused, ...bounds.refused])
     partitions.forEach((partition, i) => {
-      const found = bounds.get(partition.key)
+      if (refused.has(partition.tp.topic)) return
+      const found = bounds.found.get(partition.key)
       // A paused partition brings nothing, but its lag still grows.
       if (found !== undefined)
         partition.highWatermark = Math.max(partition.highWatermark ?? 0, found.end)
       const { tracker, life, position, committed: ours } = before[i]!
       if (tracker === undefined || life.aborted || !partition.isReading) return
       const { start, end } = found ?? { start: 0, end: position }
-      const theirs = committed.get(partition.key)
+      const theirs = committed.found.get(partition.key)
       // The position and the log may have moved meanwhile.
       if (position > end || tracker.position < start) {
         partition.doubted()
@@ -249,6 +258,7 @@ export class Reconciler {
         this.#identify(partition, tracker, start, ours)
       }
     })
+    return refused.values().next().value
   }
 
   /**

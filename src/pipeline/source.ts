@@ -6,6 +6,14 @@ export interface LogBounds {
   readonly end: number
 }
 
+/** What Kafka says of partitions, by `partitionKey`. */
+export interface Answers<T> {
+  /** Partitions that Kafka does not know, or that have no such thing, are absent. */
+  readonly found: ReadonlyMap<string, T>
+  /** Topics that cannot be asked about, as ones that are gone, and why. */
+  readonly refused: ReadonlyMap<string, unknown>
+}
+
 /**
  * What the group gave and took when this worker joined. No partition is in two of the lists, except
  * one that was lost and came back: another worker may have had it in between.
@@ -99,10 +107,12 @@ export interface Source {
   seek(tp: TopicPartition, offset: number): void
   pause(tp: TopicPartition): void
   resume(tp: TopicPartition): void
-  /** What the group has committed, by `partitionKey`; partitions without an offset are absent. */
-  committedOffsets(tps: readonly TopicPartition[]): Promise<Map<string, number>>
-  /** By `partitionKey`. Throws if a topic cannot be asked about, as one that is gone. */
-  bounds(topics: readonly string[]): Promise<Map<string, LogBounds>>
+  /** What the group has committed. Throws if Kafka cannot be asked at all. */
+  committedOffsets(tps: readonly TopicPartition[]): Promise<Answers<number>>
+  /** The bounds of their logs. Throws if Kafka cannot be asked at all. */
+  bounds(tps: readonly TopicPartition[]): Promise<Answers<LogBounds>>
+  /** Of all partitions, by `partitionKey`. Throws if a topic cannot be asked about. */
+  allBounds(topics: readonly string[]): Promise<ReadonlyMap<string, LogBounds>>
   /** The records from an offset on that one small fetch brings; none if Kafka has none there. */
   records(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]>
   /** The topics that are consumed now. */

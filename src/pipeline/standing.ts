@@ -1,7 +1,9 @@
-import { type Gap, partitionKey, type TopicPartition } from '../record/record.ts'
+import PQueue from 'p-queue'
+import type { Gap, TopicPartition } from '../record/record.ts'
 import type { Partition } from './partition.ts'
+import type { Questions } from './questions.ts'
 import type { Sink, SinkPosition } from './sink.ts'
-import type { LogBounds, Source } from './source.ts'
+import type { LogBounds } from './source.ts'
 
 /** The positions of the group, the sinks and Kafka in a partition that is opened. */
 export interface Standing {
@@ -21,40 +23,61 @@ export interface Standing {
 export type KnownOfOpening = Partial<Pick<Partition, 'committed' | 'resumesAt' | 'highWatermark'>>
 
 /**
- * Asks the group, the sinks and Kafka, in this order: so the end of the log is not older than what
- * they hold.
- *
- * @param latest where a partition that nobody knows begins, if not at its first record
- * @param learn hears of each answer
- * @throws what a sink or Kafka threw; the caller retries
+ * How many partitions the sinks open at once. More are not faster, and each may hold a manifest in
+ * memory.
  */
-export async function askStanding(
-  tp: TopicPartition,
-  source: Pick<Source, 'bounds' | 'committedOffsets'>,
-  sinks: readonly Sink[],
-  latest: number | undefined,
-  learn: (known: KnownOfOpening) => void,
-): Promise<Standing> {
-  const key = partitionKey(tp)
-  const boundsNow = async () => {
-    const bounds = (await source.bounds([tp.topic])).get(key)
-    if (bounds === undefined) throw new Error('Kafka does not know it')
-    learn({ highWatermark: bounds.end })
-    return bounds
+const openAtOnce = 32
+
+/** Finds where partitions stand. */
+export class Standings {
+  readonly #questions: Questions
+  readonly #sinks: readonly Sink[]
+  readonly #lanes = new PQueue({ concurrency: openAtOnce })
+
+  constructor(questions: Questions, sinks: readonly Sink[]) {
+    this.#questions = questions
+    this.#sinks = sinks
   }
-  const committed = (await source.committedOffsets([tp])).get(key)
-  learn({ committed })
-  const fallback = committed ?? Math.max((await boundsNow()).start, latest ?? 0)
-  learn({ resumesAt: fallback })
-  const positions: SinkPosition[] = []
-  try {
-    for (const sink of sinks) positions.push(await sink.open(tp, fallback))
-  } catch (error) {
-    // Its lag grows, however long the sink cannot take it.
-    await boundsNow()
-    throw error
+
+  /**
+   * Asks the group, the sinks and Kafka, in this order: so the end of the log is not older than
+   * what they hold. Partitions that ask at the same time share their questions to Kafka.
+   *
+   * @param latest where a partition that nobody knows begins, if not at its first record
+   * @param learn hears of each answer
+   * @throws what a sink or Kafka threw; the caller retries
+   */
+  async of(
+    tp: TopicPartition,
+    latest: number | undefined,
+    learn: (known: KnownOfOpening) => void,
+  ): Promise<Standing> {
+    const boundsNow = async () => {
+      const bounds = await this.#questions.bounds(tp)
+      if (bounds === undefined) throw new Error('Kafka does not know it')
+      learn({ highWatermark: bounds.end })
+      return bounds
+    }
+    const committed = await this.#questions.committedOffset(tp)
+    learn({ committed })
+    const fallback = committed ?? Math.max((await boundsNow()).start, latest ?? 0)
+    learn({ resumesAt: fallback })
+    let positions: readonly SinkPosition[]
+    try {
+      positions = await this.#lanes.add(() => this.#openSinks(tp, fallback))
+    } catch (error) {
+      // Its lag grows, however long the sink cannot take it.
+      await boundsNow()
+      throw error
+    }
+    return { committed, positions, fallback, bounds: await boundsNow() }
   }
-  return { committed, positions, fallback, bounds: await boundsNow() }
+
+  async #openSinks(tp: TopicPartition, fallback: number): Promise<readonly SinkPosition[]> {
+    const positions: SinkPosition[] = []
+    for (const sink of this.#sinks) positions.push(await sink.open(tp, fallback))
+    return positions
+  }
 }
 
 /** Where a partition begins, and what is lost before it. */

@@ -13,6 +13,7 @@ import type { Coordinator } from './offsets/coordinator.ts'
 import type { Tracker } from './offsets/tracker.ts'
 import { Opener } from './opening.ts'
 import type { Partition } from './partition.ts'
+import { Questions } from './questions.ts'
 import { Reconciler } from './reconcile.ts'
 import { IdentityCheck } from './recreated.ts'
 import type { Sink } from './sink.ts'
@@ -90,6 +91,7 @@ export class Worker {
       sinks,
       coordinator,
       counts: this.counts,
+      questions: new Questions(source),
       identities: new IdentityCheck(sinks, source),
       losses: this.#losses,
       log,
@@ -131,7 +133,7 @@ export class Worker {
     const { untilEnd, startAt, commitIntervalMs } = this.#options
     const seen =
       untilEnd || startAt === 'latest'
-        ? await this.#source.bounds(this.#source.topics())
+        ? await this.#source.allBounds(this.#source.topics())
         : undefined
     const ends = untilEnd ? seen : undefined
     if (startAt === 'latest' && seen !== undefined) this.#opener.startAtLatest = seen

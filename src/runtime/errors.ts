@@ -97,6 +97,11 @@ export function messageOf(error: unknown): string {
   return own.includes(cause) ? own : `${own}: ${cause}`
 }
 
+/** The first error of the chain of causes. */
+export function rootCause(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? rootCause(error.cause) : error
+}
+
 /** The `code` of a system error (`ENOSPC`), or undefined. */
 export function systemCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined

@@ -13,8 +13,8 @@ export async function inLanes<T>(
 ): Promise<void> {
   const rest = items[Symbol.iterator]()
   let failed = false
-  const lane = async () => {
-    for (let next = rest.next(); !failed && next.done !== true; next = rest.next()) {
+  const lane = async (first: IteratorResult<T>) => {
+    for (let next = first; !failed && next.done !== true; next = rest.next()) {
       try {
         await task(next.value)
       } catch (error) {
@@ -23,7 +23,13 @@ export async function inLanes<T>(
       }
     }
   }
-  await Promise.all(Array.from({ length: lanes }, lane))
+  const running: Promise<void>[] = []
+  while (running.length < lanes) {
+    const first = rest.next()
+    if (first.done === true) break
+    running.push(lane(first))
+  }
+  await Promise.all(running)
 }
 
 /** Items in one turn of the event loop: some milliseconds for the entries of files. */

@@ -15,7 +15,7 @@ import {
 } from '../../src/config/options.ts'
 import { ArchiverError } from '../../src/runtime/errors.ts'
 import { type CaseName, cases, comparable, compareWith } from './cases.ts'
-import { Context, type Program } from './context.ts'
+import { Context, type Program, thisProgram } from './context.ts'
 import { checkOut, describeCommit } from './other-commit.ts'
 import { legend, markdownReport, textReport } from './report.ts'
 import type { Result } from './run.ts'
@@ -31,6 +31,11 @@ const options = {
   cases: list({
     explanation: 'For compare: which of files, elasticsearch and both.',
     default: 'files,elasticsearch,both',
+  }),
+  before: text({
+    explanation:
+      'For opening, idle and rolling: a commit that does the same in the same run, to compare with.',
+    placeholder: '<commit>',
   }),
   worker: text({
     explanation:
@@ -132,9 +137,14 @@ async function main(argv: readonly string[]): Promise<void> {
   }
   const chosen = words.filter(isCase).map((name) => cases[name])
   const needElasticsearch = chosen.some((one) => one.needsElasticsearch)
-  await measure(values, needElasticsearch, async (context, report) => {
-    for (const one of chosen) for (const result of await one.run(context)) report(result)
-  })
+  const other = values.before === undefined ? undefined : checkOut(values.before, say)
+  try {
+    await measure(values, needElasticsearch, other?.program, async (context, report) => {
+      for (const one of chosen) for (const result of await one.run(context)) report(result)
+    })
+  } finally {
+    other?.remove()
+  }
 }
 
 async function compare(words: readonly string[], values: Values<typeof options>): Promise<void> {
@@ -149,7 +159,7 @@ async function compare(words: readonly string[], values: Values<typeof options>)
   try {
     const needElasticsearch = values.cases.some((name) => comparable[name]!.elasticsearch)
     let slower = 0
-    await measure(values, needElasticsearch, async (context, report) => {
+    await measure(values, needElasticsearch, other.program, async (context, report) => {
       for (const name of values.cases) {
         const result = await compareWith(context, other.program, name)
         slower += result.goals.filter(
@@ -172,6 +182,7 @@ async function compare(words: readonly string[], values: Values<typeof options>)
 async function measure(
   values: Values<typeof options>,
   needElasticsearch: boolean,
+  other: Program | undefined,
   run: (context: Context, report: (result: Result) => void) => Promise<void>,
 ): Promise<void> {
   const servers = await openServers({ ...values, needElasticsearch, say })
@@ -179,6 +190,7 @@ async function measure(
     servers,
     records: values.records,
     rounds: values.rounds,
+    programs: [thisProgram, ...(other === undefined ? [] : [other])],
     directory: resolve(values.directory),
     workerOptions: values.worker?.split(/\s+/) ?? [],
     inFlight: values.inFlight,

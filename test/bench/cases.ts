@@ -16,7 +16,9 @@ import {
 import type { Archive, Context, Program, Sinks } from './context.ts'
 import { dataFiles, thisProgram } from './context.ts'
 import { bucketsOf, type Data } from './data.ts'
+import { idle } from './idle.ts'
 import { mapping } from './mapping.ts'
+import { opening } from './opening.ts'
 import {
   atLeast,
   atMost,
@@ -336,6 +338,18 @@ const mappings: Case = {
   run: async (context) => [await mapping(context)],
 }
 
+const openingCase: Case = {
+  summary: 'One worker opens 1,000 partitions of one topic, and 10,000 of 50 topics.',
+  needsElasticsearch: false,
+  run: opening,
+}
+
+const idleCase: Case = {
+  summary: 'What a worker costs that has 300 topics with 10 partitions each, and no record comes.',
+  needsElasticsearch: false,
+  run: async (context) => [await idle(context)],
+}
+
 export const cases = {
   files,
   elasticsearch,
@@ -348,6 +362,8 @@ export const cases = {
   'take-over': takeOverCase,
   trickle: oneASecond,
   mapping: mappings,
+  opening: openingCase,
+  idle: idleCase,
 } as const satisfies Record<string, Case>
 
 export type CaseName = keyof typeof cases

@@ -26,6 +26,8 @@ export interface ContextOptions {
   readonly servers: Servers
   readonly records: number
   readonly rounds: number
+  /** This program, and the one to compare with, if there is one. */
+  readonly programs: readonly Program[]
   /** The directory for archives; wiped. */
   readonly directory: string
   /** More options for the measured worker. */

@@ -36,7 +36,7 @@ export function checkOut(
   try {
     hash = git('rev-parse', '--verify', '--quiet', `${commit}^{commit}`)
   } catch {
-    throw new ArchiverError('USAGE', `compare: "${commit}" is no commit of this repository`)
+    throw new ArchiverError('USAGE', `"${commit}" is no commit of this repository`)
   }
   const directory = mkdtempSync(join(tmpdir(), 'archiver-bench-'))
   const root = join(directory, 'tree')

@@ -19,7 +19,7 @@ export async function readTopic(
   const source = new KafkaSource(
     {
       kafka,
-      firstContact: kafka,
+      impatient: kafka,
       brokers,
       group,
       topics: [topic],
@@ -33,7 +33,7 @@ export async function readTopic(
   )
   await source.connect()
   try {
-    const bounds = await source.bounds([topic])
+    const bounds = await source.allBounds([topic])
     const left = new Set(
       [...bounds].filter(([, { start, end }]) => end > start).map(([key]) => key),
     )

@@ -1,4 +1,10 @@
-import type { LogBounds, Source, SourceEvents, UnreadableBatch } from '../../src/pipeline/source.ts'
+import type {
+  Answers,
+  LogBounds,
+  Source,
+  SourceEvents,
+  UnreadableBatch,
+} from '../../src/pipeline/source.ts'
 import {
   type OffsetRange,
   partitionKey,
@@ -34,6 +40,8 @@ export class FakeSource implements Source {
   damagedBy: 'unreadable' | 'oversized' = 'unreadable'
   /** No encoder takes the batch that has this offset. */
   poison: number | undefined
+  /** How many questions about positions were put. */
+  questions = 0
   /** Topics that cannot be asked about. */
   readonly unknown = new Set<string>()
   readonly #logs = new Map<string, Log>()
@@ -103,17 +111,37 @@ export class FakeSource implements Source {
     this.#deliverSoon(this.#log(tp))
   }
 
-  async committedOffsets(tps: readonly TopicPartition[]): Promise<Map<string, number>> {
+  async committedOffsets(tps: readonly TopicPartition[]): Promise<Answers<number>> {
+    this.questions++
     if (this.refusal.committed !== undefined) throw this.refusal.committed
-    const keys = new Set(tps.map(partitionKey))
-    return new Map([...this.group].filter(([key]) => keys.has(key)))
+    return this.#answers(tps, (key) => this.group.get(key))
   }
 
-  async bounds(topics: readonly string[]): Promise<Map<string, LogBounds>> {
+  async bounds(tps: readonly TopicPartition[]): Promise<Answers<LogBounds>> {
+    this.questions++
     if (this.refusal.bounds !== undefined) throw this.refusal.bounds
-    for (const topic of topics) if (this.unknown.has(topic)) throw new Error(`no topic ${topic}`)
+    return this.#answers(tps, (key) => this.#boundsOf(this.#logs.get(key)))
+  }
+
+  async allBounds(topics: readonly string[]): Promise<Map<string, LogBounds>> {
     const asked = [...this.#logs].filter(([, { tp }]) => topics.includes(tp.topic))
-    return new Map(asked.map(([key, { start, end }]) => [key, { start, end }]))
+    return new Map(asked.map(([key, log]) => [key, this.#boundsOf(log)!]))
+  }
+
+  #boundsOf(log: Log | undefined): LogBounds | undefined {
+    return log === undefined ? undefined : { start: log.start, end: log.end }
+  }
+
+  #answers<T>(tps: readonly TopicPartition[], answer: (key: string) => T | undefined): Answers<T> {
+    const found = new Map<string, T>()
+    const refused = new Map<string, unknown>()
+    for (const tp of tps) {
+      const key = partitionKey(tp)
+      const known = answer(key)
+      if (this.unknown.has(tp.topic)) refused.set(tp.topic, new Error(`no topic ${tp.topic}`))
+      else if (known !== undefined) found.set(key, known)
+    }
+    return { found, refused }
   }
 
   /** Which life of the topics this is: their records differ. */

@@ -21,7 +21,7 @@ async function startSource(t: TestContext, topic: string, kafka: Kafka = testKaf
   const source = new KafkaSource(
     {
       kafka,
-      firstContact: testKafka(),
+      impatient: testKafka(),
       brokers,
       group,
       topics: [topic],
@@ -122,6 +122,6 @@ test('a worker that the group no longer knows, as a commit says, joins again', a
   const [line, ...others] = logged.map((text) => JSON.parse(text) as Record<string, unknown>)
   assert.deepEqual([line?.event, line?.reason, others], ['consumer_restarted', 'expelled', []])
   await source.commit(offsets)
-  assert.equal((await source.committedOffsets(offsets)).get(`${topic}/0`), 1)
+  assert.equal((await source.committedOffsets(offsets)).found.get(`${topic}/0`), 1)
   assert.equal(seen.failure, undefined)
 })

@@ -119,7 +119,7 @@ async function positionsIn(
       )
     }
     const topics = [...new Set(archived.map(({ topic }) => topic))]
-    return readPositions(admin, identity.group, topics)
+    return readPositions(kafka, admin, identity.group, topics)
   })
 }
 

@@ -19,7 +19,7 @@ test('a consumer that joins and crashes again and again comes back more and more
   const source = new KafkaSource(
     {
       kafka,
-      firstContact: kafka,
+      impatient: kafka,
       brokers: ['stand-in:9092'],
       group: 'g',
       topics: ['events'],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { askStanding, judge, type Standing } from '../../../src/pipeline/standing.ts'
+import { Questions } from '../../../src/pipeline/questions.ts'
+import { judge, type Standing, Standings } from '../../../src/pipeline/standing.ts'
 import { partitionKey } from '../../../src/record/record.ts'
 import { FakeSource } from '../../helpers/fake-source.ts'
 import { MemorySink } from '../../helpers/memory-sink.ts'
@@ -48,7 +49,8 @@ test('the end of the log is asked for after the positions of the sinks', async (
     return { next: 150, origin: 0, committed: undefined }
   }
   const known: object[] = []
-  const found = await askStanding(tp, source, [sink], undefined, (one) => known.push(one))
+  const standings = new Standings(new Questions(source), [sink])
+  const found = await standings.of(tp, undefined, (one) => known.push(one))
   assert.deepEqual(judge(found), { start: 100, loss: undefined })
   assert.deepEqual(known, [{ committed: 100 }, { resumesAt: 100 }, { highWatermark: 150 }])
 })
