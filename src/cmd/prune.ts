@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises'
 import type { PruneOptions } from '../config/commands/prune.ts'
 import { elasticsearchConnection } from '../config/elasticsearch.ts'
 import { mysqlConnection } from '../config/mysql.ts'
@@ -18,6 +17,7 @@ import { msPerDay } from '../record/time.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { openArchive } from './lib/archive-home.ts'
+import { isConfirmed } from './lib/confirm.ts'
 import { signalled } from './lib/program.ts'
 import { describeTakings, type Takings, takesAnything } from './lib/prune-report.ts'
 
@@ -66,7 +66,7 @@ async function takeIfWanted(
 ): Promise<void> {
   const isAnything = takesAnything(takings)
   const asks = isAnything && !options.yes && process.stdin.isTTY
-  if (asks && !(await isConfirmed(signal))) {
+  if (asks && !(await isConfirmed('remove all of it?', signal))) {
     standardOutput.print('nothing was removed')
     return
   }
@@ -188,16 +188,5 @@ async function take(
     await removeNoted(removal, () =>
       deleteOldRows(database, rows.table, rows.before, topics, () => signal.throwIfAborted()),
     )
-  }
-}
-
-async function isConfirmed(signal: AbortSignal): Promise<boolean> {
-  const terminal = createInterface({ input: process.stdin, output: process.stdout })
-  try {
-    return /^y(es)?$/i.test(
-      (await terminal.question('remove all of it? [y/N] ', { signal })).trim(),
-    )
-  } finally {
-    terminal.close()
   }
 }

@@ -5,6 +5,7 @@ import { mysqlConnection } from '../config/mysql.ts'
 import { Elasticsearch } from '../elasticsearch/client/client.ts'
 import type { ElasticsearchConnection } from '../elasticsearch/connection.ts'
 import { compareTemplates } from '../elasticsearch/templates/compare.ts'
+import { compareTypeTemplates } from '../elasticsearch/templates/compare-types.ts'
 import { installTemplates } from '../elasticsearch/templates/install.ts'
 import { Kibana } from '../kibana/client.ts'
 import type { KibanaConnection } from '../kibana/connection.ts'
@@ -75,7 +76,10 @@ async function setUpTemplates(
     const changes = check
       ? 0
       : await installTemplates(client, indexPrefix, log, { mend: true, profile })
-    const differences = await compareTemplates(client, indexPrefix, profile)
+    const differences = [
+      ...(await compareTemplates(client, indexPrefix, profile)),
+      ...(check ? await compareTypeTemplates(client, indexPrefix, profile) : []),
+    ]
     for (const { name, state, message } of differences) {
       if (check || state === 'overridden') log.warn({ template: name, state }, message)
     }

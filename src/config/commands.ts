@@ -2,6 +2,7 @@ import { catSet } from './commands/cat.ts'
 import { compactSet } from './commands/compact.ts'
 import { dashboardSet } from './commands/dashboard.ts'
 import { lsSet } from './commands/ls.ts'
+import { mappingSet } from './commands/mapping.ts'
 import { pruneSet } from './commands/prune.ts'
 import { restoreSet } from './commands/restore.ts'
 import { retryRejectedSet } from './commands/retry-rejected.ts'
@@ -20,6 +21,7 @@ export const commandSets = {
   'retry-rejected': retryRejectedSet,
   ls: lsSet,
   cat: catSet,
+  mapping: mappingSet,
   restore: restoreSet,
   status: statusSet,
   compact: compactSet,

@@ -68,6 +68,16 @@ export class IndexNames {
     return `${this.#prefix}_rejected-*`
   }
 
+  /**
+   * Patterns of the indices of a type, for these years. Elasticsearch knows no wildcard but `*`,
+   * and `archive-shop-*` would also match the indices of a type `shop-eu`. Only a type whose name
+   * continues with a year and a dot is matched by mistake.
+   */
+  ofYears(type: RecordType, years: readonly number[]): readonly string[] {
+    const start = `${this.#prefix}${this.#segment(type)}-`
+    return [...years.map((year) => `${start}${year}.*.*`), `${start}unknown`]
+  }
+
   get #maxSegment(): number {
     return maxName - this.#prefix.length - dayBytes
   }

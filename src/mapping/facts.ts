@@ -1,8 +1,8 @@
+import { type JsonHandler, readJson } from '../record/json-events.ts'
 import { rangeOfValue } from '../record/line/decoder.ts'
 import { LineHead } from '../record/line/head.ts'
 import { Field } from './field.ts'
 import { type FieldFacts, snapshotOf } from './field-facts.ts'
-import { type JsonHandler, readJson } from './json-events.ts'
 import { NumberTally } from './numbers.ts'
 import { TextTally } from './texts.ts'
 
@@ -182,7 +182,9 @@ export class FactsCollector implements JsonHandler {
 
   open(isObject: boolean): void {
     const field = this.#value(isObject)
-    if (field !== undefined && isObject) field.objects++
+    if (isObject) {
+      if (field !== undefined) field.objects++
+    } else if (field !== undefined && this.#isList.at(-1) === true) field.innerLists++
     this.#open.push(field)
     this.#isList.push(!isObject)
     this.#elements.push(0)

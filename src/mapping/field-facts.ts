@@ -41,6 +41,8 @@ export interface FieldFacts {
 export interface ListFacts {
   readonly count: number
   readonly empty: number
+  /** Lists in lists; `count` has them, too. */
+  readonly inner: number
   readonly minElements: number
   readonly maxElements: number
   readonly meanElements: number
@@ -86,6 +88,7 @@ function listFactsOf(field: Field): ListFacts {
   return {
     count: field.lists,
     empty: field.emptyLists,
+    inner: field.innerLists,
     minElements: field.minElements,
     maxElements: field.maxElements,
     meanElements: Math.round((field.elements / field.lists) * 10) / 10,

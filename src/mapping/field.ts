@@ -23,6 +23,8 @@ export class Field {
   objects = 0
   lists = 0
   emptyLists = 0
+  /** Lists in lists. */
+  innerLists = 0
   minElements = Number.POSITIVE_INFINITY
   maxElements = 0
   elements = 0
@@ -85,6 +87,7 @@ export class Field {
     this.objects += other.objects
     this.lists += other.lists
     this.emptyLists += other.emptyLists
+    this.innerLists += other.innerLists
     this.minElements = Math.min(this.minElements, other.minElements)
     this.maxElements = Math.max(this.maxElements, other.maxElements)
     this.elements += other.elements

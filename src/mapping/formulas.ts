@@ -1,8 +1,9 @@
 import { count } from '../runtime/format.ts'
 
-/** Parts of sentences about counts. `12 of 1,000 (1.2 %)`. */
+/** Parts of sentences about counts. `12 of 1,000 (1.2 %)`, `all 1,000`. */
 export function shareOf(part: number, whole: number): string {
-  return `${count(part)} of ${count(whole)} (${percent(whole === 0 ? 0 : (part / whole) * 100)})`
+  if (part === whole) return `all ${count(whole)}`
+  return `${count(part)} of ${count(whole)} (${percent((part / whole) * 100)})`
 }
 
 /** `below 0.01 %`, `0.35 %`, `3.5 %`, `35 %`; never 100 % of less than all. */

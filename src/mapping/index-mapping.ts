@@ -21,25 +21,28 @@ const double = { type: 'double', coerce: false }
 /** `verify --values` reads it: the field counts numbers in texts as well. */
 export const takesTexts = { archiver: 'texts' } as const
 
+/** Fields that a template names; the others are mapped when they come. */
+const maxFields = 3000
+
 /**
  * The mapping of `value` that a proposal means. Fields that it does not name are mapped when they
  * come, by the dynamic templates of the archive.
  *
  * @param nested lists of objects that become nested; their fields stay searchable as before
- * @param isLeft fields that are not to be named, with what is below them
+ * @param own fields that somebody else maps: neither they nor what is around them is named
  */
 export function valueMapping(
-  { fields }: Proposal,
+  { fields }: Pick<Proposal, 'fields'>,
   {
     nested = [],
-    isLeft = () => false,
-  }: { readonly nested?: readonly string[]; readonly isLeft?: (name: string) => boolean } = {},
+    own = [],
+  }: { readonly nested?: readonly string[]; readonly own?: readonly string[] } = {},
 ): ValueMapping {
   const root: Mapping = { properties: {} }
   let size = 0
-  for (const field of fields) {
+  for (const field of mostFrequent(fields)) {
+    if (own.some((name) => isTakenBy(name, field))) continue
     const parts = field.name.split('.')
-    if (parts.some((_, i) => isLeft(parts.slice(0, i + 1).join('.')))) continue
     const mapping = mappingOf(field, nested.includes(field.name))
     let parent = root
     for (const part of parts.slice(0, -1)) parent = propertiesOf(parent)[part] ??= {}
@@ -49,6 +52,18 @@ export function valueMapping(
     size += 1 + Object.keys((mapping.fields ?? {}) as object).length
   }
   return { mapping: root, size }
+}
+
+function mostFrequent(fields: readonly FieldProposal[]): readonly FieldProposal[] {
+  if (fields.length <= maxFields) return fields
+  const least = fields.map(({ records }) => records).sort((a, b) => b - a)[maxFields - 1]!
+  return fields.filter(({ records }) => records >= least).slice(0, maxFields)
+}
+
+/** The field is this one, is below it, or is no object although this one is below it. */
+function isTakenBy(own: string, { name, as }: FieldProposal): boolean {
+  if (name === own || name.startsWith(`${own}.`)) return true
+  return as !== 'object' && own.startsWith(`${name}.`)
 }
 
 function propertiesOf(mapping: Mapping): Record<string, Mapping> {

@@ -1,6 +1,6 @@
 import { count } from '../runtime/format.ts'
 import type { FieldFacts } from './field-facts.ts'
-import { shareOf } from './formulas.ts'
+import { percent, shareOf } from './formulas.ts'
 import type { Decision } from './proposal.ts'
 import type { ValueSums } from './value-sums.ts'
 
@@ -15,23 +15,23 @@ export function proposeObject(
   name: string,
   group: readonly FieldFacts[],
   below: readonly FieldFacts[],
-  hasFlattened: boolean,
 ): Decision {
   const point = asPoint(group, below)
   if (point !== undefined) return point
   const map = mapKeysOf(group, below)
   if (map !== undefined)
-    return hasFlattened
-      ? {
-          as: 'flattened',
-          reason: `${map}: they are data, not fields. Found by value.${name}.<key>, as exact texts; no sums`,
-        }
-      : { as: 'not indexed', reason: `${map}, and this cluster has no type flattened` }
+    return {
+      as: 'flattened',
+      reason: `${map}: they are data, not fields. Found by value.${name}.<key>, as exact texts; no sums`,
+    }
   return { as: 'object', reason: 'an object; its fields follow' }
 }
 
 /** Why the keys of an object are data; undefined if they are names of fields. */
-function mapKeysOf(group: readonly FieldFacts[], below: readonly FieldFacts[]): string | undefined {
+export function mapKeysOf(
+  group: readonly FieldFacts[],
+  below: readonly FieldFacts[],
+): string | undefined {
   const depth = Math.min(...group.map(({ path }) => path.length))
   const isCollapsed = group.some(({ hasAnyKey }) => hasAnyKey)
   const children = below.filter(({ path }) => path.length === depth + 1)
@@ -42,7 +42,7 @@ function mapKeysOf(group: readonly FieldFacts[], below: readonly FieldFacts[]): 
   const occurrences = children.reduce((sum, child) => sum + child.occurrences, 0)
   const share = occurrences / (objects * children.length)
   return share < maxMapShare
-    ? `${count(keys)} different keys, each in ${Math.round(share * 1000) / 10} % of its objects`
+    ? `${count(keys)} different keys, each in ${percent(share * 100)} of its objects on average`
     : undefined
 }
 

@@ -63,11 +63,6 @@ export interface Proposal {
   readonly notes: readonly string[]
 }
 
-export interface ProposalOptions {
-  /** The cluster knows the field type `flattened`. Default: true. */
-  readonly hasFlattened?: boolean
-}
-
 /** A conflict of an object and a scalar in fewer values than this is left to rejects. */
 const rareConflict = 0.01
 /**
@@ -80,7 +75,7 @@ const maxLevels = 17
  * proposal. Each rule keeps what aggregates say: a numeric field holds the numbers of the files and
  * no others. The thresholds are in `docs/mapping.md`.
  */
-export function proposalOf(facts: TypeFacts, options: ProposalOptions = {}): Proposal {
+export function proposalOf(facts: TypeFacts): Proposal {
   const fields: FieldProposal[] = []
   const left: LeftField[] = []
   /** Fields that are mapped as a whole: what is below them is not named. */
@@ -95,7 +90,6 @@ export function proposalOf(facts: TypeFacts, options: ProposalOptions = {}): Pro
     const decided = decide(name, group, {
       isParent,
       below: below.flatMap((other) => groups.get(other)!),
-      hasFlattened: options.hasFlattened ?? true,
     })
     if ('left' in decided) left.push({ name, reason: decided.left })
     else {
@@ -113,7 +107,6 @@ interface Surroundings {
   /** A field lies below it, by a dot in a name or in an object. */
   readonly isParent: boolean
   readonly below: readonly FieldFacts[]
-  readonly hasFlattened: boolean
 }
 
 function decide(name: string, group: readonly FieldFacts[], around: Surroundings): Decided {
@@ -130,14 +123,14 @@ function decideObject(
   name: string,
   sums: ValueSums,
   group: readonly FieldFacts[],
-  { below, hasFlattened }: Surroundings,
+  { below }: Surroundings,
 ): Decided {
   if (name.split('.').length > maxLevels)
     return {
       as: 'not indexed',
       reason: `an object below ${maxLevels} others; Elasticsearch refuses documents with more than 20 levels`,
     }
-  const decision = proposeObject(name, group, below, hasFlattened)
+  const decision = proposeObject(name, group, below)
   const nested = decision.as === 'object' ? nestedOffer(sums, group) : undefined
   return nested === undefined ? decision : { ...decision, nested }
 }

@@ -1,12 +1,14 @@
 import type { Elasticsearch } from '../elasticsearch/client/client.ts'
 import {
   type FieldStats,
+  type FieldType,
   type TypeDayRecords,
   ValueReader,
 } from '../elasticsearch/read/value-reader.ts'
 import { readHours } from '../files/read/lines.ts'
 import { type TypeDay, typeDaysOf } from '../files/read/selection.ts'
 import type { ReadableHome } from '../home/home.ts'
+import { decimalOf } from '../record/exact-order.ts'
 import { visitNumbers } from '../record/json-numbers.ts'
 import { decodeLine, rangeOfValue } from '../record/line/decoder.ts'
 import { LineHead } from '../record/line/head.ts'
@@ -57,6 +59,8 @@ export interface ValuesOptions {
   readonly onDifference: (difference: ValueDifference) => void
 }
 
+/** No longer text is a number. */
+const maxNumberText = 1024
 /** Records between two reports of progress. */
 const progressEvery = 10_000
 
@@ -88,7 +92,9 @@ export async function compareValues(options: ValuesOptions): Promise<ValuesVerdi
 interface Group {
   readonly records: TypeDayRecords
   readonly rejected: ReadonlySet<string> | undefined
-  readonly types: ReadonlyMap<string, readonly string[]>
+  readonly types: ReadonlyMap<string, FieldType>
+  /** Some field counts numbers in texts. */
+  readonly hasTexts: boolean
   readonly sums: Map<string, FieldSum>
   count: number
 }
@@ -136,7 +142,8 @@ async function groupOf(
 ): Promise<Group> {
   const records = { type, hour, topics }
   const [rejected, types] = [await reader.rejected(records), await reader.fieldTypes(records)]
-  return { records, rejected, types, sums: new Map(), count: 0 }
+  const hasTexts = [...types.values()].some(({ takesTexts }) => takesTexts)
+  return { records, rejected, types, hasTexts, sums: new Map(), count: 0 }
 }
 
 /** `"type":"…",` as the line has it; empty for a reserved type. */
@@ -154,21 +161,25 @@ function add(group: Group, line: Buffer): void {
   group.count++
   const value = rangeOfValue(line)
   if (value === undefined) return
-  visitNumbers(
-    line,
-    value,
-    (path, start, end) => {
-      let sum = group.sums.get(path)
-      if (sum === undefined) {
-        const types = group.types.get(path)
-        if (types?.length !== 1 || !comparedTypes.has(types[0]!)) return
-        sum = new FieldSum(types[0]!)
-        group.sums.set(path, sum)
-      }
-      sum.add(line.toString('latin1', start, end))
-    },
-    'value',
-  )
+  const addNumber = (path: string, start: number, end: number) =>
+    sumOf(group, path)?.add(line.toString('latin1', start, end))
+  const addText = (path: string, start: number, end: number) => {
+    if (end - start > maxNumberText || group.types.get(path)?.takesTexts !== true) return
+    const text = line.toString('latin1', start, end)
+    if (decimalOf(text) !== undefined) sumOf(group, path)?.add(text.trim())
+  }
+  visitNumbers(line, value, addNumber, 'value', group.hasTexts ? addText : undefined)
+}
+
+/** The sum of a field; undefined if its aggregates are not compared. */
+function sumOf(group: Group, path: string): FieldSum | undefined {
+  const known = group.sums.get(path)
+  if (known !== undefined) return known
+  const kinds = group.types.get(path)?.kinds
+  if (kinds?.length !== 1 || !comparedTypes.has(kinds[0]!)) return undefined
+  const sum = new FieldSum(kinds[0]!)
+  group.sums.set(path, sum)
+  return sum
 }
 
 async function compareGroup(
@@ -190,7 +201,12 @@ async function compareGroup(
   }
   // A field without a number in the files may have numbers in Elasticsearch: texts that it took
   // for numbers.
-  for (const [name, [only, ...others]] of types) {
+  for (const [
+    name,
+    {
+      kinds: [only, ...others],
+    },
+  ] of types) {
     if (others.length === 0 && comparedTypes.has(only!) && !sums.has(name))
       sums.set(name, new FieldSum(only!))
   }

@@ -105,6 +105,11 @@ const commands = new Map<string, Command>([
     'data',
   ),
   command(
+    'mapping',
+    'Says what the fields of a type are, and how to map them in Elasticsearch.',
+    async (values) => (await import('../mapping.ts')).mapping(values),
+  ),
+  command(
     'restore',
     'Writes records of the archive back to Elasticsearch, MySQL or Kafka.',
     async (values) => (await import('../restore.ts')).restore(values),

@@ -30,6 +30,18 @@ export interface TypeDayRecords {
   readonly topics: readonly string[] | undefined
 }
 
+/** How a field is mapped. */
+export interface FieldType {
+  /** Two when indices disagree. */
+  readonly kinds: readonly string[]
+  /** Numbers in texts count as numbers: the mapping of the type says so. */
+  readonly takesTexts: boolean
+}
+
+interface Capability {
+  readonly meta?: { readonly archiver?: readonly string[] }
+}
+
 /** `topic/partition/offset` of a record. */
 export type RecordPlace = string
 
@@ -66,12 +78,11 @@ export class ValueReader {
   }
 
   /**
-   * The fields below `value`, and how they are mapped; two kinds when indices disagree. @throws
-   * ArchiverError `UNREACHABLE`
+   * The fields below `value`, and how they are mapped. @throws ArchiverError `UNREACHABLE`
    */
-  async fieldTypes(records: TypeDayRecords): Promise<Map<string, readonly string[]>> {
+  async fieldTypes(records: TypeDayRecords): Promise<Map<string, FieldType>> {
     const body = await this.#ask<{
-      readonly fields?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+      readonly fields?: Readonly<Record<string, Readonly<Record<string, Capability>>>>
     }>(
       'GET',
       [this.indicesOf(records).join(','), '_field_caps'],
@@ -84,7 +95,13 @@ export class ValueReader {
       capsShape,
     )
     return new Map(
-      Object.entries(body.fields ?? {}).map(([name, types]) => [name, Object.keys(types)]),
+      Object.entries(body.fields ?? {}).map(([name, kinds]) => [
+        name,
+        {
+          kinds: Object.keys(kinds),
+          takesTexts: Object.values(kinds).some(({ meta }) => meta?.archiver?.includes('texts')),
+        },
+      ]),
     )
   }
 

@@ -16,7 +16,7 @@ export interface ClusterTemplate {
     readonly index_patterns: readonly string[]
     readonly priority?: number
     readonly composed_of?: readonly string[]
-    readonly _meta?: { readonly managed_by?: string }
+    readonly _meta?: { readonly managed_by?: string; readonly index_prefix?: string }
   }
 }
 
@@ -136,7 +136,10 @@ export function nestedArchives(
 ): string[] {
   const patterns = present
     .filter(
-      ({ index_template }) => index_template.composed_of?.includes('archive@envelope') === true,
+      ({ index_template }) =>
+        index_template.composed_of?.includes('archive@envelope') === true &&
+        // The mapping of a type of this archive.
+        index_template._meta?.index_prefix !== indexPrefix,
     )
     .flatMap(({ index_template }) => index_template.index_patterns)
   return [...new Set(patterns)].filter((pattern) => {

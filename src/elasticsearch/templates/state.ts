@@ -42,7 +42,11 @@ export function differingKeys(ours: Template['body'], theirs: Found): string[] {
  * Every value as text under its path: Elasticsearch gives settings back as text, and lists of one
  * element as they are.
  */
-function flatten(value: unknown, path = '', into = new Map<string, string>()): Map<string, string> {
+export function flatten(
+  value: unknown,
+  path = '',
+  into = new Map<string, string>(),
+): Map<string, string> {
   if (typeof value === 'object' && value !== null) {
     for (const [key, inner] of Object.entries(value))
       flatten(inner, path === '' ? key : `${path}.${key}`, into)

@@ -155,7 +155,7 @@ test('lists of objects offer nested, with its price; a field without a value is 
     /^1 of 2 \(50 %\) hold two objects and more.*1\.5 more documents/,
   )
   assert.deepEqual(left.map(({ name }) => name).sort(), ['empty', 'none'])
-  const { mapping } = valueMapping({ records: 1, fields, left, notes: [] }, { nested: ['items'] })
+  const { mapping } = valueMapping({ fields }, { nested: ['items'] })
   assert.deepEqual(mapping, {
     properties: {
       items: {

@@ -7,7 +7,7 @@ import {
   OPEN_BRACE,
   OPEN_BRACKET,
   QUOTE,
-} from '../record/ascii.ts'
+} from './ascii.ts'
 
 /** Gets the parts of one JSON text, in the order of the text. */
 export interface JsonHandler {

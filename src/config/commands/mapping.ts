@@ -1,0 +1,67 @@
+import { typeOfName } from '../../record/type-name.ts'
+import { archiveSet, dryRun, json, selectionSet } from '../archive.ts'
+import { elasticsearchGroup } from '../elasticsearch.ts'
+import { logGroup } from '../log.ts'
+import {
+  because,
+  combine,
+  exclusive,
+  flag,
+  integer,
+  list,
+  needed,
+  oneOf,
+  own,
+  pick,
+  requires,
+  text,
+  type ValuesOf,
+} from '../options.ts'
+
+export const mappingSet = combine(
+  [
+    archiveSet,
+    own({
+      type: text({
+        check: (name) => void typeOfName(name),
+        explanation: 'Type of messages, as messages spell it, e.g. object.one.',
+      }),
+      sample: integer({
+        min: 1,
+        explanation: 'Read about this many records, from all hours, instead of all.',
+      }),
+    }),
+    pick(selectionSet, 'topic', 'partition', 'from', 'to'),
+    own({
+      format: oneOf(['duckdb', 'spark', 'json-schema'], {
+        explanation: 'Print how another program reads the type, instead of the fields.',
+      }),
+      json: json(': all facts, and the proposal'),
+      apply: flag({
+        default: false,
+        explanation:
+          'Install the proposal as the template of the type, for indices made from then on; show the difference first, and ask.',
+      }),
+      nested: list({
+        placeholder: '<a,b.c,…>',
+        explanation: 'Lists of objects to map as nested, by their names below value.',
+      }),
+      dryRun,
+      yes: flag({
+        default: false,
+        explanation: 'Do not ask. Without a terminal, nothing is asked in any case.',
+      }),
+    }),
+    elasticsearchGroup,
+    logGroup,
+  ],
+  [
+    because('which type of messages?', needed('type')),
+    exclusive('format', 'json'),
+    exclusive('format', 'apply'),
+    exclusive('json', 'apply'),
+    requires(['apply'], 'elasticsearch'),
+  ],
+)
+
+export type MappingOptions = ValuesOf<typeof mappingSet>
