@@ -1,8 +1,10 @@
 import PQueue from 'p-queue'
 import type { Home } from '../home/home.ts'
 import type { Observer } from '../pipeline/observer.ts'
-import type { Sink, SinkPosition } from '../pipeline/sink.ts'
+import type { IncompleteRange, Sink, SinkPosition } from '../pipeline/sink.ts'
 import {
+  type Gap,
+  type OffsetRange,
   partitionKey,
   type RecordBatch,
   type SourceRecord,
@@ -12,11 +14,13 @@ import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Compactor } from './compact/compactor.ts'
 import { claimArchive } from './log/archive.ts'
+import type { Incomplete } from './log/roll-forward.ts'
 import { lastRecords } from './read/edge-records.ts'
 import { BufferPool } from './write/buffer-pool.ts'
 import { GzipMembers } from './write/gzip-members.ts'
 import { LineMemory } from './write/line-memory.ts'
 import { PartitionWriter, type WriterContext } from './write/partition-writer.ts'
+import { refill } from './write/refill.ts'
 
 export interface FilesSinkOptions {
   /** The home of the archive; `stop` disposes of it. */
@@ -85,6 +89,8 @@ export class FilesSink implements Sink {
   /** One at a time keeps all files busy. */
   readonly #spilled = new PQueue({ concurrency: 1 })
   readonly #writers = new Map<string, PartitionWriter>()
+  /** Of open partitions. */
+  readonly #incomplete = new Map<string, readonly Incomplete[]>()
   readonly #context: WriterContext
   #relieved: () => void = () => {}
   readonly #memory = new LineMemory(() => this.#relieved())
@@ -169,17 +175,37 @@ export class FilesSink implements Sink {
     )
   }
 
-  async open(tp: TopicPartition, fallback: number): Promise<SinkPosition> {
+  async open(tp: TopicPartition, fallback: number, committed?: number): Promise<SinkPosition> {
     await this.close(tp)
     try {
-      const { writer, position } = await PartitionWriter.open(this.#context, tp, fallback)
-      this.#writers.set(partitionKey(tp), writer)
+      const opened = await PartitionWriter.open(this.#context, tp, fallback, committed)
+      const { incomplete, ...position } = opened.position
+      this.#writers.set(partitionKey(tp), opened.writer)
       this.#compactor?.add(tp)
-      return position
+      if (incomplete.length === 0) return position
+      this.#incomplete.set(partitionKey(tp), incomplete)
+      return { ...position, incomplete: incomplete.map(rangeOfIncomplete) }
     } catch (error) {
       this.#failed(tp, error)
       throw error
     }
+  }
+
+  refill(
+    tp: TopicPartition,
+    { from }: OffsetRange,
+    batches: AsyncIterable<RecordBatch>,
+    acceptsLoss: boolean,
+  ): Promise<readonly Gap[]> {
+    const known = this.#incomplete.get(partitionKey(tp)) ?? []
+    const incomplete = known.find(({ manifest }) => manifest.from === from)
+    if (incomplete === undefined)
+      throw new ArchiverError('INTERNAL', `${partitionKey(tp)}: the range of ${from} is complete`)
+    return refill(this.#context, tp, incomplete, {
+      batches,
+      acceptsLoss,
+      isFull: () => this.pressure() >= 1,
+    })
   }
 
   write(batch: RecordBatch): Promise<void> {
@@ -206,6 +232,7 @@ export class FilesSink implements Sink {
   async close(tp: TopicPartition): Promise<void> {
     const writer = this.#writers.get(partitionKey(tp))
     this.#writers.delete(partitionKey(tp))
+    this.#incomplete.delete(partitionKey(tp))
     this.#compactor?.remove(tp)
     await writer?.close()
   }
@@ -263,4 +290,8 @@ export class FilesSink implements Sink {
     )
     for (const writer of this.#writers.values()) writer.spill()
   }
+}
+
+function rangeOfIncomplete({ manifest: { from, next }, missing }: Incomplete): IncompleteRange {
+  return { from, next, lostRecords: missing.reduce((sum, { records }) => sum + records, 0) }
 }

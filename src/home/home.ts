@@ -237,8 +237,8 @@ export interface Home extends ReadableHome {
    * same moment too**: what is published already stays as it is, and after its removal it does not
    * come back.
    *
-   * @returns the files that are nowhere: neither staged nor published, because they were published
-   *   and removed since, or because they are lost. The caller knows which.
+   * @returns the files that are nowhere, for good: no later call publishes them. They were
+   *   published and removed since, or they are lost. The caller knows which.
    */
   publish<T extends Publishable>(
     files: readonly T[],

@@ -22,7 +22,7 @@ const limits = {
   room: async () => {},
 }
 
-/** Reads a few records at an offset, without a group. One question at a time: they are rare. */
+/** Fetches records at an offset, without a group. One question at a time: they are rare. */
 export class RecordLookup {
   readonly #cluster: RenewedAdmin<Cluster>
   #asking: Promise<unknown> = Promise.resolve()
@@ -37,8 +37,21 @@ export class RecordLookup {
    *
    * @throws ArchiverError `UNREACHABLE` if Kafka does not answer, or rejects the request
    */
-  records(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]> {
-    const answer = this.#asking.then(() => this.#ask(tp, offset))
+  async records(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]> {
+    const fetched = await this.fetch(tp, offset, fetchBytes)
+    return fetched === undefined ? [] : await recordsOf(fetched)
+  }
+
+  /**
+   * What one fetch brings from an offset on; undefined if Kafka does not have the offset.
+   * @throws ArchiverError `UNREACHABLE` if Kafka does not answer, or rejects the request
+   */
+  fetch(
+    tp: TopicPartition,
+    offset: number,
+    bytes: number,
+  ): Promise<FetchedPartitionBatch | undefined> {
+    const answer = this.#asking.then(() => this.#ask(tp, offset, bytes))
     this.#asking = answer.catch(() => {})
     return answer
   }
@@ -47,11 +60,15 @@ export class RecordLookup {
    * The leader may have changed since the client fetched its metadata: a new client fetches it
    * again.
    */
-  async #ask(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]> {
+  async #ask(
+    tp: TopicPartition,
+    offset: number,
+    bytes: number,
+  ): Promise<FetchedPartitionBatch | undefined> {
     const backoff = new Backoff({ firstMs: 200, maxMs: 2000 })
     for (;;) {
       try {
-        return await this.#cluster.ask((cluster) => fetchRecords(cluster, tp, offset))
+        return await this.#cluster.ask((cluster) => fetchOnce(cluster, tp, offset, bytes))
       } catch (error) {
         if (backoff.failures === maxRetries || isRefusal(error)) {
           const what = `Kafka does not give the record at offset ${offset} of ${partitionKey(tp)}`
@@ -78,11 +95,12 @@ function isRefusal(error: unknown): boolean {
   )
 }
 
-async function fetchRecords(
+async function fetchOnce(
   cluster: Cluster,
   { topic, partition }: TopicPartition,
   offset: number,
-): Promise<readonly SourceRecord[]> {
+  bytes: number,
+): Promise<FetchedPartitionBatch | undefined> {
   if (cluster.targetTopics.size >= maxTopics && !cluster.targetTopics.has(topic))
     cluster.targetTopics.clear()
   await cluster.addTargetTopic(topic)
@@ -95,18 +113,16 @@ async function fetchRecords(
       isolationLevel: readCommitted,
       maxWaitTime: 0,
       minBytes: 0,
-      maxBytes: fetchBytes,
+      maxBytes: bytes,
       topics: [
-        { topic, partitions: [{ partition, fetchOffset: String(offset), maxBytes: fetchBytes }] },
+        { topic, partitions: [{ partition, fetchOffset: String(offset), maxBytes: bytes }] },
       ],
     })
     const [fetched] = responses.flatMap(({ partitions }) => partitions)
-    return fetched === undefined
-      ? []
-      : await recordsOf(new FetchedPartitionBatch(topic, offset, fetched))
+    return fetched && new FetchedPartitionBatch(topic, offset, fetched)
   } catch (error) {
     if (error instanceof kafkajs.KafkaJSProtocolError && error.type === 'OFFSET_OUT_OF_RANGE')
-      return []
+      return undefined
     throw error
   }
 }

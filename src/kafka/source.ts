@@ -7,7 +7,13 @@ import type {
   Source,
   SourceEvents,
 } from '../pipeline/source.ts'
-import { partitionKey, type SourceRecord, type TopicPartition } from '../record/record.ts'
+import {
+  type OffsetRange,
+  partitionKey,
+  type SourceBatch,
+  type SourceRecord,
+  type TopicPartition,
+} from '../record/record.ts'
 import { withDeadline } from '../runtime/deadline.ts'
 import { ArchiverError, errorFields } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
@@ -17,6 +23,7 @@ import { GroupConsumer } from './consumer.ts'
 import type { Membership } from './membership.ts'
 import { PositionLookup } from './position-lookup.ts'
 import { complete } from './positions.ts'
+import { readRange } from './range-reader.ts'
 import { RecordLookup } from './record-lookup.ts'
 import { unexpectedKafkajs } from './repairs/modules.ts'
 import { RenewedAdmin } from './repairs/renewed-admin.ts'
@@ -50,6 +57,8 @@ export interface KafkaSourceOptions {
  * What a batch inflates to is encoded in pieces of about this size, and in one if it is smaller.
  */
 const pieceBytes = 4 * 2 ** 20
+/** What one fetch brings of a range that is read without the group. */
+const rangeBytes = 4 * 2 ** 20
 /** How long kafkajs may take to disconnect: when brokers are away it tries for minutes. */
 const disconnectTimeoutMs = 10_000
 
@@ -252,6 +261,16 @@ export class KafkaSource implements Source {
 
   records(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]> {
     return this.#lookup.records(tp, offset)
+  }
+
+  read(tp: TopicPartition, range: OffsetRange, signal: AbortSignal): AsyncIterable<SourceBatch> {
+    const questions = {
+      fetch: (of: TopicPartition, offset: number) => this.#lookup.fetch(of, offset, rangeBytes),
+      startOf: async (of: TopicPartition) =>
+        complete(await this.bounds([of])).get(partitionKey(of))?.start ?? 0,
+    }
+    const { maxRecordBytes } = this.#options
+    return readRange(questions, tp, range, { maxRecordBytes, signal })
   }
 
   commit(offsets: readonly (TopicPartition & { readonly offset: number })[]): Promise<void> {

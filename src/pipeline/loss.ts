@@ -1,9 +1,17 @@
-import type { Gap, LostRange } from '../record/record.ts'
+import type { Gap, LostRange, OffsetRange } from '../record/record.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Partition } from './partition.ts'
 import type { Identity } from './recreated.ts'
 import type { LogBounds } from './source.ts'
 import type { WorkerCounts } from './worker-status.ts'
+
+/** How much a loss is. */
+export interface LossExtent {
+  /** Of one record that is too large. */
+  readonly bytes?: number
+  /** If not all offsets of the range are lost: how many. */
+  readonly offsets?: number
+}
 
 /** Counts and logs what the archive does not get, and decides whether its partition goes on. */
 export class Losses {
@@ -17,6 +25,11 @@ export class Losses {
     this.#log = log
   }
 
+  /** True if a partition goes on behind records that are lost. */
+  get goesOn(): boolean {
+    return this.#onGap === 'continue'
+  }
+
   /**
    * Records are lost before they were read, or cannot be kept. A log that ends before the archive
    * does, or is that of another topic, always stops the partition: its new records would have
@@ -25,11 +38,16 @@ export class Losses {
    * @param detail what happened, for people
    * @returns true if the partition goes on behind them; else it is stopped
    */
-  report(partition: Partition, gap: Gap, detail: string, bytes?: number): boolean {
+  report(
+    partition: Partition,
+    gap: Gap,
+    detail: string,
+    { bytes, offsets = gap.next - gap.from }: LossExtent = {},
+  ): boolean {
     const { topic, partition: number } = partition.tp
     const { from, next, reason } = gap
-    const goesOn = reason !== 'truncated' && reason !== 'recreated' && this.#onGap === 'continue'
-    this.#counts.lostOffsets += next - from
+    const goesOn = reason !== 'truncated' && reason !== 'recreated' && this.goesOn
+    this.#counts.lostOffsets += offsets
     this.#log.error(
       {
         event: 'records_lost',
@@ -38,6 +56,7 @@ export class Losses {
         from,
         next,
         reason,
+        ...(offsets === next - from ? {} : { offsets }),
         bytes,
         stopped: !goesOn,
         detail,
@@ -55,7 +74,8 @@ export class Losses {
   reportUnkept(partition: Partition, lost: LostRange): Gap | undefined {
     const gap: Gap = { from: lost.from, next: lost.next, reason: lost.reason }
     if (lost.reason === 'oversized') this.#counts.oversizedRecords++
-    return this.report(partition, gap, lost.detail, lost.bytes) ? gap : undefined
+    const extent = lost.bytes === undefined ? {} : { bytes: lost.bytes }
+    return this.report(partition, gap, lost.detail, extent) ? gap : undefined
   }
 
   /**
@@ -86,6 +106,21 @@ export function describeLoss({ from, next, reason }: Gap, { start, end }: LogBou
     return `the archive holds records up to offset ${next}, but Kafka's log ends at ${end}: the topic was recreated, or its log was truncated`
   }
   return `offsets ${from} to ${next - 1} are gone from Kafka before they were archived (retention); its log begins at ${start}`
+}
+
+/**
+ * What the loss of committed files is, for people.
+ * @param isCommitted the group has committed the range, so the files were there before
+ */
+export function describeLostFiles(
+  { from, next }: OffsetRange,
+  records: number,
+  isCommitted: boolean,
+): string {
+  const what = `files with ${records} records of the committed offsets ${from} to ${next - 1} are gone`
+  return isCommitted
+    ? `${what}, and the group has committed those: somebody removed them. Restore them from a copy, or set the offset of the group back to ${from}`
+    : `${what}, and Kafka does not have these records any more`
 }
 
 /** @param next the end of the archive */

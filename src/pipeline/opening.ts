@@ -1,3 +1,4 @@
+import type { LineEncoder } from '../record/line/encoder.ts'
 import type { Gap, TopicPartition } from '../record/record.ts'
 import { ArchiverError, errorFields, messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
@@ -8,6 +9,7 @@ import type { Tracker } from './offsets/tracker.ts'
 import { Partition } from './partition.ts'
 import type { Questions } from './questions.ts'
 import type { IdentityCheck } from './recreated.ts'
+import { Refiller } from './refill.ts'
 import type { Sink } from './sink.ts'
 import type { LogBounds, Source } from './source.ts'
 import { firstKnown, judge, type Standing, Standings } from './standing.ts'
@@ -32,6 +34,7 @@ export class Opener {
   readonly #counts: WorkerCounts
   readonly #log: Logger
   readonly #opened: Opened
+  readonly #refiller: Refiller
   readonly #steps: StepQueue
   /**
    * The ends of the logs at the start, if archiving begins there. A partition that appears later
@@ -42,7 +45,8 @@ export class Opener {
   constructor(parts: {
     /** The partitions that the worker owns, by `partitionKey`. */
     partitions: Map<string, Partition>
-    source: Pick<Source, 'pause'>
+    source: Pick<Source, 'pause' | 'read'>
+    encoder: Pick<LineEncoder, 'encode'>
     questions: Questions
     sinks: readonly Sink[]
     coordinator: Coordinator
@@ -64,6 +68,7 @@ export class Opener {
     this.#counts = parts.counts
     this.#log = parts.log
     this.#opened = parts.opened
+    this.#refiller = new Refiller(parts)
     this.#steps = new StepQueue(parts.failed)
   }
 
@@ -119,6 +124,11 @@ export class Opener {
     if (committed === undefined && loss?.reason !== 'truncated') {
       if (await this.#isAnotherTopic(partition, standing, life)) return
       if (life.aborted) return
+    }
+    if (loss?.reason !== 'truncated') {
+      const refilled = await this.#refiller.refill(partition, standing, life)
+      if (life.aborted || refilled === 'stopped') return
+      if (refilled === 'some') return await this.#tryToOpen(partition, life)
     }
     if (loss !== undefined && !this.#losses.report(partition, loss, describeLoss(loss, bounds)))
       return

@@ -1,4 +1,10 @@
-import type { RecordBatch, SourceRecord, TopicPartition } from '../record/record.ts'
+import type {
+  Gap,
+  OffsetRange,
+  RecordBatch,
+  SourceRecord,
+  TopicPartition,
+} from '../record/record.ts'
 
 /**
  * The contract of everything that keeps records. `test/integration/sink-contract.test.ts` holds
@@ -32,10 +38,27 @@ export interface Sink {
    * Takes a partition over before its first record is read. `fallback` is the position at which the
    * consumer would begin.
    *
+   * @param committed what the group has committed, if it has an offset
    * @returns the sink's position
    * @throws ArchiverError if the partition cannot be taken over now; the caller retries.
    */
-  open(tp: TopicPartition, fallback: number): Promise<SinkPosition>
+  open(tp: TopicPartition, fallback: number, committed?: number): Promise<SinkPosition>
+
+  /**
+   * Takes the lost records of a range again, which `open` named as incomplete. The caller opens the
+   * partition again afterwards.
+   *
+   * @param batches what Kafka still has of the range
+   * @param acceptsLoss whether to complete the range without those that Kafka has not
+   * @returns what Kafka has not. If there is such a loss and it is not accepted, nothing changes.
+   * @throws ArchiverError `GAP` if Kafka has other records there. Any other: the caller retries.
+   */
+  refill?(
+    tp: TopicPartition,
+    range: OffsetRange,
+    batches: AsyncIterable<RecordBatch>,
+    acceptsLoss: boolean,
+  ): Promise<readonly Gap[]>
 
   /**
    * Resolves when the batch is durable. Batches of one partition come in order and without holes.
@@ -95,4 +118,15 @@ export interface SinkPosition {
    * group's offset is gone.
    */
   readonly committed: number | undefined
+  /**
+   * Ranges below `next` with records that the sink has lost, in ascending order: see `refill`. None
+   * if it is absent.
+   */
+  readonly incomplete?: readonly IncompleteRange[]
+}
+
+/** A range with records that a sink has lost. */
+export interface IncompleteRange extends OffsetRange {
+  /** How many. */
+  readonly lostRecords: number
 }

@@ -1,4 +1,10 @@
-import type { LostRange, SourceBatch, SourceRecord, TopicPartition } from '../record/record.ts'
+import type {
+  LostRange,
+  OffsetRange,
+  SourceBatch,
+  SourceRecord,
+  TopicPartition,
+} from '../record/record.ts'
 
 /** The first offset that Kafka still has, and the one after the last. */
 export interface LogBounds {
@@ -115,6 +121,13 @@ export interface Source {
   allBounds(topics: readonly string[]): Promise<ReadonlyMap<string, LogBounds>>
   /** The records from an offset on that one small fetch brings; none if Kafka has none there. */
   records(tp: TopicPartition, offset: number): Promise<readonly SourceRecord[]>
+  /**
+   * All records of a range that Kafka still has, in order, read without the group. A batch is valid
+   * until the next one is asked for. What is damaged or too large is left out.
+   *
+   * @throws ArchiverError `UNREACHABLE`; or the signal's reason, once it is aborted
+   */
+  read(tp: TopicPartition, range: OffsetRange, signal: AbortSignal): AsyncIterable<SourceBatch>
   /** The topics that are consumed now. */
   topics(): readonly string[]
   /** Commits; throws if the broker refused or could not be asked. */

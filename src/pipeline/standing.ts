@@ -64,7 +64,7 @@ export class Standings {
     learn({ resumesAt: fallback })
     let positions: readonly SinkPosition[]
     try {
-      positions = await this.#lanes.add(() => this.#openSinks(tp, fallback))
+      positions = await this.#lanes.add(() => this.#openSinks(tp, fallback, committed))
     } catch (error) {
       // Its lag grows, however long the sink cannot take it.
       await boundsNow()
@@ -73,9 +73,13 @@ export class Standings {
     return { committed, positions, fallback, bounds: await boundsNow() }
   }
 
-  async #openSinks(tp: TopicPartition, fallback: number): Promise<readonly SinkPosition[]> {
+  async #openSinks(
+    tp: TopicPartition,
+    fallback: number,
+    committed: number | undefined,
+  ): Promise<readonly SinkPosition[]> {
     const positions: SinkPosition[] = []
-    for (const sink of this.#sinks) positions.push(await sink.open(tp, fallback))
+    for (const sink of this.#sinks) positions.push(await sink.open(tp, fallback, committed))
     return positions
   }
 }

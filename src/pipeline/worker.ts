@@ -88,6 +88,7 @@ export class Worker {
     const basics = {
       partitions: this.#partitions,
       source,
+      encoder: parts.encoder,
       sinks,
       coordinator,
       counts: this.counts,

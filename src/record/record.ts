@@ -176,6 +176,11 @@ export type GapReason =
    * partition.
    */
   | 'recreated'
+  /**
+   * A committed file of theirs was lost before the group committed it, and Kafka does not have them
+   * any more either.
+   */
+  | 'file-lost'
 
 /** Offsets inside a range that have no record in the archive, and why. */
 export interface Gap extends OffsetRange {

@@ -12,7 +12,7 @@ import {
 import type { FilesSink } from '../../src/files/sink.ts'
 import type { Home, ReadableHome } from '../../src/home/home.ts'
 import { LineEncoder } from '../../src/record/line/encoder.ts'
-import type { TopicPartition } from '../../src/record/record.ts'
+import type { RecordBatch, TopicPartition } from '../../src/record/record.ts'
 import { createLogger } from '../../src/runtime/log.ts'
 import { august } from './archive.ts'
 
@@ -23,8 +23,8 @@ export const tp: TopicPartition = { topic: 'events', partition: 3 }
 const encoder = new LineEncoder({ from: 'value', path: ['type'] })
 const quiet = createLogger({ level: 'silent', stream: process.stderr })
 
-/** Records of two types, in the hour of August. Settles when they are committed. */
-export async function flush(sink: FilesSink, from: number, next: number): Promise<void> {
+/** Records of two types, in the hour of August. */
+export function encodedBatch(from: number, next: number): RecordBatch {
   const records = Array.from({ length: next - from }, (_, i) => ({
     offset: from + i,
     timestamp: august + (from + i) * 100,
@@ -32,7 +32,12 @@ export async function flush(sink: FilesSink, from: number, next: number): Promis
     value: Buffer.from(JSON.stringify({ type: (from + i) % 3 === 0 ? 'b' : 'a', n: from + i })),
     headers: [],
   }))
-  const written = sink.write(encoder.encode({ ...tp, from, next, records }, []))
+  return encoder.encode({ ...tp, from, next, records }, [])
+}
+
+/** Flushes such records. Settles when they are committed. */
+export async function flush(sink: FilesSink, from: number, next: number): Promise<void> {
+  const written = sink.write(encodedBatch(from, next))
   await sink.flush([tp])
   await written
 }
@@ -96,11 +101,11 @@ export function overlap(names: readonly string[]): boolean {
 }
 
 /** The manifests in force, in order. */
-export async function manifestsIn(home: ReadableHome): Promise<Manifest[]> {
-  const { entries } = await listLog(home, tp)
+export async function manifestsIn(home: ReadableHome, of = tp): Promise<Manifest[]> {
+  const { entries } = await listLog(home, of)
   return Promise.all(
     entries.map(
-      async ({ from, compacted }) => (await readManifest(home, tp, from, compacted?.generation))!,
+      async ({ from, compacted }) => (await readManifest(home, of, from, compacted?.generation))!,
     ),
   )
 }

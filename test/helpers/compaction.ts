@@ -4,6 +4,7 @@ import { CommitLog } from '../../src/files/log/commit-log.ts'
 import { manifestDirectory } from '../../src/files/log/path.ts'
 import type { FilesSink } from '../../src/files/sink.ts'
 import type { Home, ReadableHome } from '../../src/home/home.ts'
+import type { OffsetRange, RecordBatch } from '../../src/record/record.ts'
 import { createLogger } from '../../src/runtime/log.ts'
 import { checkPartition, type PartitionCheckOptions } from '../../src/verify/partition.ts'
 import { strayFiles } from '../../src/verify/strays.ts'
@@ -119,6 +120,26 @@ export async function assertWhole(archive: TestArchive, acknowledged: number): P
   )
   assert.deepEqual((await verify(home)).problems, [])
   for await (const path of strayFiles(home, [tp], undefined)) assert.fail(`${path} is a stray file`)
+}
+
+/**
+ * Opens a partition as a worker does: what is lost is read from Kafka again, which has all records.
+ * @param committed what the group has committed
+ */
+export async function openWhole(sink: FilesSink, committed?: number): Promise<number> {
+  for (;;) {
+    const { next, incomplete = [] } = await sink.open(tp, 0, committed)
+    if (incomplete.length === 0) return next!
+    for (const range of incomplete)
+      assert.deepEqual(await sink.refill(tp, range, fromKafka(range), false), [])
+  }
+}
+
+/** The records of a range in two batches, as Kafka gives them again. */
+export async function* fromKafka({ from, next }: OffsetRange): AsyncGenerator<RecordBatch> {
+  const middle = (from + next + 1) >> 1
+  yield batch(from, middle)
+  if (middle < next) yield batch(middle, next)
 }
 
 export async function manifestNames(archive: TestArchive): Promise<string[]> {

@@ -1,4 +1,4 @@
-import type { Sink, SinkPosition } from '../../src/pipeline/sink.ts'
+import type { IncompleteRange, Sink, SinkPosition } from '../../src/pipeline/sink.ts'
 import {
   type Gap,
   partitionKey,
@@ -35,6 +35,9 @@ export class FakeSink implements Sink {
   next: number | undefined
   openError: Error | undefined
   committedBefore: number | undefined
+  /** Ranges that it has lost again, and what it was given for them. */
+  incomplete: readonly IncompleteRange[] = []
+  readonly refilled: number[] = []
   #taken: Taken[] = []
   #relieved: () => void = () => {}
   /** How many records make it full. */
@@ -45,6 +48,26 @@ export class FakeSink implements Sink {
     this.remembers = remembers
   }
 
+  async refill(
+    _tp: TopicPartition,
+    { from, next }: IncompleteRange,
+    batches: AsyncIterable<RecordBatch>,
+    acceptsLoss: boolean,
+  ): Promise<readonly Gap[]> {
+    let position = from
+    const lost: Gap[] = []
+    for await (const batch of batches) {
+      if (batch.from > position)
+        lost.push({ from: position, next: batch.from, reason: 'file-lost' })
+      this.refilled.push(...batch.offsets)
+      position = batch.next
+    }
+    if (position < next) lost.push({ from: position, next, reason: 'file-lost' })
+    if (lost.length === 0 || acceptsLoss)
+      this.incomplete = this.incomplete.filter((range) => range.from !== from)
+    return lost
+  }
+
   async start(relieved: () => void): Promise<void> {
     this.#relieved = relieved
   }
@@ -52,7 +75,8 @@ export class FakeSink implements Sink {
   async open(_tp: TopicPartition, fallback: number): Promise<SinkPosition> {
     if (this.openError !== undefined) throw this.openError
     const next = this.remembers ? (this.next ?? fallback) : undefined
-    return { next, origin: undefined, committed: this.committedBefore }
+    const { incomplete } = this
+    return { next, origin: undefined, committed: this.committedBefore, incomplete }
   }
 
   write(batch: RecordBatch): Promise<void> {

@@ -8,6 +8,7 @@ import type {
 import {
   type OffsetRange,
   partitionKey,
+  type SourceBatch,
   type SourceRecord,
   type TopicPartition,
 } from '../../src/record/record.ts'
@@ -151,6 +152,12 @@ export class FakeSource implements Source {
     const log = this.#log(tp)
     if (offset < log.start || offset >= log.end) return []
     return recordsOf({ from: offset, next: Math.min(log.end, offset + 10) }, this.life)
+  }
+
+  async *read(tp: TopicPartition, { from, next }: OffsetRange): AsyncGenerator<SourceBatch> {
+    const { start, end } = this.#log(tp)
+    const range = { from: Math.max(from, start), next: Math.min(next, end) }
+    if (range.from < range.next) yield { ...tp, ...range, records: recordsOf(range, this.life) }
   }
 
   async commit(offsets: readonly (TopicPartition & { readonly offset: number })[]): Promise<void> {

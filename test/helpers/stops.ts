@@ -25,9 +25,10 @@ export interface StopCase {
   readonly end: (stop: number) => void
 }
 
-/** A test in each kind of home. */
-export function testStops(name: string, begun: () => StopCase): void {
-  for (const [kind, stride] of strides) {
+/** A test in each kind of home. `longer`: how much longer the strides are in a directory. */
+export function testStops(name: string, begun: () => StopCase, longer = 1): void {
+  for (const [kind, usual] of strides) {
+    const stride = kind === inDirectory ? usual * longer : usual
     test(`${kind.name}: ${name}`, async (t: TestContext) => {
       const { prepare, run, end } = begun()
       const { gates, create } = await kind.begin(t)

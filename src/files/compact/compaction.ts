@@ -3,13 +3,13 @@ import { MayBeCreated, type ReadableHome, type Staging, StagingGone } from '../.
 import type { TopicPartition } from '../../record/record.ts'
 import { errorFields } from '../../runtime/errors.ts'
 import { faultPoint } from '../../runtime/fault.ts'
-import { type ChainLink, newNonce } from '../log/chain.ts'
 import { DamagedFiles } from '../log/damaged-files.ts'
 import { listLog } from '../log/log-listing.ts'
-import { describeGaps, type Manifest, type ManifestFile, manifestPieces } from '../log/manifest.ts'
+import { type ManifestFile, manifestPieces } from '../log/manifest.ts'
 import { compactedName, compactionStaging, manifestDirectory, stagingOf } from '../log/path.ts'
 import { readPruned } from '../log/pruned.ts'
 import { rollForward } from '../log/roll-forward.ts'
+import { type CompactedContent, describeCompacted } from './compacted-manifest.ts'
 import { type CompletionContext, completeCompaction } from './completion.ts'
 import { type Shortage, shortageOf } from './free-space.ts'
 import { merge, Unlike } from './merge.ts'
@@ -91,7 +91,9 @@ export async function compactPartition(
   let inPlace = Number.POSITIVE_INFINITY
   if (options.dryRun !== true) {
     await completeCompaction(context, tp)
-    inPlace = (await rollForward(context, tp))?.next ?? 0
+    const end = await rollForward(context, tp)
+    // What is lost is read from Kafka again, by the owner of the partition, before it is merged.
+    inPlace = end?.incomplete[0]?.manifest.from ?? end?.next ?? 0
   }
   const { home, damaged = new DamagedFiles() } = context
   const limits = { ...standardLimits, ...options.limits }
@@ -127,7 +129,7 @@ async function carryOut(
     // The directories of merged files exist: the files that they replace lie in them.
     await staging.sync([])
     faultPoint('compaction.synced')
-    const manifest = describeCompacted(context, tp, plan, copies)
+    const manifest = describeCompacted(context, tp, contentOf(plan, copies))
     signal?.throwIfAborted()
     if (await isOvertaken(home, tp, plan)) return nothing
     const name = `${manifestDirectory(tp)}/${compactedName(plan)}`
@@ -241,41 +243,36 @@ async function mergeAll(
   return { merged, delayed, unmergeable, shortage }
 }
 
-/** The lists come last: a reader that needs only the range skips them. */
-function describeCompacted(
-  { home, worker }: PassContext,
-  tp: TopicPartition,
-  plan: Plan,
-  { merged, delayed, unmergeable }: Copies,
-): Manifest {
-  const { from, next, generation, committed, closed, kept, unmerged, gaps, omittedGaps } = plan
-  const files = [...kept, ...delayed, ...unmergeable, ...merged].sort((a, b) => a.first - b.first)
-  const described = describeGaps(gaps)
-  const omitted = omittedGaps + (described.omitted_gaps ?? 0)
-  return {
-    format: home.manifestFormat,
-    topic: tp.topic,
-    partition: tp.partition,
+function contentOf(
+  {
     from,
     next,
     generation,
-    worker,
-    written: new Date().toISOString(),
-    ...(home.manifestFormat === 1 ? {} : linkOf(plan)),
-    records: files.reduce((sum, { records }) => sum + records, 0),
-    ...(committed === undefined ? {} : { committed }),
+    committed,
+    closed,
+    kept,
+    unmerged,
+    gaps,
+    omittedGaps,
+    prev,
+    head,
+  }: Plan,
+  { merged, delayed, unmergeable }: Copies,
+): CompactedContent {
+  return {
+    from,
+    next,
+    generation,
+    committed,
     // Merges that wait for room come later, so no generation may be the last one until then.
-    ...(closed && delayed.length === 0 ? { closed } : {}),
+    closed: closed && delayed.length === 0,
     unmerged: unmerged + delayed.length,
-    ...(omitted === 0 ? {} : { omitted_gaps: omitted }),
-    gaps: described.gaps,
-    files,
+    gaps,
+    omittedGaps,
+    files: [...kept, ...delayed, ...unmergeable, ...merged],
+    prev,
+    head,
   }
-}
-
-function linkOf({ prev, head }: Plan): ChainLink {
-  // The check of each manifest that was read rejects one without it.
-  return { nonce: newNonce(), prev: prev!, head: head! }
 }
 
 /**

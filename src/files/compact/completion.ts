@@ -15,6 +15,7 @@ import {
   stagingOf,
 } from '../log/path.ts'
 import { isPruned, readPruned } from '../log/pruned.ts'
+import { type Incomplete, reportMissing } from '../log/roll-forward.ts'
 
 /** What completing a compaction needs. */
 export interface CompletionContext {
@@ -26,14 +27,16 @@ export interface CompletionContext {
  * Completes committed compactions of a partition, including those of others: step 3. If nothing is
  * left to complete, it only looks.
  *
+ * @returns those that miss files that were read from Kafka again: nothing of them is removed.
  * @throws ArchiverError `DAMAGED` if a merged file is missing: then nothing is removed. Or the file
  *   system's error.
  */
 export async function completeCompaction(
   context: CompletionContext,
   tp: TopicPartition,
-): Promise<void> {
+): Promise<readonly Incomplete[]> {
   const { home } = context
+  const incomplete: Incomplete[] = []
   const listing = await listLog(home, tp)
   const staged = (await stagedCompactions(home, tp)).filter(({ from, generation }) => {
     const inForce = listing.entries.find((entry) => entry.from === from)?.compacted
@@ -48,9 +51,11 @@ export async function completeCompaction(
       compacted: listing.voidCompacted.filter(isWithin),
       staged: staged.filter(isWithin).map(({ name }) => name),
     }
-    if (Object.values(leftovers).some(({ length }) => length > 0))
-      await complete(context, tp, compacted, leftovers)
+    if (Object.values(leftovers).every(({ length }) => length === 0)) continue
+    const left = await complete(context, tp, compacted, leftovers)
+    if (left !== undefined) incomplete.push(left)
   }
+  return incomplete
 }
 
 async function stagedCompactions(
@@ -76,29 +81,32 @@ async function complete(
   tp: TopicPartition,
   head: CompactedHead,
   { flushes, compacted, staged }: Leftovers,
-): Promise<void> {
-  const { home } = context
+): Promise<Incomplete | undefined> {
+  const { home, log } = context
   const inLog = (name: string) => `${manifestDirectory(tp)}/${name}`
   const manifest = await readManifest(home, tp, head.from, head.generation)
   // A higher generation is in force by now; its owner completes both.
-  if (manifest === undefined) return
+  if (manifest === undefined) return undefined
   // What it replaces must not be gone when it is.
   await home.confirm(inLog(compactedName(head)))
-  const merged = manifest.files.filter(({ replaces }) => replaces !== undefined)
-  const missing = await home.publish(merged, 'compaction')
+  const added = manifest.files.filter(({ replaces }) => replaces !== undefined)
+  const missing = await home.publish(added, 'compaction')
   const { files: pruned } = await readPruned(home, tp)
-  const lost = missing.find((file) => !isPruned(pruned, file))
-  if (lost !== undefined) {
-    if (!(await isInForce(home, tp, head))) return
+  const lost = missing.filter((file) => !isPruned(pruned, file))
+  if (lost.length > 0) {
+    if (!(await isInForce(home, tp, head))) return undefined
+    const merged = lost.find(({ replaces }) => replaces!.length > 0)
+    reportMissing(log, tp, lost)
+    if (merged === undefined) return { manifest, head: manifest.head, missing: lost }
     throw new ArchiverError(
       'DAMAGED',
-      `${partitionKey(tp)}: ${lost.path} was merged and is neither there nor in staging; nothing that it replaces is removed`,
-      { path: lost.path },
+      `${partitionKey(tp)}: ${merged.path} was merged and is neither there nor in staging; nothing that it replaces is removed`,
+      { path: merged.path },
     )
   }
-  const replaced = merged.flatMap(({ replaces }) => replaces!)
+  const replaced = added.flatMap(({ replaces }) => replaces!)
   // A prune that began before the merged files were in place did not see them.
-  const unseen = merged.filter((file) => isPruned(pruned, file)).map(({ path }) => path)
+  const unseen = added.filter((file) => isPruned(pruned, file)).map(({ path }) => path)
   await home.remove([...replaced, ...unseen], { label: 'compaction.replaced' })
   faultPoint('compaction.replaced-removed')
   // Last: while one of them exists, the completion is repeated.
@@ -106,6 +114,7 @@ async function complete(
   await home.remove(voided.map(inLog), { label: 'compaction.manifest' })
   faultPoint('compaction.manifest-removed')
   await home.removeStaging(staged.map((name) => `${stagingOf(tp)}/${name}`))
+  return undefined
 }
 
 async function isInForce(

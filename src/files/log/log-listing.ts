@@ -26,7 +26,10 @@ export interface LogListing {
    * ascending order.
    */
   readonly voidFlushes: readonly number[]
-  /** Compacted manifests with a higher generation beside them. In ascending order of generation. */
+  /**
+   * Compacted manifests with a higher generation beside them, or inside another compacted range. In
+   * ascending order of generation.
+   */
   readonly voidCompacted: readonly CompactedName[]
 }
 
@@ -157,13 +160,16 @@ function resolve(
       else entries.push({ from: flushes[i]! })
     }
   }
+  const current = new Set<string>()
   for (const head of heads) {
     takeFlushes(head.from)
+    // A zombie created it after others had folded its range.
+    if (head.from < end) continue
+    current.add(compactedName(head))
     entries.push({ from: head.from, compacted: head })
     end = Math.max(end, head.next)
   }
   takeFlushes(Number.POSITIVE_INFINITY)
-  const current = new Set(heads.map(compactedName))
   const voidCompacted = compacted
     .filter((name) => !current.has(compactedName(name)))
     .sort((a, b) => a.generation - b.generation)

@@ -47,8 +47,8 @@ interface DataFile {
   readonly min_timestamp: number
   readonly max_timestamp: number
   /**
-   * The files that the compaction of this manifest merged into this one. They are gone once it is
-   * completed.
+   * Present if the file is new with this compacted manifest: the files that were merged into it,
+   * which are gone once it is completed. Empty if its records were read from Kafka again.
    */
   readonly replaces?: readonly string[]
 }

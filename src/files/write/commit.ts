@@ -7,7 +7,6 @@ import { HashedPieces, newNonce } from '../log/chain.ts'
 import { compactedOver } from '../log/log-listing.ts'
 import { describeGaps, type Manifest, type ManifestFile, manifestPieces } from '../log/manifest.ts'
 import { manifestDirectory, manifestName } from '../log/path.ts'
-import { reportMissing } from '../log/roll-forward.ts'
 import type { StagedRange } from './staged-range.ts'
 import type { TakenPartition, TakeOverContext } from './take-over.ts'
 
@@ -74,13 +73,15 @@ export async function commitRange(
     partition.head = content.sha256
 
     const missing = await home.publish(files, 'files')
-    owner = 'writer'
     if (missing.length > 0) {
-      // While this worker was frozen, others published the files and have merged them since.
-      if ((await compactedOver(home, tp, range.from, known)) !== undefined)
-        throw fenced(tp, range.from)
-      reportMissing(log, tp, missing)
+      // While this worker was frozen, others published the files and have merged them since, or
+      // they have read them from Kafka again.
+      const isOthers = (await compactedOver(home, tp, range.from, known)) !== undefined
+      if (!isOthers) throw lost(tp, missing)
+      owner = 'writer'
+      throw fenced(tp, range.from)
     }
+    owner = 'writer'
     const { from, next, records } = range
     log.debug(
       {
@@ -157,6 +158,16 @@ async function explain(
     // The first error says what is wrong.
   }
   return home.explain(error)
+}
+
+/** It is not acknowledged, so whoever opens the partition reads it from Kafka again. */
+function lost(tp: TopicPartition, missing: readonly ManifestFile[]): ArchiverError {
+  const names = missing.map(({ path }) => path)
+  return new ArchiverError(
+    'DAMAGED',
+    `${partitionKey(tp)}: ${names[0]} was lost between its commit and its publication (${names.length} such files)`,
+    { topic: tp.topic, partition: tp.partition, paths: names },
+  )
 }
 
 function fenced(tp: TopicPartition, offset: number): ArchiverError {

@@ -46,14 +46,16 @@ export class PartitionWriter {
    * Takes the partition over.
    *
    * @param fallback the origin, if archiving of this partition has not begun.
+   * @param committed what the group has committed, if it has an offset.
    * @throws ArchiverError `MANIFEST_INVALID`, `ARCHIVE_UNUSABLE`.
    */
   static async open(
     context: WriterContext,
     tp: TopicPartition,
     fallback: number,
+    committed?: number,
   ): Promise<{ writer: PartitionWriter; position: LogPosition }> {
-    const partition = await takeOver(context, tp, fallback)
+    const partition = await takeOver(context, tp, fallback, committed)
     return { writer: new PartitionWriter(context, partition), position: partition.position }
   }
 

@@ -9,7 +9,7 @@ import { newNonce } from '../log/chain.ts'
 import type { KnownHeads } from '../log/log-listing.ts'
 import { type Hashed, type Origin, printManifest, readHashedOrigin } from '../log/manifest.ts'
 import { originName, originOf, parseCompactionStaging, stagingOf } from '../log/path.ts'
-import { rollForward } from '../log/roll-forward.ts'
+import { type Incomplete, rollForward } from '../log/roll-forward.ts'
 
 /** What taking a partition over needs. */
 export interface TakeOverContext {
@@ -23,6 +23,8 @@ export interface LogPosition {
   readonly next: number
   readonly origin: number
   readonly committed: number | undefined
+  /** Committed ranges with files that are nowhere, in ascending order. */
+  readonly incomplete: readonly Incomplete[]
 }
 
 /** A partition that this worker believes it owns. */
@@ -43,12 +45,14 @@ export interface TakenPartition {
  * origin.
  *
  * @param fallback the origin, if archiving of this partition has not begun.
+ * @param committed what the group has committed, if it has an offset.
  * @throws ArchiverError `MANIFEST_INVALID`, `ARCHIVE_UNUSABLE`.
  */
 export async function takeOver(
   context: TakeOverContext,
   tp: TopicPartition,
   fallback: number,
+  committed?: number,
 ): Promise<TakenPartition> {
   const { home, worker } = context
   try {
@@ -61,8 +65,11 @@ export async function takeOver(
       .filter((name) => parseCompactionStaging(name) === undefined)
       .map((name) => `${stagingOf(tp)}/${name}`)
     const known: KnownHeads = new Map()
-    const last = await rollForward(context, tp, known)
-    await completeOrWarn(context, tp)
+    const last = await rollForward(context, tp, known, committed)
+    const compacted = await completeOrWarn(context, tp)
+    const incomplete = [...(last?.incomplete ?? []), ...compacted].sort(
+      (a, b) => a.manifest.from - b.manifest.from,
+    )
     // After the manifest is read. So a worker that finds this directory at its own take-over is at
     // `next` or behind it, and removes the directory only after that position is taken.
     // The name is new each time, so a range that is staged again does not meet leftovers of a
@@ -72,7 +79,8 @@ export async function takeOver(
     const origin =
       (await readHashedOrigin(home, tp)) ?? (await createOrigin(context, tp, fallback, staging))
     const { offset } = origin.content
-    const position = { next: last?.next ?? offset, origin: offset, committed: last?.committed }
+    const next = last?.next ?? offset
+    const position = { next, origin: offset, committed: last?.committed, incomplete }
     const head = last === undefined ? origin.sha256 : last.head
     return { tp, position, staging, foreign, known, head }
   } catch (error) {
@@ -81,9 +89,12 @@ export async function takeOver(
 }
 
 /** An unfinished compaction does not stop archiving. */
-async function completeOrWarn(context: CompletionContext, tp: TopicPartition): Promise<void> {
+async function completeOrWarn(
+  context: CompletionContext,
+  tp: TopicPartition,
+): Promise<readonly Incomplete[]> {
   try {
-    await completeCompaction(context, tp)
+    return await completeCompaction(context, tp)
   } catch (error) {
     context.log.warn(
       {
@@ -94,6 +105,7 @@ async function completeOrWarn(context: CompletionContext, tp: TopicPartition): P
       },
       'leaving an unfinished compaction to the next pass',
     )
+    return []
   }
 }
 

@@ -228,7 +228,11 @@ export class S3Home implements Home {
     if (!this.#open.has(upload.id) && (await this.#store.uploads.isThere(key, file))) return true
     const isThere = await this.#store.uploads.complete(key, upload, file)
     this.#open.delete(upload.id)
-    return isThere
+    if (isThere) return true
+    // It may be read from Kafka again, so nobody must complete this upload later. Of an end and a
+    // completion, a store does one.
+    await this.#store.uploads.abort(key, upload.id)
+    return this.#store.uploads.isThere(key, file)
   }
 
   async remove(names: readonly string[], { label }: Removal = {}): Promise<void> {

@@ -14,6 +14,7 @@ import {
   begin,
   msPerHour,
   newSink,
+  openWhole,
   pass,
   quiet,
   tp,
@@ -27,7 +28,7 @@ import { inDirectory, inMemory, type TestArchive } from '../../../helpers/test-a
 /**
  * Random histories of two workers that believe they own a partition and two compactions of it. They
  * freeze, thaw and die before any step; in memory their calls fail, lose their answers or take
- * effect late, too. A seed names a history.
+ * effect late, too, and what is staged is lost after its commit. A seed names a history.
  */
 
 interface History {
@@ -37,12 +38,16 @@ interface History {
   acknowledged: number
   /** Calls fail: also the look whether staging is gone because another writer committed. */
   readonly hasFaults: boolean
+  /** What is staged may be lost after its commit. */
+  readonly isLossy: boolean
   readonly unexpected: unknown[]
 }
 
-function isExpected(error: unknown, { hasFaults }: History): boolean {
+function isExpected(error: unknown, { hasFaults, isLossy }: History): boolean {
   if (isInjected(error)) return true
   if (!(error instanceof ArchiverError)) return false
+  if (isLossy && / was lost between its commit and its publication /.test(error.message))
+    return true
   return error.code === 'FENCED' || (hasFaults && error.cause instanceof StagingGone)
 }
 
@@ -55,7 +60,7 @@ async function write(history: History, worker: string, rounds: number): Promise<
   const sink = newSink(archive.home(), worker)
   for (let round = 0; round < rounds; round++) {
     try {
-      let { next: from } = (await sink.open(tp, 0)) as { next: number }
+      let from = await openWhole(sink)
       for (let flushes = 1 + Math.floor(random() * 4); flushes > 0; flushes--) {
         const next = from + 1 + Math.floor(random() * 12)
         const written = sink.write(batch(from, next)).then(() => {
@@ -159,7 +164,14 @@ test('a directory: whoever writes, compacts, freezes, thaws or dies at whatever 
   const isWhole = fc.asyncProperty(fc.integer(), fc.record(odds), async (seed, chances) => {
     const archive = await begin(create())
     const random = seeded(seed)
-    const history = { archive, random, hasFaults: false, acknowledged: 0, unexpected: [] }
+    const history = {
+      archive,
+      random,
+      hasFaults: false,
+      isLossy: false,
+      acknowledged: 0,
+      unexpected: [],
+    }
     await act(history, gates, chances, () => {})
     await endWhole(history)
     await archive.drop()
@@ -172,6 +184,8 @@ test('memory: whoever else fails, hears no answer, or acts late: every offset is
   const { gates, create } = await inMemory.begin(t)
   const faults = fc.record({
     often: fc.constantFrom(0, 0.005, 0.03),
+    /** How often what a committed file would be published from is lost. */
+    expires: fc.constantFrom(0, 0.02, 0.1),
     kind: fc.constantFrom<readonly Fault[]>(
       ['fails'],
       ['lost answer'],
@@ -183,7 +197,7 @@ test('memory: whoever else fails, hears no answer, or acts late: every offset is
     fc.integer(),
     fc.record(odds),
     faults,
-    async (seed, chances, { often, kind }) => {
+    async (seed, chances, { often, kind, expires }) => {
       const random = seeded(seed)
       let isQuiet = true
       const store = new MemoryStore()
@@ -191,10 +205,12 @@ test('memory: whoever else fails, hears no answer, or acts late: every offset is
         !isQuiet && random() < often ? kind[Math.floor(random() * kind.length)] : undefined
       const archive = await begin(create(store, faultOf))
       const hasFaults = often > 0
-      const history = { archive, random, hasFaults, acknowledged: 0, unexpected: [] }
+      const isLossy = expires > 0
+      const history = { archive, random, hasFaults, isLossy, acknowledged: 0, unexpected: [] }
       isQuiet = false
       await act(history, gates, chances, () => {
         if (store.late.length > 0 && random() < 0.02) store.takeEffect()
+        if (random() < expires) store.expire((items) => items[Math.floor(random() * items.length)]!)
       })
       isQuiet = true
       // Half of what was late comes before the quiet point, and half after it.
