@@ -7,7 +7,8 @@ import { RequestFailure } from '../elasticsearch/client/failure.ts'
 import type { ElasticsearchConnection } from '../elasticsearch/connection.ts'
 import { readTypeFacts } from '../elasticsearch/read/type-facts.ts'
 import { Kibana } from '../kibana/client.ts'
-import { typeDashboard, typeDashboardId } from '../kibana/dashboards/type.ts'
+import { typeDashboard, typeDashboardId } from '../kibana/dashboards/type/dashboard.ts'
+import { familyMarks } from '../kibana/dashboards/type/described.ts'
 import { installObjects } from '../kibana/install.ts'
 import { ndjson, type SavedObject } from '../kibana/saved-object.ts'
 import { typeOfName } from '../record/type-name.ts'
@@ -59,7 +60,8 @@ async function objectsFor(
   const client = new Elasticsearch(elasticsearch)
   try {
     await client.detect()
-    return typeDashboard(indexPrefix, await readTypeFacts(client, indexPrefix, type), Date.now())
+    const facts = await readTypeFacts(client, indexPrefix, type, familyMarks)
+    return typeDashboard(indexPrefix, facts, Date.now())
   } catch (error) {
     if (!(error instanceof RequestFailure)) throw error
     throw new ArchiverError(

@@ -1,4 +1,5 @@
 import { type Chart, chartAttributes } from './lens.ts'
+import { mapAttributes, type Places } from './map.ts'
 import {
   type DataViewSpec,
   kql,
@@ -16,6 +17,7 @@ export type Panel = {
 } & (
   | { readonly title: string; readonly description?: string; readonly chart: Chart }
   | { readonly title: string; readonly search: { readonly id: string } }
+  | { readonly title: string; readonly map: Places }
   | { readonly markdown: string }
 )
 
@@ -161,6 +163,19 @@ function panelContent(panel: Panel): {
       needs: [{ type: 'search', id: panel.search.id, name: `${id}:panel_${id}` }],
     }
   }
+  const ofPanel = (references: readonly Reference[]) =>
+    references.map((reference) => ({ ...reference, name: `${id}:${reference.name}` }))
+  if ('map' in panel) {
+    const { attributes, references } = mapAttributes(panel.map)
+    return {
+      content: {
+        type: 'map',
+        title: panel.title,
+        embeddableConfig: { attributes, isLayerTOCOpen: false, enhancements: {} },
+      },
+      needs: ofPanel(references),
+    }
+  }
   const { attributes, references } = chartAttributes(panel.chart)
   const isNumber = panel.chart.visualizationType === 'lnsMetric'
   return {
@@ -174,7 +189,7 @@ function panelContent(panel: Panel): {
         enhancements: isNumber ? {} : { dynamicActions: { events: [openInDiscover] } },
       },
     },
-    needs: references.map((reference) => ({ ...reference, name: `${id}:${reference.name}` })),
+    needs: ofPanel(references),
   }
 }
 

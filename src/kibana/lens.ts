@@ -5,7 +5,7 @@ import { kql } from './saved-object.ts'
 export interface Column {
   readonly label: string
   readonly customLabel: true
-  readonly dataType: 'string' | 'number' | 'date' | 'boolean'
+  readonly dataType: 'string' | 'number' | 'date' | 'boolean' | 'ip'
   readonly isBucketed: boolean
   readonly scale: 'ordinal' | 'interval' | 'ratio'
   readonly operationType: string
@@ -93,55 +93,101 @@ export function statistic(
  * keeps a formula as its text and as the columns that it was compiled to.
  */
 export function share(id: string, label: string, query: string, decimals = 2): Columns {
-  const [part, all, math] = [`${id}-part`, `${id}-all`, `${id}-math`]
   const formula = `count(kql='${query.replaceAll("'", "\\'")}') / count()`
   const helper = `Part of ${formula}`
   const hidden = { emptyAsNull: false }
+  return computed(id, label, {
+    formula,
+    operation: 'divide',
+    part: { ...count(helper), params: hidden, filter: kql(query) },
+    all: { ...count(helper), params: hidden },
+    format: { id: 'percent', params: { decimals } },
+  })
+}
+
+/** The difference of the means of two numeric fields, over records that have both. */
+export function meanDifference(
+  id: string,
+  label: string,
+  [minuend, subtrahend]: readonly [string, string],
+  { format }: Required<Pick<MetricOptions, 'format'>>,
+): Columns {
+  const quotedName = (field: string) => (/^[\w.]+$/.test(field) ? field : JSON.stringify(field))
+  const formula = `average(${quotedName(minuend)}) - average(${quotedName(subtrahend)})`
+  const mean = (field: string) => statistic('average', field, `Part of ${formula}`)
+  return computed(id, label, {
+    formula,
+    operation: 'subtract',
+    part: mean(minuend),
+    all: mean(subtrahend),
+    format: formatOf(format),
+  })
+}
+
+/** A formula of two columns. */
+function computed(
+  id: string,
+  label: string,
+  {
+    formula,
+    operation,
+    part,
+    all,
+    format,
+  }: {
+    readonly formula: string
+    readonly operation: 'divide' | 'subtract'
+    readonly part: Column
+    readonly all: Column
+    readonly format: Readonly<Record<string, unknown>>
+  },
+): Columns {
+  const args = [`${id}-part`, `${id}-all`] as const
+  const math = `${id}-math`
+  const shown = { label, customLabel: true, dataType: 'number', isBucketed: false } as const
   return {
     [id]: {
-      label,
-      customLabel: true,
-      dataType: 'number',
-      isBucketed: false,
+      ...shown,
       scale: 'ratio',
       operationType: 'formula',
-      params: { formula, isFormulaBroken: false, format: { id: 'percent', params: { decimals } } },
+      params: { formula, isFormulaBroken: false, format },
       references: [math],
     },
-    [part]: { ...count(helper), params: hidden, filter: kql(query) },
-    [all]: { ...count(helper), params: hidden },
+    [args[0]]: part,
+    [args[1]]: all,
     [math]: {
-      label: helper,
-      customLabel: true,
-      dataType: 'number',
-      isBucketed: false,
+      ...shown,
+      label: `Part of ${formula}`,
       scale: 'ratio',
       operationType: 'math',
       params: {
         tinymathAst: {
           type: 'function',
-          name: 'divide',
-          args: [part, all],
+          name: operation,
+          args,
           location: { min: 0, max: formula.length },
           text: formula,
         },
       },
-      references: [part, all],
+      references: args,
     },
   }
 }
 
-/** Groups of time; their width follows the time range unless it is given. */
-export function byTime(interval = 'auto'): Column {
+/**
+ * Groups of time; their width follows the time range unless it is given. Over a field of its own,
+ * empty groups are left out: the range of the dashboard says nothing about them.
+ */
+export function byTime(interval = 'auto', field = '@timestamp', label = 'Time'): Column {
   return {
-    label: 'Time',
+    label,
     customLabel: true,
     dataType: 'date',
     isBucketed: true,
     scale: 'interval',
     operationType: 'date_histogram',
-    sourceField: '@timestamp',
-    params: { interval, includeEmptyRows: true, dropPartials: false },
+    sourceField: field,
+    params: { interval, includeEmptyRows: field === '@timestamp', dropPartials: false },
   }
 }
 
@@ -157,7 +203,7 @@ export interface TopOptions {
    * Records without the field are a group of their own; Kibana shows it only together with `other`.
    */
   readonly missing?: boolean
-  readonly dataType?: 'string' | 'number' | 'boolean'
+  readonly dataType?: 'string' | 'number' | 'boolean' | 'ip'
 }
 
 /** The top values of a field. */
@@ -209,6 +255,7 @@ export function byRange(
   field: string,
   label: string,
   bounds: readonly (readonly [number | null, number | null])[],
+  { format }: Pick<MetricOptions, 'format'> = {},
 ): Column {
   return {
     label,
@@ -222,6 +269,7 @@ export function byRange(
       type: 'range',
       ranges: bounds.map(([from, to]) => ({ from, to, label: '' })),
       maxBars: 'auto',
+      ...(format === undefined ? {} : { format: formatOf(format) }),
       parentFormat: { id: 'range', params: { template: 'arrow_right', replaceInfinity: true } },
     },
   }

@@ -107,8 +107,8 @@ export function panelSearches(
   dashboard: SavedObject,
   objects: readonly SavedObject[],
 ): PanelSearch[] {
-  return panelsOf(dashboard).flatMap(({ panelIndex, embeddableConfig: { attributes } }) => {
-    if (attributes === undefined) return []
+  return panelsOf(dashboard).flatMap(({ type, panelIndex, embeddableConfig: { attributes } }) => {
+    if (type !== 'lens' || attributes === undefined) return []
     return Object.entries(attributes.state.datasourceStates.formBased.layers).map(
       ([layerId, layer]) => {
         const name = `indexpattern-datasource-layer-${layerId}`
@@ -144,7 +144,10 @@ export function kqlToQuery(kql: string): unknown {
     .map((part, i) =>
       i % 2 === 1
         ? part
-        : part.replace(/\s*:\s*/g, ':').replace(/\b(and|or|not)\b/g, (word) => word.toUpperCase()),
+        : part
+            .replace(/\s*(>=|<=|<|>)\s*/g, ':$1')
+            .replace(/\s*:\s*/g, ':')
+            .replace(/\b(and|or|not)\b/g, (word) => word.toUpperCase()),
     )
     .join('')
   return { query_string: { query, analyze_wildcard: true } }

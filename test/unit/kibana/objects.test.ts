@@ -2,14 +2,16 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import {
-  binsOf,
-  type DescribedField,
-  type DescribedType,
-  sortFields,
   timeRange,
   typeDashboard,
   typeDashboardId,
-} from '../../../src/kibana/dashboards/type.ts'
+} from '../../../src/kibana/dashboards/type/dashboard.ts'
+import type {
+  DescribedField,
+  DescribedType,
+} from '../../../src/kibana/dashboards/type/described.ts'
+import { sortFields } from '../../../src/kibana/dashboards/type/fields.ts'
+import { binsOf } from '../../../src/kibana/dashboards/type/generic.ts'
 import { markOf, ndjson, type SavedObject } from '../../../src/kibana/saved-object.ts'
 import { shippedObjects } from '../../../src/kibana/shipped.ts'
 import { kqlFields, panelSearches, panelsOf, templateFields } from '../../helpers/saved-objects.ts'
@@ -59,6 +61,8 @@ function checkObjects(objects: readonly SavedObject[]): void {
 
 function checkLayout(dashboard: SavedObject): void {
   const panels = panelsOf(dashboard)
+  const ids = new Set(panels.map(({ panelIndex }) => panelIndex))
+  assert.equal(ids.size, panels.length, `${dashboard.id}: a panel is there twice`)
   for (const panel of panels) {
     const { x, y, w, h, i } = panel.gridData
     const where = `${dashboard.id}: ${panel.panelIndex}`

@@ -1,0 +1,245 @@
+import { createHash } from 'node:crypto'
+import { msPerDay, msPerHour } from '../../../record/time.ts'
+import { plural } from '../../../runtime/format.ts'
+import { dashboardObject, type Row } from '../../dashboard.ts'
+import { archiveDataViews, archiveName, envelopeFormats, envelopeLabels } from '../../data-views.ts'
+import {
+  type DataViewSpec,
+  dataViewObject,
+  quoted,
+  type SavedObject,
+  searchObject,
+} from '../../saved-object.ts'
+import { plainName } from '../../text.ts'
+import { changes } from './changes.ts'
+import { conflictRow } from './conflicts.ts'
+import type { DescribedField, DescribedType, NumberField } from './described.ts'
+import { events } from './events.ts'
+import { type SortedFields, sortFields } from './fields.ts'
+import { currencyOf, present } from './find.ts'
+import { formatOf } from './formats.ts'
+import { inRows, measureRow, missingMap, overTime, topValues } from './generic.ts'
+import { head } from './head.ts'
+import { logs } from './logs.ts'
+import { money } from './money.ts'
+import { idPart, label } from './names.ts'
+import { requests } from './requests.ts'
+import { isNumber } from './roles.ts'
+import { placeRows, timeRows } from './times.ts'
+import type { Opening, View } from './view.ts'
+
+const mostCategories = 9
+const mostMeasures = 5
+const mostTimes = 3
+const mostPlaces = 2
+const mostPartial = 15
+const mostColumns = 8
+
+/** Kinds of messages that the dashboard knows, each by the fields that it has. */
+const openings: readonly ((view: View) => Opening | undefined)[] = [
+  changes,
+  events,
+  // An application logs requests as well, with a level.
+  logs,
+  requests,
+  money,
+]
+
+/** The identifiers of the objects of a type: the same for the same type, whatever its letters. */
+function idsOf(indexPrefix: string, type: string) {
+  const plain = type
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]/g, '-')
+    .slice(0, 80)
+  // Types that differ in what is lost here must not share a dashboard.
+  const hash =
+    plain === type ? '' : `-${createHash('sha256').update(type).digest('hex').slice(0, 6)}`
+  const id = `${indexPrefix}type-${plain}${hash}`
+  return { dashboard: id, dataView: `${id}-view`, family: `${id}-family`, search: `${id}-latest` }
+}
+
+/** The id of the dashboard of a type. */
+export function typeDashboardId(indexPrefix: string, type: string): string {
+  return idsOf(indexPrefix, type).dashboard
+}
+
+/**
+ * The time range that shows the data: up to now if records still come, else the range of the
+ * records.
+ */
+export function timeRange(
+  first: number,
+  last: number,
+  now: number,
+): { readonly from: string; readonly to: string } {
+  if (now - last < msPerDay) {
+    const windows = [
+      ['24h', msPerDay],
+      ['7d', 7 * msPerDay],
+      ['30d', 30 * msPerDay],
+    ] as const
+    const [name] = windows.find(([, ms]) => now - first <= 1.1 * ms) ?? ['90d']
+    return { from: `now-${name}`, to: 'now' }
+  }
+  const from = Math.max(first, last - 90 * msPerDay)
+  const hour = (ms: number) => new Date(ms).toISOString()
+  return {
+    from: hour(Math.floor(from / msPerHour) * msPerHour),
+    to: hour(Math.ceil((last + 1) / msPerHour) * msPerHour),
+  }
+}
+
+/**
+ * A dashboard for a type without any description, with its data views and its search. Each object
+ * comes after those that it needs. Pure: the same facts at the same time make the same objects.
+ */
+export function typeDashboard(
+  indexPrefix: string,
+  described: DescribedType,
+  now: number,
+): readonly SavedObject[] {
+  const { type, records } = described
+  const view = viewOf(indexPrefix, described)
+  const { sorted, source } = view
+  const ids = idsOf(indexPrefix, type)
+  const shownType = plainName(type)
+  const latest = searchObject({
+    id: ids.search,
+    title: `${archiveName(indexPrefix)}: latest ${shownType}`,
+    description: `The newest records of type ${shownType}.`,
+    dataView: source.dataView,
+    columns: ['kafka.key', ...latestColumns(sorted)],
+    sort: [['@timestamp', 'desc']],
+    query: source.query,
+    widths: { '@timestamp': 190 },
+    rowHeight: 1,
+  })
+  const { from, to } = timeRange(described.first, described.last, now)
+  const rows = rowsOf(view, indexPrefix, to === 'now' ? now : undefined)
+  const dashboard = dashboardObject({
+    id: ids.dashboard,
+    title: source.dataView.name,
+    description: `Records of type ${shownType}, by what their ${described.fields.length} fields hold; made from ${plural(records, 'record')}.`,
+    from,
+    to,
+    controls: sorted.categories.slice(0, 3).map((field) => ({
+      id: `control-${idPart(field.name)}`,
+      field: field.name,
+      title: label(field),
+      dataView: source.dataView,
+    })),
+    rows: [
+      ...rows,
+      {
+        height: 16,
+        panels: [{ id: 'latest', title: `Latest ${shownType}`, width: 48, search: latest }],
+      },
+    ],
+  })
+  const needed = new Set(dashboard.references.map(({ id }) => id))
+  const views = [source.dataView, view.family, archiveDataViews(indexPrefix).rejected]
+  return [
+    ...views
+      .filter(({ id }) => id === ids.dataView || needed.has(id))
+      .map((spec) => dataViewObject(spec)),
+    latest,
+    dashboard,
+  ]
+}
+
+function viewOf(indexPrefix: string, described: DescribedType): View {
+  const { type, indexPattern, fields, family = [] } = described
+  const sorted = sortFields(described)
+  const ids = idsOf(indexPrefix, type)
+  const title = `${archiveName(indexPrefix)}: ${plainName(type)}`
+  const dataView: DataViewSpec = {
+    id: ids.dataView,
+    title: indexPattern,
+    name: title,
+    labels: {
+      ...envelopeLabels,
+      ...Object.fromEntries(fields.map((field) => [field.name, label(field)])),
+    },
+    formats: {
+      ...envelopeFormats,
+      ...Object.fromEntries(
+        fields
+          .filter(isNumber)
+          .filter((field) => sorted.roleOf(field) !== 'amount')
+          .map((field) => [field.name, formatOf(field, sorted.roleOf(field))] as const),
+      ),
+    },
+  }
+  return {
+    source: { dataView, query: `type : ${quoted(type)}` },
+    family: {
+      ...dataView,
+      id: ids.family,
+      title: family.map((member) => member.indexPattern).join(','),
+      name: `${title} and its like`,
+    },
+    described,
+    sorted,
+  }
+}
+
+function latestColumns({ categories, measures, times }: SortedFields): readonly string[] {
+  return [...categories.slice(0, 5), ...times.slice(0, 1), ...measures.slice(0, mostMeasures)]
+    .slice(0, mostColumns)
+    .map(({ name }) => name)
+}
+
+/** The panels. @param now if records still come: ms since 1970 */
+function rowsOf(view: View, indexPrefix: string, now: number | undefined): readonly Row[] {
+  const { sorted } = view
+  const opening = openings.map((open) => open(view)).find((found) => found !== undefined)
+  const isShown = (field: DescribedField) => opening?.shown.includes(field) === true
+  const left = sorted.categories.filter((field) => !isShown(field))
+  const categories = left.slice(0, mostCategories)
+  const measures = sorted.measures.slice(0, mostMeasures)
+  const notShown = [...left.slice(mostCategories), ...sorted.measures.slice(mostMeasures)]
+  return withoutRepeats([
+    head(view, opening, notShown, indexPrefix),
+    ...(opening?.rows ?? [overTime(view, sorted.categories[0])]),
+    ...inRows(
+      categories.map((field) => topValues(view, field)),
+      10,
+    ),
+    ...measures.map((field) => measureRow(view, field, comparedBy(view, field))),
+    ...timeRows(view, sorted.times.slice(0, mostTimes), now),
+    ...placeRows(view, sorted.places.slice(0, mostPlaces)),
+    ...present(
+      conflictRow(view, indexPrefix),
+      missingMap(view, sorted.partial.slice(0, mostPartial)),
+    ),
+  ])
+}
+
+/** Leaves out panels that an earlier row has. The last panel of the row takes their place. */
+function withoutRepeats(rows: readonly Row[]): Row[] {
+  const seen = new Set<string>()
+  return rows.flatMap((row) => {
+    const panels = row.panels.filter(({ id }) => !seen.has(id))
+    for (const { id } of panels) seen.add(id)
+    const last = panels.at(-1)
+    if (last === undefined) return []
+    const gone = widthOf(row.panels) - widthOf(panels)
+    return { ...row, panels: [...panels.slice(0, -1), { ...last, width: last.width + gone }] }
+  })
+}
+
+const widthOf = (panels: Row['panels']) => panels.reduce((sum, { width }) => sum + width, 0)
+
+/**
+ * The category that a number is compared by. The first one is that of the panel over time; the next
+ * one says something new. With many values, none would be visible. Money goes by its currency.
+ */
+function comparedBy(view: View, field: NumberField): DescribedField | undefined {
+  const { categories, roleOf } = view.sorted
+  const currency = roleOf(field) === 'money' ? currencyOf(view) : undefined
+  return (
+    currency ??
+    categories.find(({ distinct, present }, i) => i > 0 && distinct <= 30 && present > 0.5) ??
+    categories[0]
+  )
+}

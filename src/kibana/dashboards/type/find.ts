@@ -1,0 +1,45 @@
+import type { DescribedField, NumberField } from './described.ts'
+import { ownName, wordsOf } from './names.ts'
+import { isNumber, type Role } from './roles.ts'
+import type { View } from './view.ts'
+
+/** Finds fields of a kind of messages by their names. */
+
+/** The texts of few enough values to group by. */
+export function textNamed(
+  { described }: View,
+  names: RegExp,
+  maxDistinct = Number.POSITIVE_INFINITY,
+): DescribedField | undefined {
+  return described.fields.find(
+    ({ kind, name, distinct, of }) =>
+      (kind === 'string' || kind === 'ip') &&
+      of === undefined &&
+      distinct <= maxDistinct &&
+      names.test(wordsOf(name).join(' ')),
+  )
+}
+
+/** A field by its name in the message. */
+export function exactly({ described }: View, name: string): DescribedField | undefined {
+  return described.fields.find((field) => ownName(field.name) === name)
+}
+
+export function numberNamed(view: View, name: string): NumberField | undefined {
+  const field = exactly(view, name)
+  return field !== undefined && isNumber(field) ? field : undefined
+}
+
+/** The currency of amounts. */
+export function currencyOf(view: View): DescribedField | undefined {
+  return textNamed(view, /^(\w+ )?(currency( code)?|ccy)$/, 200)
+}
+
+/** The best measure of a role. */
+export function measureOf({ sorted }: View, role: Role): NumberField | undefined {
+  return sorted.measures.find((field) => sorted.roleOf(field) === role)
+}
+
+export function present<T>(...items: readonly (T | undefined)[]): T[] {
+  return items.filter((item) => item !== undefined)
+}

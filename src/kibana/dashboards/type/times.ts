@@ -1,0 +1,89 @@
+import { msPerDay } from '../../../record/time.ts'
+import type { Panel, Row } from '../../dashboard.ts'
+import { byTime, count, xy } from '../../lens.ts'
+import type { DateField, DescribedField } from './described.ts'
+import { inRows } from './generic.ts'
+import { idPart, kqlField, label } from './names.ts'
+import { narrowed, type View } from './view.ts'
+
+/** Bars of a histogram, about. */
+const wantedBars = 60
+const steps: readonly (readonly [ms: number, interval: string])[] = [
+  [60_000, 'm'],
+  [300_000, '5m'],
+  [900_000, '15m'],
+  [3_600_000, 'h'],
+  [3 * 3_600_000, '3h'],
+  [12 * 3_600_000, '12h'],
+  [msPerDay, 'd'],
+  [7 * msPerDay, 'w'],
+  [30 * msPerDay, 'M'],
+]
+
+/** The widths of bars that fit a span, in ms, and at least as wide as what dates are written to. */
+function intervalOf({ low, high, distinct }: DateField): string {
+  const wanted = Math.max((high - low) / wantedBars, (high - low) / Math.max(1, distinct * 2))
+  return (steps.find(([ms]) => ms >= wanted) ?? [0, 'y'])[1]
+}
+
+/**
+ * The span that nearly all dates of a field are in, as a query: one date of 1970 would leave a bar
+ * at each end. It is relative to now if records still come.
+ */
+function spanOf({ name, min, max, low, high }: DateField, now: number | undefined): string {
+  const margin = Math.max(high - low, msPerDay) / 5
+  const [from, to] = [low - margin, high + margin]
+  const moment = (ms: number, round: (days: number) => number) => {
+    if (now === undefined) return `"${new Date(ms).toISOString()}"`
+    const days = round((ms - now) / msPerDay)
+    return `now${days < 0 ? '-' : '+'}${Math.abs(days)}d`
+  }
+  const bounds = [
+    ...(min < from ? [`${kqlField(name)} >= ${moment(from, Math.floor)}`] : []),
+    ...(max > to ? [`${kqlField(name)} <= ${moment(to, Math.ceil)}`] : []),
+  ]
+  return bounds.join(' and ')
+}
+
+/**
+ * A histogram of each date field over its own time. @param now if records still come: ms since 1970
+ */
+export function timeRows(view: View, times: readonly DateField[], now: number | undefined): Row[] {
+  return inRows(
+    times.map((field): Panel => {
+      const span = spanOf(field, now)
+      const source = span === '' ? view.source : narrowed(view, span)
+      const interval = intervalOf(field)
+      return {
+        id: `time-${idPart(field.name)}`,
+        title: `${label(field)}: records by this time`,
+        description: 'The records of the time range, by a time of their own.',
+        width: 16,
+        chart: xy({
+          ...source,
+          columns: { time: byTime(interval, field.name, label(field)), n: count() },
+          as: 'bar',
+          x: 'time',
+          y: ['n'],
+          legend: 'none',
+        }),
+      }
+    }),
+    10,
+  )
+}
+
+/** A map of each field of places. */
+export function placeRows({ source }: View, places: readonly DescribedField[]): Row[] {
+  return inRows(
+    places.map(
+      (field): Panel => ({
+        id: `map-${idPart(field.name)}`,
+        title: `${label(field)}: where the records are`,
+        width: 48,
+        map: { ...source, field: field.name, label: label(field) },
+      }),
+    ),
+    18,
+  )
+}
