@@ -154,7 +154,7 @@ function factsOf(field: MappedField, found: Found, i: number): FieldFacts[] {
   return [{ ...facts, kind, isWhole: isWhole || isAllWhole, ...range }]
 }
 
-/** So many texts have to look alike, of at least a few. */
+/** This share of the texts must look alike, if there are at least a few. */
 const nearlyAll = 0.9
 const minSamples = 5
 

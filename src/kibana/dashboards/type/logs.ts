@@ -83,7 +83,7 @@ function isSeverity({ name, values, of, present }: DescribedField): boolean {
   return isNamed && isKnown.length > 1
 }
 
-/** How many records of which level each service writes. */
+/** What each service writes: records in all, and those of the worst levels. */
 function services(
   { source }: View,
   service: DescribedField,
