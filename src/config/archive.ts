@@ -24,28 +24,23 @@ export const archiveGroup = group('Files', {
   }),
 })
 
-const inBucket = that('archiveDir', 'an --archive-dir in a bucket (s3://…)', isInBucket)
+/** Options that mean nothing without a bucket. */
+export const bucketOptions = [
+  's3Endpoint',
+  's3Region',
+  's3PathStyle',
+  's3RoleArn',
+  's3StorageClass',
+  's3Tags',
+  's3RequestPayer',
+  's3ExpectedOwner',
+  'scratchDir',
+] as const
+
+export const inBucket = that('archiveDir', 'an --archive-dir in a bucket (s3://…)', isInBucket)
 
 /** The archive, in a directory or in a bucket. */
-export const archiveSet = combine(
-  [archiveGroup, bucketGroup],
-  [
-    requires(
-      [
-        's3Endpoint',
-        's3Region',
-        's3PathStyle',
-        's3RoleArn',
-        's3StorageClass',
-        's3Tags',
-        's3RequestPayer',
-        's3ExpectedOwner',
-        'scratchDir',
-      ],
-      inBucket,
-    ),
-  ],
-)
+export const archiveSet = combine([archiveGroup, bucketGroup], [requires(bucketOptions, inBucket)])
 
 export type ArchiveValues = ValuesOf<typeof archiveSet>
 

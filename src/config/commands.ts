@@ -1,5 +1,6 @@
 import { catSet } from './commands/cat.ts'
 import { compactSet } from './commands/compact.ts'
+import { copySet } from './commands/copy.ts'
 import { dashboardSet } from './commands/dashboard.ts'
 import { lsSet } from './commands/ls.ts'
 import { mappingSet } from './commands/mapping.ts'
@@ -26,6 +27,7 @@ export const commandSets = {
   status: statusSet,
   compact: compactSet,
   prune: pruneSet,
+  copy: copySet,
 }
 
 export type CommandName = keyof typeof commandSets

@@ -61,9 +61,14 @@ const options = {
       'Elasticsearch. A stack of its own is started (and stopped) where it is not given.',
     placeholder: '<url>',
   }),
+  s3: text({
+    explanation:
+      'Object store, with the bucket "archive" and the keys of the environment, else those of the stack. "versitygw" starts one, if go is installed. A stack of its own is started (and stopped) where it is not given.',
+    placeholder: '<url | versitygw>',
+  }),
   pids: list({
     explanation:
-      'Processes of the servers, whose CPU time is measured: kafka=<pid>,elasticsearch=<pid>. Else found by port.',
+      'Processes of the servers, whose CPU time is measured: kafka=<pid>,elasticsearch=<pid>,store=<pid>. Else found by port.',
     placeholder: '<name=pid,…>',
   }),
   directory: text({
@@ -137,11 +142,17 @@ async function main(argv: readonly string[]): Promise<void> {
   }
   const chosen = words.filter(isCase).map((name) => cases[name])
   const needElasticsearch = chosen.some((one) => one.needsElasticsearch)
+  const needStore = chosen.some((one) => one.needsStore)
   const other = values.before === undefined ? undefined : checkOut(values.before, say)
   try {
-    await measure(values, needElasticsearch, other?.program, async (context, report) => {
-      for (const one of chosen) for (const result of await one.run(context)) report(result)
-    })
+    await measure(
+      values,
+      { needElasticsearch, needStore },
+      other?.program,
+      async (context, report) => {
+        for (const one of chosen) for (const result of await one.run(context)) report(result)
+      },
+    )
   } finally {
     other?.remove()
   }
@@ -159,7 +170,8 @@ async function compare(words: readonly string[], values: Values<typeof options>)
   try {
     const needElasticsearch = values.cases.some((name) => comparable[name]!.elasticsearch)
     let slower = 0
-    await measure(values, needElasticsearch, other.program, async (context, report) => {
+    const needed = { needElasticsearch, needStore: false }
+    await measure(values, needed, other.program, async (context, report) => {
       for (const name of values.cases) {
         const result = await compareWith(context, other.program, name)
         slower += result.goals.filter(
@@ -181,11 +193,16 @@ async function compare(words: readonly string[], values: Values<typeof options>)
 
 async function measure(
   values: Values<typeof options>,
-  needElasticsearch: boolean,
+  needed: { readonly needElasticsearch: boolean; readonly needStore: boolean },
   other: Program | undefined,
   run: (context: Context, report: (result: Result) => void) => Promise<void>,
 ): Promise<void> {
-  const servers = await openServers({ ...values, needElasticsearch, say })
+  const servers = await openServers({
+    ...values,
+    ...needed,
+    directory: resolve(values.directory),
+    say,
+  })
   const context = new Context({
     servers,
     records: values.records,

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import {
   againstLast,
+  bucketWorker,
   type Contender,
   consumer,
   gzippedOnce,
@@ -36,6 +37,7 @@ import { trickle } from './trickle.ts'
 export interface Case {
   readonly summary: string
   readonly needsElasticsearch: boolean
+  readonly needsStore?: boolean
   readonly run: (context: Context) => Promise<readonly Result[]>
 }
 
@@ -245,10 +247,45 @@ const scale: Case = {
   },
 }
 
+const bucket: Case = {
+  summary:
+    'Kafka to files in a bucket; the rival is the same worker with a directory. Then start and take-over with 100,000 objects.',
+  needsElasticsearch: false,
+  needsStore: true,
+  run: async (context) => {
+    const once = await context.data('plain')
+    const threefold = await context.data('plain', context.options.records * 3)
+    const contenders = [
+      renamed(bucketWorker(context, threefold), 'bucket, three times the records'),
+      renamed(bucketWorker(context, once), 'bucket'),
+      renamed(worker(context, thisProgram, once, intoFiles), 'directory'),
+    ]
+    const summaries = againstLast(contenders, await inTurn(context, contenders))
+    const [many, own, rival] = summaries as [Summary, Summary, Summary]
+    return [
+      {
+        title: titled('bucket', once),
+        summaries,
+        goals: [
+          atLeast(0.8, 'speed compared with a directory', ratio(rival.seconds, own.seconds)),
+          memoryGoal(400, own),
+          atMost(
+            1.1,
+            'peak RSS compared with a third of the records',
+            ratio(many.peakBytes, own.peakBytes),
+          ),
+        ],
+        notes: [],
+      },
+      await takeOver(context, once, 'bucket'),
+    ]
+  },
+}
+
 const takeOverCase: Case = {
   summary: 'Start and take-over with 100,000 files and 10,000 manifests.',
   needsElasticsearch: false,
-  run: async (context) => [await takeOver(context, await context.data('plain'))],
+  run: async (context) => [await takeOver(context, await context.data('plain'), 'directory')],
 }
 
 const restore: Case = {
@@ -359,6 +396,7 @@ export const cases = {
   verify,
   buckets,
   scale,
+  bucket,
   'take-over': takeOverCase,
   trickle: oneASecond,
   mapping: mappings,

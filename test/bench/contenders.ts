@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { writeBodies } from './bodies.ts'
 import { runNode, runShell } from './child.ts'
-import type { Archive, Context, Program, Sinks } from './context.ts'
+import { type Archive, type Context, type Program, type Sinks, thisProgram } from './context.ts'
 import type { Data } from './data.ts'
 import { type Run, type Summary, summarize } from './run.ts'
 
@@ -80,6 +80,20 @@ export function worker(
       // Files stay until all have run: ext4 searches for inodes that were not freed within the last
       // minutes, and who makes files then pays for it.
       if (sinks.elasticsearch) await context.deleteIndices(archive.indexPrefix)
+      return run
+    },
+  }
+}
+
+/** The worker with its files in a bucket. */
+export function bucketWorker(context: Context, data: Data): Contender {
+  const sinks: Sinks = { files: true, elasticsearch: false }
+  return {
+    name: thisProgram.name,
+    run: async () => {
+      const archive = context.bucketArchive('worker')
+      const run = await context.work(thisProgram, data, sinks, archive)
+      await context.deleteArchive(archive, sinks)
       return run
     },
   }

@@ -4,12 +4,14 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
 import { installTemplates } from '../../src/elasticsearch/templates/install.ts'
+import type { BucketSettings } from '../../src/home/s3/settings.ts'
 import { ArchiverError, messageOf } from '../../src/runtime/errors.ts'
 import { type ChildOptions, type ChildRun, runNode } from './child.ts'
 import { type Data, openData, type Profile } from './data.ts'
 import { meter, untilQuiet } from './meter.ts'
 import { type Run, runOf } from './run.ts'
 import { type Servers, silentLog } from './servers.ts'
+import { bytesIn, emptyPlace, placeIn } from './store.ts'
 
 /** The directory of the measured program: this working tree, or that of another commit. */
 export interface Program {
@@ -47,6 +49,8 @@ export interface Sinks {
 export interface Archive {
   readonly group: string
   readonly directory: string
+  /** In place of the directory. */
+  readonly bucket?: BucketSettings
   readonly indexPrefix: string
 }
 
@@ -104,6 +108,13 @@ export class Context {
     return { group, directory: join(this.options.directory, group), indexPrefix }
   }
 
+  /** The same in the bucket of the object store. */
+  bucketArchive(stem: string): Archive {
+    const archive = this.archive(stem)
+    const bucket = placeIn(this.servers.store!, archive.group)
+    return { ...archive, directory: `s3://${bucket.bucket}/${bucket.prefix}`, bucket }
+  }
+
   /** The prefix of indices that another program than a worker fills; installs the templates. */
   async templatesFor(stem: string): Promise<string> {
     const { indexPrefix } = this.archive(stem)
@@ -120,7 +131,7 @@ export class Context {
     ) => Promise<{ records: number; fileBytes?: number; indexBytes?: number }>,
   ): Promise<Run> {
     const { pids } = this.servers
-    await untilQuiet([pids.kafka, pids.elasticsearch])
+    await untilQuiet([pids.kafka, pids.elasticsearch, pids.store])
     const end = meter(pids)
     const child = await start()
     const metered = end(child.usage.cpuSeconds)
@@ -143,7 +154,7 @@ export class Context {
       '--group',
       archive.group,
     ]
-    if (sinks.files) words.push('--archive-dir', archive.directory)
+    if (sinks.files) words.push(...archiveWords(archive))
     else words.push('--no-files')
     if (sinks.elasticsearch)
       words.push(
@@ -187,7 +198,8 @@ export class Context {
   }
 
   /** Bytes of all data files. */
-  async fileBytes({ directory }: Archive): Promise<number> {
+  async fileBytes({ directory, bucket }: Archive): Promise<number> {
+    if (bucket !== undefined) return bytesIn(bucket)
     let bytes = 0
     for (const path of await dataFiles(directory)) bytes += (await stat(path)).size
     return bytes
@@ -225,7 +237,8 @@ export class Context {
   }
 
   async deleteArchive(archive: Archive, sinks: Sinks): Promise<void> {
-    if (sinks.files) await rm(archive.directory, { recursive: true, force: true })
+    if (archive.bucket !== undefined) await emptyPlace(archive.bucket)
+    else if (sinks.files) await rm(archive.directory, { recursive: true, force: true })
     if (sinks.elasticsearch) await this.deleteIndices(archive.indexPrefix)
   }
 
@@ -262,6 +275,13 @@ export class Context {
       if (name.startsWith(prefix)) await this.#client.request('DELETE', ['_index_template', name])
     }
   }
+}
+
+/** The options that name an archive. */
+export function archiveWords({ directory, bucket }: Archive): string[] {
+  const words = ['--archive-dir', directory]
+  if (bucket !== undefined) words.push('--s3-endpoint', bucket.endpoint!, '--s3-path-style')
+  return words
 }
 
 /** What readers see: the data files below the directories of types. */

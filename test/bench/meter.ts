@@ -28,6 +28,7 @@ const namedMost = 3
 export function meter(pids: {
   readonly kafka: number | undefined
   readonly elasticsearch: number | undefined
+  readonly store: number | undefined
 }) {
   const before = { at: performance.now(), processes: allProcesses(), machine: machineTimes() }
 
@@ -41,8 +42,13 @@ export function meter(pids: {
         ? undefined
         : since(before.processes, pid, processes.get(pid)!)
     const brokerCpu = used(pids.kafka)
-    const engineCpu = used(pids.elasticsearch)
-    const ours = new Set([...treeOf(process.pid, processes), pids.kafka, pids.elasticsearch])
+    const engineCpu = addKnown(used(pids.elasticsearch), used(pids.store))
+    const ours = new Set([
+      ...treeOf(process.pid, processes),
+      pids.kafka,
+      pids.elasticsearch,
+      pids.store,
+    ])
     const others = [...processes]
       .filter(([pid]) => !ours.has(pid))
       .map(([pid, times]) => ({
@@ -64,6 +70,11 @@ export function meter(pids: {
       },
     }
   }
+}
+
+/** The sum of what could be measured; undefined if nothing could. */
+function addKnown(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined ? b : a + (b ?? 0)
 }
 
 function since(before: ReadonlyMap<number, ProcessTimes>, pid: number, now: ProcessTimes): number {

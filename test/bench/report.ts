@@ -35,7 +35,7 @@ const columns: readonly Column<Summary>[] = [
 export const legend = [
   'Medians of the rounds. s: from the start of the process to its end; w/o start: without loading, connecting and joining.',
   "ratio: speed divided by the rival's, whose own start-up does not count. ± %: half the distance of the fastest from the slowest.",
-  'CPU s/M: CPU seconds per million records, of the process, of Elasticsearch (engine) and of Kafka (broker).',
+  'CPU s/M: CPU seconds per million records, of the process, of Elasticsearch or the object store (engine) and of Kafka (broker).',
   '× floor: time divided by (CPU of all three / cores); 1 is a machine that is never idle. loop: how busy the event loop was.',
   'other load: cores that anything else took, the host included; above 0.2 a figure is not worth much.',
 ]

@@ -4,6 +4,7 @@ import { ArchiverError, messageOf } from '../../src/runtime/errors.ts'
 import { createLogger } from '../../src/runtime/log.ts'
 import { openStack, type Stack } from '../../stack/stack-control.ts'
 import { listenerOf } from './proc.ts'
+import { type BenchStore, openStore } from './store.ts'
 
 /**
  * The servers that a benchmark runs against, and their processes, if they run on this machine.
@@ -11,7 +12,13 @@ import { listenerOf } from './proc.ts'
 export interface Servers {
   readonly brokers: string
   readonly elasticsearch: string
-  readonly pids: { readonly kafka: number | undefined; readonly elasticsearch: number | undefined }
+  readonly pids: {
+    readonly kafka: number | undefined
+    readonly elasticsearch: number | undefined
+    readonly store: number | undefined
+  }
+  /** For cases that need one. */
+  readonly store: BenchStore | undefined
   readonly usesElasticsearch: boolean
   readonly kafka: Kafka
   /** Stops what was started for this. */
@@ -20,7 +27,12 @@ export interface Servers {
 
 export const silentLog = createLogger({ level: 'silent', stream: process.stderr })
 
-const ownStack = { dir: '.stack-bench', kafkaPort: 29_092, elasticsearchPort: 29_200 }
+const ownStack = {
+  dir: '.stack-bench',
+  kafkaPort: 29_092,
+  elasticsearchPort: 29_200,
+  s3Port: 29_000,
+}
 
 /**
  * Those that are named, else a stack of the benchmark's own, which keeps its data for the next
@@ -31,8 +43,13 @@ const ownStack = { dir: '.stack-bench', kafkaPort: 29_092, elasticsearchPort: 29
 export async function openServers(options: {
   readonly brokers: string | undefined
   readonly elasticsearch: string | undefined
+  /** The address of an object store, or `versitygw`. */
+  readonly s3: string | undefined
+  /** Where versitygw keeps its files. */
+  readonly directory: string
   readonly pids: readonly string[] | undefined
   readonly needElasticsearch: boolean
+  readonly needStore: boolean
   readonly keepStack: boolean
   readonly say: (line: string) => void
 }): Promise<Servers> {
@@ -42,6 +59,7 @@ export async function openServers(options: {
     ...(options.elasticsearch === undefined && options.needElasticsearch
       ? (['elasticsearch'] as const)
       : []),
+    ...(options.s3 === undefined && options.needStore ? (['s3'] as const) : []),
   ]
   const stack: Stack = openStack(ownStack, { update: () => {}, say })
   const started = missing.filter((part) => stack[part].pid === undefined)
@@ -61,16 +79,22 @@ export async function openServers(options: {
       say(`${name} at ${address} is no process of this machine: its CPU time is not measured`)
     return pid
   }
+  const store = options.needStore
+    ? await openStore(options.s3 ?? stack.s3Url, options.directory)
+    : undefined
   return {
     brokers,
     elasticsearch,
     pids: {
       kafka: pidOf('kafka', `http://${brokers.split(',')[0]}`),
       elasticsearch: options.needElasticsearch ? pidOf('elasticsearch', elasticsearch) : undefined,
+      store: store?.pid ?? (store && pidOf('store', store.url)),
     },
+    store,
     usesElasticsearch: options.needElasticsearch,
     kafka: createKafka({ brokers: brokers.split(','), clientId: 'bench', log: silentLog }),
     stop: async () => {
+      await store?.stop()
       if (!options.keepStack && started.length > 0) await stack.stop(...started)
     },
   }

@@ -1,6 +1,5 @@
-import { execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,8 +9,8 @@ import { S3Home } from '../../src/home/s3/home.ts'
 import { type BucketSettings, usualSettings } from '../../src/home/s3/settings.ts'
 import { createLogger, type Logger } from '../../src/runtime/log.ts'
 import { s3AccessKey, s3Bucket, s3SecretKey } from '../../stack/s3proxy-part.ts'
-import { freePort, temporaryDirectory, until } from './servers.ts'
-import { versitygwProgram } from './versitygw.ts'
+import { temporaryDirectory } from './servers.ts'
+import { launchVersitygw, type StoreKeys, versitygwProgram } from './versitygw.ts'
 
 /**
  * The object stores that tests use: S3Proxy of the environment, else of the development stack, and
@@ -57,12 +56,6 @@ export async function openS3Home(
   return home
 }
 
-/** Keys of a user of a store. */
-export interface StoreKeys {
-  readonly accessKeyId: string
-  readonly secretAccessKey: string
-}
-
 /** Those that the environment has: the tests' own. */
 export function environmentKeys(): StoreKeys {
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = process.env
@@ -77,42 +70,15 @@ export async function startVersitygw(
   t: TestContext,
   root?: StoreKeys,
 ): Promise<string | undefined> {
-  const program = versitygwProgram()
-  if (program === undefined) return undefined
   const dir = await mkdtemp(join(tmpdir(), 'archiver-test-'))
-  mkdirSync(join(dir, 'root', s3Bucket), { recursive: true })
-  mkdirSync(join(dir, 'users'))
+  t.after(() => rm(dir, { recursive: true, force: true }))
   const owner = root ?? environmentKeys()
-  const url = `http://127.0.0.1:${await freePort()}`
-  const child = spawn(
-    program,
-    [
-      ...['--port', new URL(url).host, '--quiet', '--keep-alive'],
-      ...(root === undefined ? [] : ['--iam-dir', join(dir, 'users')]),
-      ...['posix', join(dir, 'root')],
-    ],
-    {
-      env: {
-        ...process.env,
-        ROOT_ACCESS_KEY: owner.accessKeyId,
-        ROOT_SECRET_KEY: owner.secretAccessKey,
-      },
-      stdio: 'ignore',
-    },
-  )
-  const ended = new Promise((resolve) => child.once('exit', resolve))
-  t.after(async () => {
-    child.kill('SIGKILL')
-    await ended
-    await rm(dir, { recursive: true, force: true })
-  })
-  await until('versitygw answers', async () => {
-    const response = await fetch(url).catch(() => undefined)
-    await response?.body?.cancel()
-    return response !== undefined
-  })
-  if (root !== undefined) await addUser(program, url, root, environmentKeys())
-  return url
+  const users = root === undefined ? undefined : join(dir, 'users')
+  const running = await launchVersitygw(join(dir, 'root'), { owner, users })
+  if (running === undefined) return undefined
+  t.after(() => running.stop())
+  if (root !== undefined) await addUser(versitygwProgram()!, running.url, root, environmentKeys())
+  return running.url
 }
 
 async function addUser(program: string, url: string, root: StoreKeys, user: StoreKeys) {

@@ -10,10 +10,10 @@ import {
   bucketSettings,
   environmentKeys,
   openS3Home,
-  type StoreKeys,
   startVersitygw,
 } from '../helpers/object-stores.ts'
 import { createTopic, produce, uniqueName } from '../helpers/servers.ts'
+import type { StoreKeys } from '../helpers/versitygw.ts'
 import { versitygwProgram } from '../helpers/versitygw.ts'
 
 /**

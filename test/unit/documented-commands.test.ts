@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { withNames } from '../../src/cmd/lib/positional.ts'
 import { takeRunFlags } from '../../src/cmd/lib/run-flags.ts'
 import { commandSets, everyOption } from '../../src/config/commands.ts'
 import { type OptionSet, readOptions, related } from '../../src/config/options.ts'
@@ -52,7 +53,7 @@ for (const { page, line } of shown) {
     assert.ok(set, `${name} is a command`)
     // The file is not on this machine.
     const at = argv.indexOf('--config')
-    const words = at === -1 ? argv : argv.toSpliced(at, 2)
+    const words = withNames(name, at === -1 ? argv : argv.toSpliced(at, 2))
     const left = name === 'run' ? words : takeRunFlags(words, set.options).argv
     const values = readOptions(set.options, { argv: left, env: {} }, everyOption)
     // What is missing may be in the file.

@@ -11,6 +11,7 @@ import {
 import { ArchiverError, messageOf } from '../../runtime/errors.ts'
 import { standardError } from '../../runtime/standard-streams.ts'
 import { describeGroups } from './help.ts'
+import { withNames } from './positional.ts'
 import { type OutputKind, runProgram } from './program.ts'
 import { type RunFlags, takeRunFlags, withRunFlags } from './run-flags.ts'
 
@@ -33,7 +34,8 @@ function command<N extends CommandName>(
 ): readonly [N, Command] {
   const set: OptionSet = commandSets[name]
   const run = async ({ argv, env }: OptionSources) => {
-    const flags: RunFlags = name === 'run' ? { argv, values: {} } : takeRunFlags(argv, set.options)
+    const words = withNames(name, argv)
+    const flags: RunFlags = name === 'run' ? { argv, values: {} } : takeRunFlags(words, set.options)
     const values = readOptions(set.options, { argv: flags.argv, env }, everyOption)
     warnOfExposedSecrets((values as { readonly config?: string }).config)
     const narrowed = await withRunFlags(related(set, values), flags.values, set.options)
@@ -126,6 +128,11 @@ const commands = new Map<string, Command>([
     'prune',
     'Removes old days from the files, from Elasticsearch and from MySQL.',
     async (values) => (await import('../prune.ts')).prune(values),
+  ),
+  command(
+    'copy',
+    'Copies an archive to another directory or bucket, and proves the copy: copy FROM TO.',
+    async (values) => (await import('../copy.ts')).copy(values),
   ),
 ])
 

@@ -20,9 +20,13 @@ export class Unlike extends Error {
   /** Relative to the root. */
   readonly path: string
 
-  constructor(path: string, why: string) {
+  /** It is not there: others may have merged or pruned it. */
+  readonly isGone: boolean
+
+  constructor(path: string, why: string, isGone = false) {
     super(`${path}: ${why}`)
     this.path = path
+    this.isGone = isGone
   }
 }
 
@@ -137,5 +141,5 @@ async function openSource(home: ReadableHome, path: string): Promise<HomeFile> {
   } catch (error) {
     throw error instanceof NotRegular ? new Unlike(path, error.message) : error
   }
-  throw new Unlike(path, 'it is gone')
+  throw new Unlike(path, 'it is gone', true)
 }

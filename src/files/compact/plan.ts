@@ -324,7 +324,7 @@ function runsOf(
  * True if a merge has copied the file's bytes before: compactions stage in directories of their
  * own.
  */
-function wasMerged(file: ManifestFile): boolean {
+export function wasMerged(file: ManifestFile): boolean {
   if (!('staged' in file)) return file.replaces !== undefined
   return parseCompactionStaging(basename(dirname(file.staged))) !== undefined
 }

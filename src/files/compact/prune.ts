@@ -80,7 +80,10 @@ async function* filesOf(log: CommitLog): AsyncGenerator<ManifestFile> {
  * reader that misses a file knows why. The note is complete once all files that it names are gone.
  * If a prune is interrupted, the next one with the same or a later date continues it.
  */
-export async function pruneFiles(home: Home, { tp, taking }: PrunePlan): Promise<void> {
+export async function pruneFiles(
+  home: Home,
+  { tp, taking }: Pick<PrunePlan, 'tp' | 'taking'>,
+): Promise<void> {
   await updatePruned(home, tp, ({ files: noted, ...others }) => ({
     ...others,
     files: begun(noted, taking),

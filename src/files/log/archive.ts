@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Home, ReadableHome } from '../../home/home.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
 import { readJsonFile } from './json-file.ts'
-import { archiveMarker, manifestsDirectory, stagingDirectory } from './path.ts'
+import { archiveMarker, copyNote, manifestsDirectory, stagingDirectory } from './path.ts'
 
 /** Whose archive a home has: `_archive.json`. */
 export interface ArchiveIdentity {
@@ -20,12 +20,33 @@ const maxIdentityBytes = 2 ** 16
  * @throws ArchiverError `ARCHIVE_MISMATCH` if it is damaged, `ARCHIVE_UNUSABLE` if it cannot be
  *   read.
  */
-export async function readIdentity(home: ReadableHome): Promise<ArchiveIdentity | undefined> {
-  const path = home.locate(archiveMarker)
+export function readIdentity(home: ReadableHome): Promise<ArchiveIdentity | undefined> {
+  return readIdentityIn(home, archiveMarker)
+}
+
+/** An archive that is being copied to this place, and where it comes from. */
+export interface CopyNote extends ArchiveIdentity {
+  /** What people call the source. */
+  readonly source: string
+}
+
+/**
+ * Reads `_archive.json.copy`; undefined if no copy is being made here.
+ * @throws ArchiverError as `readIdentity`.
+ */
+export async function readCopyNote(home: ReadableHome): Promise<CopyNote | undefined> {
+  return (await readIdentityIn(home, copyNote)) as CopyNote | undefined
+}
+
+async function readIdentityIn(
+  home: ReadableHome,
+  file: string,
+): Promise<ArchiveIdentity | undefined> {
+  const path = home.locate(file)
   const refuse = (why: string) =>
     new ArchiverError('ARCHIVE_MISMATCH', `${path} cannot be read: ${why}`, { path })
   try {
-    const read = await readJsonFile(home, archiveMarker, { refuse, maxBytes: maxIdentityBytes })
+    const read = await readJsonFile(home, file, { refuse, maxBytes: maxIdentityBytes })
     if (read === undefined) return undefined
     if (!Number.isSafeInteger(read.format)) throw refuse('it has no format')
     for (const name of ['cluster_id', 'group'])
@@ -36,6 +57,20 @@ export async function readIdentity(home: ReadableHome): Promise<ArchiveIdentity 
   } catch (error) {
     throw await home.explain(error)
   }
+}
+
+/**
+ * Half a copy is no archive: nothing reads it and no worker continues it.
+ * @throws ArchiverError `ARCHIVE_MISMATCH`
+ */
+export async function refuseHalfCopy(home: ReadableHome): Promise<void> {
+  const note = await readCopyNote(home)
+  if (note === undefined) return
+  throw new ArchiverError(
+    'ARCHIVE_MISMATCH',
+    `${home.title} is not yet the whole copy of ${note.source}: run copy again until it ends`,
+    { root: home.title },
+  )
 }
 
 /**
@@ -62,6 +97,7 @@ function checkFormat({ title, manifestFormat }: ReadableHome, { format }: Archiv
 export async function claimArchive(home: Home, clusterId: string, group: string): Promise<void> {
   try {
     const present = await readIdentity(home)
+    await refuseHalfCopy(home)
     await home.begin()
     if (present === undefined) await createIdentity(home, clusterId, group)
     check(home, present ?? (await readIdentity(home)), clusterId, group)

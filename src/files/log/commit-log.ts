@@ -9,7 +9,7 @@ import {
 } from '../../record/record.ts'
 import { hourOf } from '../../record/time.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
-import { readIdentity } from './archive.ts'
+import { readIdentity, refuseHalfCopy } from './archive.ts'
 import {
   type CursorSource,
   LogCursor,
@@ -41,6 +41,7 @@ const rememberedFiles = 20_000
 /** @throws ArchiverError `ARCHIVE_MISMATCH` if the home has no archive. */
 export async function requireArchive(home: ReadableHome): Promise<void> {
   if ((await readIdentity(home)) === undefined) {
+    await refuseHalfCopy(home)
     throw new ArchiverError(
       'ARCHIVE_MISMATCH',
       `${home.title} is not an archive: it has no _archive.json; name one with --archive-dir`,

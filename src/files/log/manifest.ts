@@ -186,9 +186,10 @@ export async function readHashedManifest(
   home: ReadableHome,
   tp: TopicPartition,
   from: number,
+  generation?: number,
 ): Promise<Hashed<Manifest> | undefined> {
   const hash = createHash('sha256')
-  const manifest = await readManifest(home, tp, from, undefined, (bytes) => hash.update(bytes))
+  const manifest = await readManifest(home, tp, from, generation, (bytes) => hash.update(bytes))
   return manifest && { content: manifest, sha256: hash.digest('hex') }
 }
 

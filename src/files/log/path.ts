@@ -8,6 +8,8 @@ import { dayOf, hourOfDay, isoDay, unknownHour } from '../../record/time.ts'
  */
 
 export const archiveMarker = '_archive.json'
+/** In a place to which an archive is being copied: nothing reads it or writes it but `copy`. */
+export const copyNote = `${archiveMarker}.copy`
 export const manifestsDirectory = '_manifests'
 export const stagingDirectory = '_staging'
 export const originName = 'origin.json'

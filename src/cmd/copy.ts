@@ -1,0 +1,200 @@
+import PQueue from 'p-queue'
+import { type ArchiveValues, archivePlace } from '../config/archive.ts'
+import type { CopyOptions } from '../config/commands/copy.ts'
+import { type CopiedPartition, type CopyContext, copyPartition } from '../files/copy/partition.ts'
+import { beginCopy, finishCopy } from '../files/copy/target.ts'
+import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
+import type { ListedPartition } from '../files/log/manifest.ts'
+import { DamagedPartitions } from '../files/read/damaged-partitions.ts'
+import type { Home } from '../home/home.ts'
+import { openHome } from '../home/open-home.ts'
+import { partitionKey, type TopicPartition } from '../record/record.ts'
+import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { count, plural, size } from '../runtime/format.ts'
+import { createLogger } from '../runtime/log.ts'
+import { standardError, standardOutput } from '../runtime/standard-streams.ts'
+import { createTerminal, type Terminal } from '../runtime/terminal.ts'
+import { checkPartition } from '../verify/partition.ts'
+import { strayFiles } from '../verify/strays.ts'
+import { throwUnlessProven, type Verdict } from '../verify/verdict.ts'
+import { openArchive } from './lib/archive-home.ts'
+import { signalled } from './lib/program.ts'
+import { describeTotals, describeVerdict } from './lib/verify-report.ts'
+
+/** Partitions and files that are copied at once. Memory holds some MiB of each file. */
+const partitionsAtOnce = 4
+const filesAtOnce = 8
+
+/** A partition that was copied, and what `verify --fast` says of the target. */
+interface Copied {
+  readonly copied: CopiedPartition
+  readonly verdict: Verdict
+}
+
+/**
+ * Copies an archive from one home to another, and proves the copy. A copy that is repeated goes on
+ * where the last one ended.
+ * @throws ArchiverError `DAMAGED` after all others if a partition could not be copied, or if the
+ *   copy is not proven.
+ */
+export async function copy(options: CopyOptions): Promise<void> {
+  const terminal = createTerminal(standardError)
+  const log = createLogger({
+    level: options.logLevel,
+    stream: { isTTY: terminal.isTTY, write: (line) => terminal.write(line) },
+  })
+  await using source = await openArchive(options, log)
+  await using target = await openHome(archivePlace(targetOf(options)), log)
+  const signal = signalled()
+  await requireArchive(source)
+  const note = await beginCopy(source, target)
+  const partitions = await listPartitions(source)
+  const files = new PQueue({ concurrency: filesAtOnce })
+  const progress = new Progress(terminal, partitions.length)
+  const context: CopyContext = {
+    source,
+    target,
+    log,
+    signal,
+    onFile: (task) => files.add(task),
+    copied: (bytes) => progress.copied(bytes),
+  }
+  const print = (text: string) => {
+    terminal.setStatus(undefined)
+    if (!options.json) standardOutput.print(text)
+  }
+  const outcomes = await copyAll(context, partitions, progress, print).finally(() =>
+    terminal.close(),
+  )
+  const strays: string[] = []
+  for await (const path of strayFiles(target, partitions, undefined)) {
+    strays.push(path)
+    print(`BAD  stray-file: ${path}: no manifest names it`)
+  }
+  if (options.json) for (const outcome of outcomes) standardOutput.printJson(fieldsOf(outcome))
+  throwUnlessProven(
+    outcomes.map(({ verdict }) => verdict),
+    strays.length,
+  )
+  await finishCopy(target, note)
+  if (!options.json) standardOutput.print(summary(target, outcomes))
+}
+
+function targetOf(options: CopyOptions): ArchiveValues {
+  return { ...options, archiveDir: options.copyTo! }
+}
+
+async function copyAll(
+  context: CopyContext,
+  partitions: readonly ListedPartition[],
+  progress: Progress,
+  print: (text: string) => void,
+): Promise<readonly Copied[]> {
+  const { source, target, signal } = context
+  const damaged = new DamagedPartitions((text) => print(text))
+  const outcomes = new Map<string, Copied>()
+  const queue = new PQueue({ concurrency: partitionsAtOnce })
+  const copyOne = async (tp: TopicPartition) => {
+    signal?.throwIfAborted()
+    const copied = await copyPartition(context, tp).catch(async (error: unknown) => {
+      signal?.throwIfAborted()
+      throw error instanceof ArchiverError ? error : await explained(context, error)
+    })
+    const verdict = await checkPartition({
+      home: target,
+      tp,
+      thoroughness: 'fast',
+      elasticsearch: undefined,
+      kafka: undefined,
+      onProgress: () => signal?.throwIfAborted(),
+    })
+    outcomes.set(partitionKey(tp), { copied, verdict })
+    progress.partitionDone()
+    print(describeVerdict(verdict))
+    if (copied.sourceNext > copied.next)
+      print(
+        `       ${plural(copied.sourceNext - copied.next, 'offset')} more ${copied.sourceNext - copied.next === 1 ? 'was' : 'were'} archived at ${source.title} meanwhile: run copy again`,
+      )
+  }
+  const failures: unknown[] = []
+  await Promise.all(
+    damaged.sound(partitions).map((tp) =>
+      queue.add(() =>
+        copyOne(tp).catch((error: unknown) => {
+          failures.push(error)
+          if (signal?.aborted !== true && error instanceof ArchiverError) damaged.add(tp, error)
+          // What concerns more than this partition ends the copy.
+          if (!(error instanceof ArchiverError)) queue.clear()
+        }),
+      ),
+    ),
+  )
+  signal?.throwIfAborted()
+  const fault = failures.find((error) => !(error instanceof ArchiverError))
+  if (fault !== undefined) throw fault
+  damaged.throwIfAny()
+  return partitions.map((tp) => outcomes.get(partitionKey(tp))!)
+}
+
+/** An error of the file system may be one of the source or of the target: it names its path. */
+async function explained({ target }: CopyContext, error: unknown): Promise<unknown> {
+  const told = await target.explain(error)
+  return told.message === '' ? new Error(messageOf(error), { cause: error }) : told
+}
+
+/** One line: how far the copy is. */
+class Progress {
+  readonly #terminal: Terminal
+  readonly #partitions: number
+  #done = 0
+  #files = 0
+  #bytes = 0
+
+  constructor(terminal: Terminal, partitions: number) {
+    this.#terminal = terminal
+    this.#partitions = partitions
+  }
+
+  copied(bytes: number): void {
+    this.#files++
+    this.#bytes += bytes
+    this.#show()
+  }
+
+  partitionDone(): void {
+    this.#done++
+    this.#show()
+  }
+
+  #show(): void {
+    this.#terminal.setStatus(
+      `${count(this.#done)} of ${plural(this.#partitions, 'partition')}, ${plural(this.#files, 'file')} copied (${size(this.#bytes)})`,
+    )
+  }
+}
+
+function fieldsOf({ copied, verdict }: Copied): Record<string, unknown> {
+  const { tp, next, sourceNext, records, files, bytes } = copied
+  return {
+    ...tp,
+    next,
+    source_next: sourceNext,
+    copied_records: records,
+    copied_files: files,
+    copied_bytes: bytes,
+    proven: verdict.proven || verdict.manifests === 0,
+  }
+}
+
+function summary(target: Home, outcomes: readonly Copied[]): string {
+  const sum = (of: (copied: CopiedPartition) => number) =>
+    outcomes.reduce((total, { copied }) => total + of(copied), 0)
+  const now = `${plural(
+    sum(({ files }) => files),
+    'file',
+  )} (${size(sum(({ bytes }) => bytes))})`
+  return [
+    `copied: ${now}; ${target.title} holds ${describeTotals(outcomes.map(({ verdict }) => verdict))}`,
+    `each file had the sha256 of its manifest; archiver verify --no-kafka --no-elasticsearch --archive-dir ${target.title} reads the copy`,
+  ].join('\n')
+}
