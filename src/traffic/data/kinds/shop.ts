@@ -42,7 +42,7 @@ function localTime(timestamp: number, country: string): string {
  * The present state of an order, with its items. Amounts are texts with their decimals, prices are
  * numbers. A few large orders make much of the revenue.
  *
- * One record in a hundred is dirty: no place, a date that is none, an amount that is no number.
+ * One record in a hundred is dirty: no place, a date that is none, a tax that is no number.
  */
 const order: ValueMaker = ({ random, timestamp, incident }, quotedType) => {
   const user = heavyUser(random)
@@ -67,7 +67,6 @@ const order: ValueMaker = ({ random, timestamp, incident }, quotedType) => {
   const number = String(Math.floor(placed / 100) % 1e9).padStart(9, '0')
   const dirt = random.unit()
   const location = { lat: home.latitude, lon: home.longitude }
-  const total = amountIn(currency, goods + shipping - discount)
   return {
     key: number,
     json: typed(quotedType, {
@@ -78,8 +77,8 @@ const order: ValueMaker = ({ random, timestamp, incident }, quotedType) => {
       paid_at: paidStates.has(status) ? new Date(paid).toISOString() : null,
       updated_at: localTime(timestamp, country),
       currency,
-      total: dirt > 0.998 ? 'n/a' : total,
-      tax: Number(amountIn(currency, (goods - discount) * 0.19)),
+      total: amountIn(currency, goods + shipping - discount),
+      tax: dirt > 0.9994 ? 'n/a' : Number(amountIn(currency, (goods - discount) * 0.19)),
       shipping: Number(amountIn(currency, shipping)),
       ...(discount === 0 ? {} : { discount: `-${amountIn(currency, discount)}` }),
       items: items.map(({ sku, qty, price }) => ({ sku, qty, price })),
