@@ -133,13 +133,15 @@ async function restoreTo(
  * (undefined).
  */
 function topicsOf(
-  { topic, topics, topicsRegex }: RestoreOptions,
+  { topic, topics, topicsRegex, topicsExcludeRegex: excluded }: RestoreOptions,
   partitions: readonly TopicPartition[],
 ): readonly string[] | undefined {
   if (topic !== undefined || (topics === undefined && topicsRegex === undefined)) return topic
   const archived = [...new Set(partitions.map(({ topic }) => topic))]
   return archived.filter(
-    (name) => topics?.includes(name) === true || topicsRegex?.test(name) === true,
+    (name) =>
+      (topics?.includes(name) === true || topicsRegex?.test(name) === true) &&
+      excluded?.test(name) !== true,
   )
 }
 

@@ -6,6 +6,7 @@ import { elasticsearchConnection } from '../config/elasticsearch.ts'
 import { flushIntervalMs } from '../config/files.ts'
 import { kafkaConnection } from '../config/kafka.ts'
 import { mysqlConnection } from '../config/mysql.ts'
+import { topicChoice } from '../config/topics.ts'
 import { typeSource } from '../config/types.ts'
 import { workerName } from '../config/worker.ts'
 import { bucketUrl } from '../home/s3/address.ts'
@@ -121,7 +122,8 @@ function kafkaSource({ options, name, connections, log }: Run): KafkaSource {
       impatient: kafkaClient(connections.kafka, { ...client, retry: { retries: 2 } }),
       brokers: options.brokers,
       group: options.group,
-      topics: options.topicsRegex ?? options.topics!,
+      topics: topicChoice(options)!,
+      excluded: options.topicsExcludeRegex,
       sessionTimeoutMs: options.sessionTimeout,
       topicsRefreshMs: options.topicsRefresh * 1000,
       connectTimeoutMs,
@@ -162,6 +164,9 @@ function logStart({ options, name, connections, log }: Run, topics: readonly str
       group: options.group,
       brokers: options.brokers,
       ...(options.topicsRegex === undefined ? {} : { topics_regex: options.topicsRegex.source }),
+      ...(options.topicsExcludeRegex === undefined
+        ? {}
+        : { topics_exclude_regex: options.topicsExcludeRegex.source }),
       topics,
       ...(options.files ? { archive: archiveTitle(options) } : {}),
       ...(elasticsearch === undefined

@@ -25,6 +25,12 @@ const brokerGroup = group('Kafka', {
     default: '127.0.0.1:9092',
     explanation: 'Brokers to contact first; they name the rest of the cluster.',
   }),
+  clientId: text({
+    placeholder: '<name>',
+    check: checkClientId,
+    explanation:
+      "Name of this program for Kafka: in the brokers' logs and metrics, and for quotas of a client id. Without it: the name of the command, and for a worker archiver-<host>-<process>.",
+  }),
 })
 
 const password = ['saslPassword', 'saslPasswordFile'] as const
@@ -85,6 +91,12 @@ const securityGroup = group(
 /** How to reach Kafka: for every command that speaks to it. */
 export const kafkaConnectionSet = combine([brokerGroup, securityGroup])
 
+/** A text of Kafka's protocol, and part of a name of JMX and of metrics. */
+function checkClientId(id: string): void {
+  if (!/^[\x21-\x7e]{1,200}$/.test(id))
+    throw new Error('up to 200 visible characters of ASCII, without blanks')
+}
+
 /** @throws Error whose message says what is allowed. */
 function tokenUrl(text: string): string {
   const address = addressIn(text, httpUrl)
@@ -106,6 +118,7 @@ export function kafkaConnection(
   const key = fileOf('--kafka-key', values.kafkaKey)
   return {
     brokers: values.brokers,
+    clientId: values.clientId,
     tls: values.kafkaTls,
     ca: fileOf('--kafka-ca', values.kafkaCa),
     certificate: certificate === undefined || key === undefined ? undefined : { certificate, key },

@@ -7,6 +7,7 @@ export * from './options/kinds.ts'
 export * from './options/lists.ts'
 export * from './options/option.ts'
 export * from './options/paths.ts'
+export * from './options/patterns.ts'
 export { type OptionSources, readOptions } from './options/read.ts'
 export {
   because,

@@ -55,8 +55,8 @@ export function kafkaClient(
   connection: KafkaConnection,
   about: Pick<KafkaOptions, 'clientId' | 'log' | 'retry'>,
 ): Kafka {
-  const { brokers } = connection
-  return createKafka({ brokers, ...about, ...kafkaSecurity(connection, about.log) })
+  const { brokers, clientId = about.clientId } = connection
+  return createKafka({ brokers, ...about, clientId, ...kafkaSecurity(connection, about.log) })
 }
 
 /** What kafkajs logs at INFO is debug for this program. */

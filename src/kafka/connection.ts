@@ -4,6 +4,8 @@ import type { Proxies } from '../runtime/proxies.ts'
 export interface KafkaConnection {
   /** `host:port` each; they name the rest of the cluster. */
   readonly brokers: readonly string[]
+  /** Our name in the broker's logs and quotas; absent: that of the program. */
+  readonly clientId?: string | undefined
   readonly tls: boolean
   /** Certificate authority of the brokers, in PEM; without one the public ones count. */
   readonly ca: Secret | undefined

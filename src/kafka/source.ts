@@ -40,6 +40,8 @@ export interface KafkaSourceOptions {
   readonly brokers: readonly string[]
   readonly group: string
   readonly topics: TopicChoice
+  /** What `topics` leaves out, for messages. */
+  readonly excluded?: RegExp | undefined
   readonly sessionTimeoutMs: number
   /** How often topics are looked for that match by now, in ms. */
   readonly topicsRefreshMs: number
@@ -98,6 +100,7 @@ export class KafkaSource implements Source {
       options.topics,
       () => this.#admin.ask((admin) => admin.listTopics()),
       log,
+      options.excluded,
     )
     this.#consumer = new GroupConsumer(
       options,

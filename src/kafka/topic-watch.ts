@@ -22,14 +22,24 @@ export class TopicWatch {
   readonly #choice: TopicChoice
   readonly #list: () => Promise<readonly string[]>
   readonly #log: Logger
+  readonly #excluded: RegExp | undefined
   readonly #outage = new Outage()
   #topics: readonly string[] = []
 
-  /** @param list asks Kafka for the names of all topics */
-  constructor(choice: TopicChoice, list: () => Promise<readonly string[]>, log: Logger) {
+  /**
+   * @param list asks Kafka for the names of all topics
+   * @param excluded what `choice` leaves out, for messages
+   */
+  constructor(
+    choice: TopicChoice,
+    list: () => Promise<readonly string[]>,
+    log: Logger,
+    excluded?: RegExp,
+  ) {
     this.#choice = choice
     this.#list = list
     this.#log = log
+    this.#excluded = excluded
   }
 
   /** The chosen topics, as Kafka last said. */
@@ -55,19 +65,23 @@ export class TopicWatch {
       }
     }
     this.#topics = this.#chosen(existing)
-    if (this.#topics.length === 0)
-      this.#log.warn(
-        { event: 'no_topic_matches', pattern: String(this.#choice) },
-        'no topic matches yet; waiting for one',
-      )
+    if (this.#topics.length > 0) return
+    const excluded = existing.filter((topic) => isPublic(topic) && this.#excluded?.test(topic))
+    this.#log.warn(
+      {
+        event: 'no_topic_matches',
+        pattern: String(this.#choice),
+        ...(excluded.length === 0 ? {} : { excluded: excluded.slice(0, 20) }),
+      },
+      'no topic matches yet; waiting for one',
+    )
   }
 
-  /** Internal topics (`__consumer_offsets`) are archived only when they are named. */
   #chosen(existing: readonly string[]): readonly string[] {
     const choice = this.#choice
     const chosen =
       choice instanceof RegExp
-        ? existing.filter((topic) => !topic.startsWith('__') && choice.test(topic))
+        ? existing.filter((topic) => isPublic(topic) && choice.test(topic))
         : existing.filter((topic) => choice.includes(topic))
     return chosen.sort()
   }
@@ -109,6 +123,11 @@ export class TopicWatch {
       this.#log.info({ event: 'topics_appeared', topics: appeared }, 'found new topics')
     await events.changed(topics)
   }
+}
+
+/** Kafka's own topics (`__consumer_offsets`) are archived only when they are named. */
+function isPublic(topic: string): boolean {
+  return !topic.startsWith('__')
 }
 
 function without(topics: readonly string[], others: readonly string[]): readonly string[] {

@@ -18,7 +18,7 @@ export async function checkTargets({
   partitions,
 }: Restore): Promise<(topic: string) => string> {
   const sources = [...new Set(partitions.map(({ topic }) => topic))]
-  const { toTopic, topics, topicsRegex } = options
+  const { toTopic, topics, topicsRegex, topicsExcludeRegex: excluded } = options
   if (toTopic !== undefined) checkTopicName(toTopic)
   if (toTopic !== undefined && sources.length > 1) {
     throw new ArchiverError(
@@ -30,6 +30,7 @@ export async function checkTargets({
   const archived = new Set((await listPartitions(home)).map(({ topic }) => topic))
   for (const target of sources.map(targetOf)) {
     if (archived.has(target)) refuse(options, target, `is archived into ${home.title}`)
+    if (excluded?.test(target) === true) continue
     if (topics?.includes(target) === true) refuse(options, target, 'is one of --topics')
     if (topicsRegex?.test(target) === true) refuse(options, target, matches(topicsRegex.source))
   }

@@ -13,7 +13,7 @@ import {
   integer,
   list,
   own,
-  pattern,
+  patterns,
   readOptions,
   related,
   text,
@@ -37,7 +37,7 @@ const set = combine(
         explanation: 'Topics to read. Without this and --topics-regex: events.',
         placeholder: '<a,b,…>',
       }),
-      topicsRegex: pattern({
+      topicsRegex: patterns({
         explanation: 'Read every topic that exists at the start and whose name matches.',
       }),
       group: text({

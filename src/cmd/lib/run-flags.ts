@@ -77,18 +77,20 @@ export async function withRunFlags<V extends object>(
 ): Promise<V> {
   const { archiveDir, topic, topics } = values as ArchiveValues
   if (archiveDir === undefined) return values
-  if (run.group === undefined && run.topics === undefined && run.topicsRegex === undefined)
-    return values
+  const { topicsExcludeRegex: excluded } = run
+  const isNarrowed = (run.topics ?? run.topicsRegex ?? excluded) !== undefined
+  if (run.group === undefined && !isNarrowed) return values
   await using home = await openArchive(values as unknown as ArchiveOptions)
   if (run.group !== undefined) await checkGroup(home, run.group)
-  if (run.topics === undefined && run.topicsRegex === undefined) return values
+  if (!isNarrowed) return values
   if ((topic ?? topics ?? run.topics) !== undefined && run.topicsRegex !== undefined) {
     throw new ArchiverError('USAGE', '--topics-regex and the names of topics exclude each other')
   }
   if (topic !== undefined)
     throw new ArchiverError('USAGE', '--topic and --topics exclude each other; give one')
   const archived = [...new Set((await listPartitions(home)).map(({ topic }) => topic))]
-  const meant = run.topics ?? archived.filter((name) => run.topicsRegex!.test(name))
+  const chosen = run.topics ?? archived.filter((name) => run.topicsRegex?.test(name) ?? true)
+  const meant = chosen.filter((name) => excluded?.test(name) !== true)
   if ('topic' in own) return { ...values, topic: orNone(meant, run, archived) }
   if ('topics' in own) return { ...values, topics: orNone(meant, run, archived) }
   const others = archived.filter((name) => !meant.includes(name))
@@ -108,7 +110,7 @@ function orNone(
   if (meant.length > 0) return meant
   throw new ArchiverError(
     'NOT_FOUND',
-    `no topic of the archive matches ${String(run.topicsRegex)}; it holds ${archived.slice(0, 10).join(', ') || 'none'}`,
+    `no topic of the archive matches ${String(run.topicsRegex ?? run.topicsExcludeRegex)}; it holds ${archived.slice(0, 10).join(', ') || 'none'}`,
   )
 }
 

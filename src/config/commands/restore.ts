@@ -13,7 +13,7 @@ import {
   oneOf,
   onlyIf,
   own,
-  pattern,
+  patterns,
   pick,
   requires,
   text,
@@ -57,9 +57,12 @@ export const restoreSet = combine(
         explanation:
           'Topics that workers archive. Without --topic only these are restored; to Kafka, never to one of them.',
       }),
-      topicsRegex: pattern({
+      topicsRegex: patterns({
         explanation:
           'The same as a regular expression, which matches anywhere in a name unless it has ^ and $.',
+      }),
+      topicsExcludeRegex: patterns({
+        explanation: 'Topics that workers leave out of these.',
       }),
     }),
     onlyIf(toKafka, kafkaConnectionSet),

@@ -1,5 +1,4 @@
 import { msPerDay, msPerHour } from '../../record/time.ts'
-import { messageOf } from '../../runtime/errors.ts'
 import { maxTimerMs } from '../../runtime/retry.ts'
 import type { Option } from './option.ts'
 
@@ -137,18 +136,6 @@ export const bytes = kind<number, { min: number; max?: number }>(
       if (number > max) throw new Error(`${max} bytes or less`)
       return number
     },
-)
-
-export const pattern = kind<RegExp>(
-  () => '<regex>',
-  () => (value) => {
-    if (value === '') throw new Error('a regular expression that is not empty')
-    try {
-      return new RegExp(value)
-    } catch (error) {
-      throw new Error(`a JavaScript regular expression (${messageOf(error)})`)
-    }
-  },
 )
 
 /**
