@@ -5,6 +5,8 @@ import { unexpectedKafkajs } from './repairs/modules.ts'
 /** What is used of a broker of kafkajs: a request of the protocol, without a consumer. */
 export interface Broker {
   fetch(request: {
+    /** Without a fetch session, which is the consumer's: see `repairs/fetch-sessions.ts`. */
+    readonly isAlone: true
     readonly isolationLevel: number
     /** In ms. */
     readonly maxWaitTime: number

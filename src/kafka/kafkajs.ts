@@ -3,9 +3,11 @@ import type { Kafka as KafkaClass } from 'kafkajs'
 import { repairJoin } from './repairs/before-join.ts'
 import { brokerAddressEdits } from './repairs/broker-address.ts'
 import { clockEdits } from './repairs/clocks.ts'
+import { fetchSessionEdits, repairFetchSessions } from './repairs/fetch-sessions.ts'
 import { repairFetchedBytes } from './repairs/fetched-bytes.ts'
 import { repairFrames } from './repairs/frames.ts'
 import { repairGrouping } from './repairs/grouping.ts'
+import { repairLookups } from './repairs/linear-lookups.ts'
 import { load as loadModule } from './repairs/modules.ts'
 import { repairOffsetReset } from './repairs/offset-reset.ts'
 import { partitionErrorEdits } from './repairs/partition-errors.ts'
@@ -25,7 +27,9 @@ function load(): unknown {
   repairFrames()
   repairGrouping()
   repairFetchedBytes()
+  repairFetchSessions()
   repairJoin()
+  repairLookups()
   repairOffsetReset()
   repairPausedFetch()
   repairRequestQueue()
@@ -37,7 +41,13 @@ function load(): unknown {
 
 /** kafkajs, repaired. */
 export const kafkajs = withSourceEdits(
-  [...topicMapEdits, ...clockEdits, ...brokerAddressEdits, ...partitionErrorEdits],
+  [
+    ...topicMapEdits,
+    ...clockEdits,
+    ...brokerAddressEdits,
+    ...partitionErrorEdits,
+    ...fetchSessionEdits,
+  ],
   load,
 ) as {
   readonly Kafka: typeof KafkaClass

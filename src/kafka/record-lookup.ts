@@ -110,6 +110,7 @@ async function fetchOnce(
   const broker = await cluster.findBroker({ nodeId })
   try {
     const { responses } = await broker.fetch({
+      isAlone: true,
       isolationLevel: readCommitted,
       maxWaitTime: 0,
       minBytes: 0,
