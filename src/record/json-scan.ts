@@ -8,6 +8,13 @@ import {
   OPEN_BRACKET,
   QUOTE,
 } from './ascii.ts'
+import {
+  afterEscape,
+  afterLiteral,
+  afterNumber,
+  describeByte,
+  hasLongExponent,
+} from './json-tokens.ts'
 
 /**
  * A strict RFC 8259 check over bytes that builds nothing. It says whether the bytes are one JSON
@@ -52,26 +59,33 @@ inString.fill(1, 0x20, 0x80)
 inString[QUOTE] = 0
 inString[BACKSLASH] = 0
 
-const isHex = new Uint8Array(256)
-for (const digit of '0123456789abcdefABCDEF') isHex[digit.charCodeAt(0)] = 1
-const isSimpleEscape = new Uint8Array(256)
-for (const letter of '"\\/bfnrt') isSimpleEscape[letter.charCodeAt(0)] = 1
-
 /**
- * Four bytes at once: 0 when all of them are `inString`. Otherwise, the lowest bit that is set is
- * the highest bit of the first byte that is not. Bits above it mean nothing, as subtraction carries
+ * The first byte from `start` on that needs a look inside a string, or `end`. Four bytes at once:
+ * `found` is 0 when all of them are `inString`. Otherwise, the lowest bit that is set is the
+ * highest bit of the first byte that is not. Bits above it mean nothing, as subtraction carries
  * upwards.
+ *
+ * It is small, so V8 compiles it into both places of `scan` that call it. Measured against two
+ * loops written out: 3 % less CPU time for the generator's messages, up to 5 % more for lists of
+ * fractions.
  */
-function endsInString(word: number): number {
-  const quote = word ^ 0x22222222
-  const backslash = word ^ 0x5c5c5c5c
-  const found =
-    word |
-    (word - 0x20202020) |
-    ((quote - 0x01010101) & ~quote) |
-    ((backslash - 0x01010101) & ~backslash)
-  // The high bit of each byte, 0x80808080, as an int32: written that way it would be a double.
-  return found & -0x7f7f7f80
+function plainEnd(bytes: Buffer, words: DataView, start: number, end: number): number {
+  let i = start
+  for (; i + 4 <= end; i += 4) {
+    const word = words.getInt32(i, true)
+    const quote = word ^ 0x22222222
+    const backslash = word ^ 0x5c5c5c5c
+    const found =
+      (word |
+        (word - 0x20202020) |
+        ((quote - 0x01010101) & ~quote) |
+        ((backslash - 0x01010101) & ~backslash)) &
+      // The high bit of each byte, 0x80808080, as an int32: written that way it would be a double.
+      -0x7f7f7f80
+    if (found !== 0) return i + ((31 - Math.clz32(found & -found)) >> 3)
+  }
+  while (i < end && inString[bytes[i]!] === 1) i++
+  return i
 }
 
 /** A key of the path: as bytes, for keys without escapes, and as a text, for keys with escapes. */
@@ -94,6 +108,8 @@ export class JsonScanner {
   /** 1 for an object, 0 for an array, for each level. It grows: only memory limits the depth. */
   #containers = new Uint8Array(64)
   #start = 0
+  /** The string that `#unusual` read last has escapes. */
+  #escaped = false
   /** The bytes scanned last: many values share a buffer. `#words` reads them four at a time. */
   #bytes: Buffer | undefined
   #words: DataView = new DataView(new ArrayBuffer(0))
@@ -146,34 +162,13 @@ export class JsonScanner {
 
       let completed = true
       if (byte === QUOTE) {
-        // The loop over a string is here and below: in a method of its own it makes the whole scan
-        // 15 % slower (measured).
         const first = ++i
         let escaped = false
-        for (;;) {
-          while (i + 4 <= end) {
-            const ends = endsInString(words.getInt32(i, true))
-            if (ends !== 0) {
-              i += (31 - Math.clz32(ends & -ends)) >> 3
-              break
-            }
-            i += 4
-          }
-          if (i < end && bytes[i] === QUOTE) break
-          while (i < end && inString[bytes[i]!] === 1) i++
-          if (i >= end) return this.#fail('unterminated string', i)
-          byte = bytes[i]!
-          if (byte === QUOTE) break
-          if (byte >= 0x80) {
-            result.ascii = false
-            do i++
-            while (i < end && bytes[i]! >= 0x80)
-            continue
-          }
-          if (byte !== BACKSLASH) return this.#fail('raw control character in a string', i)
-          escaped = true
-          i = afterEscape(bytes, i, end)
-          if (i === -1) return this.#fail('bad escape in a string', first)
+        i = plainEnd(bytes, words, first, end)
+        if (i >= end || bytes[i] !== QUOTE) {
+          i = this.#unusual(bytes, first, i, end)
+          if (i === -1) return result
+          escaped = this.#escaped
         }
         if (depth === wanted && matched === wanted && depth > 0 && containers[depth - 1] === 1) {
           result.foundStart = first
@@ -207,7 +202,7 @@ export class JsonScanner {
           result.longNumbers = true
       } else {
         const first = i
-        i = afterLiteral(bytes, i, end)
+        i = afterLiteral(words, i, end)
         if (i === -1) return this.#fail(describeByte(bytes, first, start, end), first)
       }
 
@@ -247,30 +242,11 @@ export class JsonScanner {
         if (byte !== QUOTE) return this.#fail('expected a key', i)
         const first = ++i
         let escaped = false
-        for (;;) {
-          while (i + 4 <= end) {
-            const ends = endsInString(words.getInt32(i, true))
-            if (ends !== 0) {
-              i += (31 - Math.clz32(ends & -ends)) >> 3
-              break
-            }
-            i += 4
-          }
-          if (i < end && bytes[i] === QUOTE) break
-          while (i < end && inString[bytes[i]!] === 1) i++
-          if (i >= end) return this.#fail('unterminated string', i)
-          byte = bytes[i]!
-          if (byte === QUOTE) break
-          if (byte >= 0x80) {
-            result.ascii = false
-            do i++
-            while (i < end && bytes[i]! >= 0x80)
-            continue
-          }
-          if (byte !== BACKSLASH) return this.#fail('raw control character in a string', i)
-          escaped = true
-          i = afterEscape(bytes, i, end)
-          if (i === -1) return this.#fail('bad escape in a string', first)
+        i = plainEnd(bytes, words, first, end)
+        if (i >= end || bytes[i] !== QUOTE) {
+          i = this.#unusual(bytes, first, i, end)
+          if (i === -1) return result
+          escaped = this.#escaped
         }
         if (depth <= wanted && matched >= depth - 1) {
           if (isKey(bytes, first, i, escaped, path[depth - 1]!)) {
@@ -293,6 +269,39 @@ export class JsonScanner {
     }
   }
 
+  /**
+   * Where the string from `first` on ends; its bytes before `start` are plain. Returns -1 after
+   * `#fail`. Sets `#escaped`.
+   */
+  #unusual(bytes: Buffer, first: number, start: number, end: number): number {
+    const words = this.#words
+    let escaped = false
+    let i = start
+    for (;;) {
+      if (i >= end) return this.#noEnd('unterminated string', i)
+      const byte = bytes[i]!
+      if (byte === QUOTE) break
+      if (byte >= 0x80) {
+        this.#result.ascii = false
+        do i++
+        while (i < end && bytes[i]! >= 0x80)
+      } else {
+        if (byte !== BACKSLASH) return this.#noEnd('raw control character in a string', i)
+        escaped = true
+        i = afterEscape(bytes, i, end)
+        if (i === -1) return this.#noEnd('bad escape in a string', first)
+      }
+      i = plainEnd(bytes, words, i, end)
+    }
+    this.#escaped = escaped
+    return i
+  }
+
+  #noEnd(what: string, position: number): -1 {
+    this.#fail(what, position)
+    return -1
+  }
+
   #fail(what: string, position: number): JsonScan {
     const result = this.#result
     result.error = `${what} at byte ${position - this.#start}`
@@ -302,93 +311,9 @@ export class JsonScanner {
   }
 }
 
-/** The position after the escape that begins at `i`, or -1 if it is none. */
-function afterEscape(bytes: Buffer, i: number, end: number): number {
-  const letter = bytes[i + 1]!
-  if (i + 1 >= end) return -1
-  if (isSimpleEscape[letter] === 1) return i + 2
-  if (letter !== 0x75 || i + 5 >= end) return -1
-  for (let k = i + 2; k < i + 6; k++) if (isHex[bytes[k]!] !== 1) return -1
-  return i + 6
-}
-
-/** The position after the number that begins at `i`, or -1 if it is none. */
-function afterNumber(bytes: Buffer, i: number, end: number): number {
-  if (bytes[i] === 0x2d) i++
-  if (i >= end) return -1
-  if (bytes[i] === 0x30) i++
-  else {
-    const digits = afterDigits(bytes, i, end)
-    if (digits === i) return -1
-    i = digits
-  }
-  if (i < end && bytes[i] === 0x2e) {
-    const digits = afterDigits(bytes, i + 1, end)
-    if (digits === i + 1) return -1
-    i = digits
-  }
-  if (i < end && (bytes[i]! | 0x20) === 0x65) {
-    i++
-    if (i < end && (bytes[i] === 0x2b || bytes[i] === 0x2d)) i++
-    const digits = afterDigits(bytes, i, end)
-    if (digits === i) return -1
-    i = digits
-  }
-  return i
-}
-
-/**
- * Whether the number in `[start, end)`, of five characters and more, has an exponent of three
- * digits and more.
- */
-function hasLongExponent(bytes: Buffer, start: number, end: number): boolean {
-  let i = end - 1
-  while (i > start && bytes[i]! >= 0x30 && bytes[i]! <= 0x39) i--
-  if (end - i < 4) return false
-  if (bytes[i] === 0x2b || bytes[i] === 0x2d) i--
-  return i > start && (bytes[i]! | 0x20) === 0x65
-}
-
-function afterDigits(bytes: Buffer, i: number, end: number): number {
-  while (i < end && bytes[i]! >= 0x30 && bytes[i]! <= 0x39) i++
-  return i
-}
-
-/** The position after the `true`, `false` or `null` that begins at `i`, or -1 if none does. */
-function afterLiteral(bytes: Buffer, i: number, end: number): number {
-  if (i + 4 > end) return -1
-  const byte = bytes[i]!
-  if (byte === 0x74)
-    return bytes[i + 1] === 0x72 && bytes[i + 2] === 0x75 && bytes[i + 3] === 0x65 ? i + 4 : -1
-  if (byte === 0x6e)
-    return bytes[i + 1] === 0x75 && bytes[i + 2] === 0x6c && bytes[i + 3] === 0x6c ? i + 4 : -1
-  if (byte !== 0x66 || i + 5 > end) return -1
-  return bytes[i + 1] === 0x61 &&
-    bytes[i + 2] === 0x6c &&
-    bytes[i + 3] === 0x73 &&
-    bytes[i + 4] === 0x65
-    ? i + 5
-    : -1
-}
-
 function isKey(bytes: Buffer, start: number, end: number, escaped: boolean, key: PathKey): boolean {
   if (escaped) return JSON.parse(bytes.toString('utf8', start - 1, end + 1)) === key.text
   if (end - start !== key.bytes.length) return false
   for (let k = 0; k < key.bytes.length; k++) if (bytes[start + k] !== key.bytes[k]) return false
   return true
-}
-
-function describeByte(bytes: Buffer, i: number, start: number, end: number): string {
-  const byte = bytes[i]!
-  if (
-    i === start &&
-    i + 2 < end &&
-    byte === 0xef &&
-    bytes[i + 1] === 0xbb &&
-    bytes[i + 2] === 0xbf
-  ) {
-    return 'a byte order mark'
-  }
-  if (byte > 0x20 && byte < 0x7f) return `unexpected ${String.fromCharCode(byte)}`
-  return `unexpected byte 0x${byte.toString(16).padStart(2, '0')}`
 }
