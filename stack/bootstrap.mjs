@@ -2,7 +2,7 @@
 // `node stack/bootstrap.mjs test/all.ts [arguments]`. Plain JavaScript for any Node on the machine:
 // the programs run on the Node of devDependencies.
 import { spawnSync } from 'node:child_process'
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, statSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -23,6 +23,14 @@ function run(command, words) {
 }
 
 if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
+  const modules = join(root, 'node_modules')
+  // npm ci empties the directory that a link points to: another checkout's.
+  if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    console.error(
+      `${modules} is a link, and what it names is older than package-lock.json: run npm ci there`,
+    )
+    process.exit(1)
+  }
   console.log('Installing the dependencies (npm ci) …')
   const status = run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
   if (status !== 0) process.exit(status)
