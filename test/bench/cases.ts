@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process'
-import { join } from 'node:path'
 import {
   againstLast,
   bucketWorker,
@@ -15,7 +14,7 @@ import {
   zcat,
 } from './contenders.ts'
 import type { Archive, Context, Program, Sinks } from './context.ts'
-import { dataFiles, thisProgram } from './context.ts'
+import { dataFiles, entryOf, thisProgram } from './context.ts'
 import { bucketsOf, type Data } from './data.ts'
 import { idle } from './idle.ts'
 import { mapping } from './mapping.ts'
@@ -448,15 +447,11 @@ async function archiveOf(context: Context, data: Data, sinks: Sinks): Promise<Ar
   return archive
 }
 
-function hasCommand(context: Context, { root }: Program, name: string): boolean {
-  const help = spawnSync(
-    process.execPath,
-    ['--import', 'tsx', join(root, 'src/cmd/archiver.ts'), '--help'],
-    {
-      cwd: root,
-      encoding: 'utf8',
-    },
-  ).stdout
+function hasCommand(context: Context, program: Program, name: string): boolean {
+  const help = spawnSync(process.execPath, [entryOf(program), '--help'], {
+    cwd: program.root,
+    encoding: 'utf8',
+  }).stdout
   const found = new RegExp(`^ {2}${name} `, 'm').test(help)
   if (!found)
     context.say(`archiver ${name}: there is no such command in this version; nothing to measure`)

@@ -64,7 +64,7 @@ export async function startNode(
 ): Promise<RunningChild> {
   const directory = await mkdtemp(join(tmpdir(), 'archiver-bench-'))
   const usageFile = join(directory, 'usage.json')
-  const words = ['--import', 'tsx', '--import', hook, program, ...argv]
+  const words = ['--import', hook, program, ...argv]
   const running = startChild(process.execPath, words, {
     ...options,
     env: { BENCH_USAGE_FILE: usageFile },

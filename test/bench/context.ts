@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -22,6 +23,12 @@ export interface Program {
 export const thisProgram: Program = {
   name: 'archiver',
   root: fileURLToPath(new URL('../..', import.meta.url)),
+}
+
+/** What `archiver` starts; older commits have no such command. */
+export function entryOf({ root }: Program): string {
+  const command = join(root, 'bin/archiver.mjs')
+  return existsSync(command) ? command : join(root, 'src/cmd/archiver.ts')
 }
 
 export interface ContextOptions {
@@ -191,7 +198,7 @@ export class Context {
     words: readonly string[],
     options: Pick<ChildOptions, 'begins' | 'discards'> = {},
   ): Promise<ChildRun> {
-    return runNode(join(program.root, 'src/cmd/archiver.ts'), words, {
+    return runNode(entryOf(program), words, {
       ...options,
       cwd: program.root,
     })

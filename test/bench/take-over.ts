@@ -1,8 +1,7 @@
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin } from 'kafkajs'
 import { startNode } from './child.ts'
-import { type Archive, type Context, thisProgram } from './context.ts'
+import { type Archive, type Context, entryOf, thisProgram } from './context.ts'
 import type { Data } from './data.ts'
 import {
   bucketPlace,
@@ -119,7 +118,7 @@ async function begin(context: Context, data: Data, archive: Archive): Promise<Ti
     '--log-level',
     'debug',
   ])
-  const running = await startNode(join(thisProgram.root, 'src/cmd/archiver.ts'), words, {
+  const running = await startNode(entryOf(thisProgram), words, {
     cwd: thisProgram.root,
   })
   const deadline = startedAt + 60_000

@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin } from 'kafkajs'
 import { createProducer, kafkaMessage } from '../../src/traffic/data/producer.ts'
 import { RecordMaker } from '../../src/traffic/data/record-maker.ts'
 import { startNode } from './child.ts'
-import { type Context, dataFiles, thisProgram } from './context.ts'
+import { type Context, dataFiles, entryOf, thisProgram } from './context.ts'
 import { processTimes } from './proc.ts'
 import { atMost, type Result } from './run.ts'
 import { median } from './statistics.ts'
@@ -37,7 +36,7 @@ export async function trickle(context: Context): Promise<Result> {
     '--flush-interval',
     String(flushSeconds),
   ])
-  const worker = await startNode(join(thisProgram.root, 'src/cmd/archiver.ts'), words, {
+  const worker = await startNode(entryOf(thisProgram), words, {
     cwd: thisProgram.root,
   })
   try {
