@@ -19,6 +19,11 @@ const options = {
     explanation:
       'The schema of the Compose specification (schema/compose-spec.json of compose-spec/compose-spec).',
   }),
+  kedaDefinition: text({
+    placeholder: '<file>',
+    explanation:
+      'The definition of ScaledObject (config/crd/bases/keda.sh_scaledobjects.yaml of kedacore/keda).',
+  }),
   kubernetesSchemas: text({
     placeholder: '<location>',
     explanation:
@@ -58,14 +63,17 @@ function program(
   return { objection: status === 0 ? undefined : `${stdout}${stderr}`.trim() }
 }
 
+function readText(flag: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ArchiverError('USAGE', `${flag} ${file} cannot be read: ${messageOf(error)}`)
+  }
+}
+
 function composeSchema(file: string | undefined, path: string): Verdict {
   if (file === undefined) return { notRun: '--compose-schema is not given' }
-  let schema: Record<string, unknown>
-  try {
-    schema = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>
-  } catch (error) {
-    throw new ArchiverError('USAGE', `--compose-schema ${file} cannot be read: ${messageOf(error)}`)
-  }
+  const schema = JSON.parse(readText('--compose-schema', file)) as Record<string, unknown>
   // Ajv spells the name of the draft differently.
   const { $schema: _, ...rest } = schema
   const ajv = new Ajv({ allErrors: true, strict: false, validateFormats: false })
@@ -74,6 +82,40 @@ function composeSchema(file: string | undefined, path: string): Verdict {
     parse(readFileSync(`${root}/${path}`, 'utf8'), { merge: true }),
   )
   return { objection: isValid ? undefined : ajv.errorsText() }
+}
+
+/** A custom resource against the schema in its definition, which knows all fields. */
+function customResource(definition: string | undefined, path: string): Verdict {
+  if (definition === undefined) return { notRun: '--keda-definition is not given' }
+  const { spec } = parse(readText('--keda-definition', definition)) as Definition
+  const resource = parse(readFileSync(`${root}/${path}`, 'utf8')) as { readonly apiVersion: string }
+  const version = spec.versions.find(({ name }) => resource.apiVersion === `${spec.group}/${name}`)
+  if (version === undefined) return { objection: `no version ${resource.apiVersion} is defined` }
+  const ajv = new Ajv({ allErrors: true, strict: false, validateFormats: false })
+  const schema = closed(version.schema.openAPIV3Schema) as object
+  return { objection: ajv.validate(schema, resource) ? undefined : ajv.errorsText() }
+}
+
+interface Definition {
+  readonly spec: {
+    readonly group: string
+    readonly versions: readonly {
+      readonly name: string
+      readonly schema: { readonly openAPIV3Schema: unknown }
+    }[]
+  }
+}
+
+/** A schema that refuses fields that it does not have, below `spec`. The server drops them. */
+function closed(schema: unknown, isTop = true): unknown {
+  if (Array.isArray(schema)) return schema.map((item) => closed(item, false))
+  if (typeof schema !== 'object' || schema === null) return schema
+  const entries = Object.entries(schema).map(([key, value]) => [key, closed(value, false)])
+  const isOpen = isTop || !('properties' in schema) || 'additionalProperties' in schema
+  return {
+    ...(Object.fromEntries(entries) as object),
+    ...(isOpen ? {} : { additionalProperties: false }),
+  }
 }
 
 const compose = [['docker', 'compose'], ['docker-compose']]
@@ -113,7 +155,12 @@ await runProgram({
             ...schemas,
             'deploy/kubernetes',
             'deploy/kubernetes-shared-volume/volume.yaml',
+            'deploy/autoscaling/hpa.yaml',
           ]),
+      },
+      {
+        name: 'schema of KEDA, deploy/autoscaling/keda.yaml',
+        run: () => customResource(values.kedaDefinition, 'deploy/autoscaling/keda.yaml'),
       },
       ...['deploy/kubernetes', 'deploy/kubernetes-shared-volume'].map((path) => ({
         name: `kustomize, ${path}`,

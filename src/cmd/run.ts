@@ -8,7 +8,7 @@ import { kafkaConnection } from '../config/kafka.ts'
 import { mysqlConnection } from '../config/mysql.ts'
 import { topicChoice } from '../config/topics.ts'
 import { typeSource } from '../config/types.ts'
-import { workerName } from '../config/worker.ts'
+import { maxMetricPartitions, workerName } from '../config/worker.ts'
 import { bucketUrl } from '../home/s3/address.ts'
 import { requestsPerDay } from '../home/s3/cost.ts'
 import type { BucketSettings } from '../home/s3/settings.ts'
@@ -237,7 +237,10 @@ async function startMonitoring(
   { worker, sinks: { all: sinks, files }, observations, monitor }: Monitored,
 ): Promise<{ stop(): Promise<void> }> {
   const { options, name, log } = run
-  const endpoint = await monitor?.serve({ name, worker, sinks, files }, log)
+  const endpoint = await monitor?.serve(
+    { name, worker, sinks, files, group: options.group, maxMetricPartitions: maxOf(options) },
+    log,
+  )
   const stalls = new StallWatch(
     {
       flushIntervalMs: options.files ? flushIntervalMs(options) : 0,
@@ -259,6 +262,11 @@ async function startMonitoring(
       await endpoint?.close()
     },
   }
+}
+
+function maxOf({ metricsPartitions }: RunOptions): number {
+  if (metricsPartitions === 'auto') return maxMetricPartitions
+  return metricsPartitions === 'on' ? Number.POSITIVE_INFINITY : 0
 }
 
 /** Undefined without Elasticsearch or with `--no-status-documents`. */

@@ -8,6 +8,9 @@ export const memoryBudget = bytes({
     'Memory for records on their way, on top of what the process itself needs. When it is full, partitions are paused.',
 })
 
+/** A scrape of this many partitions is 240 kB and 3,500 series. */
+export const maxMetricPartitions = 500
+
 /** How a worker runs. */
 export const workerGroup = group('The worker', {
   http: listenAddress({
@@ -17,6 +20,10 @@ export const workerGroup = group('The worker', {
   httpNames: list({
     explanation:
       'Host names with a dot that requests to --http may use, e.g. archiver.example.com. Addresses and names without a dot are always allowed.',
+  }),
+  metricsPartitions: oneOf(['auto', 'on', 'off'], {
+    default: 'auto',
+    explanation: `Metrics of single partitions at /metrics. auto: while this worker has no more than ${maxMetricPartitions} partitions. Sums for each topic are always there.`,
   }),
   untilEnd: flag({
     default: false,

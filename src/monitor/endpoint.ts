@@ -52,6 +52,9 @@ export interface MonitorParts {
   /** Undefined for a worker without files. */
   readonly files: FilesFacts | undefined
   readonly metrics: Metrics
+  readonly group: string
+  /** The max number of partitions that have metrics of their own. */
+  readonly maxMetricPartitions: number
 }
 
 /**
@@ -63,10 +66,12 @@ export async function serveMonitor(
   parts: MonitorParts,
   log: Logger,
 ): Promise<HttpEndpoint> {
-  const { worker, sinks, files, metrics } = parts
+  const { worker, sinks, files, metrics, group, maxMetricPartitions } = parts
   const ages = new UnacknowledgedAges()
   const sample = () => ages.sample(worker.status(), performance.now())
   metrics.watch({
+    group,
+    maxPartitions: maxMetricPartitions,
     counts: () => worker.counts,
     silentMs: () => worker.silentMs,
     partitions: () => worker.status(),

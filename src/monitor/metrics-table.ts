@@ -2,6 +2,10 @@ import type { PartitionStatus, WorkerCounts } from '../pipeline/worker-status.ts
 
 /** What the metrics are read from, at every scrape. */
 export interface MetricsParts {
+  /** The consumer group, as the label of its lag. */
+  readonly group: string
+  /** The max number of partitions that have metrics of their own. */
+  readonly maxPartitions: number
   readonly counts: () => WorkerCounts
   /** How long Kafka has not answered, in ms. */
   readonly silentMs: () => number
@@ -78,13 +82,38 @@ const gaugePerPartition = (
   help,
   kind: 'gauge',
   labels: ['topic', 'partition'],
-  read: (parts) =>
-    parts.partitions().flatMap((status) => {
+  read: (parts) => {
+    const partitions = parts.partitions()
+    if (partitions.length > parts.maxPartitions) return []
+    return partitions.flatMap((status) => {
       const { topic, partition } = status
       const value = read(status, parts)
       return value === undefined ? [] : [{ topic, partition, value }]
-    }),
+    })
+  },
 })
+
+/** One sample for each topic that this worker has partitions of. */
+const gaugePerTopic = (
+  name: string,
+  help: string,
+  read: (status: PartitionStatus, parts: MetricsParts) => number,
+  join: (sum: number, value: number) => number = (sum, value) => sum + value,
+): Metric => ({
+  name,
+  help,
+  kind: 'gauge',
+  labels: ['topic'],
+  read: (parts) => {
+    const sums = new Map<string, number>()
+    for (const status of parts.partitions())
+      sums.set(status.topic, join(sums.get(status.topic) ?? 0, read(status, parts)))
+    return [...sums].map(([topic, value]) => ({ topic, value }))
+  },
+})
+
+const countOf = (holds: (status: PartitionStatus) => boolean) => (status: PartitionStatus) =>
+  holds(status) ? 1 : 0
 
 /** What Prometheus reads of a worker, besides what sinks observe and what prom-client measures. */
 export const metrics: readonly Metric[] = [
@@ -148,6 +177,46 @@ export const metrics: readonly Metric[] = [
     'archiver_log_lines_lost_total',
     'Log lines that could not be written.',
     ({ lostLogLines }) => lostLogLines(),
+  ),
+  {
+    name: 'archiver_group_lag',
+    help: 'Records of all partitions of this worker that Kafka has and it has not read. The sum over the workers is the lag of the group.',
+    kind: 'gauge',
+    labels: ['group'],
+    read: ({ group, partitions }) => [
+      { group, value: partitions().reduce((sum, { lag = 0 }) => sum + lag, 0) },
+    ],
+  },
+  gaugePerTopic(
+    'archiver_topic_partitions',
+    'Partitions of a topic that this worker has.',
+    () => 1,
+  ),
+  gaugePerTopic(
+    'archiver_topic_lag',
+    'Records of these partitions that Kafka has and this worker has not read.',
+    ({ lag = 0 }) => lag,
+  ),
+  gaugePerTopic(
+    'archiver_topic_oldest_unacknowledged_seconds',
+    'How long the oldest record read of these partitions has waited to be committed.',
+    (status, { age }) => age(status),
+    Math.max,
+  ),
+  gaugePerTopic(
+    'archiver_topic_waiting_partitions',
+    'How many of these partitions make no progress (paused, opening or stopped).',
+    countOf(({ waiting }) => waiting !== undefined),
+  ),
+  gaugePerTopic(
+    'archiver_topic_stopped_partitions',
+    'How many of these partitions are stopped, after records were lost, until a person decides.',
+    countOf(({ state }) => state === 'stopped'),
+  ),
+  gaugePerTopic(
+    'archiver_topic_opening_partitions',
+    'How many of these partitions are being opened, so that none of their records are read.',
+    countOf(({ state }) => state === 'opening'),
   ),
   gaugePerPartition(
     'archiver_partition_lag',

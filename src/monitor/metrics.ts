@@ -16,6 +16,8 @@ export class Metrics implements Observer {
   readonly #registry = new Registry()
   readonly #durations: Readonly<Record<string, Histogram>>
   readonly #events: Readonly<Record<SinkEvent, Counter>>
+  /** The partitions during one scrape: each of twenty metrics asks for them. */
+  #partitions: ReturnType<MetricsParts['partitions']> | undefined
 
   constructor() {
     const histogram = (name: string, help: string) =>
@@ -64,7 +66,11 @@ export class Metrics implements Observer {
       // Files reject nothing.
       if (name !== 'files') this.#events.reject.inc({ sink: name }, 0)
     }
-    for (const metric of metrics) this.#add(metric, parts)
+    const partitions = () => {
+      this.#partitions ??= parts.partitions()
+      return this.#partitions
+    }
+    for (const metric of metrics) this.#add(metric, { ...parts, partitions })
   }
 
   /**
@@ -108,6 +114,7 @@ export class Metrics implements Observer {
 
   /** In the text format of Prometheus. */
   async print(): Promise<{ readonly type: string; readonly body: string }> {
+    this.#partitions = undefined
     return { type: this.#registry.contentType, body: await this.#registry.metrics() }
   }
 }

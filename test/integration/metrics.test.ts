@@ -225,6 +225,8 @@ test('readiness: back-pressure is no trouble, all else that waits is', () => {
 test('every metric is documented, and nothing else is', async () => {
   const metrics = new Metrics()
   metrics.watch({
+    group: 'g',
+    maxPartitions: 500,
     counts: () => ({
       records: 0,
       bytes: 0,

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { parse, parseAllDocuments } from 'yaml'
 import { runSet } from '../../src/config/commands/run.ts'
 import { flagName, readOptions, variableName } from '../../src/config/options.ts'
+import { metrics } from '../../src/monitor/metrics-table.ts'
 import { kafkaVersion } from '../../stack/fetch.ts'
 import { elasticsearchVersions } from '../../stack/settings.ts'
 import { temporaryDirectory } from '../helpers/servers.ts'
@@ -67,6 +68,18 @@ interface Manifest {
     readonly serviceName?: string
     readonly podManagementPolicy?: string
     readonly template?: { readonly spec: PodSpec }
+  }
+}
+
+interface ScaledBy {
+  readonly spec: {
+    readonly scaleTargetRef: { readonly kind: string; readonly name: string }
+    readonly minReplicaCount?: number
+    readonly minReplicas?: number
+    readonly triggers?: readonly { readonly metadata: { readonly query: string } }[]
+    readonly metrics?: readonly { readonly external: { readonly metric: object } }[]
+    readonly behavior?: object
+    readonly advanced?: { readonly horizontalPodAutoscalerConfig: { readonly behavior: object } }
   }
 }
 
@@ -146,6 +159,27 @@ it('keeps a variant with a shared volume, which takes away only what there is', 
     container!.volumeMounts.filter(({ name }) => name === added.name).map((m) => m.mountPath),
     [environmentOf(volumePatch).ARCHIVER_ARCHIVE_DIR],
   )
+})
+
+it('scales the StatefulSet by a metric that there is, and never to none', () => {
+  const [keda, hpa] = ['keda', 'hpa'].map(
+    (name) => parse(read(`deploy/autoscaling/${name}.yaml`)) as ScaledBy,
+  )
+  const { data } = kubernetes.find(({ kind }) => kind === 'ConfigMap')!
+  const { group } = parse(data!['archiver.yaml']!) as { readonly group: string }
+  const metric = metrics.find(({ name }) => name === 'archiver_group_lag')!
+  assert.deepEqual(metric.labels, ['group'])
+  assert.ok(keda!.spec.triggers![0]!.metadata.query.includes(`${metric.name}{group="${group}"}`))
+  const { external } = hpa!.spec.metrics![0]!
+  assert.deepEqual(external.metric, { name: metric.name, selector: { matchLabels: { group } } })
+  for (const { spec } of [keda!, hpa!]) {
+    assert.deepEqual(
+      { kind: spec.scaleTargetRef.kind, name: spec.scaleTargetRef.name },
+      { kind: 'StatefulSet', name: 'archiver' },
+    )
+    assert.ok((spec.minReplicaCount ?? spec.minReplicas)! > 0)
+  }
+  assert.deepEqual(keda!.spec.advanced!.horizontalPodAutoscalerConfig.behavior, hpa!.spec.behavior)
 })
 
 it('gives a worker longer to stop than its last flush may take', () => {
@@ -326,7 +360,7 @@ it('is checked by the validators that are there, and says which are not', async 
   const none = check()
   assert.equal(none.status, 1, none.stdout)
   assert.match(none.stdout, /^NOT RUN {2}hadolint: hadolint is not on this machine$/m)
-  assert.match(none.stdout, /^0 of 9 checks ran/m)
+  assert.match(none.stdout, /^0 of 10 checks ran/m)
   const fake = (name: string, script: string) => {
     writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
   }
@@ -335,7 +369,7 @@ it('is checked by the validators that are there, and says which are not', async 
   const good = check()
   assert.equal(good.status, 0, good.stdout)
   assert.match(good.stdout, /^ok {7}hadolint$/m)
-  assert.match(good.stdout, /^3 of 9 checks ran, 0 objected$/m)
+  assert.match(good.stdout, /^3 of 10 checks ran, 0 objected$/m)
   fake('kubeconform', '[ "$1" = -v ] || { echo replicas is no number; exit 1; }')
   const bad = check()
   assert.equal(bad.status, 1, bad.stdout)
