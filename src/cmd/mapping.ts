@@ -11,11 +11,13 @@ import type { ReadableHome } from '../home/home.ts'
 import type { TypeFacts } from '../mapping/facts.ts'
 import { proposalOf } from '../mapping/proposal.ts'
 import { duckdbQuery, jsonSchema, sparkSchema } from '../mapping/schemas.ts'
-import type { RecordType } from '../record/record.ts'
+import type { RecordType, TopicPartition } from '../record/record.ts'
 import { typeSegments } from '../record/segment.ts'
+import { isoDay, msPerDay, msPerHour } from '../record/time.ts'
 import { nameOfType, typeOfName } from '../record/type-name.ts'
+import { type DayOutcome, rebuildDay } from '../restore/rebuild.ts'
 import { ArchiverError } from '../runtime/errors.ts'
-import { plural } from '../runtime/format.ts'
+import { count, plural } from '../runtime/format.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal } from '../runtime/terminal.ts'
@@ -28,6 +30,8 @@ import { explainNothing } from './lib/nothing-selected.ts'
 import { plainLog } from './lib/plain-log.ts'
 import { signalled } from './lib/program.ts'
 
+const hoursPerDay = msPerDay / msPerHour
+
 /**
  * Says what the fields of a type are, and proposes a mapping, from the files; installs it with
  * `--apply`.
@@ -37,7 +41,8 @@ export async function mapping(options: MappingOptions): Promise<void> {
   await using home = await openArchive(options)
   const signal = signalled()
   await requireArchive(home)
-  if (options.apply) return await apply(options, home, type, signal)
+  if (options.apply || options.rebuild !== undefined)
+    return await change(options, home, type, signal)
   const selection = selectionFor(options, [type])
   const facts = await factsFrom(options, home, selection, signal)
   if (facts === undefined) return
@@ -74,59 +79,126 @@ function selectionFor(
   return { types, topics: topic, partitions, from, to }
 }
 
-/** Types that differ only in case share an index, and so a mapping. */
-async function apply(
+/** Installs the mapping, makes days again with it, or both. */
+async function change(
   options: MappingOptions,
   home: ReadableHome,
   type: RecordType,
   signal: AbortSignal,
 ): Promise<void> {
   if (type.reserved)
-    throw new ArchiverError('USAGE', `--apply: records that are ${type.name} have no fields`)
-  const { indexPrefix, nested = [] } = options
-  const types = await typesOf(home)
-  const names = new IndexNames(indexPrefix)
-  const sharing = types.filter((other) => names.of(other, 0) === names.of(type, 0))
-  const selection = selectionFor(options, sharing.length === 0 ? [type] : sharing)
-  const facts = await factsFrom(options, home, selection, signal)
-  if (facts === undefined) return
-  const log = plainLog(options)
+    throw new ArchiverError('USAGE', `--type ${type.name}: such records have no fields`)
   const client = new Elasticsearch(elasticsearchConnection(options, new Proxies(process.env))!)
   try {
     await client.detect()
-    const subject = { type, indexPrefix, types, proposal: proposalOf(facts), nested }
-    const plan = await planMapping(client, subject)
-    const { name } = plan.templates.component
-    if (plan.isSame) {
-      standardOutput.print(`nothing to do: ${name} is as the files say`)
-      return
-    }
-    for (const line of plan.differences) standardOutput.print(line)
-    for (const note of describeNotes(subject.proposal)) standardOutput.print(note)
-    if (options.dryRun) return
-    const asks = !options.yes && process.stdin.isTTY
-    if (asks && !(await isConfirmed(`install ${name}?`, signal))) {
-      standardOutput.print('nothing was installed')
-      return
-    }
-    await applyMapping(client, subject, plan, log)
-    standardOutput.print(
-      `installed ${name}, version ${plan.templates.component.version}: for indices made from now on`,
-    )
+    const { types, partitions } = await contentOf(home)
+    const names = new IndexNames(options.indexPrefix)
+    // Types that differ only in case share an index, and so a mapping.
+    const sharing = types.filter((other) => names.of(other, 0) === names.of(type, 0))
+    const subject = { options, home, client, type, types, sharing, partitions, signal }
+    if (sharing.length === 0) await explainNothing(home, { types: [type] })
+    else if (!options.apply || (await apply(subject))) await rebuild(subject)
   } finally {
     await client.close()
   }
 }
 
-/** All types of the archive. */
-async function typesOf(home: ReadableHome): Promise<RecordType[]> {
+interface Subject {
+  readonly options: MappingOptions
+  readonly home: ReadableHome
+  readonly client: Elasticsearch
+  readonly type: RecordType
+  readonly types: readonly RecordType[]
+  readonly sharing: readonly RecordType[]
+  readonly partitions: readonly TopicPartition[]
+  readonly signal: AbortSignal
+}
+
+/** @returns false if the person said no, or nothing was to be changed */
+async function apply(subject: Subject): Promise<boolean> {
+  const { options, home, client, type, types, sharing, signal } = subject
+  const facts = await factsFrom(options, home, selectionFor(options, sharing), signal)
+  if (facts === undefined) return false
+  const proposal = proposalOf(facts)
+  const { indexPrefix, nested = [] } = options
+  const wanted = { type, indexPrefix, types, proposal, nested }
+  const plan = await planMapping(client, wanted)
+  const { name, version } = plan.templates.component
+  if (plan.isSame) {
+    standardOutput.print(`nothing to install: ${name} is as the files say`)
+    return true
+  }
+  for (const line of plan.differences) standardOutput.print(line)
+  for (const note of describeNotes(proposal)) standardOutput.print(note)
+  if (options.dryRun) return true
+  if (!(await mayGoOn(options, `install ${name}?`, signal))) {
+    standardOutput.print('nothing was installed')
+    return false
+  }
+  await applyMapping(client, wanted, plan, plainLog(options))
+  standardOutput.print(`installed ${name}, version ${version}: for indices made from now on`)
+  return true
+}
+
+/** Asks if there is a terminal to ask. */
+async function mayGoOn(
+  options: MappingOptions,
+  question: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  return options.yes || !process.stdin.isTTY || (await isConfirmed(question, signal))
+}
+
+async function rebuild(subject: Subject): Promise<void> {
+  const { options, home, client, sharing: types, partitions, signal } = subject
+  const { rebuild: days, indexPrefix } = options
+  if (days === undefined) return
+  const today = Math.floor(Date.now() / msPerDay)
+  if (days.last >= today)
+    throw new ArchiverError('USAGE', `--rebuild: ${isoDay(days.last)} is not over yet`)
+  const names = new IndexNames(indexPrefix)
+  const first = names.of(types[0]!, days.first * hoursPerDay)
+  const question = `make ${first} ${days.last > days.first ? `and the ${plural(days.last - days.first, 'day')} after it ` : ''}again from the files?`
+  if (options.dryRun) return
+  if (!(await mayGoOn(options, question, signal))) {
+    standardOutput.print('nothing was rebuilt')
+    return
+  }
+  const terminal = createTerminal(standardError)
+  const progress = (line: string) => terminal.setStatus(line)
+  const job = { home, client, indexPrefix, types, partitions, signal, progress }
+  try {
+    for (let day = days.first; day <= days.last; day++) {
+      signal.throwIfAborted()
+      const outcome = await rebuildDay(job, day)
+      terminal.setStatus(undefined)
+      standardOutput.print(describeDay(outcome))
+    }
+  } finally {
+    terminal.close()
+  }
+}
+
+function describeDay({ name, is, documents, late }: DayOutcome): string {
+  if (is === 'none') return `${name}: there is no such index`
+  if (is === 'same') return `${name}: it has this mapping already`
+  const more = late === 0 ? '' : `, and ${count(late)} that no file had yet`
+  return `${name}: rebuilt with ${plural(documents, 'record')} of the files${more}`
+}
+
+/** All types of the archive, and its partitions. */
+async function contentOf(
+  home: ReadableHome,
+): Promise<{ readonly types: RecordType[]; readonly partitions: TopicPartition[] }> {
   const types = new Map<string, RecordType>()
   const damaged = new DamagedPartitions()
-  for (const tp of damaged.sound(await listPartitions(home)))
+  const partitions = damaged.sound(await listPartitions(home))
+  for (const tp of partitions)
     await damaged.attempt(tp, async () => {
       for await (const { type } of typesByDay(home, tp)) types.set(nameOfType(type), type)
     })
-  return [...types.values()]
+  damaged.throwIfAny()
+  return { types: [...types.values()], partitions }
 }
 
 function schemaText(

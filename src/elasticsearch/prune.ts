@@ -101,7 +101,17 @@ export async function oldIndices(
     )
     for (const { alias, index } of aliases) {
       if (!known.names.has(alias) || !isBefore(alias, before)) continue
-      left.push({ index, why: `it stands in for ${alias}, which is an alias; delete it by hand` })
+      const { topics } = known
+      // An index that `mapping --rebuild` has made: its alias goes with it.
+      const why = /^(new-)?rebuilt-/.test(index)
+        ? await whyNotOurs(client, { index, isClosed: false, topics })
+        : `it stands in for ${alias}, which is an alias; delete it by hand`
+      if (why !== undefined) left.push({ index, why })
+      else {
+        const row = rows.find((one) => one.index === index)
+        const bytes = Number(row?.['pri.store.size'] ?? 0)
+        own.push({ index, documents: await countIn(client, index), bytes })
+      }
     }
     return { own, left }
   })
@@ -143,6 +153,13 @@ async function whyNotOurs(
   })
   const { value } = body.hits.total
   return value === 0 ? undefined : `${value} of its documents are not of this archive's topics`
+}
+
+async function countIn(client: Elasticsearch, index: string): Promise<number> {
+  const { body } = await client.request<{ readonly count: number }>('GET', [index, '_count'], {
+    shape: object({ count }),
+  })
+  return body.count
 }
 
 /** Deletes an index; one that is gone already is fine. */

@@ -32,7 +32,17 @@ export const faultPoints = [
   'worker.committed',
 ] as const
 
-export type FaultPoint = (typeof faultPoints)[number]
+/** The steps of `mapping --rebuild`, for one day. */
+export const rebuildPoints = [
+  'rebuild.created',
+  'rebuild.copied',
+  'rebuild.marked',
+  'rebuild.blocked',
+  'rebuild.caught-up',
+  'rebuild.swapped',
+] as const
+
+export type FaultPoint = (typeof faultPoints)[number] | (typeof rebuildPoints)[number]
 
 interface ArmedFault {
   readonly point: string
@@ -42,7 +52,7 @@ interface ArmedFault {
 function armed(text: string | undefined): ArmedFault | undefined {
   if (text === undefined || text === '') return undefined
   const [point, times] = text.split(':')
-  if (!faultPoints.some((known) => known === point))
+  if (![...faultPoints, ...rebuildPoints].some((known) => known === point))
     throw new Error(`ARCHIVER_FAULT: no such point: ${point}`)
   return { point: point!, remaining: times === undefined ? 1 : Number(times) }
 }

@@ -5,6 +5,7 @@ import { logGroup } from '../log.ts'
 import {
   because,
   combine,
+  days,
   exclusive,
   flag,
   integer,
@@ -46,6 +47,10 @@ export const mappingSet = combine(
         placeholder: '<a,b.c,…>',
         explanation: 'Lists of objects to map as nested, by their names below value.',
       }),
+      rebuild: days({
+        explanation:
+          'Make the indices of these days again from the files, with the mapping that is installed. The days are over.',
+      }),
       dryRun,
       yes: flag({
         default: false,
@@ -60,7 +65,9 @@ export const mappingSet = combine(
     exclusive('format', 'json'),
     exclusive('format', 'apply'),
     exclusive('json', 'apply'),
-    requires(['apply'], 'elasticsearch'),
+    exclusive('format', 'rebuild'),
+    exclusive('json', 'rebuild'),
+    requires(['apply', 'rebuild'], 'elasticsearch'),
   ],
 )
 

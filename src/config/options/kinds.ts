@@ -1,4 +1,4 @@
-import { msPerDay, msPerHour } from '../../record/time.ts'
+import { isoDate, msPerDay, msPerHour } from '../../record/time.ts'
 import { maxTimerMs } from '../../runtime/retry.ts'
 import type { Option } from './option.ts'
 
@@ -154,6 +154,30 @@ export const instant = kind<number>(
     return time
   },
 )
+
+/** Days since 1970, both included. */
+export interface Days {
+  readonly first: number
+  readonly last: number
+}
+
+/** Days in UTC: `2019-08-01`, or `2019-08-01..2019-08-31`. */
+export const days = kind<Days>(
+  () => '<day..day>',
+  () => (value) => {
+    const [first, last] = (/^([\d-]+)(?:\.\.([\d-]+))?$/.exec(value) ?? [])
+      .slice(1)
+      .map((text, i, all) => dayOfText(text ?? all[i - 1]))
+    if (first === undefined || last === undefined || first > last)
+      throw new Error('a day such as 2019-08-01, or the first and the last: 2019-08-01..2019-08-31')
+    return { first, last }
+  },
+)
+
+function dayOfText(text: string | undefined): number | undefined {
+  const ms = Date.parse(`${text}T00:00:00Z`)
+  return Number.isFinite(ms) && isoDate(ms) === text ? ms / msPerDay : undefined
+}
 
 const durationUnits: Readonly<Record<string, number>> = {
   ms: 1,

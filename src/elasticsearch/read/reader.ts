@@ -195,8 +195,7 @@ export class DocumentReader {
    * page.
    */
   scan(topics: readonly string[] | undefined): AsyncGenerator<DocumentPage> {
-    const rejectedPrefix = `${this.#prefix}_rejected-`
-    return scanDocuments(this.#client, { indices: this.#all, rejectedPrefix }, topics)
+    return scanDocuments(this.#client, { indices: this.#all, prefix: this.#prefix }, topics)
   }
 
   #search(body: Record<string, unknown>, indices = this.#all): Promise<SearchAnswer> {

@@ -1,0 +1,249 @@
+import { createHash } from 'node:crypto'
+import { ArchiverError } from '../../runtime/errors.ts'
+import { anything, each, list, object, optional } from '../../runtime/shape.ts'
+import type { Elasticsearch } from '../client/client.ts'
+import { guarded } from '../client/guarded.ts'
+import { flatten } from '../templates/state.ts'
+
+/**
+ * The index of a day, and the one that takes its place. The new one has a name that no pattern of
+ * the archive matches, so that nobody finds its documents before it is complete. Then one request
+ * deletes the old index and gives its name to the new one as an alias. A search sees the documents
+ * of one of the two, and a worker writes to one of the two: it never learns which.
+ */
+
+/** What the program notes in `_meta` of an index that takes the place of another. */
+interface RebuildNote {
+  /** The name that it takes. */
+  readonly of: string
+  /** A digest of the template that it was made with. */
+  readonly template: string
+  /** The old index gets a write block from here on; the block is ours. */
+  readonly blocks?: boolean
+}
+
+interface Found {
+  readonly mappings?: {
+    readonly _meta?: { readonly archiver_rebuild?: RebuildNote; readonly archiver_mapping?: string }
+  }
+}
+
+const mappingsShape = each(object({ mappings: optional(object({})) }))
+const maxName = 255
+/** The first that the archive's prefix does not begin. */
+const beginnings = ['rebuilt-', 'new-rebuilt-']
+
+/** What the cluster has of a day. */
+export interface DayState {
+  /** The name of the day, as workers and searches use it. */
+  readonly name: string
+  /** The index behind that name; undefined if there is none. */
+  readonly current: string | undefined
+  /** It is as the template says now. */
+  readonly isDone: boolean
+  /** An index of this template that an interrupted rebuild has left. */
+  readonly begun: string | undefined
+  /** That rebuild may have blocked the current index. */
+  readonly mayBeBlocked: boolean
+  /** What interrupted rebuilds with another template have left. */
+  readonly stale: readonly string[]
+  /** The name of a new index. */
+  readonly next: string
+  readonly settings: unknown
+  readonly mappings: Readonly<Record<string, unknown>>
+  readonly template: string
+}
+
+/**
+ * Looks at the index of a day, and at what the templates make of its name now.
+ * @throws ArchiverError `UNREACHABLE`; `USAGE` if the name is an alias of somebody else
+ */
+export async function readDay(
+  client: Elasticsearch,
+  indexPrefix: string,
+  name: string,
+): Promise<DayState> {
+  const found = await mappingsOf(client, name)
+  const names = Object.keys(found)
+  const beginning = rebuiltBeginning(indexPrefix, name)
+  const isOwn = (index: string) => index === name || index.startsWith(beginning)
+  if (names.length > 1 || !names.every(isOwn))
+    throw new ArchiverError(
+      'USAGE',
+      `${name} is an alias of ${names.join(', ')}, which this program did not make: rebuild it by hand`,
+      { index: name },
+    )
+  const { settings, mappings } = await simulated(client, name)
+  const template = digestOf({ settings, mappings })
+  const [current] = names
+  const noteOf = ({ mappings: own }: Found) => own?._meta?.archiver_rebuild
+  const others = Object.entries(await mappingsOf(client, `${beginning}*`)).filter(
+    ([index, other]) => index !== current && noteOf(other)?.of === name,
+  )
+  const begun = others.find(([, other]) => noteOf(other)?.template === template)
+  const numbers = [...others.map(([index]) => index), current ?? ''].map((index) =>
+    index.startsWith(beginning) ? Number(index.slice(beginning.length)) : 0,
+  )
+  const own = current === undefined ? undefined : found[current]?.mappings?._meta
+  const wanted = (mappings._meta as { readonly archiver_mapping?: string } | undefined)
+    ?.archiver_mapping
+  return {
+    name,
+    current,
+    isDone:
+      own?.archiver_rebuild?.template === template ||
+      (wanted !== undefined && own?.archiver_mapping === wanted),
+    begun: begun?.[0],
+    mayBeBlocked: others.some(([, other]) => noteOf(other)?.blocks === true),
+    stale: others.map(([index]) => index).filter((index) => index !== begun?.[0]),
+    next: `${beginning}${Math.max(...numbers) + 1}`,
+    settings,
+    mappings,
+    template,
+  }
+}
+
+/** `rebuilt-archive-shop-2019.08.01-`; a hash in the place of a long name. */
+function rebuiltBeginning(indexPrefix: string, name: string): string {
+  const beginning = beginnings.find((one) => !one.startsWith(indexPrefix))!
+  const full = `${beginning}${name}-`
+  if (full.length <= maxName - 6) return full
+  const hash = createHash('sha256').update(name).digest('hex').slice(0, 32)
+  return `${beginning}${hash}-`
+}
+
+async function mappingsOf(
+  client: Elasticsearch,
+  expression: string,
+): Promise<Readonly<Record<string, Found>>> {
+  const { status, body } = await guarded(() =>
+    client.request<Readonly<Record<string, Found>>>('GET', [expression, '_mapping'], {
+      ignore: [404],
+      query: { filter_path: '*.mappings._meta', ignore_unavailable: 'true' },
+      shape: anything,
+    }),
+  )
+  if (status === 404) return {}
+  // An index without `_meta` is left out of the filtered answer.
+  const { body: resolved } = await guarded(() =>
+    client.request<{
+      readonly indices: readonly { readonly name: string }[]
+      readonly aliases: readonly { readonly indices: readonly string[] }[]
+    }>('GET', ['_resolve', 'index', expression], {
+      ignore: [404],
+      shape: object({ indices: optional(list(anything)), aliases: optional(list(anything)) }),
+    }),
+  )
+  const names = [
+    ...(resolved.indices ?? []).map((index) => index.name),
+    ...(resolved.aliases ?? []).flatMap(({ indices }) => indices),
+  ]
+  mappingsShape(body ?? {}, 'the answer')
+  return Object.fromEntries(names.map((index) => [index, body?.[index] ?? {}]))
+}
+
+const simulatedShape = object({
+  template: optional(object({ settings: optional(object({})), mappings: optional(object({})) })),
+})
+
+async function simulated(
+  client: Elasticsearch,
+  name: string,
+): Promise<{ readonly settings: unknown; readonly mappings: Readonly<Record<string, unknown>> }> {
+  const { body } = await guarded(() =>
+    client.request<{
+      readonly template?: {
+        readonly settings?: unknown
+        readonly mappings?: Readonly<Record<string, unknown>>
+      }
+    }>('POST', ['_index_template', '_simulate_index', name], { shape: simulatedShape }),
+  )
+  return { settings: body.template?.settings ?? {}, mappings: body.template?.mappings ?? {} }
+}
+
+function digestOf(template: unknown): string {
+  const entries = [...flatten(template)].sort()
+  return createHash('sha256').update(JSON.stringify(entries)).digest('hex').slice(0, 16)
+}
+
+/** Changes of the indices of a day. @throws ArchiverError `UNREACHABLE` */
+export class DayIndices {
+  readonly #client: Elasticsearch
+  readonly #state: DayState
+
+  constructor(client: Elasticsearch, state: DayState) {
+    this.#client = client
+    this.#state = state
+  }
+
+  /** Makes the new index, or continues with the one that was begun. @returns its name */
+  async begin(): Promise<string> {
+    const { begun, next, stale, current, mayBeBlocked, settings } = this.#state
+    if (mayBeBlocked) await this.#unblock(current!)
+    for (const index of stale) await this.#ask('DELETE', [index], { ignore: [404] })
+    if (begun !== undefined) {
+      await this.#note(begun, false)
+      return begun
+    }
+    const mappings = { ...this.#state.mappings, _meta: this.#meta(false) }
+    await this.#ask('PUT', [next], { body: { settings, mappings } })
+    return next
+  }
+
+  #meta(blocks: boolean): unknown {
+    const { name: of, template, mappings } = this.#state
+    const note: RebuildNote = { of, template, blocks }
+    return { ...(mappings._meta as object | undefined), archiver_rebuild: note }
+  }
+
+  #note(index: string, blocks: boolean): Promise<unknown> {
+    return this.#ask('PUT', [index, '_mapping'], { body: { _meta: this.#meta(blocks) } })
+  }
+
+  /** Notes that the block which follows is ours, so that a rebuild that is killed can undo it. */
+  mark(target: string): Promise<unknown> {
+    return this.#note(target, true)
+  }
+
+  /** From here on workers keep what is for the day; requests that run are finished before. */
+  block(): Promise<unknown> {
+    return this.#ask('PUT', [this.#state.current!, '_block', 'write'])
+  }
+
+  async #unblock(index: string): Promise<void> {
+    await this.#ask('PUT', [index, '_settings'], {
+      body: { 'index.blocks.write': null },
+      ignore: [404],
+    })
+  }
+
+  /** Lets workers write to the old index again. */
+  async giveUp(target: string): Promise<void> {
+    await this.#unblock(this.#state.current!)
+    await this.#note(target, false)
+  }
+
+  /** Makes all documents of some indices visible. */
+  refresh(index: string): Promise<unknown> {
+    return this.#ask('POST', [index, '_refresh'], { query: { ignore_unavailable: 'true' } })
+  }
+
+  /** The new index takes the name of the old one, which is deleted: in one step. */
+  swap(target: string): Promise<unknown> {
+    const { name, current } = this.#state
+    const actions = [{ add: { index: target, alias: name } }, { remove_index: { index: current } }]
+    return this.#ask('POST', ['_aliases'], { body: { actions } })
+  }
+
+  #ask(
+    method: string,
+    path: readonly string[],
+    options: {
+      readonly body?: unknown
+      readonly ignore?: readonly number[]
+      readonly query?: Readonly<Record<string, string>>
+    } = {},
+  ): Promise<unknown> {
+    return guarded(() => this.#client.request(method, path, options))
+  }
+}
