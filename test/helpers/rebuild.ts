@@ -44,7 +44,11 @@ export async function indexedDay(t: TestContext, count: number): Promise<Indexed
   t.after(async () => {
     await elasticsearch('DELETE', `/_index_template/${prefix}shop@mapping`, undefined, [404])
     await elasticsearch('DELETE', `/_component_template/${prefix}shop@mapping`, undefined, [404])
-    await elasticsearch('DELETE', `/rebuilt-${prefix}shop-2019.08.01-*`, undefined, [404])
+    const made = await elasticsearch<{ index: string }[]>(
+      'GET',
+      `/_cat/indices/rebuilt-${prefix}*?format=json&h=index`,
+    )
+    for (const { index } of made) await elasticsearch('DELETE', `/${index}`, undefined, [404])
   })
   const restored = await archiver('restore', ['--to', 'elasticsearch'])
   assert.equal(restored.code, 0, restored.output)
