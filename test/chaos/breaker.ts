@@ -1,5 +1,6 @@
 import { messageOf } from '../../src/runtime/errors.ts'
 import type { Stack } from '../../stack/stack-control.ts'
+import type { ChaosBucket } from './bucket.ts'
 import type { ClockFile } from './clock-file.ts'
 import type { Disk } from './disk.ts'
 import type { Fault } from './plan.ts'
@@ -13,6 +14,7 @@ import type { ChaosWorker, Workers } from './workers.ts'
 export interface BreakableParts {
   readonly stack: Stack
   readonly proxy: BreakableProxy
+  readonly bucket: ChaosBucket | undefined
   readonly disk: Disk
   readonly workers: Workers
   readonly poison: Poison
@@ -66,9 +68,13 @@ export class Breaker {
         ? 'engine'
         : fault.action.startsWith('engine')
           ? 'proxy'
-          : fault.kind === 'disk' || fault.kind === 'mysql' || fault.kind === 'clock'
-            ? fault.kind
-            : String(fault.atMs)
+          : fault.kind === 'store'
+            ? /-(kill|restart|freeze|ends-uploads)$/.exec(fault.action) === null
+              ? 'store-requests'
+              : 'store'
+            : fault.kind === 'disk' || fault.kind === 'mysql' || fault.kind === 'clock'
+              ? fault.kind
+              : String(fault.atMs)
     const next = (this.#lanes.get(lane) ?? Promise.resolve()).then(async () => {
       const details = Object.entries(fault).flatMap(([key, value]) =>
         /^(atMs|kind|action)$/.test(key) ? [] : [`${key} ${value}`],
@@ -184,6 +190,20 @@ export class Breaker {
         await pause(fault.ms)
         await disk.permit()
         return true
+      case 'store-503':
+      case 'store-409':
+      case 'store-lost-answers':
+      case 'store-resets':
+      case 'store-cut-bodies':
+      case 'store-error-inside':
+      case 'store-late':
+      case 'store-slow':
+      case 'store-forgets-completed':
+      case 'store-ends-uploads':
+      case 'store-kill':
+      case 'store-restart':
+      case 'store-freeze':
+        return (await this.#parts.bucket?.suffer(fault.action, fault.ms)) ?? false
       default:
         proxy.mode = proxyModes[fault.action]
         await pause(fault.ms)

@@ -6,6 +6,7 @@ import {
   flag,
   integer,
   list,
+  oneOf,
   own,
   readOptions,
   text,
@@ -110,6 +111,21 @@ const options = {
     max: 65_535,
     explanation: 'Port of the MariaDB of the run.',
   }),
+  home: oneOf(['directory', 's3'], {
+    default: 'directory',
+    explanation:
+      'Where the archive is. With s3, in a bucket of a store of the run, which is broken like the others.',
+  }),
+  store: oneOf(['s3proxy', 'versitygw'], {
+    default: 's3proxy',
+    explanation: 'The store of --home s3. versitygw is built with Go.',
+  }),
+  s3Port: integer({
+    default: '9498',
+    min: 1,
+    max: 65_535,
+    explanation: 'Port of the store of --home s3.',
+  }),
   keep: flag({
     default: false,
     explanation: 'Leave archive, indices and topics for a look at them.',
@@ -140,6 +156,7 @@ async function main(argv: readonly string[]): Promise<void> {
     kafkaPort: given.kafkaPort,
     elasticsearchPort: given.elasticsearchPort,
     mariadbPort: given.mariadbPort,
+    s3Port: given.s3Port,
   })
   let said = 0
   try {
@@ -149,8 +166,13 @@ async function main(argv: readonly string[]): Promise<void> {
         dir: given.dir,
         seconds: given.seconds,
         workers: given.workers,
-        kinds: given.mysql ? [...kinds, 'mysql'] : kinds,
+        kinds: [
+          ...kinds,
+          ...(given.mysql ? ['mysql' as const] : []),
+          ...(given.home === 's3' ? ['store' as const] : []),
+        ],
         mysql: given.mysql,
+        ...(given.home === 's3' ? { bucket: given.store } : {}),
         seed,
         rate: given.rate,
         everyMs: given.every,

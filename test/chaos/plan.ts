@@ -15,8 +15,26 @@ export const faultKinds = [
   'wrapper',
   'clock',
 ] as const
-/** `mysql` comes with `--mysql`. */
-export type FaultKind = (typeof faultKinds)[number] | 'mysql'
+/** `mysql` comes with `--mysql`, `store` with `--home s3`. */
+export type FaultKind = (typeof faultKinds)[number] | 'mysql' | 'store'
+
+/** What the store of a bucket does, or what the endpoint in front of it does to requests. */
+export const storeActions = [
+  'store-503',
+  'store-409',
+  'store-lost-answers',
+  'store-resets',
+  'store-cut-bodies',
+  'store-error-inside',
+  'store-late',
+  'store-slow',
+  'store-forgets-completed',
+  'store-ends-uploads',
+  'store-kill',
+  'store-restart',
+  'store-freeze',
+] as const
+export type StoreAction = (typeof storeActions)[number]
 
 /** One thing that will be broken, and when; all of it follows from the seed. */
 export type Fault = { readonly atMs: number; readonly kind: FaultKind } & (
@@ -45,6 +63,7 @@ export type Fault = { readonly atMs: number; readonly kind: FaultKind } & (
       readonly action: 'mysql-kill' | 'mysql-restart' | 'mysql-freeze' | 'mysql-disconnect'
       readonly ms: number
     }
+  | { readonly action: StoreAction; readonly ms: number }
   | { readonly action: 'disk-full' | 'disk-read-only' | 'disk-forbidden'; readonly ms: number }
   | {
       readonly action: 'bomb-kept' | 'bomb-oversized' | 'document-refused'
@@ -82,6 +101,7 @@ const weights: Readonly<Record<FaultKind, number>> = {
   wrapper: 2,
   clock: 2,
   mysql: 4,
+  store: 10,
 }
 const mostWorkers = 6
 
@@ -181,6 +201,9 @@ export function makePlan(options: PlanOptions): Fault[] {
           ] as const),
           ms: between(1500, 12_000),
         })
+        break
+      case 'store':
+        faults.push({ atMs, kind, action: pick(storeActions), ms: between(1500, 8000) })
         break
       case 'disk':
         faults.push({

@@ -17,6 +17,9 @@ export function describeAccount(account: ChaosAccount): string {
     describeStore('files', account.files),
     describeStore('elasticsearch', account.elasticsearch),
     ...(account.mysql === undefined ? [] : [describeStore('mysql', account.mysql)]),
+    ...(account.listings === undefined
+      ? []
+      : [`reader          listed the files ${account.listings} times`]),
     `manifests       ${chains.manifests} (${chains.compacted} compacted) with ${chains.files} files, ${chains.lost} offsets lost, ${chains.oversized} oversized, ${chains.problems.length} problems, ${chains.staged} files left in staging`,
     ...[
       ...chains.problems.slice(0, 20),

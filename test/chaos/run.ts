@@ -3,14 +3,16 @@ import { chown, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Admin } from 'kafkajs'
 import { createKafka } from '../../src/kafka/client.ts'
-import { messageOf } from '../../src/runtime/errors.ts'
 import { createLogger } from '../../src/runtime/log.ts'
 import { usualParts } from '../../stack/settings.ts'
 import type { Stack } from '../../stack/stack-control.ts'
 import { Expected, isClean, type StoreAccount } from './account.ts'
-import { Breaker, pause } from './breaker.ts'
+import { Breaker } from './breaker.ts'
+import { ChaosBucket, type StoreName } from './bucket.ts'
 import { ClockFile } from './clock-file.ts'
+import { CommitWatch } from './commit-watch.ts'
 import { Disk, diskBytes } from './disk.ts'
+import { GlobReader } from './glob-reader.ts'
 import { Load, type LoadTopic } from './load.ts'
 import { readKafka } from './plain-consumer.ts'
 import { type FaultKind, makePlan } from './plan.ts'
@@ -35,6 +37,8 @@ export interface ChaosOptions {
   readonly kinds: readonly FaultKind[]
   /** MySQL as a third store. */
   readonly mysql?: boolean
+  /** The archive is in a bucket of this store, not in a directory. */
+  readonly bucket?: StoreName
   readonly seed: number
   /** Records a second. */
   readonly rate: number
@@ -69,6 +73,8 @@ export interface ChaosAccount {
   readonly files: StoreAccount
   readonly elasticsearch: StoreAccount
   readonly mysql: StoreAccount | undefined
+  /** How often a reader listed the files of a bucket meanwhile. */
+  readonly listings: number | undefined
   readonly chains: ChainAccount
   /**
    * Everything that is wrong apart from records: workers that ended by themselves, lag that stayed,
@@ -99,7 +105,7 @@ export interface ChaosProgress {
 const types = ['object.one', 'object.two', 'object.three', 'Order placed/v2']
 const unprivileged = 65_534
 /** How long the first worker may take until it archives. */
-const firstStartMs = 20_000
+const firstStartMs = 90_000
 
 /**
  * Breaks things by the plan of the seed while records come, heals all, lets the workers finish, and
@@ -128,6 +134,9 @@ export async function runChaos(
   const hasMysql = options.mysql === true
   const table = name.replaceAll('-', '_')
   await stack.start(...(hasMysql ? [...usualParts, 'mariadb' as const] : usualParts))
+  await using bucket =
+    options.bucket === undefined ? undefined : await ChaosBucket.start(stack, options.bucket, name)
+  const root = bucket?.root ?? disk.path
   const proxy = new BreakableProxy(stack.elasticsearchUrl, refusedMark)
   const proxyUrl = await proxy.start()
   const kafka = createKafka({
@@ -140,7 +149,12 @@ export async function runChaos(
   const clock = new ClockFile(join(runDir, 'clock'))
   await clock.shift(0)
   const workers = new Workers({
-    argv: workerArguments(options, { name, topics, archiveDir: disk.path, proxyUrl, table }),
+    argv: [
+      ...workerArguments(options, { name, topics, proxyUrl, table }),
+      ...(bucket === undefined
+        ? ['--archive-dir', disk.path]
+        : [...bucket.arguments, '--scratch-dir', disk.path]),
+    ],
     logDir: runDir,
     clockFile: clock.path,
     restartMs: 1000,
@@ -163,8 +177,12 @@ export async function runChaos(
     await workers.begin(options.workers, firstStartMs)
     watch.start()
     load.start()
+    const reader = bucket === undefined ? undefined : new GlobReader(bucket, problems)
+    reader?.start()
     const poison = new Poison(kafka, topics[0]!.name)
-    const breaker = new Breaker({ stack, proxy, disk, workers, poison, clock, problems, progress })
+    const breaker = new Breaker({
+      ...{ stack, proxy, bucket, disk, workers, poison, clock, problems, progress },
+    })
     await breaker.run(
       plan,
       seconds,
@@ -174,6 +192,7 @@ export async function runChaos(
     )
     await load.stop()
     proxy.heal()
+    bucket?.heal()
     workers.scale(options.workers)
     progress.say(`healed; ${load.sent} records sent (${load.aborted} aborted); waiting for lag 0`)
     const drainStarted = performance.now()
@@ -186,6 +205,7 @@ export async function runChaos(
       )
     await watch.stop()
     await workers.stop(endDeadlineMs)
+    await reader?.stop()
     problems.push(...workers.unexpectedEnds)
 
     progress.status('reading Kafka')
@@ -204,7 +224,7 @@ export async function runChaos(
       ),
       (records) => progress.status(`reading Kafka: ${records} records`),
     )
-    const files = await expected.account('files', filesHeld(disk.path, problems), (records) =>
+    const files = await expected.account('files', filesHeld(root, problems), (records) =>
       progress.status(`reading files: ${records} records`),
     )
     const elasticsearch = await expected.account(
@@ -218,7 +238,7 @@ export async function runChaos(
         )
       : undefined
     progress.status('reading manifests')
-    const chains = await checkChains(disk.path, expected)
+    const chains = await checkChains(root, expected)
     return {
       seed,
       records: expected.records,
@@ -235,6 +255,7 @@ export async function runChaos(
       files,
       elasticsearch,
       mysql,
+      listings: reader?.listings,
       chains,
       problems,
     }
@@ -283,7 +304,6 @@ function workerArguments(
   run: {
     name: string
     topics: readonly LoadTopic[]
-    archiveDir: string
     proxyUrl: string
     table: string
   },
@@ -293,7 +313,6 @@ function workerArguments(
     ...['--brokers', options.stack.brokers],
     ...['--topics', run.topics.map(({ name }) => name).join(',')],
     ...['--group', run.name],
-    ...['--archive-dir', run.archiveDir],
     ...['--elasticsearch', run.proxyUrl],
     ...(options.mysql === true
       ? ['--mysql', options.stack.mysqlUrl, '--mysql-table', run.table, '--mysql-timeout', '5']
@@ -333,91 +352,4 @@ async function deleteIndices(url: string, prefix: string): Promise<void> {
   }
   for (const { name } of index_templates ?? [])
     await fetch(`${url}/_index_template/${name}`, { method: 'DELETE' })
-}
-
-/**
- * Watches what the group has committed: that it reaches the end, and that it does not go backwards
- * for long.
- */
-class CommitWatch {
-  readonly #admin: Admin
-  readonly #group: string
-  readonly #topics: readonly LoadTopic[]
-  readonly #highest = new Map<string, { offset: number; since: number | undefined }>()
-  #watching = true
-  #running: Promise<void> = Promise.resolve()
-  longestRegressionSeconds = 0
-
-  constructor(admin: Admin, group: string, topics: readonly LoadTopic[]) {
-    this.#admin = admin
-    this.#group = group
-    this.#topics = topics
-  }
-
-  start(): void {
-    this.#running = (async () => {
-      while (this.#watching) {
-        await pause(2000)
-        await this.#lags().catch(() => {}) // The broker is away, on purpose.
-      }
-    })()
-  }
-
-  async stop(): Promise<void> {
-    this.#watching = false
-    await this.#running
-  }
-
-  /**
-   * Waits until everything is committed; returns the partitions that are still behind when the time
-   * is over.
-   */
-  async untilDrained(seconds: number, status: (line: string) => void): Promise<string[]> {
-    const deadline = performance.now() + seconds * 1000
-    let behind = ['Kafka does not answer']
-    while (performance.now() < deadline) {
-      await pause(1000)
-      try {
-        const lags = await this.#lags()
-        behind = lags.filter(({ lag }) => lag > 0).map(({ tp, lag }) => `${tp} by ${lag}`)
-        if (behind.length === 0) return []
-        status(`waiting for lag 0: ${lags.reduce((sum, { lag }) => sum + lag, 0)}`)
-      } catch (error) {
-        behind = [messageOf(error)]
-      }
-    }
-    return behind
-  }
-
-  async #lags(): Promise<{ tp: string; lag: number }[]> {
-    const lags: { tp: string; lag: number }[] = []
-    const now = performance.now()
-    for (const { name } of this.#topics) {
-      const ends = await this.#admin.fetchTopicOffsets(name)
-      const [answer] = await this.#admin.fetchOffsets({ groupId: this.#group, topics: [name] })
-      const committed = new Map(
-        answer!.partitions.map(({ partition, offset }) => [partition, Number(offset)]),
-      )
-      for (const { partition, high } of ends) {
-        const tp = `${name}/${partition}`
-        const offset = committed.get(partition) ?? -1
-        this.#note(tp, offset, now)
-        lags.push({ tp, lag: offset < 0 ? Math.max(1, Number(high)) : Number(high) - offset })
-      }
-    }
-    return lags
-  }
-
-  #note(tp: string, offset: number, now: number): void {
-    const known = this.#highest.get(tp)
-    if (known === undefined || offset >= known.offset) {
-      this.#highest.set(tp, { offset, since: undefined })
-      return
-    }
-    known.since ??= now
-    this.longestRegressionSeconds = Math.max(
-      this.longestRegressionSeconds,
-      (now - known.since) / 1000,
-    )
-  }
 }

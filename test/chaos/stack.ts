@@ -15,6 +15,7 @@ export const stack = openStack(
         kafkaPort: 19_592,
         elasticsearchPort: 19_590,
         mariadbPort: 19_596,
+        s3Port: 19_598,
       }
     : { dir: given },
 )

@@ -88,8 +88,9 @@ export class FaultyStore implements AsyncDisposable {
   readonly #server: Server
   readonly #completed = new Set<string>()
   #held: { isHeld: (request: StoreRequest) => boolean; until: Promise<void> } | undefined
-  /** Every request that came by, in order. */
+  /** Every request that came by, in order, unless `keepsRequests` is false. */
   readonly requests: StoreRequest[] = []
+  keepsRequests = true
   /** What happens to requests from now on. */
   rule: FaultRule = () => undefined
   /** As MinIO: who completes an upload again hears that there is none. */
@@ -140,7 +141,7 @@ export class FaultyStore implements AsyncDisposable {
       key,
       headers: incoming.headers,
     }
-    this.requests.push(seen)
+    if (this.keepsRequests) this.requests.push(seen)
     if (this.#held?.isHeld(seen) === true) await this.#held.until
     const fault = this.rule(seen)
     const upload = seen.operation === 'CompleteMultipartUpload' && url.searchParams.get('uploadId')

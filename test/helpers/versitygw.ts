@@ -47,17 +47,25 @@ export interface RunningVersitygw {
 
 /**
  * Starts it over a folder, with the bucket of tests; undefined without Go. With `users`, a folder,
- * it knows more users than its owner.
+ * it knows more users than its owner. Without a port, it gets a free one.
  */
 export async function launchVersitygw(
   root: string,
-  { owner, users }: { readonly owner: StoreKeys; readonly users?: string | undefined },
+  {
+    owner,
+    users,
+    port,
+  }: {
+    readonly owner: StoreKeys
+    readonly users?: string | undefined
+    readonly port?: number
+  },
 ): Promise<RunningVersitygw | undefined> {
   const program = versitygwProgram()
   if (program === undefined) return undefined
   mkdirSync(join(root, s3Bucket), { recursive: true })
   if (users !== undefined) mkdirSync(users)
-  const url = `http://127.0.0.1:${await freePort()}`
+  const url = `http://127.0.0.1:${port ?? (await freePort())}`
   const child = spawn(
     program,
     [
