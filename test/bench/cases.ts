@@ -19,6 +19,7 @@ import { bucketsOf, type Data } from './data.ts'
 import { idle } from './idle.ts'
 import { mapping } from './mapping.ts'
 import { opening } from './opening.ts'
+import { rolling } from './rolling/rolling.ts'
 import {
   atLeast,
   atMost,
@@ -386,6 +387,12 @@ const idleCase: Case = {
   run: async (context) => [await idle(context)],
 }
 
+const rollingCase: Case = {
+  summary: 'Six workers under load: restarts, a surge, kill -9, a new topic, and what each costs.',
+  needsElasticsearch: false,
+  run: async (context) => [await rolling(context)],
+}
+
 export const cases = {
   files,
   elasticsearch,
@@ -401,6 +408,7 @@ export const cases = {
   mapping: mappings,
   opening: openingCase,
   idle: idleCase,
+  rolling: rollingCase,
 } as const satisfies Record<string, Case>
 
 export type CaseName = keyof typeof cases

@@ -42,6 +42,10 @@ export interface ChildOptions {
   /** What it prints when its start-up is over. */
   readonly begins?: string
   readonly cwd?: string
+  /** More modules that are loaded before the program. */
+  readonly imports?: readonly string[]
+  /** More variables of its environment. */
+  readonly env?: Readonly<Record<string, string>>
   /** What it prints goes to /dev/null. */
   readonly discards?: boolean
 }
@@ -64,10 +68,11 @@ export async function startNode(
 ): Promise<RunningChild> {
   const directory = await mkdtemp(join(tmpdir(), 'archiver-bench-'))
   const usageFile = join(directory, 'usage.json')
-  const words = ['--import', hook, program, ...argv]
+  const imports = [hook, ...(options.imports ?? [])]
+  const words = [...imports.flatMap((module) => ['--import', module]), program, ...argv]
   const running = startChild(process.execPath, words, {
     ...options,
-    env: { BENCH_USAGE_FILE: usageFile },
+    env: { ...options.env, BENCH_USAGE_FILE: usageFile },
   })
   const ended = (async () => {
     try {
@@ -115,7 +120,7 @@ export async function runShell(script: string): Promise<ChildRun> {
 function startChild(
   command: string,
   argv: readonly string[],
-  options: ChildOptions & { readonly env?: Readonly<Record<string, string>> } = {},
+  options: ChildOptions = {},
 ): RunningChild {
   const startedAt = performance.now()
   const child = spawn(command, argv, {

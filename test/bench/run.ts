@@ -135,6 +135,7 @@ export interface Goal {
 
 /** How much better than its limit a figure is: 1 and above is met. */
 export function goalRatio({ value, limit, kind }: Goal): number | undefined {
+  if (kind === 'most' && limit === 0 && value === 0) return 1
   return kind === 'most' ? ratio(limit, value) : ratio(value, limit)
 }
 

@@ -10,6 +10,7 @@ import { expectedOf, kibanaQueries } from '../bench/kibana-queries.ts'
 import { busiest } from '../bench/meter.ts'
 import { listeningInode, parseMachine, parseStat, treeOf } from '../bench/proc.ts'
 import { markdownReport, textReport } from '../bench/report.ts'
+import { filesIn, movementIn } from '../bench/rolling/silence.ts'
 import { atLeast, atMost, goalRatio, type Run, summarize } from '../bench/run.ts'
 import { median, medianOf, perMillion, ratio, spread } from '../bench/statistics.ts'
 import { figure, markdownTable, textTable, usedColumns } from '../bench/table.ts'
@@ -260,3 +261,42 @@ function seen(profile: 'plain' | 'buckets', count: number): number {
   }
   return buckets.size
 }
+
+describe('what a rolling deployment costs', () => {
+  const window = { from: 1000, to: 5000 }
+  const writes = (partition: string, times: readonly (readonly [number, number, number?])[]) =>
+    times.map(([at, slot, life = 0]) => ({ at, partition, slot, life }))
+
+  it('is silence between two batches, whoever takes them', () => {
+    const { moves, kept, moved } = movementIn(
+      [
+        // Nothing is silent: batches come within the resolution.
+        ...writes('t/0', [[900, 0], [1300, 0], ...steady(1300, 5000, 0)]),
+        ...writes('t/1', [[900, 0], [1200, 0], [2200, 1], ...steady(2200, 5000, 1)]),
+        // The same worker, another process.
+        ...writes('t/2', [[900, 0], [3900, 0, 1], ...steady(3900, 5000, 0, 1)]),
+        // Silent until the end.
+        ...writes('t/3', [[900, 1]]),
+      ].toSorted((a, b) => a.at - b.at),
+      window,
+    )
+    assert.equal(moves, 1)
+    // A silence that began before the window counts from its beginning.
+    assert.deepEqual(moved, { partitions: 2, mean: (1 + 2.9) / 2, longest: 2.9 })
+    assert.deepEqual(kept, { partitions: 2, mean: 2, longest: 4 })
+  })
+
+  it('is files that are flushed before the interval is over', () => {
+    const flushes = [
+      [0, 1000, 2000, 2500, 3500],
+      [500, 5100],
+    ]
+    assert.deepEqual(filesIn(flushes, 1000, window), { steady: 3, extra: 1 })
+  })
+
+  function steady(from: number, to: number, slot: number, life = 0) {
+    const times: [number, number, number][] = []
+    for (let at = from + 100; at <= to; at += 100) times.push([at, slot, life])
+    return times
+  }
+})
