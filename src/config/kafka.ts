@@ -34,7 +34,7 @@ const brokerGroup = group('Kafka', {
 })
 
 const password = ['saslPassword', 'saslPasswordFile'] as const
-const token = ['saslTokenFile', 'saslTokenUrl'] as const
+const token = ['saslTokenFile', 'saslTokenUrl', 'saslMskRegion'] as const
 const passwordLogin = is('saslMechanism', 'plain', 'scram-sha-256', 'scram-sha-512')
 const tokenLogin = is('saslMechanism', 'oauthbearer')
 
@@ -73,9 +73,15 @@ const securityGroup = group(
       tokenUrl,
     ),
     saslTokenScope: text({ explanation: 'Scope to request at --sasl-token-url.' }),
+    saslMskRegion: text({
+      placeholder: '<region>',
+      check: checkRegion,
+      explanation:
+        'Region of a cluster of Amazon MSK, to log in to it by IAM: a token is signed with the AWS credentials that are found, as for a bucket (variables, a profile, a web identity, the role of a container or of an instance).',
+    }),
   },
   [
-    implied('kafkaTls', 'kafkaCa', 'kafkaCert'),
+    implied('kafkaTls', 'kafkaCa', 'kafkaCert', 'saslMskRegion'),
     requires(['kafkaCert'], 'kafkaKey'),
     requires(['kafkaKey'], 'kafkaCert'),
     exclusive(...password),
@@ -90,6 +96,10 @@ const securityGroup = group(
 
 /** How to reach Kafka: for every command that speaks to it. */
 export const kafkaConnectionSet = combine([brokerGroup, securityGroup])
+
+function checkRegion(region: string): void {
+  if (!/^[a-z]+(-[a-z]+)+-\d+$/.test(region)) throw new Error('a region such as eu-central-1')
+}
 
 /** A text of Kafka's protocol, and part of a name of JMX and of metrics. */
 function checkClientId(id: string): void {
@@ -134,6 +144,8 @@ function loginOf(values: ValuesOf<typeof securityGroup>, proxies: Proxies): Logi
       ? fileOf('--sasl-password-file', values.saslPasswordFile)
       : { text: values.saslPassword }
   if (mechanism !== 'oauthbearer') return { mechanism, username: username!, password: password! }
+  if (values.saslMskRegion !== undefined)
+    return { mechanism, token: { region: values.saslMskRegion, proxies } }
   if (endpoint === undefined)
     return { mechanism, token: fileOf('--sasl-token-file', values.saslTokenFile)! }
   const scope = values.saslTokenScope

@@ -27,7 +27,13 @@ export type Login =
       readonly username: string
       readonly password: Secret
     }
-  | { readonly mechanism: 'oauthbearer'; readonly token: Secret | TokenEndpoint }
+  | { readonly mechanism: 'oauthbearer'; readonly token: Secret | TokenEndpoint | MskLogin }
+
+/** IAM of Amazon MSK: a token is signed with the AWS credentials that are found. */
+export interface MskLogin {
+  readonly region: string
+  readonly proxies: Proxies
+}
 
 /**
  * An endpoint that gives a token for an id and a secret: the client credentials grant of OAuth 2.0

@@ -5,7 +5,7 @@ import { errorFields, messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { noProxies } from '../runtime/proxies.ts'
 import { readSecretFile } from '../runtime/secret-file.ts'
-import type { KafkaConnection, Login, Secret, TokenEndpoint } from './connection.ts'
+import type { KafkaConnection, Login, MskLogin, Secret, TokenEndpoint } from './connection.ts'
 import { kafkajs } from './kafkajs.ts'
 
 /** kafkajs knows by it that trying again is of no use; its type declares no argument. */
@@ -46,6 +46,7 @@ function tlsOptions(
 function saslOptions(login: Login, log: Logger): NonNullable<KafkaConfig['sasl']> {
   if (login.mechanism === 'oauthbearer') {
     const { token } = login
+    if ('region' in token) return bearer(mskBearer(token))
     if (!('url' in token)) {
       const read = reader(token, log)
       return bearer(async () => read())
@@ -63,6 +64,16 @@ function saslOptions(login: Login, log: Logger): NonNullable<KafkaConfig['sasl']
     },
   }
   return options as SASLOptions
+}
+
+/** Loads the SDK of AWS when a token is first needed: no other login needs it. */
+function mskBearer(login: MskLogin): () => Promise<string> {
+  let token: (() => Promise<string>) | undefined
+  return async () => {
+    const { mskTokens } = await import('./msk-token.ts')
+    token ??= mskTokens(login)
+    return token()
+  }
 }
 
 /**

@@ -236,7 +236,11 @@ const homes: readonly { readonly name: RegExp; readonly home: (path: string) => 
     name: /^(node:)?zlib$/,
     home: (path) => roomOf(path) === 'files' || ['kafka/batch/inflate.ts', bounded].includes(path),
   },
-  { name: /^@aws-sdk\//, home: (path) => usesAws.includes(path) },
+  {
+    name: /^@aws-sdk\//,
+    home: (path) => usesAws.includes(path) || path === 'kafka/msk-token.ts',
+  },
+  { name: /^@smithy\//, home: (path) => path === 'runtime/proxied-handler.ts' },
   { name: /^pino(-pretty)?$/, home: (path) => path === 'runtime/log.ts' },
   {
     name: /^undici$/,
@@ -257,13 +261,15 @@ const homes: readonly { readonly name: RegExp; readonly home: (path: string) => 
   { name: /^@node-rs\/crc32$/, home: (path) => path === 'kafka/batch/crc32c.ts' },
 ]
 
-test('the home in a bucket is loaded only when it is named', () => {
+test('what uses the SDK of AWS is loaded only when it is named', () => {
   assert.deepEqual(
     violations(
       ({ path, text }, { target, isType }) =>
         !path.startsWith('home/s3/') &&
         !isType &&
-        ['home/s3/home.ts', 'home/s3/store.ts', ...usesAws].includes(target) &&
+        ['home/s3/home.ts', 'home/s3/store.ts', 'kafka/msk-token.ts', ...usesAws].includes(
+          target,
+        ) &&
         !text.includes(`await import('./${posix.relative(posix.dirname(path), target)}')`),
     ),
     [],

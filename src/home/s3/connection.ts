@@ -2,7 +2,7 @@ import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import { fromTemporaryCredentials } from '@aws-sdk/credential-providers'
 import { ArchiverError } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { ProxiedHandler } from './proxied.ts'
+import { ProxiedHandler } from '../../runtime/proxied-handler.ts'
 import { Retrier } from './retry.ts'
 import type { BucketSettings } from './settings.ts'
 

@@ -23,6 +23,7 @@ it('takes logins and certificates that are complete', () => {
     ['--sasl-mechanism', 'plain', ...user, ...password],
     ['--sasl-mechanism', 'scram-sha-512', ...user, '--sasl-password-file', 'f'],
     ['--sasl-mechanism', 'oauthbearer', '--sasl-token-file', 'f'],
+    ['--sasl-mechanism', 'oauthbearer', '--sasl-msk-region', 'eu-central-1'],
     [
       '--sasl-mechanism',
       'oauthbearer',
@@ -54,7 +55,7 @@ it('says which option of a login is missing or too much', () => {
     ],
     [
       ['--sasl-mechanism', 'oauthbearer'],
-      /oauthbearer needs --sasl-token-file or --sasl-token-url/,
+      /oauthbearer needs --sasl-token-file, --sasl-token-url or --sasl-msk-region/,
     ],
     [
       ['--sasl-mechanism', 'oauthbearer', '--sasl-token-url', 'nowhere', ...user, ...password],

@@ -2,8 +2,8 @@ import { Agent, type AgentOptions } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { NodeHttpHandler, type NodeHttpHandlerOptions } from '@smithy/node-http-handler'
-import type { HttpProxy, Proxies } from '../../runtime/proxies.ts'
-import { openTunnel } from '../../runtime/tunnel.ts'
+import type { HttpProxy, Proxies } from './proxies.ts'
+import { openTunnel } from './tunnel.ts'
 
 type HttpRequest = Parameters<NodeHttpHandler['handle']>[0]
 
