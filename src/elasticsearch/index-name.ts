@@ -11,6 +11,16 @@ const maxName = 255
 /** `-2019.08.01`, `-unknown`: the longer of the two. */
 const dayBytes = 11
 
+/** One of them does not begin with the archive's prefix. */
+const rebuiltBeginnings = ['rebuilt-', 'new-rebuilt-']
+/** Bytes of the number of a rebuild, and of the hyphen before it. */
+const maxNumber = 7
+
+/** True for the name of an index that `mapping --rebuild` has made. */
+export function isRebuilt(index: string): boolean {
+  return rebuiltBeginnings.some((beginning) => index.startsWith(beginning))
+}
+
 /** Prefixes that make every name valid; the same characters that types keep. */
 export function checkIndexPrefix(prefix: string): string {
   if (!/^[a-z0-9][a-z0-9._-]{0,40}$/.test(prefix)) {
@@ -76,6 +86,18 @@ export class IndexNames {
   ofYears(type: RecordType, years: readonly number[]): readonly string[] {
     const start = `${this.#prefix}${this.#segment(type)}-`
     return [...years.map((year) => `${start}${year}.*.*`), `${start}unknown`]
+  }
+
+  /**
+   * What the names of indices begin with that `mapping --rebuild` has made to take the place of an
+   * index, followed by a number: `rebuilt-archive-shop-2019.08.01-`. No pattern of the archive
+   * matches them.
+   */
+  rebuilt(index: string): string {
+    const beginning = rebuiltBeginnings.find((one) => !one.startsWith(this.#prefix))!
+    const maxBytes = maxName - beginning.length - maxNumber
+    const rules = { ...rulesFor(maxBytes), allowed: /^[a-z0-9._%-]*$/ }
+    return `${beginning}${encodeSegment(index, rules)}-`
   }
 
   get #maxSegment(): number {

@@ -2,6 +2,7 @@ import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { count, digits, list, nullable, object, optional, text } from '../runtime/shape.ts'
 import type { Elasticsearch } from './client/client.ts'
 import { RequestFailure } from './client/failure.ts'
+import { isRebuilt } from './index-name.ts'
 
 /** An index of a day that goes. */
 export interface OldIndex {
@@ -103,7 +104,7 @@ export async function oldIndices(
       if (!known.names.has(alias) || !isBefore(alias, before)) continue
       const { topics } = known
       // An index that `mapping --rebuild` has made: its alias goes with it.
-      const why = /^(new-)?rebuilt-/.test(index)
+      const why = isRebuilt(index)
         ? await whyNotOurs(client, { index, isClosed: false, topics })
         : `it stands in for ${alias}, which is an alias; delete it by hand`
       if (why !== undefined) left.push({ index, why })

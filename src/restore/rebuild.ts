@@ -69,7 +69,7 @@ export async function rebuildDay(rebuild: Rebuild, day: number): Promise<DayOutc
   const { client, indexPrefix, types } = rebuild
   const names = new IndexNames(indexPrefix)
   const name = names.of(types[0]!, day * (msPerDay / msPerHour))
-  const state = await readDay(client, indexPrefix, name)
+  const state = await readDay(client, names, name)
   const nothing = { name, documents: 0, late: 0 }
   if (state.current === undefined) return { ...nothing, is: 'none' }
   if (state.isDone) return { ...nothing, is: 'same' }

@@ -103,14 +103,14 @@ class Places {
     const key = `${dayOf(hour)} ${type}`
     let known = this.#known.get(key)
     if (known === undefined) {
-      known = new Set([
-        ...this.#typesOf(type).flatMap((one) => this.#names.every(one, hour)),
-        this.#names.rejected(hour),
-      ])
+      const ofTypes = this.#typesOf(type).flatMap((one) => this.#names.every(one, hour))
+      const rebuilt = ofTypes.map((name) => this.#names.rebuilt(name))
+      known = new Set([...ofTypes, ...rebuilt, this.#names.rejected(hour)])
       if (this.#known.size >= 10_000) this.#known.clear()
       this.#known.set(key, known)
     }
-    return known.has(index)
+    // A rebuild numbers the indices that it makes.
+    return known.has(index) || known.has(index.replace(/\d+$/, ''))
   }
 
   /** The types that `"type":"…",` may mean. Without it, only the value tells which it is. */

@@ -31,40 +31,16 @@ const listedShape = list(
   }),
 )
 
-const aliasesShape = list(object({ alias: text, index: text }))
-
-/**
- * The names of indices as workers and people use them: an index that a rebuild has made stands
- * behind an alias. By the name of the index.
- */
-async function namesOf(
-  client: PatientClient,
-  indices: string,
-  prefix: string,
-): Promise<ReadonlyMap<string, string>> {
-  const aliases = await client.ask<readonly { readonly alias: string; readonly index: string }[]>(
-    {
-      method: 'GET',
-      path: ['_cat', 'aliases', indices],
-      query: { format: 'json', h: 'alias,index' },
-    },
-    aliasesShape,
-  )
-  // Any other alias is beside the name of its index.
-  const rebuilt = aliases.filter(({ index }) => !index.startsWith(prefix))
-  return new Map(rebuilt.map(({ alias, index }) => [index, alias]))
-}
-
 /**
  * Every document of some indices, index by index in the order in which the engine keeps them.
  * Sources are the bytes that were stored, good until the next page.
  *
- * @param indices as an expression, of the archive with this prefix
+ * @param indices as an expression. `rejectedPrefix`: of indices whose sources are not lines
  * @param topics only documents of these; undefined: all
  */
 export async function* scanDocuments(
   client: PatientClient,
-  { indices, prefix }: { readonly indices: string; readonly prefix: string },
+  { indices, rejectedPrefix }: { readonly indices: string; readonly rejectedPrefix: string },
   topics: readonly string[] | undefined,
 ): AsyncGenerator<DocumentPage> {
   const listed = await client.ask<readonly ListedIndex[]>(
@@ -80,14 +56,12 @@ export async function* scanDocuments(
     },
     listedShape,
   )
-  const names = await namesOf(client, indices, prefix)
   const query = topics === undefined ? { match_all: {} } : { terms: { 'kafka.topic': topics } }
   for (const one of listed) {
-    // What a reject has is no line.
-    const isRejected = one.index.startsWith(`${prefix}_rejected-`)
-    const index = names.get(one.index) ?? one.index
+    const isRejected = one.index.startsWith(rejectedPrefix)
     const body = { size: documentsAtOnce(one), sort: ['_doc'], query }
-    for await (const hits of pagesOf(client, one.index, body)) yield { index, isRejected, hits }
+    for await (const hits of pagesOf(client, one.index, body))
+      yield { index: one.index, isRejected, hits }
   }
 }
 

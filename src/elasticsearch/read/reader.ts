@@ -195,7 +195,8 @@ export class DocumentReader {
    * page.
    */
   scan(topics: readonly string[] | undefined): AsyncGenerator<DocumentPage> {
-    return scanDocuments(this.#client, { indices: this.#all, prefix: this.#prefix }, topics)
+    const rejectedPrefix = `${this.#prefix}_rejected-`
+    return scanDocuments(this.#client, { indices: this.#all, rejectedPrefix }, topics)
   }
 
   #search(body: Record<string, unknown>, indices = this.#all): Promise<SearchAnswer> {

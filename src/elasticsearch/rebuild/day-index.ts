@@ -3,6 +3,7 @@ import { ArchiverError } from '../../runtime/errors.ts'
 import { anything, each, list, object, optional } from '../../runtime/shape.ts'
 import type { Elasticsearch } from '../client/client.ts'
 import { guarded } from '../client/guarded.ts'
+import type { IndexNames } from '../index-name.ts'
 import { flatten } from '../templates/state.ts'
 
 /**
@@ -29,9 +30,6 @@ interface Found {
 }
 
 const mappingsShape = each(object({ mappings: optional(object({})) }))
-const maxName = 255
-/** The first that the archive's prefix does not begin. */
-const beginnings = ['rebuilt-', 'new-rebuilt-']
 
 /** What the cluster has of a day. */
 export interface DayState {
@@ -60,22 +58,22 @@ export interface DayState {
  */
 export async function readDay(
   client: Elasticsearch,
-  indexPrefix: string,
+  names: IndexNames,
   name: string,
 ): Promise<DayState> {
   const found = await mappingsOf(client, name)
-  const names = Object.keys(found)
-  const beginning = rebuiltBeginning(indexPrefix, name)
+  const behind = Object.keys(found)
+  const beginning = names.rebuilt(name)
   const isOwn = (index: string) => index === name || index.startsWith(beginning)
-  if (names.length > 1 || !names.every(isOwn))
+  if (behind.length > 1 || !behind.every(isOwn))
     throw new ArchiverError(
       'USAGE',
-      `${name} is an alias of ${names.join(', ')}, which this program did not make: rebuild it by hand`,
+      `${name} is an alias of ${behind.join(', ')}, which this program did not make: rebuild it by hand`,
       { index: name },
     )
   const { settings, mappings } = await simulated(client, name)
   const template = digestOf({ settings, mappings })
-  const [current] = names
+  const [current] = behind
   const noteOf = ({ mappings: own }: Found) => own?._meta?.archiver_rebuild
   const others = Object.entries(await mappingsOf(client, `${beginning}*`)).filter(
     ([index, other]) => index !== current && noteOf(other)?.of === name,
@@ -101,15 +99,6 @@ export async function readDay(
     mappings,
     template,
   }
-}
-
-/** `rebuilt-archive-shop-2019.08.01-`; a hash in the place of a long name. */
-function rebuiltBeginning(indexPrefix: string, name: string): string {
-  const beginning = beginnings.find((one) => !one.startsWith(indexPrefix))!
-  const full = `${beginning}${name}-`
-  if (full.length <= maxName - 6) return full
-  const hash = createHash('sha256').update(name).digest('hex').slice(0, 32)
-  return `${beginning}${hash}-`
 }
 
 async function mappingsOf(

@@ -5,6 +5,7 @@ import {
   checkIndexPrefix,
   IndexNames,
   indexDay,
+  isRebuilt,
   sameDay,
 } from '../../../src/elasticsearch/index-name.ts'
 import { malformedType } from '../../../src/record/record.ts'
@@ -132,4 +133,35 @@ test('prefixes that would make an invalid or a hidden index are refused', () => 
     assert.throws(() => checkIndexPrefix(bad), /such as archive-/, bad)
   }
   assert.equal(checkIndexPrefix('my.logs_1-'), 'my.logs_1-')
+})
+
+test('a rebuilt index has a name that no pattern of the archive matches, and that is never too long', () => {
+  for (const prefix of ['archive-', 'rebuilt-', 'r', 'new-', 'n']) {
+    const names = new IndexNames(prefix)
+    for (const type of ['shop', 'x'.repeat(300), 'ä'.repeat(90)]) {
+      const name = names.of({ name: type, reserved: false }, 24)
+      const rebuilt = `${names.rebuilt(name)}123456`
+      assert.ok(!rebuilt.startsWith(prefix), rebuilt)
+      assert.ok(isRebuilt(rebuilt))
+      assert.ok(Buffer.byteLength(rebuilt) <= 255, `${rebuilt.length}`)
+    }
+    const [a, b] = ['a', 'b'].map((end) =>
+      names.rebuilt(names.of({ name: 'x'.repeat(300) + end, reserved: false }, 24)),
+    )
+    assert.notEqual(a, b)
+  }
+})
+
+test('the patterns of a type match no index of a type whose name begins alike', () => {
+  const names = new IndexNames('archive-')
+  const patterns = names.ofYears({ name: 'shop', reserved: false }, [2019, 2020])
+  const matches = (name: string) =>
+    patterns.some((pattern) =>
+      new RegExp(`^${pattern.replaceAll('.', '\\.').replaceAll('*', '.*')}$`).test(name),
+    )
+  for (const type of ['shop', 'shop-eu', 'shop-2019', 'shops', 'sho', 'shop-unknown'])
+    for (const hour of [unknownHour, 435_000]) {
+      const own = type === 'shop'
+      assert.equal(matches(names.of({ name: type, reserved: false }, hour)), own, `${type} ${hour}`)
+    }
 })
