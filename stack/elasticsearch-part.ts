@@ -17,7 +17,7 @@ import { request as httpsRequest } from 'node:https'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { messageOf } from '../src/runtime/errors.ts'
+import { messageOf, systemCode } from '../src/runtime/errors.ts'
 import { fetchElasticsearch } from './fetch.ts'
 import { chooseJava, type Java } from './java.ts'
 import type { PartDefinition } from './part.ts'
@@ -126,7 +126,12 @@ export function isOpenToAll(folder: string): boolean {
 function give(folder: string, user: User): void {
   chownSync(folder, user.uid, user.gid)
   for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
-    chownSync(join(folder, name), user.uid, user.gid)
+    try {
+      chownSync(join(folder, name), user.uid, user.gid)
+    } catch (error) {
+      // An engine that still ends removes files of its index between the listing and this call.
+      if (systemCode(error) !== 'ENOENT') throw error
+    }
   }
 }
 
