@@ -125,6 +125,8 @@ function kafkaSource({ options, name, connections, log }: Run): KafkaSource {
       topics: topicChoice(options)!,
       excluded: options.topicsExcludeRegex,
       sessionTimeoutMs: options.sessionTimeout,
+      heartbeatIntervalMs: options.heartbeatInterval,
+      groupInstanceId: options.groupInstanceId,
       topicsRefreshMs: options.topicsRefresh * 1000,
       connectTimeoutMs,
       maxRecordBytes: options.maxRecordBytes,
@@ -162,6 +164,9 @@ function logStart({ options, name, connections, log }: Run, topics: readonly str
       event: 'worker_started',
       worker: name,
       group: options.group,
+      ...(options.groupInstanceId === undefined
+        ? {}
+        : { group_instance_id: options.groupInstanceId }),
       brokers: options.brokers,
       ...(options.topicsRegex === undefined ? {} : { topics_regex: options.topicsRegex.source }),
       ...(options.topicsExcludeRegex === undefined

@@ -2,6 +2,7 @@ import { catSet } from './commands/cat.ts'
 import { compactSet } from './commands/compact.ts'
 import { copySet } from './commands/copy.ts'
 import { dashboardSet } from './commands/dashboard.ts'
+import { leaveSet } from './commands/leave.ts'
 import { lsSet } from './commands/ls.ts'
 import { mappingSet } from './commands/mapping.ts'
 import { pruneSet } from './commands/prune.ts'
@@ -28,6 +29,7 @@ export const commandSets = {
   compact: compactSet,
   prune: pruneSet,
   copy: copySet,
+  leave: leaveSet,
 }
 
 export type CommandName = keyof typeof commandSets

@@ -1,5 +1,6 @@
 import type { Kafka } from 'kafkajs'
 import type { FetchedPartition } from './batch/fetched-batch.ts'
+import type { GroupBroker } from './group/requests.ts'
 import { unexpectedKafkajs } from './repairs/modules.ts'
 
 /** What is used of a broker of kafkajs: a request of the protocol, without a consumer. */
@@ -63,7 +64,7 @@ export interface Cluster {
   findTopicPartitionMetadata(
     topic: string,
   ): readonly { readonly partitionId: number; readonly leader: number }[]
-  findGroupCoordinator(of: { readonly groupId: string }): Promise<Broker>
+  findGroupCoordinator(of: { readonly groupId: string }): Promise<Broker & GroupBroker>
   findBroker(of: { readonly nodeId: string }): Promise<Broker>
 }
 

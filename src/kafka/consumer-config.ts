@@ -7,12 +7,14 @@ export interface GroupConsumerOptions {
   readonly group: string
   readonly topics: TopicChoice
   readonly sessionTimeoutMs: number
+  /** How often the worker tells the group that it is there, at least. */
+  readonly heartbeatIntervalMs: number
+  /** The id of a static member (KIP-345). */
+  readonly groupInstanceId?: string | undefined
   /** The rack of this worker (KIP-392). */
   readonly rackId?: string | undefined
 }
 
-/** A heartbeat is due three times in a session, and at least every 3 s (KIP-62). */
-const maxHeartbeatMs = 3000
 /**
  * How long the broker may hold a fetch for which there is nothing. After that it is noticed that
  * another partition was resumed, and stopping has to wait no longer.
@@ -23,14 +25,15 @@ const metadataMaxAgeMs = 30_000
 
 /** What kafkajs needs to know of a member of the group. */
 export function consumerConfig(
-  { group, sessionTimeoutMs, rackId }: GroupConsumerOptions,
+  { group, sessionTimeoutMs, heartbeatIntervalMs, rackId }: GroupConsumerOptions,
   assigner: PartitionAssigner,
 ): ConsumerConfig {
   return {
     groupId: group,
     sessionTimeout: sessionTimeoutMs,
     rebalanceTimeout: rebalanceTimeoutMs(sessionTimeoutMs),
-    heartbeatInterval: Math.min(maxHeartbeatMs, Math.floor(sessionTimeoutMs / 3)),
+    // At least three in a session (KIP-62).
+    heartbeatInterval: Math.min(heartbeatIntervalMs, Math.floor(sessionTimeoutMs / 3)),
     maxWaitTimeInMs: maxWaitMs,
     maxBytesPerPartition,
     metadataMaxAge: metadataMaxAgeMs,

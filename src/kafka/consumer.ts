@@ -7,18 +7,20 @@ import type { Logger } from '../runtime/log.ts'
 import { Backoff, sleep } from '../runtime/retry.ts'
 import { createAssigner } from './assigner.ts'
 import { consumerConfig, type GroupConsumerOptions } from './consumer-config.ts'
+import { instanceFenced } from './group/coordination.ts'
+import { Member } from './group/member.ts'
 import { kafkajs } from './kafkajs.ts'
-import { changeOf, type Membership, membershipOf, noMembership } from './membership.ts'
+import { type Membership, noMembership } from './membership.ts'
 import { isForgotten, isStill, type Signs } from './silence.ts'
 
 export interface GroupConsumerEvents {
   /** The topics to consume now. */
   topics(): readonly string[]
-  /** Called before the first fetch after a join, so what is paused here is not fetched. */
+  /** Called before anything gained is fetched, so what is paused here is not fetched. */
   joined(membership: Membership, change: AssignmentChange): void
   /** It is about to join the group, which may take any partition. */
   beforeJoin(): Promise<void>
-  /** It leaves the group, and gives these partitions up. */
+  /** It gives these partitions up, while the others go on. */
   revoked(tps: readonly TopicPartition[]): Promise<void>
   /** `isCurrent` turns false when the consumer ends. */
   eachBatch(payload: EachBatchPayload, isCurrent: () => boolean): Promise<void>
@@ -28,19 +30,25 @@ export interface GroupConsumerEvents {
   failed(error: unknown): void
 }
 
+/** With its member of the group. */
+interface Joined {
+  readonly consumer: Consumer
+  readonly member: Member
+}
+
 /**
  * - `idle`: there is nothing to consume.
- * - `joining`: it connects, joins, or joins again.
+ * - `joining`: it connects, joins, or joins again. In the last case it consumes meanwhile.
  * - `consuming`: it is a member of the group, as far as it knows.
  * - `restarting`: it has ended, and another one begins after a delay.
  * - `stopped`: for good.
  */
 type State =
   | { readonly name: 'idle' | 'restarting' | 'stopped' }
-  | { readonly name: 'joining' | 'consuming'; readonly consumer: Consumer }
+  | (Joined & { readonly name: 'joining' | 'consuming' })
 
 /** Why a consumer is restarted. */
-export type RestartReason = 'topics_changed' | 'crashed' | 'silent' | 'forgotten' | 'expelled'
+export type RestartReason = 'crashed' | 'silent' | 'forgotten' | 'expelled'
 
 /** How long kafkajs may take to disconnect: when brokers are away it tries for minutes. */
 const disconnectTimeoutMs = 10_000
@@ -48,8 +56,8 @@ const firstRetryMs = 500
 const maxRetryMs = 15_000
 
 /**
- * This worker's member of the group. A kafkajs consumer cannot change its topics, nor be used again
- * after a crash. This class replaces it, and hides the replacement.
+ * This worker's consumer. One of kafkajs cannot be used again after a crash. This class replaces
+ * it, and hides the replacement.
  */
 export class GroupConsumer {
   readonly #options: GroupConsumerOptions
@@ -58,7 +66,11 @@ export class GroupConsumer {
   readonly #stopping = new AbortController()
   readonly #backoff = new Backoff({ firstMs: firstRetryMs, maxMs: maxRetryMs })
   #state: State = { name: 'idle' }
-  #membership: Membership = noMembership
+  /** What this worker had with its last consumer, and the id that it had in the group. */
+  #former: { readonly memberId: string | undefined; readonly membership: Membership } = {
+    memberId: undefined,
+    membership: noMembership,
+  }
   readonly #signs: Signs = { began: 0, lastSign: 0, lastAnswer: 0 }
   /** The consumer connects and joins; later steps wait for it. */
   #beginning: Promise<void> = Promise.resolve()
@@ -87,20 +99,38 @@ export class GroupConsumer {
   }
 
   #replace(): void {
-    const consumer = this.#create()
-    this.#state = { name: 'joining', consumer }
+    const created = this.#create()
+    this.#state = { name: 'joining', ...created }
     this.#signs.began = performance.now()
-    this.#beginning = this.#run(consumer)
+    this.#beginning = this.#run(created.consumer)
     this.#beginning.catch((error: unknown) => this.#events.failed(error))
   }
 
-  #create(): Consumer {
-    const assigner = createAssigner(this.#options.topics, {
-      isCurrent: () => this.#isCurrent(consumer),
-      beforeJoin: () => this.#beforeJoin(consumer),
-    })
-    const consumer: Consumer = this.#options.kafka.consumer(consumerConfig(this.#options, assigner))
-    return consumer
+  #create(): Joined {
+    const { topics: choice, groupInstanceId } = this.#options
+    const member = new Member(
+      { choice, groupInstanceId, log: this.#log },
+      {
+        isCurrent: () => this.#isCurrent(consumer),
+        topics: () => this.#events.topics(),
+        joining: () => {
+          if (this.#isCurrent(consumer)) this.#state = { name: 'joining', consumer, member }
+        },
+        beforeJoin: () => this.#events.beforeJoin(),
+        joined: (membership, change) => {
+          this.#answered()
+          this.#state = { name: 'consuming', consumer, member }
+          this.#events.joined(membership, change)
+        },
+        revoked: (tps) => this.#events.revoked(tps),
+        failed: (error) => this.#crashed(error),
+      },
+      this.#former,
+    )
+    const consumer: Consumer = this.#options.kafka.consumer(
+      consumerConfig(this.#options, createAssigner(member)),
+    )
+    return { consumer, member }
   }
 
   #isCurrent(consumer: Consumer): boolean {
@@ -125,7 +155,7 @@ export class GroupConsumer {
   }
 
   #listen(consumer: Consumer): void {
-    const { GROUP_JOIN, CRASH, FETCH, HEARTBEAT } = consumer.events
+    const { CRASH, FETCH, HEARTBEAT } = consumer.events
     const whileCurrent = (act: () => void) => {
       if (this.#isCurrent(consumer)) act()
     }
@@ -135,33 +165,12 @@ export class GroupConsumer {
       }),
     )
     consumer.on(HEARTBEAT, () => whileCurrent(() => this.#answered()))
-    consumer.on(GROUP_JOIN, ({ payload: { memberId, memberAssignment } }) =>
-      whileCurrent(() => this.#joined(consumer, membershipOf(memberId, memberAssignment))),
-    )
     consumer.on(CRASH, ({ payload: { error } }) => whileCurrent(() => this.#crashed(error)))
   }
 
   #answered(): void {
     this.#signs.lastAnswer = performance.now()
     this.#signs.lastSign = this.#signs.lastAnswer
-  }
-
-  #joined(consumer: Consumer, membership: Membership): void {
-    this.#answered()
-    const change = changeOf(this.#membership, membership)
-    this.#membership = membership
-    this.#state = { name: 'consuming', consumer }
-    this.#events.joined(membership, change)
-  }
-
-  async #beforeJoin(consumer: Consumer): Promise<void> {
-    if (!this.#isCurrent(consumer)) return
-    this.#state = { name: 'joining', consumer }
-    await this.#drain()
-  }
-
-  async #drain(): Promise<void> {
-    if (this.#membership.partitions.length > 0) await this.#events.beforeJoin()
   }
 
   /**
@@ -175,6 +184,10 @@ export class GroupConsumer {
   /** A consumer ended. The source waits if the cause may pass; otherwise it ends. */
   #crashed(error: unknown): void {
     const cause = rootCause(error)
+    if ((cause as { readonly type?: string }).type === 'FENCED_INSTANCE_ID') {
+      this.#events.failed(instanceFenced(this.#options.groupInstanceId, cause))
+      return
+    }
     const isBug =
       cause instanceof ArchiverError || cause instanceof TypeError || cause instanceof RangeError
     if (isBug || (cause instanceof Error && cause.name === 'KafkaJSNotImplemented')) {
@@ -203,30 +216,45 @@ export class GroupConsumer {
   }
 
   async #end(next: 'idle' | 'restarting' | 'stopped'): Promise<void> {
-    const consumer = 'consumer' in this.#state ? this.#state.consumer : undefined
+    const ending = 'consumer' in this.#state ? this.#state : undefined
     this.#state = { name: next }
-    this.#membership = { ...this.#membership, memberId: undefined }
+    if (ending !== undefined) {
+      const { memberId, partitions } = ending.member.membership
+      this.#former = { memberId, membership: { ...noMembership, partitions } }
+    }
     this.#events.ended()
-    if (consumer === undefined) return
+    if (ending === undefined) return
     try {
-      await withDeadline(disconnectTimeoutMs, undefined, () => consumer.disconnect())
+      await withDeadline(disconnectTimeoutMs, undefined, () => ending.consumer.disconnect())
     } catch (error) {
       this.#log.debug({ event: 'not_disconnected', ...errorFields(error) }, 'could not disconnect')
     }
   }
 
-  /** Rejoins the group with the topics to consume now. */
-  async changeTopics(): Promise<void> {
-    await this.#drain()
-    this.#restart('topics_changed', {}, 0)
+  /** There are other topics than before, or it is time to look whether there are. */
+  look(): void {
+    if (this.#state.name === 'idle') {
+      if (this.#events.topics().length > 0) this.begin()
+      return
+    }
+    if (!('member' in this.#state)) return
+    this.#state.member.look().catch((error: unknown) =>
+      // The next look asks again.
+      this.#log.debug(
+        { event: 'partitions_not_listed', ...errorFields(error) },
+        'cannot look for new partitions',
+      ),
+    )
   }
 
   /** There is nothing to consume any more: leaves the group. */
   async leave(): Promise<void> {
-    const { partitions } = this.#membership
-    this.#membership = noMembership
-    await this.#events.revoked(partitions)
+    if ('member' in this.#state) {
+      this.#state.member.leaveForGood()
+      await this.#events.revoked(this.#state.member.membership.partitions)
+    }
     await this.#end('idle')
+    this.#former = { memberId: undefined, membership: noMembership }
   }
 
   /**
@@ -266,7 +294,8 @@ export class GroupConsumer {
   /** @throws what Kafka answered, or Error if there is no consumer that could commit */
   async commit(offsets: readonly (TopicPartition & { readonly offset: number })[]): Promise<void> {
     if (!('consumer' in this.#state)) throw new Error('no consumer is running')
-    const { consumer } = this.#state
+    const { consumer, member } = this.#state
+    await member.settled()
     // If kafkajs does not commit because it is stopping, it reports nothing. The event says that it
     // did commit.
     let isConfirmed = false
@@ -282,7 +311,7 @@ export class GroupConsumer {
         })),
       )
     } catch (error) {
-      if (this.#isCurrent(consumer)) this.#restartIfExpelled(error)
+      if (this.#isCurrent(consumer)) this.#restartIfExpelled(member, error)
       throw error
     } finally {
       remove()
@@ -293,16 +322,17 @@ export class GroupConsumer {
   /**
    * The group does not know this member any more. A heartbeat detects that too and rejoins, but
    * only if it is sent. A consumer that joins already is left alone: a commit that it sent before
-   * may well come too late.
+   * may well come too late. So is a static member: only a heartbeat says whether another process
+   * has taken its id.
    */
-  #restartIfExpelled(error: unknown): void {
+  #restartIfExpelled({ isStatic }: Member, error: unknown): void {
     const cause = rootCause(error)
     const isUnknown =
       cause instanceof kafkajs.KafkaJSProtocolError && cause.type === 'UNKNOWN_MEMBER_ID'
-    if (isUnknown && this.#state.name === 'consuming') this.#restart('expelled', {}, 0)
+    if (isUnknown && !isStatic && this.#state.name === 'consuming') this.#restart('expelled', {}, 0)
   }
 
-  /** Leaves the group for good. */
+  /** Ends for good. A static member stays in the group. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     await this.#restarting

@@ -1,12 +1,12 @@
 import { createRequire } from 'node:module'
 import type { Kafka as KafkaClass } from 'kafkajs'
-import { repairJoin } from './repairs/before-join.ts'
 import { brokerAddressEdits } from './repairs/broker-address.ts'
 import { clockEdits } from './repairs/clocks.ts'
 import { fetchSessionEdits, repairFetchSessions } from './repairs/fetch-sessions.ts'
 import { repairFetchedBytes } from './repairs/fetched-bytes.ts'
 import { repairFrames } from './repairs/frames.ts'
 import { repairGrouping } from './repairs/grouping.ts'
+import { joinEdits, repairJoin } from './repairs/join.ts'
 import { repairLookups } from './repairs/linear-lookups.ts'
 import { load as loadModule } from './repairs/modules.ts'
 import { repairOffsetReset } from './repairs/offset-reset.ts'
@@ -47,6 +47,7 @@ export const kafkajs = withSourceEdits(
     ...brokerAddressEdits,
     ...partitionErrorEdits,
     ...fetchSessionEdits,
+    ...joinEdits,
   ],
   load,
 ) as {

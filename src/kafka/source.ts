@@ -43,6 +43,9 @@ export interface KafkaSourceOptions {
   /** What `topics` leaves out, for messages. */
   readonly excluded?: RegExp | undefined
   readonly sessionTimeoutMs: number
+  readonly heartbeatIntervalMs: number
+  /** The id of a static member (KIP-345). */
+  readonly groupInstanceId?: string | undefined
   /** How often topics are looked for that match by now, in ms. */
   readonly topicsRefreshMs: number
   /** How long the first connection may take, in ms. */
@@ -81,6 +84,8 @@ export class KafkaSource implements Source {
   readonly #consumer: GroupConsumer
   /** What was fetched and not handed over yet. */
   readonly #unpacker: Unpacker
+  /** By `partitionKey`. A partition that goes and comes back is another assignment of it. */
+  #assigned: ReadonlyMap<string, symbol> = new Map()
   readonly #stopping = new AbortController()
   #clusterId = ''
   #events: SourceEvents | undefined
@@ -108,7 +113,14 @@ export class KafkaSource implements Source {
         topics: () => this.#topics.topics,
         joined: (membership, change) => this.#joined(membership, change),
         beforeJoin: async () => this.#events?.beforeJoin(),
-        revoked: async (tps) => this.#events?.revoked(tps),
+        revoked: async (tps) => {
+          await this.#events?.revoked(tps)
+          for (const tp of tps) this.#unpacker.drop(tp)
+          this.#log.info(
+            { event: 'partitions_revoked', count: tps.length, partitions: tps.map(partitionKey) },
+            'gave partitions up',
+          )
+        },
         eachBatch: (payload, isCurrent) => this.#eachBatch(payload, isCurrent),
         ended: () => this.#unpacker.clear(),
         failed: (error) => this.#events?.failed(error),
@@ -169,13 +181,16 @@ export class KafkaSource implements Source {
       this.#options.topicsRefreshMs,
       {
         due: () => this.#consumer.restartIfStill(),
-        answered: () => this.#consumer.restartIfForgotten(),
+        answered: () => {
+          this.#consumer.restartIfForgotten()
+          this.#consumer.look()
+        },
         vanished: () => {
           this.#admin.renew()
           this.#positions.renew()
         },
-        changed: (topics) =>
-          topics.length === 0 ? this.#consumer.leave() : this.#consumer.changeTopics(),
+        changed: async (topics) =>
+          topics.length === 0 ? this.#consumer.leave() : this.#consumer.look(),
       },
       this.#stopping.signal,
     )
@@ -183,8 +198,10 @@ export class KafkaSource implements Source {
   }
 
   #joined({ memberId, partitions }: Membership, change: AssignmentChange): void {
-    this.#unpacker.clear()
-    for (const tp of partitions) this.pause(tp)
+    this.#assigned = assignedNow(this.#assigned, partitions, change)
+    // What is kept is fetched and unpacked on.
+    for (const tp of [...change.gained, ...change.lost]) this.#unpacker.drop(tp)
+    for (const tp of change.gained) this.pause(tp)
     this.#log.info(
       {
         event: 'group_joined',
@@ -211,8 +228,15 @@ export class KafkaSource implements Source {
   ): Promise<void> {
     if (!(batch instanceof FetchedPartitionBatch))
       throw unexpectedKafkajs('its batches are not replaced')
-    // While this waits, the consumer may end, or the position may be set elsewhere.
-    const isWanted = () => isCurrent() && !isStale()
+    const key = partitionKey(batch)
+    const assignment = this.#assigned.get(key)
+    // While this waits, the consumer may end, the partition may go, or its position may be set
+    // elsewhere.
+    const isWanted = () =>
+      isCurrent() &&
+      !isStale() &&
+      assignment !== undefined &&
+      this.#assigned.get(key) === assignment
     if (!(await this.#unpacker.take(batch, isWanted)) || batch.isStalled) return
     resolveOffset(batch.lastOffset())
   }
@@ -300,4 +324,18 @@ export class KafkaSource implements Source {
   #notDisconnected(error: unknown): void {
     this.#log.debug({ event: 'not_disconnected', ...errorFields(error) }, 'could not disconnect')
   }
+}
+
+function assignedNow(
+  before: ReadonlyMap<string, symbol>,
+  partitions: readonly TopicPartition[],
+  { kept }: AssignmentChange,
+): Map<string, symbol> {
+  const stays = new Set(kept.map(partitionKey))
+  return new Map(
+    partitions.map(partitionKey).map((key) => {
+      const assignment = stays.has(key) ? before.get(key) : undefined
+      return [key, assignment ?? Symbol(key)]
+    }),
+  )
 }

@@ -2,6 +2,7 @@ import { ArchiverError, errorFields } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Outage } from '../runtime/outage.ts'
 import { sleep } from '../runtime/retry.ts'
+import { wantedBy, wishOf } from './group/wish.ts'
 
 /** Topics by name, or all that a regular expression matches, now and later. */
 export type TopicChoice = readonly string[] | RegExp
@@ -78,12 +79,7 @@ export class TopicWatch {
   }
 
   #chosen(existing: readonly string[]): readonly string[] {
-    const choice = this.#choice
-    const chosen =
-      choice instanceof RegExp
-        ? existing.filter((topic) => isPublic(topic) && choice.test(topic))
-        : existing.filter((topic) => choice.includes(topic))
-    return chosen.sort()
+    return existing.filter(wantedBy(wishOf(this.#choice))).sort()
   }
 
   /** Looks every `refreshMs` until the signal. */

@@ -1,7 +1,6 @@
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Committer } from './committer.ts'
-import type { Tracker } from './offsets/tracker.ts'
 import type { Opener } from './opening.ts'
 import type { Partition } from './partition.ts'
 import type { Sink } from './sink.ts'
@@ -27,7 +26,6 @@ export class Assignment {
   readonly #counts: WorkerCounts
   readonly #timeouts: DrainTimeouts
   readonly #log: Logger
-  readonly #resume: (partition: Partition, tracker: Tracker) => void
   #hasJoined = false
 
   constructor(parts: {
@@ -38,8 +36,6 @@ export class Assignment {
     counts: WorkerCounts
     timeouts: DrainTimeouts
     log: Logger
-    /** Reads on at the position of the tracker. */
-    resume: (partition: Partition, tracker: Tracker) => void
   }) {
     this.#partitions = parts.partitions
     this.#sinks = parts.sinks
@@ -48,7 +44,6 @@ export class Assignment {
     this.#counts = parts.counts
     this.#timeouts = parts.timeouts
     this.#log = parts.log
-    this.#resume = parts.resume
   }
 
   /** The worker has been a member of the group. */
@@ -56,14 +51,10 @@ export class Assignment {
     return this.#hasJoined
   }
 
-  joined({ gained, kept, lost }: AssignmentChange): void {
-    if (this.#hasJoined) this.#counts.rebalances++
+  joined({ gained, lost }: AssignmentChange): void {
+    if (this.#hasJoined && gained.length + lost.length > 0) this.#counts.rebalances++
     this.#hasJoined = true
     for (const partition of this.#owned(lost)) this.#opener.close(partition)
-    for (const partition of this.#owned(kept)) {
-      const result = partition.kept()
-      if (result.action === 'seek') this.#resume(partition, result.tracker)
-    }
     for (const tp of gained) this.#opener.add(tp)
   }
 
@@ -74,6 +65,7 @@ export class Assignment {
 
   /** Stores and commits what it can in time; then others may have the partitions. */
   async revoked(tps: readonly TopicPartition[]): Promise<void> {
+    this.#counts.rebalances++
     const partitions = this.#owned(tps)
     await this.#committer.drain(this.#drain(partitions), this.#timeouts.drainTimeoutMs)
     for (const partition of partitions) this.#opener.close(partition)

@@ -97,11 +97,6 @@ export interface PartitionEvents {
   failed(tracker: Tracker, failure: Failure, now: number): Ignored | Reopen | Close
   /** Records below `resumesAt` are lost, and a person must decide. */
   lost(why: string, resumesAt: number): Ignored | { readonly action: 'stop' }
-  /**
-   * The group rebalanced, and nobody else can have owned the partition meanwhile. Kafka's client
-   * has forgotten its position.
-   */
-  kept(): Ignored | Seek
   /** The worker is about to give it up. */
   drain(): Ignored | Close | { readonly action: 'flush' }
   /** The worker does not own it any more. */

@@ -229,20 +229,6 @@ export class Partition implements PartitionEvents {
     }
   }
 
-  kept(): Ignored | Seek {
-    switch (this.#state.name) {
-      case 'flowing':
-      case 'paused': {
-        const { tracker } = this.#state
-        this.#state = { name: 'paused', tracker }
-        return { action: 'seek', tracker }
-      }
-      default:
-        // Lookups and flushes continue, and end with their own position.
-        return ignored
-    }
-  }
-
   drain(): ReturnType<PartitionEvents['drain']> {
     switch (this.#state.name) {
       case 'opening':

@@ -27,10 +27,7 @@ export interface Answers<T> {
 export interface AssignmentChange {
   /** This worker's from now on. Nothing of them is fetched before `seek` and `resume`. */
   readonly gained: readonly TopicPartition[]
-  /**
-   * Still this worker's, and nobody else can have owned them in between. Kafka's client has
-   * forgotten their positions: nothing of them is fetched before `seek` and `resume`.
-   */
+  /** Still this worker's, and nobody else can have owned them in between. They are fetched on. */
   readonly kept: readonly TopicPartition[]
   /** Not this worker's any more, and others may read them already (KIP-429, `onPartitionsLost`). */
   readonly lost: readonly TopicPartition[]
@@ -44,8 +41,8 @@ export interface SourceEvents {
   /** The worker has joined the group. */
   joined(change: AssignmentChange): void
   /**
-   * The worker is about to join the group, which may take any partition: what can be stored and
-   * committed in time is. All partitions stay as they are.
+   * The worker is about to join the group, which may take any partition, as it has members of an
+   * older version: what can be stored and committed in time is. All partitions stay as they are.
    */
   beforeJoin(): Promise<void>
   /**

@@ -42,6 +42,8 @@ export const errorCodes = {
    * which reopens the partition.
    */
   FENCED: 1,
+  /** Another worker began with the same --group-instance-id. Exit code 1. */
+  INSTANCE_FENCED: 1,
   /**
    * Kafka no longer has the records, or the archive is ahead of the log's end. Stops that
    * partition. Exit code 1 with --until-end.

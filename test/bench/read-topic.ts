@@ -24,6 +24,7 @@ export async function readTopic(
       group,
       topics: [topic],
       sessionTimeoutMs: 30_000,
+      heartbeatIntervalMs: 1000,
       topicsRefreshMs: 30_000,
       connectTimeoutMs: 15_000,
       maxRecordBytes: 128 * 2 ** 20,

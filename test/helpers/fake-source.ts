@@ -84,7 +84,7 @@ export class FakeSource implements Source {
     const { gained = [], lost = [] } = change
     const kept = without(this.#owned, lost)
     this.#owned = [...kept, ...gained]
-    for (const tp of this.#owned) this.pause(tp)
+    for (const tp of gained) this.pause(tp)
     this.#events?.joined({ gained, kept, lost })
   }
 

@@ -1,11 +1,18 @@
 import { EventEmitter } from 'node:events'
 import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs'
+import { cooperative } from '../../src/kafka/group/leader.ts'
+import type { Member } from '../../src/kafka/group/member.ts'
+import { encodeAssignment } from '../../src/kafka/group/member-data.ts'
+import { member } from '../../src/kafka/repairs/join.ts'
+import { fakeGroup } from './fake-group.ts'
 
 /** A consumer of kafkajs that a test lets join, fetch and crash. */
 export class StandInConsumer {
   readonly #emitter = new EventEmitter()
+  readonly #answers = new Map<string, object>()
+  readonly #group = fakeGroup(async ({ api }) => this.#answers.get(api))
+  #generation = 0
   readonly events = {
-    GROUP_JOIN: 'join',
     CRASH: 'crash',
     FETCH: 'fetch',
     HEARTBEAT: 'heartbeat',
@@ -41,13 +48,33 @@ export class StandInConsumer {
   }: {
     eachBatch: (payload: EachBatchPayload) => Promise<void>
   }): Promise<void> {
+    await this.join('m', { events: [0] })
     this.eachBatch = eachBatch
-    this.join('m', { events: [0] })
   }
 
-  /** The group takes it for a member. */
-  join(memberId: string, memberAssignment: Readonly<Record<string, readonly number[]>>): void {
-    this.#emitter.emit('join', { payload: { memberId, memberAssignment } })
+  /** The group takes it for a member, and gives it these partitions. */
+  async join(
+    memberId: string,
+    assignment: Readonly<Record<string, readonly number[]>>,
+    groupProtocol: string = cooperative,
+  ): Promise<void> {
+    this.#generation++
+    this.#answers.set('JoinGroup', {
+      generationId: this.#generation,
+      groupProtocol,
+      leaderId: 'another',
+      memberId,
+      members: [],
+    })
+    const partitions = new Map(Object.entries(assignment))
+    this.#answers.set('SyncGroup', { memberAssignment: encodeAssignment({ partitions }) })
+    await this.member.join(this.#group)
+  }
+
+  /** The worker's own member of the group. */
+  get member(): Member {
+    const [assigner] = this.config!.partitionAssigners!.map((create) => create({} as never))
+    return (assigner as unknown as { readonly [member]: Member })[member]
   }
 
   crash(error: unknown): void {

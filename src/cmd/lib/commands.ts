@@ -134,6 +134,11 @@ const commands = new Map<string, Command>([
     'Copies an archive to another directory or bucket, and proves the copy: copy FROM TO.',
     async (values) => (await import('../copy.ts')).copy(values),
   ),
+  command(
+    'leave',
+    'Removes a stopped worker with a --group-instance-id from the group, for scaling in.',
+    async (values) => (await import('../leave.ts')).leave(values),
+  ),
 ])
 
 interface Choice {

@@ -1,7 +1,7 @@
 import { statusIndexPrefix } from '../../elasticsearch/index-name.ts'
 import { archiveSet } from '../archive.ts'
 import { bulkGroup } from '../bulk.ts'
-import { consumerGroup } from '../consumer.ts'
+import { consumerGroup, membersGroup } from '../consumer.ts'
 import { elasticsearchGroup } from '../elasticsearch.ts'
 import { filesGroup } from '../files.ts'
 import { kafkaConnectionSet } from '../kafka.ts'
@@ -16,6 +16,7 @@ import { workerGroup } from '../worker.ts'
 export const runSet = combine(
   [
     kafkaConnectionSet,
+    membersGroup,
     consumerGroup,
     topicsGroup,
     typesGroup,

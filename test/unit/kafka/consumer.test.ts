@@ -26,7 +26,7 @@ function startConsumer(t: TestContext) {
   const keys = (tps: readonly { topic: string; partition: number }[]) =>
     tps.map(partitionKey).join()
   const consumer = new GroupConsumer(
-    { kafka, group: 'g', topics: ['events'], sessionTimeoutMs: 6000 },
+    { kafka, group: 'g', topics: ['events'], sessionTimeoutMs: 6000, heartbeatIntervalMs: 1000 },
     {
       topics: () => ['events'],
       joined: (_, { gained, kept, lost }) =>
@@ -65,9 +65,9 @@ test('a consumer begins when there is something to consume, and ends when there 
   await consumer.leave()
   assert.deepEqual(happened, ['joined +events/0 = -', 'revoked events/0', 'ended'])
   assert.deepEqual([last().isDisconnected, consumer.silentMs], [true, 0])
-  await consumer.changeTopics()
+  consumer.look()
   await untilRuns(2)
-  assert.deepEqual(happened.slice(3), ['ended', 'joined +events/0 = -'])
+  assert.deepEqual(happened.slice(3), ['joined +events/0 = -'])
   assert.equal(consumers.length, 2)
 })
 
@@ -75,16 +75,26 @@ test('a member that joins again keeps what it has, and one that was replaced kee
   const { consumer, happened, last, untilRuns } = startConsumer(t)
   consumer.begin()
   await untilRuns(1)
-  last().join('m', { events: [0, 1] })
-  last().join('other', { events: [1] })
+  await last().join('m', { events: [0, 1] })
+  await last().join('m', { events: [1] })
+  await until('it gave up', () => happened.length === 4)
+  await last().join('m', { events: [2] }, 'RoundRobinAssigner')
+  await last().join('m', { events: [0] }, 'RoundRobinAssigner')
+  await last().join('other', { events: [0] })
   assert.deepEqual(happened, [
     'joined +events/0 = -',
     'joined +events/1 =events/0 -',
-    'joined +events/1 = -events/0,events/1',
+    'joined + =events/1 -',
+    'revoked events/0',
+    'joined +events/2 = -events/1',
+    'beforeJoin',
+    'joined +events/0 = -events/2',
+    'beforeJoin',
+    'joined +events/0 = -events/0',
   ])
-  await consumer.changeTopics()
+  last().crash(new Error('the broker is away'))
   await untilRuns(2)
-  assert.deepEqual(happened.slice(3), ['beforeJoin', 'ended', 'joined +events/0 = -events/1'])
+  assert.deepEqual(happened.slice(9), ['ended', 'joined +events/0 = -events/0'])
 })
 
 test('a crash that may pass is followed by another consumer, one that cannot pass ends the source', async (t) => {
@@ -101,20 +111,18 @@ test('a crash that may pass is followed by another consumer, one that cannot pas
 })
 
 test('a member that the group does not know restarts when a commit says so, unless it joins already', async (t) => {
-  const { consumer, restarts, last, untilRuns } = startConsumer(t)
+  const { consumer, consumers, restarts, last, untilRuns } = startConsumer(t)
   consumer.begin()
   await untilRuns(1)
   last().commitAnswer = unknownMember()
-  const [assigner] = last().config!.partitionAssigners!.map((create) => create({} as never))
-  const [beforeJoin] = Object.getOwnPropertySymbols(assigner)
-  await (assigner as unknown as Record<symbol, () => Promise<void>>)[beforeJoin!]!()
+  const joining = last().join('m', { events: [0] })
   await assert.rejects(consumer.commit(offsets))
   assert.deepEqual(restarts, [])
-  last().join('m', { events: [0] })
+  await joining
   await assert.rejects(consumer.commit(offsets))
   await untilRuns(2)
   assert.deepEqual(restarts, ['expelled'])
-  assert.throws(() => assigner!.protocol({ topics: [] }), /this consumer was ended/)
+  await assert.rejects(consumers[0]!.join('m', { events: [0] }), /this consumer was ended/)
   last().commitAnswer = 'nothing'
   await assert.rejects(consumer.commit(offsets), /did not commit/)
 })
@@ -125,7 +133,7 @@ test('while a restart waits, further reasons change nothing, and no topic or a s
     consumer.begin()
     await untilRuns(1)
     last().crash(new Error('the broker is away'))
-    await consumer.changeTopics()
+    consumer.look()
     await assert.rejects(consumer.commit(offsets), /no consumer is running/)
     await consumer[end]()
     await new Promise((resolve) => setTimeout(resolve, 600))
@@ -143,7 +151,7 @@ test('a consumer that connects only after another has taken its place leaves', a
     return made
   }
   const consumer = new GroupConsumer(
-    { kafka, group: 'g', topics: ['events'], sessionTimeoutMs: 6000 },
+    { kafka, group: 'g', topics: ['events'], sessionTimeoutMs: 6000, heartbeatIntervalMs: 1000 },
     {
       topics: () => ['events'],
       joined: () => {},
@@ -157,7 +165,7 @@ test('a consumer that connects only after another has taken its place leaves', a
   )
   t.after(() => consumer.stop())
   consumer.begin()
-  await consumer.changeTopics()
+  consumers[0]!.crash(new Error('it was too slow'))
   await until('another runs', () => consumers[1]?.eachBatch !== undefined)
   consumers[0]!.isDisconnected = false
   gate.resolve()

@@ -24,6 +24,7 @@ test('a consumer that joins and crashes again and again comes back more and more
       group: 'g',
       topics: ['events'],
       sessionTimeoutMs: 6000,
+      heartbeatIntervalMs: 1000,
       topicsRefreshMs: 60_000,
       connectTimeoutMs: 1000,
       maxRecordBytes: 2 ** 20,

@@ -65,7 +65,6 @@ const events: Readonly<Record<EventName, (partition: Partition) => { readonly ac
   settled: (partition) => partition.settled('Kafka has no offset 100 any more', now),
   failed: (partition) => partition.failed(partition.tracker ?? newTracker(), failure, now),
   lost: (partition) => partition.lost('gone', 200),
-  kept: (partition) => partition.kept(),
   drain: (partition) => partition.drain(),
   close: (partition) => partition.close(),
 }
@@ -96,7 +95,6 @@ const table: Readonly<Record<StateName, Readonly<Record<EventName, Cell>>>> = {
     settled: 'ignored',
     failed: 'ignored',
     lost: 'stop → stopped',
-    kept: 'ignored',
     drain: 'close → closed',
     close: 'close → closed',
   },
@@ -113,7 +111,6 @@ const table: Readonly<Record<StateName, Readonly<Record<EventName, Cell>>>> = {
     settled: 'ignored',
     failed: 'reopen → opening',
     lost: 'stop → stopped',
-    kept: 'seek → paused',
     drain: 'flush → draining',
     close: 'close → closed',
   },
@@ -130,7 +127,6 @@ const table: Readonly<Record<StateName, Readonly<Record<EventName, Cell>>>> = {
     settled: 'ignored',
     failed: 'reopen → opening',
     lost: 'stop → stopped',
-    kept: 'seek → paused',
     drain: 'flush → draining',
     close: 'close → closed',
   },
@@ -147,7 +143,6 @@ const table: Readonly<Record<StateName, Readonly<Record<EventName, Cell>>>> = {
     settled: 'ignored',
     failed: 'reopen → opening',
     lost: 'stop → stopped',
-    kept: 'ignored',
     drain: 'flush → draining',
     close: 'close → closed',
   },
@@ -164,7 +159,6 @@ const table: Readonly<Record<StateName, Readonly<Record<EventName, Cell>>>> = {
     settled: 'reopen → opening',
     failed: 'reopen → opening',
     lost: 'ignored',
-    kept: 'ignored',
     drain: 'flush → draining',
     close: 'close → closed',
   },
@@ -181,7 +175,6 @@ const table: Readonly<Record<StateName, Readonly<Record<EventName, Cell>>>> = {
     settled: 'ignored',
     failed: 'close → closed',
     lost: 'ignored',
-    kept: 'ignored',
     drain: 'flush → draining',
     close: 'close → closed',
   },
@@ -198,7 +191,6 @@ const table: Readonly<Record<StateName, Readonly<Record<EventName, Cell>>>> = {
     settled: 'ignored',
     failed: 'reopen → opening',
     lost: 'ignored',
-    kept: 'ignored',
     drain: 'flush → stopped',
     close: 'close → closed',
   },
@@ -215,7 +207,6 @@ const table: Readonly<Record<StateName, Readonly<Record<EventName, Cell>>>> = {
     settled: 'ignored',
     failed: 'ignored',
     lost: 'ignored',
-    kept: 'ignored',
     drain: 'ignored',
     close: 'ignored',
   },
@@ -303,7 +294,7 @@ describe('a partition', () => {
       assert.deepEqual([partition.state.name, life.aborted], [state, true])
       assert.equal(partition.life.aborted, state === 'closed')
     }
-    for (const event of ['full', 'doubted', 'kept', 'lost'] as const) {
+    for (const event of ['full', 'doubted', 'lost'] as const) {
       const partition = inState('flowing')
       events[event](partition)
       assert.equal(partition.life.aborted, false)
