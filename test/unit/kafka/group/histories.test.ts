@@ -79,7 +79,11 @@ class History {
           const key = partitionKey(tp)
           for (const other of this.live) {
             if (other === beginner || !other.held.has(key)) continue
-            const isKnown = this.group.isMember(other.memberId) && !this.#unheard.has(other)
+            // Who was put out of the group while it was frozen begins with what it was given before.
+            const isKnown =
+              this.group.isMember(beginner.memberId) &&
+              this.group.isMember(other.memberId) &&
+              !this.#unheard.has(other)
             // Members of before give everything up at once: the commit log keeps them apart.
             if (isKnown && this.group.protocol === cooperative && this.old.length === 0)
               this.#overlap ??= `${beginner.name} begins with ${key}, and ${other.name} has it`
