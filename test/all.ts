@@ -65,35 +65,52 @@ function serversOf({ elasticsearchUrl }: Stack): Record<string, string> {
   }
 }
 
+/** Servers that start beside other steps: a start mostly waits, and computes on one core. */
+const starting: Promise<unknown>[] = []
+
+function begin(start: Promise<unknown>): Promise<unknown> {
+  // The step that waits for it reports a failure.
+  start.catch(() => {})
+  starting.push(start)
+  return start
+}
+
 /** Two steps: the files that may share the servers, and those that may not. */
 async function integrationTests(
   name: string,
   files: readonly string[],
   env: Record<string, string>,
+  beforeAlone: () => void = () => {},
 ) {
   const isAlone = (file: string) => alone.has(basename(file))
   const together = files.filter((file) => !isAlone(file))
   await steps.tests(name, together, { env, concurrency: sideBySide })
+  beforeAlone()
   await steps.tests(`${name}, one by one`, files.filter(isAlone), { env, concurrency: 1 })
 }
 
 await steps.run(
   async () => {
+    const servers = begin(parts.length === 0 ? Promise.resolve() : stack.start(...parts))
+    let older: Promise<unknown> = Promise.resolve()
     await steps.check('lint', 'npm', 'run', '--silent', 'lint')
     await steps.check('types', 'npm', 'run', '--silent', 'types')
     await steps.tests('unit and property tests', filesOf('test/unit/**/*.test.ts'), {
       env: { TMPDIR: memory },
       concurrency: availableParallelism(),
     })
-    if (parts.length > 0) await steps.step('stack', () => stack.start(...parts))
+    await steps.step('stack', () => servers.then(() => {}))
     await integrationTests(
       'integration tests',
       [...filesOf('test/integration/**/*.test.ts'), ...filesOf('test/chaos/**/*.test.ts')],
       serversOf(stack),
+      () => {
+        if (ownServers) older = begin(olderEngine.start('elasticsearch'))
+      },
     )
     if (!ownServers) return
     await stack.stop('elasticsearch')
-    await steps.step('Elasticsearch 8', () => olderEngine.start('elasticsearch'))
+    await steps.step('Elasticsearch 8', () => older.then(() => {}))
     await integrationTests(
       'tests of the engine against Elasticsearch 8',
       filesOf(engineTests),
@@ -101,6 +118,8 @@ await steps.run(
     )
   },
   async (isGood) => {
+    // What is still starting could not be stopped.
+    await Promise.allSettled(starting)
     await Promise.all([stack.stop(), olderEngine.stop()])
     if (isGood) removeDirectory(memory)
     else console.log(`\nThe servers' logs are in ${memory}`)

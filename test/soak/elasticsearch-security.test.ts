@@ -1,3 +1,4 @@
+import '../chaos/stack.ts'
 import assert from 'node:assert/strict'
 import { pbkdf2Sync, randomBytes, X509Certificate } from 'node:crypto'
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
@@ -10,11 +11,14 @@ import { Agent, request } from 'undici'
 import type { ElasticsearchConnection } from '../../src/elasticsearch/connection.ts'
 import type { ElasticsearchSinkOptions } from '../../src/elasticsearch/sink/options.ts'
 import { openStack, type Stack } from '../../stack/stack-control.ts'
+import { useStack } from '../chaos/stack.ts'
 import { type RunningArchiver, runArchiver } from '../helpers/archiver.ts'
 import { batchOf, type OpenSink, openSink, someDay } from '../helpers/elasticsearch-sink.ts'
 import { createTopic, produce, temporaryDirectory, uniqueName, until } from '../helpers/servers.ts'
 
 /** An engine with TLS, users and rights of its own: what a cluster in a company is like. */
+
+useStack()
 
 const elasticPassword = 'elastic-of-the-test'
 /** No message, log line or error may have it in it. */

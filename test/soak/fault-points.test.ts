@@ -1,10 +1,14 @@
+import '../chaos/stack.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { faultPoints } from '../../src/runtime/fault.ts'
+import { useStack } from '../chaos/stack.ts'
 import { startArchiver } from '../helpers/archiver.ts'
 import { assertExactlyOnce, messages, recordsOf } from '../helpers/exactly-once.ts'
 import { createScenario } from '../helpers/scenario.ts'
 import { createTopic, produce } from '../helpers/servers.ts'
+
+useStack()
 
 /** Those of a compaction are in commit-log.test.ts: they need no server. */
 const pointsOfArchiving = faultPoints.filter((point) => !point.startsWith('compaction.'))
