@@ -79,7 +79,7 @@ class History {
           const key = partitionKey(tp)
           for (const other of this.live) {
             if (other === beginner || !other.held.has(key)) continue
-            // Who was put out of the group while it was frozen begins with what it was given before.
+            // Who was put out of the group while it was frozen begins with what it had before.
             const isKnown =
               this.group.isMember(beginner.memberId) &&
               this.group.isMember(other.memberId) &&
