@@ -8,7 +8,7 @@ import { kafkaConnection } from '../config/kafka.ts'
 import { mysqlConnection } from '../config/mysql.ts'
 import { topicChoice } from '../config/topics.ts'
 import { typeSource } from '../config/types.ts'
-import { maxMetricPartitions, workerName } from '../config/worker.ts'
+import { httpToken, maxMetricPartitions, workerName } from '../config/worker.ts'
 import { bucketUrl } from '../home/s3/address.ts'
 import { requestsPerDay } from '../home/s3/cost.ts'
 import type { BucketSettings } from '../home/s3/settings.ts'
@@ -242,8 +242,17 @@ async function startMonitoring(
   { worker, sinks: { all: sinks, files }, observations, monitor }: Monitored,
 ): Promise<{ stop(): Promise<void> }> {
   const { options, name, log } = run
+  const token = httpToken(options)
   const endpoint = await monitor?.serve(
-    { name, worker, sinks, files, group: options.group, maxMetricPartitions: maxOf(options) },
+    {
+      name,
+      worker,
+      sinks,
+      files,
+      group: options.group,
+      maxMetricPartitions: maxOf(options),
+      token,
+    },
     log,
   )
   const stalls = new StallWatch(

@@ -7,6 +7,7 @@ import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { UnacknowledgedAges } from './ages.ts'
 import { cached, type HttpEndpoint, type HttpOptions, jsonAnswer, serveHttp } from './http.ts'
 import type { Metrics } from './metrics.ts'
+import { operatorCommands } from './operator-commands.ts'
 
 const sampleMs = 1000
 /**
@@ -21,6 +22,10 @@ export interface WorkerStatus {
   readonly ready: boolean
   /** Why it is not ready. */
   readonly reasons: readonly string[]
+  /** An operator paused the worker as a whole. */
+  readonly paused: boolean
+  /** Topics that an operator paused, if it is not the whole worker. */
+  readonly paused_topics: readonly string[]
   readonly records: number
   readonly sinks: readonly {
     readonly name: string
@@ -55,10 +60,13 @@ export interface MonitorParts {
   readonly group: string
   /** The max number of partitions that have metrics of their own. */
   readonly maxMetricPartitions: number
+  /** Who knows it may pause the worker; without one nobody may. */
+  readonly token: string | undefined
 }
 
 /**
- * Serves metrics, health and status of a worker: `/metrics`, `/healthz`, `/readyz`, `/status`.
+ * Serves metrics, health and status of a worker: `/metrics`, `/healthz`, `/readyz`, `/status`; with
+ * a token also `/pause` and `/resume`.
  * @throws ArchiverError `USAGE` if the address is in use.
  */
 export async function serveMonitor(
@@ -81,15 +89,20 @@ export async function serveMonitor(
     lostLogLines: () => standardOutput.lostLines + standardError.lostLines,
   })
   const status = () => statusOf(parts, ages)
-  const endpoint = await serveHttp(address, {
-    '/metrics': cached(async () => ({ status: 200, ...(await metrics.print()) }), answerAgeMs),
-    '/healthz': () => jsonAnswer(200, { healthy: true }),
-    '/readyz': cached(() => {
-      const { ready, reasons } = status()
-      return jsonAnswer(ready ? 200 : 503, { ready, reasons })
-    }, answerAgeMs),
-    '/status': cached(() => jsonAnswer(200, status()), answerAgeMs),
-  })
+  const commands =
+    parts.token === undefined ? undefined : operatorCommands(parts.token, worker, log)
+  const endpoint = await serveHttp(
+    { ...address, commands },
+    {
+      '/metrics': cached(async () => ({ status: 200, ...(await metrics.print()) }), answerAgeMs),
+      '/healthz': () => jsonAnswer(200, { healthy: true }),
+      '/readyz': cached(() => {
+        const { ready, reasons, paused, paused_topics } = status()
+        return jsonAnswer(ready ? 200 : 503, { ready, reasons, paused, paused_topics })
+      }, answerAgeMs),
+      '/status': cached(() => jsonAnswer(200, status()), answerAgeMs),
+    },
+  )
   log.info(
     { event: 'endpoint_started', address: endpoint.address },
     'serving metrics, health and status',
@@ -114,6 +127,8 @@ function statusOf(
     worker: name,
     ready: reasons.length === 0,
     reasons,
+    paused: worker.paused.isWhole,
+    paused_topics: worker.paused.topics,
     records: worker.counts.records,
     sinks: sinks.map((sink) => ({
       name: sink.name,

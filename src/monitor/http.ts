@@ -1,3 +1,4 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, isIP, type Socket } from 'node:net'
 import { ArchiverError, messageOf, systemCode } from '../runtime/errors.ts'
@@ -6,10 +7,17 @@ export interface HttpAnswer {
   readonly status: number
   readonly type: string
   readonly body: string | Buffer
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** The answer to `GET <path>`. */
 export type HttpRoutes = Readonly<Record<string, () => Promise<HttpAnswer> | HttpAnswer>>
+
+/** What `POST <path>` does, for those who know the token. It gets the query of the request. */
+export interface HttpCommands {
+  readonly token: string
+  readonly routes: Readonly<Record<string, (query: URLSearchParams) => HttpAnswer>>
+}
 
 export interface HttpEndpoint {
   readonly address: string
@@ -22,6 +30,8 @@ export interface HttpOptions {
   readonly port: number
   /** Names with a dot, besides `host`, that requests may use. */
   readonly names?: readonly string[]
+  /** Without them there is nothing to post to. */
+  readonly commands?: HttpCommands | undefined
 }
 
 /**
@@ -60,12 +70,13 @@ export function cached(route: HttpRoutes[string], maxAgeMs: number): () => Promi
 }
 
 /**
- * Answers `GET` and `HEAD` for a few paths, and 404 for all others.
+ * Answers `GET` and `HEAD` for a few paths, `POST` for those of `commands`, and 404 for all others.
  * @throws ArchiverError `USAGE` if it cannot listen at the address.
  */
 export async function serveHttp(options: HttpOptions, routes: HttpRoutes): Promise<HttpEndpoint> {
   const names = new Set([options.host, ...(options.names ?? [])].map((name) => name.toLowerCase()))
   const connections = new Connections()
+  const { commands } = options
   const server = createServer(
     {
       maxHeaderSize: maxHeaderBytes,
@@ -75,7 +86,9 @@ export async function serveHttp(options: HttpOptions, routes: HttpRoutes): Promi
     },
     (request, response) => {
       connections.busy(request.socket, response)
-      void answerOf(request, routes, names).then((answer) => respond(request, response, answer))
+      void answerOf(request, { routes, names, commands }).then((answer) =>
+        respond(request, response, answer),
+      )
     },
   )
   server.setTimeout(idleTimeoutMs)
@@ -131,7 +144,7 @@ class Connections {
 function respond(
   request: IncomingMessage,
   response: ServerResponse,
-  { status, type, body }: HttpAnswer,
+  { status, type, body, headers = {} }: HttpAnswer,
 ): void {
   const hasBody =
     request.headers['content-length'] !== undefined ||
@@ -140,16 +153,22 @@ function respond(
     'content-type': type,
     'content-length': Buffer.byteLength(body),
     'x-content-type-options': 'nosniff',
+    ...headers,
     // A body is never read.
     ...(hasBody ? { connection: 'close' } : {}),
   })
   response.end(request.method === 'HEAD' ? undefined : body)
 }
 
+interface Served {
+  readonly routes: HttpRoutes
+  readonly names: ReadonlySet<string>
+  readonly commands: HttpCommands | undefined
+}
+
 async function answerOf(
   { method, url = '/', headers, headersDistinct }: IncomingMessage,
-  routes: HttpRoutes,
-  names: ReadonlySet<string>,
+  { routes, names, commands }: Served,
 ): Promise<HttpAnswer> {
   // RFC 9112, section 3.2: a proxy on the way may have looked at the other one.
   if ((headersDistinct.host?.length ?? 0) > 1)
@@ -161,7 +180,11 @@ async function answerOf(
       body: 'this name is not served here; see --http-names\n',
     }
   }
-  const path = url.split('?', 1)[0]!
+  const [path = '/', query] = url.split('?', 2)
+  if (commands !== undefined && Object.hasOwn(commands.routes, path)) {
+    const refusal = refusalOf(commands.token, method, headers.authorization)
+    return refusal ?? commands.routes[path]!(new URLSearchParams(query))
+  }
   const isRead = method === 'GET' || method === 'HEAD'
   if (!isRead || !Object.hasOwn(routes, path)) {
     return {
@@ -175,6 +198,26 @@ async function answerOf(
   } catch (error) {
     return { status: 500, type: 'text/plain', body: `${messageOf(error)}\n` }
   }
+}
+
+/** Why a request for a command is refused: RFC 9110, sections 15.5.2, 15.5.4 and 15.5.6. */
+function refusalOf(token: string, method = '', authorization = ''): HttpAnswer | undefined {
+  const refused = (status: number, body: string, more: Readonly<Record<string, string>> = {}) => ({
+    ...{ status, type: 'text/plain', body: `${body}\n`, headers: more },
+  })
+  if (method !== 'POST') return refused(405, 'this takes POST', { allow: 'POST' })
+  const [, given] = /^Bearer +(\S+)$/i.exec(authorization) ?? []
+  if (given === undefined) {
+    const challenge = { 'www-authenticate': 'Bearer' }
+    return refused(401, 'give the token of --http-token-file: Authorization: Bearer …', challenge)
+  }
+  return isSame(given, token) ? undefined : refused(403, 'this is not the token')
+}
+
+/** Takes the same time for any two texts: digests have one length. */
+function isSame(one: string, other: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(one), digest(other))
 }
 
 /**

@@ -263,6 +263,11 @@ export const metrics: readonly Metric[] = [
     'Partitions that this worker has.',
     ({ partitions }) => partitions().length,
   ),
+  gauge(
+    'archiver_paused_partitions',
+    'Partitions of this worker that an operator paused.',
+    ({ partitions }) => partitions().filter(({ paused }) => paused === true).length,
+  ),
   gaugePerSink(
     'archiver_sink_waiting',
     '1 while a sink makes no progress: its server is away or refuses, or there is no room.',

@@ -1,5 +1,6 @@
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import type { Partition } from './partition.ts'
+import type { Pauses } from './pauses.ts'
 import type { Sink } from './sink.ts'
 import type { Source } from './source.ts'
 import type { WorkerCounts } from './worker-status.ts'
@@ -14,7 +15,10 @@ const largeRecordCost = 3
 /** When the sinks hold no more than this, there is room for any record that may be kept. */
 const littleHeldBytes = 2 ** 20
 
-/** Pauses partitions when sinks are full, and resumes them when there is room. */
+/**
+ * Pauses partitions when sinks are full or an operator says so, and resumes them when there is room
+ * and nobody holds them.
+ */
 export class BackPressure {
   readonly #source: Pick<Source, 'pause' | 'resume'>
   readonly #sinks: readonly Sink[]
@@ -22,6 +26,7 @@ export class BackPressure {
   readonly #counts: WorkerCounts
   readonly #memoryBudget: number
   readonly #flush: () => Promise<void>
+  readonly #pauses: Pauses
   /** A flush that makes room for a large record. */
   #flushing: Promise<void> | undefined
 
@@ -34,6 +39,8 @@ export class BackPressure {
     memoryBudget: number
     /** Has the sinks store what they hold. */
     flush: () => Promise<void>
+    /** What an operator paused. */
+    pauses: Pauses
   }) {
     this.#source = parts.source
     this.#sinks = parts.sinks
@@ -41,6 +48,7 @@ export class BackPressure {
     this.#counts = parts.counts
     this.#memoryBudget = parts.memoryBudget
     this.#flush = parts.flush
+    this.#pauses = parts.pauses
   }
 
   /**
@@ -55,11 +63,20 @@ export class BackPressure {
 
   /** @returns true if it is paused by this */
   pauseIfFull(partition: Partition): boolean {
-    if (partition.state.name !== 'flowing' || !this.#isAbove(partition.tp, 1)) return false
+    const { tp, state } = partition
+    const isHeld = this.#pauses.holds(tp.topic)
+    if (state.name !== 'flowing' || !(isHeld || this.#isAbove(tp, 1))) return false
     if (partition.full().action !== 'pause') return false
-    this.#counts.pauses++
-    this.#source.pause(partition.tp)
+    if (!isHeld) this.#counts.pauses++
+    this.#source.pause(tp)
     return true
+  }
+
+  /** An operator paused something, or resumed it. */
+  pausesChanged(): void {
+    for (const partition of this.#partitions.values()) {
+      if (!this.pauseIfFull(partition)) this.resumeIfRoom(partition)
+    }
   }
 
   #isAbove(tp: TopicPartition, pressure: number): boolean {
@@ -85,7 +102,9 @@ export class BackPressure {
   }
 
   resumeIfRoom(partition: Partition): void {
-    if (partition.state.name !== 'paused' || this.#isAbove(partition.tp, resumeBelow)) return
-    if (partition.roomFreed().action === 'resume') this.#source.resume(partition.tp)
+    const { tp, state } = partition
+    if (state.name !== 'paused' || this.#pauses.holds(tp.topic)) return
+    if (this.#isAbove(tp, resumeBelow)) return
+    if (partition.roomFreed().action === 'resume') this.#source.resume(tp)
   }
 }

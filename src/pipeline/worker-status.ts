@@ -53,6 +53,8 @@ export interface PartitionStatus extends TopicPartition {
   readonly lag: number | undefined
   /** Why it makes no progress, for people; undefined while it does. */
   readonly waiting: string | undefined
+  /** An operator paused it. */
+  readonly paused?: true
 }
 
 const phases: Readonly<Record<StateName, PartitionStatus['state']>> = {
@@ -70,11 +72,13 @@ const phases: Readonly<Record<StateName, PartitionStatus['state']>> = {
 /**
  * @param committed what this worker has committed for it
  * @param stalled what holds all partitions up, for people
+ * @param isHeld an operator paused it
  */
 export function statusOf(
   partition: Partition,
   committed: number | undefined,
   stalled: string | undefined,
+  isHeld: boolean,
 ): PartitionStatus {
   const { tp, state, tracker, highWatermark, waiting } = partition
   const readUpTo = tracker?.position ?? partition.resumesAt
@@ -87,7 +91,8 @@ export function statusOf(
       highWatermark === undefined || readUpTo === undefined
         ? undefined
         : Math.max(0, highWatermark - readUpTo),
-    waiting: waiting ?? stalled,
+    waiting: isHeld && state.name === 'paused' ? 'paused by an operator' : (waiting ?? stalled),
+    ...(isHeld ? { paused: true } : {}),
   }
 }
 

@@ -13,6 +13,7 @@ import type { Coordinator } from './offsets/coordinator.ts'
 import type { Tracker } from './offsets/tracker.ts'
 import { Opener } from './opening.ts'
 import type { Partition } from './partition.ts'
+import { Pauses } from './pauses.ts'
 import { Questions } from './questions.ts'
 import { Reconciler } from './reconcile.ts'
 import { IdentityCheck } from './recreated.ts'
@@ -65,6 +66,7 @@ export class Worker {
   readonly #fanOut: FanOut
   readonly #assignment: Assignment
   readonly #reconciler: Reconciler
+  readonly #pauses = new Pauses()
   readonly #ended = new AbortController()
   #failure: unknown
 
@@ -102,6 +104,7 @@ export class Worker {
       ...basics,
       memoryBudget: options.memoryBudget,
       flush: () => this.#committer.flush(this.#assignment.tracked()),
+      pauses: this.#pauses,
     })
     this.#opener = new Opener({
       ...basics,
@@ -259,7 +262,33 @@ export class Worker {
     this.#backPressure.roomFreed()
   }
 
+  /**
+   * Reads nothing more until it is resumed. The worker stays in the group, stores what it read, and
+   * opens and gives up partitions as ever; those that it gets meanwhile are paused too.
+   * @param topics none for all that the worker has and gets
+   */
+  pause(topics: readonly string[]): void {
+    this.#pauses.pause(topics)
+    this.#backPressure.pausesChanged()
+  }
+
+  /** @param topics none for all that is paused */
+  resume(topics: readonly string[]): void {
+    this.#pauses.resume(topics)
+    this.#backPressure.pausesChanged()
+  }
+
   // For people.
+
+  /** What an operator paused. */
+  get paused(): Pick<Pauses, 'isWhole' | 'topics'> {
+    return this.#pauses
+  }
+
+  /** The topics that this worker consumes with its group. */
+  get topics(): readonly string[] {
+    return this.#source.topics()
+  }
 
   /** What keeps the worker as a whole from making progress. */
   get problems(): string[] {
@@ -278,7 +307,12 @@ export class Worker {
   status(): PartitionStatus[] {
     const { stalled } = this.#committer
     return [...this.#partitions.values()].map((partition) =>
-      statusOf(partition, this.#coordinator.committedOffset(partition.tp), stalled),
+      statusOf(
+        partition,
+        this.#coordinator.committedOffset(partition.tp),
+        stalled,
+        this.#pauses.holds(partition.tp.topic),
+      ),
     )
   }
 }
