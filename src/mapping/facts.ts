@@ -172,8 +172,10 @@ export class FactsCollector implements JsonHandler {
   literal(byte: number): void {
     const field = this.#value()
     if (field === undefined) return
-    if (byte === LETTER_N) field.nulls++
-    else {
+    if (byte === LETTER_N) {
+      field.nulls++
+      if (this.#isList.at(-1) !== true) field.outerNulls++
+    } else {
       if (byte === LETTER_T) field.trues++
       else field.falses++
       field.addDistinct(booleans, byte === LETTER_T ? 0 : 1, byte === LETTER_T ? 1 : 2, 'boolean')

@@ -43,6 +43,8 @@ export interface ListFacts {
   readonly empty: number
   /** Lists in lists; `count` has them, too. */
   readonly inner: number
+  /** Values of the field that are neither in a list nor null. */
+  readonly outside: number
   readonly minElements: number
   readonly maxElements: number
   readonly meanElements: number
@@ -89,6 +91,7 @@ function listFactsOf(field: Field): ListFacts {
     count: field.lists,
     empty: field.emptyLists,
     inner: field.innerLists,
+    outside: field.occurrences - (field.lists - field.innerLists) - field.outerNulls,
     minElements: field.minElements,
     maxElements: field.maxElements,
     meanElements: Math.round((field.elements / field.lists) * 10) / 10,

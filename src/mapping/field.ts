@@ -16,6 +16,8 @@ export class Field {
   /** Times that the key is in an object; a list counts once. */
   occurrences = 0
   nulls = 0
+  /** Those that are not in a list. */
+  outerNulls = 0
   trues = 0
   falses = 0
   numberCount = 0
@@ -80,6 +82,7 @@ export class Field {
     this.records += other.records
     this.occurrences += other.occurrences
     this.nulls += other.nulls
+    this.outerNulls += other.outerNulls
     this.trues += other.trues
     this.falses += other.falses
     this.numberCount += other.numberCount

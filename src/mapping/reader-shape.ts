@@ -71,8 +71,7 @@ function numberShape({ numbers }: FieldFacts): Shape {
 }
 
 /** A field that is a list in some records and a value in others is JSON as it is written. */
-function asList({ lists, occurrences, kinds }: FieldFacts, element: Shape): Shape {
+function asList({ lists }: FieldFacts, element: Shape): Shape {
   if (lists === undefined) return element
-  const outside = occurrences - (lists.count - lists.inner)
-  return lists.inner > 0 || outside > kinds.null ? any : { is: 'list', of: element }
+  return lists.inner > 0 || lists.outside > 0 ? any : { is: 'list', of: element }
 }

@@ -144,13 +144,13 @@ function describeObject({ properties, required, others }: Node): Record<string, 
 function describe(node: Node): Record<string, unknown> {
   const { facts } = node
   if (facts === undefined) return describeObject(node)
-  const { kinds, lists, occurrences } = facts
+  const { lists } = facts
   const one = describeValue(node, facts)
   if (lists === undefined) return one
   // Lists in lists have no common depth.
   const many = { type: 'array', ...(lists.inner > 0 ? {} : { items: one }) }
-  const outside = occurrences - (lists.count - lists.inner)
-  return outside > 0 && outside > kinds.null ? { anyOf: [many, one] } : many
+  if (lists.outside > 0) return { anyOf: [many, one] }
+  return facts.kinds.null > 0 ? { anyOf: [many, { type: 'null' }] } : many
 }
 
 function describeValue(node: Node, facts: FieldFacts): Record<string, unknown> {

@@ -199,3 +199,25 @@ test('every example of the page is right on a half compacted archive with hostil
   left.push('Spark')
   t.diagnostic(`NOT RUN, as the tool is not on this machine: ${left.join(', ')}`)
 })
+
+test('the query of mapping --format duckdb reads a type whose first records say little', async (t) => {
+  if (duckdb === undefined) return t.skip('DuckDB is not on this machine')
+  const values = Array.from({ length: 3000 }, (_, i) =>
+    i < 2500
+      ? `{"type":"late","n":${i},"amount":1,"list":[]}`
+      : `{"type":"late","n":${9007199254740993n + BigInt(i)},"amount":0.5,"list":[{"q":${i}}],"any":${i % 2 === 0 ? '"x"' : '{"a":1}'}}`,
+  )
+  const records = values.map((value, offset) => ({
+    offset,
+    timestamp: august + offset * 1000,
+    value: Buffer.from(value),
+  }))
+  const root = await makeArchive(t, [{ tp: { topic, partition: 0 }, flushes: [records] }])
+  const options = ['--archive-dir', root, '--no-elasticsearch', '--type', 'late']
+  const printed = await runArchiver(t, ['mapping', ...options, '--format', 'duckdb'])
+  assert.equal(printed.code, 0, printed.output)
+  const [tool, ...argv] = duckdb
+  const sql = `SELECT count(*), sum(value.amount), max(value.n), count(value.any), sum(value.list[1].q) FROM (${printed.output})`
+  const row = execFileSync(tool, [...argv, sql], { cwd: root, encoding: 'utf8' })
+  assert.equal(row, `3000,2750.0,9007199254743992,500,${((2500 + 2999) / 2) * 500}\n`)
+})
