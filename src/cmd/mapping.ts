@@ -129,6 +129,8 @@ async function apply(subject: Subject): Promise<boolean> {
     return true
   }
   for (const line of plan.differences) standardOutput.print(line)
+  const of = options.sample === undefined ? '' : 'a sample of '
+  standardOutput.print(`from ${of}${plural(facts.records, 'record')}`)
   for (const note of describeNotes(proposal)) standardOutput.print(note)
   if (options.dryRun) return true
   if (!(await mayGoOn(options, `install ${name}?`, signal))) {
@@ -159,14 +161,14 @@ async function rebuild(subject: Subject): Promise<void> {
   const names = new IndexNames(indexPrefix)
   const first = names.of(types[0]!, days.first * hoursPerDay)
   const question = `make ${first} ${days.last > days.first ? `and the ${plural(days.last - days.first, 'day')} after it ` : ''}again from the files?`
-  if (options.dryRun) return
-  if (!(await mayGoOn(options, question, signal))) {
+  const { dryRun } = options
+  if (!dryRun && !(await mayGoOn(options, question, signal))) {
     standardOutput.print('nothing was rebuilt')
     return
   }
   const terminal = createTerminal(standardError)
   const progress = (line: string) => terminal.setStatus(line)
-  const job = { home, client, indexPrefix, types, partitions, signal, progress }
+  const job = { home, client, indexPrefix, types, partitions, signal, dryRun, progress }
   try {
     for (let day = days.first; day <= days.last; day++) {
       signal.throwIfAborted()
@@ -182,6 +184,7 @@ async function rebuild(subject: Subject): Promise<void> {
 function describeDay({ name, is, documents, late }: DayOutcome): string {
   if (is === 'none') return `${name}: there is no such index`
   if (is === 'same') return `${name}: it has this mapping already`
+  if (is === 'due') return `${name}: it has another mapping, and would be rebuilt`
   const more = late === 0 ? '' : `, and ${count(late)} that no file had yet`
   return `${name}: rebuilt with ${plural(documents, 'record')} of the files${more}`
 }

@@ -38,7 +38,8 @@ export function valueMapping(
     own = [],
   }: { readonly nested?: readonly string[]; readonly own?: readonly string[] } = {},
 ): ValueMapping {
-  const root: Mapping = { properties: {} }
+  const root: Mapping = {}
+  propertiesOf(root)
   let size = 0
   for (const field of mostFrequent(fields)) {
     if (own.some((name) => isTakenBy(name, field))) continue
@@ -66,8 +67,9 @@ function isTakenBy(own: string, { name, as }: FieldProposal): boolean {
   return as !== 'object' && own.startsWith(`${name}.`)
 }
 
+/** Without a prototype: a message may have a field `__proto__`. */
 function propertiesOf(mapping: Mapping): Record<string, Mapping> {
-  mapping.properties ??= {}
+  mapping.properties ??= Object.create(null) as Record<string, Mapping>
   return mapping.properties
 }
 
@@ -85,7 +87,7 @@ function mappingOf(field: FieldProposal, isNested: boolean): Mapping {
 function mainOf({ as, format, takesTexts: coerces }: FieldProposal, isNested: boolean): Mapping {
   switch (as) {
     case 'object':
-      return isNested ? { type: 'nested', include_in_parent: true, properties: {} } : {}
+      return isNested ? { type: 'nested', include_in_parent: true } : {}
     case 'double':
       return coerces === true ? { type: 'double', coerce: true, meta: takesTexts } : double
     case 'long':

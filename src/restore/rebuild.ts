@@ -31,6 +31,8 @@ export interface Rebuild {
   readonly types: readonly RecordType[]
   readonly partitions: readonly TopicPartition[]
   readonly signal: AbortSignal
+  /** Only look. */
+  readonly dryRun: boolean
   readonly progress: (line: string) => void
 }
 
@@ -39,9 +41,10 @@ export interface DayOutcome {
   /**
    * - none: there is no index of that day.
    * - same: it is as the template says already.
+   * - due: it would be rebuilt, but for `dryRun`.
    * - rebuilt: a new index has its place.
    */
-  readonly is: 'none' | 'same' | 'rebuilt'
+  readonly is: 'none' | 'same' | 'due' | 'rebuilt'
   readonly documents: number
   /** Documents that came from the old index, as no file has them yet. */
   readonly late: number
@@ -73,6 +76,7 @@ export async function rebuildDay(rebuild: Rebuild, day: number): Promise<DayOutc
   const nothing = { name, documents: 0, late: 0 }
   if (state.current === undefined) return { ...nothing, is: 'none' }
   if (state.isDone) return { ...nothing, is: 'same' }
+  if (rebuild.dryRun) return { ...nothing, is: 'due' }
   return await new DayRebuild(rebuild, names, day, state, state.current).run()
 }
 

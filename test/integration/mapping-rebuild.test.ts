@@ -43,6 +43,8 @@ test('a day is rebuilt beside a worker that writes to it: each record is found o
 
   // Killed when workers wait already: what it did is undone or done by the next one.
   const rebuild = ['--type', 'shop', '--rebuild', '2019-08-01..2019-08-02']
+  const dry = await archiver('mapping', [...rebuild, '--dry-run'])
+  assert.match(dry.output, /shop-2019\.08\.01: it has another mapping, and would be rebuilt/)
   const killed = await archiver('mapping', rebuild, { ARCHIVER_FAULT: 'rebuild.blocked' })
   assert.equal(killed.code, 128 + 9, killed.output)
   const rebuilt = await archiver('mapping', rebuild)

@@ -192,6 +192,46 @@ function anyKind(value: string): boolean {
   return ['"1d"', '" 5"', '"NaN"'].includes(value)
 }
 
+test('Elasticsearch takes the mapping of odd types, and every record of them', async (t) => {
+  const prefix = indexPrefix(t)
+  const { write, counts } = await openSink(t, {
+    nodes: [elasticsearchUrl],
+    indexPrefix: prefix,
+    installTemplates: true,
+  })
+  const deep = (levels: number) => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`
+  const kinds = ['1', '1.5', '"x"', 'true', 'null', '[]', '{"a":1}', '[{"a":2},3]', '"2019-08-01"']
+  const types: Readonly<Record<string, readonly string[]>> = {
+    wide: [0, 1].map(
+      (i) => `{${Array.from({ length: 1500 }, (_, k) => `"f${k}":"w ${i} ${k}"`).join(',')}}`,
+    ),
+    deep: [deep(60), deep(3)],
+    dotted: ['{"a.b":1,"a":{"c":2}}', '{"d":1}', '{"d.e":2}', '{"x.y.z":[1,2]}'],
+    kinds: kinds.map((value) => `{"k":${value},"__proto__":{"x":${value}}}`),
+    maps: Array.from({ length: 120 }, (_, i) => `{"m":{"u${i}":${i % 2 ? i : `{"a":"b${i}"}`}}}`),
+  }
+  for (const [type, values] of Object.entries(types)) {
+    const collector = new FactsCollector()
+    for (const value of values) {
+      const bytes = Buffer.from(value)
+      collector.addValue(bytes, { start: 0, end: bytes.length }, someTime)
+    }
+    const { mapping, size } = valueMapping(proposalOf(collector.facts()))
+    await elasticsearch('PUT', `/_index_template/${prefix}${type}`, {
+      index_patterns: [`${prefix}${type}-*`],
+      priority: 900,
+      composed_of: ['archive@settings', 'archive@envelope', 'archive@value'],
+      template: {
+        settings: { index: { mapping: { total_fields: { limit: size + 500 } } } },
+        mappings: { properties: { value: mapping } },
+      },
+    })
+    const lines = values.map((value) => `{"type":"${type}",${value.slice(1)}`)
+    await write(batchOf(uniqueName(type), lines))
+    assert.equal(counts.rejected, 0, type)
+  }
+})
+
 /** An archive of orders: decimals and dates in texts, and a type whose name begins alike. */
 async function orders(t: TestContext) {
   const prefix = indexPrefix(t)

@@ -68,6 +68,7 @@ export const mappingSet = combine(
     exclusive('format', 'rebuild'),
     exclusive('json', 'rebuild'),
     requires(['apply', 'rebuild'], 'elasticsearch'),
+    requires(['nested'], 'apply'),
   ],
 )
 

@@ -156,7 +156,7 @@ test('lists of objects offer nested, with its price; a field without a value is 
   )
   assert.deepEqual(left.map(({ name }) => name).sort(), ['empty', 'none'])
   const { mapping } = valueMapping({ fields }, { nested: ['items'] })
-  assert.deepEqual(mapping, {
+  assert.deepEqual(JSON.parse(JSON.stringify(mapping)), {
     properties: {
       items: {
         type: 'nested',
@@ -174,4 +174,15 @@ test('the same facts give the same proposal, in any order, for 1,500 fields as w
   const one = proposalOf(factsOf(records))
   assert.equal(one.fields.length, 1500)
   assert.deepEqual(proposalOf(factsOf(records.toReversed())), one)
+})
+
+test('names that JavaScript knows are names like any other', () => {
+  const facts = factsOf([
+    '{"__proto__":{"x":1,"constructor":{"y":2}},"toString":"a","hasOwnProperty":1}',
+  ])
+  const { mapping } = valueMapping(proposalOf(facts))
+  const text = JSON.stringify(mapping)
+  for (const name of ['__proto__', 'x', 'constructor', 'y', 'toString', 'hasOwnProperty'])
+    assert.ok(text.includes(`"${name}":{`), text)
+  assert.deepEqual(Object.keys(Object.prototype), [])
 })
