@@ -11,6 +11,7 @@ import { retryRejectedSet } from './commands/retry-rejected.ts'
 import { runSet } from './commands/run.ts'
 import { setupSet } from './commands/setup.ts'
 import { statusSet } from './commands/status.ts'
+import { sweepSet } from './commands/sweep.ts'
 import { verifySet } from './commands/verify.ts'
 import type { OptionGroup, Options } from './options.ts'
 
@@ -30,6 +31,7 @@ export const commandSets = {
   prune: pruneSet,
   copy: copySet,
   leave: leaveSet,
+  sweep: sweepSet,
 }
 
 export type CommandName = keyof typeof commandSets

@@ -139,6 +139,9 @@ const commands = new Map<string, Command>([
     'Removes a stopped worker with a --group-instance-id from the group, for scaling in.',
     async (values) => (await import('../leave.ts')).leave(values),
   ),
+  command('sweep', 'Ends the open uploads that dead workers left in a bucket.', async (values) =>
+    (await import('../sweep.ts')).sweep(values),
+  ),
 ])
 
 interface Choice {

@@ -192,9 +192,11 @@ export class S3Home implements Home {
   async confirm(): Promise<void> {}
 
   async stage(directory: string): Promise<Staging> {
-    this.#scratch ??= Scratch.open(this.#options.scratchDir)
+    this.#scratch ??= Scratch.open(this.#options.scratchDir, this.#options.log)
+    const scratch = await this.#scratch
+    await scratch.ensure()
     return new S3Staging(directory, {
-      scratch: await this.#scratch,
+      scratch,
       uploads: this.#store.uploads,
       uploader: this.#uploader,
       open: this.#open,
@@ -246,7 +248,7 @@ export class S3Home implements Home {
     }
   }
 
-  /** What others staged is no directory: a lifecycle rule of the bucket ends their uploads. */
+  /** What others staged is no directory: `archiver sweep`, or a rule of the bucket, ends it. */
   async removeStaging(): Promise<void> {}
 
   /** A bucket has no end. */

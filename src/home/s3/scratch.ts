@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
+import { ArchiverError, errorFields, messageOf, systemCode } from '../../runtime/errors.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { claimFolder, removeDeadFolders, showLife, signOfLifeMs } from './scratch-folders.ts'
 
 /**
  * Local disk for what waits to be uploaded. Never fsynced: what a machine loses was not committed,
@@ -9,19 +11,27 @@ import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
  */
 export class Scratch {
   readonly #root: string
+  readonly #signs: NodeJS.Timeout
 
-  private constructor(root: string) {
+  private constructor(root: string, log: Logger) {
     this.#root = root
+    this.#signs = setInterval(() => {
+      showLife(root).catch((error: unknown) => {
+        log.debug({ event: 'scratch_gone', path: root, ...errorFields(error) }, 'scratch is gone')
+      })
+    }, signOfLifeMs).unref()
   }
 
   /**
-   * Makes its own folder below `parent`, and `parent` if it does not exist.
+   * Makes its own folder below `parent`, and `parent` if it does not exist. Removes those of dead
+   * processes.
    * @throws ArchiverError `ARCHIVE_UNUSABLE`
    */
-  static async open(parent: string): Promise<Scratch> {
+  static async open(parent: string, log: Logger): Promise<Scratch> {
     const root = join(parent, `archiver-scratch-${process.pid}-${randomBytes(4).toString('hex')}`)
     try {
-      await mkdir(root, { recursive: true, mode: 0o700 })
+      await makeFolder(root)
+      await removeDeadFolders(parent, log)
     } catch (error) {
       throw new ArchiverError(
         'ARCHIVE_UNUSABLE',
@@ -30,7 +40,12 @@ export class Scratch {
         error,
       )
     }
-    return new Scratch(root)
+    return new Scratch(root, log)
+  }
+
+  /** Makes the folder again if it is gone: this process was frozen, and others took it for dead. */
+  async ensure(): Promise<void> {
+    await makeFolder(this.#root)
   }
 
   /** The path of a file of one writer. */
@@ -46,8 +61,14 @@ export class Scratch {
 
   /** Removes all of it. */
   async close(): Promise<void> {
+    clearInterval(this.#signs)
     await rm(this.#root, { recursive: true, force: true })
   }
+}
+
+async function makeFolder(path: string): Promise<void> {
+  const made = await mkdir(path, { recursive: true, mode: 0o700 })
+  if (made !== undefined) await claimFolder(path)
 }
 
 /** A file on scratch. Keeps no descriptor open between its calls: thousands are in the making. */

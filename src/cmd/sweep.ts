@@ -1,0 +1,79 @@
+import type { SweepOptions } from '../config/commands/sweep.ts'
+import {
+  planSweep,
+  type SweepPlan,
+  sweep as sweepUploads,
+  type UploadingHome,
+} from '../files/compact/sweep.ts'
+import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
+import { DamagedPartitions } from '../files/read/damaged-partitions.ts'
+import type { Home } from '../home/home.ts'
+import { plural } from '../runtime/format.ts'
+import { standardOutput } from '../runtime/standard-streams.ts'
+import { openArchive } from './lib/archive-home.ts'
+import { isConfirmed } from './lib/confirm.ts'
+import { signalled } from './lib/program.ts'
+
+/** Ends the open uploads that dead workers left in a bucket. */
+export async function sweep(options: SweepOptions): Promise<void> {
+  await using home = await openArchive(options)
+  const signal = signalled()
+  await requireArchive(home)
+  if (!hasUploads(home)) {
+    explainDirectory(home, options)
+    return
+  }
+  const damaged = new DamagedPartitions()
+  const before = Date.now() - options.olderThan!
+  const plan = await planSweep(home, await listPartitions(home), damaged, before)
+  if (!options.json)
+    for (const line of describe(home.title, plan, before)) standardOutput.print(line)
+  const ended = !options.dryRun && (await isWanted(options, plan, signal))
+  if (ended) await sweepUploads(home, plan)
+  if (options.json) {
+    const { dead, ...left } = plan
+    standardOutput.printJson({ archive: home.title, dead: dead.length, ended, ...left })
+  } else if (ended && plan.dead.length > 0) standardOutput.print('done')
+  damaged.throwIfAny()
+}
+
+function hasUploads(home: Home): home is Home & UploadingHome {
+  return 'openUploads' in home
+}
+
+function explainDirectory({ title }: Home, { json }: SweepOptions): void {
+  if (json) standardOutput.printJson({ archive: title, dead: 0, ended: false })
+  else
+    standardOutput.print(
+      `${title} is a directory and has no uploads. What dead workers staged in it goes when another worker takes their partitions over.`,
+    )
+}
+
+async function isWanted(
+  { yes, json }: SweepOptions,
+  { dead }: SweepPlan,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (dead.length === 0 || yes || json || !process.stdin.isTTY) return true
+  if (await isConfirmed('end these uploads?', signal)) return true
+  standardOutput.print('nothing was ended')
+  return false
+}
+
+function describe(
+  title: string,
+  { dead, young, needed, unknown, foreign }: SweepPlan,
+  before: number,
+): string[] {
+  const date = `${new Date(before).toISOString().slice(0, 16)}Z`
+  const left: readonly [number, string][] = [
+    [young, `began since ${date}: a worker may still need it`],
+    [needed, 'of a committed file: the next worker of its partition completes it'],
+    [unknown, 'of a partition that cannot be read'],
+    [foreign, 'of no file of this archive'],
+  ]
+  return [
+    `${title}: ${plural(dead.length, 'open upload')} of dead workers, begun before ${date}`,
+    ...left.flatMap(([count, what]) => (count > 0 ? [`left: ${count} ${what}`] : [])),
+  ]
+}

@@ -1,0 +1,25 @@
+import { msPerHour } from '../../record/time.ts'
+import { archiveSet, dryRun, json } from '../archive.ts'
+import { logGroup } from '../log.ts'
+import { age, combine, flag, own, type ValuesOf } from '../options.ts'
+
+export const sweepSet = combine([
+  archiveSet,
+  own({
+    olderThan: age({
+      default: '2d',
+      minMs: msPerHour,
+      min: 'a worker may still need a younger upload: 1h',
+      explanation: 'End open uploads of a bucket that began longer ago than this.',
+    }),
+    dryRun,
+    yes: flag({
+      default: false,
+      explanation: 'Do not ask. Without a terminal, nothing is asked in any case.',
+    }),
+    json: json(''),
+  }),
+  logGroup,
+])
+
+export type SweepOptions = ValuesOf<typeof sweepSet>
