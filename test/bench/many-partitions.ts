@@ -22,6 +22,7 @@ export interface MadeTopics extends Spread {
 
 const recordsPerPartition = 10
 const pollMs = 20
+const maxOpenMs = 5 * 60_000
 
 /** An admin client for the time of a case. */
 export async function withAdmin<T>(
@@ -104,14 +105,14 @@ export async function openWorker(
   )
   const wanted = topics * partitions
   const lines = new LineReader(child.output)
-  const deadline = startedAt + 120_000
+  const deadline = startedAt + maxOpenMs
   const times = { joined: 0, opened: 0, count: 0 }
   while (times.count < wanted) {
     if (Date.now() > deadline) {
       child.kill('SIGKILL')
       throw new ArchiverError(
         'INTERNAL',
-        `${times.count} of ${wanted} partitions are open after 2 minutes`,
+        `${times.count} of ${wanted} partitions are open after ${maxOpenMs / 60_000} minutes`,
       )
     }
     await sleep(pollMs)
