@@ -21,6 +21,7 @@ import { FetchedPartitionBatch } from './batch/fetched-batch.ts'
 import { Unpacker } from './batch/unpacker.ts'
 import { GroupConsumer } from './consumer.ts'
 import type { Membership } from './membership.ts'
+import { partitionRanges } from './partition-ranges.ts'
 import { PositionLookup } from './position-lookup.ts'
 import { complete } from './positions.ts'
 import { readRange } from './range-reader.ts'
@@ -117,7 +118,7 @@ export class KafkaSource implements Source {
           await this.#events?.revoked(tps)
           for (const tp of tps) this.#unpacker.drop(tp)
           this.#log.info(
-            { event: 'partitions_revoked', count: tps.length, partitions: tps.map(partitionKey) },
+            { event: 'partitions_revoked', count: tps.length, partitions: partitionRanges(tps) },
             'gave partitions up',
           )
         },
@@ -210,7 +211,7 @@ export class KafkaSource implements Source {
         gained: change.gained.length,
         kept: change.kept.length,
         lost: change.lost.length,
-        partitions: partitions.map(partitionKey),
+        partitions: partitionRanges(partitions),
       },
       'joined the group',
     )

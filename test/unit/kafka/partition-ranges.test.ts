@@ -12,6 +12,9 @@ test('partitions are ranges of each topic, however many there are', () => {
   ])
   const many = Array.from({ length: 130 }, (_, i) => of(`t${String(i).padStart(3, '0')}`, 0, 1))
   const lines = partitionRanges(many.flat())
-  assert.deepEqual([lines[0], lines[99], lines[100]], ['t000/0-1', 't099/0-1', 'and 30 more topics'])
+  assert.deepEqual(
+    [lines[0], lines[99], lines[100]],
+    ['t000/0-1', 't099/0-1', 'and 30 more topics'],
+  )
   assert.equal(lines.length, 101)
 })
