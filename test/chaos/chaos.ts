@@ -33,6 +33,12 @@ const options = {
     max: 6,
     explanation: 'How many workers there are when none is missing.',
   }),
+  static: integer({
+    default: '0',
+    min: 0,
+    max: 6,
+    explanation: 'How many of them are static members of the group.',
+  }),
   faults: list({
     default: faultKinds.join(','),
     explanation: `What is broken: ${faultKinds.join(', ')}.`,
@@ -166,6 +172,7 @@ async function main(argv: readonly string[]): Promise<void> {
         dir: given.dir,
         seconds: given.seconds,
         workers: given.workers,
+        staticMembers: given.static,
         kinds: [
           ...kinds,
           ...(given.mysql ? ['mysql' as const] : []),

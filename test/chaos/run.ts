@@ -34,6 +34,8 @@ export interface ChaosOptions {
   readonly dir: string
   readonly seconds: number
   readonly workers: number
+  /** How many of them are static members of the group. */
+  readonly staticMembers: number
   readonly kinds: readonly FaultKind[]
   /** MySQL as a third store. */
   readonly mysql?: boolean
@@ -149,6 +151,7 @@ export async function runChaos(
   const clock = new ClockFile(join(runDir, 'clock'))
   await clock.shift(0)
   const workers = new Workers({
+    staticMembers: options.staticMembers,
     argv: [
       ...workerArguments(options, { name, topics, proxyUrl, table }),
       ...(bucket === undefined
@@ -167,7 +170,7 @@ export async function runChaos(
     await createTopics(admin, topics)
     const plan = makePlan({ ...options, seconds })
     progress.say(
-      `seed ${seed}: ${plan.length} faults in ${seconds} s, ${rate} records/s in ${topics.length} topics, ${options.workers} workers, logs in ${runDir}`,
+      `seed ${seed}: ${plan.length} faults in ${seconds} s, ${rate} records/s in ${topics.length} topics, ${options.workers} workers, ${options.staticMembers} static, logs in ${runDir}`,
     )
     if (options.kinds.includes('disk') && !disk.isMounted)
       progress.say(

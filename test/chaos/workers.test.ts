@@ -9,7 +9,13 @@ async function workersWith(t: Parameters<typeof temporaryDirectory>[0], argv: re
   const logDir = await temporaryDirectory(t)
   const clock = new ClockFile(join(logDir, 'clock'))
   await clock.shift(0)
-  const workers = new Workers({ argv, logDir, clockFile: clock.path, restartMs: 10 })
+  const workers = new Workers({
+    argv,
+    logDir,
+    clockFile: clock.path,
+    restartMs: 10,
+    staticMembers: 0,
+  })
   t.after(() => workers.abandon())
   return workers
 }

@@ -23,6 +23,8 @@ export interface ChaosWorker {
   readonly child: ChildProcess
   /** It has logged that it archives; before that, a start that fails is not its fault. */
   started: boolean
+  /** Its id as a static member of the group. */
+  readonly instanceId: string | undefined
   /** It has to end, or to die by itself at a fault point. */
   mayEnd: boolean
   frozen: boolean
@@ -35,6 +37,8 @@ export interface ChaosWorker {
 
 export interface WorkersOptions {
   readonly argv: readonly string[]
+  /** How many of the workers at a time are static members of the group. */
+  readonly staticMembers: number
   readonly logDir: string
   /** How long a dead worker is missed before the next one starts, in ms. */
   readonly restartMs: number
@@ -184,13 +188,22 @@ export class Workers {
     return true
   }
 
+  /** An id that no process has any more: two with one id end each other. */
+  #freeInstanceId(): string | undefined {
+    const taken = new Set([...this.#workers].map(({ instanceId }) => instanceId))
+    const ids = Array.from({ length: this.#options.staticMembers }, (_, i) => `chaos-${i}`)
+    return ids.find((id) => !taken.has(id))
+  }
+
   #start(fault?: string, how: SpawnOptions = {}, wrapper: readonly string[] = []): ChaosWorker {
     this.starts++
     const number = ++this.#number
+    const instanceId = this.#freeInstanceId()
     const words = [
       ...wrapper,
       ...[process.execPath, '--import', clockModule, program],
       ...this.#options.argv,
+      ...(instanceId === undefined ? [] : ['--group-instance-id', instanceId]),
     ]
     const child = spawn(words[0]!, words.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -213,6 +226,7 @@ export class Workers {
       number,
       child,
       started: false,
+      instanceId,
       mayEnd: false,
       frozen: false,
       isWrapped,

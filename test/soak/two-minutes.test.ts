@@ -30,6 +30,7 @@ async function survive(
       dir: stack.settings.dir,
       seconds: 120,
       workers: 3,
+      staticMembers: 1,
       ...more,
       rate: 300,
       everyMs: 3000,
