@@ -270,6 +270,96 @@ test('the same facts make the same dashboard, whatever the order of the fields',
   assert.equal(ndjson(typeDashboard('archive-', described(fields), now)), once)
 })
 
+const codes = { isWhole: true, min: 200, max: 504, low: 200, high: 404, distinct: 7 } as const
+const family = ['a', 'b'].map((type) => ({ type, indexPattern: `archive-${type}-*`, records: 5 }))
+const date = { kind: 'date', min: 0, max: 1.8e12, low: 1.79e12, high: 1.7901e12 } as const
+/** Six days from the first date to the last. */
+const days = { min: date.low, max: date.low + 6 * 86_400_000, high: date.low + 6 * 86_400_000 }
+/** Kinds of messages that open with panels of their own, with all of their fields and with few. */
+const openings: Readonly<Record<string, DescribedType>> = {
+  'requests with a path alone': described([numeric('status', codes), field('path')]),
+  'requests with a method alone': described([numeric('status', codes), field('method')]),
+  'requests with all': described([
+    numeric('status', codes),
+    field('http.method'),
+    field('http.route'),
+    numeric('duration_ms'),
+    numeric('bytes', { isWhole: true }),
+  ]),
+  'logs of levels alone': described([field('level', { values: ['info', 'warn'] })]),
+  'logs with all': described([
+    field('severityText', { values: ['INFO', 'ERROR', 'odd', 'FATAL', 'WARN'] }),
+    field('resource.service.name'),
+    field('body'),
+    field('attributes.exception.type', { present: 0.02 }),
+  ]),
+  'changes without times': described([
+    field('op', { values: ['c', 'd', 'odd'] }),
+    field('source.connector', { distinct: 1 }),
+  ]),
+  'changes with all': described(
+    [
+      field('op', { values: ['c', 'u', 'r', 't'] }),
+      field('source.connector', { distinct: 1 }),
+      numeric('source.ts_ms', { isWhole: true, min: 1.79e12, low: 1.79e12, high: 1.8e12 }),
+      numeric('ts_ms', { isWhole: true, min: 1.79e12, low: 1.79e12, high: 1.8e12 }),
+      field('ts_ms.date', { ...date, of: 'value.ts_ms' }),
+    ],
+    { family },
+  ),
+  'events alone': described([field('specversion', { distinct: 1 }), field('source')]),
+  'events of several types': described([field('specversion', { distinct: 1 }), field('source')], {
+    family,
+  }),
+  'money of one currency': described([numeric('total'), field('currency', { distinct: 1 })]),
+  'money of several': described([numeric('total'), field('currency'), field('status')]),
+  'dates, places and conflicts': described(
+    [
+      field('at', date),
+      field('eta', { ...date, ...days, distinct: 7 }),
+      field('where', { kind: 'place', distinct: 0 }),
+      field('client', { kind: 'ip', ignored: 5 }),
+      field('a:b', { ignored: 7, looksLike: 'number' }),
+    ],
+    { rejecting: [{ name: 'value.retry', records: 3 }] },
+  ),
+}
+
+/** The panels of the dashboard of some facts, by their ids. */
+function panelIds(facts: DescribedType): readonly string[] {
+  return panelsOf(typeDashboard('archive-', facts, now).at(-1)!).map(({ panelIndex }) => panelIndex)
+}
+
+test('messages of a known kind open with panels of their own', () => {
+  const has = (name: string, ...ids: readonly string[]) => {
+    const panels = panelIds(openings[name]!)
+    for (const id of ids) assert.ok(panels.includes(id), `${name}: ${id} of ${panels.join(' ')}`)
+  }
+  has('requests with a path alone', 'failed', 'paths')
+  has('requests with a method alone', 'failed', 'top-value.status')
+  has('requests with all', 'slowest', 'course-value.duration_ms', 'statistics-value.duration_ms')
+  has('logs of levels alone', 'over-time')
+  has('logs with all', 'errors', 'services', 'errors-0', 'errors-1')
+  has('changes without times', 'over-time')
+  has('changes with all', 'lag', 'tables', 'time-value.ts_ms.date')
+  has('events of several types', 'family')
+  has('money of one currency', 'sum', 'currencies')
+  has('money of several', 'states')
+  has('dates, places and conflicts', 'time-value.at', 'map-value.where', 'ignored', 'rejects')
+  assert.ok(!panelIds(openings['money of several']!).includes('sum'), 'a sum of several currencies')
+  assert.ok(!panelIds(openings['events alone']!).includes('family'))
+})
+
+test('a date far from all others does not stretch their histogram', () => {
+  const dashboard = typeDashboard('archive-', openings['dates, places and conflicts']!, now)
+  const asked = (panel: string) =>
+    panelSearches(dashboard.at(-1)!, dashboard).find((search) => search.panel === panel)!
+  assert.match(asked('time-value.at').kql, /value\.at >= now-\d+d/)
+  assert.doesNotMatch(asked('time-value.eta').kql, /value\.eta/)
+  // Seven days are seven bars.
+  assert.equal(asked('time-value.eta').columns.time!.params!.interval, 'd')
+})
+
 test('a dashboard for any type holds together', async (t) => {
   const many = Array.from({ length: 400 }, (_, i) =>
     i % 3 === 0
@@ -289,6 +379,7 @@ test('a dashboard for any type holds together', async (t) => {
       field('x(y)"z"', { present: 0.5 }),
     ]),
     'a type of odd letters': described([field('a')], { type: 'Über "x" / 注文' }),
+    ...openings,
   }
   for (const [name, facts] of Object.entries(cases)) {
     await t.test(name, () => {

@@ -52,6 +52,8 @@ export function shallowness(name: string): number {
   return 1 - 0.02 * Math.min(10, name.split('.').length)
 }
 
+/** A share of something, for people: never 0 or 100 % unless it is. */
 export function percent(share: number): string {
-  return share < 0.01 ? 'under 1 %' : `${Math.round(share * 100)} %`
+  if (share > 0 && share < 0.01) return 'under 1 %'
+  return share < 1 && share > 0.99 ? 'over 99 %' : `${Math.round(share * 100)} %`
 }

@@ -20,9 +20,10 @@ const steps: readonly (readonly [ms: number, interval: string])[] = [
   [30 * msPerDay, 'M'],
 ]
 
-/** The widths of bars that fit a span, in ms, and at least as wide as what dates are written to. */
+/** The width of bars: few enough for the span, and no finer than the dates themselves. */
 function intervalOf({ low, high, distinct }: DateField): string {
-  const wanted = Math.max((high - low) / wantedBars, (high - low) / Math.max(1, distinct * 2))
+  const span = high - low
+  const wanted = Math.max(span / wantedBars, (0.9 * span) / Math.max(1, distinct - 1))
   return (steps.find(([ms]) => ms >= wanted) ?? [0, 'y'])[1]
 }
 
