@@ -1,27 +1,23 @@
-import type { DataViewSpec } from './saved-object.ts'
+import type { DataViewSpec, FieldFormat } from './saved-object.ts'
 
 const wholeNumber = { id: 'number', params: { pattern: '0,0' } } as const
 /** Offsets and partitions are names, not quantities: no separators. */
 const plainNumber = { id: 'number', params: { pattern: '0' } } as const
 const bytes = { id: 'bytes', params: { pattern: '0,0.[0] b' } } as const
-const milliseconds = {
-  id: 'duration',
-  params: {
-    inputFormat: 'milliseconds',
-    outputFormat: 'humanizePrecise',
-    outputPrecision: 1,
-    useShortSuffix: true,
-  },
-} as const
-const seconds = {
-  id: 'duration',
-  params: {
-    inputFormat: 'seconds',
-    outputFormat: 'humanizePrecise',
-    outputPrecision: 1,
-    useShortSuffix: true,
-  },
-} as const
+/** A duration in words, e.g. 1.5 s. @param inputFormat the unit of the numbers, as Kibana names it */
+export function durationIn(inputFormat: string): FieldFormat {
+  return {
+    id: 'duration',
+    params: {
+      inputFormat,
+      outputFormat: 'humanizePrecise',
+      outputPrecision: 1,
+      useShortSuffix: true,
+    },
+  }
+}
+const milliseconds = durationIn('milliseconds')
+const seconds = durationIn('seconds')
 
 /** Shorter than Kibana's own format, and in an order that sorts. */
 const moment = { id: 'date', params: { pattern: 'YYYY-MM-DD HH:mm:ss.SSS' } } as const

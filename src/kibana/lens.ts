@@ -58,8 +58,19 @@ function metric(
   }
 }
 
+/** Lens has names of its own for the parameters of a duration. */
 function formatOf({ id, params = {} }: FieldFormat): Readonly<Record<string, unknown>> {
-  return { id, params: { decimals: 0, ...params } }
+  if (id !== 'duration') return { id, params: { decimals: 0, ...params } }
+  const { inputFormat, outputFormat, outputPrecision, useShortSuffix } = params
+  return {
+    id,
+    params: {
+      fromUnit: inputFormat,
+      toUnit: outputFormat,
+      decimals: outputPrecision,
+      compact: useShortSuffix,
+    },
+  }
 }
 
 /** How many records. */
@@ -255,7 +266,6 @@ export function byRange(
   field: string,
   label: string,
   bounds: readonly (readonly [number | null, number | null])[],
-  { format }: Pick<MetricOptions, 'format'> = {},
 ): Column {
   return {
     label,
@@ -269,7 +279,6 @@ export function byRange(
       type: 'range',
       ranges: bounds.map(([from, to]) => ({ from, to, label: '' })),
       maxBars: 'auto',
-      ...(format === undefined ? {} : { format: formatOf(format) }),
       parentFormat: { id: 'range', params: { template: 'arrow_right', replaceInfinity: true } },
     },
   }
@@ -289,6 +298,18 @@ export interface Chart extends Layer {
   readonly visualizationType: 'lnsXY' | 'lnsMetric' | 'lnsPie' | 'lnsDatatable' | 'lnsHeatmap'
   readonly visualization: Readonly<Record<string, unknown>>
   readonly query: string
+  readonly span: Span | undefined
+}
+
+/**
+ * Limits a date field, whatever formats its mapping reads: a query in KQL would have to be written
+ * in one of them.
+ */
+export interface Span {
+  readonly field: string
+  /** Moments in ISO 8601, or relative to now: `now-7d`. */
+  readonly from?: string
+  readonly to?: string
 }
 
 const layerId = 'layer'
@@ -299,6 +320,7 @@ type Source = {
   readonly dataView: DataViewSpec
   readonly columns: Columns
   readonly query?: string
+  readonly span?: Span
 }
 
 function chart(
@@ -310,6 +332,7 @@ function chart(
     dataView: source.dataView,
     columns: source.columns,
     query: source.query ?? '',
+    span: source.span,
     visualizationType,
     visualization,
   }
@@ -450,12 +473,24 @@ export function heatmap(
   })
 }
 
+function filterOf({ field, from, to }: Span): Readonly<Record<string, unknown>> {
+  const bounds = {
+    ...(from === undefined ? {} : { gte: from }),
+    ...(to === undefined ? {} : { lte: to }),
+  }
+  return {
+    meta: { alias: null, disabled: false, negate: false, type: 'custom', key: 'query' },
+    query: { range: { [field]: { ...bounds, format: 'strict_date_optional_time' } } },
+    $state: { store: 'appState' },
+  }
+}
+
 /** The attributes of a chart inside a panel, and what the dashboard has to reference for it. */
 export function chartAttributes(chart: Chart): {
   readonly attributes: Readonly<Record<string, unknown>>
   readonly references: readonly Reference[]
 } {
-  const { dataView, columns, query, visualizationType, visualization } = chart
+  const { dataView, columns, query, span, visualizationType, visualization } = chart
   const ids = Object.keys(columns)
   const references = [{ type: 'index-pattern', id: dataView.id, name: layerReferenceName }]
   return {
@@ -469,7 +504,7 @@ export function chartAttributes(chart: Chart): {
       state: {
         visualization,
         query: kql(query),
-        filters: [],
+        filters: span === undefined ? [] : [filterOf(span)],
         internalReferences: [],
         adHocDataViews: {},
         datasourceStates: {

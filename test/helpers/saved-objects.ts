@@ -10,6 +10,8 @@ export interface PanelSearch {
   /** The title of the data view. */
   readonly index: string
   readonly kql: string
+  /** Queries of Elasticsearch that the panel has besides. */
+  readonly filters: readonly unknown[]
   readonly columns: Readonly<Record<string, PanelColumn>>
   readonly columnOrder: readonly string[]
   /** The ids of columns that the visualization draws. */
@@ -63,6 +65,7 @@ interface LensJson {
   }[]
   readonly state: {
     readonly query: { readonly query: string }
+    readonly filters: readonly { readonly query: unknown }[]
     readonly visualization: Readonly<Record<string, unknown>>
     readonly datasourceStates: {
       readonly formBased: {
@@ -124,6 +127,7 @@ export function panelSearches(
           panel: panelIndex,
           index: view.attributes.title as string,
           kql: attributes.state.query.query,
+          filters: attributes.state.filters.map(({ query }) => query),
           columns: layer.columns,
           columnOrder: layer.columnOrder,
           drawn: drawnColumns(attributes.state.visualization),
@@ -226,7 +230,7 @@ function bucketAggregation(
 
 /** The request that a panel's search makes. */
 export function searchBody(
-  { kql, columns, columnOrder }: PanelSearch,
+  { kql, filters: own, columns, columnOrder }: PanelSearch,
   filter?: unknown,
 ): Record<string, unknown> {
   const leaves: Record<string, unknown> = {}
@@ -255,7 +259,7 @@ export function searchBody(
       },
     }
   }
-  const filters = [kqlToQuery(kql), ...(filter === undefined ? [] : [filter])]
+  const filters = [kqlToQuery(kql), ...own, ...(filter === undefined ? [] : [filter])]
   return { size: 0, track_total_hits: true, query: { bool: { filter: filters } }, aggs }
 }
 

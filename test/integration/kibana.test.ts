@@ -259,7 +259,10 @@ const timed = { type: 'double', fields: { date: { type: 'date', format: 'epoch_m
 const mappedShop = {
   placed_at: date,
   total: { type: 'double', coerce: true },
-  delivery: { properties: { date, location: { type: 'geo_point' } } },
+  // Reads dates alone.
+  delivery: {
+    properties: { date: { ...date, format: 'strict_date' }, location: { type: 'geo_point' } },
+  },
   client: { properties: { ip: { type: 'ip' } } },
 }
 

@@ -1,6 +1,6 @@
 import type { Panel } from '../../dashboard.ts'
+import { durationIn } from '../../data-views.ts'
 import { byTime, count, meanDifference, table, top, xy } from '../../lens.ts'
-import type { FieldFormat } from '../../saved-object.ts'
 import { colors } from './colors.ts'
 import type { FamilyMember, NumberField } from './described.ts'
 import { exactly, numberNamed, present } from './find.ts'
@@ -17,16 +17,7 @@ const operations = [
   { value: 't', label: 'Truncated', color: colors.worst },
 ] as const
 
-const milliseconds: FieldFormat = {
-  id: 'duration',
-  params: {
-    inputFormat: 'milliseconds',
-    outputFormat: 'humanizePrecise',
-    outputPrecision: 1,
-    decimals: 1,
-    useShortSuffix: true,
-  },
-}
+const milliseconds = durationIn('milliseconds')
 
 /** Rows that changed in a database, in Debezium's envelope. */
 export function changes(view: View): Opening | undefined {

@@ -1,3 +1,4 @@
+import { durationIn } from '../../data-views.ts'
 import type { FieldFormat } from '../../saved-object.ts'
 import type { NumberField } from './described.ts'
 import { durationUnit, type Role } from './roles.ts'
@@ -8,16 +9,7 @@ export function formatOf(field: NumberField, role: Role): FieldFormat {
     case 'money':
       return { id: 'number', params: { pattern: '0,0.00', decimals: 2 } }
     case 'duration':
-      return {
-        id: 'duration',
-        params: {
-          inputFormat: durationUnit(field) ?? 'milliseconds',
-          outputFormat: 'humanizePrecise',
-          outputPrecision: 1,
-          decimals: 1,
-          useShortSuffix: true,
-        },
-      }
+      return durationIn(durationUnit(field) ?? 'milliseconds')
     case 'bytes':
       return { id: 'bytes', params: { pattern: '0,0.[0] b', decimals: 1 } }
     case 'share':

@@ -4,7 +4,7 @@ import { distinctNames } from '../../text.ts'
 import type { DescribedField, NumberField } from './described.ts'
 import { rarest } from './fields.ts'
 import { idPart, kqlField, label, percent } from './names.ts'
-import { format, of, topOf, type View } from './view.ts'
+import { of, topOf, type View } from './view.ts'
 
 /** Panels that any type has. */
 
@@ -89,7 +89,7 @@ export function measureRow(view: View, field: NumberField, by: DescribedField | 
         width: 14,
         chart: xy({
           ...source,
-          columns: { range: byRange(name, title, binsOf(field), format(view, field)), n: count() },
+          columns: { range: byRange(name, title, binsOf(field)), n: count() },
           as: 'bar',
           x: 'range',
           y: ['n'],
@@ -112,7 +112,7 @@ export function measureRow(view: View, field: NumberField, by: DescribedField | 
             max: of(view, 'max', field, 'Most'),
           },
           ...(by === undefined ? {} : { sortBy: 'n' }),
-          widths: { n: 90, median: 90, average: 90, p95: 90, max: 95 },
+          widths: { n: 105, median: 95, average: 95, p95: 95, max: 105 },
         }),
       },
     ],

@@ -105,7 +105,7 @@ function services(
       ...source,
       columns: { service: topOf(service, { by: 'n', size: 12 }), n: count('Records'), ...perLevel },
       sortBy: isBad === undefined ? 'n' : 'level0',
-      widths: { n: 90, level0: 85, level1: 85, level2: 85 },
+      widths: { n: 105, level0: 95, level1: 95, level2: 95 },
     }),
   }
 }
@@ -125,7 +125,7 @@ function causes(view: View): { height: number; panels: Panel[] }[] {
       ...view.source,
       columns: { value: topOf(field, { by: 'n', size: 10 }), n: count('Errors') },
       sortBy: 'n',
-      widths: { n: 90 },
+      widths: { n: 105 },
     }),
   })
   const fields = present(message, exception)

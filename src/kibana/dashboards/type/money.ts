@@ -50,7 +50,7 @@ function amounts(view: View, amount: NumberField, currency: DescribedField, widt
         max: of(view, 'max', amount, 'Most'),
       },
       sortBy: 'n',
-      widths: { currency: 90, n: 85, median: 100, max: 105 },
+      widths: { currency: 100, n: 105, median: 100, max: 115 },
     }),
   }
 }
@@ -92,7 +92,7 @@ function byState(
           sum: of(view, 'sum', amount, 'Sum'),
           median: of(view, 'median', amount, 'Median'),
         },
-        widths: { currency: 100, n: 95, median: 110 },
+        widths: { currency: 110, n: 105, median: 110 },
       }),
     },
   ]

@@ -77,7 +77,7 @@ function paths(
   const bytes = measureOf(view, 'bytes')
   return {
     id: 'paths',
-    title: `Top ${label(path)}`,
+    title: `Requests by ${label(path)}`,
     width: 32,
     chart: table({
       ...view.source,
@@ -94,7 +94,7 @@ function paths(
         ...(bytes === undefined ? {} : { bytes: of(view, 'sum', bytes, label(bytes)) }),
       },
       sortBy: 'n',
-      widths: { n: 95, median: 90, p95: 90, failed: 70, bytes: 100 },
+      widths: { n: 115, median: 95, p95: 95, failed: 75, bytes: 105 },
     }),
   }
 }

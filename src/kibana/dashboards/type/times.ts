@@ -1,10 +1,10 @@
 import { msPerDay } from '../../../record/time.ts'
 import type { Panel, Row } from '../../dashboard.ts'
-import { byTime, count, xy } from '../../lens.ts'
+import { byTime, count, type Span, xy } from '../../lens.ts'
 import type { DateField, DescribedField } from './described.ts'
 import { inRows } from './generic.ts'
-import { idPart, kqlField, label } from './names.ts'
-import { narrowed, type View } from './view.ts'
+import { idPart, label } from './names.ts'
+import type { View } from './view.ts'
 
 /** Bars of a histogram, about. */
 const wantedBars = 60
@@ -28,22 +28,22 @@ function intervalOf({ low, high, distinct }: DateField): string {
 }
 
 /**
- * The span that nearly all dates of a field are in, as a query: one date of 1970 would leave a bar
- * at each end. It is relative to now if records still come.
+ * The span that nearly all dates of a field are in: one date of 1970 would leave a bar at each end.
+ * It is relative to now if records still come.
  */
-function spanOf({ name, min, max, low, high }: DateField, now: number | undefined): string {
+function spanOf({ name, min, max, low, high }: DateField, now: number | undefined): Span {
   const margin = Math.max(high - low, msPerDay) / 5
   const [from, to] = [low - margin, high + margin]
   const moment = (ms: number, round: (days: number) => number) => {
-    if (now === undefined) return `"${new Date(ms).toISOString()}"`
+    if (now === undefined) return new Date(ms).toISOString()
     const days = round((ms - now) / msPerDay)
     return `now${days < 0 ? '-' : '+'}${Math.abs(days)}d`
   }
-  const bounds = [
-    ...(min < from ? [`${kqlField(name)} >= ${moment(from, Math.floor)}`] : []),
-    ...(max > to ? [`${kqlField(name)} <= ${moment(to, Math.ceil)}`] : []),
-  ]
-  return bounds.join(' and ')
+  return {
+    field: name,
+    ...(min < from ? { from: moment(from, Math.floor) } : {}),
+    ...(max > to ? { to: moment(to, Math.ceil) } : {}),
+  }
 }
 
 /**
@@ -53,7 +53,7 @@ export function timeRows(view: View, times: readonly DateField[], now: number | 
   return inRows(
     times.map((field): Panel => {
       const span = spanOf(field, now)
-      const source = span === '' ? view.source : narrowed(view, span)
+      const isBounded = span.from !== undefined || span.to !== undefined
       const interval = intervalOf(field)
       return {
         id: `time-${idPart(field.name)}`,
@@ -61,7 +61,8 @@ export function timeRows(view: View, times: readonly DateField[], now: number | 
         description: 'The records of the time range, by a time of their own.',
         width: 16,
         chart: xy({
-          ...source,
+          ...view.source,
+          ...(isBounded ? { span } : {}),
           columns: { time: byTime(interval, field.name, label(field)), n: count() },
           as: 'bar',
           x: 'time',

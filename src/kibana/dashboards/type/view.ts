@@ -1,7 +1,7 @@
 import type { Panel, Row } from '../../dashboard.ts'
-import type { Column, Columns, MetricOptions, Statistic, TopOptions } from '../../lens.ts'
+import type { Column, Columns, Statistic, TopOptions } from '../../lens.ts'
 import { number, statistic, top } from '../../lens.ts'
-import type { DataViewSpec, FieldFormat } from '../../saved-object.ts'
+import type { DataViewSpec } from '../../saved-object.ts'
 import type { DescribedField, DescribedType, NumberField } from './described.ts'
 import type { SortedFields } from './fields.ts'
 import { formatOf } from './formats.ts'
@@ -25,20 +25,9 @@ export interface Opening {
   readonly shown: readonly DescribedField[]
 }
 
-/** How the numbers of a field are written. */
-export function format(view: View, field: NumberField): { readonly format: FieldFormat } {
-  return { format: formatOf(field, view.sorted.roleOf(field)) }
-}
-
 /** A statistic of a numeric field, in the field's own unit. */
-export function of(
-  view: View,
-  what: Statistic,
-  field: NumberField,
-  title: string,
-  options: MetricOptions = {},
-): Column {
-  return statistic(what, field.name, title, { ...format(view, field), ...options })
+export function of({ sorted }: View, what: Statistic, field: NumberField, title: string): Column {
+  return statistic(what, field.name, title, { format: formatOf(field, sorted.roleOf(field)) })
 }
 
 /** The top values of a field. */
