@@ -352,18 +352,21 @@ export interface XyOptions extends Source {
   readonly y: readonly string[]
   readonly split?: string
   readonly legend?: 'right' | 'bottom' | 'none'
+  /** Room for names that are long. */
+  readonly wideLegend?: boolean
   /** The title of the vertical axis; none if the panel's title says it. */
   readonly yTitle?: string
   readonly colors?: Readonly<Record<string, string>>
 }
 
 export function xy(options: XyOptions): Chart {
-  const { as, x, y, split, legend = 'right', yTitle, colors = {} } = options
+  const { as, x, y, split, legend = 'right', wideLegend = false, yTitle, colors = {} } = options
   return chart(options, 'lnsXY', {
     legend: {
       isVisible: legend !== 'none',
       position: legend === 'none' ? 'right' : legend,
       showSingleSeries: false,
+      ...(wideLegend ? { legendSize: 'large' } : {}),
     },
     valueLabels: 'hide',
     fittingFunction: 'Linear',

@@ -162,8 +162,6 @@ function looksOf(texts: readonly string[]): 'date' | 'number' | 'address' | unde
   if (texts.length < minSamples) return undefined
   const are = (is: (text: string) => boolean) => texts.filter(is).length >= nearlyAll * texts.length
   if (are((text) => /^\d{4}-\d\d-\d\d(?:$|[T ]\d\d:\d\d)/.test(text))) return 'date'
-  // Nanoseconds since 1970 do not fit into a double, so producers write them as text.
-  if (are((text) => /^1\d{18}$/.test(text))) return 'date'
   if (are((text) => isIP(text) !== 0)) return 'address'
   // Whole numbers may be names. Amounts have decimals.
   const isAmount =

@@ -32,7 +32,11 @@ export function changes(view: View): Opening | undefined {
   const read = numberNamed(view, 'ts_ms')
   const { family = [] } = view.described
   return {
-    shown: present(op, exactly(view, 'source.snapshot')),
+    // The row before the change is that of an earlier record.
+    shown: [
+      ...present(op, exactly(view, 'source.snapshot')),
+      ...view.described.fields.filter(({ name }) => name.startsWith('value.before.')),
+    ],
     numbers: committed === undefined ? [] : [lagNumber(view, committed)],
     rows: [
       {
@@ -42,7 +46,9 @@ export function changes(view: View): Opening | undefined {
           ...(committed === undefined ? [] : [lag(view, committed, read)]),
         ],
       },
-      ...(family.length < 2 ? [] : [{ height: 10, panels: [tables(view, series, family)] }]),
+      ...(family.length < 2
+        ? []
+        : [{ height: heightOf(family), panels: [tables(view, series, family)] }]),
     ],
   }
 }
@@ -82,6 +88,9 @@ function lag(view: View, committed: NumberField, read: NumberField | undefined):
     }),
   }
 }
+
+/** The rows of a table, with its title and head. */
+const heightOf = ({ length }: readonly unknown[]) => Math.min(14, 5 + Math.ceil(1.3 * length))
 
 /** Every table of the same connectors, this one among them. */
 function tables(view: View, series: readonly Series[], family: readonly FamilyMember[]): Panel {

@@ -62,5 +62,6 @@ function bars(source: View['source'], queries: readonly (readonly [string, strin
     x: 'time',
     y: ['n'],
     split: 'field',
+    wideLegend: true,
   })
 }

@@ -35,15 +35,32 @@ const mostPlaces = 2
 const mostPartial = 15
 const mostColumns = 8
 
-/** Kinds of messages that the dashboard knows, each by the fields that it has. */
-const openings: readonly ((view: View) => Opening | undefined)[] = [
-  changes,
-  events,
+type Open = (view: View) => Opening | undefined
+
+/** What messages are about, by the fields that they have: the first that fits. */
+const contents: readonly Open[] = [
   // An application logs requests as well, with a level.
   logs,
   requests,
   money,
 ]
+
+/** The panels that come first. */
+function openingOf(view: View): Opening | undefined {
+  // The sums of changes are no sums of rows, so nothing else fits them.
+  const changed = changes(view)
+  if (changed !== undefined) return changed
+  const found = present(
+    events(view),
+    contents.map((open) => open(view)).find((opening) => opening !== undefined),
+  )
+  if (found.length === 0) return undefined
+  return {
+    numbers: found.flatMap(({ numbers }) => numbers),
+    rows: found.flatMap(({ rows }) => rows),
+    shown: found.flatMap(({ shown }) => shown),
+  }
+}
 
 /** The identifiers of the objects of a type: the same for the same type, whatever its letters. */
 function idsOf(indexPrefix: string, type: string) {
@@ -192,21 +209,23 @@ function latestColumns({ categories, measures, times }: SortedFields): readonly 
 /** The panels. @param now if records still come: ms since 1970 */
 function rowsOf(view: View, indexPrefix: string, now: number | undefined): readonly Row[] {
   const { sorted } = view
-  const opening = openings.map((open) => open(view)).find((found) => found !== undefined)
+  const opening = openingOf(view)
   const isShown = (field: DescribedField) => opening?.shown.includes(field) === true
-  const left = sorted.categories.filter((field) => !isShown(field))
-  const categories = left.slice(0, mostCategories)
-  const measures = sorted.measures.slice(0, mostMeasures)
-  const notShown = [...left.slice(mostCategories), ...sorted.measures.slice(mostMeasures)]
+  const left = <F extends DescribedField>(from: readonly F[]) => from.filter((f) => !isShown(f))
+  const categories = left(sorted.categories)
+  const measures = left(sorted.measures)
+  const notShown = [...categories.slice(mostCategories), ...measures.slice(mostMeasures)]
   return withoutRepeats([
     head(view, opening, notShown, indexPrefix),
     ...(opening?.rows ?? [overTime(view, sorted.categories[0])]),
     ...inRows(
-      categories.map((field) => topValues(view, field)),
+      categories.slice(0, mostCategories).map((field) => topValues(view, field)),
       10,
     ),
-    ...measures.map((field) => measureRow(view, field, comparedBy(view, field))),
-    ...timeRows(view, sorted.times.slice(0, mostTimes), now),
+    ...measures
+      .slice(0, mostMeasures)
+      .map((field) => measureRow(view, field, comparedBy(view, field))),
+    ...timeRows(view, left(sorted.times).slice(0, mostTimes), now),
     ...placeRows(view, sorted.places.slice(0, mostPlaces)),
     ...present(
       conflictRow(view, indexPrefix),

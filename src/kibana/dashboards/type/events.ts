@@ -35,7 +35,7 @@ export function events(view: View): Opening | undefined {
               x: 'type',
               y: ['n'],
               split: 'source',
-              legend: 'right',
+              wideLegend: true,
             }),
           },
         ],

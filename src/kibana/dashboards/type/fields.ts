@@ -1,6 +1,6 @@
 import type { DateField, DescribedField, DescribedType, NumberField } from './described.ts'
 import { shallowness } from './names.ts'
-import { isNumber, moneyRank, type Role, roleOf } from './roles.ts'
+import { epochUnit, isNumber, moneyRank, type Role, roleOf } from './roles.ts'
 
 /** What the fields of a type are good for. */
 export interface SortedFields {
@@ -14,8 +14,10 @@ export interface SortedFields {
   /** Nearly every record has another value. */
   readonly identifiers: readonly DescribedField[]
   readonly constants: readonly DescribedField[]
-  /** Numbers that are times, and texts that look like dates or numbers. */
+  /** Seconds and milliseconds as numbers, and texts that look like dates, numbers or addresses. */
   readonly unmapped: readonly DescribedField[]
+  /** Times since 1970 in units that Elasticsearch has no dates for. */
+  readonly fineTimes: readonly DescribedField[]
   /** Only on some records: the field that is absent most often comes first. */
   readonly partial: readonly DescribedField[]
   readonly roleOf: (field: DescribedField) => Role
@@ -39,6 +41,9 @@ export function sortFields({
   const ofRole = (...wanted: readonly Role[]) =>
     shown.filter((field) => wanted.includes(role(field)))
   const numbers = shown.filter(isNumber)
+  const varied = shown.filter((field) => role(field) !== 'constant')
+  const epochs = numbers.filter((field) => role(field) === 'epoch')
+  const isFine = (field: NumberField) => epochUnit(field)! > 1
   const withTime = new Set(shown.flatMap(({ of, kind }) => (kind === 'date' ? (of ?? []) : [])))
   return {
     categories: best(
@@ -59,10 +64,11 @@ export function sortFields({
       ({ name }) => (/id$/i.test(name) ? 1 : 0.5) * shallowness(name),
     ),
     constants: ofRole('constant'),
-    unmapped: shown.filter(
-      (field) =>
-        field.looksLike !== undefined || (role(field) === 'epoch' && !withTime.has(field.name)),
-    ),
+    unmapped: [
+      ...varied.filter(({ looksLike, name }) => looksLike !== undefined && !/version/i.test(name)),
+      ...epochs.filter((field) => !isFine(field) && !withTime.has(field.name)),
+    ],
+    fineTimes: epochs.filter(isFine),
     partial: best(
       shown.filter(({ of }) => of === undefined),
       ({ present }) => (present > 1 - rarest ? 0 : 1 - present),

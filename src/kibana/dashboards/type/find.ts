@@ -5,19 +5,34 @@ import type { View } from './view.ts'
 
 /** Finds fields of a kind of messages by their names. */
 
-/** The texts of few enough values to group by. */
+/**
+ * A text by the words of its last key, of few enough values to group by and of more than one. Of
+ * several, the least nested one says most about the whole record.
+ */
 export function textNamed(
-  { described }: View,
+  view: View,
   names: RegExp,
   maxDistinct = Number.POSITIVE_INFINITY,
 ): DescribedField | undefined {
-  return described.fields.find(
-    ({ kind, name, distinct, of }) =>
-      (kind === 'string' || kind === 'ip') &&
-      of === undefined &&
-      distinct <= maxDistinct &&
-      names.test(wordsOf(name).join(' ')),
+  return leastNested(
+    view,
+    ({ kind, name, distinct }) =>
+      kind === 'string' && distinct <= maxDistinct && names.test(wordsOf(name).join(' ')),
   )
+}
+
+/** The least nested field that a test finds; of those, the first by name. */
+export function leastNested(
+  { described }: View,
+  is: (field: DescribedField) => boolean,
+): DescribedField | undefined {
+  const depth = ({ name }: DescribedField) => name.split('.').length
+  return described.fields
+    .filter((field) => field.of === undefined && is(field))
+    .reduce<DescribedField | undefined>(
+      (best, field) => (best !== undefined && depth(best) <= depth(field) ? best : field),
+      undefined,
+    )
 }
 
 /** A field by its name in the message. */

@@ -26,7 +26,7 @@ export function overTime({ source }: View, split: DescribedField | undefined, wi
           as: 'bar_stacked',
           x: 'time',
           y: ['n'],
-          ...(split === undefined ? {} : { split: 'split' }),
+          ...(split === undefined ? {} : { split: 'split', wideLegend: true }),
         }),
       },
     ],

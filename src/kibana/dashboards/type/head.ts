@@ -2,7 +2,8 @@ import type { Panel, Row } from '../../dashboard.ts'
 import { count, statistic } from '../../lens.ts'
 import { markdownName } from '../../text.ts'
 import { overviewId } from '../overview.ts'
-import type { DescribedField } from './described.ts'
+import type { DescribedField, DescribedType } from './described.ts'
+import { present } from './find.ts'
 import { label, ownName } from './names.ts'
 import { numberPanel, type Opening, of, type View } from './view.ts'
 
@@ -21,9 +22,13 @@ export function head(
     ...(opening?.numbers ?? firstMeasure(view)),
   ]
   const width = 48 - numbers.reduce((sum, panel) => sum + panel.width, 0)
+  const facts = factsOf(view, notShown)
   return {
-    height: 8,
-    panels: [...numbers, { id: 'about', width, markdown: about(view, notShown, indexPrefix) }],
+    height: facts.length > 3 ? 10 : 8,
+    panels: [
+      ...numbers,
+      { id: 'about', width, markdown: about(view.described, facts, indexPrefix) },
+    ],
   }
 }
 
@@ -34,33 +39,50 @@ function firstMeasure(view: View): Panel[] {
   return [numberPanel(view, 'measure', title, { n: of(view, 'median', measure, title) }, 'median')]
 }
 
-function about(
+/** What no panel shows, in sentences. */
+function factsOf(
   { described, sorted }: View,
   notShown: readonly DescribedField[],
+): readonly string[] {
+  const { fields, conflicting } = described
+  const named = (
+    those: readonly Pick<DescribedField, 'name' | 'of'>[],
+    sentence: (names: string) => string,
+  ): string | undefined => (those.length === 0 ? undefined : sentence(namesOf(those)))
+  return present(
+    named(
+      sorted.unmapped,
+      (names) =>
+        `Times, numbers or addresses that are mapped as something else: ${names}. \`archiver mapping\` proposes a mapping.`,
+    ),
+    named(sorted.fineTimes, (names) => `Times in µs or ns, as numbers: ${names}.`),
+    named(sorted.identifiers, (names) => `Identifiers: ${names}.`),
+    named(sorted.constants, (names) => `Always the same: ${names}.`),
+    named(
+      conflicting.map((name) => ({ name })),
+      (names) => `Of different kinds on different days, so that no panel can show it: ${names}.`,
+    ),
+    named(notShown, (names) => `Not shown, for there are many: ${names}.`),
+    fields.length === 0 ? 'Its values have no fields that are indexed.' : undefined,
+  )
+}
+
+const maxNames = 5
+
+function namesOf(fields: readonly Pick<DescribedField, 'name' | 'of'>[]): string {
+  const shown = fields.slice(0, maxNames).map(({ name, of }) => markdownName(ownName(of ?? name)))
+  const more = fields.length - shown.length
+  return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}
+
+function about(
+  { type, fields }: DescribedType,
+  facts: readonly string[],
   indexPrefix: string,
 ): string {
-  const names = (fields: readonly Pick<DescribedField, 'name' | 'of'>[]) => {
-    const shown = fields.slice(0, 6).map(({ name, of }) => markdownName(ownName(of ?? name)))
-    const more = fields.length - shown.length
-    return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
-  }
-  const { type, fields, conflicting } = described
-  const facts = [
-    sorted.unmapped.length > 0
-      ? `Times or numbers, but mapped as something else: ${names(sorted.unmapped)}. \`archiver mapping\` proposes a mapping.`
-      : undefined,
-    sorted.identifiers.length > 0
-      ? `Another value on nearly every record: ${names(sorted.identifiers)}.`
-      : undefined,
-    sorted.constants.length > 0 ? `Always the same: ${names(sorted.constants)}.` : undefined,
-    conflicting.length > 0
-      ? `Of different kinds on different days, so that no panel can show it: ${names(conflicting.map((name) => ({ name })))}.`
-      : undefined,
-    notShown.length > 0 ? `Not shown, for there are many: ${names(notShown)}.` : undefined,
-    fields.length === 0 ? 'Its values have no fields that are indexed.' : undefined,
-  ].filter((fact) => fact !== undefined)
+  const own = fields.filter(({ of }) => of === undefined)
   return [
-    `Type ${markdownName(type)} · ${fields.filter(({ of }) => of === undefined).length} fields · [Archive overview](#/view/${overviewId(indexPrefix)})`,
+    `Type ${markdownName(type)} · ${own.length} fields · [Archive overview](#/view/${overviewId(indexPrefix)})`,
     '',
     ...facts.map((fact) => `- ${fact}`),
     '- Click a bar to filter, or to see its records in Discover. Made again by `archiver dashboard`, so change a copy.',

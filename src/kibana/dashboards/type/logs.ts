@@ -2,7 +2,7 @@ import type { Panel } from '../../dashboard.ts'
 import { count, share, table } from '../../lens.ts'
 import { colors } from './colors.ts'
 import type { DescribedField } from './described.ts'
-import { present, textNamed } from './find.ts'
+import { leastNested, present, textNamed } from './find.ts'
 import { isOneOf, label } from './names.ts'
 import { only, type Series, seriesOverTime } from './series.ts'
 import { numberPanel, type Opening, topOf, type View } from './view.ts'
@@ -28,7 +28,8 @@ export function logs(view: View): Opening | undefined {
     .sort((a, b) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1))
   const bad = known.filter((value) => rankOf(value) >= firstBad)
   const isBad = bad.length === 0 ? undefined : isOneOf(severity.name, bad)
-  const service = textNamed(view, /^(service )*(name|service|app|application|logger)$/, 200)
+  const service = serviceOf(view)
+  const exception = exceptionOf(view)
   const overTime = seriesOverTime(
     view,
     'over-time',
@@ -43,7 +44,7 @@ export function logs(view: View): Opening | undefined {
     service === undefined ? 48 : 28,
   )
   return {
-    shown: present(severity),
+    shown: present(severity, exception, numberOf(view)),
     numbers:
       isBad === undefined
         ? []
@@ -71,7 +72,7 @@ export function logs(view: View): Opening | undefined {
           ...(service === undefined ? [] : [services(view, service, severity, { known, isBad })]),
         ],
       },
-      ...(isBad === undefined ? [] : causes(only(view, isBad))),
+      ...(isBad === undefined ? [] : causes(only(view, isBad), exception)),
     ],
   }
 }
@@ -110,13 +111,33 @@ function services(
   }
 }
 
+/** What writes the logs; of more than one value. */
+function serviceOf(view: View): DescribedField | undefined {
+  const few = ({ kind, distinct }: DescribedField) =>
+    kind === 'string' && distinct > 1 && distinct <= 200
+  const isNamed = (names: RegExp) => (field: DescribedField) => few(field) && names.test(field.name)
+  return (
+    leastNested(view, isNamed(/[._]service[._]?name$/i)) ??
+    leastNested(view, isNamed(/[._](service|app|application|component|logger)$/i))
+  )
+}
+
+function exceptionOf(view: View): DescribedField | undefined {
+  const named = /(exception|error)([._](type|class|code|name))?$/i
+  return leastNested(view, ({ kind, name }) => kind === 'string' && named.test(name))
+}
+
+/** The levels once more, as OpenTelemetry numbers them. */
+function numberOf(view: View): DescribedField | undefined {
+  return view.described.fields.find(({ name }) => /severity_?number$/i.test(name))
+}
+
 /** What errors say: their messages and exceptions. */
-function causes(view: View): { height: number; panels: Panel[] }[] {
+function causes(
+  view: View,
+  exception: DescribedField | undefined,
+): { height: number; panels: Panel[] }[] {
   const message = textNamed(view, /^(body|message|msg|event|log)$/)
-  const exception =
-    view.described.fields.find(({ name }) =>
-      /(exception|error)[._](type|class|code|name)$/i.test(name),
-    ) ?? textNamed(view, /^(exception|error)( type| class| code)?$/)
   const panel = (id: string, title: string, field: DescribedField, width: number): Panel => ({
     id,
     title,

@@ -26,7 +26,7 @@ export function roleOf(field: DescribedField, records: number): Role {
   if (field.kind === 'place') return 'place'
   if (field.distinct <= 1) return 'constant'
   if (!isNumber(field)) return isIdentifier(field, records) ? 'identifier' : 'category'
-  if (isEpoch(field)) return 'epoch'
+  if (epochUnit(field) !== undefined) return 'epoch'
   if (isIdentifier(field, records) || isNamedId(field)) return 'identifier'
   const measured = measureOf(field)
   if (measured !== 'amount') return measured
@@ -57,20 +57,17 @@ function isCode({ isWhole, distinct }: NumberField): boolean {
   return isWhole && distinct <= 15
 }
 
-/** Milliseconds since 1970, as numbers are in them. */
+/** How many of a unit are in a millisecond: seconds to nanoseconds. */
 const epochUnits = [1e-3, 1, 1e3, 1e6] as const
 const year = 365.25 * 86_400_000
 
-/** All its values are moments from 1990 to 2100 in one unit, from seconds to nanoseconds. */
-function isEpoch({ isWhole, min, low, high, max }: NumberField): boolean {
-  if (!isWhole || low === high) return false
-  return (
-    epochUnits.some((perMs) =>
-      [low, high].every((value) => value >= 20 * year * perMs && value <= 130 * year * perMs),
-    ) &&
-    max > 0 &&
-    min >= 0
-  )
+/**
+ * How many of their unit are in a millisecond, if the values are moments since 1970, from 1990 to
+ * 2100; undefined if they are not.
+ */
+export function epochUnit({ isWhole, low, high }: NumberField): number | undefined {
+  if (!isWhole || low === high) return undefined
+  return epochUnits.find((perMs) => low >= 20 * year * perMs && high <= 130 * year * perMs)
 }
 
 const durationUnits: Readonly<Record<string, string>> = {
