@@ -190,6 +190,7 @@ function computed(
  * empty groups are left out: the range of the dashboard says nothing about them.
  */
 export function byTime(interval = 'auto', field = '@timestamp', label = 'Time'): Column {
+  const isOfRecord = field === '@timestamp'
   return {
     label,
     customLabel: true,
@@ -198,7 +199,13 @@ export function byTime(interval = 'auto', field = '@timestamp', label = 'Time'):
     scale: 'interval',
     operationType: 'date_histogram',
     sourceField: field,
-    params: { interval, includeEmptyRows: field === '@timestamp', dropPartials: false },
+    params: {
+      interval,
+      includeEmptyRows: isOfRecord,
+      dropPartials: false,
+      // Otherwise the range of the dashboard is that of this field, and no longer of the records.
+      ...(isOfRecord ? {} : { ignoreTimeRange: true }),
+    },
   }
 }
 

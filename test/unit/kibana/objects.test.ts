@@ -273,8 +273,9 @@ test('the same facts make the same dashboard, whatever the order of the fields',
 const codes = { isWhole: true, min: 200, max: 504, low: 200, high: 404, distinct: 7 } as const
 const family = ['a', 'b'].map((type) => ({ type, indexPattern: `archive-${type}-*`, records: 5 }))
 const date = { kind: 'date', min: 0, max: 1.8e12, low: 1.79e12, high: 1.7901e12 } as const
-/** Six days from the first date to the last. */
-const days = { min: date.low, max: date.low + 6 * 86_400_000, high: date.low + 6 * 86_400_000 }
+/** Six days from the first date to the last, without a time. */
+const [firstDay, lastDay] = [Date.UTC(2026, 10, 1), Date.UTC(2026, 10, 7)]
+const days = { min: firstDay, low: firstDay, max: lastDay, high: lastDay }
 /** Kinds of messages that open with panels of their own, with all of their fields and with few. */
 const openings: Readonly<Record<string, DescribedType>> = {
   'requests with a path alone': described([numeric('status', codes), field('path')]),

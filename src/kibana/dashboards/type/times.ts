@@ -20,10 +20,10 @@ const steps: readonly (readonly [ms: number, interval: string])[] = [
   [30 * msPerDay, 'M'],
 ]
 
-/** The width of bars: few enough for the span, and no finer than the dates themselves. */
-function intervalOf({ low, high, distinct }: DateField): string {
-  const span = high - low
-  const wanted = Math.max(span / wantedBars, (0.9 * span) / Math.max(1, distinct - 1))
+/** The width of bars: few enough for the span, and a day and more for dates without a time. */
+function intervalOf({ low, high, min, max }: DateField): string {
+  const isDays = min % msPerDay === 0 && max % msPerDay === 0
+  const wanted = Math.max((high - low) / wantedBars, isDays ? msPerDay : 0)
   return (steps.find(([ms]) => ms >= wanted) ?? [0, 'y'])[1]
 }
 
