@@ -129,7 +129,13 @@ function measureOf(field: NumberField): 'money' | 'duration' | 'bytes' | 'share'
   const isPart = unit === 'percent' || words.some((word) => shareWords.has(word))
   if (isPart && min >= 0 && max <= 1 && !isWhole) return 'share'
   // Whole numbers with such a name are counts, e.g. `total`, unless they have decimals.
-  return !isWhole && words.some((word) => moneyWords.has(word)) ? 'money' : 'amount'
+  return !isWhole && moneyNames(name).some((word) => moneyWords.has(word)) ? 'money' : 'amount'
+}
+
+/** The words that say what an amount is: of `amount.value`, those of the object. */
+function moneyNames(name: string): readonly string[] {
+  const words = wordsOf(name)
+  return words.join(' ') === 'value' ? wordsOf(name.replace(/\.[^.]*$/, '')) : words
 }
 
 /** The best first: a total says more of an order than its tax. */
@@ -137,7 +143,7 @@ const totals = ['total', 'amount', 'revenue', 'turnover', 'gross', 'subtotal', '
 
 /** How much an amount of money says of its record, 0 to 1. */
 export function moneyRank(name: string): number {
-  const words = wordsOf(name)
+  const words = moneyNames(name)
   const place = totals.findIndex((word) => words.includes(word))
   return place === -1 ? 0.5 : 1 - 0.05 * place
 }

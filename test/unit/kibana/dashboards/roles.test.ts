@@ -47,6 +47,7 @@ test('the role of a field follows from its mapping, its name and its range', () 
     [text('ip', { kind: 'ip', distinct: 9_000 }), 'category'],
     [number('total', 1.5, 300), 'money'],
     [number('items.price', 4.5, 649), 'money'],
+    [number('amount.value', 4.5, 649), 'money'],
     // A count with a name of money, and no decimals.
     [number('hits.total', 0, 90_000, whole), 'amount'],
     [number('latency_ms', 1.2, 900), 'duration'],
