@@ -4,7 +4,7 @@ const wholeNumber = { id: 'number', params: { pattern: '0,0' } } as const
 /** Offsets and partitions are names, not quantities: no separators. */
 const plainNumber = { id: 'number', params: { pattern: '0' } } as const
 const bytes = { id: 'bytes', params: { pattern: '0,0.[0] b' } } as const
-/** A duration in words, e.g. 1.5 s. @param inputFormat the unit of its numbers, in Kibana's words */
+/** A duration in words, e.g. 1.5 s. @param inputFormat the unit of its numbers, as Kibana has it */
 export function durationIn(inputFormat: string): FieldFormat {
   return {
     id: 'duration',
