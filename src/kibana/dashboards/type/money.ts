@@ -50,7 +50,7 @@ function amounts(view: View, amount: NumberField, currency: DescribedField, widt
         max: of(view, 'max', amount, 'Most'),
       },
       sortBy: 'n',
-      widths: { currency: 100, n: 105, median: 100, max: 115 },
+      widths: { n: 105, sum: 145, median: 100, max: 115 },
     }),
   }
 }
@@ -92,7 +92,7 @@ function byState(
           sum: of(view, 'sum', amount, 'Sum'),
           median: of(view, 'median', amount, 'Median'),
         },
-        widths: { currency: 110, n: 105, median: 110 },
+        widths: { n: 105, sum: 145, median: 110 },
       }),
     },
   ]
