@@ -66,8 +66,8 @@ export function mapAttributes({ dataView, query, field, label }: Places): MapAtt
       description: '',
       mapStateJSON: JSON.stringify({
         adHocDataViews: [],
-        zoom: 1.5,
-        center: { lon: 10, lat: 30 },
+        zoom: 1,
+        center: { lon: 10, lat: 22 },
         timeFilters: { from: 'now-24h', to: 'now' },
         refreshConfig: { isPaused: true, interval: 0 },
         query: kql(''),
