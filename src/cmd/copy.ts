@@ -138,8 +138,8 @@ async function copyAll(
 
 /** An error of the file system may be one of the source or of the target: it names its path. */
 async function explained({ target }: CopyContext, error: unknown): Promise<unknown> {
-  const told = await target.explain(error)
-  return told.message === '' ? new Error(messageOf(error), { cause: error }) : told
+  const explanation = await target.explain(error)
+  return explanation.message === '' ? new Error(messageOf(error), { cause: error }) : explanation
 }
 
 /** One line: how far the copy is. */

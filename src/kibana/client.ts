@@ -229,9 +229,9 @@ export class Kibana {
     }
     const errors = result.errors ?? []
     if (!result.success || errors.length > 0 || result.successCount !== objects.length) {
-      const told = errors.map(describeFailure)
+      const reasons = errors.map(describeFailure)
       throw this.#failure(
-        `it took ${result.successCount} of ${objects.length} objects: ${told.join('; ') || 'it does not say why'}`,
+        `it took ${result.successCount} of ${objects.length} objects: ${reasons.join('; ') || 'it does not say why'}`,
       )
     }
   }

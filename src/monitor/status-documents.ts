@@ -83,7 +83,7 @@ export class StatusDocuments {
     ]
   }
 
-  #workerDocument(interval: Interval, told: number): StatusDocument {
+  #workerDocument(interval: Interval, documented: number): StatusDocument {
     const { partitions, ages, totals, before, seconds } = interval
     const cpu = process.cpuUsage(this.#cpu)
     this.#cpu = process.cpuUsage()
@@ -95,7 +95,7 @@ export class StatusDocuments {
       lag: partitions.reduce((sum, { lag }) => sum + (lag ?? 0), 0),
       oldest_unacknowledged_s: Math.max(0, ...ages.values()),
       partitions: partitions.length,
-      partitions_omitted: partitions.length - told,
+      partitions_omitted: partitions.length - documented,
       paused: partitions.filter(({ state, waiting }) => state === 'open' && waiting !== undefined)
         .length,
       rebalances: totals.rebalances - before.rebalances,

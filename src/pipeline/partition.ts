@@ -52,7 +52,7 @@ export class Partition implements PartitionEvents {
   highWatermark: number | undefined
   /** What the group has committed, as far as is known while nothing tracks it. */
   committed: number | undefined
-  /** Where reading goes on, as far as is known while nothing tracks it. */
+  /** The next offset to read, as far as is known while nothing tracks it. */
   resumesAt: number | undefined
 
   constructor(tp: TopicPartition, now: number, random: () => number = Math.random) {

@@ -28,7 +28,7 @@ export type KnownOfOpening = Partial<Pick<Partition, 'committed' | 'resumesAt' |
  */
 const openAtOnce = 32
 
-/** Finds where partitions stand. */
+/** Finds the positions of partitions: in the sinks, in the group and in Kafka. */
 export class Standings {
   readonly #questions: Questions
   readonly #sinks: readonly Sink[]

@@ -111,7 +111,7 @@ test('an archive directory that is a file, lies below one, or has something else
   const { root, prefix, argv } = await createScenario(t)
   const withTopic = [...argv, '--topics', topic, '--until-end']
   await writeFile(root, 'a file')
-  await refuses(t, withTopic, 1, root, 'a file stands where a directory is needed')
+  await refuses(t, withTopic, 1, root, 'there is a file in the place of a directory')
   await refuses(
     t,
     [

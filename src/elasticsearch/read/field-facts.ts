@@ -58,7 +58,7 @@ const fieldsShape = answerShape(
     doc_count: count,
     distinct: optional(object({ value: count })),
     range: optional(object({ min: nullable(number), max: nullable(number) })),
-    // Dates stand there once more as text.
+    // Elasticsearch returns dates a second time, as text.
     spread: optional(object({ values: each(anything) })),
   }),
 )

@@ -73,7 +73,7 @@ export class PartitionWriter {
       return Promise.reject(
         new ArchiverError(
           'INTERNAL',
-          `${partitionKey(tp)}: files stand at ${this.#position} and were given [${batch.from}, ${batch.next})`,
+          `${partitionKey(tp)}: the files' position is ${this.#position}, and a batch of [${batch.from}, ${batch.next}) came`,
         ),
       )
     }

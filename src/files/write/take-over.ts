@@ -18,7 +18,7 @@ export interface TakeOverContext {
   readonly log: Logger
 }
 
-/** Where the commit log of a partition stands. */
+/** The position of a partition's commit log. */
 export interface LogPosition {
   readonly next: number
   readonly origin: number

@@ -14,9 +14,9 @@ const troubles: Readonly<Record<string, string>> = {
   EFBIG: 'the file size limit is reached (see ulimit -f)',
   EXDEV:
     'staging and archive lie on different file systems; keep the whole archive directory on one',
-  ENOTDIR: 'a file stands where a directory is needed',
-  ELOOP: 'a symbolic link stands where the archive has a file; it is not followed',
-  ENXIO: 'a FIFO or a socket stands where the archive has a file',
+  ENOTDIR: 'there is a file in the place of a directory',
+  ELOOP: 'there is a symbolic link in the place of a file; it is not followed',
+  ENXIO: 'there is a FIFO or a socket in the place of a file',
   ESTALE: 'the network file system lost the directory',
 }
 
