@@ -6,8 +6,8 @@ import { elasticsearchConnection } from '../config/elasticsearch.ts'
 import { flushIntervalMs } from '../config/files.ts'
 import { kafkaConnection } from '../config/kafka.ts'
 import { mysqlConnection } from '../config/mysql.ts'
+import { everyTopicOptions } from '../config/topic-settings.ts'
 import { topicChoice } from '../config/topics.ts'
-import { typeSource } from '../config/types.ts'
 import { httpToken, maxMetricPartitions, workerName } from '../config/worker.ts'
 import { bucketUrl } from '../home/s3/address.ts'
 import { requestsPerDay } from '../home/s3/cost.ts'
@@ -19,12 +19,10 @@ import type { MonitorParts } from '../monitor/endpoint.ts'
 import { StallWatch } from '../monitor/stall-watch.ts'
 import { StatusDocuments, type StatusParts } from '../monitor/status-documents.ts'
 import { accountOf, StatusReporter } from '../monitor/status-line.ts'
-import { MissingTypes } from '../pipeline/missing-types.ts'
 import { Observations, observers } from '../pipeline/observer.ts'
 import { Coordinator } from '../pipeline/offsets/coordinator.ts'
 import type { Sink } from '../pipeline/sink.ts'
 import { Worker, type WorkerOptions } from '../pipeline/worker.ts'
-import { LineEncoder } from '../record/line/encoder.ts'
 import { createLogger, type Logger } from '../runtime/log.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardOutput } from '../runtime/standard-streams.ts'
@@ -35,6 +33,7 @@ import { logProcessWarnings } from './lib/process-warnings.ts'
 import { signalled } from './lib/program.ts'
 import { createSinks, type RunSinks, type SinkConnections } from './lib/run-sinks.ts'
 import { letEventLoopGoFirst } from './lib/thread-priority.ts'
+import { TopicEncoders } from './lib/topic-encoders.ts'
 
 const connectTimeoutMs = 15_000
 /** Share of the memory budget for records that were fetched and wait for the sinks. */
@@ -54,7 +53,6 @@ interface Run {
  * @throws ArchiverError for what makes a start impossible, and for what ended the run
  */
 export async function run(options: RunOptions): Promise<void> {
-  const types = typeSource(options)
   const proxies = new Proxies(process.env)
   const connections = {
     kafka: kafkaConnection(options, proxies),
@@ -69,6 +67,7 @@ export async function run(options: RunOptions): Promise<void> {
   logProcessWarnings(log)
   await letEventLoopGoFirst(log)
   announceConnections({ ...connections, bucket: bucketOf(options, proxies) }, log)
+  const encoders = new TopicEncoders(options, log)
   const run: Run = { options, name: workerName(), connections, log, terminal }
   const source = kafkaSource(run)
   await source.connect()
@@ -87,8 +86,8 @@ export async function run(options: RunOptions): Promise<void> {
     const worker = new Worker({
       source,
       sinks: sinks.all,
-      encoder: new LineEncoder(types, options),
-      missingTypes: new MissingTypes(types, log),
+      encoder: encoders,
+      missingTypes: encoders,
       coordinator,
       log,
       options: workerOptions(options),
@@ -96,6 +95,7 @@ export async function run(options: RunOptions): Promise<void> {
     // Files start last: if a server does not answer, no directory is made.
     for (const sink of sinks.all.toReversed()) await sink.start(() => worker.roomFreed())
     logStart(run, source.topics())
+    logUnusedSettings(run, source.topics())
     const monitoring = await startMonitoring(run, { worker, sinks, observations, monitor })
     try {
       await work(run, worker, sinks.all, signal)
@@ -191,6 +191,18 @@ function logStart({ options, name, connections, log }: Run, topics: readonly str
   if (options.files && isInBucket(options.archiveDir)) logRequests(options, log)
 }
 
+/** A pattern with a typing error changes nothing, and nobody would see it. */
+function logUnusedSettings({ options, log }: Run, topics: readonly string[]): void {
+  for (const { pattern, matches } of options.topicSettings ?? []) {
+    if (!topics.some((topic) => matches.test(topic)))
+      log.warn({ event: 'topic_settings_unused', pattern }, 'no topic matches these settings yet')
+  }
+}
+
+function maxFlushIntervalMs(options: RunOptions): number {
+  return Math.max(...everyTopicOptions(options).map(flushIntervalMs))
+}
+
 function archiveTitle({ archiveDir }: RunOptions): string {
   return typeof archiveDir === 'string' ? resolve(archiveDir) : bucketUrl(archiveDir)
 }
@@ -257,7 +269,7 @@ async function startMonitoring(
   )
   const stalls = new StallWatch(
     {
-      flushIntervalMs: options.files ? flushIntervalMs(options) : 0,
+      flushIntervalMs: options.files ? maxFlushIntervalMs(options) : 0,
       requestTimeoutMs: 1000 * Math.max(options.elasticsearchTimeout, options.mysqlTimeout),
     },
     { status: () => worker.status(), sinks, log },

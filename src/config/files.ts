@@ -1,5 +1,5 @@
 import { isInBucket } from './archive.ts'
-import { bytes, decimal, duration, flag, group, integer } from './options.ts'
+import { bytes, decimal, duration, flag, group, integer, perTopic } from './options.ts'
 import type { ArchiveRoot } from './s3.ts'
 
 export const compactMaxBytes = bytes({
@@ -32,18 +32,22 @@ export const filesGroup = group('Files', {
     explanation:
       'Compression level of files: 1 is fast, 9 is small. Level 6 saves 3 % of the bytes and takes 15 % more CPU time than 5.',
   }),
-  flushInterval: decimal({
-    min: 0.1,
-    max: 86_400,
-    unit: 's',
-    explanation:
-      'Maximum time until records are in committed files and their offsets can be committed. Without it: 60, in a bucket 300, where each flush costs requests.',
-  }),
-  flushBytes: bytes({
-    default: '256MiB',
-    min: 1024,
-    explanation: 'Flush a partition earlier once its lines reach this size.',
-  }),
+  flushInterval: perTopic(
+    decimal({
+      min: 0.1,
+      max: 86_400,
+      unit: 's',
+      explanation:
+        'Maximum time until records are in committed files and their offsets can be committed. Without it: 60, in a bucket 300, where each flush costs requests.',
+    }),
+  ),
+  flushBytes: perTopic(
+    bytes({
+      default: '256MiB',
+      min: 1024,
+      explanation: 'Flush a partition earlier once its lines reach this size.',
+    }),
+  ),
   compactAfter: duration({
     default: '1h',
     placeholder: '<30m>',

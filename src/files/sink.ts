@@ -22,6 +22,18 @@ import { LineMemory } from './write/line-memory.ts'
 import { PartitionWriter, type WriterContext } from './write/partition-writer.ts'
 import { refill } from './write/refill.ts'
 
+/** When the partitions of a topic are flushed. */
+export interface FlushSettings {
+  readonly intervalMs: number
+  readonly bytes: number
+}
+
+export interface TopicFlushes {
+  /** The shortest interval of any topic. */
+  readonly minIntervalMs: number
+  of(topic: string): FlushSettings
+}
+
 export interface FilesSinkOptions {
   /** The home of the archive; `stop` disposes of it. */
   readonly home: Home
@@ -34,6 +46,8 @@ export interface FilesSinkOptions {
   readonly flushIntervalMs: number
   /** … or when its lines are this many bytes. */
   readonly flushBytes: number
+  /** Topics that differ in these. */
+  readonly flushes?: TopicFlushes | undefined
   /** Bytes of lines in memory at which partitions are paused. */
   readonly memoryLimit: number
   readonly committedOffset: (tp: TopicPartition) => number | undefined
@@ -98,7 +112,10 @@ export class FilesSink implements Sink {
   #compactor: Compactor | undefined
   #compactedFiles = 0
   /** The last failure of each partition, and its time. */
-  readonly #failures = new Map<string, { readonly message: string; readonly at: number }>()
+  readonly #failures = new Map<
+    string,
+    { readonly message: string; readonly at: number; readonly intervalMs: number }
+  >()
 
   constructor(options: FilesSinkOptions, log: Logger) {
     this.#options = options
@@ -138,7 +155,7 @@ export class FilesSink implements Sink {
   flushDueMs(tp: TopicPartition): number | undefined {
     const since = this.#writers.get(partitionKey(tp))?.stagedSince
     if (since === undefined) return undefined
-    return Math.max(0, since + this.#options.flushIntervalMs - performance.now())
+    return Math.max(0, since + this.#flushOf(tp.topic).intervalMs - performance.now())
   }
 
   /**
@@ -147,9 +164,9 @@ export class FilesSink implements Sink {
    * until both have had time.
    */
   get waiting(): string | undefined {
-    const oldest = performance.now() - this.#options.flushIntervalMs - maxRetryMs
-    for (const [key, { message, at }] of this.#failures) {
-      if (at > oldest) return message
+    const now = performance.now() - maxRetryMs
+    for (const [key, { message, at, intervalMs }] of this.#failures) {
+      if (at > now - intervalMs) return message
       this.#failures.delete(key)
     }
     return undefined
@@ -171,7 +188,7 @@ export class FilesSink implements Sink {
     }
     this.#ageTimer = setInterval(
       () => this.#flushOld(),
-      Math.min(ageCheckMs, this.#options.flushIntervalMs),
+      Math.min(ageCheckMs, this.#options.flushes?.minIntervalMs ?? this.#options.flushIntervalMs),
     )
   }
 
@@ -214,7 +231,7 @@ export class FilesSink implements Sink {
     if (writer === undefined) return new Promise(() => {})
     const committed = writer.write(batch)
     this.#watch({ topic: batch.topic, partition: batch.partition }, committed)
-    if (writer.stagedBytes >= this.#options.flushBytes) void writer.flush()
+    if (writer.stagedBytes >= this.#flushOf(batch.topic).bytes) void writer.flush()
     if (this.#memory.openBucketsBytes > this.#options.memoryLimit * bucketsAbove)
       this.#flushLargest()
     if (this.#memory.gatheringBytes > this.#options.memoryLimit * spillAbove) this.#spill()
@@ -264,15 +281,23 @@ export class FilesSink implements Sink {
 
   #failed(tp: TopicPartition, error: unknown): void {
     if (error instanceof ArchiverError && error.code === 'FENCED') return
-    this.#failures.set(partitionKey(tp), { message: messageOf(error), at: performance.now() })
+    const { intervalMs } = this.#flushOf(tp.topic)
+    const at = performance.now()
+    this.#failures.set(partitionKey(tp), { message: messageOf(error), at, intervalMs })
   }
 
   #flushOld(): void {
-    const oldest = performance.now() - this.#options.flushIntervalMs
+    const now = performance.now()
     for (const writer of this.#writers.values()) {
       const since = writer.stagedSince
-      if (since !== undefined && since <= oldest) void writer.flush()
+      if (since === undefined) continue
+      if (since <= now - this.#flushOf(writer.topic).intervalMs) void writer.flush()
     }
+  }
+
+  #flushOf(topic: string): FlushSettings {
+    const { flushes, flushIntervalMs: intervalMs, flushBytes: bytes } = this.#options
+    return flushes?.of(topic) ?? { intervalMs, bytes }
   }
 
   #flushLargest(): void {

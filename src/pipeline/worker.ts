@@ -54,8 +54,8 @@ const compareIntervalMs = 20_000
 export class Worker {
   readonly counts: WorkerCounts
   readonly #source: Source
-  readonly #encoder: LineEncoder
-  readonly #missingTypes: MissingTypes | undefined
+  readonly #encoder: Pick<LineEncoder, 'encode'>
+  readonly #missingTypes: Pick<MissingTypes, 'look'> | undefined
   readonly #coordinator: Coordinator
   readonly #options: WorkerOptions
   readonly #partitions = new Map<string, Partition>()
@@ -73,8 +73,8 @@ export class Worker {
   constructor(parts: {
     source: Source
     sinks: readonly Sink[]
-    encoder: LineEncoder
-    missingTypes?: MissingTypes
+    encoder: Pick<LineEncoder, 'encode'>
+    missingTypes?: Pick<MissingTypes, 'look'>
     coordinator: Coordinator
     options: WorkerOptions
     log: Logger

@@ -1,7 +1,8 @@
 import type { RunOptions } from '../../config/commands/run.ts'
 import { flushIntervalMs } from '../../config/files.ts'
+import { everyTopicOptions, optionsOfTopic } from '../../config/topic-settings.ts'
 import type { ElasticsearchConnection } from '../../elasticsearch/connection.ts'
-import { FilesSink } from '../../files/sink.ts'
+import { FilesSink, type FlushSettings, type TopicFlushes } from '../../files/sink.ts'
 import type { MysqlConnection } from '../../mysql/connection.ts'
 import type { Observer } from '../../pipeline/observer.ts'
 import type { Coordinator } from '../../pipeline/offsets/coordinator.ts'
@@ -55,6 +56,24 @@ export async function createSinks(
   return { all: [...(files === undefined ? [] : [files]), ...(await Promise.all(servers))], files }
 }
 
+/** Undefined if all topics are flushed alike. */
+function topicFlushes(options: RunOptions): TopicFlushes | undefined {
+  if (options.topicSettings === undefined) return undefined
+  const known = new Map<string, FlushSettings>()
+  return {
+    minIntervalMs: Math.min(...everyTopicOptions(options).map(flushIntervalMs)),
+    of: (topic) => {
+      let found = known.get(topic)
+      if (found === undefined) {
+        const own = optionsOfTopic(options, topic)
+        found = { intervalMs: flushIntervalMs(own), bytes: own.flushBytes }
+        known.set(topic, found)
+      }
+      return found
+    },
+  }
+}
+
 async function filesSink(options: RunOptions, parts: SinkParts): Promise<FilesSink> {
   const { worker, clusterId, coordinator, observer, log } = parts
   return new FilesSink(
@@ -66,6 +85,7 @@ async function filesSink(options: RunOptions, parts: SinkParts): Promise<FilesSi
       gzipLevel: options.gzipLevel,
       flushIntervalMs: flushIntervalMs(options),
       flushBytes: options.flushBytes,
+      flushes: topicFlushes(options),
       memoryLimit: options.memoryBudget * filesShare,
       committedOffset: (tp) => coordinator.committedOffset(tp),
       compactAfterMs: options.compactAfter,

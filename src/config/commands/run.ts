@@ -9,6 +9,7 @@ import { logGroup } from '../log.ts'
 import { mysqlGroup } from '../mysql.ts'
 import { mysqlSinkGroup } from '../mysql-sink.ts'
 import { because, combine, exclusive, needed, that, type ValuesOf } from '../options.ts'
+import { topicSettingsGroup } from '../topic-settings.ts'
 import { topicsGroup } from '../topics.ts'
 import { typesGroup } from '../types.ts'
 import { workerGroup } from '../worker.ts'
@@ -19,6 +20,7 @@ export const runSet = combine(
     membersGroup,
     consumerGroup,
     topicsGroup,
+    topicSettingsGroup,
     typesGroup,
     archiveSet,
     filesGroup,

@@ -35,10 +35,11 @@ export function flagsOf(key: string, option: Option<unknown>): readonly string[]
 
 /** What an option does, how to switch it off, and how it goes together with others. */
 export function explanationOf(key: string, set: RelatedOptions): string {
-  const { explanation, isSwitch, defaultValue, whenOff } = set.options[key]!
+  const { explanation, isSwitch, defaultValue, whenOff, isPerTopic } = set.options[key]!
   const off = `--no-${flagName(key)} turns it off${whenOff === undefined ? '' : `: ${whenOff}`}.`
   const sentences = isSwitch && defaultValue === true ? [explanation, off] : [explanation]
-  return [...sentences, ...sentencesOf(key, set.relations)].join(' ')
+  const settable = isPerTopic === true ? ['--topic-settings may set it for some topics.'] : []
+  return [...sentences, ...settable, ...sentencesOf(key, set.relations)].join(' ')
 }
 
 function wrap(sentence: string, width: number): string[] {

@@ -33,6 +33,10 @@ export interface Option<T> {
   readonly isSwitch: boolean
   /** No message shows the value; a function says whether a text holds a secret. */
   readonly isSecret?: boolean | ((text: string) => boolean)
+  /** In the file it may be a mapping of names to mappings, whose elements are `name:key=text`. */
+  readonly takesMapping?: true
+  /** It may also be set for some topics alone: see `config/topic-settings.ts`. */
+  readonly isPerTopic?: true
   /** For a time that something waits: how many ms one unit of the value is. */
   readonly waitUnitMs?: number
 }
@@ -41,6 +45,11 @@ export type Options = Readonly<Record<string, Option<unknown>>>
 /** The type of the values that `readOptions` returns for a set of declarations. */
 export type Values<O extends Options> = {
   readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never
+}
+
+/** The same option, which may also be set for some topics alone. */
+export function perTopic<T>(option: Option<T>): Option<T> {
+  return { ...option, isPerTopic: true }
 }
 
 export const variablePrefix = 'ARCHIVER_'

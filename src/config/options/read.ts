@@ -62,7 +62,11 @@ function readVariables(declared: Options, env: OptionSources['env'], given: Give
 function readFile(declared: Options, file: string, inFile: Options, given: Given): void {
   const byName = new Map(Object.keys(declared).map((key) => [flagName(key), key]))
   const known = Object.keys(inFile).map(flagName)
-  for (const [name, value] of readYamlFile(file)) {
+  for (const [written, value] of readYamlFile(file)) {
+    // Topics with settings of their own.
+    const isMapping = written === 'topics' && value.mapping !== undefined
+    if (isMapping) chooseTopics(declared, `${file}: topics`, value.mapping, given)
+    const name = isMapping ? 'topic-settings' : written
     const key = byName.get(name)
     if (key === undefined && !known.includes(name)) {
       throw usage(`${file}: ${name} is not an option${didYouMean(name.replace(/^no-/, ''), known)}`)
@@ -72,11 +76,29 @@ function readFile(declared: Options, file: string, inFile: Options, given: Given
   }
 }
 
+/** Who says no topics means those that have settings. */
+function chooseTopics(
+  declared: Options,
+  shown: string,
+  elements: readonly string[],
+  given: Given,
+): void {
+  const { topicsRegex, topicSettings } = declared
+  if (topicsRegex === undefined || given.has('topics') || given.has('topicsRegex')) return
+  // Its patterns are checked first.
+  if (topicSettings !== undefined) parsed(shown, elements, topicSettings)
+  const patterns = new Set(elements.map((element) => element.replace(/:([a-z0-9-]+=.*)?$/s, '')))
+  if (patterns.size === 0) return
+  const whole = [...patterns].map((pattern) => `^(?:${pattern})$`)
+  given.set('topicsRegex', parsed(shown, whole, topicsRegex))
+}
+
 function ofFile(
   shown: string,
-  { value, line, hasComment }: FileValue,
+  { value, mapping, line, hasComment }: FileValue,
   option: Option<unknown>,
 ): unknown {
+  if (mapping !== undefined && option.takesMapping === true) return parsed(shown, mapping, option)
   if (option.isSecret !== undefined && hasComment) {
     throw usage(
       `${shown}: line ${line} has a # that begins a comment in YAML; quote the value, or move the comment to a line of its own`,

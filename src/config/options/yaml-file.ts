@@ -10,6 +10,8 @@ type Node = Yaml.Node
 export interface FileValue {
   /** A text, or the texts of a list; undefined for anything else. */
   readonly value: string | readonly string[] | undefined
+  /** A mapping of names to mappings of texts: `name:key=text` each, `name:` for an empty one. */
+  readonly mapping?: readonly string[] | undefined
   /** 1 for the first line of the file. */
   readonly line: number
   /** YAML took the rest of its line for a comment. */
@@ -68,6 +70,26 @@ export function readYamlFile(path: string): ReadonlyMap<string, FileValue> {
     const found = list.map((item) => textOf(item, offset))
     return found.every((text) => text !== undefined) ? found : undefined
   }
+  const mappingOf = (node: Yaml.YAMLMap<Node, Node | null>): readonly string[] | undefined => {
+    const elements: string[] = []
+    for (const { key, value } of node.items) {
+      const name = textOf(key, key.range?.[0] ?? 0)
+      if (name === undefined) return undefined
+      if (value === null || (isScalar(value) && value.value === '')) {
+        elements.push(`${name}:`)
+        continue
+      }
+      if (!isMap<Node, Node | null>(value)) return undefined
+      check(value, value.range?.[0] ?? 0)
+      if (value.items.length === 0) elements.push(`${name}:`)
+      for (const { key: option, value: text } of value.items) {
+        const given = text === null ? '' : textOf(text, option.range?.[0] ?? 0)
+        if (given === undefined) return undefined
+        elements.push(`${name}:${textOf(option, option.range?.[0] ?? 0)}=${given}`)
+      }
+    }
+    return elements
+  }
   const values = new Map<string, FileValue>()
   for (const { key, value } of contents.items) {
     const offset = key.range?.[0] ?? 0
@@ -78,6 +100,7 @@ export function readYamlFile(path: string): ReadonlyMap<string, FileValue> {
     values.set(name, {
       value:
         value === null ? '' : isSeq<Node>(value) ? textsOf(value.items, at) : textOf(value, at),
+      ...(isMap<Node, Node | null>(value) ? { mapping: mappingOf(value) } : {}),
       line: lines.linePos(at).line,
       hasComment: isScalar(value) && typeof value.comment === 'string',
     })

@@ -94,6 +94,10 @@ export class PartitionWriter {
     this.#current?.spill()
   }
 
+  get topic(): string {
+    return this.#partition.tp.topic
+  }
+
   /**
    * The time when the oldest record that is not being flushed was staged, in ms of `now`; undefined
    * if there is none.
