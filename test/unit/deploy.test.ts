@@ -95,7 +95,11 @@ interface PodSpec {
     readonly image: string
     readonly args: readonly string[]
     readonly command?: readonly string[]
-    readonly env?: readonly (Removable & { readonly name: string; readonly value?: string })[]
+    readonly env?: readonly (Removable & {
+      readonly name: string
+      readonly value?: string
+      readonly valueFrom?: object
+    })[]
     readonly ports: readonly { readonly name: string; readonly containerPort: number }[]
     readonly volumeMounts: readonly (Removable & {
       readonly name: string
@@ -130,6 +134,13 @@ it('keeps the archive of the manifests in a bucket, and what waits for it on lim
   assert.ok(named('Service', set.spec.serviceName))
   const pod = podOf(kubernetes)
   assert.ok(named('ServiceAccount', pod.serviceAccountName))
+  const ofPod = pod.containers[0]!.env!.filter(({ valueFrom }) => valueFrom !== undefined)
+  assert.deepEqual(ofPod, [
+    {
+      name: 'ARCHIVER_GROUP_INSTANCE_ID',
+      valueFrom: { fieldRef: { fieldPath: 'metadata.name' } },
+    },
+  ])
   const { ARCHIVER_ARCHIVE_DIR: place, ARCHIVER_SCRATCH_DIR: scratch } = environmentOf(pod)
   assert.match(place!, /^s3:/)
   const { name } = pod.containers[0]!.volumeMounts.find(({ mountPath }) => mountPath === scratch)!
