@@ -226,8 +226,8 @@ async function play(
 }
 
 for (const [name, withOld, numRuns] of [
-  ['of this version', false, 1500],
-  ['with workers of the version before', true, 700],
+  ['of this version', false, 800],
+  ['with workers of the version before', true, 400],
 ] as const) {
   test(`any history of workers ${name}: nobody takes what another has, and all comes to rest`, async () => {
     const property = fc.asyncProperty(steps, (happened) => play(new History(withOld), happened))
