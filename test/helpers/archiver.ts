@@ -31,7 +31,17 @@ export function startArchiver(
   env: Readonly<Record<string, string>> = {},
   descriptors?: number,
 ): RunningArchiver {
-  const words = [process.execPath, program, ...argv]
+  return startProgram(t, [program, ...argv], env, descriptors)
+}
+
+/** Starts an archiver of another checkout: `program` is the first of its words. */
+export function startProgram(
+  t: TestContext,
+  argv: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  descriptors?: number,
+): RunningArchiver {
+  const words = [process.execPath, ...argv]
   if (descriptors !== undefined)
     words.unshift('sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh')
   const child = spawn(words[0]!, words.slice(1), {
