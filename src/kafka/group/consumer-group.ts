@@ -1,6 +1,6 @@
 import { load } from '../repairs/modules.ts'
 import type { PartitionsByTopic } from './assign.ts'
-import type { GroupBroker } from './requests.ts'
+import { type GroupBroker, readLayout } from './requests.ts'
 
 /** kafkajs's retries: `bail` ends them. */
 export type Retrier = <T>(attempt: (bail: (error: unknown) => void) => Promise<T>) => Promise<T>
@@ -133,23 +133,40 @@ function createOffsetManager(
  * Has kafkajs know the metadata of these partitions, and ask about no other topics: it asks about
  * all at once, and one that was deleted fails the question. If there are none, it keeps what it
  * has: otherwise it would ask about every topic of the cluster.
+ * @returns the partitions without those of topics that were deleted since they were given out
  * @throws kafkajs's error
  */
 export async function targetTopics(
-  { cluster }: ConsumerGroup,
+  group: ConsumerGroup,
   partitions: PartitionsByTopic,
-): Promise<void> {
-  if (partitions.size === 0) return
+): Promise<PartitionsByTopic> {
+  if (partitions.size === 0) return partitions
+  const { cluster, coordinator } = group
   for (const topic of cluster.targetTopics)
     if (!partitions.has(topic)) cluster.targetTopics.delete(topic)
-  await cluster.addMultipleTargetTopics([...partitions.keys()])
-  const isKnown = [...partitions].every(([topic, numbers]) => {
-    const known = new Set(
-      cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId),
-    )
+  try {
+    await cluster.addMultipleTargetTopics([...partitions.keys()])
+    if (!isKnown(group, partitions)) await cluster.refreshMetadata()
+    return partitions
+  } catch (error) {
+    if (!isUnknownTopic(error)) throw error
+    const layout = await readLayout(coordinator!)
+    const present = new Map([...partitions].filter(([topic]) => layout.has(topic)))
+    if (present.size === partitions.size) throw error
+    return targetTopics(group, present)
+  }
+}
+
+function isKnown({ cluster }: ConsumerGroup, partitions: PartitionsByTopic): boolean {
+  return [...partitions].every(([topic, numbers]) => {
+    const found = cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId)
+    const known = new Set(found)
     return numbers.every((partition) => known.has(partition))
   })
-  if (!isKnown) await cluster.refreshMetadata()
+}
+
+export function isUnknownTopic(error: unknown): boolean {
+  return (error as { readonly type?: string }).type === 'UNKNOWN_TOPIC_OR_PARTITION'
 }
 
 /** Has kafkajs fetch nothing of these topics, and ask about them no more. */

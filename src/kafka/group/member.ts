@@ -5,7 +5,13 @@ import type { Logger } from '../../runtime/log.ts'
 import { byTopic, changeOf, type Membership, membershipOf, noMembership } from '../membership.ts'
 import type { TopicChoice } from '../topic-watch.ts'
 import type { PartitionsByTopic } from './assign.ts'
-import { adopt, type ConsumerGroup, forget, targetTopics } from './consumer-group.ts'
+import {
+  adopt,
+  type ConsumerGroup,
+  forget,
+  isUnknownTopic,
+  targetTopics,
+} from './consumer-group.ts'
 import { Coordination } from './coordination.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { KnownTopics } from './known-topics.ts'
@@ -67,7 +73,6 @@ export class Member {
   #protocol: string | undefined
   /** A request to join or to sync has no answer yet: the group takes it for a member meanwhile. */
   #isAsking = false
-  /** The join that goes on. */
   #round: Promise<void> | undefined
   /** It gives partitions up. It may join again after that. */
   #following: Promise<void> | undefined
@@ -219,9 +224,9 @@ export class Member {
     given: Given,
     claimedIn: number,
   ): Promise<readonly TopicPartition[]> {
-    const partitions = this.#chosen(given.partitions)
+    const chosen = this.#chosen(given.partitions)
     this.#throwIfEnded()
-    await targetTopics(group, partitions)
+    const partitions = await targetTopics(group, chosen)
     this.#throwIfEnded()
     const before = this.#membership
     const now = membershipOf(memberId, generation, partitions)
@@ -241,7 +246,7 @@ export class Member {
       this.#coordination.isStatic &&
       before.memberId === undefined &&
       this.#known.differ(this.#events.topics())
-    this.#joinsAgain ||= given.again === true || isRestarted
+    this.#joinsAgain ||= given.again === true || isRestarted || partitions.size < chosen.size
     return revoked
   }
 
@@ -324,9 +329,8 @@ export class Member {
     try {
       await group.cluster.refreshMetadata()
     } catch (error) {
-      const { type } = error as { readonly type?: string }
       const isBusy = this.#round !== undefined || this.#following !== undefined
-      if (type !== 'UNKNOWN_TOPIC_OR_PARTITION' || isBusy || group.coordinator === null) throw error
+      if (!isUnknownTopic(error) || isBusy || group.coordinator === null) throw error
       const layout = await readLayout(group.coordinator)
       const gone = [...group.cluster.targetTopics].filter((topic) => !layout.has(topic))
       if (gone.length === 0) throw error
