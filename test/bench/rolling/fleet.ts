@@ -10,7 +10,10 @@ import { resolutionMs, type Window, type Write } from './silence.ts'
 
 export const flushSeconds = 10
 const pollMs = 200
-/** A group is at rest when each partition was written in the last second, for two seconds. */
+/**
+ * A group is at rest when all workers have joined and, for this time, nobody has joined and each
+ * partition was written every second.
+ */
 const restMs = 2000
 const maxUnrestMs = 90_000
 
@@ -22,6 +25,7 @@ interface Life {
   readonly life: number
   readonly writesFile: string
   read: number
+  hasEnded: boolean
 }
 
 /** Workers of one program, one group and one archive. */
@@ -63,7 +67,7 @@ export class Fleet {
         env: { BENCH_WRITES_FILE: writesFile, BENCH_ROOT: this.#program.root },
       },
     )
-    this.#lives.push({ child, slot, life, writesFile, read: 0 })
+    this.#lives.push({ child, slot, life, writesFile, read: 0, hasEnded: false })
   }
 
   #current(slot: number): Life {
@@ -72,15 +76,17 @@ export class Fleet {
 
   /** Stops a worker as a deployment does, and waits until it has ended. */
   async stop(slot: number): Promise<void> {
-    const { child } = this.#current(slot)
-    child.kill('SIGTERM')
-    await child.ended
+    const life = this.#current(slot)
+    life.hasEnded = true
+    life.child.kill('SIGTERM')
+    await life.child.ended
   }
 
   async kill(slot: number): Promise<void> {
-    const { child } = this.#current(slot)
-    child.kill('SIGKILL')
-    await child.ended.catch(() => {})
+    const life = this.#current(slot)
+    life.hasEnded = true
+    life.child.kill('SIGKILL')
+    await life.child.ended.catch(() => {})
   }
 
   /** Those that run leave the group, so that it can be deleted. */
@@ -104,15 +110,15 @@ export class Fleet {
   /** How often each process joined the group in a window: the most of all. */
   joinsIn({ from, to }: Window): number {
     const joins = this.#lives.map(
-      ({ child }) =>
-        child
-          .output()
-          .split('\n')
-          .filter((line) => line.includes('"event":"group_joined"'))
-          .map((line) => Date.parse(/"time":"([^"]+)"/.exec(line)?.[1] ?? ''))
-          .filter((at) => at >= from && at <= to).length,
+      (life) => joinsOf(life).filter((at) => at >= from && at <= to).length,
     )
     return Math.max(0, ...joins)
+  }
+
+  /** When the last process joined; undefined while one that runs never has. */
+  get #lastJoin(): number | undefined {
+    const running = this.#lives.filter(({ hasEnded }) => !hasEnded).map(joinsOf)
+    return running.every(({ length }) => length > 0) ? Math.max(...running.flat()) : undefined
   }
 
   /** When each partition was flushed, in ms since 1970, in order. */
@@ -156,7 +162,9 @@ export class Fleet {
         if (at < now - 2 * resolutionMs) break
         written.add(partition)
       }
-      if (written.size < partitions) since = undefined
+      const lastJoin = this.#lastJoin
+      const isJoining = lastJoin === undefined || now - lastJoin < restMs
+      if (isJoining || written.size < partitions) since = undefined
       else since ??= now
       if (since !== undefined && now - since >= restMs) return
       if (now > deadline) {
@@ -167,6 +175,15 @@ export class Fleet {
       }
     }
   }
+}
+
+/** When a process joined the group, in ms since 1970. */
+function joinsOf({ child }: Life): readonly number[] {
+  return child
+    .output()
+    .split('\n')
+    .filter((line) => line.includes('"event":"group_joined"'))
+    .map((line) => Date.parse(/"time":"([^"]+)"/.exec(line)?.[1] ?? ''))
 }
 
 /** The lines that a file has got since it was read last. */
