@@ -60,18 +60,16 @@ export class MemoryStore {
   }
 
   /**
-   * Ends what a committed file would be published from, as a store ends an open upload. Nothing
-   * that was merged: its sources are there. False if there is no such file.
+   * Ends what a committed file would be published from, as a store ends an open upload. False if
+   * there is no such file.
    */
   expire(choose: <T>(items: readonly T[]) => T): boolean {
     const staged = [...this.files].flatMap(([name, { bytes }]) => {
       if (!/^_manifests\/.*\/(compacted-)?\d{20}[-\d]*\.json$/.test(name)) return []
       const { files } = JSON.parse(bytes.toString()) as {
-        files: readonly { readonly staged: string; readonly replaces?: readonly string[] }[]
+        files: readonly { readonly staged: string }[]
       }
-      return files.flatMap((file) =>
-        this.files.has(file.staged) && (file.replaces ?? []).length === 0 ? [file.staged] : [],
-      )
+      return files.flatMap((file) => (this.files.has(file.staged) ? [file.staged] : []))
     })
     return staged.length > 0 && this.files.delete(choose(staged))
   }

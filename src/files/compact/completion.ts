@@ -4,7 +4,13 @@ import { ArchiverError } from '../../runtime/errors.ts'
 import { faultPoint } from '../../runtime/fault.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { listLog } from '../log/log-listing.ts'
-import { type CompactedHead, readManifest } from '../log/manifest.ts'
+import {
+  type CompactedHead,
+  type Manifest,
+  type ManifestFile,
+  printManifest,
+  readManifest,
+} from '../log/manifest.ts'
 import {
   type CompactedName,
   compactedName,
@@ -16,6 +22,7 @@ import {
 } from '../log/path.ts'
 import { isPruned, readPruned } from '../log/pruned.ts'
 import { type Incomplete, reportMissing } from '../log/roll-forward.ts'
+import { describeCompacted } from './compacted-manifest.ts'
 
 /** What completing a compaction needs. */
 export interface CompletionContext {
@@ -28,8 +35,8 @@ export interface CompletionContext {
  * left to complete, it only looks.
  *
  * @returns those that miss files that were read from Kafka again: nothing of them is removed.
- * @throws ArchiverError `DAMAGED` if a merged file is missing: then nothing is removed. Or the file
- *   system's error.
+ * @throws ArchiverError `DAMAGED` if a merged file is missing and cannot be taken back: then
+ *   nothing is removed. Or the home's error.
  */
 export async function completeCompaction(
   context: CompletionContext,
@@ -95,14 +102,11 @@ async function complete(
   const lost = missing.filter((file) => !isPruned(pruned, file))
   if (lost.length > 0) {
     if (!(await isInForce(home, tp, head))) return undefined
-    const merged = lost.find(({ replaces }) => replaces!.length > 0)
+    const merged = lost.filter(({ replaces }) => replaces!.length > 0)
     reportMissing(log, tp, lost)
-    if (merged === undefined) return { manifest, head: manifest.head, missing: lost }
-    throw new ArchiverError(
-      'DAMAGED',
-      `${partitionKey(tp)}: ${merged.path} was merged and is neither there nor in staging; nothing that it replaces is removed`,
-      { path: merged.path },
-    )
+    if (merged.length === 0) return { manifest, head: manifest.head, missing: lost }
+    await takeBack(context, tp, manifest, merged, { flushes, compacted })
+    return undefined
   }
   const replaced = added.flatMap(({ replaces }) => replaces!)
   // A prune that began before the merged files were in place did not see them.
@@ -115,6 +119,70 @@ async function complete(
   faultPoint('compaction.manifest-removed')
   await home.removeStaging(staged.map((name) => `${stagingOf(tp)}/${name}`))
   return undefined
+}
+
+/**
+ * Commits a generation that has, in place of merged files that are lost, those that were merged:
+ * they are removed only once all merged files are in place. The next pass merges them again.
+ *
+ * @throws ArchiverError `DAMAGED` if a manifest that describes them is gone.
+ */
+async function takeBack(
+  context: CompletionContext,
+  tp: TopicPartition,
+  manifest: Manifest,
+  merged: readonly ManifestFile[],
+  voided: Pick<Leftovers, 'flushes' | 'compacted'>,
+): Promise<void> {
+  const { home, log } = context
+  const described = await filesOf(home, tp, voided)
+  const sources = merged.flatMap(({ path, replaces }) =>
+    replaces!.map((source) => {
+      const file = described.get(source)
+      if (file !== undefined) return file
+      throw new ArchiverError(
+        'DAMAGED',
+        `${partitionKey(tp)}: ${path} was merged and is neither there nor in staging; nothing that it replaces is removed`,
+        { path },
+      )
+    }),
+  )
+  const generation = manifest.generation! + 1
+  const content = describeCompacted({ home, worker: manifest.worker }, tp, {
+    ...manifest,
+    generation,
+    committed: manifest.committed,
+    closed: false,
+    unmerged: (manifest.unmerged ?? 0) + sources.length,
+    omittedGaps: manifest.omitted_gaps ?? 0,
+    files: [...manifest.files.filter((file) => !merged.includes(file)), ...sources],
+    prev: manifest.prev,
+    head: manifest.head,
+  })
+  const name = `${manifestDirectory(tp)}/${compactedName({ from: manifest.from, generation })}`
+  // Of two that do the same, one gets the name; both go on with what is in force then.
+  await home.create(name, printManifest(content))
+  const { topic, partition } = tp
+  log.warn(
+    { event: 'merge_taken_back', topic, partition, generation, files: merged.length },
+    'took lost merged files back',
+  )
+  await completeCompaction(context, tp)
+}
+
+/** The files that void manifests describe, by path. */
+async function filesOf(
+  home: ReadableHome,
+  tp: TopicPartition,
+  { flushes, compacted }: Pick<Leftovers, 'flushes' | 'compacted'>,
+): Promise<ReadonlyMap<string, ManifestFile>> {
+  const files = new Map<string, ManifestFile>()
+  const names = [...flushes.map((from) => ({ from, generation: undefined })), ...compacted]
+  for (const { from, generation } of names) {
+    const manifest = await readManifest(home, tp, from, generation)
+    for (const { replaces: _, ...file } of manifest?.files ?? []) files.set(file.path, file)
+  }
+  return files
 }
 
 async function isInForce(
