@@ -2,7 +2,8 @@ import type { CatOptions } from '../config/commands/cat.ts'
 import { CommitLog, listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import type { Manifest } from '../files/log/manifest.ts'
 import { readPruned } from '../files/log/pruned.ts'
-import { findOffset, readLines } from '../files/read/lines.ts'
+import { findOffset } from '../files/read/find-offset.ts'
+import { readLines } from '../files/read/lines.ts'
 import { isGone } from '../files/read/members.ts'
 import { isSelected, type Selection } from '../files/read/selection.ts'
 import type { ReadableHome } from '../home/home.ts'
@@ -108,9 +109,8 @@ async function lineIn(
     const manifest = await log.covering(offset)
     const files =
       manifest?.files.filter(({ first, last }) => first <= offset && offset <= last) ?? []
-    const paths = files.map(({ path }) => path)
     try {
-      return { manifest, line: await findOffset(home, paths, offset) }
+      return { manifest, line: await findOffset(home, files, offset) }
     } catch (error) {
       // A compaction may have merged the file since the manifest was read.
       if (!isGone(error) || tries === maxTries) throw error

@@ -137,9 +137,10 @@ export interface ReadableHome extends AsyncDisposable {
    * Opens a file to read it; undefined if nothing has the name. If `list` or a manifest named it
    * and it is not found, somebody has removed it since.
    *
+   * @param from the byte that is read first: a bucket brings the bytes from there along.
    * @throws NotRegular; ArchiverError `ARCHIVE_UNUSABLE` if a directory above it is a link.
    */
-  open(name: string): Promise<HomeFile | undefined>
+  open(name: string, from?: number): Promise<HomeFile | undefined>
 
   /** What is known of a name without opening it; undefined if nothing has the name. */
   stat(name: string): Promise<NameStat | undefined>

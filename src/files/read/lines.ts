@@ -283,29 +283,3 @@ function startsOf(block: Buffer): number[] {
   for (let start = 0; start < block.length; start = block.indexOf(LF, start) + 1) starts.push(start)
   return starts
 }
-
-/**
- * The line with an offset in files that may hold it; undefined if none does. Stops at the first
- * greater offset.
- */
-export async function findOffset(
-  home: ReadableHome,
-  paths: readonly string[],
-  offset: number,
-): Promise<Buffer | undefined> {
-  const head = new LineHead()
-  for (const path of paths) {
-    for await (const block of readBlocks(home, path)) {
-      head.read(block, block.lastIndexOf(LF, block.length - 2) + 1)
-      if (head.offset < offset) continue
-      for (let start = 0, end = 0; start < block.length; start = end + 1) {
-        end = block.indexOf(LF, start)
-        head.read(block, start)
-        if (head.offset === offset) return block.subarray(start, end)
-        if (head.offset > offset) break
-      }
-      break
-    }
-  }
-  return undefined
-}

@@ -209,10 +209,18 @@ export async function* readBlocksBackwards(
   }
 }
 
-async function openToRead(home: ReadableHome, path: string): Promise<HomeFile> {
+/**
+ * Opens a data file; `from` is where its reader begins.
+ * @throws ArchiverError `DAMAGED`, which says so if it is gone.
+ */
+export async function openToRead(
+  home: ReadableHome,
+  path: string,
+  from?: number,
+): Promise<HomeFile> {
   let file: HomeFile | undefined
   try {
-    file = await home.open(path)
+    file = await home.open(path, from)
   } catch (error) {
     throw error instanceof ArchiverError ? error : damaged(home.locate(path), messageOf(error))
   }

@@ -86,8 +86,8 @@ export class S3Home implements Home {
     return directory === '' ? this.#prefix : `${this.#prefix}${directory}/`
   }
 
-  open(name: string): Promise<HomeFile | undefined> {
-    return ObjectFile.open(this.#store.objects, this.#key(name))
+  open(name: string, from?: number): Promise<HomeFile | undefined> {
+    return ObjectFile.open(this.#store.objects, this.#key(name), from)
   }
 
   async stat(name: string): Promise<NameStat | undefined> {

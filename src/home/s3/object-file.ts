@@ -13,19 +13,26 @@ export class ObjectFile implements HomeFile {
   readonly #objects: Objects
   readonly #key: string
   #piece: Buffer
-  #at = 0
+  #at: number
+  /** Who begins in the middle reads on elsewhere. */
+  readonly #isInOrder: boolean
 
-  private constructor(objects: Objects, key: string, { body, bytes }: ObjectPiece) {
+  private constructor(objects: Objects, key: string, at: number, { body, bytes }: ObjectPiece) {
     this.#objects = objects
     this.#key = key
+    this.#at = at
+    this.#isInOrder = at === 0
     this.#piece = body
     this.bytes = bytes
   }
 
-  /** One request. @returns undefined if there is no such object. */
-  static async open(objects: Objects, key: string): Promise<ObjectFile | undefined> {
-    const piece = await objects.get(key, 0, firstBytes)
-    return piece === undefined ? undefined : new ObjectFile(objects, key, piece)
+  /** One request, which brings bytes from `from` on. @returns undefined if there is no object. */
+  static async open(objects: Objects, key: string, from = 0): Promise<ObjectFile | undefined> {
+    const piece = await objects.get(key, from, from + firstBytes)
+    if (piece === undefined) return undefined
+    // It ends before: how large it is, only an answer with bytes says.
+    if (from > 0 && piece.body.length === 0) return ObjectFile.open(objects, key)
+    return new ObjectFile(objects, key, from, piece)
   }
 
   async read(target: Buffer, at: number): Promise<number> {
@@ -41,7 +48,7 @@ export class ObjectFile implements HomeFile {
 
   async #fetch(from: number, wanted: number): Promise<void> {
     // Who goes on where the last piece ended reads the file in order; others want what they name.
-    const isNext = from === this.#at + this.#piece.length
+    const isNext = this.#isInOrder && from === this.#at + this.#piece.length
     const length = isNext ? Math.max(wanted, nextBytes) : wanted
     const piece = await this.#objects.get(this.#key, from, Math.min(from + length, this.bytes))
     if (piece === undefined || piece.body.length === 0) {

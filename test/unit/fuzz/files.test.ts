@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
-import { findOffset } from '../../../src/files/read/lines.ts'
+import { findOffset } from '../../../src/files/read/find-offset.ts'
 import {
   inflate,
   readBlocks,
@@ -93,7 +93,9 @@ test('fuzz: any data file: lines, or damage', async (t) => {
         for await (const block of read(home, name)) assert.equal(block.at(-1), 0x0a)
       })
     }
-    await isTyped(() => findOffset(home, [name], 5))
+    await isTyped(() =>
+      findOffset(home, [{ path: name, first: 0, last: 9, bytes: bytes.length }], 5),
+    )
   })
 })
 
