@@ -6,14 +6,16 @@ import { beginCopy, finishCopy } from '../files/copy/target.ts'
 import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import type { ListedPartition } from '../files/log/manifest.ts'
 import { DamagedPartitions } from '../files/read/damaged-partitions.ts'
-import type { Home } from '../home/home.ts'
+import { type Home, MayBeCreated, StagingGone } from '../home/home.ts'
 import { openHome } from '../home/open-home.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
-import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { ArchiverError, systemCode } from '../runtime/errors.ts'
 import { count, plural, size } from '../runtime/format.ts'
 import { createLogger } from '../runtime/log.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal, type Terminal } from '../runtime/terminal.ts'
+import { HashedNames } from '../verify/hashed-names.ts'
+import { ListedFiles } from '../verify/listed-files.ts'
 import { checkPartition } from '../verify/partition.ts'
 import { strayFiles } from '../verify/strays.ts'
 import { throwUnlessProven, type Verdict } from '../verify/verdict.ts'
@@ -63,21 +65,21 @@ export async function copy(options: CopyOptions): Promise<void> {
     terminal.setStatus(undefined)
     if (!options.json) standardOutput.print(text)
   }
-  const outcomes = await copyAll(context, partitions, progress, print).finally(() =>
-    terminal.close(),
-  )
-  const strays: string[] = []
-  for await (const path of strayFiles(target, partitions, undefined)) {
-    strays.push(path)
-    print(`BAD  stray-file: ${path}: no manifest names it`)
+  try {
+    const copied = await copyAll(context, partitions, progress, print)
+    progress.say('comparing files and manifests')
+    const { outcomes, strays } = await prove(context, copied, print)
+    terminal.close()
+    if (options.json) for (const outcome of outcomes) standardOutput.printJson(fieldsOf(outcome))
+    throwUnlessProven(
+      outcomes.map(({ verdict }) => verdict),
+      strays,
+    )
+    await finishCopy(target, note)
+    if (!options.json) standardOutput.print(summary(target, outcomes))
+  } finally {
+    terminal.close()
   }
-  if (options.json) for (const outcome of outcomes) standardOutput.printJson(fieldsOf(outcome))
-  throwUnlessProven(
-    outcomes.map(({ verdict }) => verdict),
-    strays.length,
-  )
-  await finishCopy(target, note)
-  if (!options.json) standardOutput.print(summary(target, outcomes))
 }
 
 function targetOf(options: CopyOptions): ArchiveValues {
@@ -89,57 +91,80 @@ async function copyAll(
   partitions: readonly ListedPartition[],
   progress: Progress,
   print: (text: string) => void,
-): Promise<readonly Copied[]> {
-  const { source, target, signal } = context
+): Promise<readonly CopiedPartition[]> {
+  const { signal } = context
   const damaged = new DamagedPartitions((text) => print(text))
-  const outcomes = new Map<string, Copied>()
+  const copied = new Map<string, CopiedPartition>()
   const queue = new PQueue({ concurrency: partitionsAtOnce })
-  const copyOne = async (tp: TopicPartition) => {
-    signal?.throwIfAborted()
-    const copied = await copyPartition(context, tp).catch(async (error: unknown) => {
-      signal?.throwIfAborted()
-      throw error instanceof ArchiverError ? error : await explained(context, error)
-    })
-    const verdict = await checkPartition({
-      home: target,
-      tp,
-      thoroughness: 'fast',
-      elasticsearch: undefined,
-      kafka: undefined,
-      onProgress: () => signal?.throwIfAborted(),
-    })
-    outcomes.set(partitionKey(tp), { copied, verdict })
-    progress.partitionDone()
-    print(describeVerdict(verdict))
-    if (copied.sourceNext > copied.next)
-      print(
-        `       ${plural(copied.sourceNext - copied.next, 'offset')} more ${copied.sourceNext - copied.next === 1 ? 'was' : 'were'} archived at ${source.title} meanwhile: run copy again`,
-      )
-  }
   const failures: unknown[] = []
-  await Promise.all(
-    damaged.sound(partitions).map((tp) =>
-      queue.add(() =>
-        copyOne(tp).catch((error: unknown) => {
-          failures.push(error)
-          if (signal?.aborted !== true && error instanceof ArchiverError) damaged.add(tp, error)
-          // What concerns more than this partition ends the copy.
-          if (!(error instanceof ArchiverError)) queue.clear()
-        }),
-      ),
-    ),
-  )
+  const copyOne = async (tp: TopicPartition) => {
+    try {
+      signal?.throwIfAborted()
+      copied.set(partitionKey(tp), await copyPartition(context, tp))
+      progress.partitionDone()
+    } catch (error) {
+      const reason = signal?.aborted === true ? error : await explained(context, error)
+      failures.push(reason)
+      if (reason instanceof ArchiverError) damaged.add(tp, reason)
+      // What concerns more than this partition ends the copy.
+      else queue.clear()
+    }
+  }
+  for (const tp of damaged.sound(partitions)) void queue.add(() => copyOne(tp))
+  await queue.onIdle()
   signal?.throwIfAborted()
   const fault = failures.find((error) => !(error instanceof ArchiverError))
   if (fault !== undefined) throw fault
   damaged.throwIfAny()
-  return partitions.map((tp) => outcomes.get(partitionKey(tp))!)
+  return partitions.map((tp) => copied.get(partitionKey(tp))!)
 }
 
-/** An error of the file system may be one of the source or of the target: it names its path. */
-async function explained({ target }: CopyContext, error: unknown): Promise<unknown> {
-  const explanation = await target.explain(error)
-  return explanation.message === '' ? new Error(messageOf(error), { cause: error }) : explanation
+/** What `verify --fast` says of the copy. */
+async function prove(
+  { source, target, signal }: CopyContext,
+  copies: readonly CopiedPartition[],
+  print: (text: string) => void,
+): Promise<{ readonly outcomes: readonly Copied[]; readonly strays: number }> {
+  const listed = await ListedFiles.of(target)
+  const named = new HashedNames()
+  const outcomes: Copied[] = []
+  for (const copied of copies) {
+    const { tp, next, sourceNext } = copied
+    const verdict = await checkPartition({
+      home: target,
+      tp,
+      thoroughness: 'fast',
+      listed,
+      named,
+      elasticsearch: undefined,
+      kafka: undefined,
+      onProgress: () => signal?.throwIfAborted(),
+    })
+    outcomes.push({ copied, verdict })
+    print(describeVerdict(verdict))
+    const more = sourceNext - next
+    if (more > 0)
+      print(
+        `       ${plural(more, 'offset')} more ${more === 1 ? 'was' : 'were'} archived at ${source.title} meanwhile: run copy again`,
+      )
+  }
+  let strays = 0
+  const partitions = copies.map(({ tp }) => tp)
+  for await (const path of strayFiles(target, partitions, undefined, named)) {
+    strays++
+    print(`BAD  stray-file: ${path}: no manifest names it`)
+  }
+  return { outcomes, strays }
+}
+
+/** An error of the system names its path, and so the home that it is of. */
+async function explained({ source, target }: CopyContext, error: unknown): Promise<unknown> {
+  if (error instanceof ArchiverError) return error
+  const isOfHome =
+    systemCode(error) !== undefined || error instanceof MayBeCreated || error instanceof StagingGone
+  if (!isOfHome) return error
+  const { path = '' } = error as { readonly path?: string }
+  return await (path.startsWith(`${source.title}/`) ? source : target).explain(error)
 }
 
 /** One line: how far the copy is. */
@@ -164,6 +189,10 @@ class Progress {
   partitionDone(): void {
     this.#done++
     this.#show()
+  }
+
+  say(line: string): void {
+    this.#terminal.setStatus(line)
   }
 
   #show(): void {

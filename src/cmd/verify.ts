@@ -9,6 +9,8 @@ import { count, plural } from '../runtime/format.ts'
 import { createLogger } from '../runtime/log.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal } from '../runtime/terminal.ts'
+import { HashedNames } from '../verify/hashed-names.ts'
+import { ListedFiles } from '../verify/listed-files.ts'
 import { checkPartition, type Thoroughness } from '../verify/partition.ts'
 import { lookForReaders, type ReadersVerdict } from '../verify/readers.ts'
 import { type ComparedPart, type ScannedDocuments, scanDocuments } from '../verify/scan.ts'
@@ -34,6 +36,8 @@ interface Verification {
   readonly home: ReadableHome
   readonly archived: readonly TopicPartition[]
   readonly sources: Sources
+  /** Files that manifests name, as far as partitions were checked. */
+  readonly named: HashedNames
   /** Shows the current step. @throws the reason of a signal to stop */
   readonly progress: (line: string) => void
   /** Prints lines for people, at once; nothing with `--json`. */
@@ -58,6 +62,7 @@ export async function verify(options: VerifyOptions): Promise<void> {
     home,
     archived,
     sources,
+    named: new HashedNames(),
     progress: (line) => {
       signal.throwIfAborted()
       terminal.setStatus(line)
@@ -84,11 +89,14 @@ async function findingsOf(verification: Verification): Promise<Findings> {
 }
 
 async function checkPartitions(verification: Verification): Promise<Verdict[]> {
-  const { options, home, archived, sources, progress, print } = verification
+  const { options, home, archived, sources, named, progress, print } = verification
   const { kafka, elasticsearch, mysql } = sources
   const thoroughness: Thoroughness = options.deep ? 'deep' : options.fast ? 'fast' : 'full'
   const partitions = selected(archived, kafka?.positions, options.topics)
   const scanned = options.deep ? await scan(verification, partitions) : undefined
+  progress('listing files')
+  // Of some topics, a look at each file may be less than a listing of all.
+  const listed = options.topics === undefined ? await ListedFiles.of(home) : undefined
   const verdicts: Verdict[] = []
   for (const [i, tp] of partitions.entries()) {
     const documents = scanned?.get(partitionKey(tp))
@@ -96,6 +104,8 @@ async function checkPartitions(verification: Verification): Promise<Verdict[]> {
       home,
       tp,
       thoroughness,
+      listed,
+      named,
       elasticsearch,
       mysql,
       kafka: positionOf(sources, tp),
@@ -143,12 +153,13 @@ async function findStrays({
   options,
   home,
   archived,
+  named,
   progress,
   print,
 }: Verification): Promise<string[]> {
   const strays: string[] = []
   progress('looking for files that no manifest names')
-  for await (const path of strayFiles(home, archived, options.topics)) {
+  for await (const path of strayFiles(home, archived, options.topics, named)) {
     strays.push(path)
     print(`BAD  stray-file: ${path}: no manifest names it`)
   }

@@ -1,5 +1,7 @@
 import type { ArchiverError } from '../runtime/errors.ts'
 
+export { MayBeCreated, NotRegular, StagingGone } from './refusals.ts'
+
 /**
  * Where an archive lives: a directory of a POSIX file system, or a bucket. The commit log,
  * compaction, every reader and `verify` know only this contract, so their reasoning holds for each
@@ -28,6 +30,12 @@ export interface NameStat {
   readonly stamp: string
 }
 
+/** A file in a listing. */
+export interface NameSize {
+  readonly name: string
+  readonly bytes: number
+}
+
 /**
  * An open file. What is published never changes, so all reads see one content, also when the name
  * is removed meanwhile. A bucket may lose it then: a read throws, and `stat` says that it is gone.
@@ -40,35 +48,6 @@ export interface HomeFile {
    */
   read(target: Buffer, at: number): Promise<number>
   close(): Promise<void>
-}
-
-/** Something that is no regular file has a file's name, so it is not opened. */
-export class NotRegular extends Error {}
-
-/**
- * What was staged has been removed by others. They remove only what can never be committed any
- * more. So this call committed none of it, and no later call will.
- */
-export class StagingGone extends Error {
-  /** As the error behind it says it, for `explain`. */
-  readonly code: string
-  readonly path: string
-
-  constructor(path: string, cause: Error & { readonly code?: unknown }) {
-    super(cause.message, { cause })
-    this.path = path
-    this.code = typeof cause.code === 'string' ? cause.code : 'ENOENT'
-  }
-}
-
-/**
- * A commit has no known answer: the name may exist, or may still appear. What is staged must not be
- * removed, because a manifest may name it.
- */
-export class MayBeCreated extends Error {
-  constructor(name: string, cause: unknown) {
-    super(`${name} may have been created`, { cause })
-  }
 }
 
 /** The entry of a manifest says this of a file that a home with directories staged. */
@@ -167,6 +146,14 @@ export interface ReadableHome extends AsyncDisposable {
    * may be seen or not.
    */
   walk(directory: string, enters: (directory: string) => boolean): AsyncIterable<string>
+
+  /**
+   * The files below a directory whose names begin with `beginning`, with their sizes, in no
+   * particular order. Undefined if this home tells no more at once than `stat` of each name does.
+   *
+   * It reads as it goes, and changes meanwhile may be seen or not.
+   */
+  sizes(directory: string, beginning: string): AsyncIterable<NameSize> | undefined
 
   /** True if what was staged can still be published: `publish` has not come to it yet. */
   isStaged(file: Publishable): Promise<boolean>

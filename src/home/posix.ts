@@ -134,6 +134,9 @@ export class PosixHome implements Home {
     }
   }
 
+  /** The file system is asked for each size in any case. */
+  sizes(): undefined {}
+
   async isStaged(file: Publishable): Promise<boolean> {
     return (await this.stat(stagedPath(file))) !== undefined
   }

@@ -13,6 +13,8 @@ import { messageOf } from '../runtime/errors.ts'
 import { sleep } from '../runtime/retry.ts'
 import { Coverage, type FoundOffsets } from './coverage.ts'
 import { type CheckedLines, FileLines } from './file-lines.ts'
+import type { HashedNames } from './hashed-names.ts'
+import type { ListedFiles } from './listed-files.ts'
 import { describeOffsets, type Problems } from './problems.ts'
 
 /** A worker that has just committed is still renaming: its files have this long to appear. */
@@ -25,6 +27,10 @@ export interface FilesCheckOptions {
   readonly log: CommitLog
   readonly tp: TopicPartition
   readonly problems: Problems
+  /** Gets the path of each file that a manifest names. */
+  readonly named?: HashedNames | undefined
+  /** What one listing of the home has told; undefined if each file is looked at. */
+  readonly listed?: ListedFiles | undefined
   /** Look at manifests and sizes only. */
   readonly fast: boolean
   readonly pruned: Pruned | undefined
@@ -68,7 +74,7 @@ export class FilesCheck {
     isLast: boolean,
     found: FoundOffsets,
   ): Promise<CheckedManifest> {
-    const { fast, problems, pruned, onRead } = this.#options
+    const { fast, problems, pruned, named, onRead } = this.#options
     let bytes = 0
     let files = 0
     let records = 0
@@ -79,6 +85,7 @@ export class FilesCheck {
     const inOrder = manifest.files.toSorted((a, b) => a.first - b.first)
     for (const [i, file] of inOrder.entries()) {
       records += file.records
+      for (const path of [file.path, ...(file.replaces ?? [])]) named?.add(path)
       const taken = await isTaken(this.#options.home, pruned, file)
       const there = taken ? undefined : await this.#find(manifest, file, isLast)
       if (there === undefined && isPruned(pruned, file)) {
@@ -133,7 +140,8 @@ export class FilesCheck {
     file: ManifestFile,
     isLast: boolean,
   ): Promise<ManifestFile | undefined> {
-    const { home, log, problems, pruned } = this.#options
+    const { home, log, problems, pruned, listed } = this.#options
+    if (listed?.has(file.path, file.bytes) === true) return file
     const mayBeOnItsWay = isLast || file.replaces !== undefined
     const deadline = performance.now() + publishPatienceMs
     for (let there = file; ; ) {

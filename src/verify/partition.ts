@@ -10,7 +10,9 @@ import { ChainCheck } from './chain.ts'
 import { ContentComparison } from './content.ts'
 import { DocumentsCheck } from './documents.ts'
 import { FilesCheck } from './files.ts'
+import type { HashedNames } from './hashed-names.ts'
 import { checkIdentity, checkPosition } from './kafka-check.ts'
+import type { ListedFiles } from './listed-files.ts'
 import { OffsetBitmap } from './offset-bitmap.ts'
 import { Problems } from './problems.ts'
 import { RowsCheck } from './rows.ts'
@@ -30,6 +32,10 @@ export interface PartitionCheckOptions {
   readonly home: ReadableHome
   readonly tp: TopicPartition
   readonly thoroughness: Thoroughness
+  /** Gets the path of each file that a manifest names. */
+  readonly named?: HashedNames | undefined
+  /** One listing of the archive, not older than this check; undefined to look at each file. */
+  readonly listed?: ListedFiles | undefined
   /** Undefined when Elasticsearch is not compared. */
   readonly elasticsearch:
     | { readonly reader: DocumentReader; readonly indexPrefix: string }
@@ -154,7 +160,7 @@ class PartitionCheck {
     stores: readonly ComparedStore[],
     content: ContentComparison,
   ): Promise<void> {
-    const { home, tp, thoroughness, onProgress } = this.#options
+    const { home, tp, thoroughness, listed, named, onProgress } = this.#options
     const { log, next, since } = scope
     const fast = thoroughness === 'fast'
     // Other stores must hold the same offsets, unless something was pruned.
@@ -171,6 +177,8 @@ class PartitionCheck {
       log,
       tp,
       problems: this.#problems,
+      listed,
+      named,
       fast,
       pruned: scope.pruned.files,
       since,

@@ -10,6 +10,7 @@ import {
 import type { ReadableHome } from '../home/home.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { topicSegment } from '../record/segment.ts'
+import type { HashedNames } from './hashed-names.ts'
 
 const own = new Set([archiveMarker, manifestsDirectory, stagingDirectory, 'lost+found'])
 
@@ -17,11 +18,15 @@ const own = new Set([archiveMarker, manifestsDirectory, stagingDirectory, 'lost+
  * Everything in an archive that no manifest names, as paths relative to the root. `topics`: only
  * files whose names have one of these. Each file is looked up in the manifest that covers its first
  * offset, so memory does not grow with the archive.
+ *
+ * @param named files that a manifest names, for certain: nothing is looked up for them. A bucket
+ *   would send a request for each file, as neighbours in a listing are of different manifests.
  */
 export async function* strayFiles(
   home: ReadableHome,
   partitions: readonly TopicPartition[],
   topics: readonly string[] | undefined,
+  named?: HashedNames,
 ): AsyncGenerator<string> {
   const finder = new Finder(home, partitions)
   const wanted = topics === undefined ? undefined : new Set(topics.map(topicSegment))
@@ -35,6 +40,7 @@ export async function* strayFiles(
     if (segments.length === 1 && isOwn(name)) continue
     // Beside the types lies what names no topic.
     if (segments.length === 1 ? wanted !== undefined : !isWanted(name)) continue
+    if (named?.has(path) === true) continue
     const isData = segments.length > levels.length
     if (!(isData && (await finder.isCommitted(path, name)))) yield path
   }

@@ -175,6 +175,8 @@ export class MemoryHome implements Home {
     }
   }
 
+  sizes(): undefined {}
+
   async isStaged(file: Publishable): Promise<boolean> {
     return (await this.stat(stagedName(file))) !== undefined
   }

@@ -9,6 +9,7 @@ import {
 } from '../../record/record.ts'
 import { hourOf } from '../../record/time.ts'
 import { ArchiverError } from '../../runtime/errors.ts'
+import { inLanes } from '../../runtime/lanes.ts'
 import { readIdentity, refuseHalfCopy } from './archive.ts'
 import {
   type CursorSource,
@@ -54,13 +55,17 @@ export async function requireArchive(home: ReadableHome): Promise<void> {
  * with a damaged origin comes with its error, and does not hide the others.
  */
 export async function listPartitions(home: ReadableHome): Promise<ListedPartition[]> {
-  const found: ListedPartition[] = []
+  const directories: (readonly [segment: string, partition: number])[] = []
   const isTopic = (directory: string) => directory.split('/').length === 2
   for await (const directory of home.walk(manifestsDirectory, isTopic)) {
     const [, segment, name] = directory.split('/')
     if (name !== undefined && /^(0|[1-9]\d{0,9})$/.test(name))
-      found.push(await partitionOf(home, segment!, Number(name)))
+      directories.push([segment!, Number(name)])
   }
+  const found: ListedPartition[] = []
+  await inLanes(directories, async ([segment, partition]) => {
+    found.push(await partitionOf(home, segment, partition))
+  })
   return found.sort((a, b) =>
     a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition,
   )

@@ -7,6 +7,7 @@ import {
   type Home,
   type HomeFile,
   MayBeCreated,
+  type NameSize,
   type NameStat,
   type Publishable,
   type Removal,
@@ -131,6 +132,16 @@ export class S3Home implements Home {
       // A page that ended inside such a directory is followed by what is behind it.
       start = skipped === undefined ? { token: page.next } : { after: skipped + behindAll }
     }
+  }
+
+  async *sizes(directory: string, beginning: string): AsyncGenerator<NameSize> {
+    let token: string | undefined
+    do {
+      const page = await this.#store.objects.listPage(this.#below(directory) + beginning, { token })
+      for (const { key, bytes } of page.objects)
+        if (!key.endsWith('/')) yield { name: key.slice(this.#prefix.length), bytes }
+      token = page.next
+    } while (token !== undefined)
   }
 
   async isStaged(file: Publishable): Promise<boolean> {
