@@ -203,8 +203,7 @@ export class S3Home implements Home {
   async confirm(): Promise<void> {}
 
   async stage(directory: string): Promise<Staging> {
-    this.#scratch ??= Scratch.open(this.#options.scratchDir, this.#options.log)
-    const scratch = await this.#scratch
+    const scratch = await this.#openScratch()
     await scratch.ensure()
     return new S3Staging(directory, {
       scratch,
@@ -214,6 +213,19 @@ export class S3Home implements Home {
       keyOf: (name) => this.#key(name),
       create: (name, content) => this.#create(name, content),
     })
+  }
+
+  /** Opened once. A disk that was full or forbidden then is tried again. */
+  async #openScratch(): Promise<Scratch> {
+    const { scratchDir, log } = this.#options
+    this.#scratch ??= Scratch.open(scratchDir, log)
+    const opening = this.#scratch
+    try {
+      return await opening
+    } catch (error) {
+      if (this.#scratch === opening) this.#scratch = undefined
+      throw error
+    }
   }
 
   async publish<T extends Publishable>(

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { S3Home } from '../../../../src/home/s3/home.ts'
 import { Scratch, ScratchFile } from '../../../../src/home/s3/scratch.ts'
 import { silentMs } from '../../../../src/home/s3/scratch-folders.ts'
+import { usualSettings } from '../../../../src/home/s3/settings.ts'
 import { createLogger } from '../../../../src/runtime/log.ts'
 import { temporaryDirectory } from '../../../helpers/servers.ts'
 
@@ -77,4 +79,17 @@ test('who was taken for dead makes the folder again', async (t) => {
   await scratch.ensure()
   await file.append(Buffer.from('staged'))
   assert.equal((await readdir(parent)).length, 1)
+})
+
+test('a disk that cannot be used at first is tried again', async (t) => {
+  const scratchDir = join(await temporaryDirectory(t), 'scratch')
+  await writeFile(scratchDir, 'a file')
+  const settings = { ...usualSettings, bucket: 'archive', prefix: '', region: 'us-east-1' }
+  const home = await S3Home.open(settings, { scratchDir, log: quiet, patienceMs: 0 })
+  t.after(() => home[Symbol.asyncDispose]())
+  const stage = () => home.stage('_staging/events/3/worker')
+  await assert.rejects(stage(), { code: 'ARCHIVE_UNUSABLE' })
+  await rm(scratchDir)
+  await stage()
+  assert.equal((await readdir(scratchDir)).length, 1)
 })
