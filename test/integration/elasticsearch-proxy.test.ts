@@ -277,6 +277,36 @@ describe('an Elasticsearch that is away', { concurrency: 4 }, () => {
       [111],
     )
   })
+
+  test('while a document is looked for, so requests get smaller: what has no room in them is sent, though nothing else is', async (t) => {
+    const { write, proxy, prefix, topic } = await place(t, {
+      rejectHoldMs: 0,
+      bulkBytes: 400_000,
+    })
+    proxy.refusal = { status: 403 }
+    let away = false
+    let shrinks = false
+    proxy.refuses = (body, path) => {
+      // All records are in the search by then: this is its first half.
+      if (path.startsWith('/_bulk') && marked(body) && proxy.refused === 3 && !shrinks) {
+        shrinks = true
+        away = true
+      }
+      return away || marked(body)
+    }
+    const written = write(
+      batchOf(
+        topic,
+        values(400, [111]).map((value) => value.padEnd(600)),
+      ),
+    )
+    await until('requests have become small', () => proxy.refused >= 10, 60_000)
+    away = false
+    await written
+    const { stored, rejects } = await held(prefix)
+    assert.deepEqual(stored, offsetsBut(400, [111]))
+    assert.equal(rejects.length, 1)
+  })
 })
 
 test('a worker behind such a proxy: /readyz names the document, then it is a reject and all is archived', async (t) => {

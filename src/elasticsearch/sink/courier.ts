@@ -102,6 +102,7 @@ export class BulkCourier implements Courier<Part, BulkRequest, Answer>, BulkCont
         away: (reason) => this.failed(reason, 'warn'),
         waitMs: () => this.outbox.waitMs,
         passedInPieces: (bytes) => this.#sayLimit(this.pace.passedInPieces(bytes)),
+        tried: () => this.outbox.pump(),
       },
       names: this.names,
       holdMs: options.rejectHoldMs,

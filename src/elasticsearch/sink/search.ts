@@ -44,6 +44,8 @@ export interface SearchHost {
   waitMs(): number
   /** A request of this size failed, and all its documents passed in smaller ones. */
   passedInPieces(bytes: number): void
+  /** A try is over. It may have put documents into the queue while nothing else is in flight. */
+  tried(): void
 }
 
 /**
@@ -156,6 +158,7 @@ export class DocumentSearch {
       if (one === undefined) return
       if (isGroup(one)) await this.#tryGroup(one)
       else await this.#tryAlone(one)
+      this.#host.tried()
     }
   }
 
