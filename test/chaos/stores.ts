@@ -184,8 +184,9 @@ export async function checkChains(root: string, expected: Expected): Promise<Cha
   for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue
     const path = relative(root, join(entry.parentPath, entry.name))
+    // A start that was killed leaves what it proved a store with.
     if (path.startsWith('_staging/')) staged++
-    else if (!path.startsWith('_manifests/') && path !== '_archive.json' && !named.has(path))
+    else if (!/^_manifests\/|^_archive\.json(\.probe-|$)/.test(path) && !named.has(path))
       problems.push(`${path} belongs to no manifest`)
   }
   return { manifests, compacted, files: named.size, lost, oversized, staged, problems }
