@@ -116,14 +116,28 @@ export class Workers {
     worker.mayEnd = true
     this.#thaw(worker)
     // A shell that is killed is a worker's sign to end, too.
-    worker.child.kill(worker.isWrapped ? 'SIGKILL' : 'SIGTERM')
+    if (worker.isWrapped) void this.#killShell(worker)
+    else worker.child.kill('SIGTERM')
     this.#replaceLater()
   }
 
   kill(worker: ChaosWorker): void {
     worker.mayEnd = true
-    worker.child.kill('SIGKILL')
+    if (worker.isWrapped) void this.#killShell(worker)
+    else worker.child.kill('SIGKILL')
     this.#replaceLater()
+  }
+
+  /** Kills the shell above a worker. A worker that has not begun would not miss it. */
+  async #killShell(worker: ChaosWorker): Promise<void> {
+    await this.#hasBegun(worker)
+    worker.child.kill('SIGKILL')
+  }
+
+  /** Settles once the worker has looked who its parents are, or has ended. */
+  async #hasBegun(worker: ChaosWorker): Promise<void> {
+    while (!worker.started && this.#workers.has(worker))
+      await new Promise((resolve) => setTimeout(resolve, 100))
   }
 
   async freeze(worker: ChaosWorker, ms: number): Promise<void> {
@@ -169,9 +183,7 @@ export class Workers {
   async killWrapper(ms: number): Promise<boolean> {
     const worker = this.#start(undefined, {}, ['sh', '-c', '"$@"; true', 'sh'])
     if (this.live.length > this.#wanted) this.terminate(this.live[0]!)
-    // Before it has looked who its parents are, it cannot miss them.
-    while (!worker.started && this.#workers.has(worker))
-      await new Promise((resolve) => setTimeout(resolve, 100))
+    await this.#hasBegun(worker)
     await new Promise((resolve) => setTimeout(resolve, ms))
     if (!this.#workers.has(worker) || worker.mayEnd) return false
     worker.mayEnd = true
