@@ -30,7 +30,6 @@ export interface GroupConsumerEvents {
   failed(error: unknown): void
 }
 
-/** With its member of the group. */
 interface Joined {
   readonly consumer: Consumer
   readonly member: Member
@@ -225,7 +224,10 @@ export class GroupConsumer {
     this.#events.ended()
     if (ending === undefined) return
     try {
-      await withDeadline(disconnectTimeoutMs, undefined, () => ending.consumer.disconnect())
+      await withDeadline(disconnectTimeoutMs, undefined, async () => {
+        await ending.consumer.disconnect()
+        await ending.member.close()
+      })
     } catch (error) {
       this.#log.debug({ event: 'not_disconnected', ...errorFields(error) }, 'could not disconnect')
     }

@@ -4,6 +4,7 @@ import type { ConsumerGroup } from './consumer-group.ts'
 import { Leader } from './leader.ts'
 import { decodeAssignment, type Given } from './member-data.ts'
 import {
+  type GroupBroker,
   type JoinAnswer,
   joinGroup,
   knowsStaticMembers,
@@ -22,6 +23,11 @@ export class Coordination {
   #formerId: string | undefined
   #isStatic: boolean
   #isLeader = false
+  /**
+   * kafkajs may have put a broker out of its pool that this member still speaks to, as after the
+   * broker was away. Then nobody else closes its connections.
+   */
+  readonly #spokenTo = new Set<GroupBroker>()
   /** It is to leave the group when it stops, though it is a static member. */
   leavesForGood = false
 
@@ -68,6 +74,7 @@ export class Coordination {
     if (this.#isStatic && !knowsStaticMembers(coordinator)) this.#notStatic()
     throwIfEnded()
     group.coordinator = coordinator
+    this.#spokenTo.add(coordinator)
     const answer = await joinGroup(coordinator, {
       groupId,
       sessionTimeout,
@@ -115,6 +122,12 @@ export class Coordination {
       groupAssignment,
     })
     return decodeAssignment(assignment)
+  }
+
+  /** Closes what is left open once kafkajs has disconnected. */
+  async close(coordinator: GroupBroker | null | undefined): Promise<void> {
+    if (coordinator) this.#spokenTo.add(coordinator)
+    await Promise.all([...this.#spokenTo].map((broker) => broker.disconnect()))
   }
 
   /** The group does not know this member any more. */

@@ -113,7 +113,6 @@ export class Member {
     await this.#syncing
   }
 
-  /** The worker does not come back: another is to have its partitions at once. */
   leaveForGood(): void {
     this.#coordination.leavesForGood = true
   }
@@ -242,10 +241,8 @@ export class Member {
     this.#events.joined(now, change)
     // A static member that restarts gets what it had, though it may want other topics by now: the
     // broker tells nobody (KAFKA-12759).
-    const isRestarted =
-      this.#coordination.isStatic &&
-      before.memberId === undefined &&
-      this.#known.differ(this.#events.topics())
+    const isNew = this.#coordination.isStatic && before.memberId === undefined
+    const isRestarted = isNew && this.#known.differ(this.#events.topics())
     this.#joinsAgain ||= given.again === true || isRestarted || partitions.size < chosen.size
     return revoked
   }
@@ -343,8 +340,11 @@ export class Member {
     }
   }
 
-  /** As kafkajs's consumer asks for it when it stops. */
   leave(group: ConsumerGroup): Promise<void> {
     return this.#coordination.leave(group)
+  }
+
+  close(): Promise<void> {
+    return this.#coordination.close(this.#group?.coordinator)
   }
 }
