@@ -216,6 +216,6 @@ test('a file in the place of the directory is named', async (t) => {
   await writeFile(root, '')
   await assert.rejects(
     claimArchive(homeAt(root), 'cluster', 'group'),
-    hasCode('ARCHIVE_UNUSABLE', root, 'a file stands'),
+    hasCode('ARCHIVE_UNUSABLE', root, 'a file in the place'),
   )
 })

@@ -143,12 +143,18 @@ test('kafkajs measures no time by a clock that can be set', () => {
 const mayAskForTheMoment = [
   'cmd/compact.ts',
   'cmd/dashboard.ts',
+  // Which days are over.
+  'cmd/mapping.ts',
+  // How old an upload of the store is.
+  'cmd/sweep.ts',
   'traffic/generator.ts',
   'cmd/prune.ts',
   'restore/to-kafka.ts',
   'config/worker.ts',
   // How far the clock of a store is off, for people.
   'home/s3/errors.ts',
+  // How old a folder of another host is.
+  'home/s3/scratch-folders.ts',
   // Hours close at the full hour; when a pass is due is measured.
   'files/compact/compactor.ts',
   'traffic/data/record-maker.ts',
