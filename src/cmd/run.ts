@@ -1,4 +1,3 @@
-import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { archivePlace, isInBucket } from '../config/archive.ts'
 import type { RunOptions } from '../config/commands/run.ts'
@@ -17,7 +16,6 @@ import type { KafkaConnection } from '../kafka/connection.ts'
 import { KafkaSource } from '../kafka/source.ts'
 import type { MonitorParts } from '../monitor/endpoint.ts'
 import { StallWatch } from '../monitor/stall-watch.ts'
-import { StatusDocuments, type StatusParts } from '../monitor/status-documents.ts'
 import { accountOf, StatusReporter } from '../monitor/status-line.ts'
 import { Observations, observers } from '../pipeline/observer.ts'
 import { Coordinator } from '../pipeline/offsets/coordinator.ts'
@@ -29,9 +27,11 @@ import { standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal, type Terminal } from '../runtime/terminal.ts'
 import { announceConnections } from './lib/connections.ts'
 import { tuneGarbageCollection } from './lib/garbage-collection.ts'
+import type { Learning } from './lib/learning.ts'
 import { logProcessWarnings } from './lib/process-warnings.ts'
 import { signalled } from './lib/program.ts'
 import { createSinks, type RunSinks, type SinkConnections } from './lib/run-sinks.ts'
+import { startStatusDocuments } from './lib/status-writer.ts'
 import { letEventLoopGoFirst } from './lib/thread-priority.ts'
 import { TopicEncoders } from './lib/topic-encoders.ts'
 
@@ -83,11 +83,13 @@ export async function run(options: RunOptions): Promise<void> {
       observer: observers(observations, ...(monitor === undefined ? [] : [monitor.metrics])),
       log,
     })
+    const learning = await loadLearning(run)
     const worker = new Worker({
       source,
       sinks: sinks.all,
       encoder: encoders,
       missingTypes: encoders,
+      watch: learning,
       coordinator,
       log,
       options: workerOptions(options),
@@ -96,7 +98,13 @@ export async function run(options: RunOptions): Promise<void> {
     for (const sink of sinks.all.toReversed()) await sink.start(() => worker.roomFreed())
     logStart(run, source.topics())
     logUnusedSettings(run, source.topics())
-    const monitoring = await startMonitoring(run, { worker, sinks, observations, monitor })
+    const monitoring = await startMonitoring(run, {
+      worker,
+      sinks,
+      observations,
+      monitor,
+      learning,
+    })
     try {
       await work(run, worker, sinks.all, signal)
     } finally {
@@ -241,17 +249,27 @@ async function loadMonitor({ http, httpNames }: RunOptions) {
   }
 }
 
+/** `--learn` is off in most workers, and then costs nothing. */
+async function loadLearning({ options, connections: { elasticsearch }, log }: Run) {
+  if (!options.learn || elasticsearch === undefined) return undefined
+  const { startLearning } = await import('./lib/learning.ts')
+  const { indexPrefix, learnInterval } = options
+  const intervalMs = learnInterval * 1000
+  return startLearning({ connection: elasticsearch, indexPrefix, intervalMs, log })
+}
+
 interface Monitored {
   readonly worker: Worker
   readonly sinks: RunSinks
   readonly observations: Observations
   readonly monitor: Awaited<ReturnType<typeof loadMonitor>>
+  readonly learning: Learning | undefined
 }
 
 /** Starts everything that reports on the worker and takes no part in its work. */
 async function startMonitoring(
   run: Run,
-  { worker, sinks: { all: sinks, files }, observations, monitor }: Monitored,
+  { worker, sinks: { all: sinks, files }, observations, monitor, learning }: Monitored,
 ): Promise<{ stop(): Promise<void> }> {
   const { options, name, log } = run
   const token = httpToken(options)
@@ -280,10 +298,13 @@ async function startMonitoring(
     sinks,
     observations,
     memoryBudget: options.memoryBudget,
+    takeProposals: learning?.takeProposals,
   })
   return {
     stop: async () => {
       stalls.stop()
+      // Before the last status documents, which have what it proposes last.
+      await learning?.stop()
       await documents?.stop()
       await endpoint?.close()
     },
@@ -293,36 +314,6 @@ async function startMonitoring(
 function maxOf({ metricsPartitions }: RunOptions): number {
   if (metricsPartitions === 'auto') return maxMetricPartitions
   return metricsPartitions === 'on' ? Number.POSITIVE_INFINITY : 0
-}
-
-/** Undefined without Elasticsearch or with `--no-status-documents`. */
-async function startStatusDocuments(
-  { options, name, connections, log }: Run,
-  parts: StatusParts,
-): Promise<{ stop(): Promise<void> } | undefined> {
-  const { elasticsearch } = connections
-  if (elasticsearch === undefined || !options.statusDocuments) return undefined
-  const { Elasticsearch } = await import('../elasticsearch/client/client.ts')
-  const { StatusWriter } = await import('../elasticsearch/status.ts')
-  const documents = new StatusDocuments(parts)
-  const writer = new StatusWriter({
-    client: new Elasticsearch(elasticsearch),
-    origin: {
-      worker: name,
-      host: hostname(),
-      group: options.group,
-      index_prefix: options.indexPrefix,
-    },
-    documents: (seconds) => documents.take(seconds),
-    intervalMs: options.statusInterval * 1000,
-    log,
-  })
-  return {
-    stop: async () => {
-      await writer.stop()
-      documents.stop()
-    },
-  }
 }
 
 async function work(run: Run, worker: Worker, sinks: readonly Sink[], signal: AbortSignal) {

@@ -109,6 +109,17 @@ export const workerGroup = group(
       explanation:
         'Interval between status documents, and between status lines in the log if there is no terminal to show them.',
     }),
+    learn: flag({
+      default: false,
+      explanation:
+        'Look at samples of what is archived, and propose in the log and in status documents when the fields of a type outgrow its mapping. It applies nothing: archiver mapping --apply does.',
+    }),
+    learnInterval: integer({
+      default: '300',
+      min: 1,
+      unit: 's',
+      explanation: 'Interval between comparisons with the mappings on the cluster.',
+    }),
   },
   [exclusive('httpToken', 'httpTokenFile'), requires(['httpToken', 'httpTokenFile'], 'http')],
 )

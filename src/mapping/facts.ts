@@ -71,6 +71,11 @@ export class FactsCollector implements JsonHandler {
     return this.#records
   }
 
+  /** Fields so far. */
+  get fieldCount(): number {
+    return this.#fields
+  }
+
   /** Adds the record of a line, with or without its LF. A value that is no JSON adds nothing. */
   addLine(line: Buffer): void {
     const range = rangeOfValue(line)

@@ -62,7 +62,7 @@ function mostFrequent(fields: readonly FieldProposal[]): readonly FieldProposal[
 }
 
 /** The field is this one, is below it, or is no object although this one is below it. */
-function isTakenBy(own: string, { name, as }: FieldProposal): boolean {
+export function isTakenBy(own: string, { name, as }: Pick<FieldProposal, 'name' | 'as'>): boolean {
   if (name === own || name.startsWith(`${own}.`)) return true
   return as !== 'object' && own.startsWith(`${name}.`)
 }

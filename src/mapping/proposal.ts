@@ -63,6 +63,11 @@ export interface Proposal {
   readonly notes: readonly string[]
 }
 
+/** The mapping in a word or two: `date`, `double + date`. */
+export function kindText({ as, dateFormat }: Decision): string {
+  return dateFormat === undefined ? as : `${as} + date`
+}
+
 /** A conflict of an object and a scalar in fewer values than this is left to rejects. */
 const rareConflict = 0.01
 /**

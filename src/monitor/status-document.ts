@@ -51,8 +51,10 @@ export type StatusDocument =
     }
   | {
       readonly kind: 'event'
-      readonly event: SinkEvent | 'gap' | 'pause'
+      readonly event: SinkEvent | 'gap' | 'pause' | 'proposal'
       readonly reason: string
       readonly count: number
       readonly sink?: string
+      /** Of messages. */
+      readonly type?: string
     }

@@ -20,6 +20,15 @@ export interface StatusParts {
   readonly sinks: readonly Pick<Sink, 'name' | 'heldBytes' | 'waiting'>[]
   readonly observations: Observations
   readonly memoryBudget: number
+  /** Mappings that were proposed since the last call; absent without `--learn`. */
+  readonly takeProposals?: (() => readonly ProposedMapping[]) | undefined
+}
+
+/** A mapping that is proposed for a type of messages. */
+export interface ProposedMapping {
+  readonly type: string
+  /** For people: the fields, and as what they are proposed. */
+  readonly reason: string
 }
 
 /** What happened since the last documents, and the partitions as they are now. */
@@ -80,6 +89,7 @@ export class StatusDocuments {
       ...sinks.map((sink) => sinkDocument(sink, latencies.get(sink.name), interval)),
       ...chosen.map((tp) => partitionDocument(tp, interval)),
       ...eventDocuments(events, interval),
+      ...(this.#parts.takeProposals?.() ?? []).map(proposalDocument),
     ]
   }
 
@@ -165,6 +175,10 @@ function eventDocuments(
     } as const,
   ]
   return counted.filter(({ count }) => count > 0).map((event) => ({ kind: 'event', ...event }))
+}
+
+function proposalDocument({ type, reason }: ProposedMapping): StatusDocument {
+  return { kind: 'event', event: 'proposal', type, reason, count: 1 }
 }
 
 type Totals = Pick<

@@ -12,18 +12,34 @@ interface DeliveredRange extends OffsetRange {
   readonly bytes: number
 }
 
+/** Looks at batches on their way, and takes no part in their acknowledgement. */
+export interface BatchWatch {
+  /**
+   * Copies what it needs of the lines.
+   * @returns what is called once every sink holds the batch; undefined: nothing is
+   */
+  delivered(batch: RecordBatch): (() => void) | undefined
+}
+
 /** Gives each batch to every sink, and the partition's tracker what each sink acknowledges. */
 export class FanOut {
   readonly #sinks: readonly Sink[]
   readonly #keepers: number
   readonly #opener: Opener
   readonly #counts: WorkerCounts
+  readonly #watch: BatchWatch | undefined
 
-  constructor(parts: { sinks: readonly Sink[]; opener: Opener; counts: WorkerCounts }) {
+  constructor(parts: {
+    sinks: readonly Sink[]
+    opener: Opener
+    counts: WorkerCounts
+    watch?: BatchWatch | undefined
+  }) {
     this.#sinks = parts.sinks
     this.#keepers = parts.sinks.filter(({ keepsLines }) => keepsLines).length
     this.#opener = parts.opener
     this.#counts = parts.counts
+    this.#watch = parts.watch
   }
 
   /**
@@ -43,16 +59,21 @@ export class FanOut {
       bytes: batch.lines.length,
     }
     const letGo = afterCalls(this.#keepers, batch.free)
+    const held = this.#watch?.delivered(batch)
+    const writes: Promise<void>[] = []
     for (const sink of this.#sinks) {
       const written = sink.write(batch)
-      this.#watch(written, partition, tracker, sink, range)
+      if (held !== undefined) writes.push(written)
+      this.#follow(written, partition, tracker, sink, range)
       // After a failure the sink may still read them: they are left to the garbage collector.
       if (sink.keepsLines) written.then(letGo, () => {})
     }
+    // A batch that a sink lost is read again, and watched again.
+    if (held !== undefined) Promise.all(writes).then(held, () => {})
     letGo()
   }
 
-  #watch(
+  #follow(
     written: Promise<void>,
     partition: Partition,
     tracker: Tracker,

@@ -6,7 +6,7 @@ import type { Logger } from '../runtime/log.ts'
 import { Assignment, type DrainTimeouts } from './assignment.ts'
 import { BackPressure } from './back-pressure.ts'
 import { Committer } from './committer.ts'
-import { FanOut } from './fan-out.ts'
+import { type BatchWatch, FanOut } from './fan-out.ts'
 import { Losses } from './loss.ts'
 import type { MissingTypes } from './missing-types.ts'
 import type { Coordinator } from './offsets/coordinator.ts'
@@ -75,6 +75,7 @@ export class Worker {
     sinks: readonly Sink[]
     encoder: Pick<LineEncoder, 'encode'>
     missingTypes?: Pick<MissingTypes, 'look'>
+    watch?: BatchWatch | undefined
     coordinator: Coordinator
     options: WorkerOptions
     log: Logger
@@ -115,7 +116,7 @@ export class Worker {
       },
       failed: (error) => this.#fail(error),
     })
-    this.#fanOut = new FanOut({ ...basics, opener: this.#opener })
+    this.#fanOut = new FanOut({ ...basics, opener: this.#opener, watch: parts.watch })
     const shared = {
       ...basics,
       committer: this.#committer,

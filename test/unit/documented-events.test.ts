@@ -21,7 +21,7 @@ const onlyDebug = new Set([
 ])
 
 /** Events of status documents, which have the same word. A label of Kibana has a capital. */
-const ofDocuments = new Set(['gap', 'pause'])
+const ofDocuments = new Set(['gap', 'pause', 'proposal'])
 
 function eventsOfSource(): string[] {
   const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })

@@ -1,7 +1,7 @@
 import type { TypeFacts } from '../../mapping/facts.ts'
 import type { FieldFacts } from '../../mapping/field-facts.ts'
 import { percent } from '../../mapping/formulas.ts'
-import type { FieldProposal, Proposal } from '../../mapping/proposal.ts'
+import { type FieldProposal, kindText, type Proposal } from '../../mapping/proposal.ts'
 import { count, plural } from '../../runtime/format.ts'
 import { readableText } from '../../runtime/readable-text.ts'
 import { truncate } from '../../runtime/terminal.ts'
@@ -84,10 +84,6 @@ export function describeNotes({ notes, fields }: Proposal): string[] {
 
 function shareIn({ records }: FieldFacts, all: number): string {
   return all === 0 ? '' : percent((records / all) * 100)
-}
-
-function kindText({ as, dateFormat }: FieldProposal): string {
-  return dateFormat === undefined ? as : `${as} + date`
 }
 
 function reasonOf(

@@ -8,7 +8,7 @@ import { kafkaConnectionSet } from '../kafka.ts'
 import { logGroup } from '../log.ts'
 import { mysqlGroup } from '../mysql.ts'
 import { mysqlSinkGroup } from '../mysql-sink.ts'
-import { because, combine, exclusive, needed, that, type ValuesOf } from '../options.ts'
+import { because, combine, exclusive, needed, requires, that, type ValuesOf } from '../options.ts'
 import { topicSettingsGroup } from '../topic-settings.ts'
 import { topicsGroup } from '../topics.ts'
 import { typesGroup } from '../types.ts'
@@ -35,6 +35,11 @@ export const runSet = combine(
     because('which topics are to be archived?', needed('topics', 'topicsRegex')),
     exclusive('topics', 'topicsRegex'),
     because('where are records to be kept?', needed('files', 'elasticsearch', 'mysql')),
+    because(
+      'it compares records with the mappings on the cluster',
+      requires(['learn'], 'elasticsearch'),
+    ),
+    because('archiver mapping reads the files', requires(['learn'], 'files')),
     because(
       `${statusIndexPrefix}* would count as part of the archive`,
       exclusive(

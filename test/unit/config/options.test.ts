@@ -271,6 +271,11 @@ test('what no single option can check', () => {
   check('--topics', 'a')
   assert.throws(() => check(), isUsage('--topics or --topics-regex'))
   assert.throws(() => check('--topics', 'a', '--topics-regex', 'b'), isUsage('exclude each other'))
+  for (const [without, needs] of [
+    ['--no-files', '--learn needs --files'],
+    ['--no-elasticsearch', '--learn needs --elasticsearch'],
+  ] as const)
+    assert.throws(() => check('--topics', 'a', '--learn', without), isUsage(needs))
   assert.throws(
     () => check('--topics', 'a', '--no-files', '--no-elasticsearch'),
     isUsage('--files, --elasticsearch or --mysql is needed'),
