@@ -9,7 +9,6 @@ import { everyTopicOptions } from '../config/topic-settings.ts'
 import { topicChoice } from '../config/topics.ts'
 import { httpToken, maxMetricPartitions, workerName } from '../config/worker.ts'
 import { bucketUrl } from '../home/s3/address.ts'
-import { requestsPerDay } from '../home/s3/cost.ts'
 import type { BucketSettings } from '../home/s3/settings.ts'
 import { kafkaClient } from '../kafka/client.ts'
 import type { KafkaConnection } from '../kafka/connection.ts'
@@ -19,12 +18,14 @@ import { StallWatch } from '../monitor/stall-watch.ts'
 import { accountOf, StatusReporter } from '../monitor/status-line.ts'
 import { Observations, observers } from '../pipeline/observer.ts'
 import { Coordinator } from '../pipeline/offsets/coordinator.ts'
+import type { Shutdown } from '../pipeline/shutdown.ts'
 import type { Sink } from '../pipeline/sink.ts'
 import { Worker, type WorkerOptions } from '../pipeline/worker.ts'
 import { createLogger, type Logger } from '../runtime/log.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal, type Terminal } from '../runtime/terminal.ts'
+import { logRequests } from './lib/bucket-requests.ts'
 import { announceConnections } from './lib/connections.ts'
 import { tuneGarbageCollection } from './lib/garbage-collection.ts'
 import type { Learning } from './lib/learning.ts'
@@ -72,7 +73,9 @@ export async function run(options: RunOptions): Promise<void> {
   const source = kafkaSource(run)
   await source.connect()
   let sinks: RunSinks | undefined
+  let shutdown: Shutdown | undefined
   try {
+    if (signal.aborted) return
     const observations = new Observations()
     const monitor = await loadMonitor(options)
     const coordinator = new Coordinator(sinkNames(run))
@@ -94,6 +97,8 @@ export async function run(options: RunOptions): Promise<void> {
       log,
       options: workerOptions(options),
     })
+    shutdown = worker.shutdown
+    shutdown.beginAt(signal)
     // Files start last: if a server does not answer, no directory is made.
     for (const sink of sinks.all.toReversed()) await sink.start(() => worker.roomFreed())
     logStart(run, source.topics())
@@ -110,10 +115,14 @@ export async function run(options: RunOptions): Promise<void> {
     } finally {
       await monitoring.stop()
     }
+  } catch (error) {
+    // What was given up says so in the log, and is no failure.
+    if (!signal.aborted || shutdown?.isExpired !== true) throw error
   } finally {
     terminal.close()
     for (const sink of sinks?.all ?? []) await sink.stop()
     await source.stop()
+    shutdown?.done()
   }
 }
 
@@ -213,21 +222,6 @@ function maxFlushIntervalMs(options: RunOptions): number {
 
 function archiveTitle({ archiveDir }: RunOptions): string {
   return typeof archiveDir === 'string' ? resolve(archiveDir) : bucketUrl(archiveDir)
-}
-
-/** Requests to a bucket cost money, and the flush interval decides how many there are. */
-function logRequests(options: RunOptions, log: Logger): void {
-  const intervalMs = flushIntervalMs(options)
-  const ofOneFile = requestsPerDay(intervalMs, 1)
-  log.info(
-    {
-      event: 'bucket_requests_estimated',
-      flush_interval_s: intervalMs / 1000,
-      requests_per_partition_and_day: ofOneFile,
-      more_for_each_further_type: requestsPerDay(intervalMs, 2) - ofOneFile,
-    },
-    'requests to the bucket while records come',
-  )
 }
 
 /**

@@ -254,6 +254,10 @@ export class FilesSink implements Sink {
     await writer?.close()
   }
 
+  giveUp(): string | undefined {
+    return this.#options.home.giveUp?.()
+  }
+
   async stop(): Promise<void> {
     clearInterval(this.#ageTimer)
     await this.#compactor?.stop()

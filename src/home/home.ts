@@ -246,6 +246,15 @@ export interface Home extends ReadableHome {
    */
   removeStaging(directories: readonly string[]): Promise<void>
 
+  /**
+   * Ends every call that waits for a store which does not answer: it throws, and its effect may
+   * have happened, may not have happened, or may still happen. So does every later call. A home
+   * without a store has none.
+   *
+   * @returns what was waited for, for people; undefined if nothing was
+   */
+  giveUp?(): string | undefined
+
   /** Free and total bytes of the home for this user; undefined if it does not say. */
   space(): Promise<Space | undefined>
 }

@@ -1,9 +1,8 @@
 import { partitionKey, type TopicPartition } from '../record/record.ts'
-import type { Logger } from '../runtime/log.ts'
 import type { Committer } from './committer.ts'
 import type { Opener } from './opening.ts'
 import type { Partition } from './partition.ts'
-import type { Sink } from './sink.ts'
+import type { Shutdown } from './shutdown.ts'
 import type { AssignmentChange } from './source.ts'
 import type { WorkerCounts } from './worker-status.ts'
 
@@ -20,30 +19,27 @@ export interface DrainTimeouts {
 /** What the group gives to this worker and takes from it, partition by partition. */
 export class Assignment {
   readonly #partitions: ReadonlyMap<string, Partition>
-  readonly #sinks: readonly Sink[]
   readonly #opener: Opener
   readonly #committer: Committer
   readonly #counts: WorkerCounts
   readonly #timeouts: DrainTimeouts
-  readonly #log: Logger
+  readonly #shutdown: Shutdown
   #hasJoined = false
 
   constructor(parts: {
     partitions: ReadonlyMap<string, Partition>
-    sinks: readonly Sink[]
     opener: Opener
     committer: Committer
     counts: WorkerCounts
     timeouts: DrainTimeouts
-    log: Logger
+    shutdown: Shutdown
   }) {
     this.#partitions = parts.partitions
-    this.#sinks = parts.sinks
     this.#opener = parts.opener
     this.#committer = parts.committer
     this.#counts = parts.counts
     this.#timeouts = parts.timeouts
-    this.#log = parts.log
+    this.#shutdown = parts.shutdown
   }
 
   /** The worker has been a member of the group. */
@@ -73,17 +69,11 @@ export class Assignment {
 
   /** The worker ends: it takes nothing more, and stores and commits in time what it has read. */
   async shutDown(): Promise<void> {
-    const { drainTimeoutMs, shutdownTimeoutMs } = this.#timeouts
+    const leftMs = this.#shutdown.begin()
     const held = this.#drain([...this.#partitions.values()])
-    if (await this.#committer.drain(held, shutdownTimeoutMs)) return
-    const waiting = this.#sinks.flatMap(({ name, waiting }) =>
-      waiting === undefined ? [] : [`${name}: ${waiting}`],
-    )
-    this.#log.warn(
-      { event: 'shutdown_timeout', timeout_ms: shutdownTimeoutMs, waiting },
-      'the shutdown timeout is over; what is not flushed is read again at the next start',
-    )
-    await this.#committer.drain([], drainTimeoutMs)
+    if (await this.#committer.drain(held, leftMs)) return
+    this.#shutdown.expire()
+    await this.#committer.drain([], this.#timeouts.drainTimeoutMs)
   }
 
   /** Partitions that may have records in the sinks that are not stored yet, also stopped ones. */

@@ -85,6 +85,15 @@ export interface Sink {
   /** Forgets what is not durable of a partition. */
   close(tp: TopicPartition): Promise<void>
 
+  /**
+   * Ends at once what waits for a store that does not answer: the call fails, and so does every
+   * later one. Nothing is lost, because nothing of it is acknowledged. A sink whose calls end by
+   * themselves has no such method.
+   *
+   * @returns what it gave up, for people; undefined if nothing was waited for
+   */
+  giveUp?(): string | undefined
+
   /** Releases connections and files; nothing is flushed. */
   stop(): Promise<void>
 

@@ -17,6 +17,7 @@ import { Pauses } from './pauses.ts'
 import { Questions } from './questions.ts'
 import { Reconciler } from './reconcile.ts'
 import { IdentityCheck } from './recreated.ts'
+import { Shutdown } from './shutdown.ts'
 import type { Sink } from './sink.ts'
 import type { FetchedBatch, LogBounds, Source } from './source.ts'
 import { untilEnds } from './until-end.ts'
@@ -53,6 +54,8 @@ const compareIntervalMs = 20_000
  */
 export class Worker {
   readonly counts: WorkerCounts
+  /** Begins when the worker ends, at the latest; a signal before that begins it, too. */
+  readonly shutdown: Shutdown
   readonly #source: Source
   readonly #encoder: Pick<LineEncoder, 'encode'>
   readonly #missingTypes: Pick<MissingTypes, 'look'> | undefined
@@ -123,7 +126,8 @@ export class Worker {
       opener: this.#opener,
       resume: (partition: Partition, tracker: Tracker) => this.#readOn(partition, tracker),
     }
-    this.#assignment = new Assignment({ ...shared, timeouts: options })
+    this.shutdown = new Shutdown(sinks, options.shutdownTimeoutMs, log)
+    this.#assignment = new Assignment({ ...shared, timeouts: options, shutdown: this.shutdown })
     this.#reconciler = new Reconciler({ ...shared, options })
   }
 

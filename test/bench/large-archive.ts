@@ -90,7 +90,7 @@ function stagedPlace(tp: TopicPartition, { first }: DataFile) {
 export async function bucketPlace(context: Context, clusterId: string): Promise<Place> {
   const archive = context.bucketArchive('large')
   const settings = archive.bucket!
-  const store = await Store.open(settings, silentLog, { patienceMs: 60_000 })
+  const store = await Store.open(settings, silentLog, 60_000)
   const key = (name: string) => `${settings.prefix}/${name}`
   const writes = new PQueue({ concurrency: 64 })
   const written: string[] = []

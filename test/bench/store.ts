@@ -31,7 +31,7 @@ export async function withBucket<T>(
   settings: BucketSettings,
   task: (store: Store) => Promise<T>,
 ): Promise<T> {
-  const store = await Store.open(settings, silent, { patienceMs: 60_000 })
+  const store = await Store.open(settings, silent, 60_000)
   try {
     return await task(store)
   } finally {
@@ -67,7 +67,7 @@ export function* inPages(keys: readonly string[]): Generator<readonly string[]> 
 }
 
 async function* objectsIn(settings: BucketSettings) {
-  const store = await Store.open(settings, silent, { patienceMs: 60_000 })
+  const store = await Store.open(settings, silent, 60_000)
   try {
     let token: string | undefined
     do {

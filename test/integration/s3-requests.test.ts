@@ -100,7 +100,7 @@ class MadeArchive {
   }
 
   async put(): Promise<void> {
-    const store = await Store.open(this.settings, log, { patienceMs: 30_000 })
+    const store = await Store.open(this.settings, log, 30_000)
     await inLanes(this.#objects, ([name, content]) =>
       store.objects.put(`${this.settings.prefix}/${name}`, content),
     )

@@ -31,14 +31,14 @@ const maxSockets = Number.POSITIVE_INFINITY
 export async function connectStore(
   settings: BucketSettings,
   log: Logger,
-  retries: { readonly patienceMs: number; readonly signal?: AbortSignal },
+  patienceMs: number,
 ): Promise<StoreConnection> {
   const known = { ...settings, region: settings.region ?? (await regionOf(settings)) }
   const { bucket, expectedOwner, requesterPays } = settings
   return {
     settings: known,
     s3: new S3Client(configuration(known)),
-    retrier: new Retrier(known, log, retries),
+    retrier: new Retrier(known, log, patienceMs),
     common: {
       Bucket: bucket,
       ...(expectedOwner === undefined ? {} : { ExpectedBucketOwner: expectedOwner }),

@@ -71,7 +71,7 @@ export class S3Home implements Home {
   /** Sends nothing yet. @throws ArchiverError `USAGE` if nothing says which region is meant. */
   static async open(settings: BucketSettings, options: S3HomeOptions): Promise<S3Home> {
     const { log, patienceMs } = options
-    return new S3Home(await Store.open(settings, log, { patienceMs }), options)
+    return new S3Home(await Store.open(settings, log, patienceMs), options)
   }
 
   locate(name: string): string {
@@ -286,6 +286,10 @@ export class S3Home implements Home {
   /** Ends an open upload. The caller knows that no manifest in force names it. */
   async abortUpload({ key, id }: OpenUpload): Promise<void> {
     await this.#store.uploads.abort(this.#key(key), id)
+  }
+
+  giveUp(): string | undefined {
+    return this.#store.giveUp()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,6 @@
 import PQueue from 'p-queue'
+import { ArchiverError, messageOf } from '../../runtime/errors.ts'
+import { plural } from '../../runtime/format.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { Backoff, sleep } from '../../runtime/retry.ts'
 import { type Attempt, explainStore, isPassing, storeCode } from './errors.ts'
@@ -12,6 +14,14 @@ const sayAgainMs = 60_000
 /** The max number of concurrent requests. More would wait for a socket, and time out. */
 const maxRequests = 64
 
+/** A request that is not answered yet. */
+interface Waiting {
+  readonly attempt: Attempt
+  failures: number
+  /** Why it failed last. */
+  error: unknown
+}
+
 /**
  * Sends requests until they are answered. It retries what passes by itself: a store that is away,
  * overloaded or restarting, a reset, a clock that is being set. It throws anything else as one line
@@ -23,47 +33,84 @@ const maxRequests = 64
 export class Retrier {
   readonly #settings: BucketSettings
   readonly #log: Logger
-  readonly #signal: AbortSignal | undefined
+  readonly #givingUp = new AbortController()
+  /** Requests that are not answered yet, the oldest first. */
+  readonly #waiting = new Set<Waiting>()
   readonly #lanes = new PQueue({ concurrency: maxRequests })
   /** How long a request is tried, in ms. */
   patienceMs: number
   #saidAt = Number.NEGATIVE_INFINITY
 
-  constructor(
-    settings: BucketSettings,
-    log: Logger,
-    { patienceMs, signal }: { readonly patienceMs: number; readonly signal?: AbortSignal },
-  ) {
+  constructor(settings: BucketSettings, log: Logger, patienceMs: number) {
     this.#settings = settings
     this.#log = log
-    this.#signal = signal
     this.patienceMs = patienceMs
   }
 
   /**
    * @param isAnswer true for an error that is an answer to the caller, and is thrown as it is.
-   * @throws ArchiverError `ARCHIVE_UNUSABLE` or `UNREACHABLE`.
+   * @throws ArchiverError `ARCHIVE_UNUSABLE`, or `UNREACHABLE` also after `giveUp`.
    */
   async send<T>(
     attempt: Attempt,
     request: () => Promise<T>,
     isAnswer: (error: unknown) => boolean = () => false,
   ): Promise<T> {
-    const backoff = new Backoff({ firstMs, maxMs })
+    const { signal } = this.#givingUp
+    const waiting: Waiting = { attempt, failures: 0, error: undefined }
     const since = performance.now()
-    for (;;) {
-      try {
-        return await this.#lanes.add(request)
-      } catch (error) {
-        if (isAnswer(error)) throw error
-        const isOver = performance.now() - since >= this.patienceMs
-        if (!isPassing(error) || isOver) throw explainStore(this.#settings, attempt, error)
-        const retryMs = backoff.next()
-        this.#tell(attempt, error, backoff.failures, retryMs)
-        if (!(await sleep(retryMs, this.#signal)))
-          throw explainStore(this.#settings, attempt, error)
+    this.#waiting.add(waiting)
+    try {
+      const backoff = new Backoff({ firstMs, maxMs })
+      for (;;) {
+        try {
+          return await this.#lanes.add(request, { signal })
+        } catch (error) {
+          if (isAnswer(error)) throw error
+          if (signal.aborted) throw this.#givenUp(waiting)
+          const isOver = performance.now() - since >= this.patienceMs
+          if (!isPassing(error) || isOver) throw explainStore(this.#settings, attempt, error)
+          const retryMs = backoff.next()
+          waiting.failures = backoff.failures
+          waiting.error = error
+          this.#tell(attempt, error, backoff.failures, retryMs)
+          if (!(await sleep(retryMs, signal))) throw this.#givenUp(waiting)
+        }
       }
+    } finally {
+      this.#waiting.delete(waiting)
     }
+  }
+
+  /**
+   * From now on every request fails, also those that are on their way: they may arrive, as after a
+   * lost answer.
+   *
+   * @returns what was waited for, for people; undefined if nothing was
+   */
+  giveUp(): string | undefined {
+    const [oldest] = this.#waiting
+    const others = this.#waiting.size - 1
+    this.#givingUp.abort()
+    if (oldest === undefined) return undefined
+    return (
+      this.#describe(oldest) + (others === 0 ? '' : ` (and ${plural(others, 'other request')})`)
+    )
+  }
+
+  #givenUp(waiting: Waiting): ArchiverError {
+    const { operation, key } = waiting.attempt
+    const { bucket } = this.#settings
+    return new ArchiverError('UNREACHABLE', `gave up ${this.#describe(waiting)}`, {
+      ...{ bucket, key, operation },
+    })
+  }
+
+  #describe({ attempt, failures, error }: Waiting): string {
+    const what = `${attempt.operation} of s3://${this.#settings.bucket}/${attempt.key ?? ''}`
+    if (failures === 0) return `${what}, which was not answered`
+    const why = messageOf(explainStore(this.#settings, attempt, error))
+    return `${what}, which failed ${failures === 1 ? 'once' : `${failures} times`}: ${why}`
   }
 
   #tell(attempt: Attempt, error: unknown, failures: number, retryMs: number): void {

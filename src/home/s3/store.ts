@@ -17,12 +17,8 @@ export class Store {
   }
 
   /** See `connectStore`. */
-  static async open(
-    settings: BucketSettings,
-    log: Logger,
-    retries: { readonly patienceMs: number; readonly signal?: AbortSignal },
-  ): Promise<Store> {
-    return new Store(await connectStore(settings, log, retries))
+  static async open(settings: BucketSettings, log: Logger, patienceMs: number): Promise<Store> {
+    return new Store(await connectStore(settings, log, patienceMs))
   }
 
   get settings(): BucketSettings {
@@ -32,6 +28,14 @@ export class Store {
   /** From now on a request is sent until it is answered, however long that takes. */
   waitForEver(): void {
     this.#connection.retrier.patienceMs = Number.POSITIVE_INFINITY
+  }
+
+  /** Ends every request, and lets no other begin: see `Retrier.giveUp`. */
+  giveUp(): string | undefined {
+    const waiting = this.#connection.retrier.giveUp()
+    // Connections of requests on their way would keep the process until these time out.
+    this.close()
+    return waiting
   }
 
   close(): void {

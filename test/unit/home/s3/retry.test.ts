@@ -24,7 +24,7 @@ function listen() {
 
 test('a request is sent until it is answered, and a store that keeps refusing is one warning', async () => {
   const { lines, log } = listen()
-  const retrier = new Retrier(settings, log, { patienceMs: Number.POSITIVE_INFINITY })
+  const retrier = new Retrier(settings, log, Number.POSITIVE_INFINITY)
   let sent = 0
   const answer = await retrier.send({ operation: 'PutObject', key: 'k' }, async () => {
     if (++sent < 6) throw slowDown()
@@ -43,7 +43,7 @@ test('a request is sent until it is answered, and a store that keeps refusing is
 })
 
 test('what says something about the request is thrown at once, in words', async () => {
-  const retrier = new Retrier(settings, listen().log, { patienceMs: Number.POSITIVE_INFINITY })
+  const retrier = new Retrier(settings, listen().log, Number.POSITIVE_INFINITY)
   let sent = 0
   await assert.rejects(
     retrier.send({ operation: 'PutObject', key: 'k' }, async () => {
@@ -58,16 +58,34 @@ test('what says something about the request is thrown at once, in words', async 
   assert.equal(sent, 1)
 })
 
-test('patience ends, and so does waiting when the program stops', async () => {
-  const { log } = listen()
-  const impatient = new Retrier(settings, log, { patienceMs: 0 })
+test('patience ends', async () => {
+  const impatient = new Retrier(settings, listen().log, 0)
   await assert.rejects(impatient.send({ operation: 'PutObject' }, () => Promise.reject(slowDown())))
-  const stop = new AbortController()
-  const stopped = new Retrier(settings, log, {
-    patienceMs: Number.POSITIVE_INFINITY,
-    signal: stop.signal,
+})
+
+test('a retrier that gives up says what it waited for, and sends nothing more', async () => {
+  const retrier = new Retrier(settings, listen().log, Number.POSITIVE_INFINITY)
+  assert.equal(new Retrier(settings, listen().log, 0).giveUp(), undefined)
+  let refusals = 0
+  const refused = retrier.send({ operation: 'GetObject', key: 'k' }, () => {
+    refusals++
+    return Promise.reject(slowDown())
   })
-  const waiting = stopped.send({ operation: 'PutObject' }, () => Promise.reject(slowDown()))
-  stop.abort()
-  await assert.rejects(waiting, { code: 'ARCHIVE_UNUSABLE' })
+  const unanswered = retrier.send({ operation: 'PutObject', key: 'm' }, () => new Promise(() => {}))
+  const outcomes = Promise.allSettled([refused, unanswered])
+  while (refusals < 2) await new Promise((resolve) => setTimeout(resolve, 10))
+  const waited = retrier.giveUp()
+  assert.match(
+    waited ?? '',
+    /^GetObject of s3:\/\/archive\/k, which failed (twice|2 times): .*SlowDown.* \(and 1 other request\)$/,
+  )
+  const [first, second] = await outcomes
+  assert.match(String((first as PromiseRejectedResult).reason), /gave up GetObject of .* failed 2/)
+  assert.match(String((second as PromiseRejectedResult).reason), /gave up PutObject of .* not ans/)
+  let sent = 0
+  await assert.rejects(
+    retrier.send({ operation: 'HeadObject', key: 'n' }, async () => ++sent),
+    { code: 'UNREACHABLE' },
+  )
+  assert.equal(sent, 0)
 })
