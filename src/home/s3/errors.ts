@@ -136,6 +136,9 @@ export function isLostUpload(error: unknown): boolean {
   return statusOf(error) === 404 && code !== 'NoSuchBucket'
 }
 
+/** Amazon refuses requests that are 15 minutes off. */
+const maxSkewMs = 5 * 60_000
+
 /** Rights whose name in a policy is not that of the operation. */
 const rights: Readonly<Record<string, string>> = {
   HeadObject: 's3:GetObject',
@@ -194,6 +197,10 @@ function reasonOf(settings: BucketSettings, { operation, key }: Attempt, error: 
       settings.expectedOwner === undefined
         ? ''
         : `, or the bucket is not of account ${settings.expectedOwner} (--s3-expected-owner)`
+    // The answer to a HEAD has no body that could say so.
+    const skew = name === 'AccessDenied' ? 0 : skewOf(headers)
+    if (Math.abs(skew) > maxSkewMs)
+      return `${at} refused ${operation} of ${what} and gave no reason; the clock of this machine differs from its clock${describeSkew(headers)}: set it (NTP). If that does not help, ${right} is not allowed`
     return `${at} does not allow ${right} on ${what}${owner}: add that right to the policy of the user or role, or name another bucket with --archive-dir`
   }
   if (status === undefined) return unreached(via, error)
@@ -234,7 +241,7 @@ function named(
       return `${at} does not accept the secret key that was found (AWS_SECRET_ACCESS_KEY, a profile or a role): it is not that of the access key`
     case 'RequestTimeTooSkewed':
     case 'RequestExpired':
-      return `the clock of this machine differs too much from that of ${at}${skewOf(headers)}: set it (NTP)`
+      return `the clock of this machine differs too much from that of ${at}${describeSkew(headers)}: set it (NTP)`
     case 'ExpiredToken':
     case 'ExpiredTokenException':
     case 'TokenRefreshRequired':
@@ -281,9 +288,14 @@ function isWrongRegion(
   return /AuthorizationHeaderMalformed|IllegalLocationConstraint/.test(name) && region !== undefined
 }
 
-function skewOf(headers: Readonly<Record<string, string>>): string {
-  const theirs = Date.parse(headers.date ?? '')
-  return Number.isNaN(theirs) ? '' : ` (by ${Math.round((Date.now() - theirs) / 1000)} s)`
+/** How far the clock of this machine is ahead of the store's, in ms; NaN if it does not say. */
+function skewOf(headers: Readonly<Record<string, string>>): number {
+  return Date.now() - Date.parse(headers.date ?? '')
+}
+
+function describeSkew(headers: Readonly<Record<string, string>>): string {
+  const skew = skewOf(headers)
+  return Number.isNaN(skew) ? '' : ` (by ${Math.round(skew / 1000)} s)`
 }
 
 /** The options that a store may not know. */

@@ -125,6 +125,18 @@ describe('one line for a person', () => {
       }),
       /clock of this machine differs .*by 3[56]\d\d s\): set it/,
     ],
+    [
+      'clock, by a HEAD',
+      refusal(403, '403', {
+        $response: { headers: { date: new Date(Date.now() + 3_600_000).toUTCString() } },
+      }),
+      /gave no reason; the clock of this machine differs .*by -3[56]\d\d s\): set it .*s3:PutObject/,
+    ],
+    [
+      'right, by a HEAD at the right time',
+      refusal(403, '403', { $response: { headers: { date: new Date().toUTCString() } } }),
+      /does not allow s3:PutObject/,
+    ],
     ['token', refusal(400, 'ExpiredToken'), /session token that was found has expired/],
     [
       'no credentials',
