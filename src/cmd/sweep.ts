@@ -14,7 +14,7 @@ import { openArchive } from './lib/archive-home.ts'
 import { isConfirmed } from './lib/confirm.ts'
 import { signalled } from './lib/program.ts'
 
-/** Ends the open uploads that dead workers left in a bucket. */
+/** Ends the open uploads, and removes the objects, that dead workers left in a bucket. */
 export async function sweep(options: SweepOptions): Promise<void> {
   await using home = await openArchive(options)
   const signal = signalled()
@@ -31,9 +31,10 @@ export async function sweep(options: SweepOptions): Promise<void> {
   const ended = !options.dryRun && (await isWanted(options, plan, signal))
   if (ended) await sweepUploads(home, plan)
   if (options.json) {
-    const { dead, ...left } = plan
-    standardOutput.printJson({ archive: home.title, dead: dead.length, ended, ...left })
-  } else if (ended && plan.dead.length > 0) standardOutput.print('done')
+    const { dead, probes, ...left } = plan
+    const found = { dead: dead.length, probes: probes.length }
+    standardOutput.printJson({ archive: home.title, ...found, ended, ...left })
+  } else if (ended && plan.dead.length + plan.probes.length > 0) standardOutput.print('done')
   damaged.throwIfAny()
 }
 
@@ -42,7 +43,7 @@ function hasUploads(home: Home): home is Home & UploadingHome {
 }
 
 function explainDirectory({ title }: Home, { json }: SweepOptions): void {
-  if (json) standardOutput.printJson({ archive: title, dead: 0, ended: false })
+  if (json) standardOutput.printJson({ archive: title, dead: 0, probes: 0, ended: false })
   else
     standardOutput.print(
       `${title} is a directory and has no uploads. What dead workers staged in it goes when another worker takes their partitions over.`,
@@ -51,18 +52,18 @@ function explainDirectory({ title }: Home, { json }: SweepOptions): void {
 
 async function isWanted(
   { yes, json }: SweepOptions,
-  { dead }: SweepPlan,
+  { dead, probes }: SweepPlan,
   signal: AbortSignal,
 ): Promise<boolean> {
-  if (dead.length === 0 || yes || json || !process.stdin.isTTY) return true
-  if (await isConfirmed('end these uploads?', signal)) return true
-  standardOutput.print('nothing was ended')
+  if (dead.length + probes.length === 0 || yes || json || !process.stdin.isTTY) return true
+  if (await isConfirmed('end and remove these?', signal)) return true
+  standardOutput.print('nothing was changed')
   return false
 }
 
 function describe(
   title: string,
-  { dead, young, needed, unknown, foreign }: SweepPlan,
+  { dead, probes, young, needed, unknown, foreign }: SweepPlan,
   before: number,
 ): string[] {
   const date = `${new Date(before).toISOString().slice(0, 16)}Z`
@@ -74,6 +75,9 @@ function describe(
   ]
   return [
     `${title}: ${plural(dead.length, 'open upload')} of dead workers, begun before ${date}`,
+    ...(probes.length === 0
+      ? []
+      : [`${plural(probes.length, 'object')} of starts that were killed, written before ${date}`]),
     ...left.flatMap(([count, what]) => (count > 0 ? [`left: ${count} ${what}`] : [])),
   ]
 }

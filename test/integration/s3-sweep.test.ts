@@ -5,6 +5,7 @@ import { planSweep, sweep } from '../../src/files/compact/sweep.ts'
 import { listPartitions } from '../../src/files/log/commit-log.ts'
 import { DamagedPartitions } from '../../src/files/read/damaged-partitions.ts'
 import type { S3Home } from '../../src/home/s3/home.ts'
+import { strayFiles } from '../../src/verify/strays.ts'
 import { runArchiver } from '../helpers/archiver.ts'
 import { dataFiles, flush, offsetsIn, tp } from '../helpers/bucket-archive.ts'
 import { FaultyStore } from '../helpers/faulty-store.ts'
@@ -30,6 +31,12 @@ async function uploadsOf(home: S3Home): Promise<string[]> {
   const keys: string[] = []
   for await (const { key } of home.openUploads()) keys.push(key)
   return keys.sort()
+}
+
+async function strays(home: S3Home): Promise<string[]> {
+  const found: string[] = []
+  for await (const name of strayFiles(home, [tp], undefined)) found.push(name)
+  return found
 }
 
 async function plan(home: S3Home, before: number, damaged = new DamagedPartitions(() => {})) {
@@ -67,17 +74,25 @@ for (const [name, startStore] of stores) {
       for (const path of dead) await leaveUpload(home, path)
       await leaveUpload(home, '_archive.json.probe-0123-upload')
       await leaveUpload(home, 'of/another/program')
+      const probe = '_archive.json.probe-0123-create'
+      await home.create(probe, 'one')
+      await home.create('_archive.json.probing', 'of another program')
 
       const young = await plan(home, Date.now() - 3_600_000)
       assert.deepEqual([young.dead, young.young, young.needed, young.foreign], [[], 6, 0, 1])
+      assert.deepEqual(young.probes, [])
       const old = await plan(home, Date.now() + 3_600_000)
       assert.deepEqual(old.dead.map(({ key }) => key).sort(), [
         '_archive.json.probe-0123-upload',
         ...dead.toSorted(),
       ])
       assert.deepEqual([old.young, old.needed, old.unknown, old.foreign], [0, 2, 0, 1])
+      assert.deepEqual(old.probes, [probe])
+      assert.deepEqual(await strays(home), [])
       await sweep(home, old)
       await sweep(home, old)
+      assert.equal(await home.stat(probe), undefined)
+      assert.notEqual(await home.stat('_archive.json.probing'), undefined)
       assert.equal((await uploadsOf(home)).length, 3)
 
       await home.replace('_manifests/events/3/00000000000000000020.json', '{')
@@ -108,11 +123,17 @@ it('a sweep is a command, with a look before it acts', async (t) => {
   assert.match(look.output, /: 0 open uploads of dead workers, begun before /)
   assert.match(look.output, /^left: 1 began since .*: a worker may still need it$/m)
   const json = await runArchiver(t, ['sweep', ...archive, '--json'])
-  assert.match(json.output, /"dead":0,"ended":true,"young":1,"needed":0,"unknown":0,"foreign":0/)
+  assert.match(
+    json.output,
+    /"dead":0,"probes":0,"ended":true,"young":1,"needed":0,"unknown":0,"foreign":0/,
+  )
   assert.deepEqual(await uploadsOf(home), [file('events', 40)])
   const hasty = await runArchiver(t, ['sweep', ...archive, '--older-than', '5m'])
   assert.equal(hasty.code, 2)
-  assert.match(hasty.output, /--older-than: .*a worker may still need a younger upload: 1h or more/)
+  assert.match(
+    hasty.output,
+    /--older-than: .*expected 1h or more: a worker may still need a younger upload/,
+  )
 
   const directory = await temporaryDirectory(t)
   assert.equal((await runArchiver(t, ['sweep', '--archive-dir', directory])).code, 1)

@@ -139,8 +139,10 @@ const commands = new Map<string, Command>([
     'Removes a stopped worker with a --group-instance-id from the group, for scaling in.',
     async (values) => (await import('../leave.ts')).leave(values),
   ),
-  command('sweep', 'Ends the open uploads that dead workers left in a bucket.', async (values) =>
-    (await import('../sweep.ts')).sweep(values),
+  command(
+    'sweep',
+    'Ends open uploads and removes objects that dead workers left in a bucket.',
+    async (values) => (await import('../sweep.ts')).sweep(values),
   ),
 ])
 

@@ -10,8 +10,7 @@ export const pruneSet = combine(
     archiveSet,
     own({
       olderThan: age({
-        minMs: msPerDay,
-        min: 'days are removed whole: 1d',
+        min: { ms: msPerDay, text: '1d', because: 'days are removed whole' },
         explanation: 'Remove days that are wholly older than this.',
       }),
       finish: flag({

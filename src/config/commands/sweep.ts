@@ -8,9 +8,9 @@ export const sweepSet = combine([
   own({
     olderThan: age({
       default: '2d',
-      minMs: msPerHour,
-      min: 'a worker may still need a younger upload: 1h',
-      explanation: 'End open uploads of a bucket that began longer ago than this.',
+      min: { ms: msPerHour, text: '1h', because: 'a worker may still need a younger upload' },
+      explanation:
+        'End open uploads of a bucket that began longer ago than this, and remove what killed starts left.',
     }),
     dryRun,
     yes: flag({

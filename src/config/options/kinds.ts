@@ -206,13 +206,13 @@ export const duration = kind<number>(
 )
 
 /** An age in ms. Nothing waits that long, so it may be years. */
-export const age = kind<number, { minMs?: number; min?: string }>(
+export const age = kind<number, { min?: { ms: number; text: string; because: string } }>(
   () => '<90d>',
-  ({ minMs = 0, min = '' }) => {
+  ({ min }) => {
     const parse = timeSpan(36_500 * msPerDay, '36500d', '90d or 12h')()
     return (value) => {
       const ms = parse(value)
-      if (ms < minMs) throw new Error(`${min} or more`)
+      if (min !== undefined && ms < min.ms) throw new Error(`${min.text} or more: ${min.because}`)
       return ms
     }
   },

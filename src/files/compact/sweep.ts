@@ -1,4 +1,4 @@
-import type { ReadableHome } from '../../home/home.ts'
+import type { Home, ReadableHome } from '../../home/home.ts'
 import { partitionKey, type TopicPartition } from '../../record/record.ts'
 import { topicSegment } from '../../record/segment.ts'
 import { inLanes } from '../../runtime/lanes.ts'
@@ -16,7 +16,9 @@ export interface OpenUpload {
 }
 
 /** What a home has that stages files as open uploads. */
-export interface UploadingHome extends ReadableHome {
+export interface UploadingHome extends Pick<Home, 'remove'>, ReadableHome {
+  /** Objects of starts that were killed while they proved the store. */
+  probes(): AsyncIterable<{ readonly name: string; readonly written: Date | undefined }>
   /** All of them, whoever began them. */
   openUploads(): AsyncIterable<OpenUpload>
   /** Ends one; one that is gone is fine. */
@@ -27,6 +29,8 @@ export interface UploadingHome extends ReadableHome {
 export interface SweepPlan {
   /** Of workers that are gone. */
   readonly dead: readonly OpenUpload[]
+  /** Names of objects of starts that were killed. */
+  readonly probes: readonly string[]
   /** Too young to know. */
   readonly young: number
   /** Of committed files: whoever opens the partition completes them. */
@@ -72,7 +76,10 @@ export async function planSweep(
       else left[use]++
     }
   }
-  return { dead, ...left }
+  const probes: string[] = []
+  for await (const { name, written } of home.probes())
+    if (written !== undefined && written.getTime() < before) probes.push(name)
+  return { dead, probes, ...left }
 }
 
 /** What a start that was killed left of its proof of the store. */
@@ -126,7 +133,8 @@ class Logs {
   }
 }
 
-/** Ends the uploads of a plan. */
-export async function sweep(home: UploadingHome, { dead }: SweepPlan): Promise<void> {
+/** Ends the uploads of a plan, and removes its objects. */
+export async function sweep(home: UploadingHome, { dead, probes }: SweepPlan): Promise<void> {
+  await home.remove(probes)
   await inLanes(dead, (upload) => home.abortUpload(upload))
 }

@@ -17,11 +17,12 @@ import {
 } from '../home.ts'
 import { archiveTrouble } from '../posix/trouble.ts'
 import { bucketUrl } from './address.ts'
+import { closedAbove } from './closed-directories.ts'
 import { explainStore } from './errors.ts'
 import { Uploader } from './multipart.ts'
 import { ObjectFile } from './object-file.ts'
 import type { PageStart } from './objects.ts'
-import { proveStore } from './proof.ts'
+import { probeBeginning, proveStore } from './proof.ts'
 import { Scratch } from './scratch.ts'
 import type { BucketSettings } from './settings.ts'
 import { S3Staging } from './staging.ts'
@@ -32,6 +33,13 @@ import type { OpenUpload, StoredUpload } from './uploads.ts'
 const removedAtOnce = 1000
 /** Behind every name below a directory, in the order in which a store lists. */
 const behindAll = '\u{10fffd}'
+
+/** An object that a proof of the store wrote. */
+export interface Probed {
+  readonly name: string
+  /** By the store's clock; undefined if the store does not say. */
+  readonly written: Date | undefined
+}
 
 /** What a bucket needs beside its settings. */
 export interface S3HomeOptions {
@@ -283,6 +291,17 @@ export class S3Home implements Home {
       yield { ...upload, key: upload.key.slice(this.#prefix.length) }
   }
 
+  /** The objects that starts left which were killed while they proved the store. */
+  async *probes(): AsyncGenerator<Probed> {
+    let token: string | undefined
+    do {
+      const page = await this.#store.objects.listPage(this.#key(probeBeginning), { token })
+      for (const { key, written } of page.objects)
+        yield { name: key.slice(this.#prefix.length), written }
+      token = page.next
+    } while (token !== undefined)
+  }
+
   /** Ends an open upload. The caller knows that no manifest in force names it. */
   async abortUpload({ key, id }: OpenUpload): Promise<void> {
     await this.#store.uploads.abort(this.#key(key), id)
@@ -297,33 +316,6 @@ export class S3Home implements Home {
     await (await this.#scratch)?.close()
   }
 }
-
-/**
- * The highest directory above a name, below `directory`, that is not entered; undefined if all are.
- * Answers are kept: they are asked for each of a million names.
- */
-function closedAbove(
-  name: string,
-  directory: string,
-  enters: (directory: string) => boolean,
-  known: Map<string, boolean>,
-): string | undefined {
-  const start = directory === '' ? 0 : directory.length + 1
-  for (let slash = name.indexOf('/', start); slash !== -1; slash = name.indexOf('/', slash + 1)) {
-    const above = name.slice(0, slash)
-    let isEntered = known.get(above)
-    if (isEntered === undefined) {
-      isEntered = enters(above)
-      // Names come in order: what is known of a directory is of use until it is over.
-      if (known.size >= maxKnown) known.clear()
-      known.set(above, isEntered)
-    }
-    if (!isEntered) return above
-  }
-  return undefined
-}
-
-const maxKnown = 1000
 
 function uploadOf(file: Publishable): StoredUpload {
   if (!('upload' in file))

@@ -14,6 +14,8 @@ export interface ListedObject {
   readonly key: string
   readonly bytes: number
   readonly etag: string
+  /** By the store's clock; undefined if the store does not say. */
+  readonly written: Date | undefined
 }
 
 /** Where a page of a listing begins. */
@@ -203,10 +205,11 @@ export class Objects {
         ),
     )
     return {
-      objects: (answer.Contents ?? []).map(({ Key, Size, ETag }) => ({
+      objects: (answer.Contents ?? []).map(({ Key, Size, ETag, LastModified }) => ({
         key: Key ?? '',
         bytes: Size ?? 0,
         etag: ETag ?? '',
+        written: LastModified,
       })),
       folders: (answer.CommonPrefixes ?? []).map(({ Prefix }) => Prefix ?? ''),
       next: answer.IsTruncated === true ? answer.NextContinuationToken : undefined,

@@ -13,6 +13,12 @@ const rounds = 4
 const minAbortDays = 2
 const safeAbortDays = 7
 
+/**
+ * What the names of a proof begin with. Spark, Hive and the archive's own readers skip what begins
+ * like this.
+ */
+export const probeBeginning = '_archive.json.probe-'
+
 /** What is proved with the names and the operations that a flush uses. */
 interface ProofContext {
   /** Of keys of the archive, with its slash. */
@@ -38,8 +44,7 @@ export async function proveStore(
   { prefix, log }: ProofContext,
 ): Promise<void> {
   const unique = randomBytes(6).toString('hex')
-  // Spark, Hive and the archive's own readers skip what begins like this.
-  const name = (what: string) => `_archive.json.probe-${unique}-${what}`
+  const name = (what: string) => `${probeBeginning}${unique}-${what}`
   const made: string[] = []
   const refuse = (why: string): never => {
     const at = store.settings.endpoint ?? 'Amazon S3'
