@@ -9,8 +9,11 @@ import { DamagedPartitions } from '../files/read/damaged-partitions.ts'
 import { hoursOf, type Selection } from '../files/read/selection.ts'
 import type { ReadableHome } from '../home/home.ts'
 import type { TypeFacts } from '../mapping/facts.ts'
+import { mysqlColumns } from '../mapping/mysql-columns.ts'
 import { proposalOf } from '../mapping/proposal.ts'
 import { duckdbQuery, jsonSchema, sparkSchema } from '../mapping/schemas.ts'
+import { typeColumns } from '../mysql/row.ts'
+import { columnNames } from '../mysql/schema.ts'
 import type { RecordType, TopicPartition } from '../record/record.ts'
 import { typeSegments } from '../record/segment.ts'
 import { isoDay, msPerDay, msPerHour } from '../record/time.ts'
@@ -47,7 +50,7 @@ export async function mapping(options: MappingOptions): Promise<void> {
   const facts = await factsFrom(options, home, selection, signal)
   if (facts === undefined) return
   if (options.format !== undefined) {
-    standardOutput.print(schemaText(options.format, type, facts))
+    standardOutput.print(schemaText(options, type, facts))
     return
   }
   await report(options, home, type, facts)
@@ -205,7 +208,7 @@ async function contentOf(
 }
 
 function schemaText(
-  format: NonNullable<MappingOptions['format']>,
+  { format = 'json-schema', mysqlTable: table }: MappingOptions,
   type: RecordType,
   facts: TypeFacts,
 ): string {
@@ -214,6 +217,10 @@ function schemaText(
       return duckdbQuery({ facts, segments: typeSegments(type) })
     case 'spark':
       return sparkSchema(facts)
+    case 'mysql': {
+      const { name = type.name } = typeColumns(type.name)
+      return mysqlColumns({ type: name, table, taken: columnNames, facts })
+    }
     case 'json-schema':
       return JSON.stringify(jsonSchema(nameOfType(type), facts), undefined, 2)
   }

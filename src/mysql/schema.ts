@@ -86,6 +86,11 @@ function columnsOf(
   ]
 }
 
+/** The columns of both tables. */
+export const columnNames: readonly string[] = columnsOf({ kind: 'mysql' }, false).map(
+  ({ name }) => name,
+)
+
 const primaryKey = ['topic', 'partition', 'offset']
 const primaryKeyOfRejects = [...primaryKey, 'timestamp']
 /** By type and time, by time, and what is not as it should be. */

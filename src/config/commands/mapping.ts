@@ -2,6 +2,7 @@ import { typeOfName } from '../../record/type-name.ts'
 import { archiveSet, dryRun, json, selectionSet } from '../archive.ts'
 import { elasticsearchGroup } from '../elasticsearch.ts'
 import { logGroup } from '../log.ts'
+import { mysqlGroup } from '../mysql.ts'
 import {
   because,
   combine,
@@ -34,8 +35,9 @@ export const mappingSet = combine(
     }),
     pick(selectionSet, 'topic', 'partition', 'from', 'to'),
     own({
-      format: oneOf(['duckdb', 'spark', 'json-schema'], {
-        explanation: 'Print how another program reads the type, instead of the fields.',
+      format: oneOf(['duckdb', 'spark', 'json-schema', 'mysql'], {
+        explanation:
+          'Print how another program reads the type, instead of the fields; mysql: the statement that adds generated columns to --mysql-table.',
       }),
       json: json(': all facts, and the proposal'),
       apply: flag({
@@ -57,6 +59,7 @@ export const mappingSet = combine(
         explanation: 'Do not ask. Without a terminal, nothing is asked in any case.',
       }),
     }),
+    pick(mysqlGroup, 'mysqlTable'),
     elasticsearchGroup,
     logGroup,
   ],
