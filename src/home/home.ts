@@ -34,6 +34,8 @@ export interface NameStat {
 export interface NameSize {
   readonly name: string
   readonly bytes: number
+  /** What the store computed of its content; undefined if it cannot be compared. */
+  readonly checksum?: string | undefined
 }
 
 /**
@@ -155,6 +157,9 @@ export interface ReadableHome extends AsyncDisposable {
    */
   sizes(directory: string, beginning: string): AsyncIterable<NameSize> | undefined
 
+  /** What `sizes` shows of it if its store computes that from its parts. Some do not: a hint. */
+  storedChecksum?(file: Publishable): string | undefined
+
   /** True if what was staged can still be published: `publish` has not come to it yet. */
   isStaged(file: Publishable): Promise<boolean>
 
@@ -248,9 +253,7 @@ export interface Home extends ReadableHome {
 
   /**
    * Ends every call that waits for a store which does not answer: it throws, and its effect may
-   * have happened, may not have happened, or may still happen. So does every later call. A home
-   * without a store has none.
-   *
+   * have happened, may not have happened, or may still happen. So does every later call.
    * @returns what was waited for, for people; undefined if nothing was
    */
   giveUp?(): string | undefined

@@ -21,6 +21,7 @@ import { describeOffsets, type Problems } from './problems.ts'
 const publishPatienceMs = 5000
 /** Offsets of a manifest that are reported as read together: fewer are not worth a comparison. */
 const minReadOffsets = 2 ** 18
+const hashedAtOnce = 2 ** 20
 
 export interface FilesCheckOptions {
   readonly home: ReadableHome
@@ -48,6 +49,8 @@ export interface FilesCheckOptions {
 /** What the files of one manifest hold. */
 export interface CheckedManifest {
   readonly files: number
+  /** Those whose stored checksum is that of their parts. */
+  readonly byChecksum: number
   readonly records: number
   readonly bytes: number
   /** Records that retention took with their files. */
@@ -59,6 +62,7 @@ export interface CheckedManifest {
 /** Compares the files of a manifest with what it says. Reads each file once, member by member. */
 export class FilesCheck {
   readonly #options: FilesCheckOptions
+  #byChecksum = 0
 
   constructor(options: FilesCheckOptions) {
     this.#options = options
@@ -77,6 +81,7 @@ export class FilesCheck {
     const { fast, problems, pruned, named, onRead } = this.#options
     let bytes = 0
     let files = 0
+    const byChecksum = this.#byChecksum
     let records = 0
     let prunedRecords = 0
     let comparedRecords = 0
@@ -119,7 +124,14 @@ export class FilesCheck {
     if (manifest.isPart !== true) records = manifest.records
     else if (!fast) records = prunedRecords + found.seen.added - before
     await onRead(manifest.next)
-    return { files, bytes, records, prunedRecords, comparedRecords }
+    return {
+      files,
+      byChecksum: this.#byChecksum - byChecksum,
+      bytes,
+      records,
+      prunedRecords,
+      comparedRecords,
+    }
   }
 
   #isCompared(file: ManifestFile): boolean {
@@ -141,7 +153,10 @@ export class FilesCheck {
     isLast: boolean,
   ): Promise<ManifestFile | undefined> {
     const { home, log, problems, pruned, listed } = this.#options
-    if (listed?.has(file.path, file.bytes) === true) return file
+    const look = listed?.look(file) ?? 'absent'
+    if (look === 'checksum') this.#byChecksum++
+    if (look === 'differs' && this.#options.fast) await this.#compareContent(file)
+    if (look !== 'absent') return file
     const mayBeOnItsWay = isLast || file.replaces !== undefined
     const deadline = performance.now() + publishPatienceMs
     for (let there = file; ; ) {
@@ -186,6 +201,31 @@ export class FilesCheck {
             },
       )
       return undefined
+    }
+  }
+
+  /** The store's checksum is another one: the content decides. */
+  async #compareContent({ path, sha256 }: ManifestFile): Promise<void> {
+    const { home, problems, listed } = this.#options
+    try {
+      const found = await contentHash(home, path)
+      // It was merged and removed since the listing.
+      if (found === undefined) return
+      if (found === sha256) {
+        listed?.wasHarmless()
+        return
+      }
+      problems.add({
+        kind: 'file-changed',
+        message: `${path}: its stored checksum is not that of its parts, and its sha256 is not that of its manifest`,
+        path,
+      })
+    } catch (error) {
+      problems.add({
+        kind: 'file-unreadable',
+        message: `${path} cannot be read: ${messageOf(error)}`,
+        path,
+      })
     }
   }
 
@@ -255,4 +295,23 @@ export class FilesCheck {
 /** Where a file waits to be published. */
 function stagedAt(file: ManifestFile): string {
   return 'staged' in file ? file.staged : `the open upload ${file.upload.id}`
+}
+
+/** The sha256 of a file; undefined if it is not there. @throws the home's error */
+async function contentHash(home: ReadableHome, path: string): Promise<string | undefined> {
+  const file = await home.open(path)
+  if (file === undefined) return undefined
+  try {
+    const hash = createHash('sha256')
+    const window = Buffer.allocUnsafe(Math.min(file.bytes, hashedAtOnce))
+    for (let at = 0; at < file.bytes; ) {
+      const read = await file.read(window, at)
+      if (read === 0) break
+      hash.update(window.subarray(0, read))
+      at += read
+    }
+    return hash.digest('hex')
+  } finally {
+    await file.close()
+  }
 }

@@ -88,6 +88,7 @@ class PartitionCheck {
   readonly #seen = new OffsetBitmap()
   #chain: ChainCheck | undefined
   #files = 0
+  #byChecksum = 0
   #bytes = 0
   #records = 0
   #prunedRecords = 0
@@ -205,6 +206,7 @@ class PartitionCheck {
       const isLast = manifest.from === scope.last
       const checked = await files.check(manifest, isLast, { seen: this.#seen, compared: held })
       this.#files += checked.files
+      this.#byChecksum += checked.byChecksum
       this.#bytes += checked.bytes
       this.#records += checked.records
       this.#prunedRecords += checked.prunedRecords
@@ -250,6 +252,10 @@ class PartitionCheck {
     }
   }
 
+  get #comparesChecksums(): boolean {
+    return this.#options.thoroughness === 'fast' && this.#options.listed !== undefined
+  }
+
   #verdict(pruned: PrunedStores, found: Partial<Verdict>): Verdict {
     const manifests = this.#chain?.manifests ?? 0
     return {
@@ -259,6 +265,7 @@ class PartitionCheck {
       next: found.next,
       manifests,
       files: this.#files,
+      files_by_checksum: this.#comparesChecksums ? this.#byChecksum : undefined,
       bytes: this.#bytes,
       records: this.#records,
       pruned_records: this.#prunedRecords,

@@ -13,6 +13,9 @@ export interface Verdict extends TopicPartition {
   readonly next: number | undefined
   readonly manifests: number
   readonly files: number
+  /** Those whose checksum in the store is that of their parts; undefined if the files were
+   * read, or looked at one by one. */
+  readonly files_by_checksum: number | undefined
   readonly bytes: number
   readonly records: number
   /** Records whose file retention took. */

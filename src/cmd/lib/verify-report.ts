@@ -129,8 +129,16 @@ export function describeTotals(verdicts: readonly Verdict[]): string {
     ...(pruned === 0 ? [] : [`${plural(pruned, 'record')} pruned`]),
     ...(nothing === 0 ? [] : [`nothing to prove of ${plural(nothing, 'partition')}`]),
   ]
+  const checked = checksums(verdicts, files)
   const beside = rest.length === 0 ? '' : `; ${rest.join(', ')}`
-  return `${plural(proven, 'partition')}, ${plural(records, 'record')} in ${plural(files, 'file')}${documents}${rows}${beside}`
+  return `${plural(proven, 'partition')}, ${plural(records, 'record')} in ${plural(files, 'file')}${documents}${rows}${checked}${beside}`
+}
+
+/** By what the files were compared, of a bucket that lists checksums. */
+function checksums(verdicts: readonly Verdict[], files: number): string {
+  if (verdicts.every((verdict) => verdict.files_by_checksum === undefined)) return ''
+  const equal = sum(verdicts, (verdict) => verdict.files_by_checksum ?? 0)
+  return ` (${count(equal)} by their stored checksum, ${count(files - equal)} by size alone)`
 }
 
 function stored(

@@ -19,6 +19,7 @@ import { archiveTrouble } from '../posix/trouble.ts'
 import { bucketUrl } from './address.ts'
 import { closedAbove } from './closed-directories.ts'
 import { explainStore } from './errors.ts'
+import { combinedEtag, comparableEtag } from './etags.ts'
 import { Uploader } from './multipart.ts'
 import { ObjectFile } from './object-file.ts'
 import type { PageStart } from './objects.ts'
@@ -146,10 +147,15 @@ export class S3Home implements Home {
     let token: string | undefined
     do {
       const page = await this.#store.objects.listPage(this.#below(directory) + beginning, { token })
-      for (const { key, bytes } of page.objects)
-        if (!key.endsWith('/')) yield { name: key.slice(this.#prefix.length), bytes }
+      for (const { key, bytes, etag } of page.objects)
+        if (!key.endsWith('/'))
+          yield { name: key.slice(this.#prefix.length), bytes, checksum: comparableEtag(etag) }
       token = page.next
     } while (token !== undefined)
+  }
+
+  storedChecksum(file: Publishable): string | undefined {
+    return 'upload' in file ? combinedEtag(file.upload.parts) : undefined
   }
 
   async isStaged(file: Publishable): Promise<boolean> {
