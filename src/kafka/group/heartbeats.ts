@@ -12,10 +12,16 @@ export interface HeartbeatEvents {
   fenced(error: unknown): void
 }
 
+/** While a rebalance is expected, heartbeats are so far apart, in ms. */
+const hurryIntervalMs = 100
+/** A member that has not given up its partitions by then is slow, and heartbeats get rare again. */
+const hurryMs = 5000
+
 /** Tells the group that the member is there, and hears whether the group rebalances. */
 export class Heartbeats {
   readonly #events: HeartbeatEvents
   #beating: Promise<void> | undefined
+  #hurrying: NodeJS.Timeout | undefined
   #isFenced = false
 
   constructor(events: HeartbeatEvents) {
@@ -35,6 +41,27 @@ export class Heartbeats {
       this.#beating = undefined
     })
     return this.#beating
+  }
+
+  /**
+   * Expects a rebalance soon, and sends heartbeats often until it is there: what a member has given
+   * up is read by nobody until every member has heard of it.
+   */
+  hurry(group: ConsumerGroup): void {
+    this.calm()
+    const until = performance.now() + hurryMs
+    const timer = setInterval(() => {
+      if (performance.now() >= until) this.calm()
+      else if (!this.#events.isAsking())
+        // The consumer's own heartbeat meets the same error, and the consumer looks after it.
+        this.beat(group, 0).catch(() => this.calm())
+    }, hurryIntervalMs)
+    this.#hurrying = timer.unref()
+  }
+
+  /** Expects no rebalance any more. */
+  calm(): void {
+    clearInterval(this.#hurrying)
   }
 
   async #beat(group: ConsumerGroup, memberId: string): Promise<void> {
@@ -63,6 +90,7 @@ export class Heartbeats {
         return
       }
       if (type !== 'REBALANCE_IN_PROGRESS') throw error
+      this.calm()
       this.#events.rebalancing(group)
     }
     group.lastRequest = performance.now()

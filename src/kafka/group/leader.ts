@@ -95,10 +95,11 @@ export class Leader {
     const isUnlisted = [...layout.keys()].some(
       (topic) => leader?.wants(topic) === true && !listed.has(topic),
     )
+    const follows = isUnlisted || plan.givingUp.size > 0
     return new Map(
       members.map(({ joined: { memberId } }) => {
         const again = plan.givingUp.has(memberId) || (isUnlisted && memberId === leaderId)
-        return [memberId, { partitions: plan.given.get(memberId)!, again }]
+        return [memberId, { partitions: plan.given.get(memberId)!, again, follows }]
       }),
     )
   }

@@ -127,6 +127,8 @@ export interface Given {
   readonly layout?: string | undefined
   /** The member is to join again, once it has given up what it does not have any more. */
   readonly again?: boolean | undefined
+  /** Some member is to join again, so the next rebalance follows soon. */
+  readonly follows?: boolean | undefined
 }
 
 interface AssignmentData {

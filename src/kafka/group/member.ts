@@ -206,8 +206,7 @@ export class Member {
   }
 
   #offers({ memberId }: ConsumerGroup): Offer[] {
-    const isMember =
-      this.#membership.memberId !== undefined && this.#membership.memberId === memberId
+    const isMember = this.#membership.memberId === memberId
     return offersOf({
       wish: wishOf(this.#options.choice),
       topics: this.#events.topics(),
@@ -239,11 +238,11 @@ export class Member {
     this.#known.learn(given, this.#events.topics())
     adopt(group, { partitions, gained: byTopic(change.gained), generation, memberId })
     this.#events.joined(now, change)
-    // A static member that restarts gets what it had, though it may want other topics by now: the
-    // broker tells nobody (KAFKA-12759).
+    // A static member that restarts gets what it had, whatever it wants by now (KAFKA-12759).
     const isNew = this.#coordination.isStatic && before.memberId === undefined
     const isRestarted = isNew && this.#known.differ(this.#events.topics())
     this.#joinsAgain ||= given.again === true || isRestarted || partitions.size < chosen.size
+    if (given.follows === true) this.#heartbeats.hurry(group)
     return revoked
   }
 
@@ -345,6 +344,7 @@ export class Member {
   }
 
   close(): Promise<void> {
+    this.#heartbeats.calm()
     return this.#coordination.close(this.#group?.coordinator)
   }
 }

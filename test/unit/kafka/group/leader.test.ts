@@ -78,6 +78,57 @@ test('a leader that finds topics that nobody lists joins again, to list them', (
   assert.deepEqual(given(new Leader(log), answer(members)), { m: 'a0 b0 again', n: 'a1 b1' })
 })
 
+test('all hear that a rebalance follows, if one member has to give something up', () => {
+  const { log } = logger()
+  const follows = (members: readonly JoinedMember[]) =>
+    new Leader(log)
+      .assign(answer(members), layout)
+      .map(({ memberAssignment }) => decodeAssignment(memberAssignment).follows === true)
+  const one = joined('m', { a: [0, 1], b: [0, 1] })
+  assert.deepEqual(follows([one]), [false])
+  assert.deepEqual(follows([one, joined('n'), joined('o')]), [true, true, true])
+})
+
+test('a member that expects a rebalance sends heartbeats often, until it has heard of it', async (t) => {
+  const { log } = logger()
+  let beats = 0
+  let joins = 0
+  const group = fakeGroup(async (request) => {
+    if (request.api === 'Metadata') return metadataOf(layout)
+    if (request.api === 'Heartbeat') {
+      if (++beats === 3) throw Object.assign(new Error(), { type: 'REBALANCE_IN_PROGRESS' })
+      return undefined
+    }
+    if (request.api === 'SyncGroup') {
+      const { memberAssignment } = request.groupAssignment[0]!
+      return { memberId: 'm', memberAssignment }
+    }
+    joins++
+    const self = joined('m', {}, { generation: -1 })
+    // In the first round another one has what this one is to get.
+    const other = joined('n', { a: [0, 1], b: [0, 1] })
+    return answer(joins === 1 ? [self, other] : [self])
+  })
+  const rejoined = Promise.withResolvers<void>()
+  const member = new Member(
+    { choice: /^[ab]$/, groupInstanceId: undefined, log },
+    {
+      isCurrent: () => true,
+      topics: () => ['a', 'b'],
+      joining: () => {},
+      beforeJoin: async () => {},
+      joined: () => joins === 2 && rejoined.resolve(),
+      revoked: async () => {},
+      failed: (error) => assert.fail(String(error)),
+    },
+    { membership: noMembership },
+  )
+  t.after(() => member.close())
+  await member.join(group)
+  await rejoined.promise
+  assert.equal(beats, 3)
+})
+
 test('while a member of before is in the group, all take turns, and nothing waits', () => {
   const { log } = logger()
   const old: JoinedMember = {
