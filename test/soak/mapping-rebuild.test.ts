@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { rebuildPoints } from '../../src/runtime/fault.ts'
+import { useStack } from '../chaos/stack.ts'
 import { indexedDay, notOnce } from '../helpers/rebuild.ts'
 import { elasticsearch } from '../helpers/servers.ts'
+
+useStack()
 
 test('a rebuild that is killed at each step is completed by the next one', async (t) => {
   for (const point of rebuildPoints)

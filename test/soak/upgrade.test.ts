@@ -4,10 +4,13 @@ import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { useStack } from '../chaos/stack.ts'
 import { type RunningArchiver, startProgram } from '../helpers/archiver.ts'
 import { createScenario } from '../helpers/scenario.ts'
 import { createProducer, createTopic, temporaryDirectory, until } from '../helpers/servers.ts'
 import { accountFor, offsetsOf, readFiles } from '../helpers/stores.ts'
+
+useStack()
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 /** The last version whose workers know only the eager protocol. */
