@@ -193,10 +193,11 @@ export async function runChaos(
         `${breaker.executed} of ${plan.length} faults, ${load.sent} records sent, ${workers.live.length} workers`,
       progress.status,
     )
-    await load.stop()
     proxy.heal()
     bucket?.heal()
     workers.scale(options.workers)
+    await workers.disarm()
+    await load.stop()
     progress.say(`healed; ${load.sent} records sent (${load.aborted} aborted); waiting for lag 0`)
     const drainStarted = performance.now()
     const behind = await watch.untilDrained(options.drainSeconds, progress.status)

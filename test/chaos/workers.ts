@@ -25,6 +25,8 @@ export interface ChaosWorker {
   started: boolean
   /** Its id as a static member of the group. */
   readonly instanceId: string | undefined
+  /** It kills itself when it comes to a fault point. */
+  readonly isDoomed: boolean
   /** It has to end, or to die by itself at a fault point. */
   mayEnd: boolean
   frozen: boolean
@@ -110,6 +112,16 @@ export class Workers {
     this.#start(fault)
     // It takes the place of the oldest: a fault point that it never comes to leaves it alive.
     if (this.live.length > this.#wanted) this.terminate(this.live[0]!)
+  }
+
+  /**
+   * Ends those that would still kill themselves at a fault point, and waits for that. What they
+   * leave unfinished is for others to find, so this is done while records come.
+   */
+  async disarm(): Promise<void> {
+    const doomed = [...this.#workers].filter(({ isDoomed }) => isDoomed)
+    for (const worker of doomed) this.terminate(worker)
+    await Promise.all(doomed.map(({ ended }) => ended))
   }
 
   terminate(worker: ChaosWorker): void {
@@ -242,6 +254,7 @@ export class Workers {
       mayEnd: false,
       frozen: false,
       isWrapped,
+      isDoomed: fault !== undefined,
       ended,
       output: '',
     }
