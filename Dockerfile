@@ -38,6 +38,8 @@ COPY --from=build /app/dist dist
 # So the default of --archive-dir, ./archive, is the volume.
 WORKDIR /
 ENV NODE_ENV=production
+# Without it, glibc keeps large buffers that were freed: the peak is 50 MB higher.
+ENV MALLOC_MMAP_THRESHOLD_=131072
 # A number, so that Kubernetes can see that the user is not root (runAsNonRoot).
 USER 1000:1000
 VOLUME /archive

@@ -9,10 +9,12 @@ import { setFlagsFromString } from 'node:v8'
  * Hardly any object grows old. V8 therefore limits the old generation to 1.1 times its live
  * objects, which is less room than a young generation needs. So each major collection triggers the
  * next one: 37 of them, three times as many as memory outside the heap requires, and a fifth of all
- * CPU time. Four times the live objects is the maximum that V8 grants by itself.
+ * CPU time. With four times the live objects, the maximum that V8 grants by itself, dead buffers
+ * wait longer for their collection: the peak of three million records was 353 MB, and is 319 MB
+ * with twice the live objects.
  */
 export function tuneGarbageCollection(): void {
   setFlagsFromString('--max-semi-space-size=8')
   setFlagsFromString('--semi-space-growth-factor=1')
-  setFlagsFromString('--heap-growing-percent=300')
+  setFlagsFromString('--heap-growing-percent=100')
 }
