@@ -35,7 +35,8 @@ export class Heartbeats {
    */
   beat(group: ConsumerGroup, interval: number): Promise<void> {
     const { memberId, lastRequest } = group
-    if (memberId === null || this.#isFenced || performance.now() < lastRequest + interval)
+    const isDue = performance.now() >= lastRequest + interval
+    if (memberId === null || this.#isFenced || this.#events.isAsking() || !isDue)
       return Promise.resolve()
     this.#beating ??= this.#beat(group, memberId).finally(() => {
       this.#beating = undefined
@@ -52,9 +53,8 @@ export class Heartbeats {
     const until = performance.now() + hurryMs
     const timer = setInterval(() => {
       if (performance.now() >= until) this.calm()
-      else if (!this.#events.isAsking())
-        // The consumer's own heartbeat meets the same error, and the consumer looks after it.
-        this.beat(group, 0).catch(() => this.calm())
+      // The consumer's own heartbeat meets the same error, and the consumer looks after it.
+      else this.beat(group, 0).catch(() => this.calm())
     }, hurryIntervalMs)
     this.#hurrying = timer.unref()
   }

@@ -285,7 +285,7 @@ export class Member {
 
   /** As kafkajs's consumer asks for it after each fetch. @param interval in ms */
   heartbeat(group: ConsumerGroup, interval: number): Promise<void> {
-    return this.#isAsking ? Promise.resolve() : this.#heartbeats.beat(group, interval)
+    return this.#heartbeats.beat(group, interval)
   }
 
   /**
