@@ -1,7 +1,6 @@
 import { type DateForm, dateForms } from './dates.ts'
-import { shareOf } from './formulas.ts'
 import type { Decision } from './proposal.ts'
-import { rare, type ValueSums } from './value-sums.ts'
+import { isNearlyAll, othersThan, type ValueSums } from './value-sums.ts'
 
 /** More formats than this in one field are no format. */
 const maxFormats = 6
@@ -11,10 +10,10 @@ const msDigits = 3
 const firstNanos = '1970-01-01'
 const lastNanos = '2262-04-11'
 
-/** Proposes a date if nearly all texts are dates; undefined if not. Pure. */
+/** Proposes a date if nearly all of so many texts are dates; undefined if not. Pure. */
 export function proposeDate(sums: ValueSums, texts: number): Decision | undefined {
   const { dates, numbers } = sums
-  if (dates.count === 0 || numbers.count > 0 || dates.count / texts <= 1 - rare) return undefined
+  if (numbers.count > 0 || !isNearlyAll(dates.count, texts)) return undefined
   const formats = formatsOf(dates)
   if (formats.length > maxFormats)
     return { as: 'keyword', reason: `dates in ${formats.length} formats: too many to be meant` }
@@ -30,7 +29,7 @@ export function proposeDate(sums: ValueSums, texts: number): Decision | undefine
     `${[...dates.forms.keys()].map((form) => formNames[form]).join(' and ')}, ${dates.earliest.slice(0, 10)} to ${dates.latest.slice(0, 10)}`,
     ...(isFine ? ['finer than milliseconds'] : []),
     ...(isWithoutZone(dates.forms) ? ['without a zone: taken for UTC'] : []),
-    ...(bad === 0 ? [] : [`${shareOf(bad, texts)} are none: kept, found by .text`]),
+    ...othersThan(bad, sums),
   ]
   return {
     as: isFine ? 'date_nanos' : 'date',

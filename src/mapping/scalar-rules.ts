@@ -4,10 +4,9 @@ import { isIdName, isTimeName, isVersionName } from './field-names.ts'
 import { shareOf } from './formulas.ts'
 import type { EpochUnit } from './numbers.ts'
 import type { Decision } from './proposal.ts'
-import { rare, type ValueSums } from './value-sums.ts'
+import type { TextFormat } from './text-formats.ts'
+import { isNearlyAll, othersThan, type ValueSums } from './value-sums.ts'
 
-/** Texts in numbers must be fewer than this: a sum says nothing of what it leaves out. */
-const rareInNumbers = 0.001
 /** As many of the whole numbers are near the time of their record if they are times. */
 const nearlyAll = 0.99
 /** Texts with a fraction among decimals: fewer look like identifiers. */
@@ -15,41 +14,61 @@ const minFractions = 0.5
 /** Texts with words: if fewer have them, the field holds identifiers. */
 const fewSpaced = 0.01
 const half = 0.5
-const empty = (sums: ValueSums) => sums.formats.get('empty') ?? 0
 
 /** Proposes a mapping for booleans, numbers and texts. Pure. */
 export function proposeScalar(name: string, sums: ValueSums): Decision {
-  const { booleans, texts, numbers, scalars } = sums
-  if (booleans === scalars) return { as: 'boolean', reason: 'true and false' }
-  if (texts === scalars) return proposeText(name, sums)
-  if (numbers.count === scalars) return proposeNumber(name, sums)
+  if (sums.texts === sums.scalars) return proposeText(name, sums)
+  if (sums.numbers.count === sums.scalars) return proposeNumber(name, sums)
   return proposeMixed(name, sums)
 }
 
 function proposeMixed(name: string, sums: ValueSums): Decision {
-  const { booleans, texts, numbers, decimals, formats, scalars } = sums
-  if (numbers.count === 0 && booleans + (formats.get('boolean') ?? 0) === scalars)
-    return { as: 'boolean', reason: 'true and false, in some records as texts' }
-  const others = scalars - numbers.count
-  if (booleans === 0 && isNumberText(name, sums) && decimals.count === texts)
-    return {
-      as: 'double',
-      takesTexts: true,
-      hasText: true,
-      reason: `numbers, in ${shareOf(texts, scalars)} written as texts, which count as numbers, too`,
-    }
-  if (others / scalars < rareInNumbers && !(formats.get('java-number') ?? 0)) {
-    const number = proposeNumber(name, sums)
-    return {
-      ...number,
-      reason: `${number.reason}; ${shareOf(others, scalars)} are no numbers: kept, not counted`,
-    }
-  }
+  const { numbers, scalars } = sums
+  const found = proposeBoolean(sums) ?? proposeDecimals(name, sums)
+  if (found !== undefined) return found
+  if (isNearlyAll(numbers.count, scalars)) return proposeNumberBesideOthers(name, sums)
   return {
     as: 'keyword+text',
     hasNumber: numbers.count > 0,
     reason: `${describeKinds(sums)}: all are found as texts${numbers.count > 0 ? '; .number has the numbers alone' : ''}`,
   }
+}
+
+/** Elasticsearch takes an empty text for false: there must be none. */
+function proposeBoolean(sums: ValueSums): Decision | undefined {
+  const { booleans, formats, scalars } = sums
+  const known = booleans + (formats.get('boolean') ?? 0)
+  if (formats.has('empty') || !isNearlyAll(known, scalars)) return undefined
+  const written =
+    booleans === known ? '' : booleans > 0 ? ', in some records as texts' : ', written as texts'
+  return { as: 'boolean', ...withOthers(`true and false${written}`, scalars - known, sums) }
+}
+
+/** The field ignores all but numbers of JSON (`coerce: false`); a time beside it would not. */
+function proposeNumberBesideOthers(name: string, sums: ValueSums): Decision {
+  const { numbers, formats, scalars } = sums
+  const number = proposeNumber(name, sums)
+  const others = withOthers(number.reason, scalars - numbers.count, sums)
+  const isTime = number.dateFormat !== undefined
+  if (!isTime || !(formats.has('decimal') || formats.has('digits'))) return { ...number, ...others }
+  return {
+    as: 'double',
+    ...withOthers(
+      'whole numbers that could be times, but so could texts of digits among them',
+      scalars - numbers.count,
+      sums,
+    ),
+  }
+}
+
+/** The reason, with what the field leaves out; `.text` finds it. */
+function withOthers(
+  reason: string,
+  others: number,
+  sums: ValueSums,
+): Pick<Decision, 'reason' | 'hasText'> {
+  const remark = othersThan(others, sums)
+  return { reason: [reason, ...remark].join('; '), ...(others === 0 ? {} : { hasText: true }) }
 }
 
 function describeKinds({ booleans, numbers, texts }: ValueSums): string {
@@ -130,65 +149,70 @@ function epochDate(
   }
 }
 
-/** Texts are quantities: JSON's numbers, half of them with a fraction, under no odd name. */
-function isNumberText(name: string, { decimals, formats }: ValueSums): boolean {
-  const fractions = decimals.count - decimals.whole
-  return (
-    decimals.count > 0 &&
-    (formats.get('java-number') ?? 0) === 0 &&
-    decimals.infinite === 0 &&
-    fractions / decimals.count >= minFractions &&
+/**
+ * Numbers in texts, alone or beside numbers: half of the texts have a fraction, and the name is
+ * none of an identifier. Elasticsearch ignores what is no number; but there may be no text that is
+ * one for Java alone (`007`, `1d`), because it would count.
+ */
+function proposeDecimals(name: string, sums: ValueSums): Decision | undefined {
+  const { booleans, numbers, decimals, formats, beyondKeyword } = sums
+  const finite = decimals.count - decimals.infinite
+  const all = sums.scalars - (formats.get('empty') ?? 0)
+  const fits =
+    booleans === 0 &&
+    finite > 0 &&
+    isNearlyAll(numbers.count + finite, all) &&
+    (finite - decimals.whole) / finite >= minFractions &&
     !isVersionName(name) &&
     !isIdName(name)
-  )
+  if (!fits || hasJavaNumbers(sums) || beyondKeyword > 0) return undefined
+  const reason =
+    numbers.count === 0
+      ? 'numbers written as texts: they count as numbers, .text is as written'
+      : `numbers, in ${shareOf(decimals.count, sums.scalars)} written as texts, which count as numbers, too`
+  const others = othersThan(all - numbers.count - finite, sums)
+  return { as: 'double', takesTexts: true, hasText: true, reason: [reason, ...others].join('; ') }
+}
+
+function hasJavaNumbers({ formats }: ValueSums): boolean {
+  return formats.has('java-number') || formats.has('digits')
 }
 
 function proposeText(name: string, sums: ValueSums): Decision {
   const { texts, formats, decimals, distinct } = sums
   const of = (...names: Parameters<typeof formats.get>[0][]) =>
     names.reduce((sum, format) => sum + (formats.get(format) ?? 0), 0)
-  const date = proposeDate(sums, texts - empty(sums))
+  const filled = texts - of('empty')
+  const date = proposeDate(sums, filled)
   if (date !== undefined) return date
   const addresses = of('ipv4', 'ipv6')
-  if (isNearlyAll(addresses, sums) && !isVersionName(name)) {
-    const bad = texts - addresses - empty(sums)
-    return {
-      as: 'ip',
-      reason: `${of('ipv6') === 0 ? 'IPv4' : of('ipv4') === 0 ? 'IPv6' : 'IPv4 and IPv6'} addresses${bad === 0 ? '' : `; ${shareOf(bad, texts)} are none: kept, found by .text`}`,
-      ...(bad === 0 ? {} : { hasText: true }),
-    }
+  if (isNearlyAll(addresses, filled) && !isVersionName(name)) {
+    const kind = of('ipv6') === 0 ? 'IPv4' : of('ipv4') === 0 ? 'IPv6' : 'IPv4 and IPv6'
+    return { as: 'ip', ...withOthers(`${kind} addresses`, filled - addresses, sums) }
   }
-  if (decimals.count === texts && isNumberText(name, sums))
-    return {
-      as: 'double',
-      takesTexts: true,
-      hasText: true,
-      reason: 'numbers written as texts: they count as numbers, .text is as written',
-    }
-  if (of('boolean') === texts) return { as: 'boolean', reason: 'true and false, written as texts' }
+  const found = proposeDecimals(name, sums) ?? proposeBoolean(sums)
+  if (found !== undefined) return found
   if (of('geo-point') === texts)
     return { as: 'geo_point', reason: 'latitude and longitude in a text' }
-  const epoch = decimals.count === texts && decimals.whole === texts ? epochOf(decimals) : undefined
+  const isWhole = decimals.whole === decimals.count && !hasJavaNumbers(sums)
+  const epoch = isWhole && isNearlyAll(decimals.count, filled) ? epochOf(decimals) : undefined
   if (epoch !== undefined && (epoch.unit === 's' || epoch.unit === 'ms')) {
     const { dateFormat, reason } = epochDate(name, decimals, epoch, 'digits in a text')
-    return dateFormat === undefined
-      ? { as: 'keyword', reason }
-      : { as: 'keyword', dateFormat, reason }
+    return {
+      as: 'keyword',
+      ...(dateFormat === undefined ? {} : { dateFormat }),
+      reason: [reason, ...othersThan(filled - decimals.count, sums)].join('; '),
+    }
   }
   return proposeWords(sums, of, distinct)
 }
 
-function isNearlyAll(some: number, sums: ValueSums): boolean {
-  const all = sums.texts - empty(sums)
-  return all > 0 && some / all > 1 - rare
-}
-
 function proposeWords(
   sums: ValueSums,
-  of: (...names: ('uuid' | 'decimal' | 'digits' | 'boolean-word' | 'base64')[]) => number,
+  of: (...names: TextFormat[]) => number,
   distinct: number,
 ): Decision {
-  const { texts, long, beyondKeyword, spaced, maxLength, dates } = sums
+  const { texts, long, beyondKeyword, spaced, maxLength } = sums
   if (of('uuid') === texts) return { as: 'keyword', reason: 'UUIDs' }
   if (long / texts > half) {
     if (spaced / texts >= half)
@@ -201,7 +225,7 @@ function proposeWords(
       reason: `up to ${count(maxLength)} characters without words: kept, not searched`,
     }
   }
-  const why = datesLeft(dates.count, texts)
+  const why = formsLeft(sums)
   if (spaced / texts < fewSpaced && beyondKeyword === 0)
     return {
       as: 'keyword',
@@ -213,15 +237,22 @@ function proposeWords(
   }
 }
 
-function describeCodes(
-  of: (...names: ('decimal' | 'digits' | 'boolean-word' | 'base64')[]) => number,
-  texts: number,
-): string | undefined {
+function describeCodes(of: (...names: TextFormat[]) => number, texts: number): string | undefined {
   if (of('decimal', 'digits') === texts) return 'digits that may be identifiers'
   if (of('boolean-word') === texts) return 'words for yes and no, which no boolean takes'
   return of('base64') === texts ? 'base64' : undefined
 }
 
-function datesLeft(dates: number, texts: number): string {
-  return dates === 0 ? '' : `; ${shareOf(dates, texts)} are dates`
+/** What some of the texts are, so that a person sees how much was lacking. */
+function formsLeft({ texts, dates, decimals, formats }: ValueSums): string {
+  const java = (formats.get('java-number') ?? 0) + (formats.get('digits') ?? 0)
+  return [
+    ...(dates.count === 0 ? [] : [`; ${shareOf(dates.count, texts)} are dates`]),
+    ...(decimals.count === 0 || decimals.count === texts
+      ? []
+      : [`; ${shareOf(decimals.count, texts)} are numbers`]),
+    ...(decimals.count === 0 || java === 0
+      ? []
+      : [`, ${count(java)} only as Java reads them (007, 1d)`]),
+  ].join('')
 }

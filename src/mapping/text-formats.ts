@@ -10,7 +10,10 @@ export const textFormats = [
   'decimal',
   /** Digits that are no number of JSON, e.g. `007` or `+49170`. */
   'digits',
-  /** What Java takes for a number and JSON does not: ` 1`, `1d`, `0x1p3`, `NaN`, `.5`. */
+  /**
+   * What Java takes for a number and JSON does not: ` 1`, `1d`, `0x1p3`, `.5`. Not `NaN` and
+   * `Infinity`: Elasticsearch takes finite numbers only.
+   */
   'java-number',
   /** `true` and `false`, as Elasticsearch takes them for a boolean. */
   'boolean',
@@ -29,7 +32,7 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 export const jsonNumber = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?$/
 const digits = /^[+-]?\d+$/
 const javaNumber =
-  /^\s*[+-]?(?:NaN|Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fFdD]?|0[xX][0-9a-fA-F]*\.?[0-9a-fA-F]*[pP][+-]?\d+[fFdD]?)\s*$/
+  /^[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|0[xX](?:[\da-fA-F]+(?:\.[\da-fA-F]*)?|\.[\da-fA-F]+)[pP][+-]?\d+)[fFdD]?$/
 const booleanWord = /^(?:yes|no|y|n|t|f|on|off|true|false)$/i
 const url = /^[a-z][a-z0-9+.-]{1,20}:\/\/\S+$/i
 const point = /^(-?\d{1,2}(?:\.\d+)?), ?(-?\d{1,3}(?:\.\d+)?)$/
@@ -38,16 +41,19 @@ const base64 = /^[A-Za-z0-9+/_-]{62,}={0,2}$/
 /** Longer texts are looked at by their beginning only. */
 export const maxShort = 64
 const maxUrl = 2048
+/** A field with longer texts is none of numbers. */
+const maxNumber = 1024
 
 /** The format of a text that is no date; undefined if it has none. */
 export function formatOf(text: string): TextFormat | undefined {
   if (text === '') return 'empty'
+  const first = text.charCodeAt(0)
+  const isNumeric = first <= 0x39
   if (text.length > maxShort) {
+    if (isNumeric && text.length <= maxNumber && isJavaNumber(text)) return 'java-number'
     if (text.length <= maxUrl && url.test(text)) return 'url'
     return base64.test(text) ? 'base64' : undefined
   }
-  const first = text.charCodeAt(0)
-  const isNumeric = first <= 0x39
   if (isNumeric && jsonNumber.test(text)) return 'decimal'
   if (isIPv4(text)) return 'ipv4'
   if (text.includes(':')) {
@@ -59,9 +65,17 @@ export function formatOf(text: string): TextFormat | undefined {
   if (text.length <= 5 && booleanWord.test(text)) return 'boolean-word'
   if (text.length === 36 && uuid.test(text)) return 'uuid'
   if (isNumeric && digits.test(text)) return 'digits'
-  if ((isNumeric || first === 0x4e || first === 0x49) && javaNumber.test(text)) return 'java-number'
+  if (isNumeric && isJavaNumber(text)) return 'java-number'
   if (isNumeric && isPoint(text)) return 'geo-point'
   return base64.test(text) ? 'base64' : undefined
+}
+
+/** Java ignores control characters and spaces around a number. */
+function isJavaNumber(text: string): boolean {
+  let [start, end] = [0, text.length]
+  while (start < end && text.charCodeAt(start) <= 0x20) start++
+  while (start < end && text.charCodeAt(end - 1) <= 0x20) end--
+  return javaNumber.test(text.slice(start, end))
 }
 
 function isPoint(text: string): boolean {

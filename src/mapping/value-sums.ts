@@ -1,5 +1,6 @@
 import type { DateForm } from './dates.ts'
 import type { FieldFacts } from './field-facts.ts'
+import { shareOf } from './formulas.ts'
 import { type EpochUnit, epochUnits, type NumberFacts } from './numbers.ts'
 import type { TextFormat } from './text-formats.ts'
 
@@ -7,7 +8,21 @@ import type { TextFormat } from './text-formats.ts'
  * Values of another kind or form than nearly all are left out of a field, kept in `_source` and
  * named in `_ignored`, if they are fewer than this.
  */
-export const rare = 0.01
+const rare = 0.01
+
+/** So few are others that the field is for these. */
+export function isNearlyAll(some: number, all: number): boolean {
+  return all > 0 && some / all > 1 - rare
+}
+
+/** What a field leaves out, in words. */
+export function othersThan(others: number, { formats, scalars }: ValueSums): string[] {
+  const empty = formats.get('empty') ?? 0
+  return [
+    ...(others === 0 ? [] : [`${shareOf(others, scalars)} are none: kept, found by .text`]),
+    ...(empty === 0 ? [] : [`${shareOf(empty, scalars)} are empty`]),
+  ]
+}
 
 /**
  * The facts of one field of Elasticsearch, which messages may spell in several ways (`a.b` as a

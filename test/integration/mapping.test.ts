@@ -33,6 +33,11 @@ const isoText = fc
   })
 const anyText = fc.constantFrom('"x"', '"two words"', '"1d"', '" 5"', '"NaN"', '"10.0.0.1"', '""')
 
+/** No number and no boolean, for Java as well. */
+const otherText = fc.constantFrom('"n/a"', '"NaN"', '"-Infinity"', '"1,5"', '"1e400"', '"TRUE"')
+/** So many that the others above are rare among them. */
+const usual = '{"mostly":"1.25","numbers":1,"flag":"true"}'
+
 const message = fc.record(
   {
     plain: ordinaryNumber,
@@ -42,6 +47,9 @@ const message = fc.record(
     both: fc.oneof(ordinaryNumber, decimalText),
     dirty: fc.oneof(ordinaryNumber, decimalText, anyText),
     any: fc.oneof(ordinaryNumber, anyText, fc.constantFrom('true', 'null')),
+    mostly: fc.oneof(decimalText, ordinaryNumber, otherText),
+    numbers: fc.oneof(ordinaryNumber, otherText, fc.constantFrom('true', '"5"')),
+    flag: fc.oneof(fc.constantFrom('true', 'false', '"true"', '"false"', '1'), otherText),
     when: isoText,
     list: fc.array(ordinaryNumber, { maxLength: 3 }).map((all) => `[${all.join(',')}]`),
     items: fc
@@ -89,18 +97,24 @@ test('with the proposed mapping, aggregates are those of the messages', async (t
     installTemplates: true,
   })
   let run = 0
+  const usuals = Array.from({ length: 4000 }, () => usual)
   const agree = fc.asyncProperty(
     fc.array(message, { minLength: 1, maxLength: 30 }),
     fc.array(message, { maxLength: 10 }),
     async (known, later) => {
       const type = `m${run++}`
       const collector = new FactsCollector()
-      for (const fields of known) {
-        const bytes = Buffer.from(textOf(type, fields))
+      for (const text of [...known.map((fields) => textOf(type, fields)), ...usuals]) {
+        const bytes = Buffer.from(text)
         collector.addValue(bytes, { start: 0, end: bytes.length }, someTime)
       }
       const nested = run % 2 === 0 ? ['items'] : []
       const { mapping } = valueMapping(proposalOf(collector.facts()), { nested })
+      const kinds = (mapping.properties ?? {}) as Record<string, FieldMapping>
+      assert.deepEqual(
+        [kinds.mostly?.coerce, kinds.numbers?.coerce, kinds.flag?.type],
+        [true, false, 'boolean'],
+      )
       await elasticsearch('PUT', `/_index_template/${prefix}${type}`, {
         index_patterns: [`${prefix}${type}-*`],
         priority: 900,
@@ -169,6 +183,22 @@ test('with the proposed mapping, aggregates are those of the messages', async (t
           )
         }
       }
+      const flags = all.flatMap(({ flag = '' }) => /^"?(true|false)"?$/.exec(flag)?.[1] ?? [])
+      const { aggregations } = await elasticsearch<{
+        aggregations: { flags: { buckets: { key_as_string: string; doc_count: number }[] } }
+      }>('POST', `/${index}/_search`, {
+        size: 0,
+        aggs: { flags: { terms: { field: 'value.flag' } } },
+      })
+      const words = aggregations.flags.buckets.map(({ key_as_string, doc_count }) => [
+        key_as_string,
+        doc_count,
+      ])
+      const counts = ['true', 'false'].map((word) => [word, flags.filter((f) => f === word).length])
+      assert.deepEqual(
+        Object.fromEntries(words),
+        Object.fromEntries(counts.filter(([, n]) => n !== 0)),
+      )
       const date = properties.ts?.fields?.date
       if (date !== undefined) {
         const [numbers, times] = await Promise.all(
@@ -189,7 +219,7 @@ test('with the proposed mapping, aggregates are those of the messages', async (t
 })
 
 function anyKind(value: string): boolean {
-  return ['"1d"', '" 5"', '"NaN"'].includes(value)
+  return ['"1d"', '" 5"'].includes(value)
 }
 
 test('Elasticsearch takes the mapping of odd types, and every record of them', async (t) => {
@@ -242,7 +272,7 @@ async function orders(t: TestContext) {
     value: Buffer.from(
       i % 10 === 9
         ? `{"type":"shop-eu","price":"${i}.50"}`
-        : `{"type":"shop","price":"${i}.50","created":"2019-08-01T03:23:03Z","id":${i},"items":[{"qty":1,"price":2},{"qty":2,"price":1}]}`,
+        : `{"type":"shop","price":"${i}.50","rate":"${i === 100 ? 'n/a' : `${i}.25`}","paid":"${i === 200 ? '?' : i % 2 === 0}","created":"2019-08-01T03:23:03Z","id":${i},"items":[{"qty":1,"price":2},{"qty":2,"price":1}]}`,
     ),
   }))
   const root = await makeArchive(t, [{ tp: { topic, partition: 0 }, flushes: [records] }])
@@ -260,7 +290,11 @@ test('mapping --apply installs a template of the type alone; verify proves its v
   const { prefix, options, mapping } = await orders(t)
   const dry = await mapping('--apply', '--dry-run')
   assert.equal(dry.code, 0, dry.output)
-  assert.match(dry.output, /\+ value\.price: double \(texts count\), \.text keyword/)
+  for (const field of ['price', 'rate'])
+    assert.match(
+      dry.output,
+      new RegExp(`\\+ value\\.${field}: double \\(texts count\\), \\.text keyword`),
+    )
   const applied = await mapping('--apply')
   assert.equal(applied.code, 0, applied.output)
   assert.match(applied.output, /installed .*shop@mapping, version 1/)
@@ -268,8 +302,18 @@ test('mapping --apply installs a template of the type alone; verify proves its v
   assert.match(again.output, /nothing to install/)
   const restored = await runArchiver(t, ['restore', '--to', 'elasticsearch', ...options])
   assert.equal(restored.code, 0, restored.output)
-  const stats = await statsOf(`${prefix}shop-2019.08.01`, ['value.price'])
-  assert.equal(stats.get('value.price')!.count, 270)
+  const stats = await statsOf(`${prefix}shop-2019.08.01`, [
+    'value.price',
+    'value.rate',
+    'value.paid',
+  ])
+  const counts = [...stats.values()].map(({ count }) => count)
+  assert.deepEqual(counts, [270, 269, 269])
+  const { hits } = await elasticsearch<{ hits: { total: { value: number } } }>(
+    'GET',
+    `/${prefix}shop-2019.08.01/_search?q=value.rate.text:"n/a"%20OR%20value.paid.text:"?"`,
+  )
+  assert.equal(hits.total.value, 2)
   const caps = await elasticsearch<{ fields: Record<string, Record<string, unknown>> }>(
     'GET',
     `/${prefix}shop-eu-2019.08.01/_field_caps?fields=value.price`,
@@ -321,6 +365,10 @@ test('facts and schemas need no Elasticsearch; a type that is not there is named
     runArchiver(t, ['mapping', '--archive-dir', root, '--no-elasticsearch', ...argv])
   const shown = await run('--type', 'shop')
   assert.equal(shown.code, 0, shown.output)
+  assert.match(
+    shown.output,
+    /^rate .* double .*1 of 270 \(0\.37 %\) are none: kept, found by \.text$/m,
+  )
   assert.match(shown.output, /^price +100 % +text, decimal.*double +numbers written as texts/m)
   const json = await run('--type', 'shop', '--json')
   const printed = JSON.parse(json.output) as { facts: { records: number }; today?: unknown }

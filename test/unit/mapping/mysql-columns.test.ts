@@ -26,6 +26,14 @@ test('each column has the type that holds its values, with room for more', () =>
   ])
 })
 
+test('a text among nearly nothing but decimals costs the field no column, and the column no row', () => {
+  const { sql, names } = columnsFor(
+    Array.from({ length: 500 }, (_, i) => `{"price":"${i === 7 ? 'n/a' : `${i}.25`}"}`),
+  )
+  assert.deepEqual(names, ['t_price DECIMAL(20,2)'])
+  assert.match(sql, /REGEXP '\^-\?\[0-9\]\+/)
+})
+
 test('names are short, of ASCII, and taken by no other column, whatever their case is', () => {
   const long = 'x'.repeat(100)
   const { names } = columnsFor([`{"A b":1,"a-B":2,"text":3,"ä":4,"${long}1":5,"${long}2":6}`], {

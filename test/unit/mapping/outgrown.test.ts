@@ -25,6 +25,8 @@ const kinds = {
   point: some('{"lat":1.5,"lon":2}'),
   conflict: some('{"y":1}', '1'),
   mixed: some('1', '"x"'),
+  mostlyPrice: some(...Array.from({ length: 499 }, () => '"1.50"'), '"n/a"'),
+  mostlyBoolean: some(...Array.from({ length: 499 }, () => '"true"'), '"unknown"'),
 } as const
 type Kind = keyof typeof kinds
 
@@ -67,6 +69,11 @@ test('a mapping is outgrown by values that it refuses, and by none that it takes
     ['whole', 'long', ''],
     ['long', 'whole', 'x double long'],
     ['whole', 'price', ''],
+    ['mostlyPrice', 'price', ''],
+    ['price', 'mostlyPrice', ''],
+    ['mostlyPrice', 'whole', 'x double double'],
+    ['codes', 'mostlyPrice', 'x double keyword'],
+    ['mostlyBoolean', 'booleanText', ''],
     ['conflict', 'object', 'x object not indexed'],
     ['conflict', 'whole', 'x double not indexed'],
     ['object', 'conflict', ''],

@@ -67,6 +67,10 @@ test('each kind of value has its mapping', () => {
     [['"1564629783"'], 'keyword', { dateFormat: 'epoch_second' }],
     [['"12.50"', '"-3.10"'], 'double', { takesTexts: true, hasText: true }],
     [['"12.50"', '"1d"'], 'keyword', { takesTexts: undefined }],
+    [['"12.50"', '""'], 'double', { takesTexts: true }],
+    [['""'], 'keyword'],
+    [['"true"', '""'], 'keyword'],
+    [['"NaN"', '"1.5"'], 'keyword', { takesTexts: undefined }],
     [['"1.0"', '"2.5"'], 'keyword', { takesTexts: undefined }, 'version'],
     [['"1"', '"2"'], 'keyword', { takesTexts: undefined }],
     [['"007"', '"1.5"'], 'keyword', { takesTexts: undefined }],
@@ -110,8 +114,28 @@ test('one value in a thousand of another form changes nothing; one in fifty does
     ['"2019-08-01"', '"soon"', 50, 'keyword'],
     ['"10.0.0.1"', '"unknown"', 500, 'ip'],
     ['"10.0.0.1"', '"unknown"', 50, 'keyword'],
-    ['5', '"none"', 2000, 'double'],
+    ['5', '"none"', 500, 'double'],
     ['5', '"none"', 50, 'keyword+text'],
+    ['5', 'true', 500, 'double'],
+    ['"12.50"', '"n/a"', 500, 'double'],
+    ['"12.50"', '"NaN"', 500, 'double'],
+    ['"12.50"', '"1e400"', 500, 'double'],
+    ['"12.50"', '"n/a"', 50, 'keyword'],
+    ['"12.50"', 'true', 500, 'keyword+text'],
+    // These would count, or be found by nothing.
+    ...['"1d"', '" 5"', '"007"', '"0x1p3"', `"${'1'.repeat(100)}"`, `"${'x'.repeat(1025)}"`].map(
+      (other) => ['"12.50"', other, 500, other.length > 1000 ? 'keyword+text' : 'keyword'] as const,
+    ),
+    ['"true"', '"unknown"', 500, 'boolean'],
+    ['"true"', '"unknown"', 50, 'keyword'],
+    ['true', '"unknown"', 500, 'boolean'],
+    ['true', '"unknown"', 50, 'keyword+text'],
+    ['true', '1', 500, 'boolean'],
+    // Elasticsearch takes it for false.
+    ['"true"', '""', 500, 'keyword'],
+    // Elasticsearch takes `nyc` for a geohash.
+    ['"52.52,13.405"', '"nyc"', 500, 'keyword'],
+    ['"1564629783"', '"never"', 500, 'keyword'],
     ['{"a":1}', '"x"', 500, 'object'],
     ['"x"', '{"a":1}', 500, 'keyword'],
     ['"x"', '{"a":1}', 50, 'not indexed'],
@@ -123,6 +147,23 @@ test('one value in a thousand of another form changes nothing; one in fifty does
   const dates = proposed(mostly('"2019-08-01"', '"soon"', 500), { records: 4000 })
   assert.equal(dates.hasText, true)
   assert.match(dates.reason, /8 of 4,000 \(0\.20 %\) are none/)
+  const decimals = proposed(mostly('"12.50"', '"n/a"', 500), { records: 4000 })
+  assert.deepEqual([decimals.takesTexts, decimals.hasText], [true, true])
+  assert.match(decimals.reason, /8 of 4,000 \(0\.20 %\) are none: kept, found by \.text/)
+  const java = proposed(mostly('"12.50"', '"1d"', 500), { records: 4000 })
+  assert.match(java.reason, /3,992 of 4,000 .* are numbers, 8 only as Java reads them/)
+  const times = proposed(mostly('"1564629783"', '"never"', 500), { records: 4000 })
+  assert.equal(times.dateFormat, 'epoch_second')
+  // A text of digits would be a time of no number.
+  for (const [seldom, format] of [
+    ['"never"', 'epoch_second'],
+    ['"5"', undefined],
+  ] as const)
+    assert.equal(
+      proposed(mostly('1564629783', seldom, 500), { records: 4000 }).dateFormat,
+      format,
+      seldom,
+    )
 })
 
 test('names that Elasticsearch refuses, dots, and conflicts of both are answered', () => {

@@ -33,6 +33,21 @@ test('DuckDB gets a type for each field that has one, and JSON for the others', 
   for (const column of columns) assert.ok(query.includes(column), `${column}\n${query}`)
 })
 
+test('texts stay texts for other readers, although nearly all are numbers or booleans', () => {
+  const few = factsOf(
+    Array.from({ length: 500 }, (_, i) =>
+      i === 7
+        ? '{"price":"n/a","flag":"unknown","both":"x"}'
+        : `{"price":"${i}.25","flag":"true","both":true}`,
+    ),
+  )
+  const query = duckdbQuery({ facts: few, segments: ['shop'] })
+  for (const column of ['"price" VARCHAR', '"flag" VARCHAR', '"both" JSON'])
+    assert.ok(query.includes(column), query)
+  for (const column of ['`price`: STRING', '`flag`: STRING', '`both`: STRING'])
+    assert.ok(sparkSchema(few).includes(column), column)
+})
+
 test('Spark gets the same, with strings for what has several kinds', () => {
   const schema = sparkSchema(facts)
   for (const column of ['`items`: ARRAY<STRUCT<`q`: BIGINT>>', '`any`: STRING', '`id`: BIGINT'])
