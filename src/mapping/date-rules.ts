@@ -10,7 +10,7 @@ const msDigits = 3
 const firstNanos = '1970-01-01'
 const lastNanos = '2262-04-11'
 
-/** Proposes a date if nearly all of so many texts are dates; undefined if not. Pure. */
+/** Proposes a date if nearly all texts are dates; undefined if not. Pure. */
 export function proposeDate(sums: ValueSums, texts: number): Decision | undefined {
   const { dates, numbers } = sums
   if (numbers.count > 0 || !isNearlyAll(dates.count, texts)) return undefined

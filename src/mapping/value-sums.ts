@@ -10,7 +10,7 @@ import type { TextFormat } from './text-formats.ts'
  */
 const rare = 0.01
 
-/** So few are others that the field is for these. */
+/** The others are few enough to be left out of a field. */
 export function isNearlyAll(some: number, all: number): boolean {
   return all > 0 && some / all > 1 - rare
 }

@@ -20,6 +20,18 @@ import {
   type ValuesOf,
 } from '../options.ts'
 
+const formats = ['duckdb', 'spark', 'json-schema', 'mysql'] as const
+
+/** `--to mysql` is right for `restore`, and people try it here. */
+const to: typeof selectionSet.options.to = {
+  ...selectionSet.options.to,
+  parse: (text) => {
+    if (formats.some((format) => format === text))
+      throw new Error(`the end of the time range; how ${text} reads the type is --format ${text}`)
+    return selectionSet.options.to.parse(text)
+  },
+}
+
 export const mappingSet = combine(
   [
     archiveSet,
@@ -33,9 +45,10 @@ export const mappingSet = combine(
         explanation: 'Read about this many records, from all hours, instead of all.',
       }),
     }),
-    pick(selectionSet, 'topic', 'partition', 'from', 'to'),
+    pick(selectionSet, 'topic', 'partition', 'from'),
     own({
-      format: oneOf(['duckdb', 'spark', 'json-schema', 'mysql'], {
+      to,
+      format: oneOf(formats, {
         explanation:
           'Print how another program reads the type, instead of the fields; mysql: the statement that adds generated columns to --mysql-table.',
       }),

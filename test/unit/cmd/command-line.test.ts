@@ -155,6 +155,14 @@ describe('the command line', { concurrency: 3 }, () => {
     }
   })
 
+  it('mapping says how another program reads a type is asked for, to who writes --to mysql', async (t) => {
+    for (const format of ['duckdb', 'spark', 'json-schema', 'mysql']) {
+      const { code, errors } = await outcome(t, 'mapping', '--type', 'x', '--to', format)
+      assert.equal(code, 2)
+      assert.match(errors, new RegExp(`^archiver: --to: .* is --format ${format}\\n$`))
+    }
+  })
+
   it('takes the flags of run: checks them, narrows by topics, and passes over the rest', async (t) => {
     const root = ['--archive-dir', await archive(t)]
     const of = ['--flush-interval', '5', '--no-templates', '--http=9464', '--until-end']
