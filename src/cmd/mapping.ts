@@ -271,7 +271,7 @@ async function mappedToday(
   } catch (error) {
     if (!(error instanceof ArchiverError)) throw error
     standardError.print(
-      `archiver: how fields are mapped today is not known: ${error.message}; --no-elasticsearch does not ask`,
+      `archiver: the column "today" is left out (--no-elasticsearch does so, too): ${error.message}`,
     )
     return undefined
   } finally {

@@ -1,7 +1,12 @@
 import { tmpdir } from 'node:os'
-import { type BucketAddress, isBucketUrl, parseBucketUrl } from '../home/s3/address.ts'
+import {
+  type BucketAddress,
+  bucketUrlForm,
+  isBucketUrl,
+  parseBucketUrl,
+} from '../home/s3/address.ts'
 import { type BucketSettings, usualSettings } from '../home/s3/settings.ts'
-import { ArchiverError } from '../runtime/errors.ts'
+import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import type { Proxies } from '../runtime/proxies.ts'
 import {
   addressIn,
@@ -108,7 +113,7 @@ const path = directory({ explanation: '', default: '.' })
 export const archiveRoot = kind<ArchiveRoot>(
   () => '<directory | s3://bucket/prefix>',
   () => (value) => {
-    if (!isBucketUrl(value)) return path.parse(value)
+    if (!isBucketUrl(value)) return directoryIn(value)
     try {
       return parseBucketUrl(value)
     } catch (error) {
@@ -116,6 +121,16 @@ export const archiveRoot = kind<ArchiveRoot>(
     }
   },
 )
+
+/** @throws Error whose message says what is allowed: for a URL, also how a bucket is written. */
+function directoryIn(value: string): string {
+  try {
+    return path.parse(value)
+  } catch (error) {
+    if (!/^[a-z][a-z0-9+.-]+:\//i.test(value)) throw error
+    throw new Error(`${messageOf(error)}, or ${bucketUrlForm}`)
+  }
+}
 
 /** The bucket of these options. */
 export function bucketSettings(

@@ -85,7 +85,7 @@ export class Mysql {
       const { user } = this.#settings
       throw new ArchiverError(
         'UNREACHABLE',
-        `MySQL at ${this.address} as ${user}: ${error.message}`,
+        `MySQL at ${this.address} as ${user}: ${error.advice}`,
         {},
         error,
       )

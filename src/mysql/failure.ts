@@ -15,6 +15,12 @@ export class MysqlFailure extends Error {
     this.errno = errno
   }
 
+  /** The message and, if no server answered, what to look at. */
+  get advice(): string {
+    if (this.errno !== undefined) return this.message
+    return `${this.message}; is it running, and is --mysql right?`
+  }
+
   /** The message with the server's number. It may quote a row. */
   get text(): string {
     return this.errno === undefined ? this.message : `${this.message} (error ${this.errno})`
@@ -85,6 +91,6 @@ export async function guarded<T>(
     return await ask()
   } catch (error) {
     if (!(error instanceof MysqlFailure)) throw error
-    throw new ArchiverError('UNREACHABLE', `MySQL at ${address}: ${error.message}`, {}, error)
+    throw new ArchiverError('UNREACHABLE', `MySQL at ${address}: ${error.advice}`, {}, error)
   }
 }

@@ -137,7 +137,8 @@ async function planFor(
   ]
   const max = Math.max(...sources.map(({ partition }) => partition))
   if (!isNew && target.partitions <= max) {
-    refusals.push(`topic ${topic} has ${target.partitions} partitions, the records need ${max + 1}`)
+    const has = plural(target.partitions, 'partition')
+    refusals.push(`topic ${topic} has ${has}, the records need ${max + 1}`)
   }
   if (target.unread !== undefined) {
     job.log.warn(

@@ -168,7 +168,7 @@ test('what an existing topic cannot take is named before the first record is sen
       flush: ordinary,
       config: {},
       partition: 3,
-      says: /has 1 partitions, the records need 4/,
+      says: /has 1 partition, the records need 4/,
     },
     {
       what: 'anything at all',

@@ -1,5 +1,6 @@
 import { type CommandName, commandSets, everyOption } from '../../config/commands.ts'
 import {
+  didYouMean,
   exposedSecrets,
   type OptionSet,
   type OptionSources,
@@ -11,7 +12,7 @@ import {
 import { ArchiverError, messageOf } from '../../runtime/errors.ts'
 import { standardError } from '../../runtime/standard-streams.ts'
 import { describeGroups } from './help.ts'
-import { withNames } from './positional.ts'
+import { usageOf, withNames } from './positional.ts'
 import { type OutputKind, runProgram } from './program.ts'
 import { type RunFlags, takeRunFlags, withRunFlags } from './run-flags.ts'
 
@@ -131,7 +132,7 @@ const commands = new Map<string, Command>([
   ),
   command(
     'copy',
-    'Copies an archive to another directory or bucket, and proves the copy: copy FROM TO.',
+    'Copies an archive to another directory or bucket, and proves the copy.',
     async (values) => (await import('../copy.ts')).copy(values),
   ),
   command(
@@ -159,33 +160,49 @@ function chosen(argv: readonly string[]): Choice {
   const name = isNamed ? first : 'run'
   const command = commands.get(name)
   if (command !== undefined) return { command, name, argv: isNamed ? rest : argv }
+  const names = [...commands.keys()]
+  const meant = didYouMean(name, names)
   throw new ArchiverError(
     'USAGE',
-    `${name} is not a command; the commands are ${[...commands.keys()].join(', ')}`,
+    `${name} is not a command${meant === '' ? `; the commands are ${names.join(', ')}` : `${meant} (see --help)`}`,
   )
 }
 
+/** Without a command: what there is, and the options of `run`. */
 function help(argv: readonly string[]): string {
   const words = argv.filter((word) => !['--help', '-h', '--all'].includes(word))
+  if (words[0] === 'help') words.shift()
   const { command, name } = chosen(words)
-  const list = [...commands].map(([key, { summary }]) => `  ${key.padEnd(14)} ${summary}`)
+  const isNamed = words[0] === name
   return [
-    'archiver: keeps every message of Kafka topics in gzip JSONL files, in Elasticsearch and, optionally, in MySQL, exactly once in each.',
+    ...(isNamed ? [] : overview()),
+    `${isNamed ? 'archiver ' : ''}${name}: ${command.summary}`,
     '',
-    'Usage: archiver [command] [options]',
-    '',
-    ...list,
-    '',
-    `${name}: ${command.summary}`,
-    '',
+    ...(isNamed ? [`Usage: archiver ${[name, ...usageOf(name)].join(' ')} [options]`, ''] : []),
     'Every option is also a variable (--flush-interval is ARCHIVER_FLUSH_INTERVAL) and a key of the YAML file at --config.',
     '',
     describeGroups(command.set, argv.includes('--all')),
-    'archiver version, or --version, prints the version.',
+    '',
+    isNamed
+      ? 'archiver --help lists all commands.'
+      : 'archiver version, or --version, prints the version.',
     '',
     'Exit codes: 0 done, 1 failed, 2 wrong usage, 141 the reader of ls or cat went away;',
     '129, 130, 131 or 143 stopped by SIGHUP, SIGINT, SIGQUIT or SIGTERM after a clean flush.',
   ].join('\n')
+}
+
+function overview(): readonly string[] {
+  const width = Math.max(...[...commands.keys()].map((key) => key.length))
+  return [
+    'archiver: keeps every message of Kafka topics in gzip JSONL files, in Elasticsearch and, optionally, in MySQL, exactly once in each.',
+    '',
+    'Usage: archiver [command] [options]',
+    '       archiver <command> --help',
+    '',
+    ...[...commands].map(([key, { summary }]) => `  ${key.padEnd(width)}  ${summary}`),
+    '',
+  ]
 }
 
 // All files that the program writes are for their owner and group: 0640 and 0750.

@@ -1,9 +1,22 @@
 import type { CommandName } from '../../config/commands.ts'
 
 /** The options that words without a name stand for. */
-const positional: Partial<Record<string, readonly string[]>> = {
-  copy: ['archive-dir', 'copy-to'],
-} satisfies Partial<Record<CommandName, readonly string[]>>
+const positional: Partial<Record<string, readonly Word[]>> = {
+  copy: [
+    { shown: 'FROM', option: 'archive-dir' },
+    { shown: 'TO', option: 'copy-to' },
+  ],
+} satisfies Partial<Record<CommandName, readonly Word[]>>
+
+interface Word {
+  readonly shown: string
+  readonly option: string
+}
+
+/** The words of a command as its help shows them. */
+export function usageOf(command: string): readonly string[] {
+  return (positional[command] ?? []).map(({ shown }) => shown)
+}
 
 /**
  * Words without a name at the beginning of a command line get the names of options, in order:
@@ -15,6 +28,6 @@ export function withNames(command: string, argv: readonly string[]): readonly st
   const first = argv.findIndex((word) => word.startsWith('-'))
   const words = argv.slice(0, first === -1 ? argv.length : first)
   return argv.map((word, i) =>
-    i < words.length && names[i] !== undefined ? `--${names[i]}=${word}` : word,
+    i < words.length && names[i] !== undefined ? `--${names[i].option}=${word}` : word,
   )
 }

@@ -24,7 +24,7 @@ export type OutputKind = 'data' | 'report' | 'log'
  * an exit code or ends the process.
  */
 export interface Program {
-  /** The text of `--help` and `-h`, or a function of the command line. */
+  /** The text of `--help`, `-h` and `help`, or a function of the command line. */
   readonly help: string | ((argv: readonly string[]) => string)
   /** Default: `report`. A function gets the command line. */
   readonly output?: OutputKind | ((argv: readonly string[]) => OutputKind)
@@ -99,7 +99,7 @@ export async function runProgram({ help, main, output = 'report' }: Program): Pr
     else if (isReaderGone(error, standardOutput)) process.exit(readerGoneExitCode)
   })
   try {
-    if (argv.includes('--help') || argv.includes('-h')) {
+    if (argv.includes('--help') || argv.includes('-h') || argv[0] === 'help') {
       standardOutput.print((typeof help === 'string' ? help : help(argv)).trimEnd())
     } else if (argv.includes('--version') || argv[0] === 'version') {
       standardOutput.print(`${name} ${version()}`)

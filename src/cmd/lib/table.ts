@@ -8,10 +8,11 @@ export interface Column {
 
 /**
  * Rows under their heads, columns as wide as their widest cell, two spaces between them. A cell
- * takes one line, whatever it contains.
+ * takes one line, whatever it contains. One with blanks at its ends is in quotes: nobody sees them.
  */
 export function table(columns: readonly Column[], cells: readonly (readonly string[])[]): string {
-  const rows = cells.map((row) => row.map(readableText))
+  const shown = (cell: string) => readableText(cell === cell.trim() ? cell : `"${cell}"`)
+  const rows = cells.map((row) => row.map(shown))
   const widths = columns.map(({ head }, i) =>
     Math.max(head.length, ...rows.map((row) => row[i]!.length)),
   )

@@ -20,7 +20,7 @@ export const copySet = combine(
     logGroup,
   ],
   [
-    because('where is the archive to be copied?', needed('copyTo')),
+    because('where is the archive to be copied? archiver copy FROM TO', needed('copyTo')),
     requires(bucketOptions, inBucket, toBucket),
   ],
 )

@@ -170,7 +170,7 @@ function sentenceOf(
   const others = relation.terms.filter((term) => term !== own).map(textOf)
   if (relation.kind === 'requires') return `Needs ${anyOf(relation.anyOf, relations)}.`
   if (relation.kind === 'exclusive') return `Not with ${list(others, 'or')}.`
-  return others.length === 0 ? 'Needed.' : `This or ${list(others, 'or')} is needed.`
+  return others.length === 0 ? 'Required.' : `This or ${list(others, 'or')} is needed.`
 }
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)

@@ -43,9 +43,10 @@ const rememberedFiles = 20_000
 export async function requireArchive(home: ReadableHome): Promise<void> {
   if ((await readIdentity(home)) === undefined) {
     await refuseHalfCopy(home)
+    const why = (await home.list('')).length === 0 ? 'nothing is there' : 'it has no _archive.json'
     throw new ArchiverError(
       'ARCHIVE_MISMATCH',
-      `${home.title} is not an archive: it has no _archive.json; name one with --archive-dir`,
+      `${home.title} is not an archive: ${why}; name one with --archive-dir`,
     )
   }
 }

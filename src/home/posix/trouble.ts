@@ -1,4 +1,5 @@
-import { statfs } from 'node:fs/promises'
+import { lstat, statfs } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
 import { MayBeCreated, type Space } from '../home.ts'
 
@@ -20,16 +21,30 @@ const troubles: Readonly<Record<string, string>> = {
   ESTALE: 'the network file system lost the directory',
 }
 
-/** An error of the file system for people: what to do, and how much space is free. */
+/** The troubles that free space says something about. */
+const ofSpace = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO'])
+
+/** An error of the file system for people: what, in which path, and how much space is free. */
 async function describeTrouble(root: string, error: unknown): Promise<string> {
   const code = systemCode(error)
   const words = (code === undefined ? undefined : troubles[code]) ?? messageOf(error)
-  const path =
+  const named =
     error instanceof Error && 'path' in error && typeof error.path === 'string'
-      ? ` (${error.path})`
-      : ''
-  const free = (await spaceOf(root))?.free
+      ? error.path
+      : undefined
+  if (code === 'ENOTDIR') return `${words}: ${await fileAbove(named ?? root)}`
+  const path = named === undefined ? '' : ` (${named})`
+  const free = code !== undefined && ofSpace.has(code) ? (await spaceOf(root))?.free : undefined
   return `${words} in ${root}${path}${free === undefined ? '' : `, ${Math.floor(free / 2 ** 20)} MiB free`}`
+}
+
+/** The file in the place of a directory: the last part of the path that is there. */
+async function fileAbove(path: string): Promise<string> {
+  for (let above = path; above !== dirname(above); above = dirname(above)) {
+    const is = await lstat(above).catch(() => undefined)
+    if (is?.isFile() === true) return above
+  }
+  return path
 }
 
 /** The space of the file system of a path; undefined if it does not say. */

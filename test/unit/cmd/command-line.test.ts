@@ -89,6 +89,53 @@ describe('the command line', { concurrency: 3 }, () => {
     }
   })
 
+  it('explains one command without the list of all, and finds a mistyped one', async (t) => {
+    const { out: all } = await outcome(t, 'help')
+    assert.equal(all, (await outcome(t, '--help')).out)
+    assert.match(all, /Usage: archiver \[command\] \[options\]\n/)
+    assert.match(all, /\n {2}retry-rejected {2}Sends /)
+    assert.match(all, /--flush-interval/)
+    const { out: copy } = await outcome(t, 'copy', '--help')
+    assert.equal(copy, (await outcome(t, 'help', 'copy')).out)
+    assert.match(
+      copy,
+      /^archiver copy: Copies [^\n]+\n\nUsage: archiver copy FROM TO \[options\]\n/,
+    )
+    assert.doesNotMatch(copy, /Sends rejected/)
+    assert.match(copy, /\narchiver --help lists all commands\.\n/)
+    const mistakes = [
+      ['vrify', 'archiver: vrify is not a command; did you mean verify? (see --help)\n'],
+      [
+        'help nonsense',
+        /^archiver: nonsense is not a command; the commands are run, setup, .*, sweep\n$/,
+      ],
+    ] as const
+    for (const [words, message] of mistakes) {
+      const { code, errors } = await outcome(t, ...words.split(' '))
+      assert.equal(code, 2)
+      if (typeof message === 'string') assert.equal(errors, message)
+      else assert.match(errors, message)
+    }
+  })
+
+  it('says why a path holds no archive', async (t) => {
+    const root = await temporaryDirectory(t)
+    const file = join(root, 'file')
+    writeFileSync(file, '')
+    for (const [path, why] of [
+      [join(root, 'none'), `${root}/none is not an archive: nothing is there;`],
+      [root, `${root} is not an archive: it has no _archive.json;`],
+      [file, `there is a file in the place of a directory: ${file}\n`],
+      [join(file, 'a/b'), `there is a file in the place of a directory: ${file}\n`],
+    ] as const) {
+      const { code, errors } = await outcome(t, 'ls', '--archive-dir', path)
+      assert.equal(code, 1)
+      assert.ok(errors.startsWith(`archiver: ${why}`), errors)
+    }
+    const { errors } = await outcome(t, 'ls', '--archive-dir', 'gs://bucket/archive')
+    assert.match(errors, /without gs:\/\/, or s3:\/\/bucket or s3:\/\/bucket\/prefix\n/)
+  })
+
   it('warns of secrets in a file that all users may read', async (t) => {
     const root = await archive(t)
     const config = join(await temporaryDirectory(t), 'archiver.yaml')
@@ -345,6 +392,7 @@ it('escapes foreign text in tables and in log lines for people, and keeps stacks
     table([{ head: 'type' }], [['a\x1b[31m\nb\u202e']]),
     'type\na\\u001b[31m\\u000ab\\u202e',
   )
+  assert.equal(table([{ head: 'type' }], [['order '], ['order'], ['']]), 'type\n"order "\norder\n')
   const line = readableJsonText(
     JSON.stringify({ msg: 'a\x1b]0;x\x07\nb\u009b', stack: 'Error: x\n    at y', ok: 'ü"\\' }),
   )
