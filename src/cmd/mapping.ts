@@ -49,11 +49,9 @@ export async function mapping(options: MappingOptions): Promise<void> {
   const selection = selectionFor(options, [type])
   const facts = await factsFrom(options, home, selection, signal)
   if (facts === undefined) return
-  if (options.format !== undefined) {
-    standardOutput.print(schemaText(options, type, facts))
-    return
-  }
-  await report(options, home, type, facts)
+  const schema = schemaText(options, type, facts)
+  if (schema === undefined) return await report(options, home, type, facts)
+  standardOutput.print(schema)
 }
 
 /** Undefined if no record is selected, which standard error explains. */
@@ -75,11 +73,11 @@ async function factsFrom(
 }
 
 function selectionFor(
-  { topic, partition, from, to }: MappingOptions,
+  { topic, partition, from, until }: MappingOptions,
   types: readonly RecordType[],
 ): Selection {
   const partitions = partition === undefined ? undefined : [partition]
-  return { types, topics: topic, partitions, from, to }
+  return { types, topics: topic, partitions, from, to: until }
 }
 
 /** Installs the mapping, makes days again with it, or both. */
@@ -207,22 +205,25 @@ async function contentOf(
   return { types: [...types.values()], partitions }
 }
 
+/** How another program reads the type; undefined if nobody asks. */
 function schemaText(
-  { format = 'json-schema', mysqlTable: table }: MappingOptions,
+  { format, to, mysqlTable: table }: MappingOptions,
   type: RecordType,
   facts: TypeFacts,
-): string {
+): string | undefined {
+  if (to === 'mysql') {
+    const { name = type.name } = typeColumns(type.name)
+    return mysqlColumns({ type: name, table, taken: columnNames, facts })
+  }
   switch (format) {
     case 'duckdb':
       return duckdbQuery({ facts, segments: typeSegments(type) })
     case 'spark':
       return sparkSchema(facts)
-    case 'mysql': {
-      const { name = type.name } = typeColumns(type.name)
-      return mysqlColumns({ type: name, table, taken: columnNames, facts })
-    }
     case 'json-schema':
       return JSON.stringify(jsonSchema(nameOfType(type), facts), undefined, 2)
+    case undefined:
+      return undefined
   }
 }
 

@@ -31,7 +31,7 @@ test('generated columns hold the numbers and times of the messages, and are inde
   const tp = { topic: 'columns', partition: 0 }
   const root = await makeArchive(t, [{ tp, flushes: [made] }])
   const { code, output: sql } = await runArchiver(t, [
-    ...['mapping', '--type', "o'r", '--format', 'mysql', '--mysql-table', table],
+    ...['mapping', '--type', "o'r", '--to', 'mysql', '--mysql-table', table],
     ...['--archive-dir', root, '--no-elasticsearch'],
   ])
   assert.equal(code, 0, sql)

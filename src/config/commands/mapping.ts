@@ -20,18 +20,6 @@ import {
   type ValuesOf,
 } from '../options.ts'
 
-const formats = ['duckdb', 'spark', 'json-schema', 'mysql'] as const
-
-/** `--to mysql` is right for `restore`, and people try it here. */
-const to: typeof selectionSet.options.to = {
-  ...selectionSet.options.to,
-  parse: (text) => {
-    if (formats.some((format) => format === text))
-      throw new Error(`the end of the time range; how ${text} reads the type is --format ${text}`)
-    return selectionSet.options.to.parse(text)
-  },
-}
-
 export const mappingSet = combine(
   [
     archiveSet,
@@ -47,10 +35,13 @@ export const mappingSet = combine(
     }),
     pick(selectionSet, 'topic', 'partition', 'from'),
     own({
-      to,
-      format: oneOf(formats, {
+      until: selectionSet.options.to,
+      format: oneOf(['duckdb', 'spark', 'json-schema'], {
+        explanation: 'Print how another program reads the type, instead of the fields.',
+      }),
+      to: oneOf(['mysql'], {
         explanation:
-          'Print how another program reads the type, instead of the fields; mysql: the statement that adds generated columns to --mysql-table.',
+          'Print the statement that adds generated columns to --mysql-table, instead of the fields.',
       }),
       json: json(': all facts, and the proposal'),
       apply: flag({
@@ -78,11 +69,8 @@ export const mappingSet = combine(
   ],
   [
     because('which type of messages?', needed('type')),
-    exclusive('format', 'json'),
-    exclusive('format', 'apply'),
-    exclusive('json', 'apply'),
-    exclusive('format', 'rebuild'),
-    exclusive('json', 'rebuild'),
+    exclusive('format', 'to', 'json', 'apply'),
+    exclusive('format', 'to', 'json', 'rebuild'),
     requires(['apply', 'rebuild'], 'elasticsearch'),
     requires(['nested'], 'apply'),
   ],

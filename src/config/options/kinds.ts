@@ -258,7 +258,8 @@ export function oneOf<const W extends string>(
 ): Option<W | undefined> {
   const option = make({ explanation }, words.join('|'), usual, (value) => {
     const word = words.find((candidate) => candidate === value)
-    if (word === undefined) throw new Error(`one of ${words.join(', ')}`)
+    if (word === undefined)
+      throw new Error(words.length === 1 ? words.join('') : `one of ${words.join(', ')}`)
     return word
   })
   return nothing === undefined ? option : { ...option, nothing }

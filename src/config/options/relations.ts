@@ -152,7 +152,10 @@ function anyOf(terms: Terms<string>, relations: readonly Relation[]): string {
 
 /** What the relations say of one option, as sentences. */
 export function sentencesOf(key: string, relations: readonly Relation[]): readonly string[] {
+  const excluded = relations.filter((relation) => isPlain(relation, key))
   return relations.flatMap((relation) => {
+    // What an option excludes is one sentence, however it is declared.
+    if (isPlain(relation, key)) return relation === excluded[0] ? [notWith(key, excluded)] : []
     if (relation.kind === 'implied')
       return relation.key === key ? [`Implied by ${list(relation.terms.map(textOf), 'or')}.`] : []
     const own = relation.terms.find((term) => (typeof term === 'string' ? term : term.key) === key)
@@ -160,6 +163,17 @@ export function sentencesOf(key: string, relations: readonly Relation[]): readon
     const sentence = sentenceOf(relation, own, relations)
     return typeof own === 'string' ? [sentence] : [`${capital(own.text())}: ${uncapital(sentence)}`]
   })
+}
+
+/** Excludes something whatever the option's value is. */
+function isPlain({ kind, terms }: Relation, key: string): boolean {
+  return kind === 'exclusive' && terms.includes(key)
+}
+
+function notWith(key: string, excluded: readonly Relation[]): string {
+  const others = new Set(excluded.flatMap(({ terms }) => terms.map(textOf)))
+  others.delete(textOf(key))
+  return `Not with ${list([...others], 'or')}.`
 }
 
 function sentenceOf(

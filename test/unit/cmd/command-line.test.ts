@@ -202,12 +202,16 @@ describe('the command line', { concurrency: 3 }, () => {
     }
   })
 
-  it('mapping says how another program reads a type is asked for, to who writes --to mysql', async (t) => {
-    for (const format of ['duckdb', 'spark', 'json-schema', 'mysql']) {
-      const { code, errors } = await outcome(t, 'mapping', '--type', 'x', '--to', format)
-      assert.equal(code, 2)
-      assert.match(errors, new RegExp(`^archiver: --to: .* is --format ${format}\\n$`))
+  it('mapping takes --to as restore does: a target, and --until is the end of the range', async (t) => {
+    for (const to of ['duckdb', '2019-08-02']) {
+      const { code, errors } = await outcome(t, 'mapping', '--type', 'x', '--to', to)
+      assert.deepEqual(
+        [code, errors],
+        [2, `archiver: --to: "${to}" is not allowed; expected mysql\n`],
+      )
     }
+    const { code, errors } = await outcome(t, 'mapping', '--type', 'x', '--to', 'mysql', '--json')
+    assert.deepEqual([code, errors], [2, 'archiver: --to and --json exclude each other\n'])
   })
 
   it('takes the flags of run: checks them, narrows by topics, and passes over the rest', async (t) => {
