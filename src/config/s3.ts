@@ -91,7 +91,8 @@ export const bucketGroup = group(
       default: String(usualSettings.requestTimeoutMs / 1000),
       min: 1,
       unit: 's',
-      explanation: 'Maximum time for an answer; then the request is sent again.',
+      explanation:
+        'Maximum time for an answer; then the request is sent again. A body gets a second more for each 64 KiB.',
     }),
     scratchDir: directory({
       explanation:

@@ -37,6 +37,17 @@ export type Fault =
       /** More elements of the body: `<Region>eu-west-1</Region>`. */
       readonly elements?: string
     }
+  /**
+   * An answer of something between us and the store, which the store knows nothing of. A HEAD gets
+   * no body.
+   */
+  | {
+      readonly kind: 'page'
+      readonly status: number
+      readonly type?: string
+      readonly body?: string
+      readonly location?: string
+    }
   /** The client gets 503, and the store does it after this delay in ms. */
   | { readonly kind: 'late'; readonly ms: number }
   /** Nothing, but the store does it after this delay in ms. */
@@ -160,6 +171,15 @@ export class FaultyStore implements AsyncDisposable {
         return
       case 'answer':
         return refuse(answer, fault)
+      case 'page': {
+        const { status, type = 'text/html', body = '<html><p>a page</p></html>', location } = fault
+        answer.writeHead(status, {
+          'content-type': type,
+          ...(location === undefined ? {} : { location }),
+        })
+        answer.end(body)
+        return
+      }
       case 'late':
         refuse(answer, slowDown)
         await sleep(fault.ms)

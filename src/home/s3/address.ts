@@ -33,6 +33,8 @@ export function parseBucketUrl(text: string): BucketAddress {
     })
   const [, bucket, rest = ''] = /^s3:\/\/([^/]*)(?:\/(.*))?$/s.exec(text) ?? []
   if (bucket === undefined) throw refuse('does not begin with s3://')
+  if (/:\d+$|(^|\.)amazonaws\.com$/.test(bucket))
+    throw refuse('names a host in place of a bucket; --s3-endpoint names the host')
   // Amazon's names have 3 to 63 lower-case characters; older buckets and other stores allow more.
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/.test(bucket) || bucket.includes('..'))
     throw refuse(bucket === '' ? 'names no bucket' : 'names a bucket that cannot exist')

@@ -3,6 +3,7 @@ import { fromTemporaryCredentials } from '@aws-sdk/credential-providers'
 import { ArchiverError } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { ProxiedHandler } from '../../runtime/proxied-handler.ts'
+import { refuseForeignAnswers } from './answers.ts'
 import { Retrier } from './retry.ts'
 import type { BucketSettings } from './settings.ts'
 
@@ -35,9 +36,11 @@ export async function connectStore(
 ): Promise<StoreConnection> {
   const known = { ...settings, region: settings.region ?? (await regionOf(settings)) }
   const { bucket, expectedOwner, requesterPays } = settings
+  const s3 = new S3Client(configuration(known))
+  refuseForeignAnswers(s3)
   return {
     settings: known,
-    s3: new S3Client(configuration(known)),
+    s3,
     retrier: new Retrier(known, log, patienceMs),
     common: {
       Bucket: bucket,
@@ -100,6 +103,14 @@ function configuration(settings: BucketSettings): S3ClientConfig {
           }),
         }),
   }
+}
+
+/** The time that a body gets beside `--s3-timeout`: that of a line with so many bytes a second. */
+const minBytesPerSecond = 64 * 2 ** 10
+
+/** A timeout counts from the first byte that is sent, so a large body gets more. */
+export function timeoutOf({ requestTimeoutMs }: BucketSettings, body: Buffer) {
+  return { requestTimeout: requestTimeoutMs + (body.length * 1000) / minBytesPerSecond }
 }
 
 /** What every object is stored with. */

@@ -1,7 +1,8 @@
 import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
 import { describeProxy } from '../../runtime/proxies.ts'
 import { TunnelRefused } from '../../runtime/tunnel.ts'
-import { type BucketSettings, type Encryption, storeUrl } from './settings.ts'
+import { ForeignAnswer } from './answers.ts'
+import { type BucketSettings, type Encryption, storeTitle, storeUrl } from './settings.ts'
 
 /**
  * What a rejection by the store means. Codes are those of Amazon's "Error responses", and what
@@ -114,10 +115,21 @@ export function isPassing(error: unknown): boolean {
     return code !== 'NotImplemented' && status !== 501
   if (error instanceof TunnelRefused) return error.isPassing
   if (error instanceof TruncatedBody || error instanceof StillNowhere) return true
+  if (error instanceof ForeignAnswer) return error.isPassing
   if (connectionCode(error) !== undefined) return true
   // An answer that is not XML, from a proxy between us and the store, or one that was cut.
   return (
     error instanceof Error && /Deserialization error|socket hang up|aborted/.test(error.message)
+  )
+}
+
+/** A page of a listing that is not the last one, from a store that does not say where to go on. */
+export function endlessListing(settings: BucketSettings): ArchiverError {
+  const at = storeTitle(settings)
+  return new ArchiverError(
+    'ARCHIVE_UNUSABLE',
+    `${at} ends a listing of bucket ${settings.bucket} and does not say where it goes on. Use a store of the list in docs/object-store.md`,
+    { bucket: settings.bucket, endpoint: at },
   )
 }
 
@@ -180,7 +192,7 @@ function isAboutSignature(error: unknown): boolean {
 function reasonOf(settings: BucketSettings, { operation, key }: Attempt, error: unknown): string {
   const { bucket } = settings
   const { name = '', message = messageOf(error), status, region, headers = {} } = read(error) ?? {}
-  const at = settings.endpoint ?? `Amazon S3 in ${settings.region ?? 'the region of the profile'}`
+  const at = storeTitle(settings)
   const via = at + wayTo(settings)
   const what = key === undefined ? `bucket ${bucket}` : `s3://${bucket}/${key}`
   const advice = named(settings, name, { operation, what, at, headers })
@@ -190,6 +202,9 @@ function reasonOf(settings: BucketSettings, { operation, key }: Attempt, error: 
       ? `bucket ${bucket} is in another region than ${settings.region ?? 'that of the profile'}: give --s3-region`
       : `bucket ${bucket} is in region ${region}, not in ${settings.region ?? 'that of the profile'}: give --s3-region ${region}`
   }
+  const { location } = headers
+  if (status !== undefined && status >= 300 && status < 400 && location !== undefined)
+    return `${via} redirects to ${redirection(location, at)}: give --s3-endpoint the address of the store itself`
   // A proxy has a 403 of its own.
   if (status === 403 && (via === at || name === 'AccessDenied')) {
     const right = rights[operation] ?? `s3:${operation}`
@@ -284,7 +299,9 @@ function isWrongRegion(
   status: number | undefined,
   region: string | undefined,
 ): boolean {
-  if (status === 301 || status === 307 || name === 'PermanentRedirect') return true
+  if (name === 'PermanentRedirect' || name === 'TemporaryRedirect') return true
+  // Servers before a store redirect as well: to https, or to a page for people.
+  if (status === 301 || status === 307) return region !== undefined
   return /AuthorizationHeaderMalformed|IllegalLocationConstraint/.test(name) && region !== undefined
 }
 
@@ -311,6 +328,8 @@ function optionsOf({ encryption, tags, storageClass, checksum }: BucketSettings)
 
 function unreached(at: string, error: unknown): string {
   if (error instanceof TunnelRefused) return error.message
+  if (error instanceof ForeignAnswer)
+    return `${at} does not answer as an object store does (${error.answer}): check --s3-endpoint (http or https, host, port), and what is between`
   const code = systemCode(error) ?? connectionCode(error)
   const text = error instanceof Error && error.message === '' ? code : messageOf(error)
   if (/CERT|SELF_SIGNED|ALTNAME|UNABLE_TO_VERIFY/.test(code ?? '')) {
@@ -319,8 +338,21 @@ function unreached(at: string, error: unknown): string {
   if (/EPROTO|ERR_SSL|HPE_/.test(code ?? ''))
     return `${at} does not speak the protocol of that URL (${code}): check http or https in --s3-endpoint`
   if (/^(ENOTFOUND|EAI_AGAIN)$/.test(code ?? ''))
-    return `the name of ${at} is not known (${code}): check --s3-endpoint and --s3-region; stores without a name for each bucket need --s3-path-style`
-  return `no answer from ${at}: ${firstLine(text ?? 'no reason given')}`
+    return `the name${hostnameIn(error)} of ${at} is not known (${code}): check --s3-endpoint and --s3-region; stores without a name for each bucket need --s3-path-style`
+  const secure = /hang up/.test(text ?? '') && /^http:/.test(at) ? '; does it speak https?' : ''
+  return `no answer from ${at}: ${firstLine(text ?? 'no reason given')}${secure}`
+}
+
+/** The name that was looked for: a bucket has one below that of the store, a proxy its own. */
+function hostnameIn(error: unknown): string {
+  const { hostname } = error as { readonly hostname?: unknown }
+  return typeof hostname === 'string' ? ` ${hostname}` : ''
+}
+
+/** Without a query, which may be signed. */
+function redirection(location: string, base: string): string {
+  const target = URL.parse(location, base)
+  return target === null ? 'elsewhere' : target.origin + target.pathname
 }
 
 function firstLine(text: string): string {

@@ -6,8 +6,9 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
 } from '@aws-sdk/client-s3'
-import { checksummedBy, type StoreConnection, storedWith } from './connection.ts'
-import { isMissing, isTaken, statusOf, storeCode, TruncatedBody } from './errors.ts'
+import { ForeignAnswer } from './answers.ts'
+import { checksummedBy, type StoreConnection, storedWith, timeoutOf } from './connection.ts'
+import { endlessListing, isMissing, isTaken, statusOf, storeCode, TruncatedBody } from './errors.ts'
 
 /** An object as a listing shows it. */
 export interface ListedObject {
@@ -115,6 +116,7 @@ export class Objects {
         ContentType: 'application/json',
         ...checksummedBy(this.#connection.settings),
       }),
+      timeoutOf(this.#connection.settings, body),
     )
   }
 
@@ -142,9 +144,13 @@ export class Objects {
 
   /** `head`, sent once, for a caller that retries by itself. Any error is thrown as it is. */
   async headOnce(key: string): Promise<ObjectHead> {
-    const answer = await this.#connection.s3.send(
-      new HeadObjectCommand({ ...this.#connection.common, Key: key }),
-    )
+    const answer = await this.#connection.s3
+      .send(new HeadObjectCommand({ ...this.#connection.common, Key: key }))
+      .catch(async (error: unknown) => {
+        // The answer to a HEAD has no body. That of a GET says whose it is.
+        if (error instanceof ForeignAnswer) await this.#getOnce(key, 'bytes=0-0')
+        throw error
+      })
     return {
       bytes: answer.ContentLength ?? 0,
       etag: answer.ETag ?? '',
@@ -161,24 +167,31 @@ export class Objects {
   async get(key: string, from: number, next: number): Promise<ObjectPiece | undefined> {
     return this.#orMissing('GetObject', key, async () => {
       try {
-        const answer = await this.#connection.s3.send(
-          new GetObjectCommand({
-            ...this.#connection.common,
-            Key: key,
-            Range: `bytes=${from}-${next - 1}`,
-          }),
-        )
-        const body = Buffer.from((await answer.Body?.transformToByteArray()) ?? [])
-        if (body.length !== (answer.ContentLength ?? body.length))
-          throw new TruncatedBody(`${body.length} bytes of ${answer.ContentLength} came`)
-        const total = /\/(\d+)$/.exec(answer.ContentRange ?? '')?.[1]
-        return { body, bytes: total === undefined ? body.length : Number(total) }
+        const { body, total } = await this.#getOnce(key, `bytes=${from}-${next - 1}`)
+        // A cache between us and the store may ignore the range.
+        if (total === undefined) return { body: body.subarray(from, next), bytes: body.length }
+        return { body, bytes: total }
       } catch (error) {
         // The range begins behind the end.
         if (statusOf(error) !== 416) throw error
         return { body: Buffer.alloc(0), bytes: from }
       }
     })
+  }
+
+  /** @returns `total`, the size of the object; undefined if the body is the whole of it. */
+  async #getOnce(
+    key: string,
+    range: string,
+  ): Promise<{ readonly body: Buffer; readonly total: number | undefined }> {
+    const answer = await this.#connection.s3.send(
+      new GetObjectCommand({ ...this.#connection.common, Key: key, Range: range }),
+    )
+    const body = Buffer.from((await answer.Body?.transformToByteArray()) ?? [])
+    if (body.length !== (answer.ContentLength ?? body.length))
+      throw new TruncatedBody(`${body.length} bytes of ${answer.ContentLength} came`)
+    const total = /\/(\d+)$/.exec(answer.ContentRange ?? '')?.[1]
+    return { body, total: total === undefined ? undefined : Number(total) }
   }
 
   async #orMissing<T>(
@@ -198,20 +211,24 @@ export class Objects {
           new ListObjectsV2Command({
             ...this.#connection.common,
             Prefix: prefix,
+            EncodingType: 'url',
             ...(after === undefined ? {} : { StartAfter: after }),
             ...(token === undefined ? {} : { ContinuationToken: token }),
             ...(delimiter === undefined ? {} : { Delimiter: delimiter }),
           }),
         ),
     )
+    if (answer.IsTruncated === true && answer.NextContinuationToken === undefined)
+      throw endlessListing(this.#connection.settings)
+    const decode = keyDecoder(answer.EncodingType)
     return {
-      objects: (answer.Contents ?? []).map(({ Key, Size, ETag, LastModified }) => ({
-        key: Key ?? '',
+      objects: (answer.Contents ?? []).map(({ Key = '', Size, ETag, LastModified }) => ({
+        key: decode(Key),
         bytes: Size ?? 0,
         etag: ETag ?? '',
         written: LastModified,
       })),
-      folders: (answer.CommonPrefixes ?? []).map(({ Prefix }) => Prefix ?? ''),
+      folders: (answer.CommonPrefixes ?? []).map(({ Prefix = '' }) => decode(Prefix)),
       next: answer.IsTruncated === true ? answer.NextContinuationToken : undefined,
     }
   }
@@ -250,6 +267,24 @@ export class Objects {
     await this.#orMissing('DeleteObject', key, () =>
       this.#connection.s3.send(new DeleteObjectCommand({ ...this.#connection.common, Key: key })),
     )
+  }
+}
+
+/**
+ * How keys of a listing are read. XML cannot hold every character, and one foreign key with such a
+ * character would spoil the whole page. So each listing asks for keys in URL encoding; stores that
+ * do not know it do not say that they did it. A plus stays one: those of an archive are no blanks.
+ */
+export function keyDecoder(encoding: string | undefined): (key: string) => string {
+  if (encoding !== 'url') return (key) => key
+  return (key) => {
+    try {
+      return decodeURIComponent(key)
+    } catch (error) {
+      // Of bytes that are no text: no name of an archive.
+      if (error instanceof URIError) return key
+      throw error
+    }
   }
 }
 

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { ArchiverError } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { ObjectHead } from './objects.ts'
-import type { BucketSettings } from './settings.ts'
+import { type BucketSettings, storeTitle } from './settings.ts'
 import type { Store } from './store.ts'
 import type { ObjectFacts, StoredUpload } from './uploads.ts'
 
@@ -47,7 +47,7 @@ export async function proveStore(
   const name = (what: string) => `${probeBeginning}${unique}-${what}`
   const made: string[] = []
   const refuse = (why: string): never => {
-    const at = store.settings.endpoint ?? 'Amazon S3'
+    const at = storeTitle(store.settings)
     throw new ArchiverError(
       'ARCHIVE_UNUSABLE',
       `${at} cannot hold an archive: ${why}. Use a store of the list in docs/object-store.md`,
@@ -63,8 +63,10 @@ export async function proveStore(
       },
       refuse,
     )
-    made.push(prefix + name('upload'))
-    await proveUploads(store, { key: prefix + name('upload'), log }, refuse)
+    // Names of data files have these signs, which some stores change.
+    const key = prefix + name('upload+%2F=')
+    made.push(key)
+    await proveUploads(store, { key, log }, refuse)
   } finally {
     await store.objects.remove(made)
   }
@@ -127,13 +129,14 @@ async function proveUpload(
   refuse: (why: string) => never,
 ): Promise<void> {
   const upload: StoredUpload = { id, parts: [await uploads.uploadPart(key, id, 1, body)] }
-  const isListed = async () => (await objects.listPage(key)).objects.length > 0
+  const isListed = async () =>
+    (await objects.listPage(key)).objects.some((listed) => listed.key === key)
   if ((await objects.head(key)) !== undefined || (await isListed()))
     refuse('an upload can be seen before it is completed')
   if (!(await uploads.complete(key, upload, facts))) refuse('an upload cannot be completed')
   if (!(await uploads.isThere(key, facts)))
     refuse('an object does not keep its size and the metadata "sha256" that its upload was given')
-  if (!(await isListed())) refuse('an object is not listed once it is written')
+  if (!(await isListed())) refuse('an object is not listed by its name once it is written')
   checkStoredAs(await objects.head(key), settings, log)
   await objects.remove([key])
   if ((await objects.head(key)) !== undefined || (await isListed()))
@@ -151,7 +154,7 @@ function checkStoredAs(head: ObjectHead | undefined, settings: BucketSettings, l
   if (encryption !== 'bucket' && head?.encryption !== encryption) {
     throw new ArchiverError(
       'ARCHIVE_UNUSABLE',
-      `${settings.endpoint ?? 'Amazon S3'} takes --s3-sse ${encryption}, and does not encrypt so: leave the option out, or use a store that does`,
+      `${storeTitle(settings)} takes --s3-sse ${encryption}, and does not encrypt so: leave the option out, or use a store that does`,
       { bucket, encryption: head?.encryption },
     )
   }

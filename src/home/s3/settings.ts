@@ -42,6 +42,11 @@ export const usualSettings = {
   requestTimeoutMs: 60_000,
 } as const satisfies Partial<BucketSettings>
 
+/** What people call the store. */
+export function storeTitle({ endpoint, region }: BucketSettings): string {
+  return endpoint ?? `Amazon S3 in ${region ?? 'the region of the profile'}`
+}
+
 /** The store, as far as a proxy for it is concerned. */
 export function storeUrl({ endpoint, region }: BucketSettings): string {
   return endpoint ?? `https://s3.${region ?? 'us-east-1'}.amazonaws.com`

@@ -12,9 +12,10 @@ import {
   checksummedBy,
   type StoreConnection,
   storedWith,
+  timeoutOf,
 } from './connection.ts'
-import { isLostUpload, StillNowhere, statusOf, storeCode } from './errors.ts'
-import { missingAsUndefined, type ObjectHead, type Objects } from './objects.ts'
+import { endlessListing, isLostUpload, StillNowhere, statusOf, storeCode } from './errors.ts'
+import { keyDecoder, missingAsUndefined, type ObjectHead, type Objects } from './objects.ts'
 import type { ChecksumChoice } from './settings.ts'
 
 /** A part of an upload, as its completion names it. */
@@ -90,6 +91,7 @@ export class Uploads {
           Body: body,
           ...checksummedBy(this.#connection.settings),
         }),
+        timeoutOf(this.#connection.settings, body),
       ),
     )
     const { ETag, ChecksumCRC32, ChecksumCRC32C, ChecksumSHA256 } = answer
@@ -212,17 +214,21 @@ export class Uploads {
           this.#connection.s3.send(
             new ListMultipartUploadsCommand({
               ...this.#connection.common,
+              EncodingType: 'url',
               ...(KeyMarker === undefined ? {} : { KeyMarker }),
               ...(UploadIdMarker === undefined ? {} : { UploadIdMarker }),
             }),
           ),
       )
-      for (const { Key, UploadId, Initiated } of answer.Uploads ?? []) {
-        if (Key?.startsWith(prefix) && UploadId !== undefined)
-          yield { key: Key, id: UploadId, initiated: Initiated }
+      const decode = keyDecoder(answer.EncodingType)
+      for (const { Key = '', UploadId, Initiated } of answer.Uploads ?? []) {
+        const key = decode(Key)
+        if (key.startsWith(prefix) && UploadId !== undefined)
+          yield { key, id: UploadId, initiated: Initiated }
       }
       if (answer.IsTruncated !== true) return
-      KeyMarker = answer.NextKeyMarker
+      if (answer.NextKeyMarker === undefined) throw endlessListing(this.#connection.settings)
+      KeyMarker = decode(answer.NextKeyMarker)
       UploadIdMarker = answer.NextUploadIdMarker
     }
   }

@@ -25,6 +25,9 @@ test('what is no place for an archive is refused with the reason', () => {
     's3://a_/x': /names a bucket that cannot exist/,
     's3://a..b': /names a bucket that cannot exist/,
     's3://user:secret@bucket': /names a bucket that cannot exist/,
+    's3://minio.example:9000/archive/prod': /names a host in place of a bucket/,
+    's3://archive.s3.eu-central-1.amazonaws.com/prod':
+      /names a host .*--s3-endpoint names the host/,
     's3://ab': /names a bucket that cannot exist/,
     's3://archive//x': /has an empty part/,
     's3://archive/x//y': /has an empty part/,
