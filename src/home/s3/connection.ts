@@ -105,7 +105,7 @@ function configuration(settings: BucketSettings): S3ClientConfig {
   }
 }
 
-/** The time that a body gets beside `--s3-timeout`: that of a line with so many bytes a second. */
+/** The line for which a body gets time beside `--s3-timeout`. */
 const minBytesPerSecond = 64 * 2 ** 10
 
 /** A timeout counts from the first byte that is sent, so a large body gets more. */

@@ -8,7 +8,8 @@ import {
 } from '@aws-sdk/client-s3'
 import { ForeignAnswer } from './answers.ts'
 import { checksummedBy, type StoreConnection, storedWith, timeoutOf } from './connection.ts'
-import { endlessListing, isMissing, isTaken, statusOf, storeCode, TruncatedBody } from './errors.ts'
+import { isMissing, isTaken, statusOf, storeCode, TruncatedBody } from './errors.ts'
+import { endlessListing } from './explain.ts'
 
 /** An object as a listing shows it. */
 export interface ListedObject {

@@ -3,7 +3,8 @@ import { ArchiverError, messageOf } from '../../runtime/errors.ts'
 import { plural } from '../../runtime/format.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { Backoff, sleep } from '../../runtime/retry.ts'
-import { type Attempt, explainStore, isPassing, storeCode } from './errors.ts'
+import { isPassing, storeCode } from './errors.ts'
+import { type Attempt, explainStore } from './explain.ts'
 import type { BucketSettings } from './settings.ts'
 
 const firstMs = 100

@@ -14,7 +14,8 @@ import {
   storedWith,
   timeoutOf,
 } from './connection.ts'
-import { endlessListing, isLostUpload, StillNowhere, statusOf, storeCode } from './errors.ts'
+import { isLostUpload, StillNowhere, statusOf, storeCode } from './errors.ts'
+import { endlessListing } from './explain.ts'
 import { keyDecoder, missingAsUndefined, type ObjectHead, type Objects } from './objects.ts'
 import type { ChecksumChoice } from './settings.ts'
 

@@ -152,7 +152,7 @@ const mayAskForTheMoment = [
   'restore/to-kafka.ts',
   'config/worker.ts',
   // How far the clock of a store is off, for people.
-  'home/s3/errors.ts',
+  'home/s3/explain.ts',
   // How old a folder of another host is.
   'home/s3/scratch-folders.ts',
   // Hours close at the full hour; when a pass is due is measured.
