@@ -1,6 +1,6 @@
 /** What declares, reads and describes options: one door to `src/config/options/`. */
 
-export { describeOptions, explanationOf, flagsOf, paragraph } from './options/describe.ts'
+export { describeOptions, explanationOf, flagsOf, paragraph, wrapped } from './options/describe.ts'
 export { exposedSecrets } from './options/exposed-secrets.ts'
 export * from './options/groups.ts'
 export * from './options/kinds.ts'

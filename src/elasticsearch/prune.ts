@@ -101,8 +101,12 @@ export async function oldIndices(
       },
     )
     for (const { alias, index } of aliases) {
-      if (!known.names.has(alias) || !isBefore(alias, before)) continue
+      if (!isBefore(alias, before)) continue
       const { topics } = known
+      if (!known.names.has(alias)) {
+        left.push({ index, why: `no record of this archive belongs into ${alias}, its alias` })
+        continue
+      }
       // An index that `mapping --rebuild` has made: its alias goes with it.
       const why = isRebuilt(index)
         ? await whyNotOurs(client, { index, isClosed: false, topics })

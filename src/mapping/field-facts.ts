@@ -77,7 +77,8 @@ export function snapshotOf(
     lists: field.lists === 0 ? undefined : listFactsOf(field),
     numbers: field.numbers?.facts(),
     texts: field.texts?.facts(),
-    distinct: field.distinct?.count ?? 0,
+    // An estimate may be above the number of values; the truth never is.
+    distinct: Math.min(field.distinct?.count ?? 0, field.scalars),
     isDistinctExact: field.distinct?.isExact ?? true,
     examples: field.distinct?.examples ?? [],
     keys: field.children.size,

@@ -148,12 +148,11 @@ test('indices of others stay, and are named', async (t) => {
   ])
 })
 
-test('a reindexed day behind an alias is named', async (t) => {
+test('a reindexed day behind an alias is named, also if no record of the archive belongs there', async (t) => {
   const prefix = indexPrefix(t)
   const root = await makeArchive(t, [{ tp, flushes: flushes() }])
-  await elasticsearch('PUT', `/${prefix}a-2019.08.01-v2`, {
-    aliases: { [`${prefix}a-2019.08.01`]: {} },
-  })
+  for (const day of ['2019.08.01', '2019.07.01'])
+    await elasticsearch('PUT', `/${prefix}a-${day}-v2`, { aliases: { [`${prefix}a-${day}`]: {} } })
   const { code, output } = await runArchiver(t, [
     ...[
       'prune',
@@ -170,6 +169,10 @@ test('a reindexed day behind an alias is named', async (t) => {
   assert.match(
     output,
     new RegExp(`stays: index ${prefix}a-2019.08.01-v2: it stands in for ${prefix}a-2019.08.01`),
+  )
+  assert.match(
+    output,
+    new RegExp(`stays: index ${prefix}a-2019.07.01-v2: no record of this archive belongs into `),
   )
 })
 

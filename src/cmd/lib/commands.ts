@@ -8,9 +8,10 @@ import {
   related,
   unknownVariables,
   type ValuesOf,
+  wrapped,
 } from '../../config/options.ts'
 import { ArchiverError, messageOf } from '../../runtime/errors.ts'
-import { standardError } from '../../runtime/standard-streams.ts'
+import { standardError, standardOutput } from '../../runtime/standard-streams.ts'
 import { describeGroups } from './help.ts'
 import { usageOf, withNames } from './positional.ts'
 import { type OutputKind, runProgram } from './program.ts'
@@ -176,31 +177,41 @@ function help(argv: readonly string[]): string {
   const isNamed = words[0] === name
   return [
     ...(isNamed ? [] : overview()),
-    `${isNamed ? 'archiver ' : ''}${name}: ${command.summary}`,
+    fit(`${isNamed ? 'archiver ' : ''}${name}: ${command.summary}`),
     '',
     ...(isNamed ? [`Usage: archiver ${[name, ...usageOf(name)].join(' ')} [options]`, ''] : []),
-    'Every option is also a variable (--flush-interval is ARCHIVER_FLUSH_INTERVAL) and a key of the YAML file at --config.',
+    fit(
+      'Every option is also a variable (--flush-interval is ARCHIVER_FLUSH_INTERVAL) and a key of the YAML file at --config.',
+    ),
     '',
-    describeGroups(command.set, argv.includes('--all')),
+    describeGroups(command.set, argv.includes('--all'), standardOutput.columns),
     '',
     isNamed
       ? 'archiver --help lists all commands.'
       : 'archiver version, or --version, prints the version.',
     '',
-    'Exit codes: 0 done, 1 failed, 2 wrong usage, 141 the reader of ls or cat went away;',
-    '129, 130, 131 or 143 stopped by SIGHUP, SIGINT, SIGQUIT or SIGTERM after a clean flush.',
+    fit(
+      'Exit codes: 0 done, 1 failed, 2 wrong usage, 141 the reader of ls or cat went away; 129, 130, 131 or 143 stopped by SIGHUP, SIGINT, SIGQUIT or SIGTERM after a clean flush.',
+    ),
   ].join('\n')
 }
+
+/** The text as wide as the terminal, at most 100 columns. */
+const fit = (text: string, indent = 0) => wrapped(text, standardOutput.columns, indent)
 
 function overview(): readonly string[] {
   const width = Math.max(...[...commands.keys()].map((key) => key.length))
   return [
-    'archiver: keeps every message of Kafka topics in gzip JSONL files, in Elasticsearch and, optionally, in MySQL, exactly once in each.',
+    fit(
+      'archiver: keeps every message of Kafka topics in gzip JSONL files, in Elasticsearch and, optionally, in MySQL, exactly once in each.',
+    ),
     '',
     'Usage: archiver [command] [options]',
     '       archiver <command> --help',
     '',
-    ...[...commands].map(([key, { summary }]) => `  ${key.padEnd(width)}  ${summary}`),
+    ...[...commands].map(
+      ([key, { summary }]) => `  ${key.padEnd(width)}  ${fit(summary, width + 4)}`,
+    ),
     '',
   ]
 }

@@ -1,5 +1,5 @@
 import { sharedGroups } from '../../config/commands.ts'
-import { describeOptions, type OptionSet, type Options } from '../../config/options.ts'
+import { describeOptions, type OptionSet, type Options, wrapped } from '../../config/options.ts'
 
 /** The options that most people need, among those that several commands share. */
 const common = new Set([
@@ -23,9 +23,9 @@ const maxShown = 2
 
 /**
  * The options of a command for `--help`: its own and the common ones. With `all` the others follow,
- * in groups.
+ * in groups. `columns`: the width of the terminal, if there is one.
  */
-export function describeGroups(set: OptionSet, all: boolean): string {
+export function describeGroups(set: OptionSet, all: boolean, columns?: number): string {
   const titleOf = new Map(
     sharedGroups.flatMap(({ title, options }) => Object.keys(options).map((key) => [key, title])),
   )
@@ -40,13 +40,15 @@ export function describeGroups(set: OptionSet, all: boolean): string {
   const groups = large.length > 1 ? every : large
   const isShown = (key: string) => !groups.some(({ title }) => titleOf.get(key) === title)
   const first: Options = Object.fromEntries(options.filter(([key]) => isFirst(key) || isShown(key)))
-  if (groups.length === 0) return describeOptions(set, first)
+  const described = (options: Options) => describeOptions(set, options, columns)
+  if (groups.length === 0) return described(first)
   if (all) {
-    const described = groups.map(
-      ({ title, found }) => `${title}:\n${describeOptions(set, Object.fromEntries(found))}`,
+    const titled = groups.map(
+      ({ title, found }) => `${title}:\n${described(Object.fromEntries(found))}`,
     )
-    return [describeOptions(set, first), ...described].join('\n\n')
+    return [described(first), ...titled].join('\n\n')
   }
   const counts = groups.map(({ title, found }) => `${title} (${found.length})`)
-  return `${describeOptions(set, first)}\n\nMore with --help --all: ${counts.join(', ')}.`
+  const more = wrapped(`More with --help --all: ${counts.join(', ')}.`, columns)
+  return `${described(first)}\n\n${more}`
 }

@@ -91,7 +91,7 @@ export function describeValues({
       ? ''
       : `; ${plural(ignored, 'number')} beyond the range of a field, ignored in Elasticsearch`
   return [
-    `values: ${plural(fields, 'numeric field')} of ${plural(days, 'day')} of a type compared${beyond}`,
+    `values: ${plural(fields, 'numeric field')} compared in ${plural(days, 'pair')} of a type and a day${beyond}`,
     ...notCompared.map(
       ({ type, day, reason }) => `values: type ${type}, ${day} is not compared: ${reason}`,
     ),

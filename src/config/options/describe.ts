@@ -2,23 +2,34 @@ import type { RelatedOptions } from './groups.ts'
 import { flagName, type Option, type Options } from './option.ts'
 import { sentencesOf } from './relations.ts'
 
-const textColumns = 94
+/** The width of a help text, unless the terminal is narrower. */
+export const maxColumns = 100
+/** A narrower terminal wraps by itself. */
+const minColumns = 40
+
+/** A text on lines of at most `columns`. All but the first begin with `indent`, in columns. */
+export function wrapped(text: string, columns: number = maxColumns, indent = 0): string {
+  const width = Math.max(minColumns, Math.min(columns, maxColumns)) - indent
+  return wrap(text, width).join(`\n${' '.repeat(indent)}`)
+}
 
 /** Text of the help, indented under its heading. */
-export function paragraph(text: string): string {
-  return wrap(text, textColumns)
-    .map((line) => `      ${line}`)
-    .join('\n')
+export function paragraph(text: string, columns?: number): string {
+  return `      ${wrapped(text, columns, 6)}`
 }
 
 /** The options part of a help text: one paragraph an option, in the order of `shown`. */
-export function describeOptions(set: RelatedOptions, shown: Options = set.options): string {
+export function describeOptions(
+  set: RelatedOptions,
+  shown: Options = set.options,
+  columns?: number,
+): string {
   return Object.entries(shown)
     .flatMap(([key, option]) => {
       const usual = option.defaultText === undefined ? '' : ` [${option.defaultText}]`
       return [
         `  ${flagsOf(key, option).join(', ')}${isOff(option) ? '' : usual}`,
-        paragraph(explanationOf(key, set)),
+        paragraph(explanationOf(key, set), columns),
       ]
     })
     .join('\n')

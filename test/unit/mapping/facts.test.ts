@@ -124,6 +124,7 @@ test('the number of different values is exact up to 64, and within 10 % beyond',
     assert.equal(isDistinctExact, many <= 64)
     const error = Math.abs(distinct - many) / many
     assert.ok(many <= 64 ? error === 0 : error < 0.1, `${distinct} for ${many}`)
+    assert.ok(distinct <= many, 'never more than there are values')
   }
 })
 

@@ -121,6 +121,12 @@ describe('a relation', () => {
     )
     assert.equal(explanationOf('loud', set), 'Be loud. --no-loud turns it off: nobody hears it.')
     assert.match(describeOptions(set), /^ {2}--one <text>\n {6}One\. Not with --two or --three\./)
+    const narrow = describeOptions(set, set.options, 40)
+    assert.match(
+      narrow,
+      /\n {6}One\. Not with --two or --three\.\n {6}Needs --how\. This or --two is\n/,
+    )
+    assert.ok(narrow.split('\n').every((line) => line.length <= 40))
     assert.match(describeOptions(own(options)), /\n {2}--loud, --no-loud \[on\]\n {6}Be loud\./)
   })
 })
