@@ -94,10 +94,19 @@ export class IndexNames {
    * matches them.
    */
   rebuilt(index: string): string {
-    const beginning = rebuiltBeginnings.find((one) => !one.startsWith(this.#prefix))!
+    const beginning = this.#rebuiltBeginning
     const maxBytes = maxName - beginning.length - maxNumber
     const rules = { ...rulesFor(maxBytes), allowed: /^[a-z0-9._%-]*$/ }
     return `${beginning}${encodeSegment(index, rules)}-`
+  }
+
+  /** The index that says who rebuilds which day: `rebuilt-archive-leases`. */
+  get leases(): string {
+    return `${this.#rebuiltBeginning}${this.#prefix}leases`
+  }
+
+  get #rebuiltBeginning(): string {
+    return rebuiltBeginnings.find((one) => !one.startsWith(this.#prefix))!
   }
 
   get #maxSegment(): number {

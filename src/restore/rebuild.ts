@@ -1,8 +1,10 @@
 import type { Elasticsearch } from '../elasticsearch/client/client.ts'
+import { RequestFailure } from '../elasticsearch/client/failure.ts'
 import { IndexNames } from '../elasticsearch/index-name.ts'
 import { DocumentReader } from '../elasticsearch/read/reader.ts'
 import { DayIndices, type DayState, readDay } from '../elasticsearch/rebuild/day-index.ts'
 import { DayDocuments, type Document } from '../elasticsearch/rebuild/documents.ts'
+import { Lease } from '../elasticsearch/rebuild/lease.ts'
 import { documentId } from '../elasticsearch/sink/part.ts'
 import { hourOfFile, typeOf } from '../files/log/commit-log.ts'
 import { batchesOf, selectedFiles } from '../files/read/batches.ts'
@@ -62,22 +64,37 @@ export interface DayOutcome {
  * 4. One request deletes the old index and gives its name to the new one, as an alias. Workers
  *    continue with it.
  *
- * A rebuild that was killed continues: a repeated `create` finds its document there.
+ * A rebuild that was killed continues: a repeated `create` finds its document there. A lease makes
+ * sure that one process at a time rebuilds a day.
  *
  * @param day since 1970; it must be over
  * @throws ArchiverError `REJECTED` if the new mapping refuses a record; `DAMAGED` if the new index
- *   is not what the files hold; `UNREACHABLE`. Then the old index stays as it was.
+ *   is not what the files hold; `BUSY` if another process rebuilds the day, or an index of it was
+ *   deleted meanwhile; `UNREACHABLE`. Then the old index stays as it was.
  */
 export async function rebuildDay(rebuild: Rebuild, day: number): Promise<DayOutcome> {
-  const { client, indexPrefix, types } = rebuild
+  const { client, indexPrefix, types, signal } = rebuild
   const names = new IndexNames(indexPrefix)
   const name = names.of(types[0]!, day * (msPerDay / msPerHour))
-  const state = await readDay(client, names, name)
   const nothing = { name, documents: 0, late: 0 }
-  if (state.current === undefined) return { ...nothing, is: 'none' }
-  if (state.isDone) return { ...nothing, is: 'same' }
-  if (rebuild.dryRun) return { ...nothing, is: 'due' }
-  return await new DayRebuild(rebuild, names, day, state, state.current).run()
+  const before = await readDay(client, names, name)
+  const hasLeft = before.begun !== undefined || before.stale.length > 0
+  if (rebuild.dryRun || (stateOf(before) !== 'due' && !hasLeft))
+    return { ...nothing, is: stateOf(before) }
+  const lease = await Lease.take(client, { index: names.leases, name, signal })
+  try {
+    const state = await readDay(client, names, name)
+    if (stateOf(state) === 'due')
+      return await new DayRebuild(rebuild, names, day, state, lease).run()
+    await new DayIndices(client, state).cleanUp()
+    return { ...nothing, is: stateOf(state) }
+  } finally {
+    await lease.release()
+  }
+}
+
+function stateOf({ current, isDone }: DayState): 'none' | 'same' | 'due' {
+  return current === undefined ? 'none' : isDone ? 'same' : 'due'
 }
 
 class DayRebuild {
@@ -90,22 +107,49 @@ class DayRebuild {
   readonly #documents: DayDocuments
   readonly #reader: DocumentReader
   readonly #rejected: string
+  readonly #lease: Lease
   #count = 0
 
-  constructor(rebuild: Rebuild, names: IndexNames, day: number, state: DayState, old: string) {
-    this.#rebuild = rebuild
+  constructor(rebuild: Rebuild, names: IndexNames, day: number, state: DayState, lease: Lease) {
+    const signal = AbortSignal.any([rebuild.signal, lease.lost])
+    this.#rebuild = { ...rebuild, signal }
+    this.#lease = lease
     this.#names = names
     this.#day = day
     this.#name = state.name
-    this.#old = old
+    this.#old = state.current!
     this.#indices = new DayIndices(rebuild.client, state)
-    this.#documents = new DayDocuments(rebuild.client, rebuild.signal)
+    this.#documents = new DayDocuments(rebuild.client, signal)
     this.#reader = new DocumentReader(rebuild.client, rebuild.indexPrefix)
     this.#rejected = names.rejected(day * (msPerDay / msPerHour))
   }
 
   async run(): Promise<DayOutcome> {
     const target = await this.#indices.begin()
+    try {
+      return await this.#fill(target)
+    } catch (error) {
+      if (!this.#rebuild.signal.aborted) await this.#explain(target, error)
+      throw error
+    }
+  }
+
+  /** Whether somebody has deleted an index of the day, which explains whatever failed. */
+  async #explain(target: string, error: unknown): Promise<void> {
+    if (!isAnswered(error)) return
+    if (!(await this.#lease.isHeld())) return
+    const state = await readDay(this.#rebuild.client, this.#names, this.#name)
+    if (state.current !== undefined) return await this.#indices.requireTarget(target)
+    await new DayIndices(this.#rebuild.client, state).cleanUp()
+    throw new ArchiverError(
+      'BUSY',
+      `${this.#name} was deleted meanwhile, and what was rebuilt of it as well`,
+      { index: this.#name },
+      error,
+    )
+  }
+
+  async #fill(target: string): Promise<DayOutcome> {
     faultPoint('rebuild.created')
     await this.#indices.refresh(`${this.#rejected},${this.#name}`)
     await this.#requireRecordsOnly()
@@ -132,6 +176,8 @@ class DayRebuild {
   /** Holds the day back from workers for the last step; they wait, and lose nothing. */
   async #takeTheLast(target: string): Promise<number> {
     let isSwapped = false
+    await this.#lease.confirm()
+    await this.#indices.requireTarget(target)
     await this.#indices.mark(target)
     faultPoint('rebuild.marked')
     try {
@@ -142,13 +188,16 @@ class DayRebuild {
       await this.#leaveRejects(target)
       await this.#requireWhole(target)
       faultPoint('rebuild.caught-up')
+      await this.#lease.confirm()
+      await this.#indices.requireTarget(target)
+      await this.#indices.requireBlocked()
       this.#rebuild.signal.throwIfAborted()
       await this.#indices.swap(target)
       isSwapped = true
       faultPoint('rebuild.swapped')
       return late
     } finally {
-      if (!isSwapped) await this.#indices.giveUp(target)
+      if (!isSwapped && (await this.#lease.isHeld())) await this.#indices.giveUp(target)
     }
   }
 
@@ -268,6 +317,12 @@ class DayRebuild {
   #progress(line: string): void {
     this.#rebuild.progress(`${this.#name}: ${line}`)
   }
+}
+
+/** False if Elasticsearch did not answer at all. */
+function isAnswered(error: unknown): boolean {
+  const cause = error instanceof ArchiverError ? error.cause : error
+  return !(cause instanceof RequestFailure && cause.status === undefined)
 }
 
 /** Documents in the order given, as many at a time as a request takes. */

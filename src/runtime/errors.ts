@@ -49,6 +49,11 @@ export const errorCodes = {
    * partition. Exit code 1 with --until-end.
    */
   GAP: 1,
+  /**
+   * Another process does the same at this moment, or somebody changed what was worked on. Exit code
+   * 1.
+   */
+  BUSY: 1,
   /** No record of the type that was named is archived. Exit code 1. */
   NO_SUCH_TYPE: 1,
   /** Kibana did not answer, refused us, or did not accept an import. Exit code 1. */

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
+import { hostname } from 'node:os'
 import { test } from 'node:test'
+import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
+import { IndexNames } from '../../src/elasticsearch/index-name.ts'
+import { Lease } from '../../src/elasticsearch/rebuild/lease.ts'
 import { addFlushes } from '../helpers/archive.ts'
 import { batchOf, openSink, someTime } from '../helpers/elasticsearch-sink.ts'
 import { statsOf } from '../helpers/numbers.ts'
@@ -45,6 +49,18 @@ test('a day is rebuilt beside a worker that writes to it: each record is found o
   const rebuild = ['--type', 'shop', '--rebuild', '2019-08-01..2019-08-02']
   const dry = await archiver('mapping', [...rebuild, '--dry-run'])
   assert.match(dry.output, /shop-2019\.08\.01: it has another mapping, and would be rebuilt/)
+  const client = new Elasticsearch({
+    ...{ nodes: [elasticsearchUrl], compression: false, requestTimeoutMs: 10_000 },
+  })
+  t.after(() => client.close())
+  const { leases } = new IndexNames(prefix)
+  const { signal } = new AbortController()
+  const lease = await Lease.take(client, { index: leases, name: index, signal })
+  const second = await archiver('mapping', rebuild)
+  assert.equal(second.code, 1, second.output)
+  const holder = `process ${process.pid} on ${hostname()}, since \\d{4}-.*Z: wait for it`
+  assert.match(second.output, new RegExp(`^archiver: ${index} is being rebuilt by ${holder}$`, 'm'))
+  await lease.release()
   const killed = await archiver('mapping', rebuild, { ARCHIVER_FAULT: 'rebuild.blocked' })
   assert.equal(killed.code, 128 + 9, killed.output)
   const rebuilt = await archiver('mapping', rebuild)

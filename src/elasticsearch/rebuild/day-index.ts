@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ArchiverError } from '../../runtime/errors.ts'
-import { anything, each, list, object, optional } from '../../runtime/shape.ts'
+import { anything, each, list, object, optional, text } from '../../runtime/shape.ts'
 import type { Elasticsearch } from '../client/client.ts'
 import { guarded } from '../client/guarded.ts'
 import type { IndexNames } from '../index-name.ts'
@@ -19,6 +19,10 @@ interface RebuildNote {
   readonly of: string
   /** A digest of the template that it was made with. */
   readonly template: string
+  /** The uuid of the index that it replaces. */
+  readonly replaces?: string
+  /** The uuid of the index itself, once it is known. */
+  readonly own?: string
   /** The old index gets a write block from here on; the block is ours. */
   readonly blocks?: boolean
 }
@@ -37,13 +41,14 @@ export interface DayState {
   readonly name: string
   /** The index behind that name; undefined if there is none. */
   readonly current: string | undefined
+  readonly uuid: string | undefined
   /** It is as the template says now. */
   readonly isDone: boolean
-  /** An index of this template that an interrupted rebuild has left. */
+  /** An index of this template, for the current index, that an interrupted rebuild has left. */
   readonly begun: string | undefined
   /** That rebuild may have blocked the current index. */
   readonly mayBeBlocked: boolean
-  /** What interrupted rebuilds with another template have left. */
+  /** All else that interrupted rebuilds have left. */
   readonly stale: readonly string[]
   /** The name of a new index. */
   readonly next: string
@@ -64,6 +69,10 @@ export async function readDay(
   const found = await mappingsOf(client, name)
   const behind = Object.keys(found)
   const beginning = names.rebuilt(name)
+  const numberOf = (index: string): number | undefined =>
+    index.startsWith(beginning) && /^\d+$/.test(index.slice(beginning.length))
+      ? Number(index.slice(beginning.length))
+      : undefined
   const isOwn = (index: string) => index === name || index.startsWith(beginning)
   if (behind.length > 1 || !behind.every(isOwn))
     throw new ArchiverError(
@@ -75,30 +84,75 @@ export async function readDay(
   const template = digestOf({ settings, mappings })
   const [current] = behind
   const noteOf = ({ mappings: own }: Found) => own?._meta?.archiver_rebuild
-  const others = Object.entries(await mappingsOf(client, `${beginning}*`)).filter(
-    ([index, other]) => index !== current && noteOf(other)?.of === name,
+  const made = Object.entries(await mappingsOf(client, `${beginning}*`)).filter(
+    ([index]) => numberOf(index) !== undefined,
   )
-  const begun = others.find(([, other]) => noteOf(other)?.template === template)
-  const numbers = [...others.map(([index]) => index), current ?? ''].map((index) =>
-    index.startsWith(beginning) ? Number(index.slice(beginning.length)) : 0,
-  )
+  // Without a note it is somebody else's.
+  const others = made.filter(([index, other]) => index !== current && noteOf(other)?.of === name)
+  const indices = [...others.map(([index]) => index), ...behind]
+  const identities = await identitiesOf(client, indices)
+  const uuid = current === undefined ? undefined : identities.get(current)?.uuid
+  const begun = others.find(([index, other]) => {
+    const note = noteOf(other)
+    const isItself = note?.own === undefined || note.own === identities.get(index)?.uuid
+    return note?.template === template && note.replaces === uuid && isItself
+  })
+  const numbers = made.map(([index]) => numberOf(index) ?? 0)
   const own = current === undefined ? undefined : found[current]?.mappings?._meta
   const wanted = (mappings._meta as { readonly archiver_mapping?: string } | undefined)
     ?.archiver_mapping
   return {
     name,
     current,
+    uuid,
     isDone:
       own?.archiver_rebuild?.template === template ||
       (wanted !== undefined && own?.archiver_mapping === wanted),
     begun: begun?.[0],
     mayBeBlocked: others.some(([, other]) => noteOf(other)?.blocks === true),
     stale: others.map(([index]) => index).filter((index) => index !== begun?.[0]),
-    next: `${beginning}${Math.max(...numbers) + 1}`,
+    next: `${beginning}${Math.max(0, ...numbers) + 1}`,
     settings,
     mappings,
     template,
   }
+}
+
+/** What tells an index from another one of the same name. */
+interface Identity {
+  readonly uuid: string
+  readonly isBlocked: boolean
+}
+
+/** Of those that are there. */
+async function identitiesOf(
+  client: Elasticsearch,
+  indices: readonly string[],
+): Promise<ReadonlyMap<string, Identity>> {
+  interface Settings {
+    readonly settings: {
+      readonly index: { readonly uuid: string; readonly blocks?: { readonly write?: unknown } }
+    }
+  }
+  if (indices.length === 0) return new Map()
+  const { body } = await guarded(() =>
+    client.request<Readonly<Record<string, Settings>> | undefined>(
+      'GET',
+      [indices.join(','), '_settings'],
+      {
+        query: {
+          filter_path: '*.settings.index.uuid,*.settings.index.blocks',
+          ignore_unavailable: 'true',
+        },
+        shape: optional(each(object({ settings: object({ index: object({ uuid: text }) }) }))),
+      },
+    ),
+  )
+  const identities = Object.entries(body ?? {}).map(([index, { settings }]) => {
+    const { uuid, blocks } = settings.index
+    return [index, { uuid, isBlocked: String(blocks?.write) === 'true' }] as const
+  })
+  return new Map(identities)
 }
 
 async function mappingsOf(
@@ -159,6 +213,8 @@ function digestOf(template: unknown): string {
 export class DayIndices {
   readonly #client: Elasticsearch
   readonly #state: DayState
+  /** Of the new index. */
+  #uuid: string | undefined
 
   constructor(client: Elasticsearch, state: DayState) {
     this.#client = client
@@ -167,26 +223,78 @@ export class DayIndices {
 
   /** Makes the new index, or continues with the one that was begun. @returns its name */
   async begin(): Promise<string> {
-    const { begun, next, stale, current, mayBeBlocked, settings } = this.#state
-    if (mayBeBlocked) await this.#unblock(current!)
-    for (const index of stale) await this.#ask('DELETE', [index], { ignore: [404] })
-    if (begun !== undefined) {
-      await this.#note(begun, false)
-      return begun
-    }
+    const { begun, next, settings } = this.#state
+    await this.#unblockAfterKill()
+    await this.#removeStale()
     const mappings = { ...this.#state.mappings, _meta: this.#meta(false) }
-    await this.#ask('PUT', [next], { body: { settings, mappings } })
-    return next
+    if (begun === undefined) await this.#ask('PUT', [next], { body: { settings, mappings } })
+    else await this.#note(begun, false)
+    const target = begun ?? next
+    this.#uuid = (await identitiesOf(this.#client, [target])).get(target)?.uuid
+    return target
+  }
+
+  /** Removes all that interrupted rebuilds have left of a day that needs none. */
+  async cleanUp(): Promise<void> {
+    await this.#unblockAfterKill()
+    await this.#removeStale()
+    const { begun } = this.#state
+    if (begun !== undefined) await this.#ask('DELETE', [begun], { ignore: [404] })
+  }
+
+  async #unblockAfterKill(): Promise<void> {
+    const { mayBeBlocked, current } = this.#state
+    if (mayBeBlocked && current !== undefined) await this.#unblock(current)
+  }
+
+  async #removeStale(): Promise<void> {
+    for (const index of this.#state.stale) await this.#ask('DELETE', [index], { ignore: [404] })
+  }
+
+  /**
+   * The new index is the one that was made. A bulk request makes one that was deleted again, with
+   * another mapping: that one is removed.
+   * @throws ArchiverError `BUSY`
+   */
+  async requireTarget(target: string): Promise<void> {
+    const uuid = (await identitiesOf(this.#client, [target])).get(target)?.uuid
+    if (uuid === this.#uuid) return
+    if (uuid !== undefined) await this.#ask('DELETE', [target], { ignore: [404] })
+    throw this.#changed(`the new index ${target} was deleted`)
+  }
+
+  /**
+   * The old index is the one that it was, and holds workers back.
+   * @throws ArchiverError `BUSY`
+   */
+  async requireBlocked(): Promise<void> {
+    const { uuid } = this.#state
+    const current = this.#state.current!
+    const found = (await identitiesOf(this.#client, [current])).get(current)
+    if (found?.uuid !== uuid) throw this.#changed(`${current} was deleted`)
+    if (!found?.isBlocked) throw this.#changed(`the write block of ${current} was lifted`)
+  }
+
+  #changed(what: string): ArchiverError {
+    const { name } = this.#state
+    return new ArchiverError('BUSY', `${name}: ${what} meanwhile; rebuild the day again`, {
+      index: name,
+    })
   }
 
   #meta(blocks: boolean): unknown {
-    const { name: of, template, mappings } = this.#state
-    const note: RebuildNote = { of, template, blocks }
+    const { name: of, template, mappings, uuid: replaces } = this.#state
+    const note: RebuildNote = {
+      ...{ of, template, blocks },
+      ...(replaces === undefined ? {} : { replaces }),
+      ...(this.#uuid === undefined ? {} : { own: this.#uuid }),
+    }
     return { ...(mappings._meta as object | undefined), archiver_rebuild: note }
   }
 
   #note(index: string, blocks: boolean): Promise<unknown> {
-    return this.#ask('PUT', [index, '_mapping'], { body: { _meta: this.#meta(blocks) } })
+    const body = { _meta: this.#meta(blocks) }
+    return this.#ask('PUT', [index, '_mapping'], { body, ignore: [404] })
   }
 
   /** Notes that the block which follows is ours, so that a rebuild that is killed can undo it. */

@@ -138,6 +138,7 @@ test('prefixes that would make an invalid or a hidden index are refused', () => 
 test('a rebuilt index has a name that no pattern of the archive matches, and that is never too long', () => {
   for (const prefix of ['archive-', 'rebuilt-', 'r', 'new-', 'n']) {
     const names = new IndexNames(prefix)
+    assert.ok(!names.leases.startsWith(prefix), names.leases)
     for (const type of ['shop', 'x'.repeat(300), 'ä'.repeat(90)]) {
       const name = names.of({ name: type, reserved: false }, 24)
       const rebuilt = `${names.rebuilt(name)}123456`
