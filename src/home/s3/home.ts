@@ -110,7 +110,7 @@ export class S3Home implements Home {
     const names: string[] = []
     let token: string | undefined
     do {
-      const page = await this.#store.objects.listPage(below + beginning, { token, delimiter: '/' })
+      const page = await this.#store.objects.listNames(below + beginning, token)
       // Some consoles make an empty object for a folder.
       for (const { key } of page.objects) if (key !== below) names.push(key.slice(below.length))
       for (const folder of page.folders) names.push(folder.slice(below.length, -1))
@@ -301,7 +301,7 @@ export class S3Home implements Home {
   async *probes(): AsyncGenerator<Probed> {
     let token: string | undefined
     do {
-      const page = await this.#store.objects.listPage(this.#key(probeBeginning), { token })
+      const page = await this.#store.objects.listNames(this.#key(probeBeginning), token)
       for (const { key, written } of page.objects)
         yield { name: key.slice(this.#prefix.length), written }
       token = page.next

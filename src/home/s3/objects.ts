@@ -4,12 +4,16 @@ import {
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
+  type ListObjectsV2CommandInput,
   PutObjectCommand,
 } from '@aws-sdk/client-s3'
 import { ForeignAnswer } from './answers.ts'
 import { checksummedBy, type StoreConnection, storedWith, timeoutOf } from './connection.ts'
 import { isMissing, isTaken, statusOf, storeCode, TruncatedBody } from './errors.ts'
 import { endlessListing } from './explain.ts'
+
+/** What ends the name of a folder in a key. */
+const delimiter = '/'
 
 /** An object as a listing shows it. */
 export interface ListedObject {
@@ -26,14 +30,12 @@ export interface PageStart {
   readonly after?: string | undefined
   /** … or where the page ended that gave this as its `next`. */
   readonly token?: string | undefined
-  /** What ends the name of a folder: what is in it is not listed. */
-  readonly delimiter?: string
 }
 
 /** A page of a listing. */
 export interface Page {
   readonly objects: readonly ListedObject[]
-  /** Prefixes that end with the delimiter. */
+  /** With a slash at their ends; none in a listing of everything below a prefix. */
   readonly folders: readonly string[]
   /** Undefined for the last page. */
   readonly next: string | undefined
@@ -78,7 +80,13 @@ export class Objects {
   async findBucket(prefix: string): Promise<void> {
     await this.#connection.retrier.send({ operation: 'ListObjectsV2' }, () =>
       this.#connection.s3.send(
-        new ListObjectsV2Command({ ...this.#connection.common, Prefix: prefix, MaxKeys: 1 }),
+        new ListObjectsV2Command({
+          ...this.#connection.common,
+          Prefix: prefix,
+          // A store over a file system may walk all that is below the prefix.
+          Delimiter: delimiter,
+          MaxKeys: 1,
+        }),
       ),
     )
   }
@@ -203,19 +211,36 @@ export class Objects {
     return missingAsUndefined(this.#connection.retrier.send({ operation, key }, request, isMissing))
   }
 
-  /** One page: objects with a prefix, in the order of their bytes, at most 1000. */
-  async listPage(prefix: string, { after, token, delimiter }: PageStart = {}): Promise<Page> {
+  /** One page: all objects with a prefix, in the order of their bytes, at most 1000. */
+  listPage(prefix: string, { after, token }: PageStart = {}): Promise<Page> {
+    return this.#list({
+      Prefix: prefix,
+      ...(after === undefined ? {} : { StartAfter: after }),
+      ...(token === undefined ? {} : { ContinuationToken: token }),
+    })
+  }
+
+  /**
+   * One page of what lies directly in a directory: objects and folders whose keys begin with a
+   * prefix. Such listings are what guards a flush (P13).
+   */
+  listNames(prefix: string, token?: string): Promise<Page> {
+    return this.#list({
+      Prefix: prefix,
+      Delimiter: delimiter,
+      ...(token === undefined ? {} : { ContinuationToken: token }),
+    })
+  }
+
+  async #list(which: Omit<ListObjectsV2CommandInput, 'Bucket'>): Promise<Page> {
     const answer = await this.#connection.retrier.send(
-      { operation: 'ListObjectsV2', key: prefix },
+      { operation: 'ListObjectsV2', key: which.Prefix },
       () =>
         this.#connection.s3.send(
           new ListObjectsV2Command({
             ...this.#connection.common,
-            Prefix: prefix,
+            ...which,
             EncodingType: 'url',
-            ...(after === undefined ? {} : { StartAfter: after }),
-            ...(token === undefined ? {} : { ContinuationToken: token }),
-            ...(delimiter === undefined ? {} : { Delimiter: delimiter }),
           }),
         ),
     )
