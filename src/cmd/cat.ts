@@ -13,7 +13,7 @@ import { ArchiverError } from '../runtime/errors.ts'
 import { standardOutput } from '../runtime/standard-streams.ts'
 import { openArchive } from './lib/archive-home.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
-import { signalled } from './lib/program.ts'
+import { signalled, unlessStopped } from './lib/program.ts'
 import { readableBytes } from './lib/readable.ts'
 import { selectionOf } from './lib/selection-options.ts'
 import { StrictFilter } from './lib/strict-filter.ts'
@@ -29,7 +29,7 @@ export async function cat(options: CatOptions): Promise<void> {
   await using home = await openArchive(options)
   const condition = options.where === undefined ? undefined : parseCondition(options.where)
   const signal = signalled()
-  await requireArchive(home)
+  await unlessStopped(requireArchive(home))
   const output = new Output(options.valueOnly, signal)
   const strict = options.strict ? new StrictFilter(options.valueOnly) : undefined
   if (options.offset !== undefined) {

@@ -18,7 +18,7 @@ import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal, type Terminal } from '../runtime/terminal.ts'
 import { openArchive } from './lib/archive-home.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
-import { signalled } from './lib/program.ts'
+import { signalled, unlessStopped } from './lib/program.ts'
 import { table } from './lib/table.ts'
 
 /** The sum of all passes over one topic-partition. */
@@ -38,7 +38,7 @@ interface Outcome {
 export async function compact(options: CompactOptions): Promise<void> {
   await using home = await openArchive(options)
   const signal = signalled()
-  await requireArchive(home)
+  await unlessStopped(requireArchive(home))
   const terminal = createTerminal(standardError)
   const log = createLogger({
     level: options.logLevel,
@@ -54,7 +54,9 @@ export async function compact(options: CompactOptions): Promise<void> {
     topics: options.topic,
     partitions: options.partition === undefined ? undefined : [options.partition],
   }
-  const partitions = (await listPartitions(home)).filter((tp) => isSelected(selection, tp))
+  const partitions = (await unlessStopped(listPartitions(home))).filter((tp) =>
+    isSelected(selection, tp),
+  )
   if (partitions.length === 0) return await explainNothing(home, selection)
   const run: Run = { options, context, terminal, signal }
   const { outcomes, failure, shortage } = await compactAll(partitions, run).finally(() =>

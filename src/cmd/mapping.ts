@@ -31,7 +31,7 @@ import { isConfirmed } from './lib/confirm.ts'
 import { describeMapping, describeNotes, type Today } from './lib/mapping-report.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
 import { plainLog } from './lib/plain-log.ts'
-import { signalled } from './lib/program.ts'
+import { signalled, unlessStopped } from './lib/program.ts'
 
 const hoursPerDay = msPerDay / msPerHour
 
@@ -43,7 +43,7 @@ export async function mapping(options: MappingOptions): Promise<void> {
   const type = typeOfName(options.type!)
   await using home = await openArchive(options)
   const signal = signalled()
-  await requireArchive(home)
+  await unlessStopped(requireArchive(home))
   if (options.apply || options.rebuild !== undefined)
     return await change(options, home, type, signal)
   const selection = selectionFor(options, [type])
@@ -91,7 +91,7 @@ async function change(
     throw new ArchiverError('USAGE', `--type ${type.name}: such records have no fields`)
   const client = new Elasticsearch(elasticsearchConnection(options, new Proxies(process.env))!)
   try {
-    await client.detect()
+    await unlessStopped(client.detect())
     const { types, partitions } = await contentOf(home)
     const names = new IndexNames(options.indexPrefix)
     // Types that differ only in case share an index, and so a mapping.
@@ -196,7 +196,7 @@ async function contentOf(
 ): Promise<{ readonly types: RecordType[]; readonly partitions: TopicPartition[] }> {
   const types = new Map<string, RecordType>()
   const damaged = new DamagedPartitions()
-  const partitions = damaged.sound(await listPartitions(home))
+  const partitions = damaged.sound(await unlessStopped(listPartitions(home)))
   for (const tp of partitions)
     await damaged.attempt(tp, async () => {
       for await (const { type } of typesByDay(home, tp)) types.set(nameOfType(type), type)
@@ -262,7 +262,7 @@ async function mappedToday(
   if (connection === undefined) return undefined
   const client = new Elasticsearch(connection)
   try {
-    await client.detect()
+    await unlessStopped(client.detect())
     const hours = await hoursOf(home, { types: [type] })
     const years = [...new Set(hours.map(({ key }) => key.slice(0, 4)))].filter((year) =>
       /^\d{4}$/.test(year),

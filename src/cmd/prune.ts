@@ -18,7 +18,7 @@ import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { openArchive } from './lib/archive-home.ts'
 import { isConfirmed } from './lib/confirm.ts'
-import { signalled } from './lib/program.ts'
+import { signalled, unlessStopped } from './lib/program.ts'
 import { describeTakings, type Takings, takesAnything } from './lib/prune-report.ts'
 
 /**
@@ -33,9 +33,9 @@ export async function prune(options: PruneOptions): Promise<void> {
   const mysql = mysqlConnection(options)
   await using home = await openArchive(options)
   const signal = signalled()
-  await requireArchive(home)
+  await unlessStopped(requireArchive(home))
   const damaged = new DamagedPartitions()
-  const listed = await listPartitions(home)
+  const listed = await unlessStopped(listPartitions(home))
   const stores: Stores = {
     home,
     partitions: damaged.sound(listed),
@@ -45,8 +45,8 @@ export async function prune(options: PruneOptions): Promise<void> {
     database: mysql && new Mysql(mysql),
   }
   try {
-    await stores.client?.detect()
-    await stores.database?.detect()
+    if (stores.client !== undefined) await unlessStopped(stores.client.detect())
+    if (stores.database !== undefined) await unlessStopped(stores.database.detect())
     const takings = await look(options, stores, before)
     for (const line of describeTakings(takings, before)) standardOutput.print(line)
     if (!options.dryRun) await takeIfWanted(options, stores, takings, signal)

@@ -20,7 +20,7 @@ import { createTerminal } from '../runtime/terminal.ts'
 import { openArchive } from './lib/archive-home.ts'
 import { announceConnections, type Connections } from './lib/connections.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
-import { signalled } from './lib/program.ts'
+import { signalled, unlessStopped } from './lib/program.ts'
 import { elasticsearchSinkOptions, mysqlSinkOptions } from './lib/sink-options.ts'
 
 /**
@@ -30,8 +30,9 @@ import { elasticsearchSinkOptions, mysqlSinkOptions } from './lib/sink-options.t
 export async function restore(options: RestoreOptions): Promise<void> {
   const { type, partition, from, until } = options
   await using home = await openArchive(options)
-  await requireArchive(home)
-  const all = await listPartitions(home)
+  const signal = signalled()
+  await unlessStopped(requireArchive(home))
+  const all = await unlessStopped(listPartitions(home))
   const topics = topicsOf(options, all)
   const selection: Selection = {
     types: type?.map(typeOfName),
@@ -40,7 +41,6 @@ export async function restore(options: RestoreOptions): Promise<void> {
     from,
     to: until,
   }
-  const signal = signalled()
   const selected = all.filter((tp) => isSelected(selection, tp))
   if (selected.length === 0) return await explainNothing(home, selection)
   const terminal = createTerminal(standardError)

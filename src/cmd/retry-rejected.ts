@@ -9,7 +9,7 @@ import { Proxies } from '../runtime/proxies.ts'
 import { readableText } from '../runtime/readable-text.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal } from '../runtime/terminal.ts'
-import { signalled } from './lib/program.ts'
+import { signalled, unlessStopped } from './lib/program.ts'
 import { table } from './lib/table.ts'
 
 /**
@@ -22,7 +22,7 @@ export async function retryRejected(options: RetryRejectedOptions): Promise<void
   const client = new Elasticsearch(elasticsearchConnection(options, new Proxies(process.env))!)
   const terminal = createTerminal(standardError)
   try {
-    await client.detect()
+    await unlessStopped(client.detect())
     const rejects = { indexPrefix: options.indexPrefix, bulkBytes: options.bulkBytes, signal }
     const retry = new RejectRetry(client, rejects)
     try {

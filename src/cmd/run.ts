@@ -21,6 +21,7 @@ import { Coordinator } from '../pipeline/offsets/coordinator.ts'
 import type { Shutdown } from '../pipeline/shutdown.ts'
 import type { Sink } from '../pipeline/sink.ts'
 import { Worker, type WorkerOptions } from '../pipeline/worker.ts'
+import { errorFields } from '../runtime/errors.ts'
 import { createLogger, type Logger } from '../runtime/log.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardOutput } from '../runtime/standard-streams.ts'
@@ -30,7 +31,7 @@ import { announceConnections } from './lib/connections.ts'
 import { tuneGarbageCollection } from './lib/garbage-collection.ts'
 import type { Learning } from './lib/learning.ts'
 import { logProcessWarnings } from './lib/process-warnings.ts'
-import { signalled } from './lib/program.ts'
+import { signalled, unlessStopped } from './lib/program.ts'
 import { createSinks, type RunSinks, type SinkConnections } from './lib/run-sinks.ts'
 import { startStatusDocuments } from './lib/status-writer.ts'
 import { letEventLoopGoFirst } from './lib/thread-priority.ts'
@@ -71,9 +72,10 @@ export async function run(options: RunOptions): Promise<void> {
   const encoders = new TopicEncoders(options, log)
   const run: Run = { options, name: workerName(), connections, log, terminal }
   const source = kafkaSource(run)
-  await source.connect()
+  await unlessStopped(source.connect())
   let sinks: RunSinks | undefined
   let shutdown: Shutdown | undefined
+  let isStarting = true
   try {
     if (signal.aborted) return
     const observations = new Observations()
@@ -100,7 +102,12 @@ export async function run(options: RunOptions): Promise<void> {
     shutdown = worker.shutdown
     shutdown.beginAt(signal)
     // Files start last: if a server does not answer, no directory is made.
-    for (const sink of sinks.all.toReversed()) await sink.start(() => worker.roomFreed())
+    for (const sink of sinks.all.toReversed()) {
+      const start = sink.start(() => worker.roomFreed())
+      // What files make to prove their home, they remove again.
+      await (sink === sinks.files ? start : unlessStopped(start))
+    }
+    isStarting = false
     logStart(run, source.topics())
     logUnusedSettings(run, source.topics())
     const monitoring = await startMonitoring(run, {
@@ -116,8 +123,14 @@ export async function run(options: RunOptions): Promise<void> {
       await monitoring.stop()
     }
   } catch (error) {
+    if (!signal.aborted) throw error
     // What was given up says so in the log, and is no failure.
-    if (!signal.aborted || shutdown?.isExpired !== true) throw error
+    if (shutdown?.isExpired === true) return
+    if (!isStarting || error === signal.reason) throw error
+    log.info(
+      { event: 'start_stopped', reason: String(signal.reason), ...errorFields(error) },
+      'stopped before the start was over',
+    )
   } finally {
     terminal.close()
     for (const sink of sinks?.all ?? []) await sink.stop()

@@ -12,20 +12,20 @@ import { plural } from '../runtime/format.ts'
 import { standardOutput } from '../runtime/standard-streams.ts'
 import { openArchive } from './lib/archive-home.ts'
 import { isConfirmed } from './lib/confirm.ts'
-import { signalled } from './lib/program.ts'
+import { signalled, unlessStopped } from './lib/program.ts'
 
 /** Ends the open uploads, and removes the objects, that dead workers left in a bucket. */
 export async function sweep(options: SweepOptions): Promise<void> {
   await using home = await openArchive(options)
   const signal = signalled()
-  await requireArchive(home)
+  await unlessStopped(requireArchive(home))
   if (!hasUploads(home)) {
     explainDirectory(home, options)
     return
   }
   const damaged = new DamagedPartitions()
   const before = Date.now() - options.olderThan!
-  const plan = await planSweep(home, await listPartitions(home), damaged, before)
+  const plan = await planSweep(home, await unlessStopped(listPartitions(home)), damaged, before)
   if (!options.json)
     for (const line of describe(home.title, plan, before)) standardOutput.print(line)
   const ended = !options.dryRun && (await isWanted(options, plan, signal))

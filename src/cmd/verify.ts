@@ -19,7 +19,7 @@ import { strayFiles } from '../verify/strays.ts'
 import { compareValues, describeDifference, type ValuesVerdict } from '../verify/values.ts'
 import { throwUnlessProven, type Verdict } from '../verify/verdict.ts'
 import { openArchive } from './lib/archive-home.ts'
-import { signalled } from './lib/program.ts'
+import { signalled, unlessStopped } from './lib/program.ts'
 import {
   describeReaders,
   describeTotals,
@@ -52,10 +52,10 @@ interface Verification {
 export async function verify(options: VerifyOptions): Promise<void> {
   await using home = await openArchive(options)
   const signal = signalled()
-  await requireArchive(home)
-  const archived = await listPartitions(home)
+  await unlessStopped(requireArchive(home))
+  const archived = await unlessStopped(listPartitions(home))
   const log = createLogger({ level: options.logLevel, stream: standardError })
-  await using sources = await openSources(options, { home, archived, log })
+  await using sources = await unlessStopped(openSources(options, { home, archived, log }))
   const terminal = createTerminal(standardError)
   const findings = await findingsOf({
     options,

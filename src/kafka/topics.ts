@@ -1,22 +1,32 @@
 import type { Admin, Kafka } from 'kafkajs'
+import { untilAborted } from '../runtime/deadline.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { connectFailure } from './security.ts'
 
 /**
  * Connects, does something with the admin client, and disconnects, whatever happens.
  *
+ * @param signal ends the wait for a connection; its reason is thrown then.
  * @throws ArchiverError `UNREACHABLE` if no broker answers.
  */
 export async function withAdmin<T>(
   kafka: Kafka,
   brokers: readonly string[],
   use: (admin: Admin) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   const admin = kafka.admin()
-  try {
-    await admin.connect().catch((error: unknown) => {
-      throw new ArchiverError('UNREACHABLE', connectFailure(error, brokers.join(', ')), {}, error)
+  const connecting = admin.connect().catch((error: unknown) => {
+    throw new ArchiverError('UNREACHABLE', connectFailure(error, brokers.join(', ')), {}, error)
+  })
+  if (signal !== undefined) {
+    await untilAborted(connecting, signal).catch((error: unknown) => {
+      // kafkajs disconnects only after the connection that may never come.
+      if (signal.aborted) throw error
     })
+  }
+  try {
+    await connecting
     return await use(admin)
   } finally {
     await admin.disconnect()

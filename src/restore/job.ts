@@ -30,16 +30,3 @@ export interface Restore {
   /** Shows the current step; undefined for none. */
   readonly status: (line: string | undefined) => void
 }
-
-/** Settles like the task, or rejects with the signal's reason once it is aborted. */
-export async function untilAborted<T>(task: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = () => aborted.reject(signal.reason)
-  signal.addEventListener('abort', onAbort)
-  try {
-    return await Promise.race([task, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
-}

@@ -16,11 +16,12 @@ import {
 import { withAdmin } from '../kafka/topics.ts'
 import { decodeLine } from '../record/line/decoder.ts'
 import type { TopicPartition } from '../record/record.ts'
+import { untilAborted } from '../runtime/deadline.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { plural, size } from '../runtime/format.ts'
 import { standardError } from '../runtime/standard-streams.ts'
 import { checkRecords, type Extent } from './check.ts'
-import { type Restore, untilAborted } from './job.ts'
+import type { Restore } from './job.ts'
 import { checkNotArchived, checkTargets } from './targets.ts'
 
 /** One topic to restore to, and what is known of it before the first record is sent. */
@@ -59,35 +60,42 @@ export async function restoreToKafka(job: Restore, connection: KafkaConnection):
     retry: { retries: 4 },
   })
   const batchBytes = new Map<string, number>()
-  await withAdmin(kafka, brokers, async (admin) => {
-    await checkNotArchived(job, admin, [...new Set(partitions.map(({ topic }) => targetOf(topic)))])
-    const broker = await brokerSettings(admin)
-    const plans: Plan[] = []
-    for (const topic of new Set(partitions.map(({ topic }) => topic))) {
-      const sources = partitions.filter((tp) => tp.topic === topic)
-      plans.push(await planFor(job, admin, { topic: targetOf(topic), sources, broker }))
-    }
-    const refusals = plans.flatMap((plan) => plan.refusals)
-    if (refusals.length > 0) {
-      throw new ArchiverError('TARGET_UNFIT', `nothing was sent: ${refusals.join('; ')}`, {
-        refusals,
-      })
-    }
-    await agree(
-      job,
-      plans.flatMap((plan) => plan.concerns),
-    )
-    for (const { target, limits, sources } of plans) {
-      batchBytes.set(target.topic, Math.min(usualBatchBytes, limits.batchBytes))
-      if (target.partitions === 0)
-        await create(job, admin, { target, limits, broker, source: sources[0]!.topic })
-    }
-  })
+  await withAdmin(
+    kafka,
+    brokers,
+    async (admin) => {
+      await checkNotArchived(job, admin, [
+        ...new Set(partitions.map(({ topic }) => targetOf(topic))),
+      ])
+      const broker = await brokerSettings(admin)
+      const plans: Plan[] = []
+      for (const topic of new Set(partitions.map(({ topic }) => topic))) {
+        const sources = partitions.filter((tp) => tp.topic === topic)
+        plans.push(await planFor(job, admin, { topic: targetOf(topic), sources, broker }))
+      }
+      const refusals = plans.flatMap((plan) => plan.refusals)
+      if (refusals.length > 0) {
+        throw new ArchiverError('TARGET_UNFIT', `nothing was sent: ${refusals.join('; ')}`, {
+          refusals,
+        })
+      }
+      await agree(
+        job,
+        plans.flatMap((plan) => plan.concerns),
+      )
+      for (const { target, limits, sources } of plans) {
+        batchBytes.set(target.topic, Math.min(usualBatchBytes, limits.batchBytes))
+        if (target.partitions === 0)
+          await create(job, admin, { target, limits, broker, source: sources[0]!.topic })
+      }
+    },
+    job.signal,
+  )
   // kafkajs gives up a batch when its retries to reach a broker end, so these have to outlast a
   // broker's restart.
   const patient = { clientId: 'archiver-restore', log, retry: { retries: outageRetries } }
   const restorer = new KafkaRestorer(kafkaClient(connection, patient))
-  await restorer.connect().catch((error: unknown) => {
+  const connecting = restorer.connect().catch((error: unknown) => {
     throw new ArchiverError(
       'UNREACHABLE',
       `Kafka at ${brokers.join(', ')} does not answer: ${messageOf(error)}`,
@@ -95,6 +103,7 @@ export async function restoreToKafka(job: Restore, connection: KafkaConnection):
       error,
     )
   })
+  await untilAborted(connecting, job.signal)
   try {
     for (const tp of partitions) {
       // A later restore of the whole partition, once it is repaired, would duplicate what is sent

@@ -13,7 +13,8 @@ import type { Observer, SinkEvent } from '../pipeline/observer.ts'
 import type { Sink } from '../pipeline/sink.ts'
 import { withoutOffsets } from '../record/batch-subset.ts'
 import type { RecordBatch, TopicPartition } from '../record/record.ts'
-import { type Restore, untilAborted } from './job.ts'
+import { untilAborted } from '../runtime/deadline.ts'
+import type { Restore } from './job.ts'
 import { DocumentPresence, type Presence, RowPresence } from './presence.ts'
 
 /** To Elasticsearch: the same documents under the same ids, by the sink that workers use. */
@@ -28,7 +29,10 @@ export async function restoreToElasticsearch(
   const reader = new DocumentReader(client, options.indexPrefix)
   const room = new Room()
   try {
-    await sink.start(() => room.relieved())
+    await untilAborted(
+      sink.start(() => room.relieved()),
+      job.signal,
+    )
     await reader.refresh()
     for (const tp of partitions) {
       const presence = new DocumentPresence(reader, options.indexPrefix, tp)
@@ -53,7 +57,10 @@ export async function restoreToMysql(
   const reader = new RowReader(client, options.table)
   const room = new Room()
   try {
-    await sink.start(() => room.relieved())
+    await untilAborted(
+      sink.start(() => room.relieved()),
+      job.signal,
+    )
     for (const tp of partitions) {
       await damaged.attempt(tp, () => feed(job, sink, tp, new RowPresence(reader, tp), room))
     }

@@ -34,3 +34,16 @@ export class DeadlineExceeded extends Error {
     this.name = 'DeadlineExceeded'
   }
 }
+
+/** Settles like the task, or rejects with the signal's reason once it is aborted. */
+export async function untilAborted<T>(task: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = () => aborted.reject(signal.reason)
+  signal.addEventListener('abort', onAbort)
+  try {
+    return await Promise.race([task, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
+import { untilAborted } from '../../runtime/deadline.ts'
 import { ArchiverError, messageOf } from '../../runtime/errors.ts'
 import { readableLines, readableText } from '../../runtime/readable-text.ts'
 import { isReaderGone, standardError, standardOutput } from '../../runtime/standard-streams.ts'
@@ -30,7 +31,7 @@ export interface Program {
   readonly output?: OutputKind | ((argv: readonly string[]) => OutputKind)
   /**
    * The command's work. It ends once `signalled()` is aborted, after it closed what it opened. The
-   * process ends when nothing is open any more.
+   * process ends when nothing is open any more, and then at once if a signal stopped it.
    */
   readonly main: (argv: readonly string[]) => Promise<void>
 }
@@ -64,6 +65,15 @@ export function signalled(): AbortSignal {
     controller.abort(name)
   })
   return controller.signal
+}
+
+/**
+ * A step of the start of a command, before it has anything to finish: a signal ends it at once.
+ * What the step waits for goes on for a while, so it must leave nothing half done.
+ * @throws the reason of the signal; what the step throws
+ */
+export function unlessStopped<T>(step: Promise<T>): Promise<T> {
+  return untilAborted(step, signalled())
 }
 
 /**
@@ -124,6 +134,8 @@ export async function runProgram({ help, main, output = 'report' }: Program): Pr
     )
   }
   process.exitCode = exitCodeWithOutput(code, failure, kind)
+  // What was given up still waits for a server, perhaps for long.
+  if (stopping?.signal.aborted === true) process.exit()
 }
 
 /**

@@ -37,6 +37,8 @@ export class Elasticsearch {
   readonly #fingerprint: string | undefined
   readonly #ca: Buffer | undefined
   #client: Client
+  /** Ends what asks for the version: a close would wait for the answer. */
+  readonly #closing = new AbortController()
   #version = 'unknown'
   #major = 8
   /** What the fingerprint stands for, once a node has presented it. */
@@ -155,8 +157,10 @@ export class Elasticsearch {
   async #askVersion(): Promise<string> {
     // A minimal distribution has no handler for `GET /`; the nodes' versions need the cluster
     // privilege `monitor`.
+    const { signal } = this.#closing
     const info = await this.request<{ version?: { number?: unknown } } | undefined>('GET', [], {
       ignore: [400, 403, 404, 405],
+      signal,
     })
     const version = info.body?.version?.number
     if (typeof version === 'string') return version
@@ -166,6 +170,7 @@ export class Elasticsearch {
       {
         query: { filter_path: 'nodes.*.version' },
         shape: object({ nodes: optional(each(object({ version: text }))) }),
+        signal,
       },
     )
     const [node] = Object.values(nodes.body.nodes ?? {})
@@ -322,6 +327,7 @@ export class Elasticsearch {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort()
     await this.#client.close()
   }
 }
