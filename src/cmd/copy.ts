@@ -1,10 +1,10 @@
 import PQueue from 'p-queue'
-import { type ArchiveValues, archivePlace } from '../config/archive.ts'
-import type { CopyOptions } from '../config/commands/copy.ts'
+import { type CopyOptions, copyTarget } from '../config/commands/copy.ts'
 import { type CopiedPartition, type CopyContext, copyPartition } from '../files/copy/partition.ts'
 import { beginCopy, finishCopy } from '../files/copy/target.ts'
 import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import type { ListedPartition } from '../files/log/manifest.ts'
+import { archiveMarker } from '../files/log/path.ts'
 import { DamagedPartitions } from '../files/read/damaged-partitions.ts'
 import { type Home, MayBeCreated, StagingGone } from '../home/home.ts'
 import { openHome } from '../home/open-home.ts'
@@ -19,8 +19,8 @@ import { ListedFiles } from '../verify/listed-files.ts'
 import { checkPartition } from '../verify/partition.ts'
 import { strayFiles } from '../verify/strays.ts'
 import { throwUnlessProven, type Verdict } from '../verify/verdict.ts'
-import { openArchive } from './lib/archive-home.ts'
-import { signalled } from './lib/program.ts'
+import { openArchive, proxiesTo } from './lib/archive-home.ts'
+import { signalled, unlessStopped } from './lib/program.ts'
 import { describeTotals, describeVerdict } from './lib/verify-report.ts'
 
 /** Partitions and files that are copied at once. Memory holds some MiB of each file. */
@@ -46,11 +46,13 @@ export async function copy(options: CopyOptions): Promise<void> {
     stream: { isTTY: terminal.isTTY, write: (line) => terminal.write(line) },
   })
   await using source = await openArchive(options, log)
-  await using target = await openHome(archivePlace(targetOf(options)), log)
+  await using target = await openHome(copyTarget(options, proxiesTo(options.copyTo!)), log)
   const signal = signalled()
-  await requireArchive(source)
+  await unlessStopped(requireArchive(source))
+  // From here on something may be half done: before, a target that does not answer holds nobody.
+  await unlessStopped(target.stat(archiveMarker))
   const note = await beginCopy(source, target)
-  const partitions = await listPartitions(source)
+  const partitions = await unlessStopped(listPartitions(source))
   const files = new PQueue({ concurrency: filesAtOnce })
   const progress = new Progress(terminal, partitions.length)
   const context: CopyContext = {
@@ -80,10 +82,6 @@ export async function copy(options: CopyOptions): Promise<void> {
   } finally {
     terminal.close()
   }
-}
-
-function targetOf(options: CopyOptions): ArchiveValues {
-  return { ...options, archiveDir: options.copyTo! }
 }
 
 async function copyAll(

@@ -29,6 +29,7 @@ export const bucketOptions = [
   's3Endpoint',
   's3Region',
   's3PathStyle',
+  's3Profile',
   's3RoleArn',
   's3StorageClass',
   's3Tags',

@@ -10,6 +10,7 @@ import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import type { Proxies } from '../runtime/proxies.ts'
 import {
   addressIn,
+  combine,
   directory,
   flag,
   group,
@@ -25,9 +26,11 @@ import {
   type ValuesOf,
 } from './options.ts'
 
-/** How a bucket is reached that `--archive-dir s3://…` names. */
-export const bucketGroup = group(
-  'Bucket',
+const title = 'Bucket'
+
+/** How a bucket is reached, and what its objects are stored with. */
+export const storeGroup = group(
+  title,
   {
     s3Endpoint: url(
       {
@@ -47,6 +50,11 @@ export const bucketGroup = group(
       default: false,
       explanation:
         'Name the bucket in the path (https://host/bucket) and not in the host (https://bucket.host). Most stores other than Amazon S3 need this.',
+    }),
+    s3Profile: text({
+      placeholder: '<name>',
+      explanation:
+        'Profile of the AWS configuration files whose credentials and region are used, before variables. Without it: AWS_PROFILE.',
     }),
     s3RoleArn: text({
       placeholder: '<arn:…>',
@@ -94,16 +102,23 @@ export const bucketGroup = group(
       explanation:
         'Maximum time for an answer; then the request is sent again. A body gets a second more for each 64 KiB.',
     }),
-    scratchDir: directory({
-      explanation:
-        'Local directory in which files are staged until they are uploaded. It needs room for --flush-bytes of each partition. Without it: the directory for temporary files.',
-    }),
   },
   [
     requires(['s3ExternalId'], 's3RoleArn'),
     requires(['s3KmsKey'], is('s3Sse', 'aws:kms', 'aws:kms:dsse')),
   ],
 )
+
+/** What the bucket needs that `--archive-dir s3://…` names. */
+export const bucketGroup = combine([
+  storeGroup,
+  group(title, {
+    scratchDir: directory({
+      explanation:
+        'Local directory in which files are staged until they are uploaded. It needs room for --flush-bytes of each partition. Without it: the directory for temporary files.',
+    }),
+  }),
+])
 
 /** A path, or a place in a bucket. */
 export type ArchiveRoot = string | BucketAddress
@@ -145,6 +160,7 @@ export function bucketSettings(
     endpoint: values.s3Endpoint,
     region: values.s3Region,
     pathStyle: values.s3PathStyle,
+    profile: values.s3Profile,
     roleArn: values.s3RoleArn,
     externalId: values.s3ExternalId,
     encryption: values.s3Sse === 'none' ? 'bucket' : values.s3Sse,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { rm } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Home } from '../../src/home/home.ts'
@@ -7,7 +7,7 @@ import { PosixHome } from '../../src/home/posix.ts'
 import { runArchiver, startArchiver } from '../helpers/archiver.ts'
 import { brokenLink, compactNow, flush, offsetsIn } from '../helpers/bucket-archive.ts'
 import { assertHolds, assertSameFiles, workerOf } from '../helpers/copies.ts'
-import { bucketSettings, openS3Home, s3Url } from '../helpers/object-stores.ts'
+import { bucketSettings, environmentKeys, openS3Home, s3Url } from '../helpers/object-stores.ts'
 import {
   brokers,
   createTopic,
@@ -15,6 +15,7 @@ import {
   temporaryDirectory,
   uniqueName,
 } from '../helpers/servers.ts'
+import { launchVersitygw } from '../helpers/versitygw.ts'
 
 /** `archiver copy` between directories and buckets, as a user types it. */
 
@@ -115,6 +116,63 @@ test('a copy that is killed at any of its steps goes on, and copies no file twic
   }
 })
 
+test('two stores have their own addresses and credentials', async (t) => {
+  const folder = await temporaryDirectory(t)
+  const owner = { accessKeyId: 'other', secretAccessKey: 'other-secret' }
+  const store = await launchVersitygw(join(folder, 'root'), { owner })
+  if (store === undefined) {
+    t.skip('needs Go')
+    return
+  }
+  t.after(() => store.stop())
+  const profiles = join(folder, 'credentials')
+  const profile = (name: string, keys: typeof owner) =>
+    `[${name}]\naws_access_key_id = ${keys.accessKeyId}\naws_secret_access_key = ${keys.secretAccessKey}\n`
+  await writeFile(profiles, profile('mine', environmentKeys()) + profile('other', owner))
+  const before = process.env.AWS_SHARED_CREDENTIALS_FILE
+  process.env.AWS_SHARED_CREDENTIALS_FILE = profiles
+  t.after(() => {
+    if (before === undefined) delete process.env.AWS_SHARED_CREDENTIALS_FILE
+    else process.env.AWS_SHARED_CREDENTIALS_FILE = before
+  })
+  const source = await emptyPlace(t, 'bucket')
+  await write(source, 0, 20)
+  await compactNow(await source.open())
+  await write(source, 20, 40)
+  const settings = bucketSettings(store.url, { profile: 'other' })
+  const name = `s3://${settings.bucket}/${settings.prefix}`
+  const home = () => openS3Home(t, settings)
+  const words = [...copyWords(source, { name, words: [], open: home }), '--s3-profile', 'mine']
+  const own = ['--to-s3-endpoint', store.url, '--to-s3-profile']
+  for (const [more, message] of [
+    [[...own, 'none'], /^archiver: profile none \(--to-s3-profile\) gives no credentials/],
+    [[...own, 'mine'], /127\.0\.0\.1:\d+ does not know the access key/],
+  ] as const) {
+    const refused = startArchiver(t, [...words, ...more])
+    assert.equal(await refused.ended, 1, refused.output())
+    assert.match(refused.errors().split('\n').at(-2)!, message)
+  }
+  const elsewhere = words.map((word) => (word === name ? 's3://nowhere/x' : word))
+  const refused = await runArchiver(t, [...elsewhere, ...own, 'other'])
+  assert.match(refused.output, /no bucket nowhere at .*with --copy-to or --to-s3-endpoint/)
+  const argv = [...words, ...own, 'other']
+  const killed = await runArchiver(t, argv, { ARCHIVER_FAULT: 'files.renamed-one:2' })
+  assert.equal(killed.code, 137, killed.output)
+  const { code, output } = await runArchiver(t, [...argv, '--json'])
+  assert.equal(code, 0, output)
+  const { copied_files: files } = JSON.parse(output.split('\n')[0]!) as { copied_files: number }
+  assert.ok(files < 6, `${files} files of 6 are copied again`)
+  await assertSameFiles(await source.open(), await home())
+  await assertHolds(await home(), 40)
+  assert.equal(await brokenLink(await home()), undefined)
+  const verify = await runArchiver(t, [
+    ...['verify', '--archive-dir', name, '--no-kafka', '--no-elasticsearch'],
+    ...['--s3-endpoint', store.url, '--s3-path-style', '--s3-profile', 'other'],
+  ])
+  assert.equal(verify.code, 0, verify.output)
+  assert.match(verify.output, /proven: 1 partition, 40 records/)
+})
+
 test('a worker continues at the copy where it ended at the source', async (t) => {
   const topic = await createTopic(t, { stem: 'copy' })
   const group = uniqueName('copy')
@@ -154,6 +212,10 @@ test('what no copy can come of is one line', async (t) => {
     [['copy', source.name, '/a', '/b', ...s3], /"\/b" is not an option/],
     [['copy', `${source.name}/none`, '/dev/shm/none', ...s3], /is not an archive/],
     [['copy', '/dev/shm/a', '/dev/shm/b', ...s3], /--s3-endpoint needs an --archive-dir in a/],
+    [
+      ['copy', source.name, '/dev/shm/b', ...s3, '--to-s3-region', 'eu-west-1'],
+      /--to-s3-region needs a --copy-to in a bucket/,
+    ],
   ]
   for (const [words, message] of refused) {
     const running = startArchiver(t, words)

@@ -1,4 +1,5 @@
 import { type ArchiveValues, archivePlace, isInBucket } from '../../config/archive.ts'
+import type { ArchiveRoot } from '../../config/s3.ts'
 import type { Home } from '../../home/home.ts'
 import { openHome } from '../../home/open-home.ts'
 import { createLogger, type Logger } from '../../runtime/log.ts'
@@ -15,6 +16,10 @@ export function openArchive(
   values: ArchiveValues,
   log: Logger = createLogger({ level: 'warn', stream: standardError }),
 ): Promise<Home> {
-  const proxies = isInBucket(values.archiveDir) ? new Proxies(process.env) : undefined
-  return openHome(archivePlace(values, proxies), log)
+  return openHome(archivePlace(values, proxiesTo(values.archiveDir)), log)
+}
+
+/** The proxies on the way to a place. @throws ArchiverError `USAGE` */
+export function proxiesTo(root: ArchiveRoot): Proxies | undefined {
+  return isInBucket(root) ? new Proxies(process.env) : undefined
 }

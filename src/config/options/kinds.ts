@@ -296,20 +296,22 @@ function isFalse(value: string): boolean {
   return /^(false|False|FALSE|0|off)$/.test(value)
 }
 
-/** The same option with a `--no-<flag>`. That flag and the value `false` leave it undefined. */
-export function negatable<T>(option: Option<T>): Option<T | undefined> {
+/** The same option with a `--no-<flag>`. That flag and the value `false` set it to `none`. */
+export function negatable<T>(option: Option<T>): Option<T | undefined>
+export function negatable<T, N>(option: Option<T>, none: N): Option<T | N>
+export function negatable<T>(option: Option<T>, none?: unknown): Option<unknown> {
   const { elements } = option
   return {
     ...option,
-    parse: (value) => (isFalse(value) ? undefined : option.parse(value)),
-    negated: { value: undefined },
+    parse: (value) => (isFalse(value) ? none : option.parse(value)),
+    negated: { value: none },
     ...(elements === undefined
       ? {}
       : {
           elements: {
             split: elements.split,
             parse: (items: readonly string[]) =>
-              items.length === 1 && isFalse(items[0]!) ? undefined : elements.parse(items),
+              items.length === 1 && isFalse(items[0]!) ? none : elements.parse(items),
           },
         }),
   }

@@ -1,11 +1,11 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
-import { fromTemporaryCredentials } from '@aws-sdk/credential-providers'
+import { fromIni, fromTemporaryCredentials } from '@aws-sdk/credential-providers'
 import { ArchiverError } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { ProxiedHandler } from '../../runtime/proxied-handler.ts'
 import { refuseForeignAnswers } from './answers.ts'
 import { Retrier } from './retry.ts'
-import type { BucketSettings } from './settings.ts'
+import { type BucketSettings, withOptionNames } from './settings.ts'
 
 /** Who sends the requests of a home, and what all of them have in common. */
 export interface StoreConnection {
@@ -59,7 +59,10 @@ async function regionOf(settings: BucketSettings): Promise<string> {
     if (settings.endpoint !== undefined) return 'us-east-1'
     throw new ArchiverError(
       'USAGE',
-      `no region for bucket ${settings.bucket}: give --s3-region or AWS_REGION, or --s3-endpoint for a store that is not Amazon's`,
+      withOptionNames(
+        settings,
+        `no region for bucket ${settings.bucket}: give --s3-region or AWS_REGION, or --s3-endpoint for a store that is not Amazon's`,
+      ),
       { bucket: settings.bucket },
       error,
     )
@@ -69,7 +72,7 @@ async function regionOf(settings: BucketSettings): Promise<string> {
 }
 
 function configuration(settings: BucketSettings): S3ClientConfig {
-  const { endpoint, region, pathStyle, roleArn, externalId, requestTimeoutMs, proxies } = settings
+  const { endpoint, region, pathStyle, profile, requestTimeoutMs, proxies } = settings
   const agent = { keepAlive: true, maxSockets }
   const timeouts = {
     connectionTimeout: connectTimeoutMs,
@@ -90,18 +93,32 @@ function configuration(settings: BucketSettings): S3ClientConfig {
       proxies === undefined || proxies.isEmpty
         ? { ...timeouts, httpAgent: agent, httpsAgent: agent }
         : new ProxiedHandler(proxies, { ...timeouts, agent }),
-    ...(roleArn === undefined
-      ? {}
-      : {
-          credentials: fromTemporaryCredentials({
-            params: {
-              RoleArn: roleArn,
-              RoleSessionName: 'archiver',
-              ...(externalId === undefined ? {} : { ExternalId: externalId }),
-            },
-            ...(region === undefined ? {} : { clientConfig: { region } }),
-          }),
-        }),
+    ...(profile === undefined ? {} : { profile }),
+    ...credentialsOf(settings),
+  }
+}
+
+/** Where credentials come from, if that is not up to the SDK. */
+function credentialsOf({
+  region,
+  profile,
+  roleArn,
+  externalId,
+}: BucketSettings): Pick<S3ClientConfig, 'credentials'> {
+  const clientConfig = region === undefined ? {} : { clientConfig: { region } }
+  // By itself the SDK would go on to other sources if there is no such profile.
+  const ofProfile = profile === undefined ? undefined : fromIni({ profile, ...clientConfig })
+  if (roleArn === undefined) return ofProfile === undefined ? {} : { credentials: ofProfile }
+  return {
+    credentials: fromTemporaryCredentials({
+      params: {
+        RoleArn: roleArn,
+        RoleSessionName: 'archiver',
+        ...(externalId === undefined ? {} : { ExternalId: externalId }),
+      },
+      ...clientConfig,
+      ...(ofProfile === undefined ? {} : { masterCredentials: ofProfile }),
+    }),
   }
 }
 

@@ -3,7 +3,13 @@ import { describeProxy } from '../../runtime/proxies.ts'
 import { TunnelRefused } from '../../runtime/tunnel.ts'
 import { ForeignAnswer } from './answers.ts'
 import { connectionCode, isPassing, readStoreError, statusOf, storeCode } from './errors.ts'
-import { type BucketSettings, type Encryption, storeTitle, storeUrl } from './settings.ts'
+import {
+  type BucketSettings,
+  type Encryption,
+  storeTitle,
+  storeUrl,
+  withOptionNames,
+} from './settings.ts'
 
 /** What a rejection by the store, or the lack of an answer, is called for people. */
 
@@ -41,7 +47,7 @@ export function explainStore(
   error: unknown,
 ): ArchiverError {
   if (error instanceof ArchiverError) return error
-  const why = reasonOf(settings, attempt, error)
+  const why = withOptionNames(settings, reasonOf(settings, attempt, error))
   const isUnreached = statusOf(error) === undefined && isPassing(error)
   return new ArchiverError(
     isUnreached ? 'UNREACHABLE' : 'ARCHIVE_UNUSABLE',
@@ -124,6 +130,8 @@ function named(
     case 'InvalidBucketName':
       return `${at} cannot have a bucket ${bucket}: name another with --archive-dir`
     case 'InvalidAccessKeyId':
+    // versitygw 1.8.0, with 404.
+    case 'XAdminUserNotFound':
       return `${at} does not know the access key that was found (AWS_ACCESS_KEY_ID, a profile or a role): give one of this store`
     case 'SignatureDoesNotMatch':
       return `${at} does not accept the secret key that was found (AWS_SECRET_ACCESS_KEY, a profile or a role): it is not that of the access key`
@@ -137,6 +145,8 @@ function named(
     case 'InvalidToken':
       return `${at} does not accept the session token that was found (AWS_SESSION_TOKEN)`
     case 'CredentialsProviderError':
+      if (settings.profile !== undefined)
+        return `profile ${settings.profile} (--s3-profile) gives no credentials: it must be in the configuration files of AWS (AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE), with keys, a login or a role`
       return 'no credentials for the bucket were found: give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE), a web identity, or the role of a container or instance'
     case 'AllAccessDisabled':
     case 'AccountProblem':

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { ArchiverError } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { ObjectHead } from './objects.ts'
-import { type BucketSettings, storeTitle } from './settings.ts'
+import { type BucketSettings, storeTitle, withOptionNames } from './settings.ts'
 import type { Store } from './store.ts'
 import type { ObjectFacts, StoredUpload } from './uploads.ts'
 
@@ -130,7 +130,7 @@ async function proveUpload(
 ): Promise<void> {
   const upload: StoredUpload = { id, parts: [await uploads.uploadPart(key, id, 1, body)] }
   const isListed = async () =>
-    (await objects.listPage(key)).objects.some((listed) => listed.key === key)
+    (await objects.listNames(key)).objects.some((listed) => listed.key === key)
   if ((await objects.head(key)) !== undefined || (await isListed()))
     refuse('an upload can be seen before it is completed')
   if (!(await uploads.complete(key, upload, facts))) refuse('an upload cannot be completed')
@@ -154,7 +154,10 @@ function checkStoredAs(head: ObjectHead | undefined, settings: BucketSettings, l
   if (encryption !== 'bucket' && head?.encryption !== encryption) {
     throw new ArchiverError(
       'ARCHIVE_UNUSABLE',
-      `${storeTitle(settings)} takes --s3-sse ${encryption}, and does not encrypt so: leave the option out, or use a store that does`,
+      withOptionNames(
+        settings,
+        `${storeTitle(settings)} takes --s3-sse ${encryption}, and does not encrypt so: leave the option out, or use a store that does`,
+      ),
       { bucket, encryption: head?.encryption },
     )
   }

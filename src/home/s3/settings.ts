@@ -15,7 +15,9 @@ export interface BucketSettings extends BucketAddress {
   readonly region?: string | undefined
   /** `https://endpoint/bucket/key` in place of `https://bucket.endpoint/key`. */
   readonly pathStyle: boolean
-  /** A role to take on with the credentials that are found. */
+  /** Of the AWS configuration files; absent: the credentials that the SDK finds. */
+  readonly profile?: string | undefined
+  /** A role to take on with these credentials. */
   readonly roleArn?: string | undefined
   readonly externalId?: string | undefined
   readonly encryption: Encryption
@@ -30,6 +32,8 @@ export interface BucketSettings extends BucketAddress {
   readonly requestTimeoutMs: number
   /** Absent: every request goes straight to its host. */
   readonly proxies?: Proxies | undefined
+  /** True for the bucket that a copy is made to: its options have names of their own. */
+  readonly isCopyTarget?: boolean
 }
 
 /** What is usual when nothing else is asked for. */
@@ -50,4 +54,10 @@ export function storeTitle({ endpoint, region }: BucketSettings): string {
 /** The store, as far as a proxy for it is concerned. */
 export function storeUrl({ endpoint, region }: BucketSettings): string {
   return endpoint ?? `https://s3.${region ?? 'us-east-1'}.amazonaws.com`
+}
+
+/** A message that names options of a bucket, with their names if it is the target of a copy. */
+export function withOptionNames({ isCopyTarget }: BucketSettings, message: string): string {
+  if (isCopyTarget !== true) return message
+  return message.replaceAll('--s3-', '--to-s3-').replaceAll('--archive-dir', '--copy-to')
 }
