@@ -45,6 +45,8 @@ export async function writeBodies(options: {
   readonly bodyBytes: number
   /** See `bulkDocuments`. */
   readonly naming?: boolean
+  /** Sees each batch before its documents are made. */
+  readonly look?: (batch: RecordBatch) => void
 }): Promise<readonly Body[]> {
   const names = new IndexNames(options.indexPrefix)
   const encoder = new LineEncoder({ from: 'value', path: ['type'] })
@@ -65,7 +67,9 @@ export async function writeBodies(options: {
   }
   try {
     await readTopic(options, (batch) => {
-      for (const document of bulkDocuments(encoder.encode(batch), names, options.naming)) {
+      const encoded = encoder.encode(batch)
+      options.look?.(encoded)
+      for (const document of bulkDocuments(encoded, names, options.naming)) {
         if (bytes + document.length > options.bodyBytes) cut()
         documents.push(document)
         bytes += document.length

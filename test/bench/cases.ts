@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { appliedMappings } from './applied-mapping.ts'
 import {
   againstLast,
   bucketWorker,
@@ -375,6 +376,12 @@ const mappings: Case = {
   run: async (context) => [await mapping(context)],
 }
 
+const applied: Case = {
+  summary: 'What the mapping of `archiver mapping --apply` costs the engine, and what it answers.',
+  needsElasticsearch: true,
+  run: appliedMappings,
+}
+
 const openingCase: Case = {
   summary: 'One worker opens 1,000 partitions of one topic, and 10,000 of 50 topics.',
   needsElasticsearch: false,
@@ -406,6 +413,7 @@ export const cases = {
   'take-over': takeOverCase,
   trickle: oneASecond,
   mapping: mappings,
+  applied,
   opening: openingCase,
   idle: idleCase,
   rolling: rollingCase,

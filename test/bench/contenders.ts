@@ -19,6 +19,9 @@ export interface Contender {
   readonly run: (round: number) => Promise<Run>
 }
 
+/** The number of the round that does not count. */
+export const warmUpRound = -1
+
 /**
  * Runs all in turn, round by round; every second round in the opposite order, so that none always
  * comes first.
@@ -31,7 +34,7 @@ export async function inTurn(
     if (warmsUp === undefined) continue
     await context.once(`warm ${warmsUp}`, async () => {
       context.say(`warming the ${warmsUp} up; this round does not count`)
-      await run(0)
+      await run(warmUpRound)
     })
   }
   const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]))

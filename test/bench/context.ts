@@ -215,17 +215,21 @@ export class Context {
   /** Bytes of the primary shards; throws if they do not hold this number of documents. */
   async indexBytes(indexPrefix: string, documents: number): Promise<number> {
     await this.#client.request('POST', [`${indexPrefix}*`, '_refresh'])
-    const { body } = await this.#client.request<{
-      _all: { primaries: { docs: { count: number }; store: { size_in_bytes: number } } }
-    }>('GET', [`${indexPrefix}*`, '_stats', 'docs,store'])
-    const { docs, store } = body._all.primaries
-    if (docs.count !== documents) {
+    // The figures of `_stats` count each nested object as a document.
+    const found = await this.#client.request<{ count: number }>('GET', [
+      `${indexPrefix}*`,
+      '_count',
+    ])
+    if (found.body.count !== documents) {
       throw new ArchiverError(
         'INTERNAL',
-        `${indexPrefix}* holds ${docs.count} documents instead of ${documents}`,
+        `${indexPrefix}* holds ${found.body.count} documents instead of ${documents}`,
       )
     }
-    return store.size_in_bytes
+    const { body } = await this.#client.request<{
+      _all: { primaries: { store: { size_in_bytes: number } } }
+    }>('GET', [`${indexPrefix}*`, '_stats', 'store'])
+    return body._all.primaries.store.size_in_bytes
   }
 
   /** By name: clusters refuse to delete by a pattern. */

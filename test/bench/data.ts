@@ -4,6 +4,8 @@ import type { Admin, Kafka } from 'kafkajs'
 import { compressionTypes } from '../../src/kafka/batch/codecs.ts'
 import { speedUpProduceRequests } from '../../src/kafka/restore/produce-request.ts'
 import { ArchiverError } from '../../src/runtime/errors.ts'
+import type { Kind } from '../../src/traffic/data/kinds/kind.ts'
+import { shop } from '../../src/traffic/data/kinds/shop.ts'
 import { BatchSender, createProducer } from '../../src/traffic/data/producer.ts'
 import { type MadeRecord, RecordMaker } from '../../src/traffic/data/record-maker.ts'
 
@@ -17,10 +19,10 @@ export interface Data {
 }
 
 /**
- * What kind of records: what the goals are about, or as many types and hours as make 10,000 buckets
- * open at once.
+ * What kind of records: what the goals are about; as many types and hours as make 10,000 buckets
+ * open at once; orders whose texts are dates, amounts and addresses, with lists of objects.
  */
-export type Profile = 'plain' | 'buckets'
+export type Profile = 'plain' | 'buckets' | 'shop'
 
 const partitions = 4
 const msPerHour = 3_600_000
@@ -30,9 +32,12 @@ const msPerHour = 3_600_000
  */
 const from = Date.parse('2026-01-14T21:00:00Z')
 
-const profiles: Readonly<Record<Profile, { readonly types: number; readonly hours: number }>> = {
+const profiles: Readonly<
+  Record<Profile, { readonly types: number; readonly hours: number; readonly kind?: Kind }>
+> = {
   plain: { types: 3, hours: 6 },
   buckets: { types: 50, hours: 50 },
+  shop: { types: 1, hours: 6, kind: shop },
 }
 
 /** Types × hours × partitions. */
@@ -48,15 +53,17 @@ export function recordsOf(
   topic: string,
   count: number,
 ): (index: number) => MadeRecord {
-  const { types, hours } = profiles[profile]
+  const { types, hours, kind } = profiles[profile]
+  const inOrder = profile !== 'buckets'
   const maker = new RecordMaker({
     seed: 7,
+    ...(kind === undefined ? {} : { kind }),
     types: Array.from({ length: types }, (_, type) => typeNames[type] ?? `object.${type + 1}`),
     topics: [{ name: topic, partitions }],
     malformed: 0,
-    history: profile === 'plain' ? { count, from, to: from + hours * msPerHour - 1 } : undefined,
+    history: inOrder ? { count, from, to: from + hours * msPerHour - 1 } : undefined,
   })
-  if (profile === 'plain') return (index) => maker.make(index)
+  if (inOrder) return (index) => maker.make(index)
   // Neighbours fall into different buckets: each partition goes round its hours, in steps that meet
   // all of them.
   return (index) => {

@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
 import {
   type IndexProfile,
@@ -8,14 +7,13 @@ import {
 } from '../../src/elasticsearch/templates/index-profile.ts'
 import { readTemplates } from '../../src/elasticsearch/templates/shipped.ts'
 import { writeBodies } from './bodies.ts'
-import { runNode } from './child.ts'
-import { type Contender, inTurn } from './contenders.ts'
+import { type Contender, inTurn, warmUpRound } from './contenders.ts'
 import type { Context } from './context.ts'
 import { recordsOf } from './data.ts'
-import { expectedOf, type KibanaQuery, kibanaQueries } from './kibana-queries.ts'
-import { atMost, type Goal, type Result, type Run, summarize, type Table } from './run.ts'
-import { median, medianOf, ratio } from './statistics.ts'
-import { figure } from './table.ts'
+import { expectedOf, kibanaQueries } from './kibana-queries.ts'
+import { type Found, measureOnce, queryTable } from './mapping-run.ts'
+import { atMost, type Goal, type Result, type Run, summarize } from './run.ts'
+import { medianOf, ratio } from './statistics.ts'
 
 /**
  * The price of the mapping: the same documents, made beforehand, into indices that map the
@@ -24,7 +22,6 @@ import { figure } from './table.ts'
 
 /** Enough for some segments and merges an index, and few enough for many rounds. */
 const mostDocuments = 150_000
-const queryTimes = 15
 
 type Mappings = Readonly<Record<string, unknown>>
 
@@ -98,15 +95,6 @@ const variants: readonly {
   { name: 'lean: envelope alone', mappings: () => shipped('lean') },
 ]
 
-/** What a round found about a variant besides the run itself. */
-interface Found {
-  /** Bytes of the indices as the run left them, and as one segment each. */
-  readonly leftBytes: number
-  readonly mergedBytes: number
-  /** By query, the median in ms; undefined if the answer was not that of the records. */
-  readonly latencies: ReadonlyMap<string, number | undefined>
-}
-
 export async function mapping(context: Context): Promise<Result> {
   const data = await context.data('plain', Math.min(context.options.records, mostDocuments))
   const indexPrefix = await context.templatesFor('mapping')
@@ -134,17 +122,18 @@ export async function mapping(context: Context): Promise<Result> {
   })
   try {
     const found = new Map<string, Found[]>(variants.map(({ name }) => [name, []]))
-    const measured = { context, client, indexPrefix, documents: data.records, expected }
+    const queries = kibanaQueries
+    const measured = { context, client, indexPrefix, documents: data.records, queries, expected }
     const contenders = variants.map(
       ({ name, mappings, isPlain }): Contender => ({
         name,
         warmsUp: 'engine',
-        run: async () => {
+        run: async (round) => {
           const [run, ofRound] = await measureOnce(
             { ...measured, path: isPlain === true ? plainPath : path },
-            mappings(),
+            () => installVariant(client, indexPrefix, mappings()),
           )
-          found.get(name)!.push(ofRound)
+          if (round !== warmUpRound) found.get(name)!.push(ofRound)
           return run
         },
       }),
@@ -156,8 +145,9 @@ export async function mapping(context: Context): Promise<Result> {
       goals: goalsOf(runs, found),
       notes: kibanaQueries.map(({ name, why }) => `${name}: ${why}`),
       tables: [
-        tableOf(
+        queryTable(
           contenders.map(({ name }) => [name, found.get(name)!] as const),
+          queries,
           data.records,
         ),
       ],
@@ -184,18 +174,14 @@ function goalsOf(
   ]
 }
 
-interface Measured {
-  readonly context: Context
-  readonly client: Elasticsearch
-  readonly indexPrefix: string
-  readonly path: string
-  readonly documents: number
-  readonly expected: ReadonlyMap<string, number>
-}
-
-async function measureOnce(measured: Measured, mappings: Mappings): Promise<[Run, Found]> {
-  const { context, client, indexPrefix, path, documents } = measured
-  await client.request('PUT', ['_index_template', `${indexPrefix}variant`], {
+/** One template for all indices of the prefix, above those of the archive. */
+async function installVariant(
+  client: Elasticsearch,
+  indexPrefix: string,
+  mappings: Mappings,
+): Promise<() => Promise<void>> {
+  const segments = ['_index_template', `${indexPrefix}variant`]
+  await client.request('PUT', segments, {
     body: {
       index_patterns: [`${indexPrefix}*`],
       priority: 1000,
@@ -203,74 +189,7 @@ async function measureOnce(measured: Measured, mappings: Mappings): Promise<[Run
       template: { mappings },
     },
   })
-  const { inFlight, servers } = context.options
-  const program = fileURLToPath(new URL('poster.ts', import.meta.url))
-  const argv = [
-    '--bodies',
-    path,
-    '--elasticsearch',
-    servers.elasticsearch,
-    '--in-flight',
-    String(inFlight),
-  ]
-  const run = await context.measure(
-    () => runNode(program, argv, { begins: 'posting' }),
-    async () => ({
-      records: documents,
-      indexBytes: await context.indexBytes(indexPrefix, documents),
-    }),
-  )
-  // Queries meet one segment an index, as in a day that is over: how many there happen to be does
-  // not decide.
-  await client.request('POST', [`${indexPrefix}*`, '_forcemerge'], {
-    query: { max_num_segments: '1', flush: 'true' },
-  })
-  const mergedBytes = await context.indexBytes(indexPrefix, documents)
-  const latencies = new Map<string, number | undefined>()
-  for (const query of kibanaQueries) latencies.set(query.name, await latencyOf(measured, query))
-  await context.deleteIndices(indexPrefix)
-  return [run, { leftBytes: run.indexBytes!, mergedBytes, latencies }]
-}
-
-/** The median in ms; undefined if the answer is not that of the records. */
-async function latencyOf(
-  { client, indexPrefix, expected }: Measured,
-  query: KibanaQuery,
-): Promise<number | undefined> {
-  const latencies: number[] = []
-  for (let i = 0; i < queryTimes; i++) {
-    const startedAt = performance.now()
-    const { body } = await client.request<Record<string, unknown>>(
-      'POST',
-      [`${indexPrefix}*`, '_search'],
-      {
-        query: { request_cache: 'false' },
-        body: query.body,
-      },
-    )
-    latencies.push(performance.now() - startedAt)
-    if (query.figureOf(body) !== expected.get(query.name)) return undefined
-  }
-  return median(latencies)
-}
-
-function tableOf(all: readonly (readonly [string, readonly Found[]])[], documents: number): Table {
-  return {
-    columns: ['', 'bytes as left', 'merged', ...kibanaQueries.map(({ name }) => `${name}, ms`)],
-    rows: all.map(([name, rounds]) => {
-      const bytes = (of: (found: Found) => number) => figure(median(rounds.map(of))! / documents, 0)
-      return [
-        name,
-        bytes(({ leftBytes }) => leftBytes),
-        bytes(({ mergedBytes }) => mergedBytes),
-        ...kibanaQueries.map(
-          (query) =>
-            figure(
-              medianOf(rounds, ({ latencies }) => latencies.get(query.name)),
-              1,
-            ) ?? 'no answer',
-        ),
-      ]
-    }),
+  return async () => {
+    await client.request('DELETE', segments, { ignore: [404] })
   }
 }

@@ -12,6 +12,7 @@ import { listeningInode, parseMachine, parseStat, treeOf } from '../bench/proc.t
 import { markdownReport, textReport } from '../bench/report.ts'
 import { filesIn, movementIn } from '../bench/rolling/silence.ts'
 import { atLeast, atMost, goalRatio, type Run, summarize } from '../bench/run.ts'
+import { shopFigures, shopQueries } from '../bench/shop-queries.ts'
 import { median, medianOf, perMillion, ratio, spread } from '../bench/statistics.ts'
 import { figure, markdownTable, textTable, usedColumns } from '../bench/table.ts'
 
@@ -224,6 +225,20 @@ describe('the data', () => {
     assert.deepEqual(figures.slice(0, 2), [2000, 500])
     // Each of the others is about some records, and not about all.
     for (const figure of figures.slice(2)) assert.ok(figure > 20 && figure < 2000, String(figures))
+  })
+
+  it('knows the right answers of what a shop asks', () => {
+    const expected = shopFigures(recordsOf('shop', 't', 2000), 2000)
+    const figure = (name: string) => expected.get(name)!
+    assert.deepEqual(
+      shopQueries.map(({ name }) => name),
+      [...expected.keys()],
+    )
+    for (const name of ['filtered', 'free text', 'network', 'same item'])
+      assert.ok(figure(name) > 20 && figure(name) < 1000, `${name}: ${figure(name)}`)
+    // A few dates are none.
+    assert.ok(figure('by its own date') > 1980 && figure('by its own date') < 2000)
+    assert.ok(figure('sum') > 100_000)
   })
 
   it('posts what the worker would post', () => {
