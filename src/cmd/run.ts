@@ -44,6 +44,8 @@ const fetchShare = 0.1
 /** What the parts of a run share. */
 interface Run {
   readonly options: RunOptions
+  /** That of `--http-token` or `--http-token-file`. */
+  readonly token: string | undefined
   readonly name: string
   readonly connections: SinkConnections & { readonly kafka: KafkaConnection }
   readonly log: Logger
@@ -61,6 +63,7 @@ export async function run(options: RunOptions): Promise<void> {
     elasticsearch: elasticsearchConnection(options, proxies),
     mysql: mysqlConnection(options),
   }
+  const token = httpToken(options)
   tuneGarbageCollection()
   const signal = signalled()
   const terminal = createTerminal(standardOutput)
@@ -70,7 +73,7 @@ export async function run(options: RunOptions): Promise<void> {
   await letEventLoopGoFirst(log)
   announceConnections({ ...connections, bucket: bucketOf(options, proxies) }, log)
   const encoders = new TopicEncoders(options, log)
-  const run: Run = { options, name: workerName(), connections, log, terminal }
+  const run: Run = { options, token, name: workerName(), connections, log, terminal }
   const source = kafkaSource(run)
   await unlessStopped(source.connect())
   let sinks: RunSinks | undefined
@@ -278,8 +281,7 @@ async function startMonitoring(
   run: Run,
   { worker, sinks: { all: sinks, files }, observations, monitor, learning }: Monitored,
 ): Promise<{ stop(): Promise<void> }> {
-  const { options, name, log } = run
-  const token = httpToken(options)
+  const { options, token, name, log } = run
   const endpoint = await monitor?.serve(
     {
       name,

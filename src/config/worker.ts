@@ -44,7 +44,7 @@ export const workerGroup = group(
       text({
         check: checkToken,
         explanation:
-          'Token for POST /pause and POST /resume at --http; without one these do not exist. Prefer a variable or a file.',
+          'Token of 16 characters or more for POST /pause and POST /resume at --http; without one these do not exist. Prefer a variable or a file.',
       }),
     ),
     httpTokenFile: file({

@@ -5,7 +5,14 @@ import type { TopicPartition } from '../record/record.ts'
 import type { Logger } from '../runtime/log.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { UnacknowledgedAges } from './ages.ts'
-import { cached, type HttpEndpoint, type HttpOptions, jsonAnswer, serveHttp } from './http.ts'
+import {
+  cached,
+  type HttpEndpoint,
+  type HttpOptions,
+  type HttpRoutes,
+  jsonAnswer,
+  serveHttp,
+} from './http.ts'
 import type { Metrics } from './metrics.ts'
 import { operatorCommands } from './operator-commands.ts'
 
@@ -89,18 +96,20 @@ export async function serveMonitor(
     lostLogLines: () => standardOutput.lostLines + standardError.lostLines,
   })
   const status = () => statusOf(parts, ages)
+  const paused = () => [worker.paused.isWhole, ...worker.paused.topics].join()
+  const kept = (route: HttpRoutes[string]) => cached(route, answerAgeMs, paused)
   const commands =
     parts.token === undefined ? undefined : operatorCommands(parts.token, worker, log)
   const endpoint = await serveHttp(
     { ...address, commands },
     {
-      '/metrics': cached(async () => ({ status: 200, ...(await metrics.print()) }), answerAgeMs),
+      '/metrics': kept(async () => ({ status: 200, ...(await metrics.print()) })),
       '/healthz': () => jsonAnswer(200, { healthy: true }),
-      '/readyz': cached(() => {
+      '/readyz': kept(() => {
         const { ready, reasons, paused, paused_topics } = status()
         return jsonAnswer(ready ? 200 : 503, { ready, reasons, paused, paused_topics })
-      }, answerAgeMs),
-      '/status': cached(() => jsonAnswer(200, status()), answerAgeMs),
+      }),
+      '/status': kept(() => jsonAnswer(200, status())),
     },
   )
   log.info(

@@ -49,24 +49,37 @@ export function jsonAnswer(status: number, content: unknown): HttpAnswer {
   return { status, type: 'application/json', body: `${JSON.stringify(content, undefined, 1)}\n` }
 }
 
-/** The route, but computed at most once in `maxAgeMs`. Everyone who asks gets the same buffer. */
-export function cached(route: HttpRoutes[string], maxAgeMs: number): () => Promise<HttpAnswer> {
+/**
+ * The route, but computed at most once in `maxAgeMs`, as long as `state` stays the same. Everyone
+ * who asks gets the same buffer. Whoever changed the state reads an answer that knows it.
+ */
+export function cached(
+  route: HttpRoutes[string],
+  maxAgeMs: number,
+  state: () => string = () => '',
+): () => Promise<HttpAnswer> {
   let answer: Promise<HttpAnswer> | undefined
   let expiresAt = 0
+  let stateOfAnswer = ''
   return () => {
-    if (answer === undefined || performance.now() >= expiresAt) {
+    const now = state()
+    if (answer === undefined || performance.now() >= expiresAt || now !== stateOfAnswer) {
       expiresAt = Number.POSITIVE_INFINITY
-      answer = (async () => {
-        try {
-          const { status, type, body } = await route()
-          return { status, type, body: Buffer.from(body) }
-        } finally {
-          expiresAt = performance.now() + maxAgeMs
-        }
-      })()
+      stateOfAnswer = now
+      const computed = computedBy(route)
+      const settled = () => {
+        if (answer === computed) expiresAt = performance.now() + maxAgeMs
+      }
+      computed.then(settled, settled)
+      answer = computed
     }
     return answer
   }
+}
+
+async function computedBy(route: HttpRoutes[string]): Promise<HttpAnswer> {
+  const { status, type, body } = await route()
+  return { status, type, body: Buffer.from(body) }
 }
 
 /**

@@ -18,6 +18,7 @@ import {
   related,
   text,
   type ValuesOf,
+  wrapped,
 } from '../config/options.ts'
 import { FetchedPartitionBatch } from '../kafka/batch/fetched-batch.ts'
 import { unpack } from '../kafka/batch/unpack.ts'
@@ -31,7 +32,6 @@ import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 
 const set = combine(
   [
-    kafkaConnectionSet,
     own({
       topics: list({
         explanation: 'Topics to read. Without this and --topics-regex: events.',
@@ -53,16 +53,17 @@ const set = combine(
       count: integer({ explanation: 'Stop after this many records.', min: 1 }),
       json: flag({ explanation: 'Print one JSON object a line, for jq.', default: false }),
     }),
+    kafkaConnectionSet,
     logGroup,
   ],
   [exclusive('topics', 'topicsRegex')],
 )
 
-const help = `Prints what it reads from Kafka: time, topic/partition@offset, key and value of each record on a line.
+const help = `${wrapped('Prints what it reads from Kafka: time, topic/partition@offset, key and value of each record on a line.', standardOutput.columns)}
 
   npm run echo-consumer -- [options]
 
-${describeOptions(set)}`
+${describeOptions(set, set.options, standardOutput.columns)}`
 
 async function main(argv: readonly string[]): Promise<void> {
   const inFile = { ...everyOption, ...set.options }
@@ -82,6 +83,10 @@ async function main(argv: readonly string[]): Promise<void> {
   try {
     await consumer.connect()
     await consumer.subscribe({ topics, fromBeginning: values.fromBeginning })
+    if (standardOutput.isTTY)
+      standardError.print(
+        `reading ${topics.join(', ')}, ${values.fromBeginning ? 'from the oldest record' : 'new records'}; Ctrl-C ends`,
+      )
     await echo(consumer, values, stop)
   } finally {
     await consumer.disconnect()

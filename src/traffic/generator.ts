@@ -20,6 +20,7 @@ import {
   text,
   texts,
   type ValuesOf,
+  wrapped,
 } from '../config/options.ts'
 import { type Compression, compressionTypes } from '../kafka/batch/codecs.ts'
 import { kafkaClient } from '../kafka/client.ts'
@@ -40,7 +41,6 @@ import { RecordMaker, type RecordMakerOptions } from './data/record-maker.ts'
 const acknowledgements = { all: -1, leader: 1 } as const
 
 const set = combine([
-  kafkaConnectionSet,
   own({
     topics: list({
       explanation: 'Topics to fill in turn. Missing topics are created.',
@@ -109,6 +109,7 @@ const set = combine([
       default: 'all',
     }),
   }),
+  kafkaConnectionSet,
   logGroup,
 ])
 
@@ -117,16 +118,15 @@ const describedKinds = Object.entries(kinds)
   .map(([name, { summary, typePath, shapes }]: [string, Kind]) => {
     const types = shapes.map(({ type }) => type).join(', ')
     const option = typePath === 'type' ? '' : ` Archive them with --type-path ${typePath}.`
-    return `  ${name}\n${paragraph(`${summary} Types: ${types}.${option}`)}`
+    return `  ${name}\n${paragraph(`${summary} Types: ${types}.${option}`, standardOutput.columns)}`
   })
   .join('\n')
 
-const help = `Fills Kafka topics with realistic JSON, busiest at noon, with a few heavy users, rare errors, some dirty
-values and one bad half-hour a day.
+const help = `${wrapped('Fills Kafka topics with realistic JSON, busiest at noon, with a few heavy users, rare errors, some dirty values and one bad half-hour a day.', standardOutput.columns)}
 
   npm run generator -- [options]
 
-${describeOptions(set)}
+${describeOptions(set, set.options, standardOutput.columns)}
 
 Kinds of messages:
 

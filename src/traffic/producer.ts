@@ -24,7 +24,6 @@ import { createProducer, kafkaMessage } from './data/producer.ts'
 import { RecordMaker } from './data/record-maker.ts'
 
 const set = combine([
-  kafkaConnectionSet,
   own({
     topic: text({
       explanation: 'Topic to send to. A missing topic is created.',
@@ -59,6 +58,7 @@ const set = combine([
       default: '1',
     }),
   }),
+  kafkaConnectionSet,
   logGroup,
 ])
 
@@ -66,7 +66,7 @@ const help = `Sends one message a second, each shown on a line as it goes.
 
   npm run producer -- [options]
 
-${describeOptions(set)}`
+${describeOptions(set, set.options, standardOutput.columns)}`
 
 async function main(argv: readonly string[]): Promise<void> {
   const inFile = { ...everyOption, ...set.options }

@@ -125,6 +125,21 @@ test('an answer is computed once for all who ask at the same time, and again whe
   )
 })
 
+test('an answer that is still fresh is computed again when the state of the worker changes', async (t) => {
+  let state = 'running'
+  const port = await serve(t, {
+    '/readyz': cached(
+      () => ({ status: 200, type: 'text/plain', body: state }),
+      60_000,
+      () => state,
+    ),
+  })
+  for (const next of ['running', 'paused', 'paused', 'running']) {
+    state = next
+    assert.equal((await ask(port, { path: '/readyz' })).text, next)
+  }
+})
+
 test('archiving continues under a flood of half-open connections, and health is answered', async (t) => {
   const topic = await createTopic(t)
   const root = `${await temporaryDirectory(t)}/archive`

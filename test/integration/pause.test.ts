@@ -88,6 +88,7 @@ test('a paused worker reads nothing, stays in the group and says so; another one
   assert.equal(await worker.metric('archiver_pauses_total'), '0')
 
   assert.equal(await worker.post('/pause'), 200)
+  assert.equal((await worker.status()).paused, true, 'who paused it reads no older answer')
   assert.equal(await worker.post(`/resume?topic=${topic}`), 409)
   await produce(t, other, messages(2))
   // What moves away goes on there; what stays, or comes back, is paused.

@@ -32,7 +32,7 @@ export const runSet = combine(
     logGroup,
   ],
   [
-    because('which topics are to be archived?', needed('topics', 'topicsRegex')),
+    because('which topics are to be archived? (see --help)', needed('topics', 'topicsRegex')),
     exclusive('topics', 'topicsRegex'),
     because('where are records to be kept?', needed('files', 'elasticsearch', 'mysql')),
     because(

@@ -33,7 +33,7 @@ const filesInTurn = 1000
 export function invalidManifest(path: string, why: string): ArchiverError {
   return new ArchiverError(
     'MANIFEST_INVALID',
-    `${path}: ${why}. Restore this file from a copy of the archive, or run verify`,
+    `${path}: ${why}. Restore this file from a copy of the archive; verify names all that are damaged`,
     { path },
   )
 }
