@@ -12,6 +12,7 @@ import type { ListedPartition } from '../files/log/manifest.ts'
 import { isSelected } from '../files/read/selection.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { ArchiverError, errorFields, messageOf } from '../runtime/errors.ts'
+import { describeFileError } from '../runtime/file-errors.ts'
 import { count, plural, size } from '../runtime/format.ts'
 import { createLogger } from '../runtime/log.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
@@ -115,7 +116,7 @@ async function compactAll(partitions: readonly ListedPartition[], run: Run): Pro
       failure ??=
         error instanceof ArchiverError
           ? error
-          : new ArchiverError('ARCHIVE_UNUSABLE', messageOf(error))
+          : new ArchiverError('ARCHIVE_UNUSABLE', describeFileError(error) ?? messageOf(error))
     }
   }
   return { outcomes, failure, shortage }

@@ -130,9 +130,10 @@ class PartitionCheck {
     })
   }
 
-  /** The verdict on a partition whose commit log cannot be listed: nothing of it is proven. */
-  unreadable(damage: ArchiverError): Verdict {
-    this.#problems.add({ kind: 'manifest-invalid', message: damage.message })
+  /** The verdict on a partition that cannot be read to its end: nothing of it is proven. */
+  unreadable({ code, message }: ArchiverError): Verdict {
+    const kind = code === 'MANIFEST_INVALID' ? 'manifest-invalid' : 'file-unreadable'
+    this.#problems.add({ kind, message })
     return this.#verdict({}, {})
   }
 

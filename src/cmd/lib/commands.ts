@@ -11,6 +11,7 @@ import {
   wrapped,
 } from '../../config/options.ts'
 import { ArchiverError, messageOf } from '../../runtime/errors.ts'
+import { describeFileError } from '../../runtime/file-errors.ts'
 import { standardError, standardOutput } from '../../runtime/standard-streams.ts'
 import { describeGroups } from './help.ts'
 import { usageOf, withNames } from './positional.ts'
@@ -42,9 +43,7 @@ function command<N extends CommandName>(
     warnOfExposedSecrets((values as { readonly config?: string }).config)
     const narrowed = await withRunFlags(related(set, values), flags.values, set.options)
     await act(narrowed as ValuesOf<(typeof commandSets)[N]>).catch((error: unknown) => {
-      throw isRefusedRequest(error)
-        ? new ArchiverError('UNREACHABLE', messageOf(error), {}, error)
-        : error
+      throw knownError(error) ?? error
     })
   }
   return [name, { summary, set, output, run }]
@@ -57,6 +56,13 @@ function warnOfExposedSecrets(config: string | undefined): void {
   standardError.write(
     `archiver: ${config} holds ${names.join(', ')} and can be read by all users of this machine; chmod o-r it\n`,
   )
+}
+
+/** An error that is no bug, although the command did not say what it means. */
+function knownError(error: unknown): ArchiverError | undefined {
+  if (isRefusedRequest(error)) return new ArchiverError('UNREACHABLE', messageOf(error), {}, error)
+  const ofFile = describeFileError(error)
+  return ofFile === undefined ? undefined : new ArchiverError('ARCHIVE_UNUSABLE', ofFile, {}, error)
 }
 
 /**

@@ -3,6 +3,7 @@ import { gunzip, type ZlibOptions } from 'node:zlib'
 import type { HomeFile, ReadableHome } from '../../home/home.ts'
 import { LF } from '../../record/ascii.ts'
 import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
+import { describeFileError } from '../../runtime/file-errors.ts'
 
 /** With `info`, zlib says how many bytes it took: it silently skips zeros behind a member. */
 const decompress = promisify(gunzip) as unknown as (
@@ -222,7 +223,10 @@ export async function openToRead(
   try {
     file = await home.open(path, from)
   } catch (error) {
-    throw error instanceof ArchiverError ? error : damaged(home.locate(path), messageOf(error))
+    if (error instanceof ArchiverError) throw error
+    const ofFile = describeFileError(error)
+    if (ofFile !== undefined) throw new ArchiverError('DAMAGED', ofFile, { path }, error)
+    throw damaged(home.locate(path), messageOf(error))
   }
   if (file === undefined) throw damaged(home.locate(path), 'it is gone', true)
   return file

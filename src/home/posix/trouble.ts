@@ -1,25 +1,8 @@
 import { lstat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
+import { pathIn, wordsOf } from '../../runtime/file-errors.ts'
 import { MayBeCreated, type Space } from '../home.ts'
-
-const troubles: Readonly<Record<string, string>> = {
-  ENOSPC: 'no space left',
-  EDQUOT: 'the quota is used up',
-  EROFS: 'the file system is read-only',
-  EACCES: 'permission denied',
-  EPERM: 'not permitted',
-  EIO: 'input/output error',
-  EMFILE: 'too many open files in this process (see ulimit -n)',
-  ENFILE: 'too many open files on this machine',
-  EFBIG: 'the file size limit is reached (see ulimit -f)',
-  EXDEV:
-    'staging and archive lie on different file systems; keep the whole archive directory on one',
-  ENOTDIR: 'there is a file in the place of a directory',
-  ELOOP: 'there is a symbolic link in the place of a file; it is not followed',
-  ENXIO: 'there is a FIFO or a socket in the place of a file',
-  ESTALE: 'the network file system lost the directory',
-}
 
 /** The troubles that free space says something about. */
 const ofSpace = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO'])
@@ -27,11 +10,8 @@ const ofSpace = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO'])
 /** An error of the file system for people: what, in which path, and how much space is free. */
 async function describeTrouble(root: string, error: unknown): Promise<string> {
   const code = systemCode(error)
-  const words = (code === undefined ? undefined : troubles[code]) ?? messageOf(error)
-  const named =
-    error instanceof Error && 'path' in error && typeof error.path === 'string'
-      ? error.path
-      : undefined
+  const words = wordsOf(code) ?? messageOf(error)
+  const named = pathIn(error)
   if (code === 'ENOTDIR') return `${words}: ${await fileAbove(named ?? root)}`
   const path = named === undefined ? '' : ` (${named})`
   const free = code !== undefined && ofSpace.has(code) ? (await spaceOf(root))?.free : undefined

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -134,6 +141,29 @@ describe('the command line', { concurrency: 3 }, () => {
     }
     const { errors } = await outcome(t, 'ls', '--archive-dir', 'gs://bucket/archive')
     assert.match(errors, /without gs:\/\/, or s3:\/\/bucket or s3:\/\/bucket\/prefix\n/)
+  })
+
+  it('says in one line that a directory may not be read, in every command', async (t) => {
+    const root = await archive(t)
+    const there = (name: string) => join(root, name)
+    const [type] = readdirSync(root).filter((name) => name.startsWith('type='))
+    // A loop of links fails for every user; a mode would not stop root.
+    renameSync(there(type!), there('moved'))
+    symlinkSync(type!, there(type!))
+    const here = ['--archive-dir', root, '--no-elasticsearch']
+    for (const argv of [
+      ['cat', ...here.slice(0, 2)],
+      ['verify', '--no-kafka', ...here],
+      ['mapping', '--type', type!.slice('type='.length), ...here],
+      ['compact', '--compact-after', '0', ...here.slice(0, 2)],
+      ['copy', root, `${root}.copy`],
+    ]) {
+      const { code, errors, out } = await outcome(t, ...argv)
+      const what = `${argv.join(' ')}:\n${out}${errors}`
+      assert.equal(code, 1, what)
+      assert.match(what, /there is a symbolic link in the place of|is a symbolic link|not followed/)
+      assert.doesNotMatch(what, /unexpected|\n {4}at |manifest-invalid|ELOOP/, what)
+    }
   })
 
   it('warns of secrets in a file that all users may read', async (t) => {
