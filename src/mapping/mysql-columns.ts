@@ -6,9 +6,10 @@ import type { NumberFacts } from './numbers.ts'
 import { type FieldProposal, proposalOf } from './proposal.ts'
 
 /**
- * Generated columns of the MySQL table for the fields of a type. One statement fits MySQL 8 and
- * MariaDB. No expression fails, whatever a later record has: the server would refuse the row. So
- * each looks at the form of a value first, and is NULL for what does not fit.
+ * Generated columns of the MySQL table for the fields of a type. One statement fits MySQL from
+ * 8.0.21 on (JSON_VALUE) and MariaDB. No expression fails, whatever a later record has: the server
+ * would refuse the row. So each looks at the form of a value first, and is NULL for what does not
+ * fit.
  */
 
 export interface ColumnSource {
@@ -82,7 +83,8 @@ function columnsOf(
   if (path.some((_, i) => inLists.has(keyOf(path.slice(0, i + 1)))))
     return 'in a list; JSON_TABLE reads lists'
   if (!path.every((key) => pathOfTexts.test(key))) return 'its name cannot be written as a path'
-  const extracted = `JSON_EXTRACT(\`value\`, ${quoted(`$${path.map((key) => `."${key}"`).join('')}`)})`
+  const place = quoted(`$${path.map((key) => `."${key}"`).join('')}`)
+  const extracted = `JSON_EXTRACT(\`value\`, ${place})`
   const text = `JSON_UNQUOTE(${extracted})`
   const isText = `JSON_TYPE(${extracted}) = 'STRING'`
   switch (field.as) {
@@ -101,7 +103,7 @@ function columnsOf(
         {
           suffix: '',
           sqlType: 'TINYINT',
-          expression: `${text} IN ('true', 'false') THEN ${text} = 'true'`,
+          expression: `${hasForm(text, '(true|false)', 'a-z')} THEN ${text} = 'true'`,
         },
       ]
     case 'ip':
@@ -110,11 +112,13 @@ function columnsOf(
       const { maxLength = 0 } = values.texts ?? {}
       if (maxLength === 0) return 'it has no texts'
       if (maxLength > maxText) return `texts of up to ${maxLength} characters`
+      // JSON_UNQUOTE of MariaDB has no characters beyond U+FFFF: it would give `?`.
+      const whole = `JSON_VALUE(\`value\`, ${place})`
       return [
         {
           suffix: '',
           sqlType: `VARCHAR(${maxText})`,
-          expression: `${isText} AND CHAR_LENGTH(${text}) <= ${maxText} THEN ${text}`,
+          expression: `${isText} AND CHAR_LENGTH(${whole}) <= ${maxText} THEN ${whole}`,
         },
       ]
     }
@@ -123,8 +127,17 @@ function columnsOf(
   }
 }
 
+/**
+ * The whole text has the form, in this case. `$` alone is also before a line end, and which ends
+ * there are differs: so there may be no other characters. Patterns do not tell `t` from `T` unless
+ * the collation does.
+ */
+const hasForm = (text: string, form: string, characters: string): string => {
+  const exact = `CONVERT(${text} USING utf8mb4) COLLATE utf8mb4_bin`
+  return `${exact} NOT REGEXP '[^${characters}]' AND ${exact} REGEXP '^${form}$'`
+}
 const and = (...conditions: readonly string[]) => conditions.join(' AND ')
-const jsonNumber = "'^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]{1,2})?$'"
+const jsonNumber = '-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]{1,2})?'
 
 /** A DECIMAL if it holds all numbers with room for more; else a DOUBLE. */
 function numberColumn(
@@ -141,7 +154,7 @@ function numberColumn(
   const conditions = and(
     ...guard,
     `CHAR_LENGTH(${text}) <= 255`,
-    `${text} REGEXP ${jsonNumber}`,
+    hasForm(text, jsonNumber, '-+.eE0-9'),
     `ABS(${text} + 0e0) < 1e${fits ? whole : 300}`,
   )
   if (!fits)
@@ -153,7 +166,7 @@ function numberColumn(
 /** Years 1970 to 2100 in digits; no time zone of a session has a say. */
 function epochColumn(text: string, guard: readonly string[], format: string): Made {
   const [digits, micros] = format === 'epoch_second' ? [10, 1_000_000] : [13, 1000]
-  const conditions = and(...guard, `${text} REGEXP '^[0-9]{1,${digits}}$'`)
+  const conditions = and(...guard, hasForm(text, `[0-9]{1,${digits}}`, '0-9'))
   const time = `TIMESTAMP'1970-01-01 00:00:00' + INTERVAL (CAST(${text} AS SIGNED) * ${micros}) MICROSECOND`
   return { suffix: '_time', sqlType: 'DATETIME(6)', expression: `${conditions} THEN ${time}` }
 }
@@ -176,7 +189,7 @@ function dateColumn(text: string, isText: string, { texts }: FieldFacts): readon
   if (!forms.some((form) => isoForms.has(form))) return 'dates that are not written as in ISO 8601'
   const conditions = and(
     isText,
-    `${text} REGEXP '^${isoDay}${isoTime}$'`,
+    hasForm(text, `${isoDay}${isoTime}`, '-+.:TZ 0-9'),
     `SUBSTR(${text}, 9, 2) <= DAY(LAST_DAY(CONCAT(LEFT(${text}, 8), '01')))`,
   )
   const written = `REPLACE(REGEXP_REPLACE(${text}, '(Z|${zone})$', ''), 'T', ' ')`
