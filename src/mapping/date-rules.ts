@@ -4,6 +4,7 @@ import { isNearlyAll, othersThan, type ValueSums } from './value-sums.ts'
 
 /** More formats than this in one field are no format. */
 const maxFormats = 6
+const yearDigits = 4
 /** `date` counts milliseconds. */
 const msDigits = 3
 /** `date_nanos` holds 1970-01-01 up to 2262-04-11 (64 bits of nanoseconds). */
@@ -15,6 +16,7 @@ export function proposeDate(sums: ValueSums, texts: number): Decision | undefine
   const { dates, numbers } = sums
   if (numbers.count > 0 || !isNearlyAll(dates.count, texts)) return undefined
   const formats = formatsOf(dates)
+  if (formats.includes(dateForms['date-time']) && mayBeYears(sums)) return undefined
   if (formats.length > maxFormats)
     return { as: 'keyword', reason: `dates in ${formats.length} formats: too many to be meant` }
   const isFine = (dates.fractionDigits.at(-1) ?? 0) > msDigits
@@ -37,6 +39,11 @@ export function proposeDate(sums: ValueSums, texts: number): Decision | undefine
     reason: remarks.join('; '),
     ...(bad === 0 ? {} : { hasText: true }),
   }
+}
+
+/** `strict_date_optional_time` takes four digits alone for a year, whatever they count. */
+function mayBeYears({ decimals, formats }: ValueSums): boolean {
+  return formats.has('digits') || (decimals.whole > 0 && decimals.wholeDigits >= yearDigits)
 }
 
 const formNames: Readonly<Record<DateForm, string>> = {

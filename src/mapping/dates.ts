@@ -6,8 +6,8 @@
 
 /** A form and its format in Elasticsearch; `{fraction}` stands for `.SSS` with as many digits. */
 export const dateForms = {
-  /** `2019-08-01` */
-  date: 'strict_date',
+  /** `2019-08-01`. `strict_date` takes 29 February of any year, and `0000-00-00`. */
+  date: 'uuuu-MM-dd',
   /** `2019-08-01T03:23:03.5Z`, `+02:00`, `+0200`, `+02`; also to a second or a minute. */
   'date-time': 'strict_date_optional_time',
   /** The same without a zone. */

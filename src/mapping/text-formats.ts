@@ -57,7 +57,7 @@ export function formatOf(text: string): TextFormat | undefined {
   if (isNumeric && jsonNumber.test(text)) return 'decimal'
   if (isIPv4(text)) return 'ipv4'
   if (text.includes(':')) {
-    // Elasticsearch takes no zone of an address.
+    // Elasticsearch forgets the zone of an address.
     if (!text.includes('%') && isIPv6(text)) return 'ipv6'
     return url.test(text) ? 'url' : undefined
   }

@@ -49,6 +49,8 @@ export interface ValueSums {
 interface Numbers {
   readonly count: number
   readonly whole: number
+  /** The most digits before the point. */
+  readonly wholeDigits: number
   readonly beyondDouble: number
   readonly beyondLong: number
   readonly infinite: number
@@ -99,6 +101,7 @@ function numbersOf(all: readonly (NumberFacts | undefined)[]): Numbers {
   return {
     count: total((facts) => facts.count),
     whole: total((facts) => facts.whole),
+    wholeDigits: Math.max(0, ...all.map((facts) => facts?.wholeDigits ?? 0)),
     beyondDouble: total((facts) => facts.beyondDouble),
     beyondLong: total((facts) => facts.beyondLong),
     infinite: total((facts) => facts.infinite),

@@ -261,7 +261,7 @@ const mappedShop = {
   total: { type: 'double', coerce: true },
   // Reads dates alone.
   delivery: {
-    properties: { date: { ...date, format: 'strict_date' }, location: { type: 'geo_point' } },
+    properties: { date: { ...date, format: 'uuuu-MM-dd' }, location: { type: 'geo_point' } },
   },
   client: { properties: { ip: { type: 'ip' } } },
 }

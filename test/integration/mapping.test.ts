@@ -388,5 +388,5 @@ test('facts and schemas need no Elasticsearch; a type that is not there is named
     'http://127.0.0.1:1',
   ])
   assert.equal(away.code, 0, away.output)
-  assert.match(away.output, /how fields are mapped today is not known/)
+  assert.match(away.output, /the column "today" is left out/)
 })

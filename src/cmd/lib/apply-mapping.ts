@@ -135,7 +135,7 @@ interface Node {
   readonly [key: string]: unknown
 }
 
-/** Each field in words: `date (strict_date), .text keyword`. */
+/** Each field in words: `date (uuuu-MM-dd), .text keyword`. */
 function fieldsIn(mapping: unknown): Map<string, string> {
   const found = new Map<string, string>()
   const walk = (node: Node, path: string) => {

@@ -71,7 +71,7 @@ test('after another version of the template, what does not fit it is proposed ag
   await learner.round()
   assert.deepEqual(taken(), ['order 50 x date'])
   state.mapping = {
-    mapping: { properties: { x: { type: 'date', format: 'strict_date' } } },
+    mapping: { properties: { x: { type: 'date', format: 'uuuu-MM-dd' } } },
     version: 1,
     own: [],
   }
