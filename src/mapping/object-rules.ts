@@ -96,9 +96,9 @@ export function nestedOffer(
   if (some === 0) return undefined
   const records = group.reduce((sum, facts) => sum + facts.records, 0)
   const most = Math.max(...lists.map(({ maxObjects }) => maxObjects))
-  const flat = `${shareOf(some, records)} hold two objects and more, and a query over two of their fields mixes them`
+  const flat = `${shareOf(some, records)} hold two objects or more, and a query over two of their fields mixes them`
   if (most > maxNestedObjects)
     return `${flat}; nested is not possible: a list has ${count(most)} objects, and Elasticsearch takes ${count(maxNestedObjects)}`
   const each = Math.round((objects / records) * 10) / 10
-  return `${flat}; nested keeps them apart, for ${each} more documents a record, and Kibana's charts do not read it`
+  return `${flat}; as nested they stay apart, cost ${each} more documents a record, and Kibana's charts do not read them`
 }

@@ -25,7 +25,8 @@ export const pruneSet = combine(
       dryRun,
       yes: flag({
         default: false,
-        explanation: 'Do not ask. Without a terminal, nothing is asked in any case.',
+        explanation:
+          'Do not ask. Without a terminal the command does not ask either: it goes ahead.',
       }),
     }),
     logGroup,
