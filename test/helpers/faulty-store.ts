@@ -6,6 +6,7 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http'
+import { request as requestOverTls } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -207,8 +208,9 @@ export class FaultyStore implements AsyncDisposable {
     body: Buffer,
   ): Promise<{ status: number; headers: IncomingHttpHeaders; body: Buffer }> {
     return new Promise((resolve, reject) => {
-      const { hostname, port } = this.#upstream
-      const sent = request({ hostname, port, method, path: url, headers }, (response) => {
+      const { hostname, port, protocol } = this.#upstream
+      const send = protocol === 'https:' ? requestOverTls : request
+      const sent = send({ hostname, port, method, path: url, headers }, (response) => {
         const chunks: Buffer[] = []
         response.on('data', (chunk: Buffer) => chunks.push(chunk))
         response.on('error', reject)

@@ -19,6 +19,7 @@ import { launchVersitygw, type StoreKeys, versitygwProgram } from './versitygw.t
 
 /** The store that every test run has. */
 export const s3Url: string = process.env.ARCHIVER_TEST_S3 ?? 'http://127.0.0.1:9000'
+export const s3Title: string = process.env.ARCHIVER_TEST_S3 ?? 'S3Proxy'
 
 // The SDK finds credentials where it finds those of a user.
 process.env.AWS_ACCESS_KEY_ID ??= s3AccessKey

@@ -19,7 +19,13 @@ import {
 } from '../helpers/bucket-archive.ts'
 import { type FaultRule, FaultyStore } from '../helpers/faulty-store.ts'
 import { createFilesSink } from '../helpers/files-sink.ts'
-import { bucketSettings, openS3Home, s3Url, startVersitygw } from '../helpers/object-stores.ts'
+import {
+  bucketSettings,
+  openS3Home,
+  s3Title,
+  s3Url,
+  startVersitygw,
+} from '../helpers/object-stores.ts'
 import { temporaryDirectory, until } from '../helpers/servers.ts'
 
 /** Exactly once in a bucket: the sink on real stores, killed, raced, frozen and lied to. */
@@ -83,7 +89,7 @@ const fewPoints = [
 ]
 
 const stores: readonly [string, (t: TestContext) => Promise<string | undefined>][] = [
-  ['S3Proxy', async () => s3Url],
+  [s3Title, async () => s3Url],
   ['versitygw', startVersitygw],
 ]
 
@@ -180,8 +186,7 @@ for (const [name, start] of stores) {
 
     on('is whole after a kill at every point of a flush and of a compaction', async (t, url) => {
       const points = faultPoints.filter(
-        (point) =>
-          !point.startsWith('worker.') && (name === 'S3Proxy' || fewPoints.includes(point)),
+        (point) => !point.startsWith('worker.') && (name === s3Title || fewPoints.includes(point)),
       )
       const rest = points.values()
       const lane = async () => {

@@ -1,7 +1,13 @@
 import type { TestContext } from 'node:test'
 import { FaultyStore } from '../helpers/faulty-store.ts'
 import { testHome } from '../helpers/home-contract.ts'
-import { bucketSettings, openS3Home, s3Url, startVersitygw } from '../helpers/object-stores.ts'
+import {
+  bucketSettings,
+  openS3Home,
+  s3Title,
+  s3Url,
+  startVersitygw,
+} from '../helpers/object-stores.ts'
 import { versitygwProgram } from '../helpers/versitygw.ts'
 
 /** The promises of a home, in buckets of real stores. */
@@ -20,7 +26,7 @@ async function place(t: TestContext, url: string) {
   }
 }
 
-testHome('a bucket of S3Proxy', (t) => place(t, s3Url))
+testHome(`a bucket of ${s3Title}`, (t) => place(t, s3Url))
 // Without Go there is no versitygw, and S3Proxy has to do.
 if (versitygwProgram() !== undefined)
   testHome('a bucket of versitygw', async (t) => place(t, (await startVersitygw(t))!))

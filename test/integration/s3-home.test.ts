@@ -13,7 +13,13 @@ import {
   FaultyStore,
   slowDown,
 } from '../helpers/faulty-store.ts'
-import { bucketSettings, openS3Home, s3Url, startVersitygw } from '../helpers/object-stores.ts'
+import {
+  bucketSettings,
+  openS3Home,
+  s3Title,
+  s3Url,
+  startVersitygw,
+} from '../helpers/object-stores.ts'
 
 /**
  * The home in a bucket on real stores: what each refuses and repeats, and what a network between
@@ -54,7 +60,7 @@ function sha256(content: Buffer): string {
 const data = 'type=a/dt=2019-08-01/hr=03/t+0+00000000000000000000-00000000000000000009.jsonl.gz'
 
 const stores: readonly [string, (t: TestContext) => Promise<string | undefined>][] = [
-  ['S3Proxy', async () => s3Url],
+  [s3Title, async () => s3Url],
   ['versitygw', startVersitygw],
 ]
 

@@ -10,7 +10,13 @@ import { runArchiver } from '../helpers/archiver.ts'
 import { dataFiles, flush, offsetsIn, tp } from '../helpers/bucket-archive.ts'
 import { FaultyStore } from '../helpers/faulty-store.ts'
 import { createFilesSink } from '../helpers/files-sink.ts'
-import { bucketSettings, openS3Home, s3Url, startVersitygw } from '../helpers/object-stores.ts'
+import {
+  bucketSettings,
+  openS3Home,
+  s3Title,
+  s3Url,
+  startVersitygw,
+} from '../helpers/object-stores.ts'
 import { temporaryDirectory, until } from '../helpers/servers.ts'
 
 /** What dead workers left open in a bucket. */
@@ -44,7 +50,7 @@ async function plan(home: S3Home, before: number, damaged = new DamagedPartition
 }
 
 const stores: readonly [string, (t: TestContext) => Promise<string | undefined>][] = [
-  ['S3Proxy', async () => s3Url],
+  [s3Title, async () => s3Url],
   ['versitygw', startVersitygw],
 ]
 

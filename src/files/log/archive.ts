@@ -83,7 +83,7 @@ function checkFormat({ title, manifestFormat }: ReadableHome, { format }: Archiv
   const why =
     kinds[format] === undefined
       ? `has format ${format}; this version knows ${manifestFormat}`
-      : `holds the archive of ${kinds[format]} (format ${format}), and is ${kinds[manifestFormat]}`
+      : `holds the archive of ${kinds[format]} (format ${format}), and is ${kinds[manifestFormat]}: bring it here with archiver copy`
   throw new ArchiverError('ARCHIVE_MISMATCH', `${title} ${why}`, { root: title })
 }
 

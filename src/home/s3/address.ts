@@ -9,7 +9,7 @@ export interface BucketAddress {
 
 /** True for what is meant as a bucket, also when it is written wrongly. */
 export function isBucketUrl(text: string): boolean {
-  return /^s3[an]?:/i.test(text)
+  return /^(s3[an]?|arn):/i.test(text)
 }
 
 /** What `--archive-dir` allows for a bucket. */

@@ -298,14 +298,14 @@ export class Objects {
 
 /**
  * How keys of a listing are read. XML cannot hold every character, and one foreign key with such a
- * character would spoil the whole page. So each listing asks for keys in URL encoding; stores that
- * do not know it do not say that they did it. A plus stays one: those of an archive are no blanks.
+ * character would spoil the whole page. So each listing asks for keys in URL encoding, in which a
+ * plus is a blank, as boto does. Stores that do not know it do not say that they did it.
  */
-export function keyDecoder(encoding: string | undefined): (key: string) => string {
+function keyDecoder(encoding: string | undefined): (key: string) => string {
   if (encoding !== 'url') return (key) => key
   return (key) => {
     try {
-      return decodeURIComponent(key)
+      return decodeURIComponent(key.replaceAll('+', ' '))
     } catch (error) {
       // Of bytes that are no text: no name of an archive.
       if (error instanceof URIError) return key

@@ -16,7 +16,7 @@ import {
 } from './connection.ts'
 import { isLostUpload, StillNowhere, statusOf, storeCode } from './errors.ts'
 import { endlessListing } from './explain.ts'
-import { keyDecoder, missingAsUndefined, type ObjectHead, type Objects } from './objects.ts'
+import { missingAsUndefined, type ObjectHead, type Objects } from './objects.ts'
 import type { ChecksumChoice } from './settings.ts'
 
 /** A part of an upload, as its completion names it. */
@@ -204,6 +204,7 @@ export class Uploads {
   /**
    * The open uploads of the bucket. MinIO lists none for the prefix of a directory. So this asks
    * for all and selects those with the prefix.
+   * Keys come as they are: who ends an upload must not guess how a store encoded its key.
    */
   async *list(prefix: string): AsyncGenerator<OpenUpload> {
     let KeyMarker: string | undefined
@@ -215,21 +216,18 @@ export class Uploads {
           this.#connection.s3.send(
             new ListMultipartUploadsCommand({
               ...this.#connection.common,
-              EncodingType: 'url',
               ...(KeyMarker === undefined ? {} : { KeyMarker }),
               ...(UploadIdMarker === undefined ? {} : { UploadIdMarker }),
             }),
           ),
       )
-      const decode = keyDecoder(answer.EncodingType)
       for (const { Key = '', UploadId, Initiated } of answer.Uploads ?? []) {
-        const key = decode(Key)
-        if (key.startsWith(prefix) && UploadId !== undefined)
-          yield { key, id: UploadId, initiated: Initiated }
+        if (Key.startsWith(prefix) && UploadId !== undefined)
+          yield { key: Key, id: UploadId, initiated: Initiated }
       }
       if (answer.IsTruncated !== true) return
       if (answer.NextKeyMarker === undefined) throw endlessListing(this.#connection.settings)
-      KeyMarker = decode(answer.NextKeyMarker)
+      KeyMarker = answer.NextKeyMarker
       UploadIdMarker = answer.NextUploadIdMarker
     }
   }

@@ -19,6 +19,7 @@ test('what is no place for an archive is refused with the reason', () => {
   const refused: Readonly<Record<string, RegExp>> = {
     's3:/archive': /does not begin with s3:\/\//,
     's3a://archive': /does not begin with s3:\/\//,
+    'arn:aws:s3:::archive': /does not begin with s3:\/\//,
     'S3://archive': /does not begin with s3:\/\//,
     's3://': /names no bucket/,
     's3:///prefix': /names no bucket/,
@@ -61,6 +62,7 @@ test('an address that was read prints as a URL that reads the same', () => {
 })
 
 test('a bucket is distinguished from a directory, however it is written', () => {
-  for (const url of ['s3://a', 'S3://a', 's3:/a', 's3a://a', 's3n://a']) assert.ok(isBucketUrl(url))
+  for (const url of ['s3://a', 'S3://a', 's3:/a', 's3a://a', 's3n://a', 'arn:aws:s3:::a'])
+    assert.ok(isBucketUrl(url))
   for (const path of ['./s3', '/srv/s3:', 's3', 'x/s3://y']) assert.ok(!isBucketUrl(path))
 })
