@@ -268,12 +268,15 @@ export function byQuery(label: string, queries: Readonly<Record<string, string>>
   }
 }
 
-/** One group a range of numbers, `[from, to)`. */
-export function byRange(
-  field: string,
-  label: string,
-  bounds: readonly (readonly [number | null, number | null])[],
-): Column {
+/** A range of numbers, `[from, to)`; null is without a bound. */
+export interface Bin {
+  readonly from: number | null
+  readonly to: number | null
+  readonly label: string
+}
+
+/** One group a range of numbers. Their labels are our own: Kibana writes `NaN y` for infinity. */
+export function byRange(field: string, label: string, bins: readonly Bin[]): Column {
   return {
     label,
     customLabel: true,
@@ -284,9 +287,28 @@ export function byRange(
     sourceField: field,
     params: {
       type: 'range',
-      ranges: bounds.map(([from, to]) => ({ from, to, label: '' })),
+      ranges: bins,
       maxBars: 'auto',
       parentFormat: { id: 'range', params: { template: 'arrow_right', replaceInfinity: true } },
+    },
+  }
+}
+
+/** One group a range of numbers, which Kibana chooses from the smallest to the largest. */
+export function byHistogram(field: string, label: string): Column {
+  return {
+    label,
+    customLabel: true,
+    dataType: 'number',
+    isBucketed: true,
+    scale: 'interval',
+    operationType: 'range',
+    sourceField: field,
+    params: {
+      type: 'histogram',
+      ranges: [{ from: 0, to: 1000, label: '' }],
+      maxBars: 'auto',
+      includeEmptyRows: true,
     },
   }
 }
@@ -302,7 +324,7 @@ interface Layer {
  * Discover.
  */
 export interface Chart extends Layer {
-  readonly visualizationType: 'lnsXY' | 'lnsMetric' | 'lnsPie' | 'lnsDatatable' | 'lnsHeatmap'
+  readonly visualizationType: 'lnsXY' | 'lnsMetric' | 'lnsPie' | 'lnsDatatable'
   readonly visualization: Readonly<Record<string, unknown>>
   readonly query: string
   readonly span: Span | undefined
@@ -318,6 +340,8 @@ export interface Span {
   readonly from?: string
   readonly to?: string
 }
+
+const quietColor = '#b0b9c6'
 
 const layerId = 'layer'
 const layerReferenceName = `indexpattern-datasource-layer-${layerId}`
@@ -364,16 +388,28 @@ export interface XyOptions extends Source {
   /** The title of the vertical axis; none if the panel's title says it. */
   readonly yTitle?: string
   readonly colors?: Readonly<Record<string, string>>
+  /** Colors of the values that `split` groups by; all others are gray. */
+  readonly valueColors?: Readonly<Record<string, string>> | undefined
 }
 
 export function xy(options: XyOptions): Chart {
-  const { as, x, y, split, legend = 'right', wideLegend = false, yTitle, colors = {} } = options
+  const {
+    as,
+    x,
+    y,
+    split,
+    legend = 'right',
+    wideLegend = false,
+    yTitle,
+    colors = {},
+    valueColors,
+  } = options
   return chart(options, 'lnsXY', {
     legend: {
       isVisible: legend !== 'none',
       position: legend === 'none' ? 'right' : legend,
-      showSingleSeries: false,
-      ...(wideLegend ? { legendSize: 'large' } : {}),
+      showSingleSeries: wideLegend,
+      ...(wideLegend ? { legendSize: 'large', maxLines: 2 } : {}),
     },
     valueLabels: 'hide',
     fittingFunction: 'Linear',
@@ -393,10 +429,26 @@ export function xy(options: XyOptions): Chart {
         xAccessor: x,
         ...(split === undefined ? {} : { splitAccessor: split }),
         accessors: y,
+        ...(valueColors === undefined ? {} : { colorMapping: colorMapping(valueColors) }),
         yConfig: Object.entries(colors).map(([forAccessor, color]) => ({ forAccessor, color })),
       },
     ],
   })
+}
+
+function colorMapping(colors: Readonly<Record<string, string>>): Readonly<Record<string, unknown>> {
+  const fixed = (colorCode: string) => ({ type: 'colorCode', colorCode })
+  return {
+    assignmentMode: 'manual',
+    assignments: Object.entries(colors).map(([value, color]) => ({
+      rule: { type: 'matchExactly', values: [value] },
+      color: fixed(color),
+      touched: true,
+    })),
+    specialAssignments: [{ rule: { type: 'other' }, color: fixed(quietColor), touched: true }],
+    paletteId: 'eui_amsterdam_color_blind',
+    colorMode: { type: 'categorical' },
+  }
 }
 
 /** One large number. */
@@ -457,29 +509,6 @@ export function table(options: TableOptions): Chart {
     rowHeight: 'single',
     rowHeightLines: 1,
     headerRowHeight: 'auto',
-  })
-}
-
-/** Two groupings against each other; the darker, the more. */
-export function heatmap(
-  options: Source & { readonly x: string; readonly y: string; readonly value: string },
-): Chart {
-  const { x, y, value } = options
-  return chart(options, 'lnsHeatmap', {
-    ...layerHead,
-    shape: 'heatmap',
-    xAccessor: x,
-    yAccessor: y,
-    valueAccessor: value,
-    legend: { isVisible: true, position: 'right', type: 'heatmap_legend' },
-    gridConfig: {
-      type: 'heatmap_grid',
-      isCellLabelVisible: false,
-      isYAxisLabelVisible: true,
-      isXAxisLabelVisible: true,
-      isYAxisTitleVisible: false,
-      isXAxisTitleVisible: false,
-    },
   })
 }
 

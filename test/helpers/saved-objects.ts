@@ -19,6 +19,7 @@ export interface PanelSearch {
 }
 
 export interface PanelColumn {
+  readonly label: string
   readonly operationType: string
   readonly isBucketed: boolean
   readonly sourceField?: string

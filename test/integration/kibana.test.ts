@@ -285,14 +285,20 @@ const expected: Readonly<Record<Exclude<KindName, 'mixed'>, Expected>> = {
           'currencies',
           'states',
           'state-amounts',
-          'distribution-value.total',
+          'failed',
+          'amounts',
           'time-value.delivery.date',
           'time-value.placed_at',
           'map-value.delivery.location',
           'ignored',
           'rejects',
         ],
-        absent: ['top-value.status', 'distribution-value.delivery.location.lat', 'sum'],
+        absent: [
+          'top-value.status',
+          'distribution-value.total',
+          'distribution-value.delivery.location.lat',
+          'sum',
+        ],
       },
     },
   },
@@ -300,8 +306,13 @@ const expected: Readonly<Record<Exclude<KindName, 'mixed'>, Expected>> = {
     mapped: { ts_ms: timed },
     types: {
       orders: {
-        there: ['over-time', 'lag', 'lag-over-time', 'tables', 'time-value.ts_ms.date'],
-        absent: ['distribution-value.ts_ms', 'distribution-value.source.ts_ms', 'top-value.op'],
+        there: ['over-time', 'lag', 'lag-over-time', 'tables'],
+        absent: [
+          'time-value.ts_ms.date',
+          'distribution-value.ts_ms',
+          'distribution-value.source.ts_ms',
+          'top-value.op',
+        ],
       },
     },
   },
@@ -384,7 +395,7 @@ for (const profile of indexProfiles) {
           has(0, 'states') &&
             has(0, 'rejects') &&
             has(0, 'top-value.channel') &&
-            has(0, 'distribution-value.amount') &&
+            has(0, 'currencies') &&
             !has(0, 'top-value.route'),
         )
         assert.ok(

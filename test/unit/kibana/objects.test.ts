@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { binsOf } from '../../../src/kibana/dashboards/type/bins.ts'
 import {
   timeRange,
   typeDashboard,
@@ -11,7 +12,7 @@ import type {
   DescribedType,
 } from '../../../src/kibana/dashboards/type/described.ts'
 import { sortFields } from '../../../src/kibana/dashboards/type/fields.ts'
-import { binsOf } from '../../../src/kibana/dashboards/type/generic.ts'
+import { type Role, roleOf } from '../../../src/kibana/dashboards/type/roles.ts'
 import { markOf, ndjson, type SavedObject } from '../../../src/kibana/saved-object.ts'
 import { shippedObjects } from '../../../src/kibana/shipped.ts'
 import { kqlFields, panelSearches, panelsOf, templateFields } from '../../helpers/saved-objects.ts'
@@ -460,30 +461,18 @@ test('the names of types and fields are text, whatever they hold', () => {
   }
 })
 
-/** The groups of every `filters` column of an object, at any depth. */
-function filtersIn(
-  part: unknown,
-): { readonly label: string; readonly input: { readonly query: string } }[] {
-  if (Array.isArray(part)) return part.flatMap(filtersIn)
-  if (typeof part !== 'object' || part === null) return []
-  const { operationType, params } = part as {
-    operationType?: string
-    params?: { filters: never[] }
-  }
-  return operationType === 'filters' ? params!.filters : Object.values(part).flatMap(filtersIn)
-}
-
 test('missing fields are asked for by their quoted names, each under a label of its own', () => {
-  const names = hostileNames.filter((name) => name.length < 1000).slice(0, 15)
+  const names = hostileNames.filter((name) => name.length < 1000)
   const long = ['1', '2'].map((end) => `${'z'.repeat(200)}${end}`)
-  for (const group of [names, long]) {
+  for (const group of [names.slice(0, 8), names.slice(8, 15), long]) {
     const fields = group.map((name) => field(name, { present: 0.5, distinct: 3 }))
-    const dashboard = typeDashboard('archive-', described(fields), now).at(-1)!
-    const map = panelsOf(dashboard).find(({ panelIndex }) => panelIndex === 'missing')
-    const filters = filtersIn(map)
-    const asked = filters.map(({ input }) => {
+    const dashboard = typeDashboard('archive-', described(fields), now)
+    const found = panelSearches(dashboard.at(-1)!, dashboard)
+    const columns = Object.values(found.find(({ panel }) => panel === 'missing')!.columns)
+    const asked = columns.flatMap(({ filter }) => {
+      if (filter === undefined) return []
       const [, plainName, quotedName] = /^not (?:([\w.@-]+)|"((?:[^"\\]|\\.)*)") : \*$/.exec(
-        input.query,
+        filter.query,
       )!
       if (plainName !== undefined) return plainName
       return quotedName!.replace(
@@ -492,7 +481,8 @@ test('missing fields are asked for by their quoted names, each under a label of 
       )
     })
     assert.deepEqual(asked.sort(), group.map((name) => `value.${name}`).sort())
-    assert.equal(new Set(filters.map(({ label }) => label)).size, group.length)
+    const labels = columns.filter(({ operationType }) => operationType === 'formula')
+    assert.equal(new Set(labels.map(({ label }) => label)).size, group.length)
   }
 })
 
@@ -505,25 +495,65 @@ test('types that differ only in letters that ids lose have dashboards of their o
 })
 
 test('a distribution has about ten round ranges without holes that take every value in', () => {
-  const cases: readonly (readonly [number, number, number, number])[] = [
-    [0, 1e6, 3, 480],
-    [-90, 60, -80.2, 51.9],
-    [0.001, 0.02, 0.002, 0.013],
-    [5, 5, 5, 5],
-    [0, 1e15, 1, 1e14],
-  ]
-  for (const [min, max, low, high] of cases) {
-    const bins = binsOf(numeric('n', { min, max, low, high }) as Parameters<typeof binsOf>[0])
-    assert.ok(bins.length >= 1 && bins.length <= 14, JSON.stringify(bins))
-    for (const [i, [from]] of bins.slice(1).entries())
-      assert.equal(from, bins[i]![1], JSON.stringify(bins))
-    const [first] = bins[0]!
-    const [, last] = bins.at(-1)!
-    assert.ok(
-      (first === null || first <= min) && (last === null || last > max),
-      JSON.stringify(bins),
-    )
+  const whole = { isWhole: true }
+  const cases: readonly (readonly [number, number, number, number, Role, typeof whole | object])[] =
+    [
+      [0, 1e6, 3, 480, 'amount', {}],
+      [-90, 60, -80.2, 51.9, 'amount', {}],
+      [0, 1, 0.0001, 0.84, 'amount', {}],
+      [5, 5, 5, 5, 'amount', {}],
+      [0, 1e15, 1, 1e14, 'amount', {}],
+      [1, 99, 1, 4, 'amount', whole],
+      [0, 2 ** 53, 9, 2 ** 50, 'bytes', whole],
+      [0.01, 1e12, 0.02, 1e11, 'amount', {}],
+    ]
+  for (const [min, max, low, high, role, rest] of cases) {
+    const field = numeric('n', { min, max, low, high, ...rest })
+    const bins = binsOf(field as Parameters<typeof binsOf>[0], role)!
+    const shown = JSON.stringify(bins)
+    assert.ok(bins.length >= 1 && bins.length <= 14, shown)
+    for (const [i, { from }] of bins.slice(1).entries()) assert.equal(from, bins[i]!.to, shown)
+    const [first] = bins
+    const last = bins.at(-1)!
+    assert.ok(first!.from === null || first!.from <= min, shown)
+    assert.ok(last.to === null || last.to > max, shown)
+    assert.equal(new Set(bins.map(({ label }) => label)).size, bins.length, shown)
   }
+})
+
+test('Kibana chooses the ranges where ours would need more than two decimals', () => {
+  const field = numeric('ratio', { min: 0.001, max: 0.02, low: 0.002, high: 0.013 })
+  assert.equal(binsOf(field as Parameters<typeof binsOf>[0], 'amount'), undefined)
+  assert.ok(panelIds(described([field])).includes('distribution-value.ratio'))
+})
+
+test('the ranges of a distribution are written in the unit of the field', () => {
+  const labels = (name: string, rest: Partial<DescribedField>) => {
+    const field = numeric(name, rest) as Parameters<typeof binsOf>[0]
+    return binsOf(field, roleOf(field, 1000))!.map(({ label }) => label)
+  }
+  // Whole numbers have nothing between them.
+  assert.deepEqual(labels('items.qty', { isWhole: true, min: 1, max: 99, low: 1, high: 4 }), [
+    '1',
+    '2',
+    '3',
+    '≥ 4',
+  ])
+  const spread = { min: 0.5, max: 9000, low: 4, high: 900 }
+  assert.deepEqual(labels('duration_ms', spread), [
+    '< 2 ms',
+    '2 ms – 5 ms',
+    '5 ms – 10 ms',
+    '10 ms – 20 ms',
+    '20 ms – 50 ms',
+    '50 ms – 100 ms',
+    '100 ms – 200 ms',
+    '200 ms – 500 ms',
+    '500 ms – 1 s',
+    '≥ 1 s',
+  ])
+  const bytes = labels('bytes', { isWhole: true, min: 9, max: 19_596, low: 15, high: 15_000 })
+  assert.equal(bytes.at(-1), '≥ 16 KB')
 })
 
 test('the time range is where the data lie', () => {

@@ -32,6 +32,7 @@ export function changes(view: View): Opening | undefined {
   const read = numberNamed(view, 'ts_ms')
   const { family = [] } = view.described
   return {
+    controls: [op],
     // The row before the change is that of an earlier record.
     shown: [
       ...present(op, exactly(view, 'source.snapshot')),

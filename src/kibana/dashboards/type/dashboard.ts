@@ -15,25 +15,31 @@ import { changes } from './changes.ts'
 import { conflictRow } from './conflicts.ts'
 import type { DescribedField, DescribedType, NumberField } from './described.ts'
 import { events } from './events.ts'
-import { type SortedFields, sortFields } from './fields.ts'
+import { sortFields } from './fields.ts'
 import { currencyOf, present } from './find.ts'
 import { formatOf } from './formats.ts'
-import { inRows, measureRow, missingMap, overTime, topValues } from './generic.ts'
+import { distribution, inRows, measureRow, missingRow, overTime, topValues } from './generic.ts'
 import { head } from './head.ts'
 import { logs } from './logs.ts'
-import { money } from './money.ts'
+import { amountsRow, money } from './money.ts'
 import { idPart, label } from './names.ts'
 import { requests } from './requests.ts'
 import { isNumber } from './roles.ts'
-import { placeRows, timeRows } from './times.ts'
+import { namedPlaces, placeRow, timePanel } from './times.ts'
 import type { Opening, View } from './view.ts'
 
-const mostCategories = 9
-const mostMeasures = 5
+/**
+ * More panels than a person reads say less. Fields beyond these are named at the top, and one click
+ * away in Discover.
+ */
+const mostCategories = 6
+const mostMeasures = 4
+/** Of these, the ones with a course and a comparison. */
+const mostCourses = 2
 const mostTimes = 3
 const mostPlaces = 2
-const mostPartial = 15
 const mostColumns = 8
+const mostControls = 3
 
 type Open = (view: View) => Opening | undefined
 
@@ -58,6 +64,7 @@ function openingOf(view: View): Opening | undefined {
   return {
     numbers: found.flatMap(({ numbers }) => numbers),
     rows: found.flatMap(({ rows }) => rows),
+    controls: found.flatMap(({ controls }) => controls),
     shown: found.flatMap(({ shown }) => shown),
   }
 }
@@ -117,7 +124,8 @@ export function typeDashboard(
 ): readonly SavedObject[] {
   const { type, records } = described
   const view = viewOf(indexPrefix, described)
-  const { sorted, source } = view
+  const { source } = view
+  const opening = openingOf(view)
   const ids = idsOf(indexPrefix, type)
   const shownType = plainName(type)
   const latest = searchObject({
@@ -125,21 +133,21 @@ export function typeDashboard(
     title: `${archiveName(indexPrefix)}: latest ${shownType}`,
     description: `The newest records of type ${shownType}.`,
     dataView: source.dataView,
-    columns: ['kafka.key', ...latestColumns(sorted)],
+    columns: ['kafka.key', ...latestColumns(view, opening)],
     sort: [['@timestamp', 'desc']],
     query: source.query,
     widths: { '@timestamp': 190 },
     rowHeight: 1,
   })
   const { from, to } = timeRange(described.first, described.last, now)
-  const rows = rowsOf(view, indexPrefix, to === 'now' ? now : undefined)
+  const rows = rowsOf(view, opening, indexPrefix, to === 'now' ? now : undefined)
   const dashboard = dashboardObject({
     id: ids.dashboard,
     title: source.dataView.name,
     description: `Records of type ${shownType}, by what their ${described.fields.length} fields hold; made from ${plural(records, 'record')}.`,
     from,
     to,
-    controls: sorted.categories.slice(0, 3).map((field) => ({
+    controls: controlsOf(view, opening).map((field) => ({
       id: `control-${idPart(field.name)}`,
       field: field.name,
       title: label(field),
@@ -200,50 +208,80 @@ function viewOf(indexPrefix: string, described: DescribedType): View {
   }
 }
 
-function latestColumns({ categories, measures, times }: SortedFields): readonly string[] {
-  return [...categories.slice(0, 5), ...times.slice(0, 1), ...measures.slice(0, mostMeasures)]
-    .slice(0, mostColumns)
-    .map(({ name }) => name)
+/** What is chosen by above the panels. */
+function controlsOf({ sorted }: View, opening: Opening | undefined): readonly DescribedField[] {
+  const { controls = [], shown = [] } = opening ?? {}
+  const others = sorted.categories.filter((field) => !shown.includes(field))
+  return [...new Set([...controls, ...others])].slice(0, mostControls)
+}
+
+function latestColumns(view: View, opening: Opening | undefined): readonly string[] {
+  const { categories, measures, times } = view.sorted
+  const isHidden = (field: DescribedField) =>
+    opening?.shown.includes(field) === true && !opening.controls.includes(field)
+  const all = [
+    ...controlsOf(view, opening),
+    ...categories.filter((field) => !isHidden(field)).slice(0, 5),
+    ...times.slice(0, 1),
+    ...measures.slice(0, mostMeasures),
+  ]
+  return [...new Set(all.map(({ name }) => name))].slice(0, mostColumns)
 }
 
 /** The panels. @param now if records still come: ms since 1970 */
-function rowsOf(view: View, indexPrefix: string, now: number | undefined): readonly Row[] {
+function rowsOf(
+  view: View,
+  opening: Opening | undefined,
+  indexPrefix: string,
+  now: number | undefined,
+): readonly Row[] {
   const { sorted } = view
-  const opening = openingOf(view)
-  const isShown = (field: DescribedField) => opening?.shown.includes(field) === true
-  const left = <F extends DescribedField>(from: readonly F[]) => from.filter((f) => !isShown(f))
-  const categories = left(sorted.categories)
-  const measures = left(sorted.measures)
+  const left = <F extends DescribedField>(from: readonly F[]) =>
+    from.filter((field) => opening?.shown.includes(field) !== true)
+  const places = sorted.places.slice(0, mostPlaces)
+  const named = places.length === 0 ? undefined : namedPlaces(view)
+  const categories = left(sorted.categories).filter((field) => field !== named)
+  const currency = currencyOf(view)
+  const isMixed = (field: NumberField) =>
+    currency !== undefined && currency.distinct > 1 && sorted.roleOf(field) === 'money'
+  const measures = left(sorted.measures).filter((field) => !isMixed(field))
+  const amounts = left(sorted.measures).filter(isMixed)
   const notShown = [...categories.slice(mostCategories), ...measures.slice(mostMeasures)]
+  const small = [
+    ...categories.slice(0, mostCategories).map((field) => topValues(view, field)),
+    ...measures.slice(mostCourses, mostMeasures).map((field) => distribution(view, field)),
+    ...left(sorted.times)
+      .slice(0, mostTimes)
+      .map((field) => timePanel(view, field, now)),
+  ]
   return withoutRepeats([
     head(view, opening, notShown, indexPrefix),
     ...(opening?.rows ?? [overTime(view, sorted.categories[0])]),
-    ...inRows(
-      categories.slice(0, mostCategories).map((field) => topValues(view, field)),
-      10,
-    ),
+    ...places.slice(0, 1).map((field) => placeRow(view, field, named)),
+    ...inRows(small, 10),
     ...measures
-      .slice(0, mostMeasures)
+      .slice(0, mostCourses)
       .map((field) => measureRow(view, field, comparedBy(view, field))),
-    ...timeRows(view, left(sorted.times).slice(0, mostTimes), now),
-    ...placeRows(view, sorted.places.slice(0, mostPlaces)),
-    ...present(
-      conflictRow(view, indexPrefix),
-      missingMap(view, sorted.partial.slice(0, mostPartial)),
-    ),
+    ...present(currency === undefined ? undefined : amountsRow(view, amounts, currency)),
+    ...places.slice(1).map((field) => placeRow(view, field, undefined)),
+    ...present(conflictRow(view, indexPrefix), missingRow(view, left(sorted.partial))),
   ])
 }
 
-/** Leaves out panels that an earlier row has. The last panel of the row takes their place. */
+/** Leaves out panels that an earlier row has. Those beside them take their place. */
 function withoutRepeats(rows: readonly Row[]): Row[] {
   const seen = new Set<string>()
   return rows.flatMap((row) => {
     const panels = row.panels.filter(({ id }) => !seen.has(id))
     for (const { id } of panels) seen.add(id)
-    const last = panels.at(-1)
-    if (last === undefined) return []
+    if (panels.length === 0) return []
     const gone = widthOf(row.panels) - widthOf(panels)
-    return { ...row, panels: [...panels.slice(0, -1), { ...last, width: last.width + gone }] }
+    const share = Math.floor(gone / panels.length)
+    const wider = panels.map((panel, i) => ({
+      ...panel,
+      width: panel.width + (i === panels.length - 1 ? gone - i * share : share),
+    }))
+    return { ...row, panels: wider }
   })
 }
 
@@ -255,10 +293,10 @@ const widthOf = (panels: Row['panels']) => panels.reduce((sum, { width }) => sum
  */
 function comparedBy(view: View, field: NumberField): DescribedField | undefined {
   const { categories, roleOf } = view.sorted
-  const currency = roleOf(field) === 'money' ? currencyOf(view) : undefined
+  const currency = currencyOf(view)
+  if (currency !== undefined && roleOf(field) === 'money') return currency
+  const others = categories.filter((category) => category !== currency)
   return (
-    currency ??
-    categories.find(({ distinct, present }, i) => i > 0 && distinct <= 30 && present > 0.5) ??
-    categories[0]
+    others.find(({ distinct, present }, i) => i > 0 && distinct <= 30 && present > 0.5) ?? others[0]
   )
 }

@@ -1,5 +1,5 @@
 import { count, top, xy } from '../../lens.ts'
-import { exactly, present } from './find.ts'
+import { exactly } from './find.ts'
 import { overTime } from './generic.ts'
 import { label } from './names.ts'
 import { familyView, type Opening, topOf, type View } from './view.ts'
@@ -10,10 +10,11 @@ export function events(view: View): Opening | undefined {
   if (exactly(view, 'specversion') === undefined || source === undefined) return undefined
   const { family = [] } = view.described
   const rows = [overTime(view, source, family.length < 2 ? 48 : 26)]
-  if (family.length < 2) return { shown: present(source), numbers: [], rows }
+  if (family.length < 2) return { controls: [source], shown: [source], numbers: [], rows }
   const { height, panels } = rows[0]!
   return {
-    shown: present(source),
+    controls: [source],
+    shown: [source],
     numbers: [],
     rows: [
       {

@@ -10,14 +10,16 @@ export interface SortedFields {
   readonly measures: readonly NumberField[]
   /** Times of their own: those that differ most from the record's time come first. */
   readonly times: readonly DateField[]
+  /** Times close to the record's own: their histogram would be that of all records. */
+  readonly near: readonly DateField[]
   readonly places: readonly DescribedField[]
   /** Nearly every record has another value. */
   readonly identifiers: readonly DescribedField[]
   readonly constants: readonly DescribedField[]
   /** Seconds and milliseconds as numbers, and texts that look like dates, numbers or addresses. */
   readonly unmapped: readonly DescribedField[]
-  /** Times since 1970 in units that Elasticsearch has no dates for. */
-  readonly fineTimes: readonly DescribedField[]
+  /** Times since 1970 in units that Elasticsearch has no dates for: days, µs and ns. */
+  readonly oddTimes: readonly DescribedField[]
   /** Only on some records: the field that is absent most often comes first. */
   readonly partial: readonly DescribedField[]
   readonly roleOf: (field: DescribedField) => Role
@@ -43,7 +45,9 @@ export function sortFields({
   const numbers = shown.filter(isNumber)
   const varied = shown.filter((field) => role(field) !== 'constant')
   const epochs = numbers.filter((field) => role(field) === 'epoch')
-  const isFine = (field: NumberField) => epochUnit(field)! > 1
+  const isFine = (field: NumberField) => ![1, 1e-3].includes(epochUnit(field)!)
+  const dates = shown.filter((field): field is DateField => role(field) === 'time')
+  const near = dates.filter((field) => isNear(field, { first, last }))
   const withTime = new Set(shown.flatMap(({ of, kind }) => (kind === 'date' ? (of ?? []) : [])))
   return {
     categories: best(
@@ -55,9 +59,10 @@ export function sortFields({
       (field) => measureScore(field, role(field)),
     ),
     times: best(
-      shown.filter((field): field is DateField => role(field) === 'time'),
+      dates.filter((field) => !near.includes(field)),
       (field) => timeScore(field, { first, last }),
     ),
+    near,
     places: best(ofRole('place'), ({ present, name }) => present * shallowness(name)),
     identifiers: best(
       ofRole('identifier'),
@@ -68,7 +73,7 @@ export function sortFields({
       ...varied.filter(({ looksLike, name }) => looksLike !== undefined && !/version/i.test(name)),
       ...epochs.filter((field) => !isFine(field) && !withTime.has(field.name)),
     ],
-    fineTimes: epochs.filter(isFine),
+    oddTimes: epochs.filter(isFine),
     partial: best(
       shown.filter(({ of }) => of === undefined),
       ({ present }) => (present > 1 - rarest ? 0 : 1 - present),
@@ -105,6 +110,16 @@ function measureScore({ name, present, isWhole }: NumberField, role: Role): numb
   return (
     weight * present * (isWhole ? 0.9 : 1) * (placeNames.test(name) ? 0.2 : 1) * shallowness(name)
   )
+}
+
+/** Nearly all dates lie in the time of the records, and fill it. */
+function isNear(
+  { low, high }: DateField,
+  { first, last }: { readonly first: number; readonly last: number },
+): boolean {
+  const margin = (last - first) / 20
+  const isInside = low >= first - margin && high <= last + margin
+  return margin > 0 && isInside && high - low > 0.8 * (last - first)
 }
 
 /** The share of the dates that lie outside the time of the records, roughly. */

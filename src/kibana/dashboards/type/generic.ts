@@ -1,6 +1,8 @@
 import type { Panel, Row } from '../../dashboard.ts'
-import { byQuery, byRange, byTime, type Columns, count, heatmap, table, xy } from '../../lens.ts'
+import { byHistogram, byRange, byTime, type Columns, count, share, table, xy } from '../../lens.ts'
 import { distinctNames } from '../../text.ts'
+import { binsOf } from './bins.ts'
+import { valueColors } from './colors.ts'
 import type { DescribedField, NumberField } from './described.ts'
 import { rarest } from './fields.ts'
 import { idPart, kqlField, label, percent } from './names.ts'
@@ -26,7 +28,9 @@ export function overTime({ source }: View, split: DescribedField | undefined, wi
           as: 'bar_stacked',
           x: 'time',
           y: ['n'],
-          ...(split === undefined ? {} : { split: 'split', wideLegend: true }),
+          ...(split === undefined
+            ? {}
+            : { split: 'split', wideLegend: true, valueColors: valueColors(split) }),
         }),
       },
     ],
@@ -61,14 +65,14 @@ export function topValues({ source }: View, field: DescribedField): Panel {
 
 const panelsInRow = 3
 
-/** Three panels in a row; those of a shorter last row are wider. */
+/** At most three panels in a row, and as many in each as can be: none is alone. */
 export function inRows(panels: readonly Panel[], height: number): Row[] {
-  const rows: Row[] = []
-  for (let start = 0; start < panels.length; start += panelsInRow) {
-    const inRow = panels.slice(start, start + panelsInRow)
-    rows.push({ height, panels: inRow.map(ofWidth(48 / inRow.length)) })
-  }
-  return rows
+  const count = Math.ceil(panels.length / panelsInRow)
+  return Array.from({ length: count }, (_, row) => {
+    const at = (n: number) => Math.round((n * panels.length) / count)
+    const inRow = panels.slice(at(row), at(row + 1))
+    return { height, panels: inRow.map(ofWidth(48 / inRow.length)) }
+  })
 }
 
 /**
@@ -77,45 +81,52 @@ export function inRows(panels: readonly Panel[], height: number): Row[] {
  */
 export function measureRow(view: View, field: NumberField, by: DescribedField | undefined): Row {
   const { source } = view
-  const { name } = field
   const title = label(field)
-  const id = idPart(name)
   return {
     height: 12,
     panels: [
+      distribution(view, field, 15),
+      course(view, field, 16),
       {
-        id: `distribution-${id}`,
-        title: `${title}: distribution`,
-        width: 14,
-        chart: xy({
-          ...source,
-          columns: { range: byRange(name, title, binsOf(field)), n: count() },
-          as: 'bar',
-          x: 'range',
-          y: ['n'],
-          legend: 'none',
-        }),
-      },
-      course(view, field, 14),
-      {
-        id: `statistics-${id}`,
+        id: `statistics-${idPart(field.name)}`,
         title: by === undefined ? `${title}: statistics` : `${title}: by ${label(by)}`,
-        width: 20,
+        width: 17,
         chart: table({
           ...source,
           columns: {
             ...(by === undefined ? {} : { by: topOf(by, { by: 'n', size: 10 }) }),
             n: count('Records'),
             median: of(view, 'median', field, 'Median'),
-            average: of(view, 'average', field, 'Mean'),
             p95: of(view, { percentile: 95 }, field, '95 %'),
             max: of(view, 'max', field, 'Most'),
           },
           ...(by === undefined ? {} : { sortBy: 'n' }),
-          widths: { n: 105, median: 95, average: 95, p95: 95, max: 105 },
+          widths: { n: 95, median: 85, p95: 85, max: 85 },
         }),
       },
     ],
+  }
+}
+
+export function distribution(view: View, field: NumberField, width = 16): Panel {
+  const title = label(field)
+  const bins = binsOf(field, view.sorted.roleOf(field))
+  return {
+    id: `distribution-${idPart(field.name)}`,
+    title: `${title}: distribution`,
+    width,
+    chart: xy({
+      ...view.source,
+      columns: {
+        range:
+          bins === undefined ? byHistogram(field.name, title) : byRange(field.name, title, bins),
+        n: count(),
+      },
+      as: 'bar',
+      x: 'range',
+      y: ['n'],
+      legend: 'none',
+    }),
   }
 }
 
@@ -140,72 +151,48 @@ export function course(view: View, field: NumberField, width: number): Panel {
   }
 }
 
-const wantedBins = 10
-
 /**
- * About ten ranges of one round width between the 5th and the 95th percentile, with all other
- * values at the ends.
+ * When which fields were absent: a field that vanishes is a producer that changed. Of fields that
+ * come and go together, one stands for all.
  */
-export function binsOf({
-  low,
-  high,
-  min,
-  max,
-}: NumberField): readonly (readonly [number | null, number | null])[] {
-  const span = high - low || max - min || 1
-  const raw = span / wantedBins
-  const magnitude = 10 ** Math.floor(Math.log10(raw))
-  const step =
-    magnitude * ([1, 2, 2.5, 5, 10].find((factor) => raw <= factor * magnitude * 1.0001) ?? 10)
-  const round = (value: number) => Number(value.toPrecision(12))
-  const begin = Math.floor(low / step)
-  const end = Math.max(begin + 1, Math.ceil(high / step))
-  const bins: [number | null, number | null][] = []
-  for (let i = begin; i < end; i++) bins.push([round(i * step), round((i + 1) * step)])
-  if (min < bins[0]![0]!) bins.unshift([null, bins[0]![0]!])
-  const last = bins.at(-1)![1]!
-  if (max >= last) bins.push([last, null])
-  return bins
-}
-
-/** When which fields were absent: a field that vanishes is a producer that changed. */
-export function missingMap({ source }: View, partial: readonly DescribedField[]): Row | undefined {
-  if (partial.length === 0) return undefined
+export function missingRow({ source }: View, partial: readonly DescribedField[]): Row | undefined {
+  const shown = oneOfEach(partial).slice(0, mostPartial)
+  if (shown.length === 0) return undefined
   const names = distinctNames(
-    partial.map((field) => `${label(field)} (on ${percent(field.present)})`),
+    shown.map((field) => `${label(field)} (on ${percent(field.present)})`),
   )
-  const queries = Object.fromEntries(
-    partial.map(({ name }, i) => [names[i]!, `not ${kqlField(name)} : *`]),
+  const shares = shown.map(({ name }, i) =>
+    share(`missing${i}`, names[i]!, `not ${kqlField(name)} : *`, 0),
   )
   return {
-    height: Math.max(10, 5 + Math.ceil(partial.length * 1.4)),
+    height: 12,
     panels: [
       {
         id: 'missing',
-        title: 'Missing fields: when how many records were without them',
-        width: 32,
-        chart: heatmap({
+        title: 'Missing fields: share of records without them',
+        width: 48,
+        chart: xy({
           ...source,
-          columns: {
-            time: byTime(),
-            field: byQuery('Field', queries),
-            n: count('Records without it'),
-          },
+          columns: Object.assign({ time: byTime() }, ...shares) as Columns,
+          as: 'line',
           x: 'time',
-          y: 'field',
-          value: 'n',
-        }),
-      },
-      {
-        id: 'missing-table',
-        title: 'Missing fields: records without them',
-        width: 16,
-        chart: table({
-          ...source,
-          columns: { field: byQuery('Field', queries), n: count('Records without it') },
-          sortBy: 'n',
+          y: shown.map((_, i) => `missing${i}`),
+          wideLegend: true,
         }),
       },
     ],
   }
+}
+
+const mostPartial = 8
+
+/** Without fields of an object that are on as many records as another one of the same object. */
+function oneOfEach(fields: readonly DescribedField[]): readonly DescribedField[] {
+  const seen = new Set<string>()
+  return fields.filter(({ name, present }) => {
+    const group = `${name.split('.').slice(0, 2).join('.')} ${present}`
+    if (seen.has(group)) return false
+    seen.add(group)
+    return true
+  })
 }

@@ -1,10 +1,12 @@
 import type { Panel, Row } from '../../dashboard.ts'
-import { count, statistic } from '../../lens.ts'
-import { markdownName } from '../../text.ts'
+import { count, share, statistic } from '../../lens.ts'
+import { markdownName, plainName } from '../../text.ts'
 import { overviewId } from '../overview.ts'
+import { isBad } from './colors.ts'
 import type { DescribedField, DescribedType } from './described.ts'
+import { stateNames } from './fields.ts'
 import { present } from './find.ts'
-import { label, ownName } from './names.ts'
+import { isOneOf, kqlField, label, ownName } from './names.ts'
 import { numberPanel, type Opening, of, type View } from './view.ts'
 
 /** What the type is, in numbers and words. */
@@ -20,11 +22,14 @@ export function head(
     numberPanel(view, 'records', 'Records', { n: count('Records') }, 'of this type'),
     numberPanel(view, 'keys', 'Keys', keys, 'different'),
     ...(opening?.numbers ?? firstMeasure(view)),
+    ...present(
+      opening?.numbers.some(({ id }) => saysFailures.has(id)) ? undefined : failures(view),
+    ),
   ]
   const width = 48 - numbers.reduce((sum, panel) => sum + panel.width, 0)
   const facts = factsOf(view, notShown)
   return {
-    height: facts.length > 3 ? 10 : 8,
+    height: facts.length > 4 ? 11 : facts.length > 3 ? 10 : 8,
     panels: [
       ...numbers,
       { id: 'about', width, markdown: about(view.described, facts, indexPrefix) },
@@ -37,6 +42,28 @@ function firstMeasure(view: View): Panel[] {
   if (measure === undefined) return []
   const title = label(measure)
   return [numberPanel(view, 'measure', title, { n: of(view, 'median', measure, title) }, 'median')]
+}
+
+const saysFailures: ReadonlySet<string> = new Set(['errors', 'failed'])
+
+/** The share of records whose state says that something went wrong. */
+function failures(view: View): Panel | undefined {
+  const { categories } = view.sorted
+  const state = categories.find(
+    ({ name, values }) => stateNames.test(name) && values?.some(isBad) === true,
+  )
+  const success = categories.find(
+    ({ kind, name }) => kind === 'boolean' && /(^|[._])(success|succeeded|passed|ok)$/i.test(name),
+  )
+  if (state !== undefined) {
+    const bad = state.values!.filter(isBad)
+    const title = plainName(bad.join(', '))
+    const columns = share('n', title, isOneOf(state.name, bad), 1)
+    return numberPanel(view, 'failed', title, columns, `of ${label(state)}`)
+  }
+  if (success === undefined) return undefined
+  const columns = share('n', 'Failed', `${kqlField(success.name)} : false`, 1)
+  return numberPanel(view, 'failed', 'Failed', columns, `no ${label(success)}`)
 }
 
 /** What no panel shows, in sentences. */
@@ -55,7 +82,8 @@ function factsOf(
       (names) =>
         `Times, numbers or addresses that are mapped as something else: ${names}. \`archiver mapping\` proposes a mapping.`,
     ),
-    named(sorted.fineTimes, (names) => `Times in µs or ns, as numbers: ${names}.`),
+    named(sorted.near, (names) => `Times close to that of the record: ${names}.`),
+    named(sorted.oddTimes, (names) => `Times in days, µs or ns, as numbers: ${names}.`),
     named(sorted.identifiers, (names) => `Identifiers: ${names}.`),
     named(sorted.constants, (names) => `Always the same: ${names}.`),
     named(
@@ -67,7 +95,7 @@ function factsOf(
   )
 }
 
-const maxNames = 5
+const maxNames = 4
 
 function namesOf(fields: readonly Pick<DescribedField, 'name' | 'of'>[]): string {
   const shown = fields.slice(0, maxNames).map(({ name, of }) => markdownName(ownName(of ?? name)))

@@ -44,7 +44,8 @@ export function logs(view: View): Opening | undefined {
     service === undefined ? 48 : 28,
   )
   return {
-    shown: present(severity, exception, numberOf(view)),
+    controls: present(severity, service, exception),
+    shown: [...present(severity, service, exception, numberOf(view)), ...detailsOf(view)],
     numbers:
       isBad === undefined
         ? []
@@ -130,6 +131,11 @@ function exceptionOf(view: View): DescribedField | undefined {
 /** The levels once more, as OpenTelemetry numbers them. */
 function numberOf(view: View): DescribedField | undefined {
   return view.described.fields.find(({ name }) => /severity_?number$/i.test(name))
+}
+
+/** What exceptions say besides their type: the messages of errors, once more. */
+function detailsOf(view: View): readonly DescribedField[] {
+  return view.described.fields.filter(({ name }) => /exception[._]\w+$/i.test(name))
 }
 
 /** What errors say: their messages and exceptions. */

@@ -1,4 +1,4 @@
-import type { Panel } from '../../dashboard.ts'
+import type { Panel, Row } from '../../dashboard.ts'
 import { count, table, xy } from '../../lens.ts'
 import type { DescribedField, NumberField } from './described.ts'
 import { stateNames } from './fields.ts'
@@ -19,7 +19,9 @@ export function money(view: View): Opening | undefined {
   const sum = { n: of(view, 'sum', amount, label(amount)) }
   const over = overTime(view, state ?? currency, 28)
   return {
-    shown: present(currency, state),
+    controls: present(state, currency),
+    // Of several currencies, its distribution and its course mean nothing either.
+    shown: present(currency, state, isMixed ? amount : undefined),
     // A sum of several currencies means nothing.
     numbers: isMixed ? [] : [numberPanel(view, 'sum', `Sum of ${label(amount)}`, sum, 'in all')],
     rows: [
@@ -96,4 +98,50 @@ function byState(
       }),
     },
   ]
+}
+
+const mostAmounts = 5
+
+/**
+ * What other amounts are, by currency. Over several currencies at once, a distribution or a mean
+ * is of no amount at all.
+ */
+export function amountsRow(
+  view: View,
+  amounts: readonly NumberField[],
+  currency: DescribedField,
+): Row | undefined {
+  const shown = amounts.slice(0, mostAmounts)
+  const [only] = shown
+  if (only === undefined) return undefined
+  const medians = Object.fromEntries(
+    shown.map((field, i) => [`median${i}`, of(view, 'median', field, label(field))]),
+  )
+  const alone = {
+    median: of(view, 'median', only, 'Median'),
+    p95: of(view, { percentile: 95 }, only, '95 %'),
+    max: of(view, 'max', only, 'Most'),
+  }
+  const isOne = shown.length === 1
+  return {
+    height: 11,
+    panels: [
+      {
+        id: 'amounts',
+        title: isOne
+          ? `${label(only)} by ${label(currency)}`
+          : `Amounts by ${label(currency)}: medians`,
+        width: 48,
+        chart: table({
+          ...view.source,
+          columns: {
+            currency: topOf(currency, { by: 'n', size: 10 }),
+            n: count('Records'),
+            ...(isOne ? alone : medians),
+          },
+          sortBy: 'n',
+        }),
+      },
+    ],
+  }
 }

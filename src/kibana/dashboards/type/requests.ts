@@ -33,6 +33,7 @@ export function requests(view: View): Opening | undefined {
   )
   const failures = share('n', 'Server errors', failed, 1)
   return {
+    controls: present(status, method, path),
     shown: present(status, path),
     numbers: [
       numberPanel(view, 'failed', 'Server errors', failures, 'of all requests'),

@@ -57,16 +57,23 @@ function isCode({ isWhole, distinct }: NumberField): boolean {
   return isWhole && distinct <= 15
 }
 
+/** Days since 1970, as Debezium sends dates; of the years 1870 to 2100. */
+const daysPerMs = 1 / 86_400_000
+const firstDays = 36_525
+const lastDays = 47_482
+const isNamedDate = (name: string) => /^(.+ )?(date|day)$|. on$/.test(wordsOf(name).join(' '))
+
 /** How many of a unit are in a millisecond: seconds to nanoseconds. */
 const epochUnits = [1e-3, 1, 1e3, 1e6] as const
 const year = 365.25 * 86_400_000
 
 /**
  * How many of their unit are in a millisecond, if the values are moments since 1970, from 1990 to
- * 2100; undefined if they are not.
+ * 2100, or days that their name says are dates; undefined if they are not.
  */
-export function epochUnit({ isWhole, low, high }: NumberField): number | undefined {
+export function epochUnit({ name, isWhole, low, high }: NumberField): number | undefined {
   if (!isWhole || low === high) return undefined
+  if (isNamedDate(name) && low >= -firstDays && high <= lastDays && high > 3650) return daysPerMs
   return epochUnits.find((perMs) => low >= 20 * year * perMs && high <= 130 * year * perMs)
 }
 

@@ -2,8 +2,8 @@ import { msPerDay } from '../../../record/time.ts'
 import type { Panel, Row } from '../../dashboard.ts'
 import { byTime, count, type Span, xy } from '../../lens.ts'
 import type { DateField, DescribedField } from './described.ts'
-import { inRows } from './generic.ts'
-import { idPart, label } from './names.ts'
+import { topValues } from './generic.ts'
+import { idPart, label, wordsOf } from './names.ts'
 import type { View } from './view.ts'
 
 /** Bars of a histogram, about. */
@@ -47,45 +47,55 @@ function spanOf({ name, min, max, low, high }: DateField, now: number | undefine
 }
 
 /**
- * A histogram of each date field over its own time. @param now if records still come: ms since 1970
+ * A histogram of a date field over its own time. @param now if records still come: ms since 1970
  */
-export function timeRows(view: View, times: readonly DateField[], now: number | undefined): Row[] {
-  return inRows(
-    times.map((field): Panel => {
-      const span = spanOf(field, now)
-      const isBounded = span.from !== undefined || span.to !== undefined
-      const interval = intervalOf(field)
-      return {
-        id: `time-${idPart(field.name)}`,
-        title: `${label(field)}: records by this time`,
-        description: 'The records of the time range, by a time of their own.',
-        width: 16,
-        chart: xy({
-          ...view.source,
-          ...(isBounded ? { span } : {}),
-          columns: { time: byTime(interval, field.name, label(field)), n: count() },
-          as: 'bar',
-          x: 'time',
-          y: ['n'],
-          legend: 'none',
-        }),
-      }
+export function timePanel(view: View, field: DateField, now: number | undefined): Panel {
+  const span = spanOf(field, now)
+  const isBounded = span.from !== undefined || span.to !== undefined
+  const interval = intervalOf(field)
+  return {
+    id: `time-${idPart(field.name)}`,
+    title: `${label(field)}: records by this time`,
+    description: 'The records of the time range, by a time of their own.',
+    width: 16,
+    chart: xy({
+      ...view.source,
+      ...(isBounded ? { span } : {}),
+      columns: { time: byTime(interval, field.name, label(field)), n: count() },
+      as: 'bar',
+      x: 'time',
+      y: ['n'],
+      legend: 'none',
     }),
-    10,
-  )
+  }
 }
 
-/** A map of each field of places. */
-export function placeRows({ source }: View, places: readonly DescribedField[]): Row[] {
-  return inRows(
-    places.map(
-      (field): Panel => ({
+const placeNames =
+  /^(country|city|region|state|site|place|area|zone|warehouse|store|branch)( code| name)?$/
+
+/** A category of names of places. */
+export function namedPlaces({ sorted }: View): DescribedField | undefined {
+  return sorted.categories.find(({ name }) => placeNames.test(wordsOf(name).join(' ')))
+}
+
+/** A map of a field of places, and beside it the most frequent names of places, if there are any. */
+export function placeRow(
+  view: View,
+  field: DescribedField,
+  named: DescribedField | undefined,
+): Row {
+  const { source } = view
+  const names = named === undefined ? [] : [{ ...topValues(view, named), width: 16 }]
+  return {
+    height: 14,
+    panels: [
+      {
         id: `map-${idPart(field.name)}`,
         title: `${label(field)}: where the records are`,
-        width: 48,
+        width: 48 - 16 * names.length,
         map: { ...source, field: field.name, label: label(field) },
-      }),
-    ),
-    18,
-  )
+      },
+      ...names,
+    ],
+  }
 }

@@ -21,6 +21,8 @@ export interface View {
 export interface Opening {
   readonly numbers: readonly Panel[]
   readonly rows: readonly Row[]
+  /** Fields that are chosen above the panels, before all others. */
+  readonly controls: readonly DescribedField[]
   /** Fields that these panels show, so that no other panel has to. */
   readonly shown: readonly DescribedField[]
 }
