@@ -117,7 +117,7 @@ export function dashboardObject(dashboard: Dashboard): SavedObject {
       refreshInterval: { pause: refreshEvery === undefined, value: (refreshEvery ?? 60) * 1000 },
       optionsJSON: JSON.stringify({
         useMargins: true,
-        // Panels take colors in the order in which they are drawn, so they would change at each load.
+        // Panels take colors in the order in which they are drawn: they would change at each load.
         syncColors: false,
         syncCursor: true,
         syncTooltips: false,

@@ -359,6 +359,26 @@ for (const [name, { mapped = {}, types }] of Object.entries(expected)) {
   })
 }
 
+test('a dashboard of a type whose fields have odd names', async (t) => {
+  const prefix = indexPrefix(t)
+  await installTemplates(await openClient(t), prefix, quiet)
+  const lines = Array.from({ length: 20 }, (_, i) => {
+    const value = {
+      type: 'odd',
+      '*': i,
+      'a "b"': `v${i % 3}`,
+      "it's": i / 8,
+      'not or': `w${i % 2}`,
+    }
+    const at = { '@timestamp': '2026-11-01T00:00:00.000Z', type: 'odd' }
+    const action = { create: { _index: `${prefix}odd-2026.11.01`, _id: `t+0+${i}` } }
+    return `${JSON.stringify(action)}\n${JSON.stringify({ ...at, value })}\n`
+  })
+  await elasticsearch('POST', '/_bulk?refresh=true', lines.join(''))
+  const objects = await dashboardOf(t, prefix, 'odd')
+  assert.ok((await checkPanels(objects.at(-1)!, objects)) >= 4)
+})
+
 for (const profile of indexProfiles) {
   test(`dashboards over an archive in profile ${profile}`, async (t) => {
     const prefix = await fillArchive(t, profile)

@@ -85,6 +85,8 @@ export async function readFieldTypes(
   const fields: MappedField[] = []
   const conflicting: string[] = []
   for (const name of Object.keys(all).sort()) {
+    // A name with `*` stands for others as well, wherever fields are named.
+    if (name.includes('*')) continue
     const isMain = Object.hasOwn(main, name)
     const of = isMain ? undefined : parentOf(name, main)
     if (!isMain && of === undefined) continue

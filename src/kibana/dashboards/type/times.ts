@@ -78,7 +78,7 @@ export function namedPlaces({ sorted }: View): DescribedField | undefined {
   return sorted.categories.find(({ name }) => placeNames.test(wordsOf(name).join(' ')))
 }
 
-/** A map of a field of places, and beside it the most frequent names of places, if there are any. */
+/** A map of a field of places, and beside it the most frequent names of places. */
 export function placeRow(
   view: View,
   field: DescribedField,
