@@ -63,7 +63,7 @@ export class Losses {
       },
       'records are lost',
     )
-    if (!goesOn) partition.lost(`${partition.key}: ${detail}`, next)
+    if (!goesOn) partition.lost(`${partition.key}: ${detail}; ${adviceOn(reason)}`, next)
     return goesOn
   }
 
@@ -97,6 +97,22 @@ export class Losses {
       { event: 'group_offset_missing', topic, partition, committed, next, comparison: verdict },
       'the group has lost its committed offset',
     )
+  }
+}
+
+const toContinue = 'start the worker with --on-gap continue to go on behind them'
+const elsewhere = 'archive the topic under another --archive-dir, --group and --index-prefix'
+
+/** What a person can do about a stopped partition. */
+function adviceOn(reason: Gap['reason']): string {
+  switch (reason) {
+    case 'truncated':
+    case 'recreated':
+      return elsewhere
+    case 'oversized':
+      return 'start the worker with a larger --max-record-bytes, or with --on-gap continue to go on behind it'
+    default:
+      return toContinue
   }
 }
 

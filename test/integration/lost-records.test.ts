@@ -28,6 +28,7 @@ test('records that retention took first are logged and recorded as a gap, and th
   const stopped = await scenario.untilEnd('--topics', topic)
   assert.equal(stopped.code, 1)
   assert.match(stopped.output, /offsets 100 to 149 are gone from Kafka before they were archived/)
+  assert.match(stopped.output, /; start the worker with --on-gap continue to go on behind them\n$/)
   const [line] = stopped.log.filter(
     ({ level, reason }) => level === 'error' && reason === 'retention',
   )
