@@ -89,7 +89,9 @@ export class FieldSum {
     const sum = this.sum
     // A sum beyond all doubles says nothing.
     const isSumSame =
-      !Number.isFinite(sum) || Math.abs(found.sum - sum) <= this.#scale * (sumRounding + rounding)
+      !Number.isFinite(sum) ||
+      !Number.isFinite(found.sum) ||
+      Math.abs(found.sum - sum) <= this.#scale * (sumRounding + rounding)
     return [
       ...(found.count === this.count ? [] : (['count'] as const)),
       ...(isSame(this.min, found.min) ? [] : (['min'] as const)),

@@ -78,13 +78,17 @@ async function archive(
   return { prefix, topic, root, options, verify }
 }
 
+const huge = '1.7e308'
 const reading = (level: string, n = 1) => `{"type":"reading","level":${level},"inner":{"n":${n}}}`
 
 test('verify --values names the field that an index of before truncated; restore into a new index mends it', async (t) => {
   const messages = [
     { value: reading('10') },
     { value: reading('99.95', 2) },
-    { value: '{"type":"other","a":[1,2.5],"big":9007199254740993}' },
+    // The sum of `huge` is no double, that of `both` none at all.
+    {
+      value: `{"type":"other","a":[1,2.5],"big":9007199254740993,"huge":[${huge},${huge}],"both":[${huge},${huge},-${huge},-${huge}]}`,
+    },
     { value: reading('5'), day: 1 },
     { value: reading('0.05'), day: 1 },
     { value: '{"no":"type","level":1}' },

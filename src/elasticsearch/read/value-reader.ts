@@ -51,13 +51,17 @@ const maxHits = 10_000
 /** `ignore_above` of the field `type`, in characters. */
 const maxType = 1024
 const capsShape = object({ fields: optional(each(each(anything))) })
+/** A sum beyond all doubles is a text: `"Infinity"`, `"-Infinity"`, `"NaN"`. */
+const sumShape: Shape = (value, at) => {
+  if (typeof value !== 'string' || !/^(-?Infinity|NaN)$/.test(value)) number(value, at)
+}
 const searchShape = object({
   hits: object({
     total: optional(object({ value: count })),
     hits: list(object({ fields: optional(each(list(anything))) })),
   }),
   aggregations: optional(
-    each(object({ count, min: nullable(number), max: nullable(number), sum: number })),
+    each(object({ count, min: nullable(number), max: nullable(number), sum: sumShape })),
   ),
 })
 const anywhere = { ignore_unavailable: 'true', allow_no_indices: 'true' }
@@ -130,7 +134,7 @@ export class ValueReader {
       })
       for (const [i, field] of some.entries()) {
         const stats = aggregations?.[`f${i}`]
-        if (stats !== undefined) found.set(field, stats)
+        if (stats !== undefined) found.set(field, { ...stats, sum: Number(stats.sum) })
       }
     }
     return found
