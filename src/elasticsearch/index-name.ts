@@ -100,6 +100,11 @@ export class IndexNames {
     return `${beginning}${encodeSegment(index, rules)}-`
   }
 
+  /** All indices of `rebuilt`, for a request path. */
+  get rebuiltPattern(): string {
+    return `${this.#rebuiltBeginning}${this.#prefix}*`
+  }
+
   /** The index that says who rebuilds which day: `rebuilt-archive-leases`. */
   get leases(): string {
     return `${this.#rebuiltBeginning}${this.#prefix}leases`

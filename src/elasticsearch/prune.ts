@@ -2,7 +2,7 @@ import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { count, digits, list, nullable, object, optional, text } from '../runtime/shape.ts'
 import type { Elasticsearch } from './client/client.ts'
 import { RequestFailure } from './client/failure.ts'
-import { isRebuilt } from './index-name.ts'
+import { IndexNames, isRebuilt } from './index-name.ts'
 
 /** An index of a day that goes. */
 export interface OldIndex {
@@ -62,17 +62,18 @@ export async function oldIndices(
   known: KnownIndices,
 ): Promise<OldIndices> {
   const everyone = `${prefix}*`
+  const names = new IndexNames(prefix)
   const tolerant = { ignore_unavailable: 'true', allow_no_indices: 'true' }
   const own: OldIndex[] = []
   const left: LeftIndex[] = []
   return guarded(async () => {
     // Without this, a document that no search has seen yet does not count.
-    await client.request('POST', [everyone, '_refresh'], {
+    await client.request('POST', [`${everyone},${names.rebuiltPattern}`, '_refresh'], {
       query: { ...tolerant, expand_wildcards: 'open,hidden' },
     })
     const { body: rows } = await client.request<readonly CatRow[]>(
       'GET',
-      ['_cat', 'indices', everyone],
+      ['_cat', 'indices', `${everyone},${names.rebuiltPattern}`],
       {
         query: {
           format: 'json',
@@ -117,6 +118,17 @@ export async function oldIndices(
         const bytes = Number(row?.['pri.store.size'] ?? 0)
         own.push({ index, documents: await countIn(client, index), bytes })
       }
+    }
+    // What a rebuild that was killed has left: nobody finds it, and it holds the day once more.
+    const aliased = new Set(aliases.map(({ index }) => index))
+    const days = [...known.names].filter((name) => isBefore(name, before))
+    const beginnings = new Set(days.map((name) => names.rebuilt(name)))
+    for (const { index, status, 'docs.count': documents, 'pri.store.size': bytes } of rows) {
+      if (aliased.has(index) || !beginnings.has(index.replace(/\d+$/, ''))) continue
+      const isClosed = status === 'close'
+      const why = await whyNotOurs(client, { index, isClosed, topics: known.topics })
+      if (why !== undefined) left.push({ index, why })
+      else own.push({ index, documents: Number(documents ?? 0), bytes: Number(bytes ?? 0) })
     }
     return { own, left }
   })

@@ -215,7 +215,7 @@ export function indexPrefix(t: TestContext): string {
     // A server refuses to delete by a wildcard (action.destructive_requires_name).
     const indices = await elasticsearch<{ index: string }[]>(
       'GET',
-      `/_cat/indices/${prefix}*?format=json&h=index&expand_wildcards=all`,
+      `/_cat/indices/${prefix}*,rebuilt-${prefix}*?format=json&h=index&expand_wildcards=all`,
       undefined,
       [404],
     )

@@ -176,6 +176,18 @@ test('what a killed rebuild has left of a day that is deleted goes with the next
   await isWhole(day)
 })
 
+test('prune takes what a killed rebuild has left of a day, too', async (t) => {
+  const day = await mappedDay(t)
+  const { archiver, index } = day
+  const killed = await archiver('mapping', again, { ARCHIVER_FAULT: 'rebuild.copied' })
+  assert.equal(killed.code, 128 + 9, killed.output)
+  assert.deepEqual(await made(day), [`rebuilt-${index}-1`])
+  const pruned = await archiver('prune', ['--older-than', '30d'])
+  assert.equal(pruned.code, 0, pruned.output)
+  assert.match(pruned.output, new RegExp(`rebuilt-${index}-1 +index +54`))
+  assert.deepEqual(await made(day), [])
+})
+
 test('a new index that is deleted meanwhile is never one of another mapping', async (t) => {
   const day = await mappedDay(t)
   const target = `rebuilt-${day.index}-1`
