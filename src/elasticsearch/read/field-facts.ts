@@ -25,6 +25,8 @@ export type FieldFacts = Omit<MappedField, 'kind' | 'isWhole'> & {
         readonly kind: Exclude<FieldKind, 'number' | 'date'>
         /** All values if they are few, the most frequent first. */
         readonly values?: readonly string[]
+        /** Characters of a text in the newest records, the median. */
+        readonly length?: number
         /** What nearly all values in the newest records look like. */
         readonly looksLike?: 'date' | 'number' | 'address'
       }
@@ -138,8 +140,18 @@ function factsOf(field: MappedField, found: Found, i: number): FieldFacts[] {
   }
   const values = found.hits.hits.flatMap(({ fields }) => fields?.[name] ?? [])
   if (kind !== 'number' && kind !== 'date') {
-    const looksLike = kind === 'string' ? looksOf(values.map(String)) : undefined
-    return [{ ...facts, kind, ...(looksLike === undefined ? {} : { looksLike }) }]
+    if (kind !== 'string') return [{ ...facts, kind }]
+    const texts = values.map(String)
+    const looksLike = looksOf(texts)
+    const length = texts.map((text) => text.length).sort((a, b) => a - b)[texts.length >> 1]
+    return [
+      {
+        ...facts,
+        kind,
+        ...(length === undefined ? {} : { length }),
+        ...(looksLike === undefined ? {} : { looksLike }),
+      },
+    ]
   }
   const min = own.range?.min ?? 0
   const max = own.range?.max ?? 0

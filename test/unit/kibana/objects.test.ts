@@ -352,6 +352,24 @@ test('messages of a known kind open with panels of their own', () => {
   assert.ok(!panelIds(openings['events alone']!).includes('family'))
 })
 
+test('a long text is in a table, never in a legend or beside a bar', () => {
+  const facts = described([
+    field('body', { length: 700, distinct: 5 }),
+    field('zone', { length: 5, present: 0.5, distinct: 20 }),
+  ])
+  const dashboard = typeDashboard('archive-', facts, now)
+  const asked = panelSearches(dashboard.at(-1)!, dashboard)
+  const sourcesOf = (panel: string) =>
+    Object.values(asked.find((search) => search.panel === panel)!.columns).map(
+      ({ sourceField }) => sourceField,
+    )
+  assert.ok(sourcesOf('over-time').includes('value.zone'))
+  const bodies = panelsOf(dashboard.at(-1)!).find(
+    ({ panelIndex }) => panelIndex === 'top-value.body',
+  )
+  assert.match(JSON.stringify(bodies), /"visualizationType":"lnsDatatable"/)
+})
+
 test('a date far from all others does not stretch their histogram', () => {
   const dashboard = typeDashboard('archive-', openings['dates, places and conflicts']!, now)
   const asked = (panel: string) =>
@@ -566,6 +584,15 @@ test('the time range is where the data lie', () => {
   })
   assert.deepEqual(timeRange(at - 100 * hours, at, at), { from: 'now-7d', to: 'now' })
   assert.deepEqual(timeRange(at - 24_000 * hours, at, at), { from: 'now-90d', to: 'now' })
+  // Timestamps that lie far ahead.
+  assert.deepEqual(timeRange(at, at, at - 1000 * hours), {
+    from: '2026-11-20T12:30:00.000Z',
+    to: '2026-11-20T12:31:00.000Z',
+  })
+  assert.deepEqual(timeRange(at - 4 * 60_000, at, at + 48 * hours), {
+    from: '2026-11-20T12:26:00.000Z',
+    to: '2026-11-20T12:31:00.000Z',
+  })
   assert.deepEqual(timeRange(at - 2 * hours, at, at + 48 * hours), {
     from: '2026-11-20T10:00:00.000Z',
     to: '2026-11-20T13:00:00.000Z',

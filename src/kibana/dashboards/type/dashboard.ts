@@ -15,7 +15,7 @@ import { changes } from './changes.ts'
 import { conflictRow } from './conflicts.ts'
 import type { DescribedField, DescribedType, NumberField } from './described.ts'
 import { events } from './events.ts'
-import { sortFields } from './fields.ts'
+import { isLong, sortFields } from './fields.ts'
 import { currencyOf, present } from './find.ts'
 import { formatOf } from './formats.ts'
 import { distribution, inRows, measureRow, missingRow, overTime, topValues } from './generic.ts'
@@ -96,7 +96,7 @@ export function timeRange(
   last: number,
   now: number,
 ): { readonly from: string; readonly to: string } {
-  if (now - last < msPerDay) {
+  if (Math.abs(now - last) < msPerDay) {
     const windows = [
       ['24h', msPerDay],
       ['7d', 7 * msPerDay],
@@ -106,10 +106,13 @@ export function timeRange(
     return { from: `now-${name}`, to: 'now' }
   }
   const from = Math.max(first, last - 90 * msPerDay)
-  const hour = (ms: number) => new Date(ms).toISOString()
+  const span = last - from
+  const minute = msPerHour / 60
+  const step = span >= 2 * msPerHour ? msPerHour : span >= 10 * minute ? 10 * minute : minute
+  const moment = (ms: number) => new Date(ms).toISOString()
   return {
-    from: hour(Math.floor(from / msPerHour) * msPerHour),
-    to: hour(Math.ceil((last + 1) / msPerHour) * msPerHour),
+    from: moment(Math.floor(from / step) * step),
+    to: moment(Math.ceil((last + 1) / step) * step),
   }
 }
 
@@ -211,7 +214,7 @@ function viewOf(indexPrefix: string, described: DescribedType): View {
 /** What is chosen by above the panels. */
 function controlsOf({ sorted }: View, opening: Opening | undefined): readonly DescribedField[] {
   const { controls = [], shown = [] } = opening ?? {}
-  const others = sorted.categories.filter((field) => !shown.includes(field))
+  const others = sorted.categories.filter((field) => !shown.includes(field) && !isLong(field))
   return [...new Set([...controls, ...others])].slice(0, mostControls)
 }
 
@@ -256,7 +259,12 @@ function rowsOf(
   ]
   return withoutRepeats([
     head(view, opening, notShown, indexPrefix),
-    ...(opening?.rows ?? [overTime(view, sorted.categories[0])]),
+    ...(opening?.rows ?? [
+      overTime(
+        view,
+        sorted.categories.find((field) => !isLong(field)),
+      ),
+    ]),
     ...places.slice(0, 1).map((field) => placeRow(view, field, named)),
     ...inRows(small, 10),
     ...measures
@@ -295,7 +303,7 @@ function comparedBy(view: View, field: NumberField): DescribedField | undefined 
   const { categories, roleOf } = view.sorted
   const currency = currencyOf(view)
   if (currency !== undefined && roleOf(field) === 'money') return currency
-  const others = categories.filter((category) => category !== currency)
+  const others = categories.filter((category) => category !== currency && !isLong(category))
   return (
     others.find(({ distinct, present }, i) => i > 0 && distinct <= 30 && present > 0.5) ?? others[0]
   )

@@ -40,6 +40,8 @@ export interface DescribedField {
   readonly unit?: string
   /** All values of a text, if they are few; the most frequent first. */
   readonly values?: readonly string[]
+  /** Characters of a text, the median. */
+  readonly length?: number
   /** Records whose value the field could not take. */
   readonly ignored?: number
   /** What nearly all texts look like, although they are mapped as texts. */

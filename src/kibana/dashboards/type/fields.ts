@@ -65,7 +65,7 @@ export function sortFields({
     near,
     places: best(ofRole('place'), ({ present, name }) => present * shallowness(name)),
     identifiers: best(
-      ofRole('identifier'),
+      ofRole('identifier').filter(({ looksLike }) => looksLike === undefined),
       ({ name }) => (/id$/i.test(name) ? 1 : 0.5) * shallowness(name),
     ),
     constants: ofRole('constant'),
@@ -90,7 +90,15 @@ function best<F extends DescribedField>(from: readonly F[], score: (field: F) =>
     .map(({ field }) => field)
 }
 
-function categoryScore({ kind, present, distinct, name, looksLike }: DescribedField): number {
+/** A longer text has no room in a legend or beside a bar, in characters. */
+const maxShown = 60
+
+export function isLong({ length = 0 }: DescribedField): boolean {
+  return length > maxShown
+}
+
+function categoryScore(field: DescribedField): number {
+  const { kind, present, distinct, name, looksLike } = field
   const telling = distinct <= 30 ? 1 : distinct <= 200 ? 0.7 : distinct <= 5000 ? 0.4 : 0.1
   const aboutState = stateNames.test(name) ? 1.2 : 1
   // A date or an amount as text has no few values that say something.
@@ -100,6 +108,7 @@ function categoryScore({ kind, present, distinct, name, looksLike }: DescribedFi
     telling *
     aboutState *
     isText *
+    (isLong(field) ? 0.1 : 1) *
     (kind === 'boolean' ? 0.8 : 1) *
     shallowness(name)
   )

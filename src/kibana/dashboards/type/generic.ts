@@ -4,7 +4,7 @@ import { distinctNames } from '../../text.ts'
 import { binsOf } from './bins.ts'
 import { valueColors } from './colors.ts'
 import type { DescribedField, NumberField } from './described.ts'
-import { rarest } from './fields.ts'
+import { isLong, rarest } from './fields.ts'
 import { idPart, kqlField, label, percent } from './names.ts'
 import { of, topOf, type View } from './view.ts'
 
@@ -45,10 +45,17 @@ const ofWidth =
 export function topValues({ source }: View, field: DescribedField): Panel {
   const { name, present, distinct } = field
   const isRare = present < 1 - rarest
-  return {
+  const head = {
     id: `top-${idPart(name)}`,
     title: isRare ? `${label(field)} (on ${percent(present)} of records)` : label(field),
     width: 16,
+  }
+  if (isLong(field)) {
+    const columns = { value: topOf(field, { by: 'n', size: 8 }), n: count() }
+    return { ...head, chart: table({ ...source, columns, sortBy: 'n', widths: { n: 105 } }) }
+  }
+  return {
+    ...head,
     chart: xy({
       ...source,
       columns: {
@@ -101,7 +108,7 @@ export function measureRow(view: View, field: NumberField, by: DescribedField | 
             max: of(view, 'max', field, 'Most'),
           },
           ...(by === undefined ? {} : { sortBy: 'n' }),
-          widths: { n: 95, median: 85, p95: 85, max: 85 },
+          widths: { n: 105, median: 85, p95: 85, max: 85 },
         }),
       },
     ],
