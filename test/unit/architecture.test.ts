@@ -221,7 +221,9 @@ const readsFiles = [
 ]
 
 /** What sends requests to a bucket. */
-const usesAws = ['connection', 'objects', 'uploads'].map((name) => `home/s3/${name}.ts`)
+const usesAws = ['connection', 'credentials', 'objects', 'uploads'].map(
+  (name) => `home/s3/${name}.ts`,
+)
 
 /** The files that may load a package at run time; types are free. */
 const homes: readonly { readonly name: RegExp; readonly home: (path: string) => boolean }[] = [

@@ -1,9 +1,9 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
-import { fromIni, fromTemporaryCredentials } from '@aws-sdk/credential-providers'
 import { ArchiverError } from '../../runtime/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { ProxiedHandler } from '../../runtime/proxied-handler.ts'
 import { refuseForeignAnswers } from './answers.ts'
+import { credentialsFor } from './credentials.ts'
 import { Retrier } from './retry.ts'
 import { type BucketSettings, withOptionNames } from './settings.ts'
 
@@ -94,31 +94,7 @@ function configuration(settings: BucketSettings): S3ClientConfig {
         ? { ...timeouts, httpAgent: agent, httpsAgent: agent }
         : new ProxiedHandler(proxies, { ...timeouts, agent }),
     ...(profile === undefined ? {} : { profile }),
-    ...credentialsOf(settings),
-  }
-}
-
-/** Where credentials come from, if that is not up to the SDK. */
-function credentialsOf({
-  region,
-  profile,
-  roleArn,
-  externalId,
-}: BucketSettings): Pick<S3ClientConfig, 'credentials'> {
-  const clientConfig = region === undefined ? {} : { clientConfig: { region } }
-  // By itself the SDK would go on to other sources if there is no such profile.
-  const ofProfile = profile === undefined ? undefined : fromIni({ profile, ...clientConfig })
-  if (roleArn === undefined) return ofProfile === undefined ? {} : { credentials: ofProfile }
-  return {
-    credentials: fromTemporaryCredentials({
-      params: {
-        RoleArn: roleArn,
-        RoleSessionName: 'archiver',
-        ...(externalId === undefined ? {} : { ExternalId: externalId }),
-      },
-      ...clientConfig,
-      ...(ofProfile === undefined ? {} : { masterCredentials: ofProfile }),
-    }),
+    credentials: credentialsFor(settings),
   }
 }
 

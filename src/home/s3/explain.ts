@@ -84,6 +84,9 @@ function reasonOf(settings: BucketSettings, { operation, key }: Attempt, error: 
   const { location } = headers
   if (status !== undefined && status >= 300 && status < 400 && location !== undefined)
     return `${via} redirects to ${redirection(location, at)}: give --s3-endpoint the address of the store itself`
+  // Of the service that gives credentials, before the store is asked.
+  if (status === 403 && /sts:Assume/.test(message))
+    return `the credentials that were found may not assume the role: ${firstLine(message)}; change the trust policy of the role, or --s3-role-arn`
   // A proxy has a 403 of its own.
   if (status === 403 && (via === at || name === 'AccessDenied')) {
     const right = rights[operation] ?? `s3:${operation}`

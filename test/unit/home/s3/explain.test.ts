@@ -29,6 +29,13 @@ describe('one line for a person', () => {
       /does not allow s3:PutObject on s3:\/\/archive\/p\/_archive\.json/,
     ],
     [
+      'role',
+      Object.assign(refusal(403, 'AccessDenied'), {
+        message: 'User: arn:aws:iam::1:user/a is not authorized to perform: sts:AssumeRole on …',
+      }),
+      /^the credentials that were found may not assume the role: User: arn.*change the trust policy/,
+    ],
+    [
       'region',
       refusal(301, 'PermanentRedirect', {
         $response: { headers: { 'x-amz-bucket-region': 'us-west-2' } },
