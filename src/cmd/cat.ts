@@ -66,7 +66,8 @@ async function printSelected(
     if (full !== undefined) await full
   }
   await output.flush()
-  if (!found && (strict?.leftOut ?? 0) === 0) await explainNothing(home, selectionOf(options))
+  if (!found && (strict?.leftOut ?? 0) === 0)
+    await explainNothing(home, selectionOf(options), options.where)
 }
 
 /**

@@ -32,6 +32,7 @@ import { describeMapping, describeNotes, type Today } from './lib/mapping-report
 import { explainNothing } from './lib/nothing-selected.ts'
 import { plainLog } from './lib/plain-log.ts'
 import { signalled, unlessStopped } from './lib/program.ts'
+import { checkRange } from './lib/selection-options.ts'
 
 const hoursPerDay = msPerDay / msPerHour
 
@@ -77,6 +78,7 @@ function selectionFor(
   types: readonly RecordType[],
 ): Selection {
   const partitions = partition === undefined ? undefined : [partition]
+  checkRange(from, until, 'until')
   return { types, topics: topic, partitions, from, to: until }
 }
 

@@ -5,10 +5,9 @@ import { mysqlConnection } from '../config/mysql.ts'
 import { Elasticsearch } from '../elasticsearch/client/client.ts'
 import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { DamagedPartitions } from '../files/read/damaged-partitions.ts'
-import { isSelected, type Selection } from '../files/read/selection.ts'
+import { isSelected } from '../files/read/selection.ts'
 import { Mysql } from '../mysql/client.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
-import { typeOfName } from '../record/type-name.ts'
 import type { Account, Restore } from '../restore/job.ts'
 import { restoreToKafka } from '../restore/to-kafka.ts'
 import { restoreToElasticsearch, restoreToMysql } from '../restore/to-sink.ts'
@@ -19,8 +18,9 @@ import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal } from '../runtime/terminal.ts'
 import { openArchive } from './lib/archive-home.ts'
 import { announceConnections, type Connections } from './lib/connections.ts'
-import { explainNothing } from './lib/nothing-selected.ts'
+import { explainNothing, refuseUnknownTypes } from './lib/nothing-selected.ts'
 import { signalled, unlessStopped } from './lib/program.ts'
+import { selectionOf } from './lib/selection-options.ts'
 import { elasticsearchSinkOptions, mysqlSinkOptions } from './lib/sink-options.ts'
 
 /**
@@ -34,15 +34,11 @@ export async function restore(options: RestoreOptions): Promise<void> {
   await unlessStopped(requireArchive(home))
   const all = await unlessStopped(listPartitions(home))
   const topics = topicsOf(options, all)
-  const selection: Selection = {
-    types: type?.map(typeOfName),
-    topics,
-    partitions: partition === undefined ? undefined : [partition],
-    from,
-    to: until,
-  }
+  const selection = selectionOf({ type, topic: topics, partition, from, to: until }, 'until')
   const selected = all.filter((tp) => isSelected(selection, tp))
   if (selected.length === 0) return await explainNothing(home, selection)
+  // Before a target is touched: a start there may install templates or make a topic.
+  await refuseUnknownTypes(home, selection)
   const terminal = createTerminal(standardError)
   const log = createLogger({
     level: options.logLevel,

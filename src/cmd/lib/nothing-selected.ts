@@ -1,5 +1,5 @@
 import { CommitLog, listPartitions, typeOf } from '../../files/log/commit-log.ts'
-import type { Selection } from '../../files/read/selection.ts'
+import { isSelected, type Selection } from '../../files/read/selection.ts'
 import type { ReadableHome } from '../../home/home.ts'
 import { partitionKey, type TopicPartition } from '../../record/record.ts'
 import { nameOfType } from '../../record/type-name.ts'
@@ -19,6 +19,7 @@ const maxNamed = 10
 export async function explainNothing(
   home: ReadableHome,
   { topics, partitions, types }: Selection,
+  condition?: string,
 ): Promise<void> {
   let candidates = await listPartitions(home)
   if (candidates.length === 0) {
@@ -44,8 +45,30 @@ export async function explainNothing(
   say(
     held.types.size === 0
       ? 'no record of these is archived yet'
-      : `no record is selected; there are records from ${readableTimestamp(String(held.first))} to ${readableTimestamp(String(held.last))}`,
+      : `no record ${condition === undefined ? 'is selected' : `fits --where ${condition}`}; there are records from ${readableTimestamp(String(held.first))} to ${readableTimestamp(String(held.last))}`,
   )
+}
+
+/**
+ * Looks for a file of the selected types, up to the first one.
+ * @throws ArchiverError `NOT_FOUND` if no selected partition has any of them
+ */
+export async function refuseUnknownTypes(home: ReadableHome, selection: Selection): Promise<void> {
+  const wanted = selection.types && new Set(selection.types.map(nameOfType))
+  if (wanted === undefined) return
+  let isWhole = true
+  for (const tp of await listPartitions(home)) {
+    if (!isSelected(selection, tp)) continue
+    if (tp.error !== undefined) isWhole = false
+    else {
+      for await (const manifest of (await CommitLog.open(home, tp)).manifests()) {
+        if ('error' in manifest) isWhole = false
+        else if (manifest.files.some((file) => wanted.has(nameOfType(typeOf(file))))) return
+      }
+    }
+  }
+  // What cannot be read may hold them.
+  if (isWhole) await explainNothing(home, selection)
 }
 
 async function heldBy(

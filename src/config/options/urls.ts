@@ -18,7 +18,7 @@ export const httpUrl: Expectation = {
 
 /** A server that has paths of its own below this address. */
 export const baseUrl: Expectation = {
-  expected: 'http://host:port or https://host:port, with a path of a proxy at most',
+  expected: 'http://host:port or https://host:port, and the path behind it if a proxy needs one',
   isExpected: (address) => httpUrl.isExpected(address) && !/[?#]/.test(address.url.href),
 }
 

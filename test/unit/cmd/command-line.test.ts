@@ -221,15 +221,35 @@ describe('the command line', { concurrency: 3 }, () => {
       const errors = `archiver: the archive holds no record of ${what}\n`
       assert.deepEqual(said[i], { code: 1, out: '', errors }, failing[i]!.join(' '))
     }
-    for (const words of [
-      ['cat', '--from', '2030-01-01'],
-      ['cat', '--where', 'value.n=none'],
-      ['ls', '--to', '2001-01-01', '--json'],
+    for (const [why, ...words] of [
+      ['is selected', 'cat', '--from', '2030-01-01'],
+      ['fits --where value.n=none', 'cat', '--where', 'value.n=none'],
+      ['is selected', 'ls', '--to', '2001-01-01', '--json'],
     ]) {
-      const errors =
-        'archiver: no record is selected; there are records from 2019-08-01T03:00:00.000Z to 2019-08-01T03:49:59.000Z\n'
+      const errors = `archiver: no record ${why}; there are records from 2019-08-01T03:00:00.000Z to 2019-08-01T03:49:59.000Z\n`
       assert.deepEqual(await outcome(t, ...words, ...root), { code: 0, out: '', errors })
     }
+  })
+
+  it('refuses a range that ends before it begins, and a type that is not there before a target is touched', async (t) => {
+    const root = ['--archive-dir', await archive(t)]
+    for (const [end, ...words] of [
+      ['to', 'ls'],
+      ['to', 'cat'],
+      ['until', 'restore'],
+      ['until', 'mapping', '--type', 'a', '--no-elasticsearch'],
+    ] as const) {
+      const times = ['--from', '2019-08-02', `--${end}`, '2019-08-01']
+      const errors = `archiver: --from must be before --${end}\n`
+      assert.deepEqual(await outcome(t, ...words, ...times, ...root), { code: 2, out: '', errors })
+    }
+    // Nothing listens there: a command that asked it would say so.
+    const away = ['--elasticsearch', 'http://127.0.0.1:1']
+    const { code, errors } = await outcome(t, 'restore', '--type', 'nope', ...away, ...root)
+    assert.deepEqual(
+      [code, errors],
+      [1, 'archiver: the archive holds no record of type nope; it has a, b, order\n'],
+    )
   })
 
   it('mapping takes --to as restore does: a target, and --until is the end of the range', async (t) => {
