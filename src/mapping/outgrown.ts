@@ -3,6 +3,7 @@ import type { FieldFacts } from './field-facts.ts'
 import { nameParts } from './field-names.ts'
 import { isTakenBy, type Mapping } from './index-mapping.ts'
 import { type FieldProposal, kindText, proposalOf } from './proposal.ts'
+import { mayBeNearlyAll, sumOf } from './value-sums.ts'
 
 /** What the cluster makes of the next index of a type. */
 export interface ClusterMapping {
@@ -87,11 +88,33 @@ function isDefault(
 function takes(node: Mapping, field: FieldProposal, values: readonly FieldFacts[]): boolean {
   const { as } = field
   if (node.enabled === false) return true
+  if ((as === 'keyword' || as === 'keyword+text') && isRareByChance(node, values)) return true
   if (isObject(node)) return as === 'object'
   if (node.type === 'flattened') return as === 'object' || as === 'flattened'
   if (as === 'object' || as === 'flattened') return false
   if (as === 'not indexed' && values.some(({ kinds }) => kinds.object > 0)) return false
   return takesScalar(node, field, values)
+}
+
+/** A sample has more of what the field leaves out than all records may have. */
+function isRareByChance(node: Mapping, values: readonly FieldFacts[]): boolean {
+  const { objects, scalars, numbers, decimals, booleans, dates, formats } = sumOf(values)
+  const of = (format: Parameters<typeof formats.get>[0]) => formats.get(format) ?? 0
+  const filled = scalars - of('empty')
+  if (objects > 0 || of('java-number') + of('digits') > 0) return false
+  switch (node.type) {
+    case 'date':
+    case 'date_nanos':
+      return numbers.count + decimals.count === 0 && mayBeNearlyAll(dates.count, filled)
+    case 'ip':
+      return mayBeNearlyAll(of('ipv4') + of('ipv6'), filled)
+    case 'boolean':
+      return of('empty') === 0 && mayBeNearlyAll(booleans + of('boolean'), scalars)
+    case 'double':
+      return node.coerce === true && mayBeNearlyAll(numbers.count + decimals.count, filled)
+    default:
+      return false
+  }
 }
 
 function takesScalar(

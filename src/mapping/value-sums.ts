@@ -15,6 +15,11 @@ export function isNearlyAll(some: number, all: number): boolean {
   return all > 0 && some / all > 1 - rare
 }
 
+/** The same of a sample, which may have more of the others by chance: three times the deviation. */
+export function mayBeNearlyAll(some: number, all: number): boolean {
+  return all > 0 && all - some <= rare * all + 3 * Math.sqrt(rare * all)
+}
+
 /** What a field leaves out, in words. */
 export function othersThan(others: number, { formats, scalars }: ValueSums): string[] {
   const empty = formats.get('empty') ?? 0

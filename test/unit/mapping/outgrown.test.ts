@@ -86,6 +86,26 @@ test('a mapping is outgrown by values that it refuses, and by none that it takes
     assert.equal(outgrown(kind, mapped), expected, `${kind} in ${mapped}`)
 })
 
+test('a sample that has some more of the others by chance outgrows nothing', () => {
+  const table: readonly (readonly [usual: string, other: string, mapped: Kind])[] = [
+    ['"1.50"', '"n/a"', 'price'],
+    ['"2019-08-01"', '"soon"', 'date'],
+    ['"10.0.0.1"', '"unknown"', 'ip'],
+    ['"true"', '"?"', 'booleanText'],
+  ]
+  for (const [usual, other, mapped] of table) {
+    const { mapping } = valueMapping(proposalOf(kinds[mapped]))
+    const found = (others: number, text = other) =>
+      outgrownFields(
+        factsOf(Array.from({ length: 150 }, (_, i) => `{"x":${i < others ? text : usual}}`)),
+        { mapping, own: [] },
+      ).length
+    assert.deepEqual([found(1), found(4), found(15)], [0, 0, 1], usual)
+    // One of these is one too many: it would count.
+    if (mapped === 'price') assert.equal(found(1, '"1d"'), 1)
+  }
+})
+
 test('fields that somebody else maps are theirs, and what lies below a whole is not looked at', () => {
   const facts = factsOf(
     Array.from({ length: 100 }, () => '{"a":{"b":"2019-08-01"},"c.d":"10.0.0.1"}'),
