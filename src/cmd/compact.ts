@@ -14,6 +14,7 @@ import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { ArchiverError, errorFields, messageOf } from '../runtime/errors.ts'
 import { describeFileError } from '../runtime/file-errors.ts'
 import { count, plural, size } from '../runtime/format.ts'
+import { mapInLanes } from '../runtime/lanes.ts'
 import { createLogger } from '../runtime/log.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal, type Terminal } from '../runtime/terminal.ts'
@@ -21,6 +22,9 @@ import { openArchive } from './lib/archive-home.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
 import { signalled, unlessStopped } from './lib/program.ts'
 import { table } from './lib/table.ts'
+
+/** Partitions of a bucket that are compacted at once: each holds some ten MiB. */
+const partitionsAhead = 4
 
 /** The sum of all passes over one topic-partition. */
 interface Outcome {
@@ -91,12 +95,10 @@ interface Results {
 
 async function compactAll(partitions: readonly ListedPartition[], run: Run): Promise<Results> {
   const { context, terminal, signal } = run
-  const outcomes: Outcome[] = []
   let failure: ArchiverError | undefined
   let shortage: Shortage | undefined
-  for (const [i, tp] of partitions.entries()) {
+  const compactOne = async ([i, tp]: readonly [number, ListedPartition]): Promise<Outcome> => {
     const outcome: Outcome = { tp, merged: 0, replaced: 0, bytes: 0, folded: 0 }
-    outcomes.push(outcome)
     try {
       if (tp.error !== undefined) throw tp.error
       await compactWhole(run, tp, (pass) => {
@@ -118,7 +120,11 @@ async function compactAll(partitions: readonly ListedPartition[], run: Run): Pro
           ? error
           : new ArchiverError('ARCHIVE_UNUSABLE', describeFileError(error) ?? messageOf(error))
     }
+    return outcome
   }
+  // Of a disk each pass takes what is free, so there is one at a time.
+  const ahead = (await context.home.space()) === undefined ? partitionsAhead : 1
+  const outcomes = await mapInLanes(partitions.entries(), ahead, compactOne)
   return { outcomes, failure, shortage }
 }
 

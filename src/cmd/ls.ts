@@ -16,6 +16,7 @@ import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { unknownHour } from '../record/time.ts'
 import { nameOfType } from '../record/type-name.ts'
 import { count, size } from '../runtime/format.ts'
+import { mapAhead } from '../runtime/lanes.ts'
 import { standardOutput } from '../runtime/standard-streams.ts'
 import { openArchive } from './lib/archive-home.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
@@ -23,6 +24,9 @@ import { selectionOf } from './lib/selection-options.ts'
 import { table } from './lib/table.ts'
 
 type Grouping = LsOptions['by']
+
+/** Partitions whose manifests are read at once. */
+const partitionsAhead = 8
 
 /** The sum of some data files, as `--json` prints it. */
 interface Holding {
@@ -47,10 +51,11 @@ export async function ls(options: LsOptions): Promise<void> {
   const selection = selectionOf(options)
   const damaged = new DamagedPartitions()
   const selected = (await listPartitions(home)).filter((tp) => isSelected(selection, tp))
-  for (const tp of damaged.sound(selected)) {
-    for (const one of (await damaged.attempt(tp, () =>
-      holdingsOf(home, tp, options.by, selection),
-    )) ?? []) {
+  const held = mapAhead(damaged.sound(selected), partitionsAhead, (tp) =>
+    damaged.attempt(tp, () => holdingsOf(home, tp, options.by, selection)),
+  )
+  for await (const some of held) {
+    for (const one of some ?? []) {
       const holding = holdings.get(one.name)
       if (holding === undefined) holdings.set(one.name, one)
       else add(holding, one)

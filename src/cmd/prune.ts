@@ -4,7 +4,7 @@ import { mysqlConnection } from '../config/mysql.ts'
 import { Elasticsearch } from '../elasticsearch/client/client.ts'
 import { IndexNames } from '../elasticsearch/index-name.ts'
 import { deleteIndex, type KnownIndices, oldIndices } from '../elasticsearch/prune.ts'
-import { type PrunePlan, planPrune, pruneFiles, typesByDay } from '../files/compact/prune.ts'
+import { planPrune, pruneFiles, typesByDay } from '../files/compact/prune.ts'
 import { removeNoted } from '../files/compact/prune-stores.ts'
 import { listPartitions, requireArchive } from '../files/log/commit-log.ts'
 import { readPruned } from '../files/log/pruned.ts'
@@ -14,6 +14,7 @@ import { Mysql } from '../mysql/client.ts'
 import { countOldRows, deleteOldRows } from '../mysql/prune.ts'
 import type { TopicPartition } from '../record/record.ts'
 import { msPerDay } from '../record/time.ts'
+import { mapInLanes } from '../runtime/lanes.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { openArchive } from './lib/archive-home.ts'
@@ -25,6 +26,9 @@ import { describeTakings, type Takings, takesAnything } from './lib/prune-report
  * The start of the first day that is kept, in ms; undefined for `--finish`: each store has its own.
  */
 type Before = number | undefined
+
+/** Partitions that are looked at, or pruned, at once. */
+const partitionsAhead = 8
 
 /** Removes whole days from the stores: shows what goes, notes it in the archive, and removes it. */
 export async function prune(options: PruneOptions): Promise<void> {
@@ -95,13 +99,11 @@ interface Stores extends Archive {
 
 async function look(options: PruneOptions, stores: Stores, before: Before): Promise<Takings> {
   const { home, partitions, damaged, client, database } = stores
-  const plans: PrunePlan[] = []
-  for (const tp of options.files ? partitions : []) {
-    const plan = await damaged.attempt(tp, () => planPrune(home, tp, before))
-    if (plan !== undefined) plans.push(plan)
-  }
+  const plans = await mapInLanes(options.files ? partitions : [], partitionsAhead, (tp) =>
+    damaged.attempt(tp, () => planPrune(home, tp, before)),
+  )
   return {
-    plans,
+    plans: plans.filter((plan) => plan !== undefined),
     indices: client && (await lookAtIndices(options.indexPrefix, client, stores, before)),
     rows: database && (await lookAtRows(options.mysqlTable, database, stores, before)),
   }
@@ -166,10 +168,10 @@ async function take(
   { plans, indices, rows }: Takings,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const plan of plans) {
+  await mapInLanes(plans, partitionsAhead, async (plan) => {
     signal.throwIfAborted()
     await damaged.attempt(plan.tp, () => pruneFiles(home, plan))
-  }
+  })
   if (damaged.isAny && (indices?.own.length ?? 0) + (rows?.own ?? 0) > 0) {
     standardError.print('indices and rows stay: they also hold records of the damaged partitions')
     damaged.throwIfAny()

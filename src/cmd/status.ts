@@ -11,6 +11,7 @@ import type { WorkerStatus } from '../monitor/endpoint.ts'
 import { partitionKey } from '../record/record.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { count } from '../runtime/format.ts'
+import { inLanes } from '../runtime/lanes.ts'
 import { createLogger } from '../runtime/log.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
@@ -44,17 +45,17 @@ export async function status(options: StatusOptions): Promise<void> {
   const workers = await Promise.all((options.workers ?? []).map(askWorker))
   const rows: PartitionRow[] = []
   const damaged = new DamagedPartitions()
-  const sound = new Map(damaged.sound(archived).map((tp) => [partitionKey(tp), tp]))
+  const ends = new Map<string, number | undefined>()
+  const sound = damaged.sound(archived)
+  await inLanes(sound, async (tp) => {
+    const end = damaged.attempt(tp, async () => (await CommitLog.open(home, tp)).next())
+    ends.set(partitionKey(tp), await end)
+  })
   const keys = new Set([...archived.map(partitionKey), ...(kafka?.keys() ?? [])])
   for (const key of [...keys].sort(byNumbers.compare)) {
-    const tp = sound.get(key)
-    const next =
-      tp === undefined
-        ? undefined
-        : await damaged.attempt(tp, async () => (await CommitLog.open(home, tp)).next())
     rows.push({
       partition: key,
-      ...definedOnly({ files_next: next }),
+      ...definedOnly({ files_next: ends.get(key) }),
       ...ofKafka(kafka?.get(key)),
       ...ofWorkers(workers, key),
     })

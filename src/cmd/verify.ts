@@ -6,6 +6,7 @@ import type { KafkaPosition } from '../kafka/positions.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { ArchiverError } from '../runtime/errors.ts'
 import { count, plural } from '../runtime/format.ts'
+import { mapAhead } from '../runtime/lanes.ts'
 import { createLogger } from '../runtime/log.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal } from '../runtime/terminal.ts'
@@ -29,6 +30,10 @@ import {
   summary,
 } from './lib/verify-report.ts'
 import { openSources, type Sources } from './lib/verify-sources.ts'
+
+/** Partitions that are checked at once: by manifests alone, and with what their files hold. */
+const listedAhead = 8
+const readAhead = 2
 
 /** What the steps of a verification share. */
 interface Verification {
@@ -98,9 +103,10 @@ async function checkPartitions(verification: Verification): Promise<Verdict[]> {
   // Of some topics, a look at each file may be less than a listing of all.
   const listed = options.topics === undefined ? await ListedFiles.of(home) : undefined
   const verdicts: Verdict[] = []
-  for (const [i, tp] of partitions.entries()) {
+  const ahead = options.fast ? listedAhead : readAhead
+  const checks = mapAhead(partitions.entries(), ahead, ([i, tp]) => {
     const documents = scanned?.get(partitionKey(tp))
-    const verdict = await checkPartition({
+    return checkPartition({
       home,
       tp,
       thoroughness,
@@ -116,6 +122,8 @@ async function checkPartitions(verification: Verification): Promise<Verdict[]> {
           `${i + 1}/${partitions.length} ${partitionKey(tp)} at ${count(position)}, ${plural(records, 'record')}`,
         ),
     })
+  })
+  for await (const verdict of checks) {
     verdicts.push(verdict)
     print(describeVerdict(verdict))
   }

@@ -1,7 +1,8 @@
 import { createInterface } from 'node:readline/promises'
 import type { Admin } from 'kafkajs'
 import { listPartitions } from '../files/log/commit-log.ts'
-import { linesByOffset, selectedFiles } from '../files/read/batches.ts'
+import { linesByOffset, pathsOf, selectedFiles } from '../files/read/batches.ts'
+import { expecting, ReadAhead } from '../files/read/read-ahead.ts'
 import { kafkaClient } from '../kafka/client.ts'
 import type { KafkaConnection } from '../kafka/connection.ts'
 import { RecordLimits } from '../kafka/restore/record-limits.ts'
@@ -274,8 +275,9 @@ async function send(
 ): Promise<void> {
   const { home, selection, signal, account, progress } = job
   restorer.begin(target)
-  for await (const selected of selectedFiles(home, tp, selection)) {
-    for await (const line of linesByOffset(home, selected, selection)) {
+  await using ahead = new ReadAhead(home)
+  for await (const selected of expecting(ahead, selectedFiles(home, tp, selection), pathsOf)) {
+    for await (const line of linesByOffset(ahead, selected, selection)) {
       const full = restorer.add(decodeLine(line).record)
       account.records++
       if (full === undefined) continue

@@ -5,6 +5,7 @@ import { ElasticsearchSink } from '../elasticsearch/sink/sink.ts'
 import { damageOf } from '../files/log/damage.ts'
 import type { ManifestFile } from '../files/log/manifest.ts'
 import { batchesOf, type SelectedFiles, selectedFiles } from '../files/read/batches.ts'
+import { expecting, type FileOpener, ReadAhead } from '../files/read/read-ahead.ts'
 import { isWhollySelected } from '../files/read/selection.ts'
 import type { Mysql } from '../mysql/client.ts'
 import { RowReader } from '../mysql/reader.ts'
@@ -14,8 +15,9 @@ import type { Sink } from '../pipeline/sink.ts'
 import { withoutOffsets } from '../record/batch-subset.ts'
 import type { RecordBatch, TopicPartition } from '../record/record.ts'
 import { untilAborted } from '../runtime/deadline.ts'
+import { mapAhead } from '../runtime/lanes.ts'
 import type { Restore } from './job.ts'
-import { DocumentPresence, type Presence, RowPresence } from './presence.ts'
+import { type Coverage, DocumentPresence, type Presence, RowPresence } from './presence.ts'
 
 /** To Elasticsearch: the same documents under the same ids, by the sink that workers use. */
 export async function restoreToElasticsearch(
@@ -134,28 +136,57 @@ async function* missingOf(
   tp: TopicPartition,
   presence: Presence,
 ): AsyncGenerator<RecordBatch> {
-  for await (const { log, files } of selectedFiles(job.home, tp, job.selection)) {
-    for (const file of files) yield* missingBatches(job, log, file, presence)
+  await using ahead = new ReadAhead(job.home)
+  for await (const some of expecting(ahead, comparedFiles(job, tp, presence), namesToRead))
+    yield* missingBatches(job, some, presence, ahead)
+}
+
+/** A file, and how much of it the store holds. */
+interface ComparedFile {
+  readonly log: SelectedFiles['log']
+  readonly file: ManifestFile
+  readonly coverage: Coverage
+  /** Nothing of it is read: the store holds all. */
+  readonly isPresent: boolean
+}
+
+async function* comparedFiles(
+  { home, selection }: Restore,
+  tp: TopicPartition,
+  presence: Presence,
+): AsyncGenerator<ComparedFile> {
+  for await (const { log, files } of selectedFiles(home, tp, selection)) {
+    yield* mapAhead(files, filesComparedAhead, async (file) => {
+      const coverage = await presence.coverageOf(file)
+      const isPresent = coverage === 'all' && isWhollySelected(selection, file)
+      return { log, file, coverage, isPresent }
+    })
   }
 }
+
+function namesToRead({ file, isPresent }: ComparedFile): string[] {
+  return isPresent ? [] : [file.path]
+}
+
+/** Files that a store is asked about at once. */
+const filesComparedAhead = 4
 
 /** Batches that a store is asked about while another is written. */
 const batchesAhead = 3
 
 /** The selected records of a file that the store does not hold, in batches; counts the others. */
 async function* missingBatches(
-  { home, selection, account }: Restore,
-  log: SelectedFiles['log'],
-  file: ManifestFile,
+  { selection, account }: Restore,
+  { log, file, coverage, isPresent }: ComparedFile,
   presence: Presence,
+  files: FileOpener,
 ): AsyncGenerator<RecordBatch> {
-  const coverage = await presence.coverageOf(file)
-  if (coverage === 'all' && isWhollySelected(selection, file)) {
+  if (isPresent) {
     account.present += file.records
     return
   }
   if (coverage === 'none') {
-    yield* batchesOf(home, log, file, selection)
+    yield* batchesOf(files, log, file, selection)
     return
   }
   const asked: Promise<RecordBatch>[] = []
@@ -164,7 +195,7 @@ async function* missingBatches(
     account.present += batch.count - missing.count
     return missing
   }
-  for await (const batch of batchesOf(home, log, file, selection)) {
+  for await (const batch of batchesOf(files, log, file, selection)) {
     const answer = ask(batch)
     // Awaited later; until then, a failure must not count as unhandled.
     answer.catch(() => {})

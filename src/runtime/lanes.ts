@@ -32,6 +32,17 @@ export async function inLanes<T>(
   await Promise.all(running)
 }
 
+/** The results of `mapAhead` together. */
+export async function mapInLanes<T, R>(
+  items: Iterable<T>,
+  lanesAtOnce: number,
+  task: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = []
+  for await (const result of mapAhead(items, lanesAtOnce, task)) results.push(result)
+  return results
+}
+
 /** Items in one turn of the event loop: some milliseconds for the entries of files. */
 const itemsInTurn = 1000
 
@@ -43,4 +54,32 @@ export async function inTurns<T, R>(items: readonly T[], map: (item: T) => R): P
     if (mapped.length % itemsInTurn === 0) await setImmediate()
   }
   return mapped
+}
+
+/**
+ * Maps items and gives the results in order, while the tasks of the next `ahead` items run already.
+ * At its end, whoever ends it, no task is running any more.
+ */
+export async function* mapAhead<T, R>(
+  items: Iterable<T>,
+  ahead: number,
+  task: (item: T) => Promise<R>,
+): AsyncGenerator<R, void, undefined> {
+  const rest = items[Symbol.iterator]()
+  const running: Promise<R>[] = []
+  const fill = () => {
+    while (running.length < ahead) {
+      const next = rest.next()
+      if (next.done === true) return
+      const result = task(next.value)
+      // Its failure is thrown when its turn comes.
+      result.catch(() => undefined)
+      running.push(result)
+    }
+  }
+  try {
+    for (fill(); running.length > 0; fill()) yield await running.shift()!
+  } finally {
+    await Promise.allSettled(running)
+  }
 }

@@ -5,6 +5,7 @@ import type { LoggedManifest } from '../files/log/log-cursor.ts'
 import type { Manifest, ManifestFile } from '../files/log/manifest.ts'
 import { isPruned, type Pruned } from '../files/log/pruned.ts'
 import { isGone, readMembers } from '../files/read/members.ts'
+import type { FileOpener } from '../files/read/read-ahead.ts'
 import type { ReadableHome } from '../home/home.ts'
 import { LF } from '../record/ascii.ts'
 import { rangeOf, type TopicPartition } from '../record/record.ts'
@@ -25,6 +26,8 @@ const hashedAtOnce = 2 ** 20
 
 export interface FilesCheckOptions {
   readonly home: ReadableHome
+  /** Opens the data files that are read. */
+  readonly files: FileOpener
   readonly log: CommitLog
   readonly tp: TopicPartition
   readonly problems: Problems
@@ -87,7 +90,7 @@ export class FilesCheck {
     let comparedRecords = 0
     const before = found.seen.added
     const coverage = new Coverage(manifest, found, problems)
-    const inOrder = manifest.files.toSorted((a, b) => a.first - b.first)
+    const inOrder = filesInOrder(manifest)
     for (const [i, file] of inOrder.entries()) {
       records += file.records
       for (const path of [file.path, ...(file.replaces ?? [])]) named?.add(path)
@@ -239,7 +242,7 @@ export class FilesCheck {
     found: FoundOffsets,
     isCompared: boolean,
   ): Promise<void> {
-    const { home, problems, tp, log } = this.#options
+    const { files, problems, tp, log } = this.#options
     const lines = new FileLines({
       file: entry,
       path: there.path,
@@ -250,7 +253,7 @@ export class FilesCheck {
     const hash = createHash('sha256')
     let rest: Buffer | undefined
     try {
-      for await (const { start, end, text, trouble } of readMembers(home, there.path, (bytes) =>
+      for await (const { start, end, text, trouble } of readMembers(files, there.path, (bytes) =>
         hash.update(bytes),
       )) {
         if (text === undefined) {
@@ -290,6 +293,11 @@ export class FilesCheck {
     }
     lines.finish(rest)
   }
+}
+
+/** The files of a manifest as they are checked. */
+export function filesInOrder({ files }: Manifest): ManifestFile[] {
+  return files.toSorted((a, b) => a.first - b.first)
 }
 
 /** Where a file waits to be published. */

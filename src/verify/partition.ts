@@ -1,6 +1,7 @@
 import type { DocumentReader } from '../elasticsearch/read/reader.ts'
 import { damageOf } from '../files/log/damage.ts'
 import type { PrunedStores } from '../files/log/pruned.ts'
+import { expecting, ReadAhead } from '../files/read/read-ahead.ts'
 import type { ReadableHome } from '../home/home.ts'
 import type { KafkaPosition } from '../kafka/positions.ts'
 import type { RowReader } from '../mysql/reader.ts'
@@ -9,7 +10,7 @@ import type { ArchiverError } from '../runtime/errors.ts'
 import { ChainCheck } from './chain.ts'
 import { ContentComparison } from './content.ts'
 import { DocumentsCheck } from './documents.ts'
-import { FilesCheck } from './files.ts'
+import { FilesCheck, filesInOrder } from './files.ts'
 import type { HashedNames } from './hashed-names.ts'
 import { checkIdentity, checkPosition } from './kafka-check.ts'
 import type { ListedFiles } from './listed-files.ts'
@@ -174,8 +175,10 @@ class PartitionCheck {
       end: scope.end,
       byNumber: fast,
     })
+    await using ahead = new ReadAhead(home)
     const files = new FilesCheck({
       home,
+      files: ahead,
       log,
       tp,
       problems: this.#problems,
@@ -196,7 +199,10 @@ class PartitionCheck {
     })
     const chain = new ChainCheck(log, tp, this.#problems)
     this.#chain = chain
-    for await (const manifest of log.manifests()) {
+    const manifests = expecting(ahead, log.manifests(), (manifest) =>
+      fast || 'error' in manifest ? [] : filesInOrder(manifest).map(({ path }) => path),
+    )
+    for await (const manifest of manifests) {
       if ('error' in manifest) {
         chain.damaged(manifest.error)
         continue

@@ -11,9 +11,12 @@ import {
 import type { TopicPartition } from '../../record/record.ts'
 import type { ManifestFile } from '../log/manifest.ts'
 import { dataFileName, stagedName } from '../log/path.ts'
+import { type FileOpener, ReadAhead } from '../read/read-ahead.ts'
 import { bytesOf } from './plan.ts'
 
 const copyBytes = 2 ** 20
+/** Files that are open before it is their turn. */
+const sourcesAhead = 8
 
 /** A file that differs from its manifest. It stays as it is, and `verify` names it. */
 export class Unlike extends Error {
@@ -95,9 +98,11 @@ async function* contentOf(
   whole: Hash,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Buffer> {
+  await using ahead = new ReadAhead(home, sourcesAhead)
+  ahead.expect(files.map(({ path }) => path))
   for (const file of files) {
     const own = createHash('sha256')
-    for await (const bytes of checkedBytes(home, file, signal)) {
+    for await (const bytes of checkedBytes(ahead, file, signal)) {
       own.update(bytes)
       whole.update(bytes)
       yield bytes
@@ -109,7 +114,7 @@ async function* contentOf(
 
 /** The bytes of a file, as many as its manifest says. */
 async function* checkedBytes(
-  home: ReadableHome,
+  home: FileOpener,
   { path, bytes }: ManifestFile,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Buffer> {
@@ -134,7 +139,7 @@ async function* checkedBytes(
   }
 }
 
-async function openSource(home: ReadableHome, path: string): Promise<HomeFile> {
+async function openSource(home: FileOpener, path: string): Promise<HomeFile> {
   try {
     const source = await home.open(path)
     if (source !== undefined) return source

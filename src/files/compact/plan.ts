@@ -3,8 +3,10 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { ReadableHome } from '../../home/home.ts'
 import type { Gap, TopicPartition } from '../../record/record.ts'
 import { hourOf, msPerDay, msPerHour, unknownHour } from '../../record/time.ts'
+import { mapAhead } from '../../runtime/lanes.ts'
 import type { DamagedFiles } from '../log/damaged-files.ts'
-import { type LogListing, listLog } from '../log/log-listing.ts'
+import { manifestsAhead } from '../log/log-cursor.ts'
+import { firstBehind, type LogListing, listLog } from '../log/log-listing.ts'
 import {
   type Manifest,
   type ManifestFile,
@@ -184,22 +186,22 @@ async function takeFlushes(
   let files = 0
   let lookedAt = 0
   let head: string | undefined
-  const first = entries.findIndex(({ from }) => from >= start)
-  for (let i = first; i >= 0 && i < entries.length; i++) {
-    const { from } = entries[i]!
+  const behind = entries.slice(firstBehind(entries, start - 1))
+  const reads = mapAhead(behind, manifestsAhead, ({ from }) => readHashedManifest(home, tp, from))
+  for await (const read of reads) {
     const isFull = files >= limits.maxTaken
-    const read = await readHashedManifest(home, tp, from)
     if (read === undefined) break
     const manifest = read.content
-    const isReady = from === position && manifest.next <= inPlace && isOld(manifest, options)
+    const { from, next } = manifest
+    const isReady = from === position && next <= inPlace && isOld(manifest, options)
     if (isReady && !isFull && lookedAt === 0) {
       manifests.push(manifest)
       files += manifest.files.length
-      position = manifest.next
+      position = next
       head = read.sha256
       continue
     }
-    if (isReady && isFull) position = manifest.next
+    if (isReady && isFull) position = next
     const directories = isReady && isFull ? continued : younger
     for (const { path } of manifest.files) directories.add(dirname(path))
     if (++lookedAt === (isFull ? lookahead : maxLookedAt)) break

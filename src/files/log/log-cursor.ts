@@ -2,7 +2,7 @@ import { firstBehind, type LogEntry } from './log-listing.ts'
 import type { Manifest } from './manifest.ts'
 
 /** Manifests that are read at once, ahead of the caller. */
-const manifestsAhead = 16
+export const manifestsAhead = 16
 /** How often a manifest that is gone is looked up again. */
 export const maxTries = 20
 

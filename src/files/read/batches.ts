@@ -8,6 +8,7 @@ import { CommitLog, isSlice, typeOf } from '../log/commit-log.ts'
 import type { ManifestFile } from '../log/manifest.ts'
 import { readPruned } from '../log/pruned.ts'
 import { isGone, readBlocks } from './members.ts'
+import type { FileOpener } from './read-ahead.ts'
 import { isWhollySelected, mayHold, type Selection } from './selection.ts'
 
 /** The selected files of one manifest. */
@@ -39,13 +40,18 @@ export async function* selectedFiles(
   }
 }
 
+/** The paths of selected files, in the order in which they are read. */
+export function pathsOf({ files }: SelectedFiles): string[] {
+  return files.map(({ path }) => path)
+}
+
 /**
  * The selected records of a file as batches, as a sink gets them from Kafka. Offsets between its
  * records are in other files. If the file was merged into another one meanwhile, its records come
  * from that one.
  */
 export async function* batchesOf(
-  home: ReadableHome,
+  home: FileOpener,
   log: CommitLog,
   file: ManifestFile,
   selection: Selection,
@@ -63,7 +69,7 @@ export async function* batchesOf(
 }
 
 async function* blocksOf(
-  home: ReadableHome,
+  home: FileOpener,
   log: CommitLog,
   file: ManifestFile,
 ): AsyncGenerator<{ readonly block: Buffer; readonly isSlice: boolean }> {
@@ -153,7 +159,7 @@ const smallFileBytes = 2 ** 20
  * that has lines in the current stretch of offsets.
  */
 export async function* linesByOffset(
-  home: ReadableHome,
+  home: FileOpener,
   { log, files }: SelectedFiles,
   selection: Selection,
 ): AsyncGenerator<Buffer> {

@@ -4,7 +4,9 @@ import { decodeLine } from '../../record/line/decoder.ts'
 import { LineHead } from '../../record/line/head.ts'
 import { mayShareSegment } from '../../record/segment.ts'
 import { isSameType } from '../../record/type-name.ts'
+import { inLanes, mapAhead } from '../../runtime/lanes.ts'
 import { isGone, readBlocks, readBlocksBackwards } from './members.ts'
+import { filesAhead, ReadAhead } from './read-ahead.ts'
 import {
   type Hour,
   hoursOf,
@@ -19,10 +21,12 @@ import {
  * a member of each.
  */
 const maxStreams = 256
-/** Up to this many streams, a few members of each are decompressed ahead. */
+/** Up to this many streams, a few members and a file of each are read ahead. */
 const fewStreams = 64
 /** Up to this many lines are sorted among more streams. */
 const maxChosen = 10_000
+/** Hours that are listed at once. */
+const hoursAhead = 4
 /** How often in a row a stream is listed again because a file of it is gone. */
 const maxTries = 5
 
@@ -67,8 +71,9 @@ export async function* readHours(
 ): AsyncGenerator<LineAt> {
   if (wanted.order === 'newest') hours = hours.toReversed()
   let left = wanted.limit ?? Number.POSITIVE_INFINITY
-  for (const hour of hours) {
-    for await (const line of linesOfHour(home, hour, selection, { ...wanted, limit: left })) {
+  const listed = mapAhead(hours, hoursAhead, (hour) => streamsOf(home, hour, selection))
+  for await (const streams of listed) {
+    for await (const line of linesOfHour(home, streams, selection, { ...wanted, limit: left })) {
       yield line
       if (--left === 0) return
     }
@@ -77,11 +82,10 @@ export async function* readHours(
 
 async function* linesOfHour(
   home: ReadableHome,
-  hour: Hour,
+  streams: readonly StreamFile[][],
   selection: Selection,
   wanted: Wanted & { readonly limit: number },
 ): AsyncGenerator<LineAt> {
-  const streams = await streamsOf(home, hour, selection)
   const parts: StreamFile[][][] = []
   for (let at = 0; at < streams.length; at += maxStreams)
     parts.push(streams.slice(at, at + maxStreams))
@@ -128,9 +132,11 @@ async function* matching(
   { order, matches }: Wanted,
 ): AsyncGenerator<TimedLine> {
   const ahead = part.length > fewStreams ? 1 : undefined
-  const streams = part.map((files) => new LineStream(home, files, selection, order, ahead))
+  const share = part.length > fewStreams ? 0 : Math.ceil(filesAhead / part.length)
+  const streams = part.map((files) => new LineStream(home, files, selection, order, ahead, share))
   const isOfType = typeFilter(selection)
   try {
+    await inLanes(streams, async (stream) => void (await stream.load()))
     for await (const one of merged(streams, order)) {
       const line = one.line.block.subarray(one.line.start, one.line.end)
       if (isOfType(line) && (matches?.(line) ?? true)) yield one
@@ -174,6 +180,7 @@ async function* merged(streams: readonly LineStream[], order: Order): AsyncGener
  */
 class LineStream {
   readonly #home: ReadableHome
+  readonly #opener: ReadAhead
   #files: StreamFile[]
   readonly #selection: Selection
   readonly #order: Order
@@ -189,16 +196,22 @@ class LineStream {
   /** The offset of the last line. */
   #offset: number | undefined
   #tries = 0
+  #isReadingOn = false
 
-  /** `ahead`: members that are decompressed at once, see `readBlocks`. */
+  /**
+   * `ahead`: members that are decompressed at once, see `readBlocks`. `opened`: files that may be
+   * open before it is their turn.
+   */
   constructor(
     home: ReadableHome,
     files: readonly StreamFile[],
     selection: Selection,
     order: Order,
     ahead: number | undefined,
+    opened: number,
   ) {
     this.#home = home
+    this.#opener = new ReadAhead(home, opened)
     this.#ahead = ahead
     this.#files = order === 'newest' ? files.toReversed() : [...files]
     this.#selection = selection
@@ -240,8 +253,8 @@ class LineStream {
       if (file === undefined) return false
       this.#blocks =
         this.#order === 'newest'
-          ? readBlocksBackwards(this.#home, file.path)
-          : readBlocks(this.#home, file.path, this.#ahead)
+          ? readBlocksBackwards(this.#opener, file.path)
+          : readBlocks(this.#opener, file.path, this.#ahead)
     }
   }
 
@@ -252,6 +265,9 @@ class LineStream {
       const next = await this.#blocks.next()
       if (next.done === false) return next.value
       this.#files.shift()
+      // Who reads on reads all; who wants some lines has them from the first file, as a rule.
+      if (!this.#isReadingOn) this.#opener.expect(this.#files.map(({ path }) => path))
+      this.#isReadingOn = true
       this.#tries = 0
     } catch (error) {
       const [gone] = this.#files
@@ -275,6 +291,7 @@ class LineStream {
 
   async close(): Promise<void> {
     await this.#blocks?.return(undefined)
+    await this.#opener[Symbol.asyncDispose]()
   }
 }
 

@@ -1,9 +1,10 @@
 import { promisify } from 'node:util'
 import { gunzip, type ZlibOptions } from 'node:zlib'
-import type { HomeFile, ReadableHome } from '../../home/home.ts'
+import type { HomeFile } from '../../home/home.ts'
 import { LF } from '../../record/ascii.ts'
 import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
 import { describeFileError } from '../../runtime/file-errors.ts'
+import type { FileOpener } from './read-ahead.ts'
 
 /** With `info`, zlib says how many bytes it took: it silently skips zeros behind a member. */
 const decompress = promisify(gunzip) as unknown as (
@@ -57,7 +58,7 @@ interface Outcome {
  * @param ahead how many members are decompressed at once, from 1.
  */
 export async function* readMembers(
-  home: ReadableHome,
+  home: FileOpener,
   path: string,
   observe: (bytes: Buffer) => void = () => {},
   ahead = membersAhead,
@@ -155,7 +156,7 @@ export async function inflate(bytes: Buffer, maxBytes = maxMemberBytes): Promise
  * @throws ArchiverError `DAMAGED` if the file cannot be read as gzip or does not end with a line.
  */
 export async function* readBlocks(
-  home: ReadableHome,
+  home: FileOpener,
   path: string,
   ahead?: number,
 ): AsyncGenerator<Buffer> {
@@ -176,10 +177,7 @@ export async function* readBlocks(
  * The same from the last block to the first; the lines of each keep their order. Here a block is a
  * member, so members must hold whole lines, as those of this program do.
  */
-export async function* readBlocksBackwards(
-  home: ReadableHome,
-  path: string,
-): AsyncGenerator<Buffer> {
+export async function* readBlocksBackwards(home: FileOpener, path: string): AsyncGenerator<Buffer> {
   const where = home.locate(path)
   const file = await openToRead(home, path)
   try {
@@ -214,11 +212,7 @@ export async function* readBlocksBackwards(
  * Opens a data file; `from` is where its reader begins.
  * @throws ArchiverError `DAMAGED`, which says so if it is gone.
  */
-export async function openToRead(
-  home: ReadableHome,
-  path: string,
-  from?: number,
-): Promise<HomeFile> {
+export async function openToRead(home: FileOpener, path: string, from?: number): Promise<HomeFile> {
   let file: HomeFile | undefined
   try {
     file = await home.open(path, from)
