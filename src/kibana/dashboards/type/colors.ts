@@ -37,11 +37,16 @@ export function isBad(value: string): boolean {
   return badNames.test(value)
 }
 
-/** A color for each value of a text that has few: the same ones at each load. */
+/**
+ * A color for each value of a text that has few, if the name of one says good or bad; else Kibana's
+ * own do.
+ */
 export function valueColors({
   values,
 }: DescribedField): Readonly<Record<string, string>> | undefined {
   if (values === undefined || values.length > 12) return undefined
+  const says = (value: string) => [badNames, warningNames, goodNames].some((is) => is.test(value))
+  if (!values.some(says)) return undefined
   let next = 0
   let warned = 0
   return Object.fromEntries(
