@@ -9,16 +9,15 @@ import { type KafkaPosition, readPositions } from '../kafka/positions.ts'
 import { withAdmin } from '../kafka/topics.ts'
 import type { WorkerStatus } from '../monitor/endpoint.ts'
 import { partitionKey } from '../record/record.ts'
-import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { ArchiverError } from '../runtime/errors.ts'
 import { count } from '../runtime/format.ts'
 import { inLanes } from '../runtime/lanes.ts'
 import { createLogger } from '../runtime/log.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { openArchive } from './lib/archive-home.ts'
+import { type Asked, askWorker } from './lib/ask-worker.ts'
 import { table } from './lib/table.ts'
-
-const workerTimeoutMs = 5000
 
 /** One row of the status: what files, Kafka and workers say of a partition. */
 interface PartitionRow {
@@ -66,24 +65,9 @@ export async function status(options: StatusOptions): Promise<void> {
   if (unready.length > 0)
     throw new ArchiverError(
       'UNREACHABLE',
-      `${unready.length} of ${workers.length} workers are not ready`,
+      `not ready: ${unready.map((one) => ('error' in one ? one.url : one.worker)).join(', ')}; see above`,
     )
   damaged.throwIfAny()
-}
-
-type Asked = WorkerStatus | { readonly url: string; readonly error: string }
-
-async function askWorker(url: string): Promise<Asked> {
-  try {
-    const base = /^https?:/.test(url) ? url : `http://${url}`
-    const answer = await fetch(new URL('/status', base), {
-      signal: AbortSignal.timeout(workerTimeoutMs),
-    })
-    if (!answer.ok) throw new Error(`status ${answer.status}`)
-    return (await answer.json()) as WorkerStatus
-  } catch (error) {
-    return { url, error: messageOf(error) }
-  }
 }
 
 async function askKafka(
@@ -167,7 +151,7 @@ function print(rows: readonly PartitionRow[], workers: readonly Asked[]): string
   ])
   const states = workers.map((worker) =>
     'error' in worker
-      ? `worker at ${worker.url} does not answer: ${worker.error}`
+      ? worker.error
       : `worker ${worker.worker} is ${worker.ready ? 'ready' : `not ready: ${worker.reasons.join('; ')}`}`,
   )
   return [table(columns, lines), ...states].join('\n')

@@ -24,4 +24,12 @@ export {
   that,
 } from './options/relations.ts'
 export { unknownVariables } from './options/unknown-variables.ts'
-export { addressIn, baseUrl, type Expectation, httpUrl, url, urls } from './options/urls.ts'
+export {
+  addressIn,
+  baseUrl,
+  type Expectation,
+  httpUrl,
+  url,
+  urls,
+  workerUrls,
+} from './options/urls.ts'

@@ -1,5 +1,5 @@
 import type { KafkaConfig, Mechanism, SASLOptions } from 'kafkajs'
-import { redirected } from '../runtime/address.ts'
+import { redirected, unansweredHint } from '../runtime/address.ts'
 import { boundedText } from '../runtime/bounded-text.ts'
 import { errorFields, messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
@@ -220,7 +220,7 @@ export function connectFailure(error: unknown, where: string): string {
   const hint = /closed connection|ECONNRESET|answers with TLS/i.test(message)
     ? ', and does this port want --kafka-tls'
     : ''
-  return `Kafka at ${where} does not answer: ${message}; is it running, and is --brokers right${hint}?`
+  return `Kafka at ${where} does not answer: ${message}; ${unansweredHint('--brokers', hint)}`
 }
 
 function causes(error: unknown): readonly Error[] {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Agent, type Dispatcher, FormData, fetch, type RequestInit } from 'undici'
-import { redirected } from '../runtime/address.ts'
+import { redirected, unansweredHint } from '../runtime/address.ts'
 import { boundedText } from '../runtime/bounded-text.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
@@ -18,6 +18,13 @@ import {
 } from './answer.ts'
 import type { KibanaConnection } from './connection.ts'
 import { idInSpace, ndjson, type SavedObject } from './saved-object.ts'
+
+/** Why Kibana is not ready yet. */
+interface Waiting {
+  readonly waiting: string
+  /** Nobody answers at all. */
+  readonly isSilent: boolean
+}
 
 type FetchOptions = RequestInit & { readonly base?: string }
 
@@ -101,9 +108,8 @@ export class Kibana {
         return outcome.version
       }
       if (performance.now() + retryMs > deadline) {
-        throw this.#failure(
-          `${outcome.waiting}; waited ${Math.round(waitMs / 1000)} s for it (--kibana-wait)`,
-        )
+        const waited = `${outcome.waiting}; waited ${Math.round(waitMs / 1000)} s for it (--kibana-wait)`
+        throw outcome.isSilent ? this.#unanswered(waited) : this.#failure(waited)
       }
       if (!hasTold)
         log.info(`Kibana at ${this.address} is not ready yet: ${outcome.waiting}; waiting for it`)
@@ -113,18 +119,19 @@ export class Kibana {
   }
 
   /** The status of Kibana: its version, or the reason to wait. */
-  async #status(): Promise<{ readonly version: string } | { readonly waiting: string }> {
+  async #status(): Promise<{ readonly version: string } | Waiting> {
     let answer: Answer
     try {
       answer = await this.#fetch('/api/status')
     } catch (error) {
+      if (error instanceof ArchiverError) throw error
       const message = messageOf(error)
       // A container that is starting refuses connections, or is not even known by name.
       if (/ECONNREFUSED|ECONNRESET|EAI_AGAIN|other side closed|timeout/i.test(message))
-        return { waiting: message }
-      throw this.#failure(`${message}; is --kibana right?`)
+        return { waiting: message, isSilent: true }
+      throw this.#unanswered(message)
     }
-    if (answer.status === 503) return { waiting: 'it is still starting' }
+    if (answer.status === 503) return { waiting: 'it is still starting', isSilent: false }
     const status = readAnswer.status(answer.text)
     if (answer.status === 401 || answer.status === 403) throw this.#refused(answer)
     if (answer.status !== 200 || status === undefined) {
@@ -140,7 +147,7 @@ export class Kibana {
     }
     const { level } = status.status.overall
     if (level === 'critical' || level === 'unavailable')
-      return { waiting: `its status is ${level}` }
+      return { waiting: `its status is ${level}`, isSilent: false }
     return { version: status.version.number }
   }
 
@@ -241,7 +248,7 @@ export class Kibana {
     try {
       return await this.#fetch(path, options)
     } catch (error) {
-      throw this.#failure(messageOf(error))
+      throw error instanceof ArchiverError ? error : this.#unanswered(messageOf(error))
     }
   }
 
@@ -257,7 +264,7 @@ export class Kibana {
       })
       if (response.status >= 300 && response.status < 400) {
         await response.body?.cancel()
-        throw new Error(
+        throw this.#failure(
           `what answers there is not Kibana: ${redirected(response.status, response.headers.get('location'))}`,
         )
       }
@@ -277,6 +284,10 @@ export class Kibana {
       )
     }
     return this.#failure(`it answered ${firstLine(answer)}`)
+  }
+
+  #unanswered(message: string): ArchiverError {
+    return this.#failure(`${message}; ${unansweredHint('--kibana')}`)
   }
 
   #failure(message: string): ArchiverError {

@@ -1,3 +1,4 @@
+import { unansweredHint } from '../runtime/address.ts'
 import { ArchiverError, messageOf } from '../runtime/errors.ts'
 import { list, object, type Shape, UnlikeAnswer } from '../runtime/shape.ts'
 
@@ -18,7 +19,7 @@ export class MysqlFailure extends Error {
   /** The message and, if no server answered, what to look at. */
   get advice(): string {
     if (this.errno !== undefined) return this.message
-    return `${this.message}; is it running, and is --mysql right?`
+    return `${this.message}; ${unansweredHint('--mysql')}`
   }
 
   /** The message with the server's number. It may quote a row. */
@@ -51,9 +52,7 @@ export function failureOf(error: unknown): MysqlFailure {
   // The system's numbers are negative.
   const number = typeof errno === 'number' && errno >= 1000 ? errno : undefined
   const name = typeof code === 'string' ? code : 'UNKNOWN'
-  // If a host has several addresses, the message is empty.
-  const text = error instanceof Error && error.message === '' ? name : messageOf(error)
-  return new MysqlFailure(text, name, number)
+  return new MysqlFailure(messageOf(error), name, number)
 }
 
 /** mysql2 marks errors after which the connection cannot be used. */

@@ -14,11 +14,12 @@ import {
   type TargetTopic,
   unfitSettings,
 } from '../kafka/restore/target.ts'
+import { connectFailure } from '../kafka/security.ts'
 import { withAdmin } from '../kafka/topics.ts'
 import { decodeLine } from '../record/line/decoder.ts'
 import type { TopicPartition } from '../record/record.ts'
 import { untilAborted } from '../runtime/deadline.ts'
-import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { ArchiverError } from '../runtime/errors.ts'
 import { plural, size } from '../runtime/format.ts'
 import { standardError } from '../runtime/standard-streams.ts'
 import { checkRecords, type Extent } from './check.ts'
@@ -97,12 +98,7 @@ export async function restoreToKafka(job: Restore, connection: KafkaConnection):
   const patient = { clientId: 'archiver-restore', log, retry: { retries: outageRetries } }
   const restorer = new KafkaRestorer(kafkaClient(connection, patient))
   const connecting = restorer.connect().catch((error: unknown) => {
-    throw new ArchiverError(
-      'UNREACHABLE',
-      `Kafka at ${brokers.join(', ')} does not answer: ${messageOf(error)}`,
-      {},
-      error,
-    )
+    throw new ArchiverError('UNREACHABLE', connectFailure(error, brokers.join(', ')), {}, error)
   })
   await untilAborted(connecting, job.signal)
   try {

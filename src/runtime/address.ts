@@ -77,6 +77,15 @@ export function pathOf(segments: readonly string[]): string {
 }
 
 /**
+ * What to look at if a server does not answer: the end of a message.
+ * @param option names the server, `--mysql`
+ * @param more the end of the question, `, and does this port want --kafka-tls`
+ */
+export function unansweredHint(option: string, more = ''): string {
+  return `is it running, and is ${option} right${more}?`
+}
+
+/**
  * The message about a server that answers with a redirect, which is not followed. It shows no
  * credentials and no query of the target.
  */

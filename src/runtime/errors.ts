@@ -98,7 +98,8 @@ export class ArchiverError extends Error {
 /** The message of anything that was thrown, with the messages of its causes. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const own = error.message || error.name
+  // If a host has several addresses, the message is empty.
+  const own = error.message || systemCode(error) || error.name
   if (error instanceof ArchiverError || error.cause === undefined) return own
   const cause = messageOf(error.cause)
   return own.includes(cause) ? own : `${own}: ${cause}`

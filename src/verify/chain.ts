@@ -1,12 +1,14 @@
 import type { CommitLog } from '../files/log/commit-log.ts'
+import { damageOf } from '../files/log/damage.ts'
 import type { Manifest } from '../files/log/manifest.ts'
 import { originOf } from '../files/log/path.ts'
 import type { TopicPartition } from '../record/record.ts'
-import { messageOf } from '../runtime/errors.ts'
-import { describeOffsets, type Problems } from './problems.ts'
+import { ArchiverError, messageOf } from '../runtime/errors.ts'
+import { describeOffsets, type Problem, type Problems } from './problems.ts'
 
 /** Checks that manifests tile the range from the origin on, and counts their gaps. */
 export class ChainCheck {
+  readonly #tp: TopicPartition
   readonly #problems: Problems
   /** Where the next manifest must begin; undefined behind one that cannot be read. */
   #expected: number | undefined
@@ -15,6 +17,7 @@ export class ChainCheck {
   manifests = 0
 
   constructor(log: CommitLog, tp: TopicPartition, problems: Problems) {
+    this.#tp = tp
     this.#problems = problems
     this.#expected = log.origin
     if (log.originError !== undefined) {
@@ -27,7 +30,7 @@ export class ChainCheck {
 
   /** A manifest that cannot be read: nothing says where the next one must begin. */
   damaged(error: unknown): void {
-    this.#problems.add({ kind: 'manifest-invalid', message: messageOf(error) })
+    this.#problems.add(problemOf(damageOf(this.#tp, error) ?? error))
     this.#expected = undefined
   }
 
@@ -61,5 +64,14 @@ export class ChainCheck {
 
   #count(reason: string, offsets: number): void {
     this.gaps[reason] = (this.gaps[reason] ?? 0) + offsets
+  }
+}
+
+/** A manifest with wrong content, or a file that its user may not read, or that gives an error. */
+export function problemOf(error: unknown): Problem {
+  const isUnreadable = error instanceof ArchiverError && error.code !== 'MANIFEST_INVALID'
+  return {
+    kind: isUnreadable ? 'file-unreadable' : 'manifest-invalid',
+    message: messageOf(error),
   }
 }

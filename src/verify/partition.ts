@@ -7,7 +7,7 @@ import type { KafkaPosition } from '../kafka/positions.ts'
 import type { RowReader } from '../mysql/reader.ts'
 import { rangeOf, type SourceRecord, type TopicPartition } from '../record/record.ts'
 import type { ArchiverError } from '../runtime/errors.ts'
-import { ChainCheck } from './chain.ts'
+import { ChainCheck, problemOf } from './chain.ts'
 import { ContentComparison } from './content.ts'
 import { DocumentsCheck } from './documents.ts'
 import { FilesCheck, filesInOrder } from './files.ts'
@@ -132,10 +132,9 @@ class PartitionCheck {
   }
 
   /** The verdict on a partition that cannot be read to its end: nothing of it is proven. */
-  unreadable({ code, message }: ArchiverError): Verdict {
-    const kind = code === 'MANIFEST_INVALID' ? 'manifest-invalid' : 'file-unreadable'
-    this.#problems.add({ kind, message })
-    return this.#verdict({}, {})
+  unreadable(damage: ArchiverError): Verdict {
+    this.#problems.add(problemOf(damage))
+    return { ...this.#verdict({}, {}), unreadable: true }
   }
 
   #storesOf({ since, origin, end }: Scope): Stores {
@@ -268,6 +267,7 @@ class PartitionCheck {
     return {
       ...this.#options.tp,
       proven: this.#problems.isEmpty && manifests > 0,
+      unreadable: false,
       origin: found.origin,
       next: found.next,
       manifests,

@@ -16,7 +16,7 @@ export const problemKinds = {
     'A committed file is still in staging, as after a crash: the next worker puts it in place.',
   'file-truncated': 'A file is shorter than when it was written.',
   'file-changed': 'A file is not the one that was written: its size or its sha256 differs.',
-  'file-unreadable': 'A part of a file cannot be decompressed.',
+  'file-unreadable': 'A file or directory cannot be read, or a part of a file not decompressed.',
   'line-invalid':
     'A line does not belong into its file: another topic, partition, type, hour or order.',
   'line-missing': 'Records that no file holds and no gap explains.',

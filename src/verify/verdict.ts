@@ -8,6 +8,8 @@ import type { Problem, ProblemKind } from './problems.ts'
 export interface Verdict extends TopicPartition {
   /** False also if there is nothing to prove: then `manifests` is 0 and `problems` is empty. */
   readonly proven: boolean
+  /** Reading stopped at a file or directory that cannot be read; the rest is not checked. */
+  readonly unreadable: boolean
   /** Files hold `[origin, next)`. */
   readonly origin: number | undefined
   readonly next: number | undefined

@@ -93,7 +93,7 @@ test('a worker tells what it did, that it is ready, and what its partitions wait
   assert.match(output, /worker \S+ is ready/)
   const away = await runArchiver(t, ['status', '--archive-dir', root, '--workers', '127.0.0.1:1'])
   assert.equal(away.code, 1)
-  assert.match(away.output, /worker at 127.0.0.1:1 does not answer/)
+  assert.match(away.output, /worker at http:\/\/127.0.0.1:1 does not answer/)
 })
 
 test('a worker whose Elasticsearch is away is healthy and not ready, and says why', async (t) => {

@@ -20,8 +20,6 @@ export function describeVerdict(verdict: Verdict): string {
   const {
     topic,
     partition,
-    origin,
-    next,
     records,
     files,
     documents,
@@ -30,10 +28,10 @@ export function describeVerdict(verdict: Verdict): string {
     pruned_records: pruned,
   } = verdict
   const parts = [
-    origin === undefined || next === undefined
-      ? 'nothing archived'
-      : `offsets ${count(origin)} to ${count(next)}`,
-    `${plural(records, 'record')} in ${plural(files, 'file')} (${size(verdict.bytes)})`,
+    extentOf(verdict),
+    ...(verdict.unreadable && files === 0
+      ? []
+      : [`${plural(records, 'record')} in ${plural(files, 'file')} (${size(verdict.bytes)})`]),
     ...(pruned === 0 ? [] : [`${plural(pruned, 'record')} of them pruned`]),
     ...(documents === undefined
       ? []
@@ -64,6 +62,13 @@ export function describeVerdict(verdict: Verdict): string {
     if (more > 0) lines.push(`       ${kind}: ${count(more)} more`)
   }
   return [head, ...describePruned(verdict), ...lines].join('\n')
+}
+
+function extentOf({ origin, next, unreadable, files }: Verdict): string {
+  if (unreadable) return files === 0 ? 'cannot be read' : 'cannot be read to its end; before that'
+  return origin === undefined || next === undefined
+    ? 'nothing archived'
+    : `offsets ${count(origin)} to ${count(next)}`
 }
 
 /** A line for each store that was pruned: only the note remains of what it held. */

@@ -1,7 +1,7 @@
 import { archiveSet, json } from '../archive.ts'
 import { kafkaConnectionSet } from '../kafka.ts'
 import { logGroup } from '../log.ts'
-import { combine, flag, list, onlyIf, own, type ValuesOf } from '../options.ts'
+import { combine, flag, onlyIf, own, type ValuesOf, workerUrls } from '../options.ts'
 
 export const statusSet = combine([
   archiveSet,
@@ -11,8 +11,7 @@ export const statusSet = combine([
       default: true,
       explanation: 'Ask Kafka for committed offsets, the ends of the log and the lag.',
     }),
-    workers: list({
-      placeholder: '<host:port,…>',
+    workers: workerUrls({
       explanation:
         'Addresses at which workers serve their status (their --http), to show what each partition waits for.',
     }),

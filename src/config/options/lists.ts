@@ -81,7 +81,8 @@ export const hostPorts = listKind('<host:port,…>', (elements) => {
   return addresses
 })
 
-function isHostPort(address: string): boolean {
+/** `host:port` or `[IPv6 address]:port`. */
+export function isHostPort(address: string): boolean {
   const [, bracketed, host, digits] =
     /^(?:\[([^\][]+)\]|([^\s:/[\]@,?#\\%"']+)):(\d{1,5})$/.exec(address) ?? []
   const port = Number(digits)

@@ -1,6 +1,6 @@
 import { type Address, addressOf, encodedCredentials } from '../../runtime/address.ts'
 import { kind, secret } from './kinds.ts'
-import { listKind, namesIn } from './lists.ts'
+import { isHostPort, listKind, namesIn } from './lists.ts'
 import type { Option } from './option.ts'
 
 /** Options that are URLs. A URL may hold a password, so a message shows only one without an `@`. */
@@ -86,5 +86,26 @@ export function urls(
     check(addresses)
     return addresses
   })(described)
+  return secret(option, mayHoldPassword)
+}
+
+const workerUrl: Expectation = {
+  expected:
+    'host:port, or http://host:port with the path behind it if a proxy needs one, and no user',
+  isExpected: (address) => baseUrl.isExpected(address) && address.username === undefined,
+}
+
+/**
+ * Where workers serve their status, as URLs without a slash at their ends: `host:port`, a port of
+ * this machine (like `--http`), or a URL.
+ */
+export function workerUrls(described: Described): Option<readonly string[] | undefined> {
+  const option = listKind<string>('<host:port,…>', (elements) =>
+    namesIn(elements).map((text) => {
+      const plain = /^\d+$/.test(text) ? `127.0.0.1:${text}` : text
+      const whole = isHostPort(plain) ? `http://${plain}` : text
+      return addressIn(whole, workerUrl).url.href.replace(/\/+$/, '')
+    }),
+  )(described)
   return secret(option, mayHoldPassword)
 }

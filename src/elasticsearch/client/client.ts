@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Client, type DiagnosticResult } from '@elastic/elasticsearch'
-import { pathOf, redirected } from '../../runtime/address.ts'
+import { pathOf, redirected, unansweredHint } from '../../runtime/address.ts'
 import { withDeadline } from '../../runtime/deadline.ts'
 import { ArchiverError, messageOf } from '../../runtime/errors.ts'
 import { describeProxy, noProxies } from '../../runtime/proxies.ts'
@@ -109,14 +109,14 @@ export class Elasticsearch {
         error instanceof RequestFailure && (error.status === 401 || error.status === 403)
       const hint = refused
         ? 'check the user, password or API key'
-        : 'is it running, and is --elasticsearch right?'
+        : unansweredHint(
+            this.#connection.cloudId === undefined ? '--elasticsearch' : '--elasticsearch-cloud-id',
+          )
       const way = this.#way
       throw new ArchiverError(
         'UNREACHABLE',
         `Elasticsearch at ${where}${way}: ${messageOf(error)}; ${hint}`,
-        {
-          elasticsearch: where,
-        },
+        { elasticsearch: where },
       )
     }
     const major = Number(this.#version.split('.')[0])

@@ -1,3 +1,4 @@
+import { unansweredHint } from '../../runtime/address.ts'
 import { ArchiverError, messageOf, systemCode } from '../../runtime/errors.ts'
 import { describeProxy } from '../../runtime/proxies.ts'
 import { TunnelRefused } from '../../runtime/tunnel.ts'
@@ -100,7 +101,7 @@ function reasonOf(settings: BucketSettings, { operation, key }: Attempt, error: 
       return `${at} refused ${operation} of ${what} and gave no reason; the clock of this machine differs from its clock${describeSkew(headers)}: set it (NTP). If that does not help, ${right} is not allowed`
     return `${at} does not allow ${right} on ${what}${owner}: add that right to the policy of the user or role, or name another bucket with --archive-dir`
   }
-  if (status === undefined) return unreached(via, error)
+  if (status === undefined) return unreached(via, settings, error)
   return `${via} refused ${operation} of ${what}: ${status} ${name}: ${firstLine(message)}`
 }
 
@@ -212,7 +213,7 @@ function optionsOf({ encryption, tags, storageClass, checksum }: BucketSettings)
   return used.length === 0 ? '' : ` with ${used.join(', ')}`
 }
 
-function unreached(at: string, error: unknown): string {
+function unreached(at: string, { endpoint }: BucketSettings, error: unknown): string {
   if (error instanceof TunnelRefused) return error.message
   if (error instanceof ForeignAnswer)
     return `${at} does not answer as an object store does (${error.answer}): check --s3-endpoint (http or https, host, port), and what is between`
@@ -225,8 +226,13 @@ function unreached(at: string, error: unknown): string {
     return `${at} does not speak the protocol of that URL (${code}): check http or https in --s3-endpoint`
   if (/^(ENOTFOUND|EAI_AGAIN)$/.test(code ?? ''))
     return `the name${hostnameIn(error)} of ${at} is not known (${code}): check --s3-endpoint and --s3-region; stores without a name for each bucket need --s3-path-style`
-  const secure = /hang up/.test(text ?? '') && /^http:/.test(at) ? '; does it speak https?' : ''
-  return `no answer from ${at}: ${firstLine(text ?? 'no reason given')}${secure}`
+  const secure =
+    /hang up/.test(text ?? '') && /^http:/.test(at) ? ', and does this port want https' : ''
+  const hint =
+    endpoint === undefined
+      ? 'is there a way to it, and is --s3-region right?'
+      : unansweredHint('--s3-endpoint', secure)
+  return `no answer from ${at}: ${firstLine(text ?? 'no reason given')}; ${hint}`
 }
 
 /** The name that was looked for: a bucket has one below that of the store, a proxy its own. */

@@ -170,6 +170,19 @@ describe('verify finds by name', () => {
     assert.ok(kinds(verdict).includes('file-unreadable'))
   })
 
+  test('a commit log that cannot be read, which is not an empty one', async (t) => {
+    const root = await soundArchive(t)
+    const log = join(root, manifestDirectory(tp))
+    await rename(log, `${log}.was`)
+    await writeFile(log, '')
+    const verdict = await check(root)
+    assert.deepEqual(kinds(verdict), ['file-unreadable'])
+    assert.equal(verdict.unreadable, true)
+    const [head, problem] = describeVerdict(verdict).split('\n')
+    assert.equal(head, 'BAD  events/2  cannot be read')
+    assert.ok(problem!.includes(log), problem)
+  })
+
   test('a deleted file', async (t) => {
     const root = await soundArchive(t)
     const [manifest] = await manifestsOf(root, tp)

@@ -76,7 +76,11 @@ describe('one line for a person', () => {
     ['storage class', refusal(400, 'InvalidStorageClass'), /--s3-storage-class/],
     ['a store that lacks it', refusal(501, 'NotImplemented'), /does not know PutObject/],
     ['name', silence('ENOTFOUND'), /is not known \(ENOTFOUND\): check --s3-endpoint/],
-    ['nobody there', silence('ECONNREFUSED'), /^no answer from http:\/\/store:9000: ECONNREFUSED/],
+    [
+      'nobody there',
+      silence('ECONNREFUSED'),
+      /^no answer from http:\/\/store:9000: ECONNREFUSED; is it running, and is --s3-endpoint right\?$/,
+    ],
     [
       'certificate',
       silence('DEPTH_ZERO_SELF_SIGNED_CERT'),
