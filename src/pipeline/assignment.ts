@@ -70,6 +70,7 @@ export class Assignment {
   /** The worker ends: it takes nothing more, and stores and commits in time what it has read. */
   async shutDown(): Promise<void> {
     const leftMs = this.#shutdown.begin()
+    this.#opener.acceptNoMore()
     const held = this.#drain([...this.#partitions.values()])
     if (await this.#committer.drain(held, leftMs)) return
     this.#shutdown.expire()

@@ -41,6 +41,7 @@ export class Opener {
    * begins at its beginning.
    */
   startAtLatest: ReadonlyMap<string, LogBounds> = new Map()
+  #isEnding = false
 
   constructor(parts: {
     /** The partitions that the worker owns, by `partitionKey`. */
@@ -72,8 +73,9 @@ export class Opener {
     this.#steps = new StepQueue(parts.failed)
   }
 
-  /** The worker owns a partition from now on. */
+  /** The worker owns a partition from now on. One that ends leaves it to the next owner. */
   add(tp: TopicPartition): void {
+    if (this.#isEnding) return
     const partition = new Partition(tp, performance.now())
     const before = this.#partitions.get(partition.key)
     if (before !== undefined) this.close(before)
@@ -238,8 +240,17 @@ export class Opener {
     })
   }
 
+  /**
+   * The worker ends, and is still a member of the group, which may give it partitions. It opens
+   * none: after the shutdown timeout, a sink that gave up would refuse every try.
+   */
+  acceptNoMore(): void {
+    this.#isEnding = true
+  }
+
   /** The worker ends, and the sinks stop next. The status keeps the last positions. */
   async stop(): Promise<void> {
+    this.acceptNoMore()
     for (const partition of this.#partitions.values()) {
       partition.committed = this.#coordinator.committedOffset(partition.tp) ?? partition.committed
       partition.end()

@@ -71,6 +71,27 @@ test('an unresponsive Kafka is a problem of the worker', async (t) => {
   assert.deepEqual(worker.problems, ['Kafka has not answered for 45 s'])
 })
 
+test('a worker that ends opens no partition that the group still gives it, so it does end', async (t) => {
+  const source = new FakeSource()
+  source.setLog(tp, { start: 0, end: 10 })
+  const sink = new FakeSink('files', true)
+  // The last flush waits for it until the shutdown timeout.
+  sink.away = true
+  const { worker, ended, stop, partition } = await startWorker(t, source, [sink])
+  await until('all is read', () => partition().position === 10)
+  stop()
+  await new Promise((resolve) => setImmediate(resolve))
+  sink.openError = new Error('gave up')
+  const later = { topic: 'events', partition: 1 }
+  source.setLog(later, { start: 0, end: 10 })
+  source.rebalance({ gained: [later] })
+  assert.deepEqual(
+    worker.status().map((status) => status.partition),
+    [0],
+  )
+  await ended
+})
+
 /** A sink that shows what it was given. */
 class ShowingSink extends FakeSink {
   readonly given: RecordBatch[] = []
