@@ -177,11 +177,11 @@ function print(outcomes: readonly Outcome[], isDryRun: boolean): string {
     ])
   if (rows.length === 0) return 'nothing to compact'
   const columns = [
-    { head: 'partition' },
+    { head: 'partition', min: 16 },
     { head: 'files', right: true },
     { head: isDryRun ? 'would become' : 'became', right: true },
     { head: 'bytes', right: true },
     { head: 'manifests folded', right: true },
   ]
-  return table(columns, rows)
+  return table(columns, rows, standardOutput.columns)
 }

@@ -172,11 +172,16 @@ function print(by: Grouping, holdings: readonly Holding[], total: Holding): stri
   if (holdings.length === 0) return 'nothing'
   const hasOffsets = by === 'partition' || by === 'file'
   const columns = [
-    { head: by },
-    ...['records', 'files', 'bytes', 'lines'].map((head) => ({ head, right: true })),
+    // A path that is cut names no file.
+    by === 'file' ? { head: by } : { head: by, min: 16 },
+    ...['records', 'files', 'bytes'].map((head) => ({ head, right: true })),
+    { head: 'lines', right: true, spare: 1 },
     ...(hasOffsets ? ['first offset', 'last offset'].map((head) => ({ head, right: true })) : []),
-    { head: 'first time' },
-    { head: 'last time' },
+    ...['first time', 'last time'].map((head) => ({
+      head,
+      short: toMinutes,
+      ...(hasOffsets ? { spare: 2 } : {}),
+    })),
   ]
   const rows = [...holdings, total].map((one) => [
     one.name,
@@ -192,8 +197,11 @@ function print(by: Grouping, holdings: readonly Holding[], total: Holding): stri
     timeText(one.first_timestamp),
     timeText(one.last_timestamp),
   ])
-  return table(columns, rows)
+  return table(columns, rows, standardOutput.columns)
 }
+
+/** `2019-08-01T03:23`, which `--from` takes as well. */
+const toMinutes = (time: string) => time.slice(0, 16)
 
 function timeText(timestamp: number): string {
   return timestamp >= 0 && timestamp < 253_402_300_800_000

@@ -77,19 +77,23 @@ function report({ tallies }: RejectRetry, { dryRun, json }: RetryRejectedOptions
     print('no such rejects')
     return
   }
-  const columns = [{ head: 'type' }, { head: 'rejects', right: true }]
+  const columns = [
+    { head: 'type', min: 16 },
+    { head: 'rejects', right: true },
+  ]
   const results = dryRun
     ? []
     : ['stored', 'already there', 'left'].map((head) => ({ head, right: true }))
   print(
     table(
-      [...columns, ...results, { head: 'reason' }],
+      [...columns, ...results, { head: 'reason', wraps: true }],
       tallies.map(({ type, reason, rejects, stored, present, stay }) => [
         type,
         count(rejects),
         ...(dryRun ? [] : [count(stored), count(present), count(stay)]),
         reason,
       ]),
+      standardOutput.columns,
     ),
   )
   for (const { type, stay, why } of tallies)

@@ -133,10 +133,10 @@ const byNumbers = new Intl.Collator('en', { numeric: true })
 function print(rows: readonly PartitionRow[], workers: readonly Asked[]): string {
   const right = (head: string) => ({ head, right: true })
   const columns = [
-    { head: 'partition' },
+    { head: 'partition', min: 16 },
     ...['in files below', 'committed', 'log end', 'lag', 'oldest'].map(right),
-    { head: 'worker' },
-    { head: 'waits for' },
+    { head: 'worker', spare: 1 },
+    { head: 'waits for', wraps: true },
   ]
   const cell = (number: number | undefined) => (number === undefined ? '' : count(number))
   const lines = rows.map((row) => [
@@ -154,5 +154,5 @@ function print(rows: readonly PartitionRow[], workers: readonly Asked[]): string
       ? worker.error
       : `worker ${worker.worker} is ${worker.ready ? 'ready' : `not ready: ${worker.reasons.join('; ')}`}`,
   )
-  return [table(columns, lines), ...states].join('\n')
+  return [table(columns, lines, standardOutput.columns), ...states].join('\n')
 }

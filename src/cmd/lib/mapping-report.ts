@@ -3,7 +3,6 @@ import type { FieldFacts } from '../../mapping/field-facts.ts'
 import { percent } from '../../mapping/formulas.ts'
 import { type FieldProposal, kindText, type Proposal } from '../../mapping/proposal.ts'
 import { count, plural } from '../../runtime/format.ts'
-import { readableText } from '../../runtime/readable-text.ts'
 import { truncate } from '../../runtime/terminal.ts'
 import { type Column, table } from './table.ts'
 
@@ -13,8 +12,6 @@ export type Today = ReadonlyMap<string, readonly string[]> | undefined
 /** Longer names and values are cut on a terminal. */
 const maxNameColumns = 40
 const maxValueColumns = 36
-/** A reason in a narrower column goes on a line of its own. */
-const minReasonColumns = 30
 
 /**
  * The fields of a type as a table.
@@ -33,11 +30,12 @@ export function describeMapping(
     ({ name, isAnyKey }) => !isAnyKey && (proposed.has(name) || left.has(name)),
   )
   const columns: Column[] = [
-    { head: 'field' },
+    { head: 'field', min: 16 },
     { head: 'in', right: true },
-    { head: 'values' },
+    { head: 'values', min: 16 },
     ...(today === undefined ? [] : [{ head: 'today' }]),
     { head: 'proposed' },
+    { head: 'why', wraps: true },
   ]
   const cut = (text: string, max: number) => (width === undefined ? text : truncate(text, max))
   const rows = shown.map((field) => {
@@ -48,29 +46,10 @@ export function describeMapping(
       cut(describeValues(field), maxValueColumns),
       ...(today === undefined ? [] : [today.get(field.name)?.join(', ') ?? '']),
       one === undefined ? '' : kindText(one),
+      reasonOf(field, proposed, left),
     ]
   })
-  const [head = '', ...lines] = table(columns, rows).split('\n')
-  const reasons = shown.map((field) => reasonOf(field, proposed, left))
-  const at = Math.max(head.length, ...lines.map((line) => line.length)) + 2
-  const room = width === undefined ? Number.POSITIVE_INFINITY : width - at
-  if (room < minReasonColumns) {
-    const indent = '    '
-    return [
-      head,
-      ...lines.flatMap((line, i) => [
-        truncate(line, width! - 1),
-        ...wrapped(reasons[i]!, width! - 1 - indent.length).map((part) => indent + part),
-      ]),
-    ]
-  }
-  return [
-    `${head.padEnd(at)}why`,
-    ...lines.flatMap((line, i) => {
-      const [first = '', ...rest] = wrapped(reasons[i]!, room - 1)
-      return [(line.padEnd(at) + first).trimEnd(), ...rest.map((part) => ' '.repeat(at) + part)]
-    }),
-  ]
+  return table(columns, rows, width).split('\n')
 }
 
 /** What a person should know besides the fields. */
@@ -119,17 +98,4 @@ function describeTexts(texts: NonNullable<FieldFacts['texts']>): string {
   const [format] = Object.entries(formats).find(([, some]) => some === texts.count) ?? []
   const length = minLength === maxLength ? `${minLength}` : `${minLength}-${maxLength}`
   return format === undefined ? `text of ${length}` : `text, ${format}`
-}
-
-/** Lines of at most `columns` characters, between words; a longer word stays whole. */
-function wrapped(text: string, columns: number): string[] {
-  const lines: string[] = []
-  let line = ''
-  for (const word of readableText(text).split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > columns) {
-      lines.push(line)
-      line = word
-    } else line = line === '' ? word : `${line} ${word}`
-  }
-  return [...lines, line]
 }

@@ -4,6 +4,7 @@ import type { OldRows } from '../../mysql/prune.ts'
 import { partitionKey } from '../../record/record.ts'
 import { isoDate } from '../../record/time.ts'
 import { count, plural, size } from '../../runtime/format.ts'
+import { standardOutput } from '../../runtime/standard-streams.ts'
 import { table } from './table.ts'
 
 /** The start of the first day that a store keeps, in ms. */
@@ -34,14 +35,14 @@ export function takesAnything({ plans, indices, rows }: Takings): boolean {
 export function describeTakings(takings: Takings, before: number | undefined): string[] {
   const going = [...filesGoing(takings), ...indicesGoing(takings), ...rowsGoing(takings)]
   const staying = describeStaying(takings, before)
-  if (going.length > 0) return [table(columns, going), ...staying]
+  if (going.length > 0) return [table(columns, going, standardOutput.columns), ...staying]
   if (before === undefined) return ['no prune was interrupted', ...staying]
   const isOld = isAnyOld(takings) ? 'that can go ' : ''
   return [`nothing ${isOld}is older than ${isoDate(before)}`, ...staying]
 }
 
 const columns = [
-  { head: 'what' },
+  { head: 'what', min: 24 },
   { head: '' },
   { head: 'records', right: true },
   { head: 'bytes', right: true },
