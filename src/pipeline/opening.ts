@@ -19,6 +19,9 @@ import type { WorkerCounts } from './worker-status.ts'
 /** An open partition, and what was lost before its first record. */
 export type Opened = (partition: Partition, tracker: Tracker, loss: Gap | undefined) => void
 
+/** A worker with an end tries this many times, although a damaged archive does not mend itself. */
+const triesOfDamaged = 3
+
 /**
  * The life of the worker's partitions: opened, perhaps reopened, given up. To open one, the worker
  * asks every sink for its position and begins at the lowest. It retries until that succeeds.
@@ -34,6 +37,7 @@ export class Opener {
   readonly #counts: WorkerCounts
   readonly #log: Logger
   readonly #opened: Opened
+  readonly #untilEnd: boolean
   readonly #refiller: Refiller
   readonly #steps: StepQueue
   /**
@@ -56,6 +60,8 @@ export class Opener {
     counts: WorkerCounts
     log: Logger
     opened: Opened
+    /** The worker ends at the ends of the logs, so it cannot wait for ever for one partition. */
+    untilEnd: boolean
     /** Called with a mistake of this program. */
     failed: (error: unknown) => void
   }) {
@@ -69,6 +75,7 @@ export class Opener {
     this.#counts = parts.counts
     this.#log = parts.log
     this.#opened = parts.opened
+    this.#untilEnd = parts.untilEnd
     this.#refiller = new Refiller(parts)
     this.#steps = new StepQueue(parts.failed)
   }
@@ -91,26 +98,36 @@ export class Opener {
           await this.#tryToOpen(partition, life)
           return
         } catch (error) {
-          if (life.aborted) return
-          this.#openFailed(partition, error)
+          if (life.aborted || !this.#openFailed(partition, error)) return
         }
       }
     })
   }
 
-  #openFailed(partition: Partition, error: unknown): void {
+  /** @returns true if it is tried again */
+  #openFailed(partition: Partition, error: unknown): boolean {
+    const names = namesOf(partition)
+    if (this.#untilEnd && isDamage(error) && partition.failures + 1 >= triesOfDamaged) {
+      partition.lost(messageOf(error), partition.resumesAt ?? partition.committed)
+      this.#log.error(
+        { event: 'partition_not_opened', ...names, stopped: true, ...errorFields(error) },
+        'cannot open the partition; it is stopped',
+      )
+      return false
+    }
     const result = partition.openFailed(messageOf(error), performance.now())
     // It is open, or given up, and failed behind that: a mistake of this program.
     if (result.action === 'ignored') throw error
     this.#log[partition.failures > 1 ? 'debug' : 'warn'](
       {
         event: 'partition_not_opened',
-        ...namesOf(partition),
+        ...names,
         retry_ms: result.delayMs,
         ...errorFields(error),
       },
       'cannot open the partition; retrying',
     )
+    return true
   }
 
   async #tryToOpen(partition: Partition, life: AbortSignal): Promise<void> {
@@ -258,6 +275,13 @@ export class Opener {
     }
     await this.#steps.idle()
   }
+}
+
+function isDamage(error: unknown): boolean {
+  return (
+    error instanceof ArchiverError &&
+    (error.code === 'MANIFEST_INVALID' || error.code === 'DAMAGED')
+  )
 }
 
 function namesOf({ tp: { topic, partition } }: Partition): TopicPartition {

@@ -96,7 +96,7 @@ export interface PartitionEvents {
   /** A delivery or another task under this tracker failed. */
   failed(tracker: Tracker, failure: Failure, now: number): Ignored | Reopen | Close
   /** Records below `resumesAt` are lost, and a person must decide. */
-  lost(why: string, resumesAt: number): Ignored | { readonly action: 'stop' }
+  lost(why: string, resumesAt: number | undefined): Ignored | { readonly action: 'stop' }
   /** The worker is about to give it up. */
   drain(): Ignored | Close | { readonly action: 'flush' }
   /** The worker does not own it any more. */

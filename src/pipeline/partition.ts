@@ -214,7 +214,7 @@ export class Partition implements PartitionEvents {
     return { action: 'reopen', delayMs }
   }
 
-  lost(why: string, resumesAt: number): ReturnType<PartitionEvents['lost']> {
+  lost(why: string, resumesAt: number | undefined): ReturnType<PartitionEvents['lost']> {
     switch (this.#state.name) {
       case 'opening':
       case 'flowing':

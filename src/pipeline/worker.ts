@@ -112,6 +112,7 @@ export class Worker {
     })
     this.#opener = new Opener({
       ...basics,
+      untilEnd: options.untilEnd,
       opened: (partition, tracker, loss) => {
         if (loss !== undefined)
           this.#fanOut.deliver(partition, tracker, emptyBatch(partition.tp, loss, [loss]))

@@ -11,10 +11,12 @@ import { claimFolder, removeDeadFolders, showLife, signOfLifeMs } from './scratc
  */
 export class Scratch {
   readonly #root: string
+  readonly #log: Logger
   readonly #signs: NodeJS.Timeout
 
   private constructor(root: string, log: Logger) {
     this.#root = root
+    this.#log = log
     this.#signs = setInterval(() => {
       showLife(root).catch((error: unknown) => {
         log.debug({ event: 'scratch_gone', path: root, ...errorFields(error) }, 'scratch is gone')
@@ -59,10 +61,17 @@ export class Scratch {
       if (name.startsWith(`${writer}.`)) await unlinkIfThere(join(this.#root, name))
   }
 
-  /** Removes all of it. */
+  /** Removes all of it. What a forbidden or broken disk keeps, the next start removes. */
   async close(): Promise<void> {
     clearInterval(this.#signs)
-    await rm(this.#root, { recursive: true, force: true })
+    try {
+      await rm(this.#root, { recursive: true, force: true })
+    } catch (error) {
+      this.#log.debug(
+        { event: 'staging_left', path: this.#root, ...errorFields(error) },
+        'leaving own staging behind',
+      )
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { partitionKey } from '../../../src/record/record.ts'
+import { ArchiverError } from '../../../src/runtime/errors.ts'
 import { FakeSink, filesWith } from '../../helpers/fake-sink.ts'
 import { FakeSource } from '../../helpers/fake-source.ts'
 import { compareMs, missingOffset, startWorker } from '../../helpers/running-worker.ts'
@@ -21,6 +22,38 @@ test('a partition that cannot be opened has a lag, and what it knew of the group
   source.setLog(tp, { start: 0, end: 130 })
   await pass(compareMs)
   assert.equal(partition().lag, 90)
+})
+
+test('a worker with an end stops a partition whose log is damaged, archives the others, and ends', async (t) => {
+  const source = new FakeSource()
+  const whole = { topic: 'events', partition: 1 }
+  source.setLog(tp, { start: 0, end: 100 })
+  source.setLog(whole, { start: 0, end: 50 })
+  const sink = new FakeSink('files', true)
+  const open = sink.open.bind(sink)
+  sink.open = async (of, fallback) => {
+    if (of.partition === tp.partition)
+      throw new ArchiverError('MANIFEST_INVALID', '100.json: no JSON')
+    return await open(of, fallback)
+  }
+  const { worker, ended, logged } = await startWorker(t, source, [sink], { untilEnd: true })
+  await assert.rejects(ended, { code: 'GAP', message: '100.json: no JSON' })
+  assert.deepEqual(
+    worker.status().map(({ partition, state }) => [partition, state]),
+    [
+      [0, 'stopped'],
+      [1, 'open'],
+    ],
+  )
+  assert.equal(source.group.get(partitionKey(whole)), 50)
+  const failures = logged().filter(({ event }) => event === 'partition_not_opened')
+  assert.deepEqual(
+    failures.map(({ level, stopped }) => [level, stopped]),
+    [
+      ['warn', undefined],
+      ['error', true],
+    ],
+  )
 })
 
 test('a group without the offset that the archive says it had committed is logged and counted', async (t) => {

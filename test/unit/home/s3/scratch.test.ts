@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { S3Home } from '../../../../src/home/s3/home.ts'
@@ -92,4 +92,15 @@ test('a disk that cannot be used at first is tried again', async (t) => {
   await rm(scratchDir)
   await stage()
   assert.equal((await readdir(scratchDir)).length, 1)
+})
+
+test('a folder that cannot be removed at the end is left, and fails nothing', async (t) => {
+  const parent = join(await temporaryDirectory(t), 'scratch')
+  const lines: string[] = []
+  const log = createLogger({ level: 'debug', stream: { write: (text) => void lines.push(text) } })
+  const scratch = await Scratch.open(parent, log)
+  await rename(parent, `${parent}-moved`)
+  await writeFile(parent, 'a file in the way')
+  await scratch.close()
+  assert.match(lines.join(''), /"event":"staging_left".*ENOTDIR/)
 })
