@@ -19,6 +19,11 @@ export function proposeObject(
   const point = asPoint(group, below)
   if (point !== undefined) return point
   const map = mapKeysOf(group, below)
+  if (map !== undefined && below.some(({ path }) => path.some((key) => key.includes('\0'))))
+    return {
+      as: 'not indexed',
+      reason: `${map}: they are data, not fields; one has a NUL, which flattened refuses`,
+    }
   if (map !== undefined)
     return {
       as: 'flattened',

@@ -132,3 +132,34 @@ test('a mapping that refuses a record leaves the day as it was, without a block'
   const foreign = await archiver('mapping', ['--type', 'shop', '--rebuild', '2019-08-01'])
   assert.match(foreign.output, /1 documents that are no records/)
 })
+
+test('aliases and a write block of somebody stay; a closed index is left alone', async (t) => {
+  const { index, archiver } = await indexedDay(t, 40)
+  const applied = await archiver('mapping', ['--type', 'shop', '--apply'])
+  assert.equal(applied.code, 0, applied.output)
+  const rebuild = ['--type', 'shop', '--rebuild', '2019-08-01']
+  await elasticsearch('PUT', `/${index}/_create/x`, { kafka: { topic: 'other' } })
+  await elasticsearch('POST', `/${index}/_close`)
+  const closed = await archiver('mapping', rebuild)
+  assert.equal(closed.code, 2, closed.output)
+  assert.match(closed.output, new RegExp(`^archiver: ${index} is closed: open it`, 'm'))
+  await elasticsearch('POST', `/${index}/_open?wait_for_active_shards=1`)
+  await elasticsearch('DELETE', `/${index}/_doc/x`)
+
+  const alias = `${index}-theirs`
+  const filter = { term: { 'kafka.partition': 0 } }
+  await elasticsearch('PUT', `/${index}/_alias/${alias}`, { filter, routing: '1' })
+  await elasticsearch('PUT', `/${index}/_block/write`)
+  const interrupted = await archiver('mapping', rebuild, { ARCHIVER_FAULT: 'rebuild.caught-up' })
+  assert.equal(interrupted.code, 128 + 9, interrupted.output)
+  const rebuilt = await archiver('mapping', rebuild)
+  assert.equal(rebuilt.code, 0, rebuilt.output)
+  const target = `rebuilt-${index}-1`
+  assert.deepEqual(await elasticsearch('GET', `/${target}/_alias`), {
+    [target]: {
+      aliases: { [index]: {}, [alias]: { filter, index_routing: '1', search_routing: '1' } },
+    },
+  })
+  const blocks = await elasticsearch('GET', `/${index}/_settings?filter_path=*.*.index.blocks`)
+  assert.deepEqual(blocks, { [target]: { settings: { index: { blocks: { write: 'true' } } } } })
+})

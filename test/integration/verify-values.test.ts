@@ -157,6 +157,20 @@ test('a fraction behind a number beyond 2^53 is named; a runtime field mends it 
   assert.deepEqual([good.code, good.values.differences], [0, []])
 })
 
+test('a field that a runtime field makes infinite is named', async (t) => {
+  const { verify } = await archive(t, [
+    { value: reading('9007199254740993') },
+    { value: reading('99.95') },
+    { value: reading('1e400') },
+  ])
+  const { code, values } = await verify()
+  assert.equal(code, 1)
+  assert.deepEqual(
+    values.differences.map(({ field, differs }) => [field, differs]),
+    [['value.level', ['count', 'max']]],
+  )
+})
+
 test('records that were refused are left out; a day with other documents than records is not compared', async (t) => {
   const messages = [
     { value: reading('1') },

@@ -51,8 +51,8 @@ const maxHits = 10_000
 /** `ignore_above` of the field `type`, in characters. */
 const maxType = 1024
 const capsShape = object({ fields: optional(each(each(anything))) })
-/** A sum beyond all doubles is a text: `"Infinity"`, `"-Infinity"`, `"NaN"`. */
-const sumShape: Shape = (value, at) => {
+/** What is no finite double is a text: `"Infinity"`, `"-Infinity"`, `"NaN"`. */
+const doubleShape: Shape = (value, at) => {
   if (typeof value !== 'string' || !/^(-?Infinity|NaN)$/.test(value)) number(value, at)
 }
 const searchShape = object({
@@ -61,7 +61,9 @@ const searchShape = object({
     hits: list(object({ fields: optional(each(list(anything))) })),
   }),
   aggregations: optional(
-    each(object({ count, min: nullable(number), max: nullable(number), sum: sumShape })),
+    each(
+      object({ count, min: nullable(doubleShape), max: nullable(doubleShape), sum: doubleShape }),
+    ),
   ),
 })
 const anywhere = { ignore_unavailable: 'true', allow_no_indices: 'true' }
@@ -134,7 +136,7 @@ export class ValueReader {
       })
       for (const [i, field] of some.entries()) {
         const stats = aggregations?.[`f${i}`]
-        if (stats !== undefined) found.set(field, { ...stats, sum: Number(stats.sum) })
+        if (stats !== undefined) found.set(field, readStats(stats))
       }
     }
     return found
@@ -188,6 +190,11 @@ export class ValueReader {
     )
     return answer.body
   }
+}
+
+function readStats({ count, min, max, sum }: FieldStats): FieldStats {
+  const read = (value: number | null) => (value === null ? null : Number(value))
+  return { count, min: read(min), max: read(max), sum: Number(sum) }
 }
 
 function queryOf({ type, topics }: TypeDayRecords) {

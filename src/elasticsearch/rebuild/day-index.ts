@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { ArchiverError } from '../../runtime/errors.ts'
-import { anything, each, list, object, optional, text } from '../../runtime/shape.ts'
+import { anything, each, list, object, optional } from '../../runtime/shape.ts'
 import type { Elasticsearch } from '../client/client.ts'
 import { guarded } from '../client/guarded.ts'
 import type { IndexNames } from '../index-name.ts'
 import { flatten } from '../templates/state.ts'
+import { aliasesOf, identitiesOf } from './index-identity.ts'
 
 /**
  * The index of a day, and the one that takes its place. The new one has a name that no pattern of
@@ -48,6 +49,8 @@ export interface DayState {
   readonly begun: string | undefined
   /** That rebuild may have blocked the current index. */
   readonly mayBeBlocked: boolean
+  /** Somebody else has: the block stays, on the new index as well. */
+  readonly isBlockedByOthers: boolean
   /** All else that interrupted rebuilds have left. */
   readonly stale: readonly string[]
   /** The name of a new index. */
@@ -59,7 +62,8 @@ export interface DayState {
 
 /**
  * Looks at the index of a day, and at what the templates make of its name now.
- * @throws ArchiverError `UNREACHABLE`; `USAGE` if the name is an alias of somebody else
+ * @throws ArchiverError `UNREACHABLE`; `USAGE` if the name is an alias of somebody else, or
+ *   the index is closed
  */
 export async function readDay(
   client: Elasticsearch,
@@ -91,7 +95,14 @@ export async function readDay(
   const others = made.filter(([index, other]) => index !== current && noteOf(other)?.of === name)
   const indices = [...others.map(([index]) => index), ...behind]
   const identities = await identitiesOf(client, indices)
-  const uuid = current === undefined ? undefined : identities.get(current)?.uuid
+  const identity = current === undefined ? undefined : identities.get(current)
+  // A search finds no document of a closed index, and what no file has would be lost with it.
+  if (identity?.isClosed)
+    throw new ArchiverError('USAGE', `${current} is closed: open it, and rebuild the day again`, {
+      index: name,
+    })
+  const uuid = identity?.uuid
+  const mayBeBlocked = others.some(([, other]) => noteOf(other)?.blocks === true)
   const begun = others.find(([index, other]) => {
     const note = noteOf(other)
     const isItself = note?.own === undefined || note.own === identities.get(index)?.uuid
@@ -109,50 +120,14 @@ export async function readDay(
       own?.archiver_rebuild?.template === template ||
       (wanted !== undefined && own?.archiver_mapping === wanted),
     begun: begun?.[0],
-    mayBeBlocked: others.some(([, other]) => noteOf(other)?.blocks === true),
+    mayBeBlocked,
+    isBlockedByOthers: identity?.isBlocked === true && !mayBeBlocked,
     stale: others.map(([index]) => index).filter((index) => index !== begun?.[0]),
     next: `${beginning}${Math.max(0, ...numbers) + 1}`,
     settings,
     mappings,
     template,
   }
-}
-
-/** What tells an index from another one of the same name. */
-interface Identity {
-  readonly uuid: string
-  readonly isBlocked: boolean
-}
-
-/** Of those that are there. */
-async function identitiesOf(
-  client: Elasticsearch,
-  indices: readonly string[],
-): Promise<ReadonlyMap<string, Identity>> {
-  interface Settings {
-    readonly settings: {
-      readonly index: { readonly uuid: string; readonly blocks?: { readonly write?: unknown } }
-    }
-  }
-  if (indices.length === 0) return new Map()
-  const { body } = await guarded(() =>
-    client.request<Readonly<Record<string, Settings>> | undefined>(
-      'GET',
-      [indices.join(','), '_settings'],
-      {
-        query: {
-          filter_path: '*.settings.index.uuid,*.settings.index.blocks',
-          ignore_unavailable: 'true',
-        },
-        shape: optional(each(object({ settings: object({ index: object({ uuid: text }) }) }))),
-      },
-    ),
-  )
-  const identities = Object.entries(body ?? {}).map(([index, { settings }]) => {
-    const { uuid, blocks } = settings.index
-    return [index, { uuid, isBlocked: String(blocks?.write) === 'true' }] as const
-  })
-  return new Map(identities)
 }
 
 async function mappingsOf(
@@ -228,7 +203,10 @@ export class DayIndices {
     await this.#removeStale()
     const mappings = { ...this.#state.mappings, _meta: this.#meta(false) }
     if (begun === undefined) await this.#ask('PUT', [next], { body: { settings, mappings } })
-    else await this.#note(begun, false)
+    else {
+      await this.#unblock(begun)
+      await this.#note(begun, false)
+    }
     const target = begun ?? next
     this.#uuid = (await identitiesOf(this.#client, [target])).get(target)?.uuid
     return target
@@ -272,6 +250,7 @@ export class DayIndices {
     const current = this.#state.current!
     const found = (await identitiesOf(this.#client, [current])).get(current)
     if (found?.uuid !== uuid) throw this.#changed(`${current} was deleted`)
+    if (found?.isClosed) throw this.#changed(`${current} was closed`)
     if (!found?.isBlocked) throw this.#changed(`the write block of ${current} was lifted`)
   }
 
@@ -299,7 +278,7 @@ export class DayIndices {
 
   /** Notes that the block which follows is ours, so that a rebuild that is killed can undo it. */
   mark(target: string): Promise<unknown> {
-    return this.#note(target, true)
+    return this.#note(target, !this.#state.isBlockedByOthers)
   }
 
   /** From here on workers keep what is for the day; requests that run are finished before. */
@@ -316,7 +295,7 @@ export class DayIndices {
 
   /** Lets workers write to the old index again. */
   async giveUp(target: string): Promise<void> {
-    await this.#unblock(this.#state.current!)
+    if (!this.#state.isBlockedByOthers) await this.#unblock(this.#state.current!)
     await this.#note(target, false)
   }
 
@@ -325,11 +304,21 @@ export class DayIndices {
     return this.#ask('POST', [index, '_refresh'], { query: { ignore_unavailable: 'true' } })
   }
 
-  /** The new index takes the name of the old one, which is deleted: in one step. */
-  swap(target: string): Promise<unknown> {
-    const { name, current } = this.#state
-    const actions = [{ add: { index: target, alias: name } }, { remove_index: { index: current } }]
-    return this.#ask('POST', ['_aliases'], { body: { actions } })
+  /**
+   * The new index takes the name of the old one, which is deleted, and all its aliases: in one
+   * step.
+   */
+  async swap(target: string): Promise<void> {
+    const { name, isBlockedByOthers } = this.#state
+    const current = this.#state.current!
+    const aliases = await aliasesOf(this.#client, current)
+    aliases.set(name, {})
+    const actions = [
+      ...[...aliases].map(([alias, options]) => ({ add: { index: target, alias, ...options } })),
+      { remove_index: { index: current } },
+    ]
+    if (isBlockedByOthers) await this.#ask('PUT', [target, '_block', 'write'])
+    await this.#ask('POST', ['_aliases'], { body: { actions } })
   }
 
   #ask(

@@ -94,6 +94,7 @@ test('each kind of value has its mapping', () => {
     [[`"${'QUJD'.repeat(1000)}"`], 'not indexed'],
     [['{"a":1}', '"x"'], 'not indexed'],
     [(i) => `{"u${i}":${i}}`, 'flattened'],
+    [(i) => `{"u${i}":${i},"a\\u0000":1}`, 'not indexed'],
     [['{"a":1,"b":2}'], 'object'],
   ]
   for (const [values, as, more = {}, name = 'x'] of table) {
