@@ -134,12 +134,16 @@ export async function checkManifest(
   const manifest = read as unknown as Manifest
   checkGaps(path, manifest, read.gaps)
   const whatIsWrongWithStaged = place.format === 1 ? wrongDirectory(tp) : wrongUpload
+  let held = 0
   for (const [i, file] of manifest.files.entries()) {
     const wrong = whatIsWrong(tp, manifest, file) ?? whatIsWrongWithStaged(file)
     if (wrong !== undefined)
       throw invalidManifest(path, `file ${i + 1} of ${manifest.files.length} ${wrong}`)
+    held += file.records
     if ((i + 1) % filesInTurn === 0) await setImmediate()
   }
+  if (held !== manifest.records)
+    throw invalidManifest(path, `it says ${manifest.records} records, its files ${held}`)
   return manifest
 }
 

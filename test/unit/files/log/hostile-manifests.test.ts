@@ -170,6 +170,7 @@ const hostileHeads: Readonly<Record<string, object>> = {
   'a file that is null': { files: [null] },
   'a file that is a list': { files: [[]] },
   'records that are no number': { records: 'many' },
+  'more records than its files have': { records: 151 },
   'a committed offset that is negative': { committed: -1 },
   'a worker that is no text': { worker: null },
 }
@@ -208,6 +209,9 @@ test('every reader refuses a hostile manifest, and nothing is touched', async (t
     for (const [who, use] of Object.entries(uses))
       await assert.rejects(use(root), isRefused, `${who}: ${what}`)
   }
+  // A compaction would write the number again, and nothing would show that somebody changed it.
+  await put(root, manifestName(250), { ...last!, records: last!.records + 1 })
+  for (const [who, use] of Object.entries(uses)) await assert.rejects(use(root), isRefused, who)
   assert.equal(await everythingAround(root), before)
 })
 
