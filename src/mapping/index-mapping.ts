@@ -52,6 +52,7 @@ export function valueMapping(
     all[last] = { ...all[last], ...mapping }
     size += 1 + Object.keys((mapping.fields ?? {}) as object).length
   }
+  nameEmptyObjects(root)
   return { mapping: root, size }
 }
 
@@ -71,6 +72,13 @@ export function isTakenBy(own: string, { name, as }: Pick<FieldProposal, 'name' 
 function propertiesOf(mapping: Mapping): Record<string, Mapping> {
   mapping.properties ??= Object.create(null) as Record<string, Mapping>
   return mapping.properties
+}
+
+/** Elasticsearch takes a mapping without a type for an object only if it names fields below it. */
+function nameEmptyObjects({ properties = {} }: Mapping): void {
+  for (const mapping of Object.values(properties))
+    if (mapping.properties !== undefined) nameEmptyObjects(mapping)
+    else mapping.type ??= 'object'
 }
 
 function mappingOf(field: FieldProposal, isNested: boolean): Mapping {

@@ -239,6 +239,10 @@ test('Elasticsearch takes the mapping of odd types, and every record of them', a
     dotted: ['{"a.b":1,"a":{"c":2}}', '{"d":1}', '{"d.e":2}', '{"x.y.z":[1,2]}'],
     kinds: kinds.map((value) => `{"k":${value},"__proto__":{"x":${value}}}`),
     maps: Array.from({ length: 120 }, (_, i) => `{"m":{"u${i}":${i % 2 ? i : `{"a":"b${i}"}`}}}`),
+    empty: [
+      '{"a":null,"b":{"c":null,"d":{}},"e":{},"f":[{},{"g":[]}],"h":{"i":1}}',
+      '{"a":{},"b":{"c":{}}}',
+    ],
   }
   for (const [type, values] of Object.entries(types)) {
     const collector = new FactsCollector()
@@ -246,7 +250,8 @@ test('Elasticsearch takes the mapping of odd types, and every record of them', a
       const bytes = Buffer.from(value)
       collector.addValue(bytes, { start: 0, end: bytes.length }, someTime)
     }
-    const { mapping, size } = valueMapping(proposalOf(collector.facts()))
+    const options = type === 'empty' ? { nested: ['f'], own: ['b.d', 'h.i'] } : {}
+    const { mapping, size } = valueMapping(proposalOf(collector.facts()), options)
     await elasticsearch('PUT', `/_index_template/${prefix}${type}`, {
       index_patterns: [`${prefix}${type}-*`],
       priority: 900,

@@ -222,6 +222,26 @@ test('lists of objects offer nested, with its price; a field without a value is 
   })
 })
 
+test('an object without a field that can be named says that it is an object', () => {
+  const values = ['{"a":null,"b":{"c":null,"d":{}},"e":{},"f":[{},{"g":[]}],"h":{"i":1},"j.k":{}}']
+  const proposal = proposalOf(factsOf(values))
+  const mappingWith = (options: Parameters<typeof valueMapping>[1]) =>
+    JSON.parse(JSON.stringify(valueMapping(proposal, options).mapping)) as unknown
+  const object = { type: 'object' }
+  const number = { type: 'double', coerce: false }
+  const fields = {
+    b: { properties: { d: object } },
+    e: object,
+    f: object,
+    h: { properties: { i: number } },
+    j: { properties: { k: object } },
+  }
+  assert.deepEqual(mappingWith({}), { properties: fields })
+  assert.deepEqual(mappingWith({ nested: ['f'], own: ['h.i', 'b.d'] }), {
+    properties: { ...fields, b: object, f: { type: 'nested', include_in_parent: true }, h: object },
+  })
+})
+
 test('the same facts give the same proposal, in any order, for 1,500 fields as well', () => {
   const record = (i: number) =>
     `{${Array.from({ length: 1500 }, (_, k) => `"f${(k * 7 + i) % 1500}":"${k}.5"`).join(',')}}`
