@@ -2,7 +2,8 @@ import { hash } from 'node:crypto'
 
 /** The ETag of a part whose store gives it the MD5 of its bytes. */
 const ofPart = /^"?([0-9a-f]{32})"?$/
-const ofObject = /^"?([0-9a-f]{32}-\d+)"?$/
+/** Without a number: written in one request, so by somebody else. */
+const ofObject = /^"?([0-9a-f]{32}(?:-\d+)?)"?$/
 
 /**
  * The ETag that a store of this kind gives to an object of these parts: the MD5 of their MD5s, and

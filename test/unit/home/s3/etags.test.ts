@@ -11,6 +11,10 @@ test('an object of parts has the MD5 of their MD5s, if they are MD5s', () => {
     comparableEtag('"0cc175b9c0f1b6a831c399e269772661-2"'),
     '0cc175b9c0f1b6a831c399e269772661-2',
   )
-  assert.equal(comparableEtag('"0cc175b9c0f1b6a831c399e269772661"'), undefined)
+  assert.equal(
+    comparableEtag('"0cc175b9c0f1b6a831c399e269772661"'),
+    '0cc175b9c0f1b6a831c399e269772661',
+  )
+  assert.equal(comparableEtag('"an ETag of KMS"'), undefined)
   assert.equal(comparableEtag(''), undefined)
 })
