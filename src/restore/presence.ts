@@ -1,9 +1,11 @@
 import { IndexNames } from '../elasticsearch/index-name.ts'
+import type { FindableIndices } from '../elasticsearch/read/findable.ts'
 import { type DocumentReader, maxOffsetsAtOnce } from '../elasticsearch/read/reader.ts'
 import { hourOfFile, typeOf } from '../files/log/commit-log.ts'
 import type { ManifestFile } from '../files/log/manifest.ts'
 import type { RowReader } from '../mysql/reader.ts'
 import { rangeOf, type TopicPartition } from '../record/record.ts'
+import { ArchiverError } from '../runtime/errors.ts'
 
 /** How much of a file a store holds, as far as that shows without reading the file. */
 export type Coverage = 'none' | 'some' | 'all'
@@ -45,10 +47,17 @@ export class DocumentPresence implements Presence {
   readonly #reader: DocumentReader
   readonly #names: IndexNames
   readonly #tp: TopicPartition
+  readonly #findable: FindableIndices
   #hasAny: Promise<boolean> | undefined
 
-  constructor(reader: DocumentReader, indexPrefix: string, tp: TopicPartition) {
+  constructor(
+    reader: DocumentReader,
+    findable: FindableIndices,
+    indexPrefix: string,
+    tp: TopicPartition,
+  ) {
     this.#reader = reader
+    this.#findable = findable
     this.#names = new IndexNames(indexPrefix)
     this.#tp = tp
   }
@@ -57,7 +66,9 @@ export class DocumentPresence implements Presence {
     return this.#names.every(typeOf(file), hourOfFile(file)).join(',')
   }
 
+  /** @throws ArchiverError `TARGET_UNFIT` for an index whose documents nobody would find */
   async coverageOf(file: ManifestFile): Promise<Coverage> {
+    await this.#checkFindable(this.#names.of(typeOf(file), hourOfFile(file)))
     // An index is usually new: then one request a partition is enough, instead of one a file.
     this.#hasAny ??= this.#reader.total(this.#tp, {}).then((documents) => documents > 0)
     if (!(await this.#hasAny)) return 'none'
@@ -76,6 +87,16 @@ export class DocumentPresence implements Presence {
 
   held(file: ManifestFile, offsets: readonly number[]): Promise<ReadonlySet<number>> {
     return heldInParts(offsets, (part) => this.#reader.held(this.#tp, part, this.#indicesOf(file)))
+  }
+
+  async #checkFindable(index: string): Promise<void> {
+    const why = await this.#findable.whyNot(index)
+    if (why === undefined) return
+    throw new ArchiverError(
+      'TARGET_UNFIT',
+      `index ${index} was made without the archiver's templates: ${why}, so nobody finds a record in it by its position. Delete the index, and restore again: the files have its records`,
+      { index },
+    )
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Elasticsearch } from '../elasticsearch/client/client.ts'
+import { FindableIndices } from '../elasticsearch/read/findable.ts'
 import { DocumentReader } from '../elasticsearch/read/reader.ts'
 import type { ElasticsearchSinkOptions } from '../elasticsearch/sink/options.ts'
 import { ElasticsearchSink } from '../elasticsearch/sink/sink.ts'
@@ -29,6 +30,7 @@ export async function restoreToElasticsearch(
   const rejects = new RejectCount()
   const sink = new ElasticsearchSink(client, { ...options, observer: rejects }, log)
   const reader = new DocumentReader(client, options.indexPrefix)
+  const findable = new FindableIndices(client)
   const room = new Room()
   try {
     await untilAborted(
@@ -37,7 +39,7 @@ export async function restoreToElasticsearch(
     )
     await reader.refresh()
     for (const tp of partitions) {
-      const presence = new DocumentPresence(reader, options.indexPrefix, tp)
+      const presence = new DocumentPresence(reader, findable, options.indexPrefix, tp)
       await damaged.attempt(tp, () => feed(job, sink, tp, presence, room))
     }
     await reader.refresh()

@@ -15,7 +15,7 @@ export const errorCodes = {
   NO_SUCH_TOPIC: 1,
   /**
    * A topic to restore to cannot take the records because of its settings, a broker's settings, or
-   * its partitions. Exit code 1.
+   * its partitions; or nobody would find them in the index to restore to. Exit code 1.
    */
   TARGET_UNFIT: 1,
   /**

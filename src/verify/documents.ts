@@ -7,7 +7,7 @@ import { LF } from '../record/ascii.ts'
 import { decodeLine, envelopeOfLine, valueOfLine } from '../record/line/decoder.ts'
 import { type OffsetRange, rangeOf, type TopicPartition } from '../record/record.ts'
 import type { CheckedLines } from './file-lines.ts'
-
+import { hiddenDocuments, without } from './hidden-documents.ts'
 import type { OffsetBitmap } from './offset-bitmap.ts'
 import { describeOffsets, type Problems } from './problems.ts'
 import type { StoreCheck } from './store-check.ts'
@@ -87,7 +87,10 @@ export class DocumentsCheck implements StoreCheck {
   async #bisect(part: OffsetRange, held: OffsetBitmap): Promise<void> {
     const { reader, tp, problems, since } = this.#options
     const found = await reader.offsets(tp, part, since)
-    for (const offsets of held.missingIn(part, found)) {
+    const missing = [...held.missingIn(part, found)]
+    const hidden = missing.length === 0 ? new Map() : await hiddenDocuments(reader, tp, missing)
+    this.#reportHidden(hidden)
+    for (const offsets of without(missing, hidden)) {
       problems.add({
         kind: 'document-missing',
         message: `${describeOffsets(offsets)}: no document in ${this.#options.indexPrefix}*, the first id is ${documentId(tp, offsets.from)}`,
@@ -99,6 +102,20 @@ export class DocumentsCheck implements StoreCheck {
       const one = rangeOf(offset)
       if (!held.has(offset)) await this.#reportExtra(one, count)
       else if (count > 1) await this.#reportDoubled(one)
+    }
+  }
+
+  #reportHidden(hidden: ReadonlyMap<number, string>): void {
+    const { tp, problems } = this.#options
+    for (const [offset, index] of hidden) {
+      const id = documentId(tp, offset)
+      problems.add({
+        kind: 'document-hidden',
+        message: `${index} holds ${id}, and no search finds it by its topic, partition and offset`,
+        index,
+        id,
+        offsets: rangeOf(offset),
+      })
     }
   }
 

@@ -24,6 +24,8 @@ export const problemKinds = {
   'stray-file': 'A file that no manifest names: a copy, or a leftover; move it out of the archive.',
   'document-missing':
     'Records that the files hold and Elasticsearch does not: restore --to elasticsearch sends them again.',
+  'document-hidden':
+    "Documents that no search finds by their position: their index was made without the archiver's templates. Delete the index, then restore --to elasticsearch.",
   'document-extra': 'Documents of records that the files do not hold.',
   'document-doubled': 'Records with more than one document.',
   'document-also-rejected':

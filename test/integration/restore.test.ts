@@ -408,3 +408,34 @@ test('continues where it was killed', async (t) => {
   ])
   assert.equal(verified.code, 0, verified.output)
 })
+
+test('an index that somebody made by hand: verify names what is in it, restore refuses it', async (t) => {
+  const prefix = indexPrefix(t)
+  const tp = { topic: uniqueName('by-hand'), partition: 0 }
+  const root = await makeArchive(t, [{ tp, flushes: [records(0, 6)] }])
+  const argv = ['--archive-dir', root, '--index-prefix', prefix]
+  // Before the templates are there, and so with the engine's own mappings: topics are texts.
+  const index = `${prefix}a-2019.08.01`
+  const id = (offset: number) => `${tp.topic}+0+${offset}`
+  for (const offset of [1, 2])
+    await elasticsearch('PUT', `/${index}/_create/${encodeURIComponent(id(offset))}?refresh=true`, {
+      kafka: { ...tp, offset },
+    })
+  const restore = () => runArchiver(t, ['restore', ...argv])
+  const verify = () => runArchiver(t, ['verify', ...argv, '--no-kafka'])
+  const refused = await restore()
+  assert.equal(refused.code, 1, refused.output)
+  assert.match(refused.output, /index \S+a-2019\.08\.01 was made without/)
+  assert.match(refused.output, /it maps kafka\.topic as text.*Delete the index, and restore again/)
+  const hidden = await verify()
+  assert.equal(hidden.code, 1, hidden.output)
+  for (const offset of [1, 2])
+    assert.ok(hidden.output.includes(`document-hidden: ${index} holds ${id(offset)}`))
+  assert.match(hidden.output, /document-missing: offsets 3 to 5: no document/)
+  assert.doesNotMatch(hidden.output, /document-missing: offsets? 1/)
+  await elasticsearch('DELETE', `/${index}`)
+  const cured = await restore()
+  assert.equal(cured.code, 0, cured.output)
+  const proven = await verify()
+  assert.equal(proven.code, 0, proven.output)
+})

@@ -182,6 +182,13 @@ export class DocumentReader {
     }))
   }
 
+  /** The documents with some of these ids, and the index of each: whatever its mapping is. */
+  async indicesOf(ids: readonly string[]): Promise<Omit<DocumentPlace, 'offset'>[]> {
+    const query = { ids: { values: ids } }
+    const { hits } = await this.#search({ size: 2 * ids.length, query, _source: false })
+    return hits.hits.map(({ _index, _id }) => ({ index: _index, id: _id }))
+  }
+
   /** Documents by id, in the order asked for, as the bytes of the answer: see `hitsIn`. */
   get(documents: readonly { readonly index: string; readonly id: string }[]): Promise<Buffer> {
     const docs = documents.map(({ index, id }) => ({ _index: index, _id: id }))
