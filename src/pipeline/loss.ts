@@ -63,7 +63,7 @@ export class Losses {
       },
       'records are lost',
     )
-    if (!goesOn) partition.lost(`${partition.key}: ${detail}; ${adviceOn(reason)}`, next)
+    if (!goesOn) partition.lost(`${detail}; ${adviceOn(reason)}`, next)
     return goesOn
   }
 

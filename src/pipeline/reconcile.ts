@@ -69,11 +69,11 @@ export class Reconciler {
    * while; other partitions continue.
    */
   reread(partition: Partition, { offset, error, canPass }: UnreadableBatch): void {
-    const { tp, life, key } = partition
+    const { tp, life } = partition
     // A worker with an end stops at the batch. One that runs for good waits until somebody repairs
     // the log.
     const isFinal = !canPass || (this.#options.untilEnd && partition.failures >= maxTriesUntilEnd)
-    const why = `${key}: the batch at offset ${offset} cannot be read: ${messageOf(error)}`
+    const why = `the batch at offset ${offset} cannot be read: ${messageOf(error)}`
     const result = partition.unreadable(why, offset, isFinal)
     if (result.action === 'ignored') return
     this.#source.pause(tp)
@@ -128,8 +128,7 @@ export class Reconciler {
       { event: 'offset_gone', topic, partition: number, offset: position },
       'Kafka does not have the next offset any more; storing what was read before it',
     )
-    if (await this.#settle(partition, result.tracker))
-      this.#opener.reopenSettled(partition, `${partition.key}: ${why}`)
+    if (await this.#settle(partition, result.tracker)) this.#opener.reopenSettled(partition, why)
   }
 
   /**

@@ -201,8 +201,8 @@ export class Worker {
   }
 
   #stoppedBecause(): string[] {
-    return [...this.#partitions.values()].flatMap(({ state, waiting }) =>
-      state.name === 'stopped' && waiting !== undefined ? [waiting] : [],
+    return [...this.#partitions.values()].flatMap(({ key, state, waiting }) =>
+      state.name === 'stopped' && waiting !== undefined ? [`${key}: ${waiting}`] : [],
     )
   }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { type RunningArchiver, startArchiver } from '../helpers/archiver.ts'
+import { type RunningArchiver, runArchiver, startArchiver } from '../helpers/archiver.ts'
 import {
   createTopic,
   freePort,
@@ -119,4 +119,19 @@ test('a paused worker reads nothing, stays in the group and says so; another one
   assert.equal(events.filter((event) => event === 'operator_paused').length, 2)
   assert.equal(events.filter((event) => event === 'operator_resumed').length, 1)
   assert.ok(!worker.running.output().includes(token))
+})
+
+test('a token that is too short is refused before the worker starts', async (t) => {
+  const file = join(await temporaryDirectory(t), 'token')
+  await writeFile(file, 'short\n')
+  for (const [flag, value] of [
+    ['--http-token-file', file],
+    ['--http-token', 'short'],
+  ] as const) {
+    const argv = ['run', '--topics', 'none', '--no-files', '--http', '0', flag, value]
+    const { code, output } = await runArchiver(t, argv)
+    assert.equal(code, 2, output)
+    assert.match(output, new RegExp(`^archiver: ${flag}.*16 or more visible characters`))
+    assert.doesNotMatch(output, /worker_started|endpoint_started|short/)
+  }
 })

@@ -31,7 +31,20 @@ test('a record batch that cannot be read stops its partition alone, with what is
     })),
     [{ ...tp, reason: 'unreadable', detail: 'it is damaged', stopped: true }],
   )
-  assert.match(partition().waiting!, /it is damaged/)
+  assert.equal(
+    partition().waiting,
+    'it is damaged; start the worker with --on-gap continue to go on behind them',
+  )
+})
+
+test('a worker that is to end fails with each loss, its partition and what to do', async (t) => {
+  const source = new FakeSource()
+  source.damaged = { from: 130, next: 140 }
+  source.setLog(tp, { start: 0, end: 250 })
+  const sink = new FakeSink('elasticsearch', false)
+  const { ended } = await startWorker(t, source, [sink], { untilEnd: true })
+  const message = `${key}: it is damaged; start the worker with --on-gap continue to go on behind them`
+  await assert.rejects(ended, { code: 'GAP', message })
 })
 
 test('with --on-gap continue a record batch that cannot be read is a gap, and all others are archived', async (t) => {

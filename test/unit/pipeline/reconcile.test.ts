@@ -202,7 +202,7 @@ test('a batch that cannot be encoded holds back its partition alone, and is read
   assert.equal(partition().state, 'open')
   assert.match(
     partition().waiting!,
-    /events\/0: the batch at offset 100 cannot be read: .*offset 99 came where/,
+    /^the batch at offset 100 cannot be read: .*offset 99 came where/,
   )
   const unreadable = logged().filter(({ event }) => event === 'batch_unreadable')
   assert.deepEqual(
@@ -232,7 +232,7 @@ test('a batch that will never be readable stops its partition by name, with what
   assert.equal(partition().state, 'stopped')
   assert.match(
     partition().waiting!,
-    /events\/0: the batch at offset 100 cannot be read: only what lies before it/,
+    /^the batch at offset 100 cannot be read: only what lies before it/,
   )
   assert.deepEqual(
     logged().map(({ level, event, offset, stopped }) => ({ level, event, offset, stopped })),
