@@ -16,7 +16,7 @@ import type { Sink } from '../pipeline/sink.ts'
 import { withoutOffsets } from '../record/batch-subset.ts'
 import type { RecordBatch, TopicPartition } from '../record/record.ts'
 import { untilAborted } from '../runtime/deadline.ts'
-import { mapAhead } from '../runtime/lanes.ts'
+import { mapStreamAhead } from '../runtime/lanes.ts'
 import type { Restore } from './job.ts'
 import { type Coverage, DocumentPresence, type Presence, RowPresence } from './presence.ts'
 
@@ -133,14 +133,26 @@ async function untilDamaged<T>(
   }
 }
 
+/** The selected records that the store does not hold, in batches; counts the others. */
 async function* missingOf(
   job: Restore,
   tp: TopicPartition,
   presence: Presence,
 ): AsyncGenerator<RecordBatch> {
   await using ahead = new ReadAhead(job.home)
-  for await (const some of expecting(ahead, comparedFiles(job, tp, presence), namesToRead))
-    yield* missingBatches(job, some, presence, ahead)
+  const files = expecting(ahead, comparedFiles(job, tp, presence), namesToRead)
+  // Of small files, a store is asked about several at once.
+  const missing = mapStreamAhead(
+    selectedBatches(job, files, ahead),
+    batchesAhead,
+    async ({ batch, asksFor }) => {
+      if (asksFor === undefined) return batch
+      const left = withoutOffsets(batch, await presence.held(asksFor, [...batch.offsets]))
+      job.account.present += batch.count - left.count
+      return left
+    },
+  )
+  for await (const batch of missing) if (batch.count > 0) yield batch
 }
 
 /** A file, and how much of it the store holds. */
@@ -152,63 +164,58 @@ interface ComparedFile {
   readonly isPresent: boolean
 }
 
-async function* comparedFiles(
+function comparedFiles(
   { home, selection }: Restore,
   tp: TopicPartition,
   presence: Presence,
 ): AsyncGenerator<ComparedFile> {
-  for await (const { log, files } of selectedFiles(home, tp, selection)) {
-    yield* mapAhead(files, filesComparedAhead, async (file) => {
-      const coverage = await presence.coverageOf(file)
-      const isPresent = coverage === 'all' && isWhollySelected(selection, file)
-      return { log, file, coverage, isPresent }
-    })
-  }
+  const files = eachFile(selectedFiles(home, tp, selection))
+  return mapStreamAhead(files, filesComparedAhead, async ({ log, file }) => {
+    const coverage = await presence.coverageOf(file)
+    const isPresent = coverage === 'all' && isWhollySelected(selection, file)
+    return { log, file, coverage, isPresent }
+  })
+}
+
+async function* eachFile(
+  manifests: AsyncIterable<SelectedFiles>,
+): AsyncGenerator<Pick<ComparedFile, 'log' | 'file'>> {
+  for await (const { log, files } of manifests) for (const file of files) yield { log, file }
 }
 
 function namesToRead({ file, isPresent }: ComparedFile): string[] {
   return isPresent ? [] : [file.path]
 }
 
-/** Files that a store is asked about at once. */
-const filesComparedAhead = 4
+/** Further files that a store is asked about meanwhile. */
+const filesComparedAhead = 7
 
-/** Batches that a store is asked about while another is written. */
-const batchesAhead = 3
+/**
+ * Further batches that a store is asked about meanwhile. A batch is at most the lines of one member
+ * of a file.
+ */
+const batchesAhead = 7
 
-/** The selected records of a file that the store does not hold, in batches; counts the others. */
-async function* missingBatches(
-  { selection, account }: Restore,
-  { log, file, coverage, isPresent }: ComparedFile,
-  presence: Presence,
-  files: FileOpener,
-): AsyncGenerator<RecordBatch> {
-  if (isPresent) {
-    account.present += file.records
-    return
-  }
-  if (coverage === 'none') {
-    yield* batchesOf(files, log, file, selection)
-    return
-  }
-  const asked: Promise<RecordBatch>[] = []
-  const ask = async (batch: RecordBatch) => {
-    const missing = withoutOffsets(batch, await presence.held(file, [...batch.offsets]))
-    account.present += batch.count - missing.count
-    return missing
-  }
-  for await (const batch of batchesOf(files, log, file, selection)) {
-    const answer = ask(batch)
-    // Awaited later; until then, a failure must not count as unhandled.
-    answer.catch(() => {})
-    asked.push(answer)
-    if (asked.length > batchesAhead) yield* someOf(await asked.shift()!)
-  }
-  for (const answer of asked) yield* someOf(await answer)
+/** Selected records of a file. */
+interface SelectedBatch {
+  readonly batch: RecordBatch
+  /** The file, if the store may hold some of these records. */
+  readonly asksFor: ManifestFile | undefined
 }
 
-function* someOf(batch: RecordBatch): Iterable<RecordBatch> {
-  if (batch.count > 0) yield batch
+async function* selectedBatches(
+  { selection, account }: Restore,
+  compared: AsyncIterable<ComparedFile>,
+  opener: FileOpener,
+): AsyncGenerator<SelectedBatch> {
+  for await (const { log, file, coverage, isPresent } of compared) {
+    if (isPresent) {
+      account.present += file.records
+      continue
+    }
+    const asksFor = coverage === 'none' ? undefined : file
+    for await (const batch of batchesOf(opener, log, file, selection)) yield { batch, asksFor }
+  }
 }
 
 /** Counts the records that a sink keeps as rejects. */

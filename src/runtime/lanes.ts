@@ -83,3 +83,36 @@ export async function* mapAhead<T, R>(
     await Promise.allSettled(running)
   }
 }
+
+/**
+ * The same for items that come one after another. An error of their source comes behind the results
+ * of the items before it.
+ */
+export async function* mapStreamAhead<T, R>(
+  items: AsyncIterable<T>,
+  ahead: number,
+  task: (item: T) => Promise<R>,
+): AsyncGenerator<R, void, undefined> {
+  const rest = items[Symbol.asyncIterator]()
+  const running: Promise<R>[] = []
+  let failure: { readonly error: unknown } | undefined
+  const nextItem = () =>
+    rest.next().catch((error: unknown) => {
+      failure = { error }
+      return { done: true, value: undefined } as const
+    })
+  try {
+    for (let next = await nextItem(); next.done !== true; next = await nextItem()) {
+      const result = task(next.value)
+      // Its failure is thrown when its turn comes.
+      result.catch(() => undefined)
+      running.push(result)
+      if (running.length > ahead) yield await running.shift()!
+    }
+    while (running.length > 0) yield await running.shift()!
+    if (failure !== undefined) throw failure.error
+  } finally {
+    await rest.return?.()
+    await Promise.allSettled(running)
+  }
+}

@@ -9,8 +9,8 @@ const idsAtOnce = 1000
  * Documents that are there under their ids, though no search finds them by topic, partition and
  * offset. `missing`: the offsets that no search found.
  *
- * @returns the index of each, by offset. Ends at the first thousand of which none is there: then
- *   documents are missing, and not hidden.
+ * @returns the index of each, by offset. If none of a thousand ids is there, it asks no further:
+ *   documents are missing then, and not hidden.
  */
 export async function hiddenDocuments(
   reader: DocumentReader,

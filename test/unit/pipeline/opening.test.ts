@@ -37,7 +37,7 @@ test('a worker with an end stops a partition whose log is damaged, archives the 
     return await open(of, fallback)
   }
   const { worker, ended, logged } = await startWorker(t, source, [sink], { untilEnd: true })
-  await assert.rejects(ended, { code: 'GAP', message: '100.json: no JSON' })
+  await assert.rejects(ended, { code: 'GAP', message: 'events/0: 100.json: no JSON' })
   assert.deepEqual(
     worker.status().map(({ partition, state }) => [partition, state]),
     [
