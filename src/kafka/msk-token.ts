@@ -22,6 +22,7 @@ const requestTimeoutMs = 10_000
  */
 export function mskTokens({ region, proxies }: MskLogin): () => Promise<string> {
   const credentials = fromNodeProviderChain({
+    ignoreCache: true,
     clientConfig: {
       region,
       requestHandler: new ProxiedHandler(proxies, { agent: {}, requestTimeout: requestTimeoutMs }),
@@ -30,7 +31,8 @@ export function mskTokens({ region, proxies }: MskLogin): () => Promise<string> 
   return async () => {
     let keys: AwsKeys
     try {
-      keys = await credentials()
+      // The SDK reads keys without an end once, but whoever rotates them rewrites the file.
+      keys = await credentials({ forceRefresh: true })
     } catch (error) {
       throw new Error(`no AWS credentials for --sasl-msk-region: ${messageOf(error)}`, {
         cause: error,

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { it } from 'node:test'
 import type { Mechanism } from 'kafkajs'
-import { type AwsKeys, mskToken } from '../../../src/kafka/msk-token.ts'
+import { type AwsKeys, mskToken, mskTokens } from '../../../src/kafka/msk-token.ts'
 import { kafkaSecurity } from '../../../src/kafka/security.ts'
 import { createLogger } from '../../../src/runtime/log.ts'
 import { noProxies } from '../../../src/runtime/proxies.ts'
+import { temporaryDirectory } from '../../helpers/servers.ts'
 
 /** Tokens of IAM for Amazon MSK. */
 
@@ -73,4 +76,23 @@ it('are sent to the broker, a new one for each login, and say which credentials 
   assert.match(credential!, /^AKIDEXAMPLE\/\d{8}\/eu-central-1\/kafka-cluster\/aws4_request$/)
   process.env = { PATH: env.PATH, HOME: '/nowhere', AWS_EC2_METADATA_DISABLED: 'true' }
   await assert.rejects(login(), /^Error: no AWS credentials for --sasl-msk-region: /)
+})
+
+it('are signed with the keys that the file of profiles has at that moment', async (t) => {
+  const file = join(await temporaryDirectory(t), 'credentials')
+  const { env } = process
+  t.after(() => {
+    process.env = env
+  })
+  process.env = {
+    ...{ PATH: env.PATH, HOME: '/nowhere' },
+    AWS_SHARED_CREDENTIALS_FILE: file,
+    AWS_EC2_METADATA_DISABLED: 'true',
+  }
+  const token = mskTokens({ region: 'eu-central-1', proxies: noProxies })
+  for (const key of ['AKIDBEFORE', 'AKIDAFTER']) {
+    await writeFile(file, `[default]\naws_access_key_id=${key}\naws_secret_access_key=secret\n`)
+    const { searchParams } = urlOf(await token())
+    assert.match(searchParams.get('X-Amz-Credential')!, new RegExp(`^${key}/`))
+  }
 })
