@@ -34,13 +34,16 @@ function proposeMixed(name: string, sums: ValueSums): Decision {
   }
 }
 
-/** Elasticsearch takes an empty text for false: there must be none. */
+/**
+ * Booleans, alone or beside the texts `true` and `false`. Texts alone are words: a boolean would
+ * gain nothing, and refuse the next one (Debezium: `true`, `false`, `first`, `last`). Elasticsearch
+ * takes an empty text for false: there must be none.
+ */
 function proposeBoolean(sums: ValueSums): Decision | undefined {
   const { booleans, formats, scalars } = sums
   const known = booleans + (formats.get('boolean') ?? 0)
-  if (formats.has('empty') || !isNearlyAll(known, scalars)) return undefined
-  const written =
-    booleans === known ? '' : booleans > 0 ? ', in some records as texts' : ', written as texts'
+  if (booleans === 0 || formats.has('empty') || !isNearlyAll(known, scalars)) return undefined
+  const written = booleans === known ? '' : ', in some records as texts'
   return { as: 'boolean', ...withOthers(`true and false${written}`, scalars - known, sums) }
 }
 
@@ -190,7 +193,7 @@ function proposeText(name: string, sums: ValueSums): Decision {
     const kind = of('ipv6') === 0 ? 'IPv4' : of('ipv4') === 0 ? 'IPv6' : 'IPv4 and IPv6'
     return { as: 'ip', ...withOthers(`${kind} addresses`, filled - addresses, sums) }
   }
-  const found = proposeDecimals(name, sums) ?? proposeBoolean(sums)
+  const found = proposeDecimals(name, sums)
   if (found !== undefined) return found
   if (of('geo-point') === texts)
     return { as: 'geo_point', reason: 'latitude and longitude in a text' }
@@ -239,7 +242,8 @@ function proposeWords(
 
 function describeCodes(of: (...names: TextFormat[]) => number, texts: number): string | undefined {
   if (of('decimal', 'digits') === texts) return 'digits that may be identifiers'
-  if (of('boolean-word') === texts) return 'words for yes and no, which no boolean takes'
+  if (of('boolean') === texts) return 'true and false as texts, beside which other words may come'
+  if (of('boolean', 'boolean-word') === texts) return 'words for yes and no, which no boolean takes'
   return of('base64') === texts ? 'base64' : undefined
 }
 

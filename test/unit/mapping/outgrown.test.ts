@@ -21,12 +21,13 @@ const kinds = {
   ip: some('"10.0.0.1"'),
   boolean: some('true', 'false'),
   booleanText: some('"true"', '"false"'),
+  booleanBoth: some('true', '"false"'),
   object: some('{"y":1}'),
   point: some('{"lat":1.5,"lon":2}'),
   conflict: some('{"y":1}', '1'),
   mixed: some('1', '"x"'),
   mostlyPrice: some(...Array.from({ length: 499 }, () => '"1.50"'), '"n/a"'),
-  mostlyBoolean: some(...Array.from({ length: 499 }, () => '"true"'), '"unknown"'),
+  mostlyBoolean: some(...Array.from({ length: 499 }, () => 'true'), '"unknown"'),
 } as const
 type Kind = keyof typeof kinds
 
@@ -44,7 +45,8 @@ test('the default mapping fits words, numbers and objects, and no dates and deci
   assert.equal(outgrown('nanos'), 'x default date_nanos')
   assert.equal(outgrown('price'), 'x default double')
   assert.equal(outgrown('ip'), 'x default ip')
-  assert.equal(outgrown('booleanText'), 'x default boolean')
+  assert.equal(outgrown('booleanText'), '')
+  assert.equal(outgrown('booleanBoth'), 'x default boolean')
   assert.equal(outgrown('point'), 'x default geo_point')
   assert.equal(outgrown('conflict'), 'x default not indexed')
   assert.equal(outgrown('mixed'), 'x default keyword+text')
@@ -73,7 +75,10 @@ test('a mapping is outgrown by values that it refuses, and by none that it takes
     ['price', 'mostlyPrice', ''],
     ['mostlyPrice', 'whole', 'x double double'],
     ['codes', 'mostlyPrice', 'x double keyword'],
-    ['mostlyBoolean', 'booleanText', ''],
+    ['mostlyBoolean', 'boolean', ''],
+    ['booleanText', 'boolean', ''],
+    ['booleanText', 'booleanBoth', ''],
+    ['booleanBoth', 'booleanText', ''],
     ['conflict', 'object', 'x object not indexed'],
     ['conflict', 'whole', 'x double not indexed'],
     ['object', 'conflict', ''],
@@ -91,7 +96,8 @@ test('a sample that has some more of the others by chance outgrows nothing', () 
     ['"1.50"', '"n/a"', 'price'],
     ['"2019-08-01"', '"soon"', 'date'],
     ['"10.0.0.1"', '"unknown"', 'ip'],
-    ['"true"', '"?"', 'booleanText'],
+    ['"true"', '"?"', 'boolean'],
+    ['true', '"?"', 'boolean'],
   ]
   for (const [usual, other, mapped] of table) {
     const { mapping } = valueMapping(proposalOf(kinds[mapped]))
