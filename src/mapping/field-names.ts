@@ -6,11 +6,25 @@ export function nameParts(path: readonly string[]): string[] {
   return path.flatMap((key) => key.split('.'))
 }
 
+/** White space as Java sees it, and nothing else. */
+const blank = /^[^\S\u00a0\u2007\u202f\ufeff]*$/
+
+/**
+ * Elasticsearch refuses documents with such a key: `''`, `' '`, `.a`, `a..b`. It takes `a.` for `a`
+ * (tried on 9.5.3).
+ */
+export function isRefusedKey(key: string): boolean {
+  const parts = key.replace(/\.+$/, '').split('.')
+  return parts.some((part) => blank.test(part))
+}
+
 /** Why no field can be mapped under a path; undefined if one can. */
 export function isOfUse(path: readonly string[]): string | undefined {
+  if (path.some(isRefusedKey))
+    return 'Elasticsearch refuses documents with an empty name, or an empty part between dots'
   const parts = nameParts(path)
   if (parts.some((part) => part.trim() === ''))
-    return 'Elasticsearch refuses documents with an empty name, or an empty part between dots'
+    return 'a part of its name is blank, or it ends with a dot; mapped when it comes'
   return parts.join('.').length > maxName ? 'its name is too long to be mapped' : undefined
 }
 

@@ -2,6 +2,7 @@ import type { TypeFacts } from './facts.ts'
 import type { FieldFacts } from './field-facts.ts'
 import { isOfUse, nameParts } from './field-names.ts'
 import { shareOf } from './formulas.ts'
+import { notesOf } from './notes.ts'
 import { nestedOffer, proposeObject } from './object-rules.ts'
 import { proposeScalar } from './scalar-rules.ts'
 import { sumOf, type ValueSums } from './value-sums.ts'
@@ -103,7 +104,9 @@ export function proposalOf(facts: TypeFacts): Proposal {
     }
     if (!('left' in decided) && decided.as !== 'object') closed.add(name)
   }
-  return { records: facts.records, fields, left, notes: notesOf(facts, fields) }
+  const isBelowWhole = ({ name }: LeftField) => parentsOf(name).some((one) => closed.has(one))
+  const shown = left.filter((one) => !isBelowWhole(one))
+  return { records: facts.records, fields, left: shown, notes: notesOf(facts, fields, groups) }
 }
 
 type Decided = (Decision & { readonly nested?: string }) | { readonly left: string }
@@ -219,21 +222,4 @@ function compareNames(a: string, b: string): number {
     if (part !== other) return part < other ? -1 : 1
   }
   return one.length - two.length
-}
-
-function notesOf(facts: TypeFacts, fields: readonly FieldProposal[]): string[] {
-  const notes: string[] = []
-  if (facts.notObjects > 0)
-    notes.push(
-      `${shareOf(facts.notObjects, facts.records)} have a value without fields (a number, a text): they become rejects`,
-    )
-  if (facts.isCapped)
-    notes.push(
-      'there are more different fields than are tracked by name: rare ones are counted together, as *',
-    )
-  if (fields.some(({ as }) => as === 'date' || as === 'date_nanos'))
-    notes.push(
-      'a field that becomes a date is a text in older indices: rebuild them, or search them apart',
-    )
-  return notes
 }

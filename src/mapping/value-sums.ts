@@ -10,6 +10,11 @@ import type { TextFormat } from './text-formats.ts'
  */
 const rare = 0.01
 
+/** So few that they decide nothing; there may be none. */
+export function isRare(some: number, all: number): boolean {
+  return all === 0 || some / all < rare
+}
+
 /** The others are few enough to be left out of a field. */
 export function isNearlyAll(some: number, all: number): boolean {
   return all > 0 && some / all > 1 - rare
