@@ -55,6 +55,14 @@ export function isTimeName(name: string): boolean {
   return wordsOf(name).some((word) => timeWords.has(word)) && !isIdName(name)
 }
 
+const dayWords = new Set(['date', 'day', 'birthday', 'birthdate', 'dob'])
+
+/** The name says that it is a day: `due_date`, `countedOn`. */
+export function isDayName(name: string): boolean {
+  const words = wordsOf(name)
+  return (words.at(-1) === 'on' || words.some((word) => dayWords.has(word))) && !isIdName(name)
+}
+
 /** The name says that it is an identifier, which is no quantity and no time. */
 export function isIdName(name: string): boolean {
   return wordsOf(name).some((word) => idWords.has(word))

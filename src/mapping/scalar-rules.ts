@@ -1,6 +1,6 @@
 import { count } from '../runtime/format.ts'
 import { proposeDate } from './date-rules.ts'
-import { isIdName, isTimeName, isVersionName } from './field-names.ts'
+import { isDayName, isIdName, isTimeName, isVersionName } from './field-names.ts'
 import { shareOf } from './formulas.ts'
 import type { EpochUnit } from './numbers.ts'
 import type { Decision } from './proposal.ts'
@@ -108,6 +108,8 @@ function proposeNumber(name: string, { numbers }: ValueSums): Decision {
   const kind =
     whole === all ? 'whole numbers' : `numbers, ${shareOf(all - whole, all)} with a fraction`
   const epoch = whole === all ? epochOf(numbers) : undefined
+  if (whole === all && areDays(name, numbers))
+    return { as: 'double', reason: `${kind} that could be days since 1970, ${noFormat}` }
   if (epoch === undefined) return { as: 'double', reason: kind }
   return { as: 'double', ...epochDate(name, numbers, epoch, kind) }
 }
@@ -125,6 +127,16 @@ function epochOf({ count: all, epochs }: ValueSums['numbers']): Epoch | undefine
   return fitting.sort((a, b) => b.near - a.near)[0]
 }
 
+/** 1980 and 2100, in days since 1970. The latest of some days lies between them. */
+const firstDay = 3652
+const lastDay = 47_482
+
+/** As Debezium and Avro write dates. Some may lie before 1970: birthdays. */
+function areDays(name: string, { min, max }: ValueSums['numbers']): boolean {
+  return isDayName(name) && max >= firstDay && max < lastDay && min > -lastDay
+}
+
+const noFormat = 'for which Elasticsearch has no format'
 const epochFormats = { s: 'epoch_second', ms: 'epoch_millis' } as const
 const unitNames = { s: 'seconds', ms: 'milliseconds', us: 'microseconds', ns: 'nanoseconds' }
 
@@ -140,12 +152,12 @@ function epochDate(
 ): { readonly reason: string; readonly dateFormat?: string } {
   const isNear = near / all >= nearlyAll && !isIdName(name)
   const looks = `${kind} that could be ${unitNames[unit]} since 1970`
-  if (unit === 'us' || unit === 'ns')
-    return { reason: `${looks}, for which Elasticsearch has no format` }
   if (isIdName(name)) return { reason: `${looks}, but its name says that it is an identifier` }
   if (!isNear && !isTimeName(name))
     return { reason: `${looks}, but neither its name nor the times of its records say so` }
   const why = isNear ? `${shareOf(near, all)} near the times of their records` : 'its name says so'
+  if (unit === 'us' || unit === 'ns')
+    return { reason: `${kind}: ${unitNames[unit]} since 1970 (${why}), ${noFormat}` }
   return {
     dateFormat: epochFormats[unit],
     reason: `${unitNames[unit]} since 1970 (${why}); .date is the time`,
@@ -199,8 +211,8 @@ function proposeText(name: string, sums: ValueSums): Decision {
     return { as: 'geo_point', reason: 'latitude and longitude in a text' }
   const isWhole = decimals.whole === decimals.count && !hasJavaNumbers(sums)
   const epoch = isWhole && isNearlyAll(decimals.count, filled) ? epochOf(decimals) : undefined
-  if (epoch !== undefined && (epoch.unit === 's' || epoch.unit === 'ms')) {
-    const { dateFormat, reason } = epochDate(name, decimals, epoch, 'digits in a text')
+  if (epoch !== undefined) {
+    const { dateFormat, reason } = epochDate(name, decimals, epoch, 'digits in texts')
     return {
       as: 'keyword',
       ...(dateFormat === undefined ? {} : { dateFormat }),

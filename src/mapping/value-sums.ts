@@ -58,6 +58,8 @@ export interface ValueSums {
 
 interface Numbers {
   readonly count: number
+  readonly min: number
+  readonly max: number
   readonly whole: number
   /** The most digits before the point. */
   readonly wholeDigits: number
@@ -110,6 +112,8 @@ function numbersOf(all: readonly (NumberFacts | undefined)[]): Numbers {
   ])
   return {
     count: total((facts) => facts.count),
+    min: Math.min(...all.flatMap((facts) => (facts === undefined ? [] : Number(facts.min)))),
+    max: Math.max(...all.flatMap((facts) => (facts === undefined ? [] : Number(facts.max)))),
     whole: total((facts) => facts.whole),
     wholeDigits: Math.max(0, ...all.map((facts) => facts?.wholeDigits ?? 0)),
     beyondDouble: total((facts) => facts.beyondDouble),

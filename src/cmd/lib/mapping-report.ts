@@ -92,10 +92,11 @@ export function describeValues(field: FieldFacts): string {
 }
 
 function describeTexts(texts: NonNullable<FieldFacts['texts']>): string {
-  const { dates, minLength, maxLength, formats } = texts
+  const { dates, decimals, minLength, maxLength, formats } = texts
   if (dates?.count === texts.count)
     return `text, ${dates.earliest.slice(0, 10)} to ${dates.latest.slice(0, 10)}`
   const [format] = Object.entries(formats).find(([, some]) => some === texts.count) ?? []
   const length = minLength === maxLength ? `${minLength}` : `${minLength}-${maxLength}`
+  if (format === 'decimal' && decimals?.whole === texts.count) return 'text, digits'
   return format === undefined ? `text of ${length}` : `text, ${format}`
 }

@@ -176,6 +176,33 @@ test('one value in a thousand of another form changes nothing; one in fifty does
     )
 })
 
+test('times for which Elasticsearch has no format are called times', () => {
+  const day = '18109'
+  const nanos = '1564629783123456789'
+  const rows: readonly (readonly [name: string, values: readonly string[], reason: RegExp])[] = [
+    ['due_date', [day, '18200'], /^whole numbers that could be days since 1970, for which/],
+    ['countedOn', [day], /days since 1970/],
+    ['birth_date', [day, '-3000'], /days since 1970/],
+    ['due_date', [`${day}.5`], /^numbers, all 1,000 with a fraction$/],
+    ['day', ['1', '31'], /^whole numbers$/],
+    ['date', ['20190801'], /^whole numbers$/],
+    ['on_hand', [day], /^whole numbers$/],
+    ['amount', [day], /^whole numbers$/],
+    ['date_id', [day], /^whole numbers$/],
+    ['x', [`"${nanos}"`], /^digits in texts: nanoseconds since 1970 \(all 1,000 near .*for which/],
+    ['x', ['"3000000000000000000"'], /^digits in texts that could be nanoseconds .* but neither/],
+    ['timeUnixNano', ['"3000000000000000000"'], /nanoseconds since 1970 \(its name says so\), for/],
+    ['orderId', [`"${nanos}"`], /that could be nanoseconds .* its name says .* an identifier$/],
+    ['ts', ['1564629783123456'], /^whole numbers: microseconds since 1970 \(all .*for which/],
+  ]
+  for (const [name, values, reason] of rows) {
+    const found = proposed(values, { name })
+    assert.match(found.reason, reason, name)
+    assert.equal(found.as, values[0]!.startsWith('"') ? 'keyword' : 'double', name)
+    assert.equal(found.dateFormat, undefined)
+  }
+})
+
 test('a field of ten kinds is found as text, or not at all if some are objects', () => {
   const scalars = ['1', '-0.5', '1e400', '9007199254740993', 'true', 'false', '"x"', '"2019-08-01"']
   const some = proposed([...scalars, 'null', '[]', '[1,"two words"]', '"10.0.0.1"', '"1.50"'])
