@@ -1,6 +1,6 @@
 import type { LineEncoder } from '../record/line/encoder.ts'
 import type { Gap, TopicPartition } from '../record/record.ts'
-import { ArchiverError, errorFields, messageOf } from '../runtime/errors.ts'
+import { ArchiverError, errorFields, isDamage, messageOf } from '../runtime/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { sleep } from '../runtime/retry.ts'
 import { describeLoss, describeRecreated, type Losses } from './loss.ts'
@@ -275,13 +275,6 @@ export class Opener {
     }
     await this.#steps.idle()
   }
-}
-
-function isDamage(error: unknown): boolean {
-  return (
-    error instanceof ArchiverError &&
-    (error.code === 'MANIFEST_INVALID' || error.code === 'DAMAGED')
-  )
 }
 
 function namesOf({ tp: { topic, partition } }: Partition): TopicPartition {

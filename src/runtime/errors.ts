@@ -95,6 +95,14 @@ export class ArchiverError extends Error {
   }
 }
 
+/** The archive is damaged there, which does not pass by itself. */
+export function isDamage(error: unknown): error is ArchiverError {
+  return (
+    error instanceof ArchiverError &&
+    (error.code === 'MANIFEST_INVALID' || error.code === 'DAMAGED')
+  )
+}
+
 /** The message of anything that was thrown, with the messages of its causes. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)

@@ -1,5 +1,5 @@
 import type { TopicPartition } from '../../record/record.ts'
-import { ArchiverError, messageOf } from '../../runtime/errors.ts'
+import { ArchiverError, isDamage, messageOf } from '../../runtime/errors.ts'
 import { describeFileError, pathIn } from '../../runtime/file-errors.ts'
 
 /** The damage of one partition that an error is about; undefined for any other error. */
@@ -7,10 +7,8 @@ export function damageOf(
   { topic, partition }: TopicPartition,
   error: unknown,
 ): ArchiverError | undefined {
-  if (error instanceof ArchiverError) {
-    return error.code === 'MANIFEST_INVALID' || error.code === 'DAMAGED' ? error : undefined
-  }
-  if (pathIn(error) === undefined) return undefined
+  if (isDamage(error)) return error
+  if (error instanceof ArchiverError || pathIn(error) === undefined) return undefined
   const why = describeFileError(error) ?? messageOf(error)
   return new ArchiverError('ARCHIVE_UNUSABLE', why, { topic, partition }, error)
 }
