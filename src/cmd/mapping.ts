@@ -100,7 +100,10 @@ async function change(
     const sharing = types.filter((other) => names.of(other, 0) === names.of(type, 0))
     const subject = { options, home, client, type, types, sharing, partitions, signal }
     if (sharing.length === 0) await explainNothing(home, { types: [type] })
-    else if (!options.apply || (await apply(subject))) await rebuild(subject)
+    else {
+      const applied = options.apply ? await apply(subject) : 'as it is'
+      if (applied !== 'declined') await rebuild(subject, applied)
+    }
   } finally {
     await client.close()
   }
@@ -117,32 +120,41 @@ interface Subject {
   readonly signal: AbortSignal
 }
 
-/** @returns false if the person said no, or nothing was to be changed */
-async function apply(subject: Subject): Promise<boolean> {
+/**
+ * What became of the template: `declined` if the person said no or there is no record, `shown` if
+ * it would change, but for `--dry-run`.
+ */
+type Applied = 'as it is' | 'installed' | 'shown' | 'declined'
+
+async function apply(subject: Subject): Promise<Applied> {
   const { options, home, client, type, types, sharing, signal } = subject
   const facts = await factsFrom(options, home, selectionFor(options, sharing), signal)
-  if (facts === undefined) return false
+  if (facts === undefined) return 'declined'
   const proposal = proposalOf(facts)
   const { indexPrefix, nested = [] } = options
-  const wanted = { type, indexPrefix, types, proposal, nested }
+  // Whichever of the types that share it is named, the template is the same.
+  const [first = type] = sharing.toSorted((a, b) => (nameOfType(a) < nameOfType(b) ? -1 : 1))
+  const wanted = { type: first, indexPrefix, types, proposal, nested }
   const plan = await planMapping(client, wanted)
   const { name, version } = plan.templates.component
   if (plan.isSame) {
     standardOutput.print(`nothing to install: ${name} is as the files say`)
-    return true
+    return 'as it is'
   }
   for (const line of plan.differences) standardOutput.print(line)
+  if (plan.differences.length === 0)
+    standardOutput.print('no field changes, only what the template says besides')
   const of = options.sample === undefined ? '' : 'a sample of '
   standardOutput.print(`from ${of}${plural(facts.records, 'record')}`)
   for (const note of describeNotes(proposal)) standardOutput.print(note)
-  if (options.dryRun) return true
+  if (options.dryRun) return 'shown'
   if (!(await mayGoOn(options, `install ${name}?`, signal))) {
     standardOutput.print('nothing was installed')
-    return false
+    return 'declined'
   }
   await applyMapping(client, wanted, plan, plainLog(options))
   standardOutput.print(`installed ${name}, version ${version}: for indices made from now on`)
-  return true
+  return 'installed'
 }
 
 /** Asks if there is a terminal to ask. */
@@ -154,7 +166,7 @@ async function mayGoOn(
   return options.yes || !process.stdin.isTTY || (await isConfirmed(question, signal))
 }
 
-async function rebuild(subject: Subject): Promise<void> {
+async function rebuild(subject: Subject, applied: Applied): Promise<void> {
   const { options, home, client, sharing: types, partitions, signal } = subject
   const { rebuild: days, indexPrefix } = options
   if (days === undefined) return
@@ -177,7 +189,9 @@ async function rebuild(subject: Subject): Promise<void> {
       signal.throwIfAborted()
       const outcome = await rebuildDay(job, day)
       terminal.setStatus(undefined)
-      standardOutput.print(describeDay(outcome))
+      // The day was compared with the template that is there.
+      const isDue = applied === 'shown' && outcome.is === 'same'
+      standardOutput.print(describeDay(isDue ? { ...outcome, is: 'due' } : outcome))
     }
   } finally {
     terminal.close()

@@ -32,7 +32,6 @@ export interface KnownIndices {
 interface CatRow {
   readonly index: string
   readonly status: string
-  readonly 'docs.count': string | null
   readonly 'pri.store.size': string | null
 }
 
@@ -45,7 +44,6 @@ const rowsShape = list(
   object({
     index: text,
     status: text,
-    'docs.count': optional(nullable(digits)),
     'pri.store.size': optional(nullable(digits)),
   }),
 )
@@ -77,7 +75,7 @@ export async function oldIndices(
       {
         query: {
           format: 'json',
-          h: 'index,status,docs.count,pri.store.size',
+          h: 'index,status,pri.store.size',
           bytes: 'b',
           s: 'index',
           expand_wildcards: 'all',
@@ -85,13 +83,19 @@ export async function oldIndices(
         shape: rowsShape,
       },
     )
-    for (const { index, status, 'docs.count': documents, 'pri.store.size': bytes } of rows) {
+    const describe = async ({ index, 'pri.store.size': bytes }: CatRow): Promise<OldIndex> => ({
+      index,
+      documents: await countIn(client, index),
+      bytes: Number(bytes ?? 0),
+    })
+    for (const row of rows) {
+      const { index, status } = row
       if (!isBefore(index, before)) continue
       const why = known.names.has(index)
         ? await whyNotOurs(client, { index, isClosed: status === 'close', topics: known.topics })
         : 'no record of this archive belongs there'
       if (why !== undefined) left.push({ index, why })
-      else own.push({ index, documents: Number(documents ?? 0), bytes: Number(bytes ?? 0) })
+      else own.push(await describe(row))
     }
     const { body: aliases } = await client.request<readonly AliasRow[]>(
       'GET',
@@ -108,27 +112,25 @@ export async function oldIndices(
         left.push({ index, why: `no record of this archive belongs into ${alias}, its alias` })
         continue
       }
+      const row = rows.find((one) => one.index === index)
       // An index that `mapping --rebuild` has made: its alias goes with it.
       const why = isRebuilt(index)
-        ? await whyNotOurs(client, { index, isClosed: false, topics })
+        ? await whyNotOurs(client, { index, isClosed: row?.status === 'close', topics })
         : `it stands in for ${alias}, which is an alias; delete it by hand`
       if (why !== undefined) left.push({ index, why })
-      else {
-        const row = rows.find((one) => one.index === index)
-        const bytes = Number(row?.['pri.store.size'] ?? 0)
-        own.push({ index, documents: await countIn(client, index), bytes })
-      }
+      else if (row !== undefined) own.push(await describe(row))
     }
     // What a rebuild that was killed has left: nobody finds it, and it holds the day once more.
     const aliased = new Set(aliases.map(({ index }) => index))
     const days = [...known.names].filter((name) => isBefore(name, before))
     const beginnings = new Set(days.map((name) => names.rebuilt(name)))
-    for (const { index, status, 'docs.count': documents, 'pri.store.size': bytes } of rows) {
+    for (const row of rows) {
+      const { index, status } = row
       if (aliased.has(index) || !beginnings.has(index.replace(/\d+$/, ''))) continue
       const isClosed = status === 'close'
       const why = await whyNotOurs(client, { index, isClosed, topics: known.topics })
       if (why !== undefined) left.push({ index, why })
-      else own.push({ index, documents: Number(documents ?? 0), bytes: Number(bytes ?? 0) })
+      else own.push(await describe(row))
     }
     return { own, left }
   })
@@ -172,6 +174,7 @@ async function whyNotOurs(
   return value === 0 ? undefined : `${value} of its documents are not of this archive's topics`
 }
 
+/** Documents as people count them; the list of indices counts nested ones as well. */
 async function countIn(client: Elasticsearch, index: string): Promise<number> {
   const { body } = await client.request<{ readonly count: number }>('GET', [index, '_count'], {
     shape: object({ count }),

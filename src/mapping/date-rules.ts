@@ -24,11 +24,12 @@ export function proposeDate(sums: ValueSums, texts: number): Decision | undefine
   if (isFine && !isInNanos)
     return {
       as: 'keyword',
-      reason: `dates finer than milliseconds that begin before 1970 or end after 2262 (${dates.earliest} to ${dates.latest}): no date type holds them exactly`,
+      reason:
+        'dates finer than milliseconds that begin before 1970 or end after 2262: no date type holds them exactly',
     }
   const bad = texts - dates.count
   const remarks = [
-    `${[...dates.forms.keys()].map((form) => formNames[form]).join(' and ')}, ${dates.earliest.slice(0, 10)} to ${dates.latest.slice(0, 10)}`,
+    [...new Set([...dates.forms.keys()].map((form) => formNames[form]))].join(' and '),
     ...(isFine ? ['finer than milliseconds'] : []),
     ...(isWithoutZone(dates.forms) ? ['without a zone: taken for UTC'] : []),
     ...othersThan(bad, sums),

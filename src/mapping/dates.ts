@@ -33,6 +33,8 @@ export interface ParsedDate {
   /** Digits behind the second, and the nanoseconds below the millisecond that they mean. */
   readonly fractionDigits: number
   readonly nanos: number
+  /** It is also a time of RFC 3339, which has seconds and a zone such as `+02:00`. */
+  readonly isRfc3339?: boolean
 }
 
 const iso =
@@ -68,6 +70,7 @@ function parseIso(text: string): ParsedDate | undefined {
     ms: ms + Math.floor(nanos / 1e6),
     fractionDigits: fraction.length,
     nanos: nanos % 1e6,
+    isRfc3339: form === 'date-time' && second !== undefined && /^Z$|:/.test(zone ?? ''),
   }
 }
 

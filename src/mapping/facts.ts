@@ -30,6 +30,9 @@ export interface TypeFacts {
   readonly records: number
   /** Records whose value is a number, a text or a boolean, or a list of them: it has no fields. */
   readonly notObjects: number
+  /** Records whose value is a list, whatever is in it, and those whose value is null. */
+  readonly lists: number
+  readonly nulls: number
   /** In the order of their paths; a field behind the object that has it. */
   readonly fields: readonly FieldFacts[]
   /** True if there were more fields than are tracked one by one. */
@@ -48,6 +51,8 @@ export class FactsCollector implements JsonHandler {
   readonly #head = new LineHead()
   #records = 0
   #notObjects = 0
+  #lists = 0
+  #nulls = 0
   #fields = 0
   #isCapped = false
 
@@ -96,7 +101,10 @@ export class FactsCollector implements JsonHandler {
     this.#field = this.#root
     this.#root.seenIn(this.#records)
     const before = this.#root.scalars
+    const { lists, outerNulls } = this.#root
     readJson(bytes, start, end, this)
+    if (this.#root.lists > lists) this.#lists++
+    if (this.#root.outerNulls > outerNulls) this.#nulls++
     if (this.#root.scalars > before) this.#notObjects++
     if (this.#fields > this.#limits.fields) this.#collapseLargest()
   }
@@ -171,7 +179,11 @@ export class FactsCollector implements JsonHandler {
     field.numberCount++
     field.addDistinct(this.#bytes, start, end, 'number')
     field.numbers ??= new NumberTally()
-    field.numbers.add(this.#bytes.toString('latin1', start, end), this.#at)
+    const written = this.#bytes.toString('latin1', start, end)
+    field.numbers.add(written, this.#at)
+    // GeoJSON: the longitude comes first.
+    const isSecond = this.#isList.at(-1) === true && this.#elements.at(-1) === 2
+    if (isSecond && Math.abs(Number(written)) > 90) field.beyondLatitude++
   }
 
   literal(byte: number): void {
@@ -218,6 +230,8 @@ export class FactsCollector implements JsonHandler {
   merge(other: FactsCollector): void {
     this.#records += other.#records
     this.#notObjects += other.#notObjects
+    this.#lists += other.#lists
+    this.#nulls += other.#nulls
     this.#isCapped ||= other.#isCapped
     this.#root.merge(other.#root)
     this.#fields = this.#root.size - 1
@@ -240,6 +254,8 @@ export class FactsCollector implements JsonHandler {
     return {
       records: this.#records,
       notObjects: this.#notObjects,
+      lists: this.#lists,
+      nulls: this.#nulls,
       fields,
       isCapped: this.#isCapped,
     }

@@ -51,6 +51,8 @@ export interface ListFacts {
   /** Lists with two objects and more, and the most objects in one. */
   readonly ofObjects: number
   readonly maxObjects: number
+  /** Lists whose second element is a number beyond ±90, which is no latitude. */
+  readonly beyondLatitude: number
 }
 
 /** What is known of a field, as plain data. */
@@ -98,5 +100,6 @@ function listFactsOf(field: Field): ListFacts {
     meanElements: Math.round((field.elements / field.lists) * 10) / 10,
     ofObjects: field.objectLists,
     maxObjects: field.maxObjects,
+    beyondLatitude: field.beyondLatitude,
   }
 }

@@ -33,6 +33,8 @@ export class Field {
   /** Lists of two objects and more: whether they are nested matters. */
   objectLists = 0
   maxObjects = 0
+  /** Lists whose second element is a number that is no latitude. */
+  beyondLatitude = 0
   readonly children = new Map<string, Field>()
   /** All keys that are not tracked one by one, as if they were one. */
   anyKey: Field | undefined
@@ -96,6 +98,7 @@ export class Field {
     this.elements += other.elements
     this.objectLists += other.objectLists
     this.maxObjects = Math.max(this.maxObjects, other.maxObjects)
+    this.beyondLatitude += other.beyondLatitude
     this.tooDeep += other.tooDeep
     this.numbers = merged(this.numbers, other.numbers, () => new NumberTally())
     this.texts = merged(this.texts, other.texts, () => new TextTally())

@@ -1,5 +1,6 @@
 import { count } from '../runtime/format.ts'
 import type { FieldFacts } from './field-facts.ts'
+import { hasDotAt } from './field-names.ts'
 import { percent, shareOf } from './formulas.ts'
 import type { Decision } from './proposal.ts'
 import type { ValueSums } from './value-sums.ts'
@@ -16,13 +17,15 @@ export function proposeObject(
   group: readonly FieldFacts[],
   below: readonly FieldFacts[],
 ): Decision {
-  const point = asPoint(group, below)
+  const isDotted = below.some(({ path }) => hasDotAt(path, name.split('.').length))
+  const point = isDotted ? undefined : asPoint(group, below)
   if (point !== undefined) return point
   const map = mapKeysOf(group, below)
-  if (map !== undefined && below.some(({ path }) => path.some((key) => key.includes('\0'))))
+  const hasNul = below.some(({ path }) => path.some((key) => key.includes('\0')))
+  if (map !== undefined && (isDotted || hasNul))
     return {
       as: 'not indexed',
-      reason: `${map}: they are data, not fields; one has a NUL, which flattened refuses`,
+      reason: `${map}: they are data, not fields; flattened refuses ${hasNul ? 'a NUL in a key' : `keys such as ${name}.x in one`}`,
     }
   if (map !== undefined)
     return {
@@ -71,6 +74,7 @@ function asPoint(group: readonly FieldFacts[], below: readonly FieldFacts[]): De
     lists?.count === only.kinds.object &&
     lists.minElements === 2 &&
     lists.maxElements === 2 &&
+    lists.beyondLatitude === 0 &&
     numbers?.count === 2 * lists.count &&
     Number(numbers.min) >= -180 &&
     Number(numbers.max) <= 180
@@ -91,11 +95,17 @@ function isCoordinate(object: FieldFacts, part: FieldFacts | undefined, max: num
   )
 }
 
-/** What `nested` would give and cost; undefined if no list has two objects. */
+/**
+ * What `nested` would give and cost; undefined if no list has two objects, or if Elasticsearch
+ * would refuse records.
+ */
 export function nestedOffer(
+  name: string,
   { objects }: ValueSums,
   group: readonly FieldFacts[],
+  below: readonly FieldFacts[],
 ): string | undefined {
+  if (below.some(({ path }) => hasDotAt(path, name.split('.').length))) return undefined
   const lists = group.flatMap((facts) => facts.lists ?? [])
   const some = lists.reduce((sum, { ofObjects }) => sum + ofObjects, 0)
   if (some === 0) return undefined

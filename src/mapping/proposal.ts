@@ -26,7 +26,7 @@ export type FieldKind =
 /** A decision about one field, and why. */
 export interface Decision {
   readonly as: FieldKind
-  /** For people; one sentence. */
+  /** For people; one sentence. It quotes no value: workers log it. */
   readonly reason: string
   /** For dates: formats of Elasticsearch, joined by `||`. */
   readonly format?: string
@@ -139,7 +139,7 @@ function decideObject(
       reason: `an object below ${maxLevels} others; Elasticsearch refuses documents with more than 20 levels`,
     }
   const decision = proposeObject(name, group, below)
-  const nested = decision.as === 'object' ? nestedOffer(sums, group) : undefined
+  const nested = decision.as === 'object' ? nestedOffer(name, sums, group, below) : undefined
   return nested === undefined ? decision : { ...decision, nested }
 }
 

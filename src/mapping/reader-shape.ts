@@ -23,8 +23,8 @@ const any: Shape = { is: 'any' }
 const maxLevels = 32
 
 /** The shape of the values of a type. */
-export function shapeOf({ fields, notObjects, isCapped }: TypeFacts): Shape {
-  if (notObjects > 0 || isCapped) return any
+export function shapeOf({ fields, notObjects, lists, isCapped }: TypeFacts): Shape {
+  if (notObjects > 0 || lists > 0 || isCapped) return any
   const children = new Map<string, FieldFacts[]>()
   for (const field of fields) {
     const parent = JSON.stringify(field.path.slice(0, -1))

@@ -106,7 +106,9 @@ function proposeNumber(name: string, { numbers }: ValueSums): Decision {
       reason: `whole numbers beyond 2^53 beside ${beyondLong > 0 ? 'some beyond 2^63' : 'fractions'}: sums need a double, .text is exact`,
     }
   const kind =
-    whole === all ? 'whole numbers' : `numbers, ${shareOf(all - whole, all)} with a fraction`
+    whole === all
+      ? 'whole numbers'
+      : `numbers, ${shareOf(all - whole, all)} with a fraction or an exponent`
   const epoch = whole === all ? epochOf(numbers) : undefined
   if (whole === all && areDays(name, numbers))
     return { as: 'double', reason: `${kind} that could be days since 1970, ${noFormat}` }
@@ -194,7 +196,7 @@ function hasJavaNumbers({ formats }: ValueSums): boolean {
 }
 
 function proposeText(name: string, sums: ValueSums): Decision {
-  const { texts, formats, decimals, distinct } = sums
+  const { texts, formats, decimals } = sums
   const of = (...names: Parameters<typeof formats.get>[0][]) =>
     names.reduce((sum, format) => sum + (formats.get(format) ?? 0), 0)
   const filled = texts - of('empty')
@@ -219,15 +221,11 @@ function proposeText(name: string, sums: ValueSums): Decision {
       reason: [reason, ...othersThan(filled - decimals.count, sums)].join('; '),
     }
   }
-  return proposeWords(sums, of, distinct)
+  return proposeWords(sums, of)
 }
 
-function proposeWords(
-  sums: ValueSums,
-  of: (...names: TextFormat[]) => number,
-  distinct: number,
-): Decision {
-  const { texts, long, beyondKeyword, spaced, maxLength } = sums
+function proposeWords(sums: ValueSums, of: (...names: TextFormat[]) => number): Decision {
+  const { texts, long, beyondKeyword, spaced, maxLength, distinct, isDistinctExact } = sums
   if (of('uuid') === texts) return { as: 'keyword', reason: 'UUIDs' }
   if (long / texts > half) {
     if (spaced / texts >= half)
@@ -244,7 +242,7 @@ function proposeWords(
   if (spaced / texts < fewSpaced && beyondKeyword === 0)
     return {
       as: 'keyword',
-      reason: `${describeCodes(of, texts) ?? 'no words'}, ${count(distinct)} different${why}`,
+      reason: `${describeCodes(of, texts) ?? 'no words'}, ${isDistinctExact ? '' : '~'}${count(distinct)} different${why}`,
     }
   return {
     as: 'keyword+text',

@@ -104,10 +104,13 @@ export function jsonSchema(name: string, facts: TypeFacts): Record<string, unkno
     if (field.occurrences === field.parents && !field.isAnyKey)
       parent.required.push(field.path.at(-1)!)
   }
+  const { type, ...rest } = describeObject(root)
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: name,
-    ...describeObject(root),
+    // Rules for fields hold for objects alone.
+    ...(facts.notObjects + facts.lists + facts.nulls > 0 ? {} : { type }),
+    ...rest,
   }
 }
 
@@ -173,8 +176,9 @@ function describeValue(node: Node, facts: FieldFacts): Record<string, unknown> {
 }
 
 function formatOf({ count, dates, formats }: NonNullable<FieldFacts['texts']>): string | undefined {
-  if (dates?.forms['date-time'] === count) return 'date-time'
+  if (dates?.rfc3339 === count) return 'date-time'
   if (dates?.forms.date === count) return 'date'
-  const named = { uuid: 'uuid', ipv4: 'ipv4', ipv6: 'ipv6', url: 'uri' } as const
+  // No `uri`: validators refuse what people write, such as `https://example.org/ü`.
+  const named = { uuid: 'uuid', ipv4: 'ipv4', ipv6: 'ipv6' } as const
   return Object.entries(named).find(([key]) => formats[key as keyof typeof named] === count)?.[1]
 }

@@ -16,6 +16,8 @@ export interface DateFacts {
   readonly latest: string
   /** How many texts have this number of digits behind the second. */
   readonly fractionDigits: Readonly<Record<string, number>>
+  /** Times of RFC 3339. */
+  readonly rfc3339: number
 }
 
 export interface TextFacts {
@@ -46,6 +48,7 @@ export class TextTally {
   readonly #formats = new Map<TextFormat, number>()
   readonly #forms = new Map<DateForm, number>()
   readonly #fractions = new Map<number, number>()
+  #rfc3339 = 0
   #earliest: string | undefined
   #latest: string | undefined
   readonly #decimals = new NumberTally()
@@ -72,6 +75,7 @@ export class TextTally {
     if (date === undefined) return false
     raise(this.#forms, date.form)
     raise(this.#fractions, date.fractionDigits)
+    if (date.isRfc3339 === true) this.#rfc3339++
     this.#addTime(sortable(date.ms, date.nanos))
     return true
   }
@@ -92,6 +96,7 @@ export class TextTally {
     for (const [format, count] of other.#formats) raise(this.#formats, format, count)
     for (const [form, count] of other.#forms) raise(this.#forms, form, count)
     for (const [digits, count] of other.#fractions) raise(this.#fractions, digits, count)
+    this.#rfc3339 += other.#rfc3339
     if (other.#earliest !== undefined) this.#addTime(other.#earliest)
     if (other.#latest !== undefined) this.#addTime(other.#latest)
     this.#decimals.merge(other.#decimals)
@@ -123,6 +128,7 @@ export class TextTally {
       earliest: readable(this.#earliest),
       latest: readable(this.#latest),
       fractionDigits: Object.fromEntries(digits),
+      rfc3339: this.#rfc3339,
     }
   }
 }

@@ -54,6 +54,7 @@ export interface ValueSums {
   readonly spaced: number
   readonly maxLength: number
   readonly distinct: number
+  readonly isDistinctExact: boolean
 }
 
 interface Numbers {
@@ -97,6 +98,7 @@ export function sumOf(group: readonly FieldFacts[]): ValueSums {
     spaced: total((facts) => facts.texts?.spaced),
     maxLength: Math.max(0, ...group.map((facts) => facts.texts?.maxLength ?? 0)),
     distinct: Math.max(0, ...group.map((facts) => facts.distinct)),
+    isDistinctExact: group.every((facts) => facts.isDistinctExact),
   }
 }
 

@@ -238,6 +238,11 @@ test('Elasticsearch takes the mapping of odd types, and every record of them', a
     deep: [deep(60), deep(3)],
     dotted: ['{"a.b":1,"a":{"c":2}}', '{"d":1}', '{"d.e":2}', '{"x.y.z":[1,2]}'],
     kinds: kinds.map((value) => `{"k":${value},"__proto__":{"x":${value}}}`),
+    crossed: [
+      '{"a":1,"b":{"c":"x"},"d":{"e":{"f":1}},"p":{"lat":1,"lon":2},"i":[{"q":1},{"q":2}]}',
+      '{"a.b":2,"b.c.d":"x","d.e":1,"p.lat":3,"i.q":3,"p.lon":4}',
+      ...Array.from({ length: 120 }, (_, i) => `{"m":{"u${i}":1},"m.v${i}":1}`),
+    ],
     maps: Array.from({ length: 120 }, (_, i) => `{"m":{"u${i}":${i % 2 ? i : `{"a":"b${i}"}`}}}`),
     empty: [
       '{"a":null,"b":{"c":null,"d":{}},"e":{},"f":[{},{"g":[]}],"h":{"i":1}}',

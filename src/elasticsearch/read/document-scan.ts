@@ -1,4 +1,4 @@
-import { digits, list, nullable, object, optional, text } from '../../runtime/shape.ts'
+import { count, digits, list, nullable, object, optional, text } from '../../runtime/shape.ts'
 import type { PatientClient } from './patient-client.ts'
 import { type Hit, hitsIn, scrollIdIn } from './raw-answer.ts'
 import { searchQuery } from './search-query.ts'
@@ -19,14 +19,12 @@ export interface DocumentPage {
 
 interface ListedIndex {
   readonly index: string
-  readonly 'docs.count'?: string | null
   readonly 'pri.store.size'?: string | null
 }
 
 const listedShape = list(
   object({
     index: text,
-    'docs.count': optional(nullable(digits)),
     'pri.store.size': optional(nullable(digits)),
   }),
 )
@@ -49,7 +47,7 @@ export async function* scanDocuments(
       path: ['_cat', 'indices', indices],
       query: {
         format: 'json',
-        h: 'index,docs.count,pri.store.size',
+        h: 'index,pri.store.size',
         bytes: 'b',
         expand_wildcards: 'open',
       },
@@ -59,7 +57,8 @@ export async function* scanDocuments(
   const query = topics === undefined ? { match_all: {} } : { terms: { 'kafka.topic': topics } }
   for (const one of listed) {
     const isRejected = one.index.startsWith(rejectedPrefix)
-    const body = { size: documentsAtOnce(one), sort: ['_doc'], query }
+    const size = documentsAtOnce(one, await countIn(client, one.index))
+    const body = { size, sort: ['_doc'], query }
     for await (const hits of pagesOf(client, one.index, body))
       yield { index: one.index, isRejected, hits }
   }
@@ -89,11 +88,16 @@ async function* pagesOf(
   }
 }
 
+/** Documents that a search finds: the list of indices counts nested ones as well. */
+async function countIn(client: PatientClient, index: string): Promise<number> {
+  const query = { ignore_unavailable: 'true', allow_no_indices: 'true' }
+  const question = { method: 'GET', path: [index, '_count'], query }
+  const answer = await client.ask<{ readonly count: number }>(question, object({ count }))
+  return answer.count
+}
+
 /** How many documents of an index a page has, so that it is not much larger than `pageBytes`. */
-function documentsAtOnce({
-  'docs.count': documents,
-  'pri.store.size': bytes,
-}: ListedIndex): number {
-  const bytesEach = (Number(bytes ?? 0) / Math.max(1, Number(documents ?? 0))) * compression
+function documentsAtOnce({ 'pri.store.size': bytes }: ListedIndex, documents: number): number {
+  const bytesEach = (Number(bytes ?? 0) / Math.max(1, documents)) * compression
   return Math.max(10, Math.min(maxPageDocuments, Math.floor(pageBytes / Math.max(1, bytesEach))))
 }

@@ -173,7 +173,7 @@ const caps = {
     'value.s': { keyword: { type: 'keyword' } },
   },
 }
-const cat = [{ index: 'archive-a-2026.01.01', 'docs.count': '3', 'pri.store.size': '4000' }]
+const cat = [{ index: 'archive-a-2026.01.01', 'pri.store.size': '4000' }]
 const documents = { docs: [{ _index: 'i', _id: 'a', found: true, _source: { n: 1 } }] }
 const templates = {
   index_templates: [
@@ -194,6 +194,7 @@ const templates = {
 const goodOf = (path: string): unknown => {
   if (path.includes('_field_caps')) return caps
   if (path.includes('_cat')) return cat
+  if (path.includes('_count')) return { count: 3 }
   if (path.includes('_mget')) return documents
   return path.includes('template') || path.includes('_ilm') ? templates : search
 }

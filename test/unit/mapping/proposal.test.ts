@@ -88,6 +88,8 @@ test('each kind of value has its mapping', () => {
     [['{"lat":52.5,"lon":1300}'], 'object'],
     [['{"latitude":52.5,"longitude":13.4}'], 'object'],
     [['{"type":"Point","coordinates":[13.4,52.5]}'], 'geo_point'],
+    [['{"type":"Point","coordinates":[113.4,52.5]}'], 'geo_point'],
+    [['{"type":"Point","coordinates":[52.5,113.4]}'], 'object'],
     [['{"type":"Polygon","coordinates":[13.4,52.5]}'], 'object'],
     [['[13.4,52.5]'], 'double'],
     [['"paid"', '"in_transit"'], 'keyword'],
@@ -183,7 +185,7 @@ test('times for which Elasticsearch has no format are called times', () => {
     ['due_date', [day, '18200'], /^whole numbers that could be days since 1970, for which/],
     ['countedOn', [day], /days since 1970/],
     ['birth_date', [day, '-3000'], /days since 1970/],
-    ['due_date', [`${day}.5`], /^numbers, all 1,000 with a fraction$/],
+    ['due_date', [`${day}.5`], /^numbers, all 1,000 with a fraction or an exponent$/],
     ['day', ['1', '31'], /^whole numbers$/],
     ['date', ['20190801'], /^whole numbers$/],
     ['on_hand', [day], /^whole numbers$/],
@@ -271,6 +273,23 @@ test('an object without a field that can be named says that it is an object', ()
   assert.deepEqual(mappingWith({ nested: ['f'], own: ['h.i', 'b.d'] }), {
     properties: { ...fields, b: object, f: { type: 'nested', include_in_parent: true }, h: object },
   })
+})
+
+test('what records also spell with a dot is not mapped as a whole', () => {
+  const maps = Array.from({ length: 120 }, (_, i) => `"m":{"u${i}":1},"m.x":1`)
+  const { fields } = proposalOf(
+    factsOf(
+      maps.map(
+        (map) => `{${map},"p":{"lat":1,"lon":2},"p.lat":1,"items":[{"q":1},{"q":2}],"items.q":3}`,
+      ),
+    ),
+  )
+  const kinds = new Map(fields.map(({ name, as }) => [name, as]))
+  assert.deepEqual(
+    ['m', 'p', 'items'].map((name) => kinds.get(name)),
+    ['not indexed', 'object', 'object'],
+  )
+  assert.ok(fields.every(({ nested }) => nested === undefined))
 })
 
 test('the same facts give the same proposal, in any order, for 1,500 fields as well', () => {

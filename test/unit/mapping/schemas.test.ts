@@ -65,7 +65,24 @@ test('the JSON Schema accepts every message that it was made from, and says what
   assert.deepEqual(properties.when, { type: 'string', format: 'date-time' })
 })
 
-test('a type whose values are no objects is read as JSON', () => {
-  const query = duckdbQuery({ facts: factsOf(['1', '{"a":1}']), segments: ['x'] })
-  assert.match(query, /value: 'JSON'/)
+test('a type whose values are no objects, or lists of them, is read as JSON', () => {
+  for (const other of ['1', '[{"a":2}]', '[]']) {
+    const mixed = factsOf([other, '{"a":1}', 'null'])
+    assert.match(duckdbQuery({ facts: mixed, segments: ['x'] }), /value: 'JSON'/)
+    const validate = new Ajv2020({ strict: false }).compile(jsonSchema('x', mixed))
+    for (const message of [other, '{"a":1}', 'null']) assert.ok(validate(JSON.parse(message)))
+    assert.ok(!validate({ a: 'x' }))
+  }
+})
+
+test('a format is named only if it has all texts, as validators see it', () => {
+  const formatOf = (...texts: readonly string[]) => {
+    const schema = jsonSchema('x', factsOf(texts.map((text) => JSON.stringify({ a: text }))))
+    return (schema.properties as { a: { format?: string } }).a.format
+  }
+  assert.equal(formatOf('2019-08-01T03:23:03Z', '2019-08-01T03:23:03.5-02:00'), 'date-time')
+  assert.equal(formatOf('2019-08-01T03:23:03Z', '2019-08-01T03:23Z'), undefined)
+  assert.equal(formatOf('2019-08-01T03:23:03+0200'), undefined)
+  assert.equal(formatOf('https://example.org/ü'), undefined)
+  assert.equal(formatOf('10.0.0.1'), 'ipv4')
 })
