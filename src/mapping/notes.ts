@@ -16,6 +16,9 @@ export function notesOf(
   groups: ReadonlyMap<string, readonly FieldFacts[]>,
 ): string[] {
   const others = fields.filter(({ name, as }) => isOtherKind(as, groups.get(name) ?? []))
+  const whole = fields.filter(
+    ({ name, as }) => as === 'keyword' && isOfWords(groups.get(name) ?? []),
+  )
   return [
     ...(facts.notObjects === 0
       ? []
@@ -32,6 +35,11 @@ export function notesOf(
       ? []
       : [
           `${plural(others.length, 'field')} (${listed(others)}) ${others.length === 1 ? 'becomes another kind' : 'become other kinds'} than in older indices: rebuild them, or search them apart`,
+        ]),
+    ...(whole.length === 0
+      ? []
+      : [
+          `${plural(whole.length, 'field')} (${listed(whole)}) ${whole.length === 1 ? 'is' : 'are'} found as a whole only, not by the words in ${whole.length === 1 ? 'it' : 'them'}`,
         ]),
   ]
 }
@@ -71,6 +79,12 @@ function isOtherKind(as: FieldKind, group: readonly FieldFacts[]): boolean {
     [numbers.count, 'number'],
   ] as const
   return kinds.some(([some, family]) => !isRare(some, objects + scalars) && family !== families[as])
+}
+
+/** Half of the texts are several words for the analyzer of `.text`, which the field has no more. */
+function isOfWords(group: readonly FieldFacts[]): boolean {
+  const { joined, texts } = sumOf(group)
+  return texts > 0 && joined / texts >= 0.5
 }
 
 /** Elasticsearch looks at no key below a field that is mapped as a whole. */

@@ -227,6 +227,8 @@ function proposeText(name: string, sums: ValueSums): Decision {
 function proposeWords(sums: ValueSums, of: (...names: TextFormat[]) => number): Decision {
   const { texts, long, beyondKeyword, spaced, maxLength, distinct, isDistinctExact } = sums
   if (of('uuid') === texts) return { as: 'keyword', reason: 'UUIDs' }
+  const places = placesOf(of, texts)
+  if (places !== undefined) return places
   if (long / texts > half) {
     if (spaced / texts >= half)
       return {
@@ -247,6 +249,22 @@ function proposeWords(sums: ValueSums, of: (...names: TextFormat[]) => number): 
   return {
     as: 'keyword+text',
     reason: `words in ${shareOf(spaced, texts)}${beyondKeyword > 0 ? `, ${count(beyondKeyword)} longer than 1,024 characters` : ''}: found exactly and by words${why}`,
+  }
+}
+
+/** Half of the texts have words that people search for, without white space between them. */
+function placesOf(of: (...names: TextFormat[]) => number, texts: number): Decision | undefined {
+  const some = of('path', 'url', 'email')
+  if (some / texts < half) return undefined
+  const kinds = [
+    ...(of('path') > 0 ? ['paths'] : []),
+    ...(of('url') > 0 ? ['URLs'] : []),
+    ...(of('email') > 0 ? ['e-mail addresses'] : []),
+  ]
+  const share = some === texts ? '' : ` in ${shareOf(some, texts)}`
+  return {
+    as: 'keyword+text',
+    reason: `${kinds.join(', ')}${share}: found exactly and by their parts`,
   }
 }
 

@@ -20,6 +20,9 @@ export const textFormats = [
   /** Other words for it: `yes`, `N`, `TRUE`, `off`. */
   'boolean-word',
   'url',
+  'email',
+  /** `/api/products/17`, `C:\\Users` */
+  'path',
   /** `52.52,13.405`: latitude and longitude. */
   'geo-point',
   /** 64 characters of base64 and more. */
@@ -35,12 +38,15 @@ const javaNumber =
   /^[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|0[xX](?:[\da-fA-F]+(?:\.[\da-fA-F]*)?|\.[\da-fA-F]+)[pP][+-]?\d+)[fFdD]?$/
 const booleanWord = /^(?:yes|no|y|n|t|f|on|off|true|false)$/i
 const url = /^[a-z][a-z0-9+.-]{1,20}:\/\/\S+$/i
+const email = /^[^\s@/]+@[^\s@/]+\.[^\s@/.]+$/
+const path = /^(?:\/|[a-z]:\\)\S*$/i
 const point = /^(-?\d{1,2}(?:\.\d+)?), ?(-?\d{1,3}(?:\.\d+)?)$/
 const base64 = /^[A-Za-z0-9+/_-]{62,}={0,2}$/
 
 /** Longer texts are looked at by their beginning only. */
 export const maxShort = 64
 const maxUrl = 2048
+const maxEmail = 254
 /** A field with longer texts is none of numbers. */
 const maxNumber = 1024
 
@@ -52,14 +58,14 @@ export function formatOf(text: string): TextFormat | undefined {
   if (text.length > maxShort) {
     if (isNumeric && text.length <= maxNumber && isJavaNumber(text)) return 'java-number'
     if (text.length <= maxUrl && url.test(text)) return 'url'
-    return base64.test(text) ? 'base64' : undefined
+    return nameFormatOf(text)
   }
   if (isNumeric && jsonNumber.test(text)) return 'decimal'
   if (isIPv4(text)) return 'ipv4'
   if (text.includes(':')) {
     // Elasticsearch forgets the zone of an address.
     if (!text.includes('%') && isIPv6(text)) return 'ipv6'
-    return url.test(text) ? 'url' : undefined
+    return url.test(text) ? 'url' : nameFormatOf(text)
   }
   if (text === 'true' || text === 'false') return 'boolean'
   if (text.length <= 5 && booleanWord.test(text)) return 'boolean-word'
@@ -67,7 +73,25 @@ export function formatOf(text: string): TextFormat | undefined {
   if (isNumeric && digits.test(text)) return 'digits'
   if (isNumeric && isJavaNumber(text)) return 'java-number'
   if (isNumeric && isPoint(text)) return 'geo-point'
-  return base64.test(text) ? 'base64' : undefined
+  return nameFormatOf(text)
+}
+
+function nameFormatOf(text: string): TextFormat | undefined {
+  if (text.length > maxUrl) return base64.test(text) ? 'base64' : undefined
+  if (text.length <= maxEmail && text.includes('@') && email.test(text)) return 'email'
+  if (base64.test(text)) return 'base64'
+  return path.test(text) ? 'path' : undefined
+}
+
+/**
+ * Without white space, but of several words for the standard analyzer, which splits at `-`, `/` and
+ * `@`, and not at `_`, `.` and `:`. A word has three letters or more, and no digits.
+ */
+export function isOfWords(text: string): boolean {
+  let words = 0
+  for (const [part] of text.matchAll(/[\p{L}\p{N}_.':]+/gu))
+    if (/^\p{L}[\p{L}.]{2,}$/u.test(part) && ++words === 2) return true
+  return false
 }
 
 /** Java ignores control characters and spaces around a number. */

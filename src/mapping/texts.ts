@@ -1,11 +1,13 @@
 import { type DateForm, dateFormNames, maxDateLength, parseDate } from './dates.ts'
 import { type NumberFacts, NumberTally } from './numbers.ts'
-import { formatOf, maxShort, type TextFormat, textFormats } from './text-formats.ts'
+import { formatOf, isOfWords, maxShort, type TextFormat, textFormats } from './text-formats.ts'
 
 /** `ignore_above` of the templates, in characters: a keyword ignores what is longer. */
 const keywordLength = 1024
 /** Texts longer than this are prose or blobs. */
 const longLength = 256
+
+const wordFormats: ReadonlySet<TextFormat> = new Set(['email', 'path', 'url'])
 
 /** The times that texts of some forms mean, in UTC. */
 export interface DateFacts {
@@ -31,6 +33,8 @@ export interface TextFacts {
   readonly beyondKeyword: number
   /** With white space inside: words. */
   readonly spaced: number
+  /** Without white space, but several words for the analyzer: `SKU-17-COFFEE`. */
+  readonly joined: number
   readonly formats: Readonly<Partial<Record<TextFormat, number>>>
   readonly dates: DateFacts | undefined
   /** Texts that are numbers as JSON writes them. */
@@ -45,6 +49,7 @@ export class TextTally {
   #long = 0
   #beyondKeyword = 0
   #spaced = 0
+  #joined = 0
   readonly #formats = new Map<TextFormat, number>()
   readonly #forms = new Map<DateForm, number>()
   readonly #fractions = new Map<number, number>()
@@ -62,9 +67,13 @@ export class TextTally {
     this.#totalLength += length
     if (length > longLength) this.#long++
     if (length > keywordLength) this.#beyondKeyword++
-    if (/\S\s+\S/.test(length > keywordLength ? text.slice(0, keywordLength) : text)) this.#spaced++
+    const start = length > keywordLength ? text.slice(0, keywordLength) : text
+    const isSpaced = /\S\s+\S/.test(start)
+    if (isSpaced) this.#spaced++
     if (length <= maxDateLength && this.#addDate(text)) return
     const format = formatOf(text)
+    if (!isSpaced && (format === undefined || wordFormats.has(format)) && isOfWords(start))
+      this.#joined++
     if (format === undefined) return
     raise(this.#formats, format)
     if (format === 'decimal' && length <= maxShort) this.#decimals.add(text, at)
@@ -93,6 +102,7 @@ export class TextTally {
     this.#long += other.#long
     this.#beyondKeyword += other.#beyondKeyword
     this.#spaced += other.#spaced
+    this.#joined += other.#joined
     for (const [format, count] of other.#formats) raise(this.#formats, format, count)
     for (const [form, count] of other.#forms) raise(this.#forms, form, count)
     for (const [digits, count] of other.#fractions) raise(this.#fractions, digits, count)
@@ -113,6 +123,7 @@ export class TextTally {
       long: this.#long,
       beyondKeyword: this.#beyondKeyword,
       spaced: this.#spaced,
+      joined: this.#joined,
       formats: inOrder(textFormats, this.#formats),
       dates: this.#dates(),
       decimals: this.#decimals.facts(),

@@ -52,6 +52,7 @@ export interface ValueSums {
   readonly long: number
   readonly beyondKeyword: number
   readonly spaced: number
+  readonly joined: number
   readonly maxLength: number
   readonly distinct: number
   readonly isDistinctExact: boolean
@@ -96,6 +97,7 @@ export function sumOf(group: readonly FieldFacts[]): ValueSums {
     long: total((facts) => facts.texts?.long),
     beyondKeyword: total((facts) => facts.texts?.beyondKeyword),
     spaced: total((facts) => facts.texts?.spaced),
+    joined: total((facts) => facts.texts?.joined),
     maxLength: Math.max(0, ...group.map((facts) => facts.texts?.maxLength ?? 0)),
     distinct: Math.max(0, ...group.map((facts) => facts.distinct)),
     isDistinctExact: group.every((facts) => facts.isDistinctExact),

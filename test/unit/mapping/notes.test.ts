@@ -57,3 +57,23 @@ test('records with an empty key are counted, unless Elasticsearch does not look 
   assert.deepEqual(left, [])
   assert.match(notes.join(), /^1 field \(o\) becomes another kind/)
 })
+
+test('a field whose texts are several words for the analyzer is found as a whole only', () => {
+  const whole = (text: string) => notesOf(`{"x":"${text}"}`).join()
+  for (const text of ['SKU-1001-COFFEE', 'out-for-delivery', 'src/mapping/notes.ts', 'Bücher+Zeit'])
+    assert.equal(whole(text), '1 field (x) is found as a whole only, not by the words in it', text)
+  for (const text of [
+    'in_transit',
+    'com.example.checkout',
+    'urn:abc:def',
+    'paid',
+    'order-17',
+    '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+    '6ba7b810-9dad-11d1-80b4-00c04fd430c8',
+    // These keep their words.
+    'two words',
+    '/api/products/17',
+    'bob@example.com',
+  ])
+    assert.equal(whole(text), '', text)
+})
