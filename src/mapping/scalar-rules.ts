@@ -121,10 +121,17 @@ interface Epoch {
   readonly near: number
 }
 
-/** The unit in which all numbers mean times; of several the one that is near the records. */
+/**
+ * The unit in which all numbers mean times; of several the one that is near the records. Of micro-
+ * and nanoseconds nearly all suffice, because no field follows from them: OpenTelemetry writes 0
+ * for none.
+ */
 function epochOf({ count: all, epochs }: ValueSums['numbers']): Epoch | undefined {
   const fitting = (Object.keys(epochs) as EpochUnit[])
-    .filter((unit) => epochs[unit].count === all)
+    .filter((unit) => {
+      const { count: some } = epochs[unit]
+      return unit in epochFormats ? some === all : isNearlyAll(some, all)
+    })
     .map((unit) => ({ unit, near: epochs[unit].near }))
   return fitting.sort((a, b) => b.near - a.near)[0]
 }

@@ -208,6 +208,11 @@ test('times for which Elasticsearch has no format are called times', () => {
     assert.equal(found.as, values[0]!.startsWith('"') ? 'keyword' : 'double', name)
     assert.equal(found.dateFormat, undefined)
   }
+  // OpenTelemetry writes 0 for no time.
+  const zeros = (others: number) =>
+    proposed((i) => (i < others ? '"0"' : `"${nanos}"`), { name: 'timeUnixNano' }).reason
+  assert.match(zeros(4), /^digits in texts: nanoseconds since 1970 /)
+  assert.match(zeros(40), /^digits that may be identifiers/)
 })
 
 test('a field of ten kinds is found as text, or not at all if some are objects', () => {
