@@ -18,19 +18,6 @@ export function isRefusedKey(key: string): boolean {
   return parts.some((part) => blank.test(part))
 }
 
-/**
- * A key of the path has a dot behind the first `parts` parts: `{"a.b":1}` has no object `a`.
- * Elasticsearch refuses that if `a` is mapped as a whole (`flattened`, `geo_point`, `nested`).
- */
-export function hasDotAt(path: readonly string[], parts: number): boolean {
-  let seen = 0
-  for (const key of path) {
-    seen += key.split('.').length
-    if (seen >= parts) return seen > parts
-  }
-  return false
-}
-
 /** Why no field can be mapped under a path; undefined if one can. */
 export function isOfUse(path: readonly string[]): string | undefined {
   if (path.some(isRefusedKey))

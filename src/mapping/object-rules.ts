@@ -1,6 +1,5 @@
 import { count } from '../runtime/format.ts'
 import type { FieldFacts } from './field-facts.ts'
-import { hasDotAt } from './field-names.ts'
 import { percent, shareOf } from './formulas.ts'
 import type { Decision } from './proposal.ts'
 import type { ValueSums } from './value-sums.ts'
@@ -17,15 +16,14 @@ export function proposeObject(
   group: readonly FieldFacts[],
   below: readonly FieldFacts[],
 ): Decision {
-  const isDotted = below.some(({ path }) => hasDotAt(path, name.split('.').length))
-  const point = isDotted ? undefined : asPoint(group, below)
+  const point = asPoint(group, below)
   if (point !== undefined) return point
   const map = mapKeysOf(group, below)
   const hasNul = below.some(({ path }) => path.some((key) => key.includes('\0')))
-  if (map !== undefined && (isDotted || hasNul))
+  if (map !== undefined && hasNul)
     return {
       as: 'not indexed',
-      reason: `${map}: they are data, not fields; flattened refuses ${hasNul ? 'a NUL in a key' : `keys such as ${name}.x in one`}`,
+      reason: `${map}: they are data, not fields; flattened refuses a NUL in a key`,
     }
   if (map !== undefined)
     return {
@@ -95,17 +93,11 @@ function isCoordinate(object: FieldFacts, part: FieldFacts | undefined, max: num
   )
 }
 
-/**
- * What `nested` would give and cost; undefined if no list has two objects, or if Elasticsearch
- * would refuse records.
- */
+/** What `nested` would give and cost; undefined if no list has two objects. */
 export function nestedOffer(
-  name: string,
   { objects }: ValueSums,
   group: readonly FieldFacts[],
-  below: readonly FieldFacts[],
 ): string | undefined {
-  if (below.some(({ path }) => hasDotAt(path, name.split('.').length))) return undefined
   const lists = group.flatMap((facts) => facts.lists ?? [])
   const some = lists.reduce((sum, { ofObjects }) => sum + ofObjects, 0)
   if (some === 0) return undefined

@@ -139,7 +139,7 @@ function decideObject(
       reason: `an object below ${maxLevels} others; Elasticsearch refuses documents with more than 20 levels`,
     }
   const decision = proposeObject(name, group, below)
-  const nested = decision.as === 'object' ? nestedOffer(name, sums, group, below) : undefined
+  const nested = decision.as === 'object' ? nestedOffer(sums, group) : undefined
   return nested === undefined ? decision : { ...decision, nested }
 }
 

@@ -285,23 +285,6 @@ test('an object without a field that can be named says that it is an object', ()
   })
 })
 
-test('what records also spell with a dot is not mapped as a whole', () => {
-  const maps = Array.from({ length: 120 }, (_, i) => `"m":{"u${i}":1},"m.x":1`)
-  const { fields } = proposalOf(
-    factsOf(
-      maps.map(
-        (map) => `{${map},"p":{"lat":1,"lon":2},"p.lat":1,"items":[{"q":1},{"q":2}],"items.q":3}`,
-      ),
-    ),
-  )
-  const kinds = new Map(fields.map(({ name, as }) => [name, as]))
-  assert.deepEqual(
-    ['m', 'p', 'items'].map((name) => kinds.get(name)),
-    ['not indexed', 'object', 'object'],
-  )
-  assert.ok(fields.every(({ nested }) => nested === undefined))
-})
-
 test('the same facts give the same proposal, in any order, for 1,500 fields as well', () => {
   const record = (i: number) =>
     `{${Array.from({ length: 1500 }, (_, k) => `"f${(k * 7 + i) % 1500}":"${k}.5"`).join(',')}}`
