@@ -282,7 +282,7 @@ async function orders(t: TestContext) {
     value: Buffer.from(
       i % 10 === 9
         ? `{"type":"shop-eu","price":"${i}.50"}`
-        : `{"type":"shop","typ":"two words","price":"${i}.50","rate":"${i === 100 ? 'n/a' : `${i}.25`}","paid":${i === 200 ? '"?"' : i % 2 === 0},"created":"2019-08-01T03:23:03Z","id":${i},"items":[{"qty":1,"price":2},{"qty":2,"price":1}]}`,
+        : `{"type":"shop","typ":"two words","empty":{"none":null},"price":"${i}.50","rate":"${i === 100 ? 'n/a' : `${i}.25`}","paid":${i === 200 ? '"?"' : i % 2 === 0},"created":"2019-08-01T03:23:03Z","id":${i},"items":[{"qty":1,"price":2},{"qty":2,"price":1}]}`,
     ),
   }))
   const root = await makeArchive(t, [{ tp: { topic, partition: 0 }, flushes: [records] }])
