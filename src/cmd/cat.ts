@@ -11,13 +11,13 @@ import { decodeLine, valueOfLine } from '../record/line/decoder.ts'
 import { partitionKey, type TopicPartition } from '../record/record.ts'
 import { ArchiverError } from '../runtime/errors.ts'
 import { standardOutput } from '../runtime/standard-streams.ts'
+import { StrictFilter } from './cat/strict-filter.ts'
+import { type Condition, parseCondition } from './cat/where.ts'
 import { openArchive } from './lib/archive-home.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
 import { signalled, unlessStopped } from './lib/program.ts'
 import { readableBytes } from './lib/readable.ts'
 import { selectionOf } from './lib/selection-options.ts'
-import { StrictFilter } from './lib/strict-filter.ts'
-import { type Condition, parseCondition } from './lib/where.ts'
 
 const lf = Buffer.from('\n')
 const chunkBytes = 64 * 1024

@@ -24,15 +24,15 @@ import { count, plural } from '../runtime/format.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal } from '../runtime/terminal.ts'
-import { applyMapping, planMapping } from './lib/apply-mapping.ts'
 import { openArchive } from './lib/archive-home.ts'
-import { collectFacts } from './lib/collect-facts.ts'
 import { isConfirmed } from './lib/confirm.ts'
-import { describeMapping, describeNotes, type Today } from './lib/mapping-report.ts'
 import { explainNothing } from './lib/nothing-selected.ts'
 import { plainLog } from './lib/plain-log.ts'
 import { signalled, unlessStopped } from './lib/program.ts'
 import { checkRange } from './lib/selection-options.ts'
+import { applyMapping, planMapping } from './mapping/apply.ts'
+import { collectFacts } from './mapping/collect-facts.ts'
+import { describeMapping, describeNotes, type Today } from './mapping/report.ts'
 
 const hoursPerDay = msPerDay / msPerHour
 

@@ -20,7 +20,7 @@ import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { openArchive } from './lib/archive-home.ts'
 import { isConfirmed } from './lib/confirm.ts'
 import { signalled, unlessStopped } from './lib/program.ts'
-import { describeTakings, type Takings, takesAnything } from './lib/prune-report.ts'
+import { describeTakings, type Takings, takesAnything } from './prune/report.ts'
 
 /**
  * The start of the first day that is kept, in ms; undefined for `--finish`: each store has its own.

@@ -26,16 +26,16 @@ import { createLogger, type Logger } from '../runtime/log.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardOutput } from '../runtime/standard-streams.ts'
 import { createTerminal, type Terminal } from '../runtime/terminal.ts'
-import { logRequests } from './lib/bucket-requests.ts'
 import { announceConnections } from './lib/connections.ts'
-import { tuneGarbageCollection } from './lib/garbage-collection.ts'
-import type { Learning } from './lib/learning.ts'
-import { logProcessWarnings } from './lib/process-warnings.ts'
 import { signalled, unlessStopped } from './lib/program.ts'
-import { createSinks, type RunSinks, type SinkConnections } from './lib/run-sinks.ts'
-import { startStatusDocuments } from './lib/status-writer.ts'
-import { letEventLoopGoFirst } from './lib/thread-priority.ts'
-import { TopicEncoders } from './lib/topic-encoders.ts'
+import { logRequests } from './run/bucket-requests.ts'
+import { tuneGarbageCollection } from './run/garbage-collection.ts'
+import type { Learning } from './run/learning.ts'
+import { logProcessWarnings } from './run/process-warnings.ts'
+import { createSinks, type RunSinks, type SinkConnections } from './run/sinks.ts'
+import { startStatusDocuments } from './run/status-writer.ts'
+import { letEventLoopGoFirst } from './run/thread-priority.ts'
+import { TopicEncoders } from './run/topic-encoders.ts'
 
 const connectTimeoutMs = 15_000
 /** Share of the memory budget for records that were fetched and wait for the sinks. */
@@ -262,7 +262,7 @@ async function loadMonitor({ http, httpNames }: RunOptions) {
 /** `--learn` is off in most workers, and then costs nothing. */
 async function loadLearning({ options, connections: { elasticsearch }, log }: Run) {
   if (!options.learn || elasticsearch === undefined) return undefined
-  const { startLearning } = await import('./lib/learning.ts')
+  const { startLearning } = await import('./run/learning.ts')
   const { indexPrefix, learnInterval } = options
   const intervalMs = learnInterval * 1000
   return startLearning({ connection: elasticsearch, indexPrefix, intervalMs, log })

@@ -16,8 +16,8 @@ import { createLogger } from '../runtime/log.ts'
 import { Proxies } from '../runtime/proxies.ts'
 import { standardError, standardOutput } from '../runtime/standard-streams.ts'
 import { openArchive } from './lib/archive-home.ts'
-import { type Asked, askWorker } from './lib/ask-worker.ts'
 import { table } from './lib/table.ts'
+import { type Asked, askWorker } from './status/ask-worker.ts'
 
 /** One row of the status: what files, Kafka and workers say of a partition. */
 interface PartitionRow {

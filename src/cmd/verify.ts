@@ -29,7 +29,7 @@ import {
   type Findings,
   summary,
 } from './lib/verify-report.ts'
-import { openSources, type Sources } from './lib/verify-sources.ts'
+import { openSources, type Sources } from './verify/sources.ts'
 
 /** Partitions that are checked at once: by manifests alone, and with what their files hold. */
 const listedAhead = 8

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { applyMapping, planMapping } from '../../src/cmd/lib/apply-mapping.ts'
+import { applyMapping, planMapping } from '../../src/cmd/mapping/apply.ts'
 import { Elasticsearch } from '../../src/elasticsearch/client/client.ts'
 import { segmentsOf } from '../../src/elasticsearch/templates/cluster.ts'
 import { FactsCollector } from '../../src/mapping/facts.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { logProcessWarnings } from '../../src/cmd/lib/process-warnings.ts'
 import { type OutputKind, runProgram, signalled } from '../../src/cmd/lib/program.ts'
+import { logProcessWarnings } from '../../src/cmd/run/process-warnings.ts'
 import { ArchiverError } from '../../src/runtime/errors.ts'
 import { createLogger } from '../../src/runtime/log.ts'
 import { standardOutput } from '../../src/runtime/standard-streams.ts'

@@ -172,6 +172,27 @@ test('a command is one file, and only the program imports it', () => {
   )
 })
 
+test('what one command alone needs is in its own folder; what several need is in cmd/lib', () => {
+  const own = /^cmd\/(?!lib\/)([^/]+)\/[^/]+$/
+  assert.deepEqual(
+    violations(({ path }, { target, isLocal }) => {
+      const command = isLocal ? own.exec(target)?.[1] : undefined
+      return (
+        command !== undefined && path !== `cmd/${command}.ts` && !path.startsWith(`cmd/${command}/`)
+      )
+    }),
+    [],
+  )
+  const inLib = files.filter(({ path }) => path.startsWith('cmd/lib/')).map(({ path }) => path)
+  const usedBy = (path: string) =>
+    files.filter((file) => file.imports.some(({ target }) => target === path))
+  const ofOne = inLib.filter((path) => {
+    const users = usedBy(path).map((file) => file.path)
+    return users.length === 1 && /^cmd\/[^/]+$/.test(users[0]!) && users[0] !== 'cmd/archiver.ts'
+  })
+  assert.deepEqual(ofOne, [])
+})
+
 const isOffsets = (path: string) => path.startsWith('pipeline/offsets/')
 
 test('offsets are pure: the record and the errors, no clock, no network, no disk', () => {

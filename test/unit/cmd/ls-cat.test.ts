@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { parseCondition } from '../../../src/cmd/cat/where.ts'
 import { lineOf } from '../../../src/cmd/cat.ts'
-import { parseCondition } from '../../../src/cmd/lib/where.ts'
 import { readLines, type Wanted } from '../../../src/files/read/lines.ts'
 import type { Selection } from '../../../src/files/read/selection.ts'
 import { ArchiverError } from '../../../src/runtime/errors.ts'

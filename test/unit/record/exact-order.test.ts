@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { parseCondition } from '../../../src/cmd/lib/where.ts'
+import { parseCondition } from '../../../src/cmd/cat/where.ts'
 import { compareDecimals, compareText, decimalOf } from '../../../src/record/exact-order.ts'
 
 const digits = (minLength: number) =>

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { getPriority } from 'node:os'
 import { test } from 'node:test'
-import { letEventLoopGoFirst } from '../../../../src/cmd/lib/thread-priority.ts'
+import { letEventLoopGoFirst } from '../../../../src/cmd/run/thread-priority.ts'
 import { createLogger } from '../../../../src/runtime/log.ts'
 
 const onlyLinux = process.platform !== 'linux' && 'only Linux has priorities of threads'

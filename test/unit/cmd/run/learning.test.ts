@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startLearning } from '../../../../src/cmd/lib/learning.ts'
+import { startLearning } from '../../../../src/cmd/run/learning.ts'
 import { batchOf } from '../../../helpers/elasticsearch-sink.ts'
 import { sinkLog } from '../../../helpers/observed-sink.ts'
 import { until } from '../../../helpers/servers.ts'

@@ -5,7 +5,7 @@ import { partitionKey } from '../../record/record.ts'
 import { isoDate } from '../../record/time.ts'
 import { count, plural, size } from '../../runtime/format.ts'
 import { standardOutput } from '../../runtime/standard-streams.ts'
-import { table } from './table.ts'
+import { table } from '../lib/table.ts'
 
 /** The start of the first day that a store keeps, in ms. */
 interface Dated {

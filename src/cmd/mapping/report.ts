@@ -4,7 +4,7 @@ import { percent } from '../../mapping/formulas.ts'
 import { type FieldProposal, kindText, type Proposal } from '../../mapping/proposal.ts'
 import { count, plural } from '../../runtime/format.ts'
 import { truncate } from '../../runtime/terminal.ts'
-import { type Column, table } from './table.ts'
+import { type Column, table } from '../lib/table.ts'
 
 /** How fields are mapped today, by name; undefined if Elasticsearch was not asked. */
 export type Today = ReadonlyMap<string, readonly string[]> | undefined

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
-import { askWorker } from '../../../../src/cmd/lib/ask-worker.ts'
+import { askWorker } from '../../../../src/cmd/status/ask-worker.ts'
 import { statusSet } from '../../../../src/config/commands/status.ts'
 import { readOptions } from '../../../../src/config/options.ts'
 

@@ -8,8 +8,8 @@ import type { Observer } from '../../pipeline/observer.ts'
 import type { Coordinator } from '../../pipeline/offsets/coordinator.ts'
 import type { Sink } from '../../pipeline/sink.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { openArchive } from './archive-home.ts'
-import { elasticsearchSinkOptions, mysqlSinkOptions } from './sink-options.ts'
+import { openArchive } from '../lib/archive-home.ts'
+import { elasticsearchSinkOptions, mysqlSinkOptions } from '../lib/sink-options.ts'
 
 /**
  * Shares of the memory budget. The rest is for records that are being fetched, compressed and sent.
