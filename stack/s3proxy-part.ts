@@ -76,7 +76,8 @@ export function s3proxyPart(settings: StackSettings, javas: () => readonly Java[
           configuration,
         ],
         cwd: dir,
-        env: process.env,
+        // Java names files in the character set of the locale: without one, `ö` is no name.
+        env: { ...process.env, LC_ALL: 'C.UTF-8' },
         daemonizes: false,
       }
     },

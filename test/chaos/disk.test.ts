@@ -155,7 +155,7 @@ test('permission that is lost, and given back', async (t) => {
   const worker = startFixture(t, root, { records: 2000, batch: 100, unprivileged: true })
   await worker.says(/stands at \d{3,}/)
   await disk.forbid()
-  await worker.says(/permission denied in /)
+  await worker.says(/permission denied to user id \d+ in /)
   await disk.permit()
   worker.tell('finish')
   assert.equal(await worker.ended, 0)
