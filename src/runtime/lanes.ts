@@ -71,10 +71,7 @@ export async function* mapAhead<T, R>(
     while (running.length < ahead) {
       const next = rest.next()
       if (next.done === true) return
-      const result = task(next.value)
-      // Its failure is thrown when its turn comes.
-      result.catch(() => undefined)
-      running.push(result)
+      running.push(awaitedLater(task(next.value)))
     }
   }
   try {
@@ -103,10 +100,7 @@ export async function* mapStreamAhead<T, R>(
     })
   try {
     for (let next = await nextItem(); next.done !== true; next = await nextItem()) {
-      const result = task(next.value)
-      // Its failure is thrown when its turn comes.
-      result.catch(() => undefined)
-      running.push(result)
+      running.push(awaitedLater(task(next.value)))
       if (running.length > ahead) yield await running.shift()!
     }
     while (running.length > 0) yield await running.shift()!
@@ -115,4 +109,10 @@ export async function* mapStreamAhead<T, R>(
     await rest.return?.()
     await Promise.allSettled(running)
   }
+}
+
+/** Its failure is thrown when its turn comes, and is no unhandled one until then. */
+export function awaitedLater<T>(result: Promise<T>): Promise<T> {
+  result.catch(() => undefined)
+  return result
 }

@@ -96,8 +96,8 @@ const workerUrl: Expectation = {
 }
 
 /**
- * Where workers serve their status, as URLs without a slash at their ends: `host:port`, a port of
- * this machine (like `--http`), or a URL.
+ * The URLs at which workers serve their status, each without a slash at its end. A person writes
+ * `host:port`, a port of this machine (like `--http`), or a URL.
  */
 export function workerUrls(described: Described): Option<readonly string[] | undefined> {
   const option = listKind<string>('<host:port,…>', (elements) =>

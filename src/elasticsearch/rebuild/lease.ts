@@ -1,11 +1,11 @@
 import { hostname } from 'node:os'
-import { ArchiverError } from '../../runtime/errors.ts'
+import { ArchiverError, systemCode } from '../../runtime/errors.ts'
 import { sleep } from '../../runtime/retry.ts'
 import { count, object, optional, type Shape, text } from '../../runtime/shape.ts'
 import type { Elasticsearch } from '../client/client.ts'
 import { guarded } from '../client/guarded.ts'
 
-/** A holder says so often that it is alive. */
+/** How often a holder says that it is alive. */
 const renewEveryMs = 3000
 /** A lease that nobody renews for this long is that of a process that was killed. */
 const usualStaleMs = 20_000
@@ -208,7 +208,7 @@ function isDeadHere({ host, pid }: Holder): boolean {
     process.kill(pid, 0)
     return false
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH'
+    return systemCode(error) === 'ESRCH'
   }
 }
 

@@ -1,4 +1,5 @@
 import type { HomeFile, ReadableHome } from '../../home/home.ts'
+import { awaitedLater } from '../../runtime/lanes.ts'
 
 /** What the readers of data files need of a home. */
 export type FileOpener = Pick<ReadableHome, 'open' | 'locate'>
@@ -70,9 +71,7 @@ export class ReadAhead implements FileOpener, AsyncDisposable {
     while (this.#opening.length < this.#most) {
       const name = this.#expected.shift()
       if (name === undefined) return
-      const file = this.#home.open(name)
-      file.catch(() => undefined)
-      this.#opening.push({ name, file })
+      this.#opening.push({ name, file: awaitedLater(this.#home.open(name)) })
     }
   }
 

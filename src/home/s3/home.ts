@@ -22,7 +22,7 @@ import { combinedEtag, comparableEtag } from './etags.ts'
 import { explainStore } from './explain.ts'
 import { Uploader } from './multipart.ts'
 import { ObjectFile } from './object-file.ts'
-import type { PageStart } from './objects.ts'
+import { type PageStart, pages } from './objects.ts'
 import { probeBeginning, proveStore } from './proof.ts'
 import { Scratch } from './scratch.ts'
 import type { BucketSettings } from './settings.ts'
@@ -108,14 +108,12 @@ export class S3Home implements Home {
   async list(directory: string, beginning = ''): Promise<string[]> {
     const below = this.#below(directory)
     const names: string[] = []
-    let token: string | undefined
-    do {
-      const page = await this.#store.objects.listNames(below + beginning, token)
+    const { objects } = this.#store
+    for await (const page of pages((token) => objects.listNames(below + beginning, token))) {
       // Some consoles make an empty object for a folder.
       for (const { key } of page.objects) if (key !== below) names.push(key.slice(below.length))
       for (const folder of page.folders) names.push(folder.slice(below.length, -1))
-      token = page.next
-    } while (token !== undefined)
+    }
     return names
   }
 
@@ -144,14 +142,11 @@ export class S3Home implements Home {
   }
 
   async *sizes(directory: string, beginning: string): AsyncGenerator<NameSize> {
-    let token: string | undefined
-    do {
-      const page = await this.#store.objects.listPage(this.#below(directory) + beginning, { token })
+    const prefix = this.#below(directory) + beginning
+    for await (const page of pages((token) => this.#store.objects.listPage(prefix, { token })))
       for (const { key, bytes, etag } of page.objects)
         if (!key.endsWith('/'))
           yield { name: key.slice(this.#prefix.length), bytes, checksum: comparableEtag(etag) }
-      token = page.next
-    } while (token !== undefined)
   }
 
   storedChecksum(file: Publishable): string | undefined {
@@ -299,13 +294,10 @@ export class S3Home implements Home {
 
   /** The objects that starts left which were killed while they proved the store. */
   async *probes(): AsyncGenerator<Probed> {
-    let token: string | undefined
-    do {
-      const page = await this.#store.objects.listNames(this.#key(probeBeginning), token)
+    const prefix = this.#key(probeBeginning)
+    for await (const page of pages((token) => this.#store.objects.listNames(prefix, token)))
       for (const { key, written } of page.objects)
         yield { name: key.slice(this.#prefix.length), written }
-      token = page.next
-    } while (token !== undefined)
   }
 
   /** Ends an open upload. The caller knows that no manifest in force names it. */

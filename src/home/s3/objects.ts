@@ -296,6 +296,18 @@ export class Objects {
   }
 }
 
+/** All pages of a listing, one after another. */
+export async function* pages(
+  pageAt: (token: string | undefined) => Promise<Page>,
+): AsyncGenerator<Page, void, undefined> {
+  let token: string | undefined
+  do {
+    const page = await pageAt(token)
+    yield page
+    token = page.next
+  } while (token !== undefined)
+}
+
 /**
  * How keys of a listing are read. XML cannot hold every character, and one foreign key with such a
  * character would spoil the whole page. So each listing asks for keys in URL encoding, in which a
